@@ -1,0 +1,1 @@
+"""Audio, embeddings and the pipelines over them: ingest, query, serve."""

@@ -1,0 +1,113 @@
+"""What routes depend on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from engine.library import Library
+from index.errors import InvalidInputError
+
+T = TypeVar("T", bound=BaseModel)
+
+_LARGEST_JSON = 1_000_000
+_MOST_FIELDS = 200
+
+
+def get_library(request: Request) -> Library:
+    """The archive that the app serves."""
+    library = request.app.state.library
+    assert isinstance(library, Library)
+    return library
+
+
+LibraryDep = Annotated[Library, Depends(get_library)]
+
+
+def media_type(request: Request) -> str:
+    """The request's content type without parameters."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+async def json_body(request: Request) -> Any:
+    """The request's body, parsed as JSON.
+
+    Raises:
+        HTTPException: 400 not JSON, 413 too large.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST_JSON:
+            raise HTTPException(413, f"a JSON body may have {_LARGEST_JSON} bytes at most")
+    try:
+        return json.loads(b"".join(parts))
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is not JSON ({error})") from error
+
+
+@asynccontextmanager
+async def upload_form(request: Request) -> AsyncIterator[tuple[FormData, UploadFile]]:
+    """The request's form and its part ``file``.
+
+    Raises:
+        InvalidInputError: there is no such part.
+    """
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise InvalidInputError("the form needs a part 'file' with an audio file")
+        yield form, file
+
+
+def form_fields(form: FormData, lists: frozenset[str]) -> dict[str, Any]:
+    """The form's text fields; those named in ``lists`` with all their values."""
+    return {key: form.getlist(key) if key in lists else form[key] for key in form if key != "file"}
+
+
+def validated(model: type[T], data: Any) -> T:
+    """``data`` as ``model``.
+
+    Raises:
+        RequestValidationError: it does not fit.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        ) from error
+
+
+@contextmanager
+def spooled(upload: UploadFile) -> Iterator[Path]:
+    """The upload as a temporary file; its name is ours."""
+    with tempfile.TemporaryDirectory(prefix="emotion-search-") as folder:
+        path = Path(folder, "upload")
+        with path.open("wb") as file:
+            shutil.copyfileobj(upload.file, file)
+        yield path
+
+
+def display_name(upload: UploadFile) -> str:
+    """What the sender calls the file: the last part of its name, fit for display."""
+    name = (upload.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
+    shown = "".join(c for c in name if c.isprintable() and not "\ud800" <= c <= "\udfff")
+    return shown.strip()[:200] or "upload"
+
+
+in_thread = run_in_threadpool
+"""Runs blocking work off the event loop."""

@@ -1,0 +1,193 @@
+"""What goes over the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from engine.library import Status
+from engine.manifest import parse_pairs
+from index.clips import ClipDetails, ClipFilter
+from index.search import Hit
+
+MOST_LISTED = 500
+"""Most clips of a page."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""ISO 8601; without a zone it is taken as UTC."""
+
+
+class Filters(BaseModel):
+    """Which clips are meant: every field that is given must hold, any one of its values will do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: list[str] = Field(default=[], description="Source of the recording.")
+    label: list[str] = Field(default=[], description="Emotion label of the clip.")
+    speaker: list[str] = Field(default=[], description="Speaker of the recording.")
+    after: Moment | None = Field(default=None, description="Recorded then or later (ISO 8601).")
+    before: Moment | None = Field(default=None, description="Recorded before then (ISO 8601).")
+    metadata: list[str] = Field(
+        default=[], description="`key=value` pairs that the recording must all have."
+    )
+
+    def wanted(self) -> ClipFilter:
+        """The filter meant.
+
+        Raises:
+            InvalidInputError: a metadata pair without ``=``.
+        """
+        return ClipFilter(
+            sources=tuple(self.source),
+            labels=tuple(self.label),
+            speakers=tuple(self.speaker),
+            after=self.after,
+            before=self.before,
+            metadata=parse_pairs(self.metadata),
+        )
+
+
+class ClipQuery(Filters):
+    """Parameters of a list of clips."""
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most clips of the page.")
+    cursor: int = Field(
+        default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
+    )
+
+
+class SearchOptions(Filters):
+    """How to search."""
+
+    limit: int = Field(default=10, ge=1, le=1000, description="Most hits.")
+    exclude_same: Literal["recording", "speaker"] | None = Field(
+        default=None, description="Leave out clips of the example's own recording or speaker."
+    )
+
+
+class ClipSearch(SearchOptions):
+    """A search by a clip of the archive."""
+
+    clip: int = Field(ge=1, lt=2**63, description="Id of the clip that serves as the example.")
+
+
+class ClipOut(BaseModel):
+    """A clip: a span of a recording."""
+
+    clip: int
+    recording: int
+    file: str = Field(description="Name of the recording's file.")
+    source: str | None
+    label: str | None = Field(description="Emotion label given by a person.")
+    start: float = Field(description="Seconds from the recording's start.")
+    end: float = Field(description="Seconds from the recording's start.")
+    channel: int | None = Field(description="Counted from 0; null for all channels mixed.")
+    speaker: str | None
+    recorded_at: datetime | None
+    labels: dict[str, str] = Field(description="Labels by task.")
+    metadata: dict[str, str]
+    scores: dict[str, float] = Field(description="The model's score by emotion class.")
+    audio: str = Field(description="Where the clip can be heard.")
+
+
+class HitOut(ClipOut):
+    """A clip found."""
+
+    similarity: float = Field(description="Cosine similarity to the example, -1 to 1.")
+
+
+class SearchOut(BaseModel):
+    """The answer to a search."""
+
+    hits: list[HitOut] = Field(description="Best first; equal similarities by clip id.")
+    model: str = Field(description="The embedding model.")
+
+
+class ClipPage(BaseModel):
+    """A page of clips."""
+
+    data: list[ClipOut]
+    next: int | None = Field(description="`cursor` of the next page; null on the last.")
+
+
+class RecordingOut(BaseModel):
+    """A recording taken in."""
+
+    recording: int
+    new: bool = Field(description="False if the archive had these bytes already.")
+    clips: list[ClipOut]
+
+
+class StatsOut(BaseModel):
+    """What the archive holds."""
+
+    recordings: int
+    clips: int
+    labelled: int
+    failures: int
+    duration: float = Field(description="Seconds of audio.")
+    sources: dict[str, int] = Field(description="Clips by source.")
+    labels: dict[str, int] = Field(description="Clips by emotion label.")
+    model: str | None
+    dimension: int | None
+    classes: list[str]
+
+
+class Health(BaseModel):
+    """A sign of life."""
+
+    status: Literal["ok"] = "ok"
+
+
+def clip_fields(clip: ClipDetails) -> dict[str, object]:
+    """A clip's fields as they go over the wire: no path of the server among them."""
+    return {
+        "clip": clip.id,
+        "recording": clip.recording_id,
+        "file": clip.name,
+        "source": clip.source,
+        "label": clip.label,
+        "start": clip.start,
+        "end": clip.end,
+        "channel": clip.channel,
+        "speaker": clip.speaker,
+        "recorded_at": clip.recorded_at,
+        "labels": dict(clip.labels),
+        "metadata": dict(clip.metadata),
+        "scores": dict(clip.scores),
+        "audio": f"/v1/clips/{clip.id}/audio",
+    }
+
+
+def clip_out(clip: ClipDetails) -> ClipOut:
+    """A clip as it goes over the wire."""
+    return ClipOut.model_validate(clip_fields(clip))
+
+
+def hit_out(hit: Hit) -> HitOut:
+    """A hit as it goes over the wire."""
+    return HitOut.model_validate({**clip_fields(hit.clip), "similarity": hit.similarity})
+
+
+def stats_out(status: Status) -> StatsOut:
+    """What the archive holds, as it goes over the wire."""
+    counts, model = status.counts, status.model
+    return StatsOut(
+        recordings=counts.recordings,
+        clips=counts.clips,
+        labelled=counts.labelled,
+        failures=counts.failures,
+        duration=counts.duration,
+        sources=dict(counts.sources),
+        labels=dict(counts.labels),
+        model=model.name if model else None,
+        dimension=model.dimension if model else None,
+        classes=list(model.classes) if model else [],
+    )

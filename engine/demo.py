@@ -1,0 +1,80 @@
+"""The demo: a small archive in a temporary place, one question, its answer, and what next."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import soundfile
+
+from engine.audio import SAMPLE_RATE
+from engine.library import Library
+from engine.manifest import read_manifest
+from engine.scan import find_audio
+from engine.settings import Settings
+from engine.voices import MANNERS, speak
+from index.errors import InvalidInputError
+from index.search import Hit
+
+_SPEAKERS = 8
+_UTTERANCES = 2
+
+
+def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
+    """Lines to print, and the hits; made while they are read.
+
+    Raises:
+        InvalidInputError: ``audio`` holds no usable audio.
+    """
+    home = Path(tempfile.mkdtemp(prefix="emotion-search-demo-"))
+    said = {}
+    if audio is None:
+        manifest = make_voices(home / "voices")
+        said = read_manifest(manifest).rows
+        yield f"{len(said)} synthetic utterances by {_SPEAKERS} voices made in {manifest.parent}"
+        found = find_audio([str(manifest.parent)])
+    else:
+        found = find_audio([str(audio)])
+    with Library.open(Settings(home=home, model="acoustic", database_url=None), create=True) as lib:
+        began = time.monotonic()
+        report = lib.ingest(found.files, said=said)
+        if report.clips < 2:
+            raise InvalidInputError(f"{audio}: fewer than two usable audio files to compare")
+        yield (
+            f"{report.clips} clips ({report.duration / 60:.1f} min) ingested by the built-in model"
+            f" in {time.monotonic() - began:.1f} s"
+            + (f", {len(report.failed)} files failed" if report.failed else "")
+        )
+        example = lib.clips(limit=1)[0]
+        what = f"clip {example.id}, {Path(example.path or example.name).name}"
+        yield f"\nWho else sounds like {what}" + (f" ({example.label})?" if example.label else "?")
+        yield lib.search(
+            example.id, limit=8, exclude_same="speaker" if example.speaker is not None else None
+        )
+    program = f"emotion-search search --home {home}"
+    yield "\nNext:"
+    yield f"  {program} --clip {min(report.clips, 20)}                 # ask with another clip"
+    yield f"  {program} YOUR.wav                  # ask with a file of your own"
+    yield f"  emotion-search serve --home {home}    # the API: http://127.0.0.1:8000/docs"
+    yield "  emotion-search ingest YOUR_FOLDER --model acoustic          # an archive of your own"
+    yield f"The demo's archive stays until you delete it: rm -r {home}"
+
+
+def make_voices(folder: Path) -> Path:
+    """A manifest of utterances in every manner by several voices, made in ``folder`` as WAV."""
+    folder.mkdir(parents=True)
+    manifest = folder / "labels.csv"
+    with manifest.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "speaker", "source"])
+        for emotion in MANNERS:
+            for speaker in range(_SPEAKERS):
+                for number in range(_UTTERANCES):
+                    name = f"{emotion}-voice{speaker}-{number}.wav"
+                    samples = speak(emotion, speaker=speaker, seed=number)
+                    soundfile.write(folder / name, samples, SAMPLE_RATE)
+                    rows.writerow([name, emotion, f"voice{speaker}", "demo"])
+    return manifest

@@ -1,0 +1,75 @@
+"""What every embedding model can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio import SAMPLE_RATE, Samples
+from index.errors import AudioError
+
+SHORTEST = 400
+"""Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embeddings of n clips.
+
+    Attributes:
+        vectors: float32, (n, dimension), of any length but zero.
+        scores: float32, (n, classes), each row a probability distribution; no columns where the
+            model gives no scores.
+    """
+
+    vectors: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """A model that turns clips into vectors. Safe for use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of what decides its output: weights and configuration."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of its vectors."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Emotion classes of its scores, in order; empty if it gives none."""
+
+    def embed(self, clips: Sequence[Samples]) -> Embeddings:
+        """Embeddings of clips, each float32, (n,), 16 kHz: the same alone as among others.
+
+        Raises:
+            AudioError: a clip is shorter than ``SHORTEST`` or not finite.
+        """
+
+
+def check(clips: Sequence[Samples]) -> None:
+    """Refuse clips that no model can embed.
+
+    Raises:
+        AudioError: a clip is too short, has another shape, or is not finite.
+    """
+    for clip in clips:
+        if clip.ndim != 1 or clip.dtype != np.float32:
+            raise AudioError(f"is {clip.dtype} of shape {clip.shape}, not mono float32")
+        if len(clip) < SHORTEST:
+            raise AudioError(
+                f"is too short: {1000 * len(clip) / SAMPLE_RATE:.1f} ms of at least"
+                f" {1000 * SHORTEST / SAMPLE_RATE:.0f} ms"
+            )
+        if not np.isfinite(clip).all():
+            raise AudioError("contains samples that are not finite (NaN or infinity)")

@@ -1,0 +1,101 @@
+"""Where a model's files are: a local folder, a hub's cache, or a hub to download from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from index.errors import ModelUnavailableError
+
+log = logging.getLogger(__name__)
+
+FILES = ("config.yaml", "model.pt")
+"""What a checkpoint folder must hold."""
+
+CURES = (
+    "use the built-in model (--model acoustic), or a checkpoint folder that you have"
+    " (--model /path/to/checkpoint)"
+)
+
+
+def resolve(model: str, *, hub: str, timeout: float) -> Path:
+    """The folder of the checkpoint named ``model``, downloaded if it must be.
+
+    Args:
+        model: a folder, or a hub id such as ``iic/emotion2vec_plus_large``.
+        hub: ``modelscope`` or ``huggingface``; each keeps its own cache and settings
+            (MODELSCOPE_CACHE, MODELSCOPE_ENDPOINT; HF_HOME, HF_ENDPOINT).
+        timeout: seconds to wait for the hub's first answer.
+
+    Raises:
+        ModelUnavailableError: no such folder, an incomplete one, or no way to download.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _complete(folder.absolute())
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ModelUnavailableError(
+            f"model {model}: no such folder, and not a hub id such as iic/emotion2vec_plus_large;"
+            f" {CURES}"
+        )
+    cached = _snapshot(model, hub, local_files_only=True)
+    if cached is not None and all((cached / name).is_file() for name in FILES):
+        return cached
+    _require_reachable(model, hub, timeout)
+    log.warning("downloading %s from %s; this happens once", model, hub)
+    downloaded = _snapshot(model, hub, local_files_only=False)
+    if downloaded is None:
+        raise ModelUnavailableError(
+            f"model {model} is not on {hub}, or its download failed; {CURES}"
+        )
+    return _complete(downloaded)
+
+
+def _complete(folder: Path) -> Path:
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelUnavailableError(
+            f"model folder {folder} has no {missing[0]}; an emotion2vec checkpoint holds"
+            f" {', '.join(FILES)}"
+        )
+    return folder
+
+
+def _require_reachable(model: str, hub: str, timeout: float) -> None:
+    """Ask the hub for a sign of life first: its own clients retry for half a minute."""
+    endpoint = (
+        os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        if hub == "huggingface"
+        else os.environ.get("MODELSCOPE_ENDPOINT", "https://www.modelscope.cn")
+    )
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the user's setting
+        urllib.request.urlopen(request, timeout=timeout).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return  # it answers; whether it has the model is for its client to find out
+    except (OSError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"model {model} is not on this machine and {hub} cannot be reached"
+            f" ({getattr(error, 'reason', error)}): {CURES}"
+        ) from error
+
+
+def _snapshot(model: str, hub: str, *, local_files_only: bool) -> Path | None:
+    """The hub client's folder of the model; None if it has none."""
+    try:
+        if hub == "huggingface":
+            from huggingface_hub import snapshot_download
+
+            repository = model.replace("iic/", "emotion2vec/", 1)
+            return Path(snapshot_download(repository, local_files_only=local_files_only))
+        from modelscope.hub.snapshot_download import snapshot_download as from_modelscope
+
+        return Path(from_modelscope(model, local_files_only=local_files_only))
+    except Exception as error:  # noqa: BLE001 - the clients raise dozens of kinds, all meaning no
+        log.debug("%s: %s", model, error)
+        if not local_files_only:
+            log.warning("%s: %s", hub, str(error).strip().splitlines()[0] if str(error) else error)
+        return None

@@ -1,0 +1,390 @@
+"""The one facade over an archive that the CLI, the API and notebooks call."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from engine.audio import EXTENSIONS, Samples, read_span
+from engine.embedders.base import Embedder
+from engine.embedders.loader import load_embedder
+from engine.ingest import Ingest, IngestOptions, IngestReport
+from engine.manifest import Manifest
+from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
+from engine.scan import Found, facts
+from engine.settings import DEFAULT_MODEL, Settings
+from index.cache import IndexCache
+from index.clips import (
+    ClipDetails,
+    ClipFilter,
+    Counts,
+    FailureDetails,
+    clip_details,
+    clips_of,
+    count,
+    get_clip,
+    list_clips,
+    list_failures,
+    locations_of,
+)
+from index.database import Database
+from index.errors import AudioError, DatabaseError, InvalidInputError, NotFoundError
+from index.models import ModelInfo, activate_model, active_model, archive_uuid, mismatch
+from index.recordings import (
+    Annotations,
+    FileFacts,
+    add_failure,
+    annotate,
+    find_by_sha256,
+    remove_failure,
+    remove_recording,
+)
+from index.search import Hit, Searcher
+
+MOST_HITS = 1000
+"""Most hits of one query."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an archive holds and under which model; ``model`` is None while it is empty."""
+
+    database: str
+    home: str
+    model: ModelInfo | None
+    counts: Counts
+
+
+class Library:
+    """An open archive. Safe for use from several threads.
+
+    >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
+    >>> for hit in library.search(Path("angry.wav"), limit=5):  # doctest: +SKIP
+    ...     print(hit.similarity, hit.clip.path)
+
+    Args:
+        settings: where it is and how to work.
+        database: the database that the settings name, its tables in place.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._loading, self._opening = threading.Lock(), threading.Lock()
+        self._embedder: Embedder | None = None
+        self._searcher: Searcher | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = False) -> Library:
+        """The archive that the settings name.
+
+        Args:
+            create: make a new one where there is none.
+
+        Raises:
+            DatabaseError: there is none, or its database cannot be used.
+        """
+        database = Database(settings.database, busy_timeout=settings.busy_timeout)
+        if create:
+            try:
+                settings.home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseError(
+                    f"home {settings.home} cannot be made ({error.strerror}); choose another --home"
+                ) from error
+            database.create_or_require()
+        else:
+            database.require_schema()
+        return cls(settings, database)
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+    def embedder(self) -> Embedder:
+        """The archive's model, loaded once; for a new archive the one of the settings.
+
+        Raises:
+            ModelMismatchError: the settings name another model than the archive's.
+            ModelUnavailableError: it cannot be loaded.
+        """
+        with self._loading:
+            if self._embedder is None:
+                active = self.model()
+                self._check_name(active)
+                default = active.name if active else DEFAULT_MODEL
+                name = self.settings.model or default
+                if Path(name).is_dir():
+                    name = os.path.abspath(name)  # noqa: PTH100
+                loaded = load_embedder(name, self.settings)
+                if active and loaded.fingerprint != active.fingerprint:
+                    raise mismatch(active.name, name)
+                self._embedder = loaded
+            return self._embedder
+
+    def model(self) -> ModelInfo | None:
+        """The model whose embeddings the archive holds; None while it is empty."""
+        with self.database.read() as session:
+            return active_model(session)
+
+    def ingest(
+        self,
+        files: Sequence[FileFacts],
+        *,
+        said: dict[str, Annotations] | None = None,
+        channel: int | None = None,
+        progress: Callable[[IngestReport], None] = lambda _: None,
+    ) -> IngestReport:
+        """Add audio files to the archive; see ``engine.scan`` for finding them.
+
+        Args:
+            said: annotations by absolute path.
+            channel: counted from 0; None mixes all channels down.
+            progress: called after each file with the report so far.
+
+        Raises:
+            ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
+                half-done is kept, and the same call goes on where it stopped.
+        """
+        embedder = self.embedder()
+        with self.database.write() as session:
+            model = activate_model(
+                session,
+                name=embedder.name,
+                fingerprint=embedder.fingerprint,
+                dimension=embedder.dimension,
+                classes=embedder.classes,
+            )
+        options = IngestOptions(
+            window=self.settings.window,
+            batch=self.settings.batch_seconds,
+            decoders=self.settings.decoders,
+            channel=channel,
+        )
+        run = Ingest(
+            self.database, embedder, model, options=options, said=said or {}, progress=progress
+        )
+        report = run.run(files)
+        self._search(model).refresh()
+        return report
+
+    def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
+        """Record files that a scan or a manifest named but that cannot even be looked at."""
+        unusable = [*found.unusable, *(manifest.problems if manifest else [])]
+        if unusable:
+            with self.database.write() as session:
+                for path, reason in unusable:
+                    add_failure(session, path, reason)
+
+    def search(
+        self,
+        example: int | Path,
+        *,
+        limit: int = 10,
+        wanted: ClipFilter | None = None,
+        exclude_same: ExcludeSame | None = None,
+    ) -> list[Hit]:
+        """The clips that sound most like ``example`` (a clip's id or an audio file), best first.
+
+        The example's own clips are never hits.
+
+        Args:
+            limit: most hits, 1 to 1000.
+            wanted: which clips may be hits; None for all.
+            exclude_same: leave out the example's own recording or speaker.
+
+        Raises:
+            InvalidInputError: a limit out of range, no such file, nothing known to exclude.
+            NotFoundError: no such clip.
+            AudioError: the file cannot be used as audio.
+            ModelMismatchError, ModelUnavailableError: the model cannot embed the file.
+        """
+        if not 1 <= limit <= MOST_HITS:
+            raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {limit}")
+        model = self.model()
+        self._check_name(model)
+        if model is None:
+            raise DatabaseError("the archive is empty; fill it with: emotion-search ingest FOLDER")
+        if isinstance(example, int):
+            with self.database.read() as session:
+                query = example_of_clip(session, model, example)
+        else:
+            query = example_of_file(
+                self.database, model, example, self.embedder, self.settings.window
+            )
+        chosen = restrict(wanted or ClipFilter(), query, exclude_same)
+        return self._search(model).search(query.vector, limit, chosen, without=query.clips)
+
+    def add_upload(self, file: Path, *, name: str, said: Annotations) -> tuple[int, bool]:
+        """The id of the recording in ``file``, whose bytes are kept, and whether it is new.
+
+        Args:
+            file: a temporary file; it stays where it is.
+            name: what the sender called it; never used as a path.
+
+        Raises:
+            AudioError: it cannot be used as audio; nothing of it is kept.
+        """
+        with file.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        with self.database.read() as session:
+            known = find_by_sha256(session, sha256)
+        if known is not None:
+            with self.database.write() as session:
+                annotate(session, known, said)
+            return known, False
+        suffix = Path(name).suffix.lower()
+        kept = self.settings.uploads_folder / (
+            sha256 + (suffix if suffix in EXTENSIONS else ".audio")
+        )
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{uuid.uuid4().hex}.partial")
+        shutil.copyfile(file, partial)
+        partial.replace(kept)
+        found = facts(kept)
+        report = self.ingest([found], said={found.path: replace(said, name=name)})
+        with self.database.write() as session:
+            recording_id = find_by_sha256(session, sha256)
+            if recording_id is None:  # the sender is told; a note of failure would name our copy
+                kept.unlink(missing_ok=True)
+                remove_failure(session, found.path)
+                raise AudioError(f"{name} {report.failed[0][1]}")
+        return recording_id, report.recordings == 1
+
+    def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:
+        """What a clip sounds like: mono float32 (n,), its sample rate in Hz, and its details.
+
+        Raises:
+            NotFoundError: no such clip, or its file is no longer there or has changed.
+        """
+        with self.database.read() as session:
+            clip = get_clip(session, active_model(session), clip_id)
+            places = locations_of(session, clip.recording_id)
+        for place in places:
+            path = Path(place.path)
+            if _unchanged(path, place, clip.sha256):
+                samples, rate = read_span(
+                    path, channel=clip.channel, start=clip.start, end=clip.end
+                )
+                return samples, rate, clip
+        raise NotFoundError(f"the file of clip {clip_id} is no longer there, or has changed")
+
+    def clip(self, clip_id: int) -> ClipDetails:
+        """One clip.
+
+        Raises:
+            NotFoundError: no such clip.
+        """
+        with self.database.read() as session:
+            return get_clip(session, active_model(session), clip_id)
+
+    def clips(
+        self, wanted: ClipFilter | None = None, *, limit: int = 100, after_id: int = 0
+    ) -> list[ClipDetails]:
+        """A page of clips by ascending id, from beyond ``after_id``."""
+        with self.database.read() as session:
+            return list_clips(
+                session,
+                active_model(session),
+                wanted or ClipFilter(),
+                limit=limit,
+                after_id=after_id,
+            )
+
+    def clips_of(self, recording_id: int) -> list[ClipDetails]:
+        """The clips of a recording, in time order."""
+        with self.database.read() as session:
+            ids = clips_of(session, recording_id)
+            return clip_details(session, active_model(session), ids)
+
+    def status(self) -> Status:
+        """What the archive holds."""
+        with self.database.read() as session:
+            return Status(
+                database=str(self.database),
+                home=str(self.settings.home),
+                model=active_model(session),
+                counts=count(session),
+            )
+
+    def failures(self) -> list[FailureDetails]:
+        """Files that could not be ingested, latest first."""
+        with self.database.read() as session:
+            return list_failures(session)
+
+    def forget(self, recording_id: int) -> list[str]:
+        """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
+
+        Returns:
+            The paths it was known by; files of the user's own are left alone.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        with self.database.write() as session:
+            model = active_model(session)
+            paths = remove_recording(session, recording_id)
+        for path in map(Path, paths):
+            if path.is_relative_to(self.settings.uploads_folder):
+                path.unlink(missing_ok=True)
+        if model is not None:
+            self._search(model).refresh()
+        return paths
+
+    def refresh(self) -> None:
+        """Load the index and bring it up to date, so that the first search need not."""
+        model = self.model()
+        if model is not None:
+            self._search(model).refresh()
+
+    def _check_name(self, active: ModelInfo | None) -> None:
+        """Refuse a model that cannot be the archive's, before anything is loaded.
+
+        A folder may hold the same weights under another name: its fingerprint will tell.
+        """
+        asked = self.settings.model
+        if active is None or asked is None or asked == active.name:
+            return
+        if asked == "acoustic" or not (Path(asked).is_dir() or Path(active.name).is_dir()):
+            raise mismatch(active.name, asked)
+
+    def _search(self, model: ModelInfo) -> Searcher:
+        with self._opening:
+            if self._searcher is None:
+                with self.database.read() as session:
+                    identity = archive_uuid(session)
+                cache = IndexCache(
+                    self.settings.index_folder, archive=identity, model=model.fingerprint
+                )
+                self._searcher = Searcher(self.database, model, cache)
+            return self._searcher
+
+
+def _unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
+    """Whether the file still holds these bytes; hashed only if its time of change is another."""
+    try:
+        now = facts(path)
+        if now == seen or now.size != seen.size:
+            return now == seen
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
+    except OSError:
+        return False

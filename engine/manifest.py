@@ -1,0 +1,178 @@
+"""Manifests: what is said about recordings, one row each, in CSV or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from index.clips import EMOTION
+from index.errors import InvalidInputError
+from index.recordings import Annotations
+
+LONGEST = 200
+"""Most characters of a label, source, speaker or metadata key."""
+
+_OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker"}
+
+
+@dataclass
+class Manifest:
+    """A manifest as read.
+
+    Attributes:
+        rows: annotations by absolute path, in the file's order.
+        lines: line number by path.
+        problems: rows that cannot be used: path or manifest, and reason with the line number.
+        naive_times: number of times without a zone, taken as UTC.
+    """
+
+    rows: dict[str, Annotations] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    naive_times: int = 0
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The rows of a manifest: ``.jsonl``/``.ndjson`` are JSON lines, everything else CSV.
+
+    Columns: ``path`` (relative to the manifest), ``label``, ``source``, ``recorded_at``,
+    ``speaker``; any other column is kept as metadata.
+
+    Raises:
+        InvalidInputError: not readable, not UTF-8, or no column ``path``.
+    """
+    manifest = Manifest()
+    try:
+        rows = list(_json_rows(path) if path.suffix in (".jsonl", ".ndjson") else _csv_rows(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
+    for line, row in rows:
+        where = f"line {line} of {path.name}"
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            named = str(row.get("path") or "")
+            if not named:
+                raise ValueError("no path")
+            absolute = os.path.abspath(path.parent / named)  # noqa: PTH100
+            if absolute in manifest.rows:
+                raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
+            manifest.rows[absolute] = _annotations(row, manifest)
+            manifest.lines[absolute] = line
+        except (ValueError, InvalidInputError) as error:
+            manifest.problems.append((str(path), f"{where}: {error}"))
+    return manifest
+
+
+def parse_time(text: str) -> tuple[datetime, bool]:
+    """A moment in UTC from ISO 8601, and whether its zone had to be assumed to be UTC.
+
+    Raises:
+        InvalidInputError: it is not ISO 8601.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{text!r} is not a time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30:00+01:00"
+        ) from error
+    naive = moment.tzinfo is None
+    try:
+        return (moment.replace(tzinfo=UTC) if naive else moment.astimezone(UTC)), naive
+    except OverflowError as error:
+        raise InvalidInputError(f"{text!r} is out of range") from error
+
+
+def check_text(what: str, text: str) -> str:
+    """``text``, stripped.
+
+    Raises:
+        InvalidInputError: empty, longer than ``LONGEST``, or with characters databases refuse.
+    """
+    text = text.strip()
+    if not text or len(text) > LONGEST:
+        raise InvalidInputError(f"{what} must have 1 to {LONGEST} characters, not {len(text)}")
+    return clean(what, text)
+
+
+def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
+    """Metadata from ``key=value`` texts.
+
+    Raises:
+        InvalidInputError: one has no ``=`` or no key.
+    """
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidInputError(f"metadata {pair!r} is not of the form key=value")
+        found[check_text("metadata key", key)] = clean(key, value.strip())
+    return found
+
+
+def clean(what: str, text: str) -> str:
+    """``text``, if every database can hold it.
+
+    Raises:
+        InvalidInputError: it contains NUL or half a surrogate pair.
+    """
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise InvalidInputError(f"{what} contains characters that cannot be stored")
+    return text
+
+
+def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
+    said = {key: _text(value) for key, value in row.items() if key and _text(value)}
+    recorded_at = None
+    if "recorded_at" in said:
+        recorded_at, naive = parse_time(said["recorded_at"])
+        manifest.naive_times += naive
+    return Annotations(
+        source=check_text("source", said["source"]) if "source" in said else None,
+        speaker=check_text("speaker", said["speaker"]) if "speaker" in said else None,
+        recorded_at=recorded_at,
+        labels={EMOTION: check_text("label", said["label"])} if "label" in said else {},
+        metadata={
+            check_text("column", key): clean(key, value)
+            for key, value in said.items()
+            if key not in _OWN_COLUMNS
+        },
+    )
+
+
+def _text(value: Any) -> str:
+    """A JSON value as the text it is kept as: strings bare, null nothing, the rest as JSON."""
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = file.readline()
+        delimiter = max(",;\t", key=header.count)
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter=delimiter, restkey="", strict=True)
+        if "path" not in (reader.fieldnames or []):
+            raise InvalidInputError(f"manifest {path} has no column 'path' in its first line")
+        for row in reader:
+            yield reader.line_num, ("more cells than columns" if "" in row else row)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                yield number, f"not JSON ({error})"
+                continue
+            yield number, row if isinstance(row, dict) else "not a JSON object"

@@ -1,0 +1,109 @@
+"""Find audio files: folders (recursively), single files, globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.audio import EXTENSIONS
+from index.errors import InvalidInputError
+from index.recordings import FileFacts
+
+_OTHER_AUDIO = frozenset(
+    [".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".mov", ".mkv", ".mka", ".3gp", ".ra", ".ac3"]
+)
+
+
+@dataclass
+class Found:
+    """What a scan found.
+
+    Attributes:
+        files: audio files, sorted by path, each once.
+        unusable: path and reason of what could not even be looked at.
+        passed_over: number of files by extension that look like audio of a kind not supported.
+    """
+
+    files: list[FileFacts] = field(default_factory=list)
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def find_audio(arguments: Sequence[str]) -> Found:
+    """Audio files under ``arguments``; a file named itself is taken whatever its extension.
+
+    Hidden files and folders are left out of folders. Links to folders are not followed.
+
+    Raises:
+        InvalidInputError: an argument names nothing.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for argument in arguments:
+        for path in _named(argument):
+            for file in _walk(path, found) if path.is_dir() else [path]:
+                absolute = os.path.abspath(file)  # noqa: PTH100 - resolves no links, as users expect
+                if absolute not in seen:
+                    seen.add(absolute)
+                    _look(absolute, found)
+    found.files.sort(key=lambda file: file.path)
+    return found
+
+
+def _named(argument: str) -> list[Path]:
+    path = Path(argument).expanduser()
+    if path.exists():
+        return [path]
+    if glob.has_magic(argument):
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
+        if matches:
+            return [Path(match) for match in matches]
+        raise InvalidInputError(f"{argument}: nothing matches this pattern")
+    raise InvalidInputError(f"{argument}: no such file or folder")
+
+
+def _walk(folder: Path, found: Found) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        found.unusable.append(
+            (printable(str(error.filename)), f"cannot be read ({error.strerror})")
+        )
+
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million of these
+            if name.startswith("."):
+                continue
+            if extension in EXTENSIONS:
+                yield Path(root, name)
+            elif extension in _OTHER_AUDIO:
+                found.passed_over[extension] += 1
+
+
+def _look(path: str, found: Found) -> None:
+    if path != printable(path):
+        found.unusable.append((printable(path), "its name is not valid UTF-8"))
+        return
+    try:
+        found.files.append(facts(Path(path)))
+    except OSError as error:
+        found.unusable.append((path, f"cannot be read ({error.strerror})"))
+
+
+def facts(path: Path) -> FileFacts:
+    """The file as it is now.
+
+    Raises:
+        OSError: it is not there, or may not be looked at.
+    """
+    status = path.stat()
+    return FileFacts(str(path), status.st_size, status.st_mtime_ns)
+
+
+def printable(path: str) -> str:
+    """The path with bytes that are not UTF-8 shown as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")

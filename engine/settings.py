@@ -1,0 +1,87 @@
+"""Settings: from arguments, then the environment (``EMOTION_SEARCH_…``), then defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from index.errors import InvalidInputError
+
+DEFAULT_MODEL = "iic/emotion2vec_plus_large"
+"""The model of a new archive when none is named."""
+
+
+class Settings(BaseSettings):
+    """Everything that may be set, each with its default; build with ``load_settings``."""
+
+    model_config = SettingsConfigDict(env_prefix="EMOTION_SEARCH_", frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("emotion-search", appauthor=False),
+        description="Folder of the database, the saved index and uploaded recordings.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the database; default: archive.db (SQLite) in the home.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="Embedding model: a hub id, a checkpoint folder, or `acoustic`; default: the"
+        f" archive's own, and {DEFAULT_MODEL} for a new archive.",
+    )
+    hub: Literal["modelscope", "huggingface"] = Field(
+        default="modelscope", description="Where hub ids are downloaded from."
+    )
+    hub_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds to wait for the hub's first answer."
+    )
+    device: str = Field(
+        default="auto", description="Where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`."
+    )
+    batch_seconds: float = Field(
+        default=120.0, gt=0, description="Seconds of audio embedded and committed together."
+    )
+    window: float = Field(
+        default=15.0, ge=1.0, description="Seconds of the longest clip; longer recordings are cut."
+    )
+    decoders: int = Field(default=2, ge=1, le=64, description="Threads that decode audio.")
+    busy_timeout: float = Field(
+        default=30.0, ge=0, description="Seconds to wait for another writer of the database."
+    )
+    max_upload_mb: float = Field(
+        default=100.0, gt=0, description="Largest upload that the API takes, in megabytes."
+    )
+
+    @property
+    def database(self) -> str:
+        """The URL of the database in force."""
+        return self.database_url or f"sqlite:///{self.home / 'archive.db'}"
+
+    @property
+    def index_folder(self) -> Path:
+        """Where indexes are saved."""
+        return self.home / "index"
+
+    @property
+    def uploads_folder(self) -> Path:
+        """Where recordings uploaded over the API are kept."""
+        return self.home / "uploads"
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from ``given`` (None means not given), the environment and the defaults.
+
+    Raises:
+        InvalidInputError: a value is out of range; names the setting.
+    """
+    try:
+        settings = Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(
+            f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
+        ) from error
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})

@@ -1,0 +1,327 @@
+"""Reading clips and recordings: filters, paging, details, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, not_, or_, select
+from sqlalchemy.orm import Session
+
+from index.errors import NotFoundError
+from index.models import ModelInfo
+from index.recordings import FileFacts
+from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
+
+EMOTION = "emotion"
+"""The task of a label when none is named."""
+
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class ClipFilter:
+    """Which clips are meant; every field that is set must hold, any one of its values suffices.
+
+    Attributes:
+        sources, speakers: of the recording.
+        labels: of the clip, under ``task``.
+        after, before: recorded at or after, recorded before; timezone-aware.
+        metadata: keys and values of the recording, all of which must be there.
+        not_recordings: ids of recordings that are left out.
+        not_speaker: a speaker who is left out.
+    """
+
+    sources: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    task: str = EMOTION
+    after: datetime | None = None
+    before: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    not_recordings: tuple[int, ...] = ()
+    not_speaker: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every clip passes."""
+        return self == ClipFilter(task=self.task)
+
+
+@dataclass(frozen=True)
+class ClipDetails:
+    """A clip with what is known about it and its recording.
+
+    Attributes:
+        id, recording_id: in the archive.
+        name: file name of the recording when it came.
+        path: where its bytes lie; None when no known place is left.
+        channel: counted from 0; None for all channels mixed down.
+        start, end: span in the recording, seconds.
+        labels: value by task.
+        scores: by emotion class, from the model; empty if it gives none.
+    """
+
+    id: int
+    recording_id: int
+    name: str
+    path: str | None
+    sha256: str
+    source: str | None
+    speaker: str | None
+    recorded_at: datetime | None
+    channel: int | None
+    start: float
+    end: float
+    labels: Mapping[str, str]
+    metadata: Mapping[str, str]
+    scores: Mapping[str, float]
+
+    @property
+    def label(self) -> str | None:
+        """What a person said about the emotion."""
+        return self.labels.get(EMOTION)
+
+
+def matching(wanted: ClipFilter) -> Select[Any]:
+    """A query for the ids of the clips that pass the filter, in no order."""
+    conditions = list(_conditions(wanted))
+    return select(Clip.id).join(Recording, Recording.id == Clip.recording_id).where(*conditions)
+
+
+def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
+    """Ids of the clips that pass the filter: int64, ascending."""
+    ids = np.fromiter(session.scalars(matching(wanted)), dtype=np.int64)
+    ids.sort()
+    return ids
+
+
+def list_clips(
+    session: Session, model: ModelInfo | None, wanted: ClipFilter, *, limit: int, after_id: int = 0
+) -> list[ClipDetails]:
+    """Up to ``limit`` clips that pass the filter, by ascending id from beyond ``after_id``."""
+    page = matching(wanted).where(Clip.id > after_id).order_by(Clip.id).limit(limit)
+    return clip_details(session, model, session.scalars(page).all())
+
+
+def get_clip(session: Session, model: ModelInfo | None, clip_id: int) -> ClipDetails:
+    """One clip.
+
+    Raises:
+        NotFoundError: no such clip.
+    """
+    found = clip_details(session, model, [clip_id])
+    if not found:
+        raise NotFoundError(f"no clip {clip_id} in this archive")
+    return found[0]
+
+
+def clip_details(
+    session: Session, model: ModelInfo | None, ids: Sequence[int]
+) -> list[ClipDetails]:
+    """The clips with these ids, in the order of ``ids``; unknown ones are left out."""
+    details: dict[int, ClipDetails] = {}
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        details.update(_details(session, model, ids[begin : begin + _IDS_A_QUERY]))
+    return [details[clip_id] for clip_id in ids if clip_id in details]
+
+
+def clips_of(session: Session, recording_id: int) -> list[int]:
+    """Ids of the recording's clips, in time order."""
+    query = select(Clip.id).where(Clip.recording_id == recording_id)
+    return list(session.scalars(query.order_by(Clip.start, Clip.channel, Clip.id)))
+
+
+def get_recording(session: Session, recording_id: int) -> Recording:
+    """One recording's row.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    row = session.get(Recording, recording_id)
+    if row is None:
+        raise NotFoundError(f"no recording {recording_id} in this archive")
+    return row
+
+
+def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
+    """Where the recording's bytes were seen, and how the files were then."""
+    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
+    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
+
+
+@dataclass(frozen=True)
+class FailureDetails:
+    """A file that could not be ingested."""
+
+    path: str
+    reason: str
+    attempts: int
+    failed_at: datetime
+
+
+def list_failures(session: Session) -> list[FailureDetails]:
+    """All files that could not be ingested, latest first."""
+    query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
+    return [
+        FailureDetails(row.path, row.reason, row.attempts, row.failed_at)
+        for row in session.scalars(query)
+    ]
+
+
+def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
+    """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
+
+    Raises:
+        NotFoundError: a clip is not there, or has no embedding under this model.
+    """
+    rows = session.execute(
+        select(Embedding.clip_id, Embedding.vector).where(
+            Embedding.model_id == model.id, Embedding.clip_id.in_(ids)
+        )
+    )
+    found = {clip_id: np.frombuffer(vector, dtype="<f4") for clip_id, vector in rows}
+    for clip_id in ids:
+        if clip_id not in found:
+            raise NotFoundError(f"no clip {clip_id} in this archive")
+    return np.stack([found[clip_id] for clip_id in ids]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much an archive holds; durations in seconds."""
+
+    recordings: int
+    clips: int
+    labelled: int
+    failures: int
+    duration: float
+    sources: Mapping[str, int]
+    labels: Mapping[str, int]
+
+
+def count(session: Session) -> Counts:
+    """Counts over the whole archive: clips by source and by emotion label, most first."""
+    recordings, duration = session.execute(
+        select(func.count(), func.coalesce(func.sum(Recording.duration), 0.0))
+    ).one()
+    by_source = session.execute(
+        select(Recording.source, func.count())
+        .join(Clip, Clip.recording_id == Recording.id)
+        .group_by(Recording.source)
+    )
+    by_label = session.execute(
+        select(Label.value, func.count()).where(Label.task == EMOTION).group_by(Label.value)
+    )
+    labels = _most_first(by_label)
+    return Counts(
+        recordings=recordings,
+        clips=session.scalar(select(func.count()).select_from(Clip)) or 0,
+        labelled=sum(labels.values()),
+        failures=session.scalar(select(func.count()).select_from(Failure)) or 0,
+        duration=float(duration),
+        sources=_most_first((source or "(none)", n) for source, n in by_source),
+        labels=labels,
+    )
+
+
+def _most_first(rows: Any) -> dict[str, int]:
+    return dict(sorted(((str(k), int(n)) for k, n in rows), key=lambda row: (-row[1], row[0])))
+
+
+def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.sources:
+        found.append(Recording.source.in_(wanted.sources))
+    if wanted.speakers:
+        found.append(Recording.speaker.in_(wanted.speakers))
+    if wanted.labels:
+        found.append(
+            exists().where(
+                Label.clip_id == Clip.id,
+                Label.task == wanted.task,
+                Label.value.in_(wanted.labels),
+            )
+        )
+    if wanted.after is not None:
+        found.append(Recording.recorded_at >= wanted.after)
+    if wanted.before is not None:
+        found.append(Recording.recorded_at < wanted.before)
+    found += [
+        exists().where(
+            Metadatum.recording_id == Recording.id,
+            Metadatum.key == key,
+            literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
+            Metadatum.value == value,
+        )
+        for key, value in wanted.metadata.items()
+    ]
+    if wanted.not_recordings:
+        found.append(not_(Recording.id.in_(wanted.not_recordings)))
+    if wanted.not_speaker is not None:
+        found.append(or_(Recording.speaker.is_(None), Recording.speaker != wanted.not_speaker))
+    return found
+
+
+def _details(
+    session: Session, model: ModelInfo | None, ids: Sequence[int]
+) -> dict[int, ClipDetails]:
+    """Details by clip id: one query a table, however many clips."""
+    join_scores = and_(
+        Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
+    )
+    rows = session.execute(
+        select(Clip, Recording, Embedding.scores)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .outerjoin(Embedding, join_scores)
+        .where(Clip.id.in_(ids))
+    ).all()
+    recording_ids = {recording.id for _, recording, _ in rows}
+    labels: dict[int, dict[str, str]] = {}
+    for clip_id, task, value in session.execute(
+        select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
+    ):
+        labels.setdefault(clip_id, {})[task] = value
+    metadata: dict[int, dict[str, str]] = {}
+    for recording_id, key, value in session.execute(
+        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
+        .where(Metadatum.recording_id.in_(recording_ids))
+        .order_by(Metadatum.key)
+    ):
+        metadata.setdefault(recording_id, {})[key] = value
+    paths: dict[int, str] = {}
+    for recording_id, path in session.execute(
+        select(Location.recording_id, Location.path)
+        .where(Location.recording_id.in_(recording_ids))
+        .order_by(Location.path)
+    ):
+        paths.setdefault(recording_id, path)
+    classes = model.classes if model else ()
+    return {
+        clip.id: ClipDetails(
+            id=clip.id,
+            recording_id=recording.id,
+            name=recording.name,
+            path=paths.get(recording.id),
+            sha256=recording.sha256,
+            source=recording.source,
+            speaker=recording.speaker,
+            recorded_at=recording.recorded_at,
+            channel=clip.channel,
+            start=clip.start,
+            end=clip.end,
+            labels=labels.get(clip.id, {}),
+            metadata=metadata.get(recording.id, {}),
+            scores=_named(classes, scores),
+        )
+        for clip, recording, scores in rows
+    }
+
+
+def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
+    values = np.frombuffer(scores or b"", dtype="<f4")
+    return dict(zip(classes, values.tolist(), strict=False)) if len(values) else {}

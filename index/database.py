@@ -1,0 +1,233 @@
+"""Connections to the database of an archive, SQLite and Postgres alike."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from index.errors import DatabaseBusyError, DatabaseError, InvalidInputError, StorageFullError
+from index.schema import SCHEMA_VERSION
+
+_MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
+
+
+class Database:
+    """The database of one archive.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        busy_timeout: seconds to wait for another writer before ``DatabaseBusyError``.
+
+    Raises:
+        InvalidInputError: the URL is not one of these, or its driver is not installed.
+    """
+
+    def __init__(self, url: str, *, busy_timeout: float = 30.0) -> None:
+        try:
+            self.url = make_url(url)
+        except ArgumentError as error:
+            raise InvalidInputError(
+                f"database URL {url!r} cannot be read; use sqlite:///FILE or"
+                " postgresql+psycopg://USER@HOST/NAME"
+            ) from error
+        if self.url.get_backend_name() == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        elif self.url.get_backend_name() != "sqlite":
+            raise InvalidInputError(
+                f"database {self.url.get_backend_name()!r} is not supported; use SQLite or Postgres"
+            )
+        self.busy_timeout = busy_timeout
+        try:
+            self._alchemy = _connect(self.url, busy_timeout)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise InvalidInputError(
+                "Postgres needs its driver: pip install 'emotion-search[postgres]'"
+            ) from error
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite (else Postgres)."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for Postgres."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one snapshot of the archive and writes nothing.
+
+        Raises:
+            DatabaseError: unreachable, corrupt, or locked.
+        """
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._translated(), Session(self._alchemy.execution_options(**options)) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes commit together at the end, or not at all.
+
+        Raises:
+            DatabaseBusyError: another writer held the database beyond the busy timeout.
+            StorageFullError: no space is left.
+            DatabaseError: unreachable or corrupt.
+        """
+        with (
+            self._translated(),
+            Session(
+                self._alchemy.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False
+            ) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def schema_version(self) -> str | None:
+        """The migration that the database stands at; None for a database without tables.
+
+        Raises:
+            DatabaseError: the tables there are not this program's.
+        """
+        if self.file is not None and not self.file.exists():
+            return None
+        with self._translated(), self._alchemy.connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if tables <= {"alembic_version"}:
+                return None
+            if not {"alembic_version", "archive"} <= tables:
+                raise DatabaseError(f"{self} holds other tables, not an emotion-search archive")
+            return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+
+    def require_schema(self) -> None:
+        """Check that the tables are there, and of this program's version.
+
+        Raises:
+            DatabaseError: no archive, an older one (names the cure), or a newer one.
+        """
+        version = self.schema_version()
+        if version is None:
+            raise DatabaseError(
+                f"no archive at {self}; make one with: emotion-search ingest FOLDER"
+            )
+        if version < SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self} is of an older version ({version}, this program wants {SCHEMA_VERSION});"
+                " back it up, then run: emotion-search migrate"
+            )
+        if version > SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self} was written by a newer emotion-search ({version}, this program knows"
+                f" {SCHEMA_VERSION}); upgrade emotion-search"
+            )
+
+    def migrate(self, revision: str = "head") -> None:
+        """Create or upgrade the tables to ``revision`` (``"base"`` removes them), all or nothing.
+
+        Processes that start at once take turns.
+
+        Raises:
+            DatabaseError: the tables there are not this program's, or are newer.
+        """
+        from alembic import command
+        from alembic.config import Config
+
+        if (self.schema_version() or "") > SCHEMA_VERSION:
+            self.require_schema()
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        config = Config()
+        config.set_main_option(
+            "script_location", str(Path(__file__).parent.parent / "migrations").replace("%", "%%")
+        )
+        writer = self._alchemy.execution_options(sqlite_begin="IMMEDIATE")
+        with self._translated(), writer.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            config.attributes["connection"] = connection
+            if revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+                _ensure_identity(connection)
+
+    def create_or_require(self) -> None:
+        """Create the tables of a new archive; check those of an existing one."""
+        if self.schema_version() is None:
+            self.migrate()
+        self.require_schema()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._alchemy.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's errors into ours; one place for both databases."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: DBAPIError) -> Exception:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+        low = reason.lower()
+        if "database is locked" in low or "database table is locked" in low:
+            return DatabaseBusyError(
+                f"{self} is locked by another writer (waited {self.busy_timeout:g} s);"
+                " try again when it is done"
+            )
+        if "disk is full" in low or "no space left" in low or "disk full" in low:
+            return StorageFullError(
+                f"no space left for {self}; free some and run the same command again:"
+                " what was committed is kept"
+            )
+        if "not a database" in low or "malformed" in low:
+            return DatabaseError(
+                f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
+            )
+        if "unable to open" in low or "readonly" in low:
+            return DatabaseError(f"{self} cannot be opened for writing ({reason})")
+        if error.connection_invalidated or "connection" in low:
+            return DatabaseError(f"{self} cannot be reached ({reason})")
+        return error
+
+
+def _connect(url: Any, busy_timeout: float) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": max(1, round(busy_timeout))}
+        )
+    alchemy = create_engine(url, connect_args={"timeout": busy_timeout, "check_same_thread": False})
+
+    @event.listens_for(alchemy, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(alchemy, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return alchemy
+
+
+def _ensure_identity(connection: Connection) -> None:
+    """Give a new archive its uuid, by which cached indexes know whose they are."""
+    if connection.execute(text("SELECT count(*) FROM archive")).scalar_one() == 0:
+        connection.execute(
+            text("INSERT INTO archive (id, uuid) VALUES (1, :uuid)"), {"uuid": str(uuid.uuid4())}
+        )

@@ -1,0 +1,37 @@
+"""What can go wrong, in one small family that the CLI and the API each translate in one place."""
+
+
+class EmotionSearchError(Exception):
+    """A failure whose message names the thing that failed and the cure."""
+
+
+class InvalidInputError(EmotionSearchError):
+    """The caller asked for something that makes no sense: a bad path, filter, date or vector."""
+
+
+class NotFoundError(EmotionSearchError):
+    """What was asked for by name or id is not in the archive."""
+
+
+class AudioError(EmotionSearchError):
+    """A file cannot be used as audio: not decodable, truncated, too short, not finite."""
+
+
+class ModelUnavailableError(EmotionSearchError):
+    """The embedding model cannot be loaded: not downloaded, no network, broken checkpoint."""
+
+
+class ModelMismatchError(EmotionSearchError):
+    """The model asked for is not the one whose embeddings the archive holds."""
+
+
+class DatabaseError(EmotionSearchError):
+    """The database cannot be used: unreachable, corrupt, of another version, not ours."""
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another writer held the database for longer than the busy timeout."""
+
+
+class StorageFullError(EmotionSearchError):
+    """No space is left for the database or the index; nothing half-written was kept."""

@@ -1,0 +1,103 @@
+"""The embedding models an archive knows, and the one that serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from index.errors import ModelMismatchError
+from index.schema import Archive, Model
+from index.upsert import insert_new
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as the archive knows it.
+
+    Attributes:
+        id: row in the archive.
+        name: what the user called it: a hub id, a checkpoint folder, ``acoustic``.
+        fingerprint: hash of weights and configuration; what makes two models the same.
+        dimension: length of its embeddings.
+        classes: emotion classes of its scores, in order; empty if it gives none.
+    """
+
+    id: int
+    name: str
+    fingerprint: str
+    dimension: int
+    classes: tuple[str, ...]
+
+
+def archive_uuid(session: Session) -> str:
+    """The identity of the archive."""
+    return session.execute(select(Archive.uuid)).scalar_one()
+
+
+def active_model(session: Session) -> ModelInfo | None:
+    """The model whose embeddings the archive serves; None while it has none."""
+    row = session.execute(
+        select(Model).join(Archive, Archive.active_model_id == Model.id)
+    ).scalar_one_or_none()
+    return None if row is None else _info(row)
+
+
+def activate_model(
+    session: Session, *, name: str, fingerprint: str, dimension: int, classes: tuple[str, ...]
+) -> ModelInfo:
+    """The archive's model, which this one becomes if there was none.
+
+    Raises:
+        ModelMismatchError: the archive holds embeddings of another model.
+    """
+    insert_new(
+        session,
+        Model,
+        [
+            {
+                "name": name,
+                "fingerprint": fingerprint,
+                "dimension": dimension,
+                "classes": list(classes),
+                "revision": 0,
+            }
+        ],
+    )
+    given = session.execute(select(Model).where(Model.fingerprint == fingerprint)).scalar_one()
+    session.execute(
+        update(Archive).where(Archive.active_model_id.is_(None)).values(active_model_id=given.id)
+    )
+    active = active_model(session)
+    if active is None or active.id != given.id:
+        raise mismatch(active.name if active else "nothing", name)
+    return active
+
+
+def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
+    """The error for a model that is not the archive's."""
+    same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
+    return ModelMismatchError(
+        f"this archive holds embeddings of model {archive_model}, not of {asked}{same}: vectors of"
+        " two models cannot be compared; leave --model out, or use another --home"
+    )
+
+
+def next_revision(session: Session, model_id: int) -> int:
+    """A new revision, in commit order: the model's row stays locked until the transaction ends."""
+    return session.execute(
+        update(Model)
+        .where(Model.id == model_id)
+        .values(revision=Model.revision + 1)
+        .returning(Model.revision)
+    ).scalar_one()
+
+
+def current_revision(session: Session, model_id: int) -> int:
+    """The last revision that this session's snapshot sees."""
+    return session.execute(select(Model.revision).where(Model.id == model_id)).scalar_one()
+
+
+def _info(row: Model) -> ModelInfo:
+    return ModelInfo(row.id, row.name, row.fingerprint, row.dimension, tuple(row.classes))

@@ -1,0 +1,191 @@
+"""SQLAlchemy tables of an archive; the migrations create exactly these."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    func,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA_VERSION = "0001"
+"""The migration that this code speaks; a test holds it equal to Alembic's head."""
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in UTC, on SQLite (which forgets zones) as on Postgres."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive datetime reached the database: {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Declarative base of all tables."""
+
+
+class Model(Base):
+    """An embedding model, and the last revision handed out under it."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
+    dimension: Mapped[int] = mapped_column(Integer)
+    classes: Mapped[list[str]] = mapped_column(JSON)
+    revision: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Archive(Base):
+    """The archive itself (one row): its identity, and the model that serves."""
+
+    __tablename__ = "archive"
+    __table_args__ = (CheckConstraint("id = 1", name="ck_archive_one_row"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36))
+    active_model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+
+
+class Recording(Base):
+    """One audio file, known by the sha256 of its bytes."""
+
+    __tablename__ = "recordings"
+    __table_args__ = (
+        Index("ix_recordings_source", "source"),
+        Index("ix_recordings_speaker", "speaker"),
+        Index("ix_recordings_recorded_at", "recorded_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
+    speaker: Mapped[str | None] = mapped_column(Text)
+    recorded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    duration: Mapped[float] = mapped_column(Float)
+    sample_rate: Mapped[int] = mapped_column(Integer)
+    channels: Mapped[int] = mapped_column(Integer)
+    ingested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Location(Base):
+    """Where a recording's bytes were seen: the same bytes may lie under several names."""
+
+    __tablename__ = "locations"
+    __table_args__ = (Index("ix_locations_recording_id", "recording_id"),)
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+
+
+class Metadatum(Base):
+    """A free key and value of a recording."""
+
+    __tablename__ = "recording_metadata"
+
+    recording_id: Mapped[int] = mapped_column(
+        ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+# Postgres cannot index a text of several kilobytes (a transcript, say), so its beginning stands in.
+Index("ix_recording_metadata_key_value", Metadatum.key, func.substr(Metadatum.value, 1, 200))
+
+
+class Clip(Base):
+    """A span of one channel of a recording: what is embedded and searched."""
+
+    __tablename__ = "clips"
+    __table_args__ = (
+        Index("ix_clips_recording_id", "recording_id"),
+        {"sqlite_autoincrement": True},  # ids are never reused: the index knows clips by id
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    channel: Mapped[int | None] = mapped_column(Integer)  # None: all channels mixed down
+    start: Mapped[float] = mapped_column("start_s", Float)
+    end: Mapped[float] = mapped_column("end_s", Float)
+
+
+class Label(Base):
+    """What a person said about a clip, under a task."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_task_value", "task", "value"),)
+
+    clip_id: Mapped[int] = mapped_column(
+        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
+    )
+    task: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class Embedding(Base):
+    """The vector and class scores of a clip under one model (little-endian float32 bytes)."""
+
+    __tablename__ = "embeddings"
+    __table_args__ = (Index("ix_embeddings_model_id_revision", "model_id", "revision"),)
+
+    clip_id: Mapped[int] = mapped_column(
+        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
+    )
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    scores: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Tombstone(Base):
+    """A clip that was removed, at which revision, so that indexes elsewhere drop it too."""
+
+    __tablename__ = "tombstones"
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    clip_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+
+
+class Failure(Base):
+    """A file that could not be ingested, why, and how often it was tried."""
+
+    __tablename__ = "failures"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer)
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)

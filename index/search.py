@@ -1,0 +1,143 @@
+"""From a query vector to hits: catch up with the database, filter, take the top k."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from index.cache import IndexCache
+from index.clips import ClipDetails, ClipFilter, clip_details, matching_ids
+from index.database import Database
+from index.errors import StorageFullError
+from index.flat import FlatIndex
+from index.models import ModelInfo, current_revision
+from index.schema import Embedding, Tombstone
+from index.vectors import Vectors
+
+log = logging.getLogger(__name__)
+
+_ROWS = 4096  # embeddings read at a time
+_SAVE_AFTER = 1000  # changed clips after which a search saves the index it brought up to date
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip found, with its cosine similarity to the query, in [-1, 1]."""
+
+    clip: ClipDetails
+    similarity: float
+
+
+class Searcher:
+    """Search over the embeddings of one model, always as fresh as the database.
+
+    Safe for use from several threads.
+    """
+
+    def __init__(self, database: Database, model: ModelInfo, cache: IndexCache) -> None:
+        self._database = database
+        self._model = model
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._index: FlatIndex | None = None
+        self._revision = 0
+        self._unsaved = 0
+
+    def search(
+        self, query: Vectors, limit: int, wanted: ClipFilter, *, without: Collection[int] = ()
+    ) -> list[Hit]:
+        """The ``limit`` clips most like ``query`` (float32, (dim,)) among those that pass the
+        filter, best first, ties by clip id; all of them where fewer pass.
+
+        Args:
+            without: ids of a few clips that are never hits, such as the query's own.
+
+        Raises:
+            InvalidInputError: the query has another dimension, is zero or not finite.
+        """
+        with self._database.read() as session:
+            # One snapshot for index, filter and details: under the lock the index stands exactly
+            # where the snapshot does, so no hit can have been removed and none is missing.
+            with self._lock:
+                index = self._caught_up(session)
+                allowed = None if wanted.is_empty else matching_ids(session, wanted)
+                ids, cosines = index.search(query, limit + len(without), allowed=allowed)
+            kept = ~np.isin(ids, list(without))
+            ids, cosines = ids[kept][:limit], cosines[kept][:limit]
+            details = clip_details(session, self._model, ids.tolist())
+        return [Hit(clip, float(cosine)) for clip, cosine in zip(details, cosines, strict=True)]
+
+    def refresh(self) -> int:
+        """Bring the index up to date and save it; returns the number of clips in it."""
+        with self._database.read() as session, self._lock:
+            index = self._caught_up(session)
+            self._save()
+            return index.count
+
+    def _caught_up(self, session: Session) -> FlatIndex:
+        """The index, at the revision of the session's snapshot (which begins here, under the
+        lock, so that a later snapshot never meets an earlier index)."""
+        revision = current_revision(session, self._model.id)
+        index, at = self._index, self._revision
+        if index is None:
+            index, at = self._cache.load() or (None, 0)
+        if index is not None and at <= revision:
+            fresh = self._index is not None
+            self._apply(session, index, at, revision)
+            if not fresh and index.count != self._embedded(session):
+                log.warning("the saved index does not match the database; building it anew")
+                index = None
+        else:  # nothing saved, or it is ahead: the database was restored from a backup
+            index = None
+        if index is None:
+            index = FlatIndex(self._model.dimension)
+            self._apply(session, index, 0, revision)
+        self._index, self._revision = index, revision
+        if self._unsaved >= _SAVE_AFTER:
+            self._save()
+        return index
+
+    def _embedded(self, session: Session) -> int:
+        query = select(func.count()).where(Embedding.model_id == self._model.id)
+        return session.scalar(query) or 0
+
+    def _apply(self, session: Session, index: FlatIndex, since: int, revision: int) -> None:
+        """Add and remove what was committed after ``since``; done twice it is the same as once."""
+        if since == revision:
+            return
+        rows = session.execute(
+            select(Embedding.clip_id, Embedding.vector)
+            .where(Embedding.model_id == self._model.id, Embedding.revision > since)
+            .order_by(Embedding.revision, Embedding.clip_id)
+            .execution_options(yield_per=_ROWS)
+        )
+        for part in rows.partitions():
+            ids = np.fromiter((row[0] for row in part), dtype=np.int64, count=len(part))
+            data = b"".join(row[1] for row in part)
+            index.add(ids, np.frombuffer(data, dtype="<f4").reshape(len(part), -1))
+            self._unsaved += len(part)
+        gone = np.fromiter(
+            session.scalars(
+                select(Tombstone.clip_id).where(
+                    Tombstone.model_id == self._model.id, Tombstone.revision > since
+                )
+            ),
+            dtype=np.int64,
+        )
+        index.remove(gone)
+        self._unsaved += len(gone)
+
+    def _save(self) -> None:
+        if not self._unsaved or self._index is None:
+            return
+        try:
+            self._cache.save(self._index, self._revision)
+        except StorageFullError as error:  # only a cache: searches go on without it
+            log.warning("%s", error)
+        self._unsaved = 0
