@@ -35,7 +35,13 @@ from index.clips import (
     locations_of,
 )
 from index.database import Database
-from index.errors import AudioError, DatabaseError, InvalidInputError, NotFoundError
+from index.errors import (
+    AudioError,
+    DatabaseError,
+    EmotionSearchError,
+    InvalidInputError,
+    NotFoundError,
+)
 from index.models import ModelInfo, activate_model, active_model, archive_uuid, mismatch
 from index.recordings import (
     Annotations,
@@ -92,16 +98,19 @@ class Library:
             DatabaseError: there is none, or its database cannot be used.
         """
         database = Database(settings.database, busy_timeout=settings.busy_timeout)
-        if create:
-            try:
+        try:
+            if create:
                 settings.home.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DatabaseError(
-                    f"home {settings.home} cannot be made ({error.strerror}); choose another --home"
-                ) from error
-            database.create_or_require()
-        else:
-            database.require_schema()
+                database.create_or_require()
+            else:
+                database.require_schema()
+        except OSError as error:
+            raise DatabaseError(
+                f"home {settings.home} cannot be made ({error.strerror}); choose another --home"
+            ) from error
+        except EmotionSearchError:
+            database.close()
+            raise
         return cls(settings, database)
 
     def __enter__(self) -> Library:
@@ -222,7 +231,7 @@ class Library:
         model = self.model()
         self._check_name(model)
         if model is None:
-            raise DatabaseError("the archive is empty; fill it with: emotion-search ingest FOLDER")
+            raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
         if isinstance(example, int):
             with self.database.read() as session:
                 query = example_of_clip(session, model, example)
@@ -264,9 +273,10 @@ class Library:
         with self.database.write() as session:
             recording_id = find_by_sha256(session, sha256)
             if recording_id is None:  # the sender is told; a note of failure would name our copy
-                kept.unlink(missing_ok=True)
                 remove_failure(session, found.path)
-                raise AudioError(f"{name} {report.failed[0][1]}")
+        if recording_id is None:
+            kept.unlink(missing_ok=True)
+            raise AudioError(f"{name} {report.failed[0][1]}")
         return recording_id, report.recordings == 1
 
     def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:

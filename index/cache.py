@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -81,18 +82,14 @@ class IndexCache:
             _sync(pointer)
             pointer.replace(self._folder / "current.json")
         except (OSError, RuntimeError) as error:  # RuntimeError is FAISS's for a failed write
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise StorageFullError(
                 f"the index cannot be saved in {self._folder}: {error}"
             ) from error
         for old in self._folder.glob("index-*.faiss"):
             if old.name != final.name:
                 old.unlink(missing_ok=True)
-
-    def drop(self) -> None:
-        """Remove whatever is saved."""
-        for path in self._folder.glob("*"):
-            path.unlink(missing_ok=True)
 
     def _read(self, current: Path) -> tuple[FlatIndex, int]:
         record = json.loads(current.read_text())

@@ -12,7 +12,8 @@ from index.errors import InvalidInputError
 from index.vectors import Ids, Vectors, normalise
 
 _SPARE = 16  # candidates beyond k, so that most ties at the end are seen without a second pass
-_TIE = 1e-6  # closer float32 similarities than this are told apart in float64
+_DIGITS = 6  # of a similarity; beyond, float32 vectors say nothing
+_TIE = 2e-6  # closer float32 similarities than this may be equal in so many digits
 
 
 class FlatIndex:
@@ -111,10 +112,11 @@ class FlatIndex:
         faiss.write_index(self._faiss, str(path))
 
     def _ranked(self, unit: Vectors, ids: Ids, k: int) -> tuple[Ids, NDArray[np.float64]]:
-        """The best k of ``ids`` by cosine in float64, so that equal vectors are exactly equal."""
+        """The best k of ``ids`` by cosine in float64, rounded, so that ties are exact."""
         if len(ids) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float64)
         vectors = self._faiss.reconstruct_batch(np.ascontiguousarray(ids)).astype(np.float64)
         cosines = np.clip((vectors * unit.astype(np.float64)).sum(axis=1), -1.0, 1.0)
+        cosines = np.round(cosines, _DIGITS)
         order = np.lexsort((ids, -cosines))[:k]
         return ids[order], cosines[order]

@@ -36,7 +36,7 @@ class VectorIndex(Protocol):
     ) -> tuple[Ids, NDArray[np.float64]]:
         """Ids and cosines of the k vectors most like ``query`` (float32, (dim,)), best first.
 
-        Ties go by ascending id. With ``allowed`` only these ids count. Fewer than k come back
+        Cosines are rounded to six decimals; ties go by ascending id. With ``allowed`` only these ids count. Fewer than k come back
         only where fewer are there.
         """
 

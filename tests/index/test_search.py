@@ -1,0 +1,276 @@
+"""Search stays equal to the database, whoever writes to it, whatever happens to the saved index."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from index.cache import IndexCache
+from index.clips import ClipFilter
+from index.database import Database
+from index.errors import ModelMismatchError, NotFoundError
+from index.models import ModelInfo, activate_model, archive_uuid
+from index.recordings import (
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+    remove_recording,
+)
+from index.search import Searcher
+
+DIM = 8
+
+
+class World:
+    """An archive, the truth about it, and two searchers as two processes would have them."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        with database.write() as session:
+            self.model = activate_model(
+                session, name="test", fingerprint="f" * 64, dimension=DIM, classes=()
+            )
+            self.uuid = archive_uuid(session)
+        self.folder = folder
+        self.searchers = [self.searcher(), self.searcher()]
+        self.truth: dict[int, tuple[int, np.ndarray]] = {}
+        self.made = 0
+
+    def searcher(self) -> Searcher:
+        cache = IndexCache(self.folder, archive=self.uuid, model=self.model.fingerprint)
+        return Searcher(self.database, self.model, cache)
+
+    def add(self, seed: int, clips: int = 1, **said: object) -> int:
+        rng = np.random.default_rng(seed)
+        self.made += 1
+        with self.database.write() as session:
+            recording_id, _ = add_recording(
+                session, self.model.id, recording(self.made, rng, clips, Annotations(**said))
+            )
+            rows = session.execute(
+                text(
+                    "SELECT c.id, e.vector FROM clips c JOIN embeddings e ON e.clip_id = c.id"
+                    " WHERE c.recording_id = :r"
+                ),
+                {"r": recording_id},
+            ).all()
+        for clip_id, vector in rows:
+            self.truth[clip_id] = (recording_id, np.frombuffer(vector, "<f4").astype(float))
+        return recording_id
+
+    def remove(self, recording_id: int) -> None:
+        with self.database.write() as session:
+            remove_recording(session, recording_id)
+        self.truth = {c: v for c, v in self.truth.items() if v[0] != recording_id}
+
+    def expected(self, query: np.ndarray, k: int) -> list[int]:
+        scored = [
+            (-float(v @ query / np.linalg.norm(v) / np.linalg.norm(query)), c)
+            for c, (_, v) in self.truth.items()
+        ]
+        return [c for _, c in sorted(scored)[:k]]
+
+    def found(self, query: np.ndarray, k: int, which: int = 0) -> list[int]:
+        hits = self.searchers[which].search(query.astype(np.float32), k, ClipFilter())
+        return [hit.clip.id for hit in hits]
+
+
+def recording(number: int, rng: np.random.Generator, clips: int, said: Annotations):
+    return NewRecording(
+        file=FileFacts(f"/calls/{number}.wav", 1000, number),
+        name=f"{number}.wav",
+        sha256=f"{number:064x}",
+        duration=float(clips),
+        sample_rate=8000,
+        channels=1,
+        annotations=said,
+        clips=[
+            NewClip(
+                None,
+                float(i),
+                float(i + 1),
+                rng.normal(size=DIM).astype(np.float32),
+                np.empty(0, np.float32),
+            )
+            for i in range(clips)
+        ],
+    )
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> World:
+    return World(database, tmp_path / "index")
+
+
+QUERY = np.arange(1.0, DIM + 1)
+
+
+def test_another_writer_is_seen_by_the_next_search(world: World):
+    for seed in range(5):
+        world.add(seed)
+        assert world.found(QUERY, 10, which=0) == world.expected(QUERY, 10)
+    assert world.found(QUERY, 10, which=1) == world.expected(QUERY, 10)
+
+
+def test_what_is_removed_is_never_found_again(world: World):
+    ids = [world.add(seed, clips=2) for seed in range(4)]
+    assert len(world.found(QUERY, 10)) == 8
+    world.remove(ids[1])
+    for which in (0, 1):
+        assert world.found(QUERY, 10, which) == world.expected(QUERY, 10)
+    with pytest.raises(NotFoundError):
+        world.remove(ids[1])
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("aarsrn"), st.integers(0, 9)), max_size=12))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
+    for step, number in steps:
+        held = sorted({r for r, _ in world.truth.values()})
+        if step == "a":
+            world.add(number, clips=1 + number % 3)
+        elif step == "r" and held:
+            world.remove(held[number % len(held)])
+        elif step == "s":
+            world.searchers[number % 2].refresh()
+        elif step == "n":
+            world.searchers[number % 2] = world.searcher()
+        assert world.found(QUERY, 7, number % 2) == world.expected(QUERY, 7)
+
+
+def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypatch):
+    world.add(1, clips=3)
+    world.searchers[0].refresh()
+    world.add(2)
+    applied = []
+    fresh = world.searcher()
+    original = Searcher._apply
+    monkeypatch.setattr(
+        Searcher,
+        "_apply",
+        lambda self, session, index, since, revision: (
+            applied.append((since, revision)),
+            original(self, session, index, since, revision),
+        ),
+    )
+    hits = fresh.search(QUERY.astype(np.float32), 10, ClipFilter())
+    assert [h.clip.id for h in hits] == world.expected(QUERY, 10)
+    assert applied == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "harm", ["truncate", "garbage", "no file", "foreign", "bad json", "format"]
+)
+def test_a_harmed_saved_index_is_rebuilt_with_a_notice(world: World, harm, caplog):
+    world.add(1, clips=3)
+    world.searchers[0].refresh()
+    (current,) = world.folder.rglob("current.json")
+    (file,) = world.folder.rglob("*.faiss")
+    record = json.loads(current.read_text())
+    if harm == "truncate":
+        file.write_bytes(file.read_bytes()[:-20])
+    elif harm == "garbage":
+        file.write_bytes(b"\0" * file.stat().st_size)
+    elif harm == "no file":
+        file.unlink()
+    elif harm == "foreign":
+        record["stamp"]["archive"] = "another"
+        current.write_text(json.dumps(record))
+    elif harm == "format":
+        current.write_text(json.dumps({**record, "format": 99}))
+    else:
+        current.write_text("{")
+    world.searchers[1] = world.searcher()
+    assert world.found(QUERY, 10, 1) == world.expected(QUERY, 10)
+    assert "building it anew" in caplog.text
+
+
+def test_a_database_restored_from_a_backup_is_believed(world: World):
+    world.add(1, clips=2)
+    recording_id = world.add(2)
+    world.searchers[0].refresh()
+    with world.database.write() as session:  # as if the second had never been: no tombstone
+        session.execute(text("DELETE FROM recordings WHERE id = :r"), {"r": recording_id})
+        session.execute(text("UPDATE models SET revision = 1"))
+    world.truth = {c: v for c, v in world.truth.items() if v[0] != recording_id}
+    for searcher in (world.searchers[0], world.searcher()):
+        world.searchers[1] = searcher
+        assert world.found(QUERY, 10, 1) == world.expected(QUERY, 10)
+
+
+def test_an_index_that_cannot_be_saved_stops_no_search(world: World, caplog):
+    world.add(1)
+    world.folder.parent.mkdir(exist_ok=True)
+    world.folder.write_text("a file where the folder should be")
+    world.searchers[0].refresh()
+    assert world.found(QUERY, 1) == world.expected(QUERY, 1)
+    assert "cannot be saved" in caplog.text
+
+
+def test_known_bytes_gain_a_name_and_nothing_else(world: World):
+    first = recording(1, np.random.default_rng(0), 2, Annotations(source="a"))
+    second = replace(first, file=FileFacts("/other/name.wav", 1000, 7))
+    with world.database.write() as session:
+        assert add_recording(session, world.model.id, first) == (1, True)
+        assert add_recording(session, world.model.id, second) == (1, False)
+        assert session.scalar(text("SELECT count(*) FROM clips")) == 2
+        assert session.scalar(text("SELECT count(*) FROM locations")) == 2
+
+
+def test_a_second_model_is_refused(world: World):
+    with pytest.raises(ModelMismatchError, match="--home"), world.database.write() as session:
+        activate_model(session, name="other", fingerprint="0" * 64, dimension=DIM, classes=())
+
+
+def test_filters_choose_exactly_the_clips_that_match(world: World):
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+    a = world.add(1, source="x", speaker="s1", recorded_at=early, labels={"emotion": "anger"})
+    b = world.add(2, source="x", recorded_at=late, labels={"emotion": "joy"}, metadata={"k": "v"})
+    c = world.add(3, source="y", speaker="s2", metadata={"k": "w" * 3000})
+    cases: list[tuple[ClipFilter, set[int]]] = [
+        (ClipFilter(), {a, b, c}),
+        (ClipFilter(sources=("x",)), {a, b}),
+        (ClipFilter(sources=("x", "y")), {a, b, c}),
+        (ClipFilter(labels=("anger", "joy")), {a, b}),
+        (ClipFilter(sources=("y",), labels=("anger",)), set()),
+        (ClipFilter(after=late), {b}),
+        (ClipFilter(before=late), {a}),
+        (ClipFilter(after=early, before=late), {a}),
+        (ClipFilter(metadata={"k": "v"}), {b}),
+        (ClipFilter(metadata={"k": "w" * 3000}), {c}),
+        (ClipFilter(metadata={"k": "w" * 2999}), set()),
+        (ClipFilter(speakers=("s1",)), {a}),
+        (ClipFilter(not_speaker="s1"), {b, c}),
+        (ClipFilter(not_recordings=(a, c)), {b}),
+    ]
+    for wanted, expected in cases:
+        hits = world.searchers[0].search(QUERY.astype(np.float32), 10, wanted)
+        assert {hit.clip.recording_id for hit in hits} == expected, wanted
+
+
+def test_a_filter_gives_k_or_all_that_match(world: World):
+    for seed in range(40):
+        world.add(seed, labels={"emotion": "rare" if seed % 10 == 0 else "common"})
+    rare = world.searchers[0].search(QUERY.astype(np.float32), 10, ClipFilter(labels=("rare",)))
+    common = world.searchers[0].search(QUERY.astype(np.float32), 10, ClipFilter(labels=("common",)))
+    assert (len(rare), len(common)) == (4, 10)
+    own = [hit.clip.id for hit in common[:3]]
+    without = world.searchers[0].search(
+        QUERY.astype(np.float32), 10, ClipFilter(labels=("common",)), without=own
+    )
+    assert [h.clip.id for h in without[:7]] == [h.clip.id for h in common[3:]]
+    assert len(without) == 10
+
+
+def test_model_info_survives_the_database(world: World):
+    assert world.model == ModelInfo(1, "test", "f" * 64, DIM, ())

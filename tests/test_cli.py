@@ -1,0 +1,301 @@
+"""The command line, as a user meets it: what it prints where, and with which exit code."""
+
+import json
+import logging
+import re
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+import cli
+from engine.settings import Settings
+from tests.conftest import tone, write_wav
+
+ROOT = Path(__file__).parents[1]
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def records(self) -> list[dict]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch, capsys, caplog):
+    """Runs the program on an archive in `tmp_path`."""
+    monkeypatch.setenv("EMOTION_SEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["emotion-search", *map(str, arguments)])
+        capsys.readouterr()
+        caplog.clear()
+        with pytest.raises(SystemExit) as stop, caplog.at_level(logging.WARNING):
+            cli.main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        notices = "".join(f"notice: {message}\n" for message in caplog.messages)
+        return Ran(int(stop.value.code or 0), out, err + notices)
+
+    return run
+
+
+@pytest.fixture
+def manifest(voices: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "labels.csv"
+    rows = ["path,label,speaker,recorded_at,take"]
+    for number, wav in enumerate(sorted(voices.glob("*.wav"))):
+        emotion, speaker = wav.stem.split("-")
+        rows.append(f"{wav},{emotion},voice{speaker},2026-01-{number + 1:02}T00:00:00Z,{number}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def ingest(run, manifest: Path) -> Ran:
+    return run("ingest", "--manifest", manifest, "--source", "studio", "--model", "acoustic")
+
+
+def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
+    done = ingest(run, manifest)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("12 recordings (12 clips, 0.2 min) added")
+
+    hits = run("search", "--clip", 1, "--json", "--limit", 3).records
+    assert len(hits) == 3
+    assert set(hits[0]) >= {
+        "clip",
+        "recording",
+        "file",
+        "source",
+        "label",
+        "start",
+        "end",
+        "similarity",
+    }
+    assert 1 not in {hit["clip"] for hit in hits}
+    assert [hit["similarity"] for hit in hits] == sorted(
+        (h["similarity"] for h in hits), reverse=True
+    )
+
+    table = run("search", voices / "anger-0.wav", "--limit", 2)
+    assert table.out.splitlines()[0].split() == [
+        "similarity",
+        "clip",
+        "label",
+        "source",
+        "file",
+        "span",
+    ]
+    assert len(table.out.splitlines()) == 3
+
+    status = run("status", "--json").records[0]
+    assert (status["clips"], status["recordings"], status["model"]) == (12, 12, "acoustic")
+    assert "acoustic (87 dimensions)" in run("status").out
+
+
+def test_a_known_query_file_touches_no_model_and_is_no_hit(run, manifest, voices, monkeypatch):
+    ingest(run, manifest)
+    monkeypatch.setattr(
+        "engine.library.load_embedder", lambda *_: pytest.fail("a model was loaded")
+    )
+    hits = run("search", voices / "anger-0.wav", "--json", "-k", 100).records
+    assert len(hits) == 11
+    assert str(voices / "anger-0.wav") not in {hit["file"] for hit in hits}
+    assert len(run("search", "--clip", 5, "--json", "-k", 100).records) == 11
+
+
+def test_a_new_query_file_is_embedded_on_the_fly(run, manifest, tmp_path):
+    ingest(run, manifest)
+    query = write_wav(tmp_path / "query.wav", tone(40.0, rate=44_100), 44_100)
+    assert len(run("search", query, "--json", "-k", 100).records) == 12
+    assert run("status", "--json").records[0]["clips"] == 12
+
+
+def test_filters(run, manifest):
+    ingest(run, manifest)
+
+    def files(*options: object) -> set[str]:
+        hits = run("search", "--clip", 1, "--json", "-k", 100, *options).records
+        return {Path(hit["file"]).stem for hit in hits}
+
+    assert files("--label", "sadness") == {f"sadness-{n}" for n in range(3)}
+    assert files("--label", "sadness", "--label", "neutral", "--speaker", "voice2") == {
+        "sadness-2",
+        "neutral-2",
+    }
+    assert files("--after", "2026-01-11") == {"sadness-1", "sadness-2"}
+    assert files("--before", "2026-01-03") == {"anger-1"}
+    assert files("--meta", "take=4") == {"happiness-1"}
+    assert files("--source", "studio", "--exclude-same", "speaker", "--label", "anger") == {
+        "anger-1",
+        "anger-2",
+    }
+    nothing = run("search", "--clip", 1, "--source", "elsewhere", "--json")
+    assert (nothing.code, nothing.out) == (0, "")
+
+
+def test_a_broken_file_makes_exit_code_one_and_is_listed(run, tmp_path):
+    write_wav(tmp_path / "calls" / "good.wav", tone(1.0))
+    (tmp_path / "calls" / "bad.wav").write_text("no audio")
+    done = run("ingest", tmp_path / "calls", "--model", "acoustic")
+    assert done.code == 1
+    assert "1 recordings" in done.out
+    assert re.fullmatch(r"error: \S+bad\.wav: cannot be decoded as audio .*\n", done.err)
+    listed = run("failures", "--json").records
+    assert [(Path(f["path"]).name, f["attempts"]) for f in listed] == [("bad.wav", 1)]
+    assert "bad.wav" in run("failures").out
+
+
+def test_manifest_rows_that_cannot_be_used_are_listed(run, manifest):
+    manifest.write_text(manifest.read_text() + "gone.wav,joy,x,2026-01-01,1\nx.wav,a,b,never,2\n")
+    done = ingest(run, manifest)
+    assert done.code == 1
+    assert "12 recordings" in done.out
+    assert "line 14" in done.err
+    assert "no such file" in done.err
+    assert "line 15" in done.err
+    assert "taken as UTC" in done.err
+
+
+def test_a_corrupt_index_is_rebuilt_with_a_notice(run, manifest, tmp_path):
+    ingest(run, manifest)
+    before = run("search", "--clip", 1, "--json").out
+    (index,) = (tmp_path / "home" / "index").rglob("*.faiss")
+    index.write_bytes(b"garbage")
+    again = run("search", "--clip", 1, "--json")
+    assert again.out == before
+    assert "notice: the saved index is unusable" in again.err
+
+
+def test_forget_erases(run, manifest):
+    ingest(run, manifest)
+    assert "recording 3 forgotten" in run("forget", 3).out
+    assert 3 not in {h["clip"] for h in run("search", "--clip", 1, "--json", "-k", 99).records}
+    assert run("forget", 3).code == 1
+
+
+def test_the_default_model_without_network_stops_in_seconds_with_the_cures(
+    run, voices, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    done = run("ingest", voices)
+    assert done.code == 1
+    assert "iic/emotion2vec_plus_large" in done.err
+    assert "--model acoustic" in done.err
+    assert "--model /path/to/checkpoint" in done.err
+
+
+def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_path, monkeypatch):
+    assert run("ingest", "--manifest", manifest, "--model", checkpoint).code == 0
+    (hit,) = run("search", "--clip", 1, "--json", "-k", 1).records
+    assert sum(hit["scores"].values()) == pytest.approx(1.0, abs=1e-4)
+    query = write_wav(tmp_path / "query.wav", tone(1.0))
+    monkeypatch.chdir(checkpoint.parent)
+    assert run("search", query, "--model", checkpoint.name).code == 0
+    mixed = run("search", query, "--model", "acoustic")
+    assert mixed.code == 1
+    assert "cannot be compared" in mixed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["ingest"], 2, "name folders or files"),
+        (["ingest", "nowhere"], 2, "nowhere: no such file or folder"),
+        (["ingest", "."], 1, "no audio files"),
+        (["ingest", ".", "--manifest", "none.csv"], 2, "none.csv"),
+        (["ingest", ".", "--recorded-at", "never"], 2, "--recorded-at"),
+        (["ingest", ".", "--meta", "novalue"], 2, "key=value"),
+        (["ingest", ".", "--label", ""], 2, "--label"),
+        (["search"], 2, "one example"),
+        (["search", "a.wav", "--clip", "1"], 2, "one example"),
+        (["search", "nowhere.wav"], 2, "nowhere.wav"),
+        (["search", "--clip", "999"], 1, "no clip 999"),
+        (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
+        (["search", "--clip", "1", "--after", "tomorrow"], 2, "--after"),
+        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording or speaker"),
+        (["search", "--clip", "one"], 2, "--clip"),
+        (["serve", "--port", "99999"], 2, "--port"),
+        (["status", "--database", "mysql://x/y"], 2, "not supported"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_misuse_is_one_clear_error(run, manifest, tmp_path, monkeypatch, arguments, code, message):
+    ingest(run, manifest)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    done = run(*arguments)
+    assert done.code == code
+    assert done.out == ""
+    assert message in done.err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["search", "--clip", "1"], ["failures"]])
+def test_without_an_archive_the_way_to_one_is_said(run, tmp_path, arguments):
+    done = run(*arguments)
+    assert done.code == 1
+    assert "emotion-search ingest FOLDER" in done.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_locked_database_is_named_after_a_wait(run, manifest, tmp_path, monkeypatch, voices):
+    ingest(run, manifest)
+    monkeypatch.setenv("EMOTION_SEARCH_BUSY_TIMEOUT", "0.3")
+    other = sqlite3.connect(tmp_path / "home" / "archive.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done = run("ingest", voices, "--label", "other")
+    other.close()
+    assert done.code == 1
+    assert "locked by another writer" in done.err
+
+
+def test_a_bad_setting_is_named(run, monkeypatch):
+    monkeypatch.setenv("EMOTION_SEARCH_WINDOW", "-3")
+    done = run("status")
+    assert done.code == 2
+    assert "EMOTION_SEARCH_WINDOW" in done.err
+
+
+def test_migrate_makes_the_tables(run):
+    assert "is at version" in run("migrate").out
+    assert run("status", "--json").records[0]["clips"] == 0
+
+
+def test_an_empty_archive_says_how_to_fill_it(run):
+    run("migrate")
+    done = run("search", "--clip", 1)
+    assert done.code == 1
+    assert "emotion-search ingest" in done.err
+
+
+def test_the_demo_answers(run, voices):
+    shown = run("demo")
+    assert shown.code == 0
+    assert "64 clips" in shown.out
+    assert "similarity" in shown.out
+    assert "12 clips" in run("demo", "--audio", voices).out
+
+
+def test_every_command_has_an_example_and_stands_in_the_docs(run):
+    docs = (ROOT / "README.md").read_text() + "".join(
+        path.read_text() for path in (ROOT / "docs").glob("*.md")
+    )
+    names = [command.callback.__name__ for command in cli.app.registered_commands]
+    assert len(names) >= 8
+    for name in names:
+        assert f"emotion-search {name}" in run(name, "--help").out
+        assert f"emotion-search {name}" in docs
+
+
+def test_every_setting_stands_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for name in Settings.model_fields:
+        assert f"`EMOTION_SEARCH_{name.upper()}`" in readme
