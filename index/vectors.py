@@ -36,8 +36,8 @@ class VectorIndex(Protocol):
     ) -> tuple[Ids, NDArray[np.float64]]:
         """Ids and cosines of the k vectors most like ``query`` (float32, (dim,)), best first.
 
-        Cosines are rounded to six decimals; ties go by ascending id. With ``allowed`` only these ids count. Fewer than k come back
-        only where fewer are there.
+        Cosines are rounded to six decimals; ties go by ascending id. With ``allowed`` only these
+        ids count. Fewer than k come back only where fewer are there.
         """
 
     def save(self, path: Path) -> None:

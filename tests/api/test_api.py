@@ -114,7 +114,7 @@ def test_a_clip_is_heard_whole_and_in_ranges(client: TestClient, voices: Path):
     whole = client.get(details["audio"])
     assert whole.headers["content-type"] == "audio/wav"
     assert whole.headers["accept-ranges"] == "bytes"
-    samples, rate = soundfile.read(voices / details["file"], dtype="int16")
+    samples, _rate = soundfile.read(voices / details["file"], dtype="int16")
     assert whole.content[-len(samples) * 2 :] == samples.tobytes()
     part = client.get(details["audio"], headers={"Range": "bytes=100-199"})
     assert part.status_code == 206

@@ -1,5 +1,7 @@
 """Windows cover a recording exactly, in bounded memory, however it is cut into blocks."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_windows_cover_the_recording_exactly(total, block, length):
     assert np.array_equal(np.concatenate([w.samples for w in made]), samples)
     assert made[0].start == 0
     assert made[-1].end == total / 16_000
-    for before, after in zip(made, made[1:], strict=False):
+    for before, after in itertools.pairwise(made):
         assert before.end == after.start
     for window in made:
         assert round((window.end - window.start) * 16_000) == len(window.samples)

@@ -1,0 +1,97 @@
+"""The main job on labelled real speech: ingest, cold search, quality of query by example.
+
+    python benchmarks/main_job.py --manifest ../shared/data/emodb/labels.csv
+
+Quality is precision at 10: of the ten hits, the share with the query's own label, where the
+query's own speaker is left out of the gallery; a mean over clips, and the macro mean over labels.
+Chance is what ten clips drawn at random from the same galleries would reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import describe  # noqa: E402
+from engine.library import Library  # noqa: E402
+from engine.settings import Settings  # noqa: E402
+
+HITS = 10
+
+
+def run(*arguments: str) -> tuple[float, int]:
+    """Wall seconds and peak resident bytes of one run of the program."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), *arguments], stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed")
+    return time.perf_counter() - began, usage.ru_maxrss * 1024
+
+
+def precision(home: Path, model: str) -> tuple[float, float, float, float]:
+    """Precision at 10 and chance: each as the mean over clips and the macro mean over labels."""
+    with Library.open(Settings(home=home, model=model)) as library:
+        clips = library.clips(limit=1_000_000)
+        found, chance = defaultdict(list), defaultdict(list)
+        for clip in clips:
+            hits = library.search(clip.id, limit=HITS, exclude_same="speaker")
+            found[clip.label].append(statistics.mean(h.clip.label == clip.label for h in hits))
+            gallery = Counter(c.label for c in clips if c.speaker != clip.speaker)
+            chance[clip.label].append(gallery[clip.label] / gallery.total())
+
+    def means(by_label: dict[str | None, list[float]]) -> tuple[float, float]:
+        values = [value for rows in by_label.values() for value in rows]
+        return statistics.mean(values), statistics.mean(map(statistics.mean, by_label.values()))
+
+    return *means(found), *means(chance)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--runs", type=int, default=5, help="cold searches")
+    options = parser.parse_args()
+    with options.manifest.open() as file:
+        rows = list(csv.DictReader(file))
+    print(describe("torch", "numpy", "faiss-cpu"))
+    print(f"{options.manifest}: {len(rows)} files; model {options.model}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        place = ("--home", folder)
+        ingest = ("ingest", "--manifest", str(options.manifest), "--model", options.model, *place)
+        seconds, peak = run(*ingest)
+        again, _ = run(*ingest)
+        searches = [run("search", "--clip", "1", *place)[0] for _ in range(options.runs)]
+        with Library.open(Settings(home=home)) as library:
+            audio = library.status().counts.duration
+        clips, macro, chance, chance_macro = precision(home, options.model)
+    table = [
+        ("ingest, wall", f"{seconds:.1f} s for {audio:.0f} s of audio: {audio / seconds:.0f}x realtime"),
+        ("ingest, peak memory", f"{peak / 1e6:.0f} MB"),
+        ("the same again", f"{again:.1f} s"),
+        ("cold search --clip, median", f"{statistics.median(searches):.2f} s"),
+        (f"P@{HITS} over clips", f"{clips:.3f} (chance {chance:.3f})"),
+        (f"P@{HITS} macro over labels", f"{macro:.3f} (chance {chance_macro:.3f})"),
+    ]
+    for name, value in table:
+        print(f"{name:<28} {value}")
+
+
+if __name__ == "__main__":
+    main()
