@@ -82,7 +82,10 @@ def main() -> None:
             audio = library.status().counts.duration
         clips, macro, chance, chance_macro = precision(home, options.model)
     table = [
-        ("ingest, wall", f"{seconds:.1f} s for {audio:.0f} s of audio: {audio / seconds:.0f}x realtime"),
+        (
+            "ingest, wall",
+            f"{seconds:.1f} s for {audio:.0f} s of audio: {audio / seconds:.0f}x realtime",
+        ),
         ("ingest, peak memory", f"{peak / 1e6:.0f} MB"),
         ("the same again", f"{again:.1f} s"),
         ("cold search --clip, median", f"{statistics.median(searches):.2f} s"),

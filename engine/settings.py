@@ -16,7 +16,9 @@ DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 class Settings(BaseSettings):
     """Everything that may be set, each with its default; build with ``load_settings``."""
 
-    model_config = SettingsConfigDict(env_prefix="EMOTION_SEARCH_", env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="EMOTION_SEARCH_", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
 
     home: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("emotion-search", appauthor=False),
