@@ -17,7 +17,6 @@ from index.errors import EmotionSearchError, InvalidInputError
 if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
     from index.clips import ClipFilter
     from index.recordings import Annotations
-    from index.search import Hit
 
 app = typer.Typer(
     name="emotion-search",
@@ -27,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_LONG_PATH = 30  # characters that a path may take in a table
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
@@ -175,6 +172,7 @@ def search(
     from engine.library import Library
     from engine.query import EXCLUDABLE
     from engine.records import hit_record
+    from engine.terminal import print_hits
 
     if (example is None) == (clip is None):
         raise InvalidInputError("give one example: an audio file, or --clip ID")
@@ -192,9 +190,51 @@ def search(
         for hit in hits:
             print(json.dumps(hit_record(hit), ensure_ascii=False))
     elif hits:
-        _print_hits(hits)
+        print_hits(hits)
     else:
         _notice("no clip matches")
+
+
+@app.command()
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
+    granularity: Annotated[
+        str, typer.Option(metavar="utterance|frame", help="One vector a file, or 50 a second.")
+    ] = "utterance",
+    overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write embeddings of files as .npy, with their scores in result.json; no archive needed.
+
+    \b
+    emotion-search embed a.wav b.wav --output-dir out
+    emotion-search embed call.wav --output-dir out --granularity frame --model acoustic
+    """
+    from engine.embedders.loader import load_embedder
+    from engine.export import export_files
+    from engine.library import model_name
+
+    settings = _settings(home, database, model, device)
+    embedder = load_embedder(model_name(settings), settings)
+    failed = 0
+    for done in export_files(
+        files, output_dir, embedder, granularity=granularity, overwrite=overwrite
+    ):
+        failed += done.error is not None
+        if as_json:
+            print(json.dumps(vars(done), ensure_ascii=False))
+        elif done.error is not None:
+            _error(f"{done.file}: {done.error}")
+        else:
+            said = f"  {done.emotion} {done.confidence:.3f}" if done.emotion else ""
+            print(f"{done.file} -> {output_dir / str(done.embedding)}{said}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -209,6 +249,7 @@ def status(
     """
     from engine.library import Library
     from engine.records import status_record
+    from engine.terminal import tally
 
     with Library.open(_settings(home, database)) as library:
         record = status_record(library.status())
@@ -222,8 +263,8 @@ def status(
         "duration": f"{record['duration'] / 3600:.2f} h",
         "failures": record["failures"],
         "model": model,
-        "sources": _tally(record["sources"]),
-        "labels": _tally(record["labels"]),
+        "sources": tally(record["sources"]),
+        "labels": tally(record["labels"]),
         "database": record["database"],
         "home": record["home"],
     }
@@ -321,12 +362,85 @@ def demo(
     emotion-search demo --audio ~/recordings
     """
     from engine.demo import run_demo
+    from engine.terminal import print_hits
 
     for line in run_demo(audio):
         if isinstance(line, str):
             print(line)
         else:
-            _print_hits(line)
+            print_hits(line)
+
+
+models_app = typer.Typer(
+    help="Show, download and check embedding models.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(models_app, name="models")
+
+
+@models_app.callback()
+def models(
+    ctx: typer.Context,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that are known, which are on this machine, and which serves the archive.
+
+    \b
+    emotion-search models
+    emotion-search models fetch iic/emotion2vec_plus_base
+    emotion-search models check /path/to/checkpoint
+    """
+    from engine.embedders.catalogue import list_models
+    from engine.library import archive_model
+
+    if ctx.invoked_subcommand is not None:
+        return
+    settings = _settings(home, database)
+    active = archive_model(settings)
+    for one in list_models(settings, active.name if active else None):
+        if as_json:
+            print(json.dumps(vars(one), ensure_ascii=False))
+        else:
+            marks = [one.place] + (["serves this archive"] if one.active else [])
+            print(f"{one.name:<34} {one.dimension or '?':>5}  {one.about:<26} {', '.join(marks)}")
+
+
+@models_app.command()
+def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
+    """Download a model into the hub client's cache, check that it is whole, print its checksum.
+
+    \b
+    emotion-search models fetch iic/emotion2vec_plus_large
+    """
+    from engine.embedders.checkpoint import read_checkpoint
+    from engine.embedders.hub import resolve
+
+    settings = _settings(None, None)
+    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    print(f"{name} is in {folder}\nfingerprint {read_checkpoint(folder).fingerprint}")
+
+
+@models_app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Hub id or checkpoint folder.")],
+    device: DeviceOption = None,
+) -> None:
+    """Embed a built-in signal and compare with FunASR's own answer on this machine.
+
+    \b
+    emotion-search models check /path/to/checkpoint
+    """
+    from engine.embedders.catalogue import compare_with_funasr
+
+    settings = _settings(None, None, device=device)
+    result = compare_with_funasr(name, settings)
+    print(f"cosine to FunASR's embedding   {result.cosine:.9f} (at least {result.least_cosine})")
+    print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
+    if not result.agrees:
+        raise EmotionSearchError(f"model {name} does not give FunASR's numbers on this machine")
 
 
 def main() -> None:
@@ -403,45 +517,6 @@ def _pairs(meta: list[str] | None) -> dict[str, str]:
     from engine.manifest import parse_pairs
 
     return parse_pairs(meta or [])
-
-
-def _print_hits(hits: list[Hit]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("similarity", "clip"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("label", "source"):
-        table.add_column(name)
-    table.add_column("file", overflow="fold")
-    table.add_column("span", no_wrap=True)
-    for hit in hits:
-        clip = hit.clip
-        cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
-        span = f"{_clock(clip.start)}–{_clock(clip.end)}"
-        table.add_row(f"{hit.similarity:.4f}", str(clip.id), *map(Text, cells), span)
-    Console().print(table)
-
-
-def _short(path: str) -> str:
-    """The path as a person tells it: below the current folder, or just its end if it is long."""
-    shown = Path(path)
-    if shown.is_relative_to(Path.cwd()):
-        shown = shown.relative_to(Path.cwd())
-    return str(shown) if len(str(shown)) <= _LONG_PATH else f"…/{shown.parent.name}/{shown.name}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:05.2f}"
-
-
-def _tally(counts: dict[str, int]) -> str:
-    shown = [f"{name} {number}" for name, number in list(counts.items())[:10]]
-    more = [f"… {len(counts) - 10} more"] if len(counts) > 10 else []
-    return ", ".join(shown + more) or "none"
 
 
 def _notice(text: str) -> None:

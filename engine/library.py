@@ -15,6 +15,7 @@ from types import TracebackType
 from engine.audio import EXTENSIONS, Samples, read_span
 from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
+from engine.embedders.shared import SharedEmbedder
 from engine.ingest import Ingest, IngestOptions, IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
@@ -146,7 +147,7 @@ class Library:
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
                     raise mismatch(active.name, name)
-                self._embedder = loaded
+                self._embedder = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
             return self._embedder
 
     def model(self) -> ModelInfo | None:
@@ -386,6 +387,30 @@ class Library:
                 )
                 self._searcher = Searcher(self.database, model, cache)
             return self._searcher
+
+
+def archive_model(settings: Settings) -> ModelInfo | None:
+    """The model of the archive that the settings name; None if it has none, or does not exist.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    database = Database(settings.database, busy_timeout=settings.busy_timeout)
+    try:
+        if database.schema_version() is None:
+            return None
+        with Library.open(settings) as library:
+            return library.model()
+    finally:
+        database.close()
+
+
+def model_name(settings: Settings) -> str:
+    """The model to use where no archive decides: as set, else the archive's, else the default."""
+    if settings.model is not None:
+        return settings.model
+    active = archive_model(settings)
+    return active.name if active else DEFAULT_MODEL
 
 
 def _unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:

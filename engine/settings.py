@@ -42,6 +42,13 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="Where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`."
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Data type of matrix products; `bfloat16` is faster where hardware has it.",
+    )
+    embed_timeout: float = Field(
+        default=120.0, gt=0, description="Seconds that a request waits for the model."
+    )
     batch_seconds: float = Field(
         default=120.0, gt=0, description="Seconds of audio embedded and committed together."
     )

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import Samples
-from engine.embedders.base import Embeddings, check
+from engine.embedders.base import Embeddings, Frames, check
 from engine.embedders.functionals import functionals
+from index.errors import InvalidInputError
 
 VERSION = "1"
 """Raised whenever the same clip would get another vector."""
@@ -67,6 +68,14 @@ class Acoustic:
             np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32),
             np.empty((len(clips), 0), np.float32),
         )
+
+    def frames(self, clip: Samples) -> Frames:
+        """Not to be had: this model describes a clip as a whole.
+
+        Raises:
+            InvalidInputError: always.
+        """
+        raise InvalidInputError("the model acoustic has no frames; it describes a clip as a whole")
 
 
 def _vector(clip: Samples) -> NDArray[np.float32]:

@@ -15,6 +15,9 @@ from index.errors import AudioError
 SHORTEST = 400
 """Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
 
+FRAME_HOP = 320
+"""Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
+
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
@@ -24,6 +27,19 @@ class Embeddings:
         vectors: float32, (n, dimension), of any length but zero.
         scores: float32, (n, classes), each row a probability distribution; no columns where the
             model gives no scores.
+    """
+
+    vectors: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Embeddings of the frames of a clip.
+
+    Attributes:
+        vectors: float32, (frames, dimension).
+        scores: float32, (frames, classes), each row a probability distribution.
     """
 
     vectors: NDArray[np.float32]
@@ -54,6 +70,14 @@ class Embedder(Protocol):
 
         Raises:
             AudioError: a clip is shorter than ``SHORTEST`` or not finite.
+        """
+
+    def frames(self, clip: Samples) -> Frames:
+        """Embeddings of a clip's frames: frame i hears 400 samples from 320 * i on.
+
+        Raises:
+            AudioError: the clip is shorter than ``SHORTEST`` or not finite.
+            InvalidInputError: the model has no frames.
         """
 
 

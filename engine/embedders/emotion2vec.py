@@ -1,75 +1,126 @@
-"""Emotion2vec+ through FunASR: utterance embeddings and class scores."""
+"""Emotion2vec+: FunASR's weights and numbers, our own forward pass."""
 
 from __future__ import annotations
 
-import hashlib
-import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from engine.audio import Samples
-from engine.embedders.base import Embeddings, check
-from engine.embedders.hub import FILES
-from engine.embedders.quiet import undisturbed
+from engine.audio import SAMPLE_RATE, Samples
+from engine.embedders.base import Embeddings, Frames, check
+from engine.embedders.checkpoint import read_checkpoint
+from engine.embedders.forward import Forward
+from engine.embedders.linear import PackedLinear, PlainLinear, packing_works
 from index.errors import ModelUnavailableError
+
+_PACK_SECONDS = {"cpu": 15.0, "cuda": 240.0, "mps": 60.0}
+"""Seconds of audio that go through the network together; more gains nothing on a CPU."""
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Data types of matrix products by the name of the setting."""
 
 
 class Emotion2vec:
-    """An ``Embedder`` over a checkpoint folder that FunASR loads.
+    """An ``Embedder`` over a checkpoint folder of FunASR's class ``Emotion2vec``.
 
-    The vector is the mean over frames of the last layer; the scores are
-    ``softmax(proj(vector))`` (Ma et al., "emotion2vec: Self-Supervised Pre-Training for Speech
-    Emotion Representation", Findings of ACL 2024).
+    The vector is the mean over frames of the last layer; the scores are ``softmax(proj(vector))``
+    (Ma et al., "emotion2vec: Self-Supervised Pre-Training for Speech Emotion Representation",
+    Findings of ACL 2024). Classes that the checkpoint calls ``unuse…`` are left out.
 
     Args:
         folder: a checkpoint folder.
         name: what the user called it.
-        device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:N``.
+        device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:N``, ``mps``.
+        precision: ``float32``, or ``bfloat16`` for speed where the hardware has it.
 
     Raises:
-        ModelUnavailableError: it is not a checkpoint of this class, or a broken one.
+        ModelUnavailableError: it is not a checkpoint of this class, or a broken one; no such
+            device.
     """
 
-    def __init__(self, folder: Path, *, name: str, device: str = "auto") -> None:
+    def __init__(
+        self, folder: Path, *, name: str, device: str = "auto", precision: str = "float32"
+    ) -> None:
+        checkpoint = read_checkpoint(folder)
         self.name = name
-        self.fingerprint = _fingerprint(folder)
+        self.fingerprint = checkpoint.fingerprint
+        self.dimension = int(checkpoint.conf["embed_dim"])
+        self.labels = tuple(lb for lb in checkpoint.labels if not lb.startswith("unuse"))
+        self.classes = tuple(english(label) for label in self.labels)
+        self.device = _device(device)
+        self._pack = _PACK_SECONDS.get(self.device.type, 15.0) * SAMPLE_RATE
         self._lock = threading.Lock()
-        self._model = _load(folder, _device(device))
-        answer = self._generate(np.zeros(16_000, dtype=np.float32))
-        self.dimension = len(answer["feats"])
-        self.classes = tuple(english(label) for label in answer["labels"])
-        if not answer["scores"]:
-            self.classes = ()
+        dtype = PRECISIONS[precision]
+        packed = self.device.type == "cpu" and packing_works(dtype)
+        module = checkpoint.module.to(self.device)
+        with torch.inference_mode():
+            self._forward = Forward(
+                module,
+                checkpoint.conf,
+                linear=partial(PackedLinear if packed else PlainLinear, dtype=dtype),
+                dtype=dtype,
+            )
+            used = [i for i, lb in enumerate(checkpoint.labels) if not lb.startswith("unuse")]
+            self._head = (
+                (module.proj.weight[used].clone(), module.proj.bias[used].clone())
+                if checkpoint.labels
+                else None
+            )
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings of clips, each float32, (n,), 16 kHz.
+        """Embeddings of clips, each float32, (n,), 16 kHz: the same alone as among others.
 
         Raises:
             AudioError: a clip is shorter than 400 samples or not finite.
         """
-        check(clips)
-        answers = [self._generate(clip) for clip in clips]
-        vectors = np.array([answer["feats"] for answer in answers], dtype=np.float32)
-        scores = np.array([answer["scores"] for answer in answers], dtype=np.float32)
-        return Embeddings(
-            vectors.reshape(len(clips), self.dimension),
-            scores.reshape(len(clips), len(self.classes)),
-        )
+        vectors = np.empty((len(clips), self.dimension), np.float32)
+        scores = np.empty((len(clips), len(self.classes)), np.float32)
+        for i, features in self._features(clips):
+            mean = features.mean(dim=0)
+            vectors[i] = mean.cpu().numpy()
+            scores[i] = self._scores(mean)
+        return Embeddings(vectors, scores)
 
-    def _generate(self, clip: Samples) -> dict[str, Any]:
-        # One clip a call: FunASR gives the arrays of one call a single key, and loops over them
-        # anyway. Its module is not safe for several threads.
-        with self._lock:
-            state = random.getstate()  # FunASR draws a key for each array
-            (answer,) = self._model.generate(
-                clip, granularity="utterance", extract_embedding=True, disable_pbar=True
-            )
-            random.setstate(state)
-        return dict(answer)
+    def frames(self, clip: Samples) -> Frames:
+        """Embeddings of a clip's frames, 50 a second: float32, (n,), 16 kHz.
+
+        The head is linear, so that the mean of the frames' logits is the utterance's.
+
+        Raises:
+            AudioError: the clip is shorter than 400 samples or not finite.
+        """
+        ((_, features),) = self._features([clip])
+        return Frames(features.cpu().numpy(), self._scores(features))
+
+    def _features(self, clips: Sequence[Samples]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Index and frame features (frames, dim) of each clip, longest first."""
+        check(clips)
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]), reverse=True)
+        while order:
+            pack, size = [order[0]], len(clips[order[0]])
+            while len(pack) < len(order) and size + len(clips[order[len(pack)]]) <= self._pack:
+                size += len(clips[order[len(pack)]])
+                pack.append(order[len(pack)])
+            order = order[len(pack) :]
+            waves = [
+                torch.from_numpy(np.require(clips[i], requirements=["C", "W"])).to(self.device)
+                for i in pack
+            ]
+            with self._lock:
+                features = self._forward(waves)
+            yield from zip(pack, features, strict=True)
+
+    def _scores(self, features: torch.Tensor) -> NDArray[np.float32]:
+        """Class probabilities of features (…, dim)."""
+        if self._head is None:
+            return np.empty((*features.shape[:-1], 0), np.float32)
+        logits = torch.nn.functional.linear(features, *self._head)
+        return np.asarray(logits.softmax(dim=-1).cpu().numpy())
 
 
 def english(label: str) -> str:
@@ -78,66 +129,14 @@ def english(label: str) -> str:
     return "unknown" if key == "<unk>" else key
 
 
-def _load(folder: Path, device: str) -> Any:
-    import torch
-
-    with undisturbed():
-        try:
-            from funasr import AutoModel
-
-            model = AutoModel(
-                model=str(folder),
-                device=device,
-                disable_update=True,
-                disable_pbar=True,
-                log_level="ERROR",
-                ncpu=torch.get_num_threads(),
-            )
-        except Exception as error:
-            raise ModelUnavailableError(
-                f"model folder {folder} cannot be loaded: {_first_line(error)}"
-            ) from error
-    if type(model.model).__name__ != "Emotion2vec":
-        raise ModelUnavailableError(
-            f"model folder {folder} is a {type(model.model).__name__}, not an emotion2vec model"
-        )
-    _check_weights(folder, set(model.model.state_dict()))
-    return model
-
-
-def _check_weights(folder: Path, wanted: set[str]) -> None:
-    """Refuse a checkpoint that lacks weights: FunASR would leave those at random values."""
-    import torch
-
-    loaded = torch.load(folder / "model.pt", map_location="cpu", mmap=True, weights_only=True)
-    state = loaded.get("model", loaded.get("state_dict", loaded))
-    missing = sorted(wanted - {name.removeprefix("d2v_model.") for name in state})
-    if missing:
-        raise ModelUnavailableError(
-            f"model folder {folder} lacks {len(missing)} of {len(wanted)} weights, such as"
-            f" {missing[0]}: not a checkpoint of this model"
-        )
-
-
-def _device(wanted: str) -> str:
-    import torch
-
+def _device(wanted: str) -> torch.device:
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelUnavailableError("device cuda: no CUDA device here; use --device cpu")
-    return wanted
-
-
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (*FILES, "tokens.txt"):
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelUnavailableError(
+            f"device {wanted} is not usable here; use --device cpu"
+        ) from error
+    return device

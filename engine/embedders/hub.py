@@ -41,8 +41,8 @@ def resolve(model: str, *, hub: str, timeout: float) -> Path:
             f"model {model}: no such folder, and not a hub id such as iic/emotion2vec_plus_large;"
             f" {CURES}"
         )
-    cached = _snapshot(model, hub, local_files_only=True)
-    if cached is not None and all((cached / name).is_file() for name in FILES):
+    cached = cached_folder(model, hub)
+    if cached is not None:
         return cached
     _require_reachable(model, hub, timeout)
     log.warning("downloading %s from %s; this happens once", model, hub)
@@ -52,6 +52,14 @@ def resolve(model: str, *, hub: str, timeout: float) -> Path:
             f"model {model} is not on {hub}, or its download failed; {CURES}"
         )
     return _complete(downloaded)
+
+
+def cached_folder(model: str, hub: str) -> Path | None:
+    """The folder of a hub's model if it is on this machine, whole; no network is asked."""
+    cached = _snapshot(model, hub, local_files_only=True)
+    if cached is not None and all((cached / name).is_file() for name in FILES):
+        return cached
+    return None
 
 
 def _complete(folder: Path) -> Path:

@@ -21,4 +21,4 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
     from engine.embedders.emotion2vec import Emotion2vec
 
-    return Emotion2vec(folder, name=name, device=settings.device)
+    return Emotion2vec(folder, name=name, device=settings.device, precision=settings.precision)

@@ -1,0 +1,103 @@
+"""The models that are known: what they are, where they are, whether they give FunASR's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.embedders.emotion2vec import Emotion2vec
+from engine.embedders.hub import cached_folder, resolve
+from engine.embedders.quiet import undisturbed
+from engine.settings import Settings
+from engine.voices import MANNERS, speak
+
+_KNOWN = {
+    "acoustic": (87, "functionals, no scores"),
+    "iic/emotion2vec_plus_large": (1024, "nine classes"),
+    "iic/emotion2vec_plus_base": (768, "nine classes"),
+    "iic/emotion2vec_plus_seed": (768, "nine classes"),
+    "iic/emotion2vec_base": (768, "no scores"),
+    "iic/emotion2vec_base_finetuned": (768, "nine classes"),
+}
+"""Dimension and description by name."""
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that is known.
+
+    Attributes:
+        place: ``built in``, the folder where it is, or ``not downloaded``.
+        active: whether it serves the archive.
+    """
+
+    name: str
+    dimension: int | None
+    about: str
+    place: str
+    active: bool
+
+
+def list_models(settings: Settings, active: str | None) -> list[KnownModel]:
+    """The known models, and the archive's if it is another. No network is asked."""
+    listed = []
+    for name in [*_KNOWN, *([active] if active and active not in _KNOWN else [])]:
+        dimension, about = _KNOWN.get(name, (None, "checkpoint folder"))
+        if name == "acoustic":
+            place = "built in"
+        elif name not in _KNOWN:
+            place = name
+        else:
+            place = str(cached_folder(name, settings.hub) or "not downloaded")
+        listed.append(KnownModel(name, dimension, about, place, name == active))
+    return listed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How near our answers are to FunASR's.
+
+    Attributes:
+        cosine: the least, over the signals, between the two embeddings.
+        difference: the largest between two scores.
+    """
+
+    cosine: float
+    difference: float
+    least_cosine: float = 0.999999
+    most: float = 1e-5
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they are the same for all purposes."""
+        return self.cosine >= self.least_cosine and self.difference <= self.most
+
+
+def compare_with_funasr(name: str, settings: Settings) -> Comparison:
+    """Embeds synthetic voices by this program and by ``funasr.AutoModel``, in float32.
+
+    Raises:
+        ModelUnavailableError: the model cannot be had or loaded.
+    """
+    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    ours = Emotion2vec(folder, name=name, device=settings.device)
+    signals = [
+        speak(manner, speaker=number, seed=0, seconds=0.5 + number)
+        for number, manner in enumerate(MANNERS)
+    ]
+    answers = ours.embed(signals)
+    with undisturbed():
+        from funasr import AutoModel
+
+        theirs = AutoModel(
+            model=str(folder), disable_update=True, disable_pbar=True, device=str(ours.device)
+        )
+        cosines, differences = [], [0.0]
+        for i, signal in enumerate(signals):
+            (answer,) = theirs.generate(signal, granularity="utterance", extract_embedding=True)
+            vector, other = answers.vectors[i].astype(np.float64), np.float64(answer["feats"])
+            lengths = np.linalg.norm(vector) * np.linalg.norm(other)
+            cosines.append(float(vector @ other / lengths))
+            differences += np.abs(answers.scores[i] - np.array(answer["scores"])).tolist()
+    return Comparison(min(cosines), max(differences))
