@@ -21,11 +21,18 @@ LABELS = (
 )
 
 
-def model_conf(dim: int = 32, heads: int = 4, channels: int = 16, depth: int = 2) -> dict:
+def model_conf(
+    dim: int = 32,
+    heads: int = 4,
+    channels: int = 16,
+    depth: int = 2,
+    prenet: int = 1,
+    groups: int = 4,
+) -> dict:
     """A configuration with the published one's keys, and small sizes."""
     audio = {
         "type": "AUDIO",
-        "prenet_depth": 1,
+        "prenet_depth": prenet,
         "prenet_layerdrop": 0.05,
         "prenet_dropout": 0.1,
         "start_drop_path_rate": 0.0,
@@ -61,7 +68,7 @@ def model_conf(dim: int = 32, heads: int = 4, channels: int = 16, depth: int = 2
             f"[({channels}, 10, 5)] + [({channels}, 3, 2)] * 4 + [({channels},2,2)] * 2"
         ),
         "conv_pos_width": 95,
-        "conv_pos_groups": 4,
+        "conv_pos_groups": groups,
         "conv_pos_depth": 5,
         "conv_pos_pre_ln": False,
     }
@@ -89,6 +96,13 @@ def model_conf(dim: int = 32, heads: int = 4, channels: int = 16, depth: int = 2
         "normalize": True,
         "modalities": {"audio": audio},
     }
+
+
+BASE = model_conf(dim=768, heads=12, channels=512, depth=8, prenet=4, groups=16)
+"""The architecture of emotion2vec_plus_base: 93 million parameters."""
+
+LARGE = model_conf(dim=1024, heads=16, channels=512, depth=8, prenet=4, groups=16)
+"""The architecture of emotion2vec_plus_large: 162 million parameters."""
 
 
 def make_checkpoint(
