@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +30,7 @@ app = typer.Typer(
 )
 
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
+    str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
 ]
 DatabaseOption = Annotated[
     str | None,
@@ -87,11 +89,14 @@ def ingest(
     settings = _settings(home, database, model, device)
     rows = read_manifest(manifest) if manifest else Manifest()
     defaults = _annotations(source, label, speaker, recorded_at, meta)
-    found = find_audio(paths or [path for path in rows.rows if Path(path).exists()])
-    if paths is None:
+    found = find_audio(paths or [path for path in rows.rows if os.path.lexists(path)])
+    if not paths:
         for path in rows.rows:
-            if not Path(path).exists():
-                rows.problems.append((path, f"line {rows.lines[path]} of {manifest}: no such file"))
+            if not os.path.lexists(path):
+                place = f"{manifest}: line {rows.lines[path]}"
+                rows.problems.append((place, f"{path}: no such file"))
+    elif unmatched := len(rows.rows.keys() - {file.path for file in found.files}):
+        _notice(f"{unmatched} rows of {manifest} are for files that are not among these")
     for extension, number in sorted(found.passed_over.items()):
         _notice(f"{number} files with extension {extension} passed over: format not supported")
     if rows.naive_times:
@@ -122,6 +127,8 @@ def ingest(
         "duration": round(report.duration, 3),
         "seconds": round(progress.elapsed, 2),
     }
+    if channel is not None and report.known:
+        _notice(f"{report.known} known files keep the channel that they were ingested with")
     if as_json:
         print(json.dumps(summary))
     else:
@@ -295,7 +302,9 @@ def failures(
 
 @app.command()
 def forget(
-    recordings: Annotated[list[int], typer.Argument(help="Ids of recordings.")],
+    recordings: Annotated[
+        list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of recordings.")
+    ],
     home: HomeOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -329,8 +338,10 @@ def serve(
     import uvicorn
 
     from engine.api.app import create_app
+    from engine.library import Library
 
     settings = _settings(home, database, model, device)
+    Library.open(settings, create=True).close()  # says what is wrong before the server starts
     uvicorn.run(create_app(settings), host=host, port=port, log_level="info")
 
 
@@ -446,15 +457,21 @@ def check(
 def main() -> None:
     """Run the program; errors of ours become one line and an exit code."""
     logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except EmotionSearchError as error:
         _error(" ".join(str(error).split()))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+    except OSError as error:
+        _error(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        sys.exit(1)
 
 
 def _settings(
-    home: Path | None,
+    home: str | None,
     database: str | None,
     model: str | None = None,
     device: str | None = None,

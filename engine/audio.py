@@ -38,6 +38,7 @@ EXTENSIONS = frozenset(
 """Lower-case extensions by which audio files are found in folders."""
 
 _BLOCK_S = 10.0
+_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or means to exhaust us
 _LENGTH_SLACK = {"WAV": 0.0, "WAVEX": 0.0, "FLAC": 0.0, "MP3": 0.05}
 """By format whose header tells the length: the part that may be missing without alarm."""
 
@@ -56,13 +57,18 @@ class AudioFile:
     def __init__(self, path: Path, channel: int | None = None) -> None:
         self._path = path
         self._channel = channel
+        if not path.is_file():  # a pipe or a device would never end
+            raise AudioError("is not a regular file" if path.exists() else "is not there")
         try:
             self._file = soundfile.SoundFile(path)
-        except (soundfile.LibsndfileError, OSError) as error:
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError, RuntimeError) as error:
             raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
         self.sample_rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
         self._decoded = 0
+        if not _RATES[0] <= self.sample_rate <= _RATES[1]:
+            self._file.close()
+            raise AudioError(f"has a sample rate of {self.sample_rate} Hz, which is no audio's")
         if channel is not None and not 0 <= channel < self.channels:
             self._file.close()
             raise AudioError(f"has no channel {channel} (it has {self.channels}, counted from 0)")
@@ -92,14 +98,19 @@ class AudioFile:
         resampler = None
         if self.sample_rate != SAMPLE_RATE:
             resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, 1, dtype="float32")
+        empty = True
         for block in self._native_blocks():
             out = block if resampler is None else resampler.resample_chunk(block)
             if len(out):
+                empty = False
                 yield out
         if resampler is not None:
             tail = resampler.resample_chunk(np.empty(0, np.float32), last=True)
             if len(tail):
+                empty = False
                 yield tail
+        if empty:
+            raise AudioError("is too short: not one sample at 16 kHz")
 
     def span(self, start: float, end: float) -> Samples:
         """Mono float32 samples from ``start`` to ``end`` (seconds) at the file's own rate.

@@ -14,7 +14,7 @@ from engine.audio import SAMPLE_RATE
 from engine.library import Library
 from engine.manifest import read_manifest
 from engine.scan import find_audio
-from engine.settings import Settings
+from engine.settings import load_settings
 from engine.voices import MANNERS, speak
 from index.errors import InvalidInputError
 from index.search import Hit
@@ -30,6 +30,9 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         InvalidInputError: ``audio`` holds no usable audio.
     """
     home = Path(tempfile.mkdtemp(prefix="emotion-search-demo-"))
+    settings = load_settings(
+        home=home, database_url=f"sqlite:///{home}/archive.db", model="acoustic"
+    )
     said = {}
     if audio is None:
         manifest = make_voices(home / "voices")
@@ -38,7 +41,7 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         found = find_audio([str(manifest.parent)])
     else:
         found = find_audio([str(audio)])
-    with Library.open(Settings(home=home, model="acoustic", database_url=None), create=True) as lib:
+    with Library.open(settings, create=True) as lib:
         began = time.monotonic()
         report = lib.ingest(found.files, said=said)
         if report.clips < 2:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import AudioFile
-from engine.embedders.base import Embedder, Frames
+from engine.embedders.base import Embedder, Frames, usable
 from engine.longform import stream_frames
+from engine.scan import printable
 from engine.segment import windows
 from index.errors import AudioError, InvalidInputError
 
@@ -109,7 +110,7 @@ def _export(file: Path, target: Path, embedder: Embedder, granularity: str) -> E
             duration = audio.duration
     except AudioError as error:
         partial.unlink(missing_ok=True)
-        return Exported(str(file), error=str(error))
+        return Exported(printable(str(file)), error=str(error))
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -117,7 +118,7 @@ def _export(file: Path, target: Path, embedder: Embedder, granularity: str) -> E
     named = dict(zip(embedder.classes, (round(float(s), 6) for s in scores), strict=True))
     top = max(named, key=lambda name: named[name]) if named else None
     return Exported(
-        str(file),
+        printable(str(file)),
         embedding=target.name,
         duration=round(duration, 3),
         emotion=top,
@@ -137,9 +138,9 @@ def _utterance(
         scores.append(answer.scores[0])
         lengths.append(len(window.samples))
     weights = np.asarray(lengths, np.float64)
-    if len(lengths) == 1:
-        return vectors[0], scores[0]
-    mean: Any = np.average(vectors, axis=0, weights=weights)
+    if not all(map(usable, vectors)):
+        raise AudioError("gets no usable embedding")
+    mean: Any = np.average(np.stack(vectors), axis=0, weights=weights)
     return mean.astype(np.float32), np.average(scores, axis=0, weights=weights)
 
 

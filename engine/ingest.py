@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.audio import AudioFile
-from engine.embedders.base import Embedder, check
+from engine.embedders.base import Embedder, check, usable
 from engine.prefetch import prefetch
 from engine.scan import facts
 from engine.segment import Window, windows
@@ -25,6 +26,7 @@ from index.recordings import (
     add_location,
     add_recording,
     annotate,
+    exists,
     find_by_sha256,
     known_files,
 )
@@ -78,6 +80,7 @@ class _Reading:
     clips: list[NewClip] = field(default_factory=list)
     aliases: list[FileFacts] = field(default_factory=list)
     ended: _Ended | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,17 @@ class Ingest:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
         readers = prefetch(self._new(files), self._read, workers=self._options.decoders)
-        for file, messages in readers:
-            try:
-                self._take(file, messages)
-            except AudioError as error:
-                self._fail(file, str(error))
-            except OSError as error:
-                self._fail(file, f"cannot be read ({error.strerror})")
-            if self._seconds >= self._options.batch or len(self._failed) >= _LOOKED_UP:
-                self._commit()
-            self._progress(self.report)
+        with contextlib.closing(readers):  # or its threads would wait for ever after an error
+            for file, messages in readers:
+                try:
+                    self._take(file, messages)
+                except AudioError as error:
+                    self._fail(file, str(error))
+                except OSError as error:
+                    self._fail(file, f"cannot be read ({error.strerror})")
+                if self._seconds >= self._options.batch or len(self._failed) >= _LOOKED_UP:
+                    self._commit()
+                self._progress(self.report)
         self._commit()
         self._progress(self.report)
         return self.report
@@ -163,7 +167,8 @@ class Ingest:
             if any(said != Annotations() for _, said in unchanged):
                 with self._database.write() as session:
                     for recording_id, said in unchanged:
-                        annotate(session, recording_id, said)
+                        if exists(session, recording_id):
+                            annotate(session, recording_id, said)
             self.report.known += len(unchanged)
             yield from (f for f in chunk if f.path not in known or known[f.path][0] != f)
 
@@ -215,6 +220,8 @@ class Ingest:
         for (reading, window), vector, scores in zip(
             self._waiting, embeddings.vectors, embeddings.scores, strict=True
         ):
+            if not usable(vector):
+                reading.refused = f"gets no usable embedding at {window.start:.2f} s"
             reading.clips.append(
                 NewClip(self._options.channel, window.start, window.end, vector, scores)
             )
@@ -225,6 +232,10 @@ class Ingest:
         """Embed what waits, and write every recording that is complete, in one transaction."""
         if self._waiting:
             self._embed()
+        for reading in [r for r in self._readings.values() if r.refused]:
+            for file in (reading.file, *reading.aliases):
+                self._fail(file, str(reading.refused))
+            del self._readings[reading.sha256]
         done = IngestReport()
         with self._database.write() as session:
             for path, reason in self._failed:
@@ -262,8 +273,9 @@ class Ingest:
 
     def _rename(self, recording_id: int, file: FileFacts) -> None:
         with self._database.write() as session:
-            add_location(session, recording_id, file)
-            annotate(session, recording_id, self._said.get(file.path, Annotations()))
+            if exists(session, recording_id):  # another process may have forgotten it since
+                add_location(session, recording_id, file)
+                annotate(session, recording_id, self._said.get(file.path, Annotations()))
         self.report.duplicates += 1
 
     def _fail(self, file: FileFacts, reason: str) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import shutil
 import threading
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from engine.audio import EXTENSIONS, Samples, read_span
+import numpy as np
+
+from engine.audio import SAMPLE_RATE, Samples, read_span
 from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
@@ -21,6 +22,7 @@ from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, facts
 from engine.settings import DEFAULT_MODEL, Settings
+from engine.storage import upload_lock
 from index.cache import IndexCache
 from index.clips import (
     ClipDetails,
@@ -31,13 +33,13 @@ from index.clips import (
     clips_of,
     count,
     get_clip,
+    get_recording,
     list_clips,
     list_failures,
     locations_of,
 )
 from index.database import Database
 from index.errors import (
-    AudioError,
     DatabaseError,
     EmotionSearchError,
     InvalidInputError,
@@ -48,12 +50,12 @@ from index.recordings import (
     Annotations,
     FileFacts,
     add_failure,
-    annotate,
-    find_by_sha256,
-    remove_failure,
+    remove_failures_under,
     remove_recording,
 )
 from index.search import Hit, Searcher
+
+log = logging.getLogger(__name__)
 
 MOST_HITS = 1000
 """Most hits of one query."""
@@ -142,7 +144,7 @@ class Library:
                 self._check_name(active)
                 default = active.name if active else DEFAULT_MODEL
                 name = self.settings.model or default
-                if Path(name).is_dir():
+                if name != "acoustic" and Path(name).is_dir():
                     name = os.path.abspath(name)  # noqa: PTH100
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
@@ -162,6 +164,7 @@ class Library:
         said: dict[str, Annotations] | None = None,
         channel: int | None = None,
         progress: Callable[[IngestReport], None] = lambda _: None,
+        save_index: bool = True,
     ) -> IngestReport:
         """Add audio files to the archive; see ``engine.scan`` for finding them.
 
@@ -169,6 +172,7 @@ class Library:
             said: annotations by absolute path.
             channel: counted from 0; None mixes all channels down.
             progress: called after each file with the report so far.
+            save_index: write the index to disk at the end; not worth it after a single file.
 
         Raises:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
@@ -193,14 +197,17 @@ class Library:
             self.database, embedder, model, options=options, said=said or {}, progress=progress
         )
         report = run.run(files)
-        self._search(model).refresh()
+        if save_index:
+            self._search(model).save()
         return report
 
     def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
         """Record files that a scan or a manifest named but that cannot even be looked at."""
         unusable = [*found.unusable, *(manifest.problems if manifest else [])]
-        if unusable:
+        if unusable or manifest:
             with self.database.write() as session:
+                if manifest:  # its rows are judged anew
+                    remove_failures_under(session, f"{manifest.path}: line ")
                 for path, reason in unusable:
                     add_failure(session, path, reason)
 
@@ -227,6 +234,8 @@ class Library:
             AudioError: the file cannot be used as audio.
             ModelMismatchError, ModelUnavailableError: the model cannot embed the file.
         """
+        if isinstance(example, int) and not 0 < example < 2**63:
+            raise NotFoundError(f"no clip {example} in this archive")
         if not 1 <= limit <= MOST_HITS:
             raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {limit}")
         model = self.model()
@@ -243,43 +252,6 @@ class Library:
         chosen = restrict(wanted or ClipFilter(), query, exclude_same)
         return self._search(model).search(query.vector, limit, chosen, without=query.clips)
 
-    def add_upload(self, file: Path, *, name: str, said: Annotations) -> tuple[int, bool]:
-        """The id of the recording in ``file``, whose bytes are kept, and whether it is new.
-
-        Args:
-            file: a temporary file; it stays where it is.
-            name: what the sender called it; never used as a path.
-
-        Raises:
-            AudioError: it cannot be used as audio; nothing of it is kept.
-        """
-        with file.open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-        with self.database.read() as session:
-            known = find_by_sha256(session, sha256)
-        if known is not None:
-            with self.database.write() as session:
-                annotate(session, known, said)
-            return known, False
-        suffix = Path(name).suffix.lower()
-        kept = self.settings.uploads_folder / (
-            sha256 + (suffix if suffix in EXTENSIONS else ".audio")
-        )
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f"{uuid.uuid4().hex}.partial")
-        shutil.copyfile(file, partial)
-        partial.replace(kept)
-        found = facts(kept)
-        report = self.ingest([found], said={found.path: replace(said, name=name)})
-        with self.database.write() as session:
-            recording_id = find_by_sha256(session, sha256)
-            if recording_id is None:  # the sender is told; a note of failure would name our copy
-                remove_failure(session, found.path)
-        if recording_id is None:
-            kept.unlink(missing_ok=True)
-            raise AudioError(f"{name} {report.failed[0][1]}")
-        return recording_id, report.recordings == 1
-
     def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:
         """What a clip sounds like: mono float32 (n,), its sample rate in Hz, and its details.
 
@@ -291,7 +263,7 @@ class Library:
             places = locations_of(session, clip.recording_id)
         for place in places:
             path = Path(place.path)
-            if _unchanged(path, place, clip.sha256):
+            if unchanged(path, place, clip.sha256):
                 samples, rate = read_span(
                     path, channel=clip.channel, start=clip.start, end=clip.end
                 )
@@ -350,14 +322,17 @@ class Library:
         Raises:
             NotFoundError: no such recording.
         """
-        with self.database.write() as session:
-            model = active_model(session)
-            paths = remove_recording(session, recording_id)
-        for path in map(Path, paths):
-            if path.is_relative_to(self.settings.uploads_folder):
+        with self.database.read() as session:
+            sha256 = get_recording(session, recording_id).sha256
+        uploads = self.settings.uploads_folder
+        with upload_lock(uploads, sha256):
+            with self.database.write() as session:
+                model = active_model(session)
+                paths = remove_recording(session, recording_id)
+            for path in uploads.glob(f"{sha256}.*"):
                 path.unlink(missing_ok=True)
         if model is not None:
-            self._search(model).refresh()
+            self._search(model).save()
         return paths
 
     def refresh(self) -> None:
@@ -365,6 +340,27 @@ class Library:
         model = self.model()
         if model is not None:
             self._search(model).refresh()
+
+    def save_index(self) -> None:
+        """Bring the index up to date and write it to disk, for a quick start next time."""
+        model = self.model()
+        if model is not None:
+            self._search(model).save()
+
+    def warm_up(self) -> None:
+        """Load the archive's model on a thread of its own, so that the first request need not.
+
+        A model that cannot be loaded is left to the request that needs it to tell.
+        """
+
+        def load() -> None:
+            try:
+                self.embedder().embed([np.zeros(SAMPLE_RATE, np.float32)])
+            except EmotionSearchError as error:
+                log.warning("%s", error)
+
+        if self.model() is not None:
+            threading.Thread(target=load, name="warm-up", daemon=True).start()
 
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
@@ -413,7 +409,7 @@ def model_name(settings: Settings) -> str:
     return active.name if active else DEFAULT_MODEL
 
 
-def _unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
+def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
     """Whether the file still holds these bytes; hashed only if its time of change is another."""
     try:
         now = facts(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.audio import SAMPLE_RATE, Samples
 from engine.embedders.base import FRAME_HOP, Embedder, Frames
@@ -42,15 +41,6 @@ def stream_frames(blocks: Iterable[Samples], embedder: Embedder) -> Iterator[Fra
             held = held[before + _CORE - _CONTEXT :]
             before = _CONTEXT
     yield _part(embedder.frames(held), before // FRAME_HOP, None)
-
-
-def pool(parts: Iterable[Frames]) -> NDArray[np.float32]:
-    """The utterance vector of frames: their mean, float32, (dim,)."""
-    total, count = 0.0, 0
-    for part in parts:
-        total = total + part.vectors.sum(axis=0, dtype=np.float64)
-        count += len(part.vectors)
-    return np.asarray(total / count, dtype=np.float32)
 
 
 def _part(frames: Frames, start: int, end: int | None) -> Frames:

@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.scan import LONGEST_PATH
 from index.clips import EMOTION
 from index.errors import InvalidInputError
 from index.recordings import Annotations
+from index.text import clean
 
 LONGEST = 200
 """Most characters of a label, source, speaker or metadata key."""
 
+_REST = "\0rest"  # no column is called so
 _OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker"}
 
 
@@ -26,12 +29,14 @@ class Manifest:
     """A manifest as read.
 
     Attributes:
+        path: the manifest itself.
         rows: annotations by absolute path, in the file's order.
         lines: line number by path.
-        problems: rows that cannot be used: path or manifest, and reason with the line number.
+        problems: rows that cannot be used: manifest and line, and the reason.
         naive_times: number of times without a zone, taken as UTC.
     """
 
+    path: Path | None = None
     rows: dict[str, Annotations] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -47,26 +52,29 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         InvalidInputError: not readable, not UTF-8, or no column ``path``.
     """
-    manifest = Manifest()
+    manifest = Manifest(path)
     try:
         rows = list(_json_rows(path) if path.suffix in (".jsonl", ".ndjson") else _csv_rows(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
     for line, row in rows:
-        where = f"line {line} of {path.name}"
         try:
             if isinstance(row, str):
                 raise ValueError(row)
             named = str(row.get("path") or "")
             if not named:
                 raise ValueError("no path")
-            absolute = os.path.abspath(path.parent / named)  # noqa: PTH100
+            absolute = os.path.abspath(path.parent / clean("path", named))  # noqa: PTH100
+            if len(absolute.encode()) > LONGEST_PATH:
+                raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
+            if Path(absolute).is_dir():
+                raise ValueError(f"{named} is a folder, not an audio file")
             if absolute in manifest.rows:
                 raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
             manifest.rows[absolute] = _annotations(row, manifest)
             manifest.lines[absolute] = line
-        except (ValueError, InvalidInputError) as error:
-            manifest.problems.append((str(path), f"{where}: {error}"))
+        except (ValueError, OSError, InvalidInputError) as error:
+            manifest.problems.append((f"{path}: line {line}", str(error)))
     return manifest
 
 
@@ -107,24 +115,15 @@ def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
     Raises:
         InvalidInputError: one has no ``=`` or no key.
     """
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise InvalidInputError(f"metadata {pair!r} is not of the form key=value")
-        found[check_text("metadata key", key)] = clean(key, value.strip())
+        key, value = check_text("metadata key", key), clean(key, value.strip())
+        if found.setdefault(key, value) != value:
+            raise InvalidInputError(f"metadata {key} is given two values")
     return found
-
-
-def clean(what: str, text: str) -> str:
-    """``text``, if every database can hold it.
-
-    Raises:
-        InvalidInputError: it contains NUL or half a surrogate pair.
-    """
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise InvalidInputError(f"{what} contains characters that cannot be stored")
-    return text
 
 
 def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
@@ -158,11 +157,12 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
-        reader = csv.DictReader(file, delimiter=delimiter, restkey="", strict=True)
-        if "path" not in (reader.fieldnames or []):
+        reader = csv.DictReader(file, delimiter=delimiter, restkey=_REST, strict=True)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        if "path" not in reader.fieldnames:
             raise InvalidInputError(f"manifest {path} has no column 'path' in its first line")
         for row in reader:
-            yield reader.line_num, ("more cells than columns" if "" in row else row)
+            yield reader.line_num, ("more cells than columns" if _REST in row else row)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -172,7 +172,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 yield number, f"not JSON ({error})"
                 continue
             yield number, row if isinstance(row, dict) else "not a JSON object"

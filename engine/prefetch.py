@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -42,12 +42,13 @@ def prefetch(
     workers: int,
     ahead: int = 32,
     depth: int = 2,
-) -> Iterator[tuple[T, Iterator[M]]]:
+) -> Generator[tuple[T, Iterator[M]], None, None]:
     """Each item, in order, with what ``produce`` yields for it, computed ahead of time.
 
     At most ``ahead`` items are begun beyond the one in hand, and at most ``depth`` results of each
     wait to be taken. What ``produce`` raises is raised where its results are read. Going on to the
-    next item abandons the rest of the one before.
+    next item abandons the rest of the one before. Close it if you stop early, or its threads wait
+    for a reader.
     """
     source = iter(items)
     lanes: deque[_Lane[T, M]] = deque()

@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from engine.audio import AudioFile
-from engine.embedders.base import Embedder
+from engine.embedders.base import Embedder, usable
 from engine.segment import windows
 from index.clips import ClipFilter, clips_of, get_clip, get_recording, vectors_of
 from index.database import Database
@@ -72,6 +72,8 @@ def example_of_file(
         AudioError: it cannot be used as audio; names the file.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidInputError(f"{path} is not a regular file")
         with path.open("rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
@@ -114,9 +116,12 @@ def _embed(path: Path, embedder: Embedder, length: float) -> Vectors:
                     waiting = []
             if waiting:
                 vectors.append(embedder.embed(waiting).vectors)
+        together = np.concatenate(vectors)
+        if not all(map(usable, together)):
+            raise AudioError("gets no usable embedding")
     except AudioError as error:
         raise AudioError(f"{path.name} {error}") from error
-    return _mean(np.concatenate(vectors))
+    return _mean(together)
 
 
 def _mean(vectors: Vectors) -> Vectors:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,10 @@ from index.recordings import FileFacts
 _OTHER_AUDIO = frozenset(
     [".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".mov", ".mkv", ".mka", ".3gp", ".ra", ".ac3"]
 )
+
+
+LONGEST_PATH = 2000
+"""Bytes of the longest path that every database can index."""
 
 
 @dataclass
@@ -55,9 +61,14 @@ def find_audio(arguments: Sequence[str]) -> Found:
 
 
 def _named(argument: str) -> list[Path]:
-    path = Path(argument).expanduser()
-    if path.exists():
-        return [path]
+    try:
+        path = Path(argument).expanduser()
+        if path.exists():
+            return [path]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{printable(argument[:200])}: cannot be looked at ({error})"
+        ) from error
     if glob.has_magic(argument):
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
         if matches:
@@ -88,6 +99,9 @@ def _look(path: str, found: Found) -> None:
     if path != printable(path):
         found.unusable.append((printable(path), "its name is not valid UTF-8"))
         return
+    if len(path.encode()) > LONGEST_PATH:
+        found.unusable.append((path[:500] + "…", f"its path is longer than {LONGEST_PATH} bytes"))
+        return
     try:
         found.files.append(facts(Path(path)))
     except OSError as error:
@@ -101,7 +115,10 @@ def facts(path: Path) -> FileFacts:
         OSError: it is not there, or may not be looked at.
     """
     status = path.stat()
-    return FileFacts(str(path), status.st_size, status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    changed = max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))  # what databases can hold
+    return FileFacts(str(path), status.st_size, changed)
 
 
 def printable(path: str) -> str:

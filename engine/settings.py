@@ -1,13 +1,18 @@
 """Settings: from arguments, then the environment (``EMOTION_SEARCH_…``), then defaults."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 """The model of a new archive when none is named."""
@@ -17,7 +22,11 @@ class Settings(BaseSettings):
     """Everything that may be set, each with its default; build with ``load_settings``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EMOTION_SEARCH_", env_ignore_empty=True, frozen=True, extra="forbid"
+        env_prefix="EMOTION_SEARCH_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
     )
 
     home: Path = Field(
@@ -64,9 +73,13 @@ class Settings(BaseSettings):
     )
 
     @property
-    def database(self) -> str:
+    def database(self) -> str | URL:
         """The URL of the database in force."""
-        return self.database_url or f"sqlite:///{self.home / 'archive.db'}"
+        from sqlalchemy import URL
+
+        if self.database_url:
+            return self.database_url
+        return URL.create("sqlite", database=str(self.home / "archive.db"))
 
     @property
     def index_folder(self) -> Path:
@@ -86,11 +99,14 @@ def load_settings(**given: object) -> Settings:
         InvalidInputError: a value is out of range; names the setting.
     """
     try:
-        settings = Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        settings = Settings(**{k: v for k, v in given.items() if v not in (None, "")})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInputError(
             f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
         ) from error
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+    try:
+        return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+    except RuntimeError as error:
+        raise InvalidInputError(f"home {settings.home}: {error}") from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import uuid
 import zlib
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from index.errors import EmotionSearchError, StorageFullError
 from index.flat import FlatIndex
@@ -16,6 +18,7 @@ from index.flat import FlatIndex
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
+_LOCK_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,18 @@ class IndexCache:
         A torn or foreign file is set aside with a notice: the index is then rebuilt.
         """
         current = self._folder / "current.json"
-        if not current.exists():
-            return None
         try:
-            return self._read(current)
-        except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
-            log.warning("the saved index is unusable (%s); building it anew", error)
-            self._set_aside(current)
-            return None
+            if not current.exists():
+                return None
+            with self._locked():
+                try:
+                    return self._read(current)
+                except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
+                    log.warning("the saved index is unusable (%s); building it anew", error)
+                    current.replace(current.with_suffix(".broken"))
+        except (OSError, Timeout) as error:
+            log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
+        return None
 
     def save(self, index: FlatIndex, revision: int) -> None:
         """Publish ``index`` as it stands at ``revision``.
@@ -61,32 +68,40 @@ class IndexCache:
         Raises:
             StorageFullError: it cannot be written; the one in force stays.
         """
-        temporary = self._folder / f"saving-{os.getpid()}.faiss"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            index.save(temporary)
-            stamp = Stamp(self._archive, self._model, index.dimension, revision, index.count)
-            checksum = _checksum(temporary)
-            final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
-            record = {
-                "format": _FORMAT,
-                "file": final.name,
-                "size": temporary.stat().st_size,
-                "crc32": checksum,
-                "stamp": asdict(stamp),
-            }
-            _sync(temporary)
-            temporary.replace(final)
-            pointer = self._folder / f"current-{os.getpid()}.json"
-            pointer.write_text(json.dumps(record))
-            _sync(pointer)
-            pointer.replace(self._folder / "current.json")
-        except (OSError, RuntimeError) as error:  # RuntimeError is FAISS's for a failed write
-            with suppress(OSError):
-                temporary.unlink()
+            with self._locked():
+                self._publish(index, revision)
+        except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
                 f"the index cannot be saved in {self._folder}: {error}"
             ) from error
+
+    def _locked(self) -> FileLock:
+        """Savers and loaders, of whatever process, take turns."""
+        return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
+
+    def _publish(self, index: FlatIndex, revision: int) -> None:
+        for left in self._folder.glob("saving-*"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
+        index.save(temporary)
+        stamp = Stamp(self._archive, self._model, index.dimension, revision, index.count)
+        checksum = _checksum(temporary)
+        final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
+        record = {
+            "format": _FORMAT,
+            "file": final.name,
+            "size": temporary.stat().st_size,
+            "crc32": checksum,
+            "stamp": asdict(stamp),
+        }
+        _sync(temporary)
+        temporary.replace(final)
+        pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
+        pointer.write_text(json.dumps(record))
+        _sync(pointer)
+        pointer.replace(self._folder / "current.json")
         for old in self._folder.glob("index-*.faiss"):
             if old.name != final.name:
                 old.unlink(missing_ok=True)
@@ -105,12 +120,6 @@ class IndexCache:
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         return index, stamp.revision
-
-    def _set_aside(self, current: Path) -> None:
-        try:
-            current.replace(current.with_suffix(".broken"))
-        except OSError:
-            log.warning("%s cannot be set aside", current)
 
 
 def _checksum(path: Path) -> int:

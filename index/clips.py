@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, not_, or_, select
 from sqlalchemy.orm import Session
 
-from index.errors import NotFoundError
+from index.errors import InvalidInputError, NotFoundError
 from index.models import ModelInfo
 from index.recordings import FileFacts
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
+from index.text import clean
 
 EMOTION = "emotion"
 """The task of a label when none is named."""
 
 _IDS_A_QUERY = 500
+_MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,24 @@ class ClipFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     not_recordings: tuple[int, ...] = ()
     not_speaker: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no database should be asked.
+
+        Raises:
+            InvalidInputError: too many values, or characters that cannot be stored.
+        """
+        for name, values in (
+            ("source", self.sources),
+            ("label", self.labels),
+            ("speaker", self.speakers),
+            ("metadata", [text for pair in self.metadata.items() for text in pair]),
+        ):
+            most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
+            if len(values) > most:
+                raise InvalidInputError(f"filter {name} has more than {most} values")
+            for value in values:
+                clean(f"filter {name}", value)
 
     @property
     def is_empty(self) -> bool:

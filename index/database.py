@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from index.errors import DatabaseBusyError, DatabaseError, InvalidInputError, StorageFullError
 from index.schema import SCHEMA_VERSION
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
+_WRITE_LOCK = _MIGRATION_LOCK + 1
+_CONNECTIONS = 40  # as many as the API has threads; made when needed
 
 
 class Database:
@@ -29,17 +32,21 @@ class Database:
         InvalidInputError: the URL is not one of these, or its driver is not installed.
     """
 
-    def __init__(self, url: str, *, busy_timeout: float = 30.0) -> None:
+    def __init__(self, url: str | URL, *, busy_timeout: float = 30.0) -> None:
         try:
             self.url = make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise InvalidInputError(
-                f"database URL {url!r} cannot be read; use sqlite:///FILE or"
+                "the database URL cannot be read; use sqlite:///FILE or"
                 " postgresql+psycopg://USER@HOST/NAME"
             ) from error
         if self.url.get_backend_name() == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
-        elif self.url.get_backend_name() != "sqlite":
+        elif self.url.get_backend_name() == "sqlite":
+            self.url = self.url.set(drivername="sqlite")
+            if self.url.database in (None, "", ":memory:"):
+                raise InvalidInputError("a database in memory keeps nothing; use sqlite:///FILE")
+        else:
             raise InvalidInputError(
                 f"database {self.url.get_backend_name()!r} is not supported; use SQLite or Postgres"
             )
@@ -50,6 +57,8 @@ class Database:
             raise InvalidInputError(
                 "Postgres needs its driver: pip install 'emotion-search[postgres]'"
             ) from error
+        except (ArgumentError, ValueError, TypeError) as error:
+            raise InvalidInputError(f"database {self}: {error}") from error
 
     @property
     def is_sqlite(self) -> bool:
@@ -91,6 +100,8 @@ class Database:
             ) as session,
             session.begin(),
         ):
+            if not self.is_sqlite:  # writers take turns, as on SQLite: no deadlocks among them
+                session.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
             yield session
 
     def schema_version(self) -> str | None:
@@ -178,11 +189,15 @@ class Database:
             yield
         except DBAPIError as error:
             raise self._translate(error) from error
+        except PoolTimeoutError as error:
+            raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
+        except SQLAlchemyError as error:
+            raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
 
-    def _translate(self, error: DBAPIError) -> Exception:
+    def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
         low = reason.lower()
-        if "database is locked" in low or "database table is locked" in low:
+        if "database is locked" in low or "table is locked" in low or "lock timeout" in low:
             return DatabaseBusyError(
                 f"{self} is locked by another writer (waited {self.busy_timeout:g} s);"
                 " try again when it is done"
@@ -200,15 +215,26 @@ class Database:
             return DatabaseError(f"{self} cannot be opened for writing ({reason})")
         if error.connection_invalidated or "connection" in low:
             return DatabaseError(f"{self} cannot be reached ({reason})")
-        return error
+        return DatabaseError(f"{self}: {reason}")
 
 
 def _connect(url: Any, busy_timeout: float) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": max(1, round(busy_timeout))}
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=_CONNECTIONS - 5,
+            connect_args={
+                "connect_timeout": max(1, round(busy_timeout)),
+                "options": f"-c lock_timeout={max(1, round(busy_timeout * 1000))} -c TimeZone=UTC",
+            },
         )
-    alchemy = create_engine(url, connect_args={"timeout": busy_timeout, "check_same_thread": False})
+    alchemy = create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
+    )
 
     @event.listens_for(alchemy, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -12,6 +12,7 @@ from index.errors import InvalidInputError
 from index.vectors import Ids, Vectors, normalise
 
 _SPARE = 16  # candidates beyond k, so that most ties at the end are seen without a second pass
+_RANKED = 4096  # candidates whose vectors are looked at together
 _DIGITS = 6  # of a similarity; beyond, float32 vectors say nothing
 _TIE = 2e-6  # closer float32 similarities than this may be equal in so many digits
 
@@ -55,6 +56,10 @@ class FlatIndex:
     def ids(self) -> Ids:
         """All ids, in storage order."""
         return np.asarray(faiss.vector_to_array(self._faiss.id_map), dtype=np.int64)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """The vectors of ``ids``, all of which are there: float32, (n, dim), L2-normalised."""
+        return np.asarray(self._faiss.reconstruct_batch(np.ascontiguousarray(ids)))
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
@@ -115,8 +120,11 @@ class FlatIndex:
         """The best k of ``ids`` by cosine in float64, rounded, so that ties are exact."""
         if len(ids) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float64)
-        vectors = self._faiss.reconstruct_batch(np.ascontiguousarray(ids)).astype(np.float64)
-        cosines = np.clip((vectors * unit.astype(np.float64)).sum(axis=1), -1.0, 1.0)
-        cosines = np.round(cosines, _DIGITS)
+        wide = unit.astype(np.float64)
+        parts = [  # a part at a time: very many vectors may be equal
+            (self.vectors(ids[i : i + _RANKED]).astype(np.float64) * wide).sum(axis=1)
+            for i in range(0, len(ids), _RANKED)
+        ]
+        cosines = np.round(np.clip(np.concatenate(parts), -1.0, 1.0), _DIGITS)
         order = np.lexsort((ids, -cosines))[:k]
         return ids[order], cosines[order]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
@@ -87,8 +87,9 @@ class NewRecording:
 def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
     """The recording's id, and whether it is new: known bytes only gain a name.
 
-    Rows of one call become visible together when the session commits.
+    ``new.clips`` must not be empty. Rows of one call become visible together, at the commit.
     """
+    assert new.clips
     insert_new(
         session,
         Recording,
@@ -137,6 +138,11 @@ def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[i
     add_location(session, recording_id, new.file)
     annotate(session, recording_id, new.annotations)
     return recording_id, is_new
+
+
+def exists(session: Session, recording_id: int) -> bool:
+    """Whether the archive has this recording."""
+    return session.get(Recording, recording_id) is not None
 
 
 def find_by_sha256(session: Session, sha256: str) -> int | None:
@@ -223,6 +229,11 @@ def remove_failure(session: Session, path: str) -> None:
     session.execute(delete(Failure).where(Failure.path == path))
 
 
+def remove_failures_under(session: Session, prefix: str) -> None:
+    """Forget the failures whose path begins with ``prefix``."""
+    session.execute(delete(Failure).where(Failure.path.startswith(prefix, autoescape=True)))
+
+
 def remove_recording(session: Session, recording_id: int) -> list[str]:
     """Remove a recording with its clips, embeddings and labels; returns the paths it was known by.
 
@@ -231,7 +242,7 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
     Raises:
         NotFoundError: no such recording.
     """
-    if session.scalar(select(func.count()).where(Recording.id == recording_id)) == 0:
+    if not exists(session, recording_id):
         raise NotFoundError(f"no recording {recording_id} in this archive")
     paths = session.scalars(
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)

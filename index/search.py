@@ -18,11 +18,12 @@ from index.errors import StorageFullError
 from index.flat import FlatIndex
 from index.models import ModelInfo, current_revision
 from index.schema import Embedding, Tombstone
-from index.vectors import Vectors
+from index.vectors import Vectors, normalise
 
 log = logging.getLogger(__name__)
 
 _ROWS = 4096  # embeddings read at a time
+_COMPARED = 1000  # last clips of a loaded index that are compared with the database
 _SAVE_AFTER = 1000  # changed clips after which a search saves the index it brought up to date
 
 
@@ -74,11 +75,15 @@ class Searcher:
         return [Hit(clip, float(cosine)) for clip, cosine in zip(details, cosines, strict=True)]
 
     def refresh(self) -> int:
-        """Bring the index up to date and save it; returns the number of clips in it."""
+        """Bring the index up to date; returns the number of clips in it."""
         with self._database.read() as session, self._lock:
-            index = self._caught_up(session)
+            return self._caught_up(session).count
+
+    def save(self) -> None:
+        """Bring the index up to date and save it, if it is not saved as it is."""
+        with self._database.read() as session, self._lock:
+            self._caught_up(session)
             self._save()
-            return index.count
 
     def _caught_up(self, session: Session) -> FlatIndex:
         """The index, at the revision of the session's snapshot (which begins here, under the
@@ -90,7 +95,7 @@ class Searcher:
         if index is not None and at <= revision:
             fresh = self._index is not None
             self._apply(session, index, at, revision)
-            if not fresh and index.count != self._embedded(session):
+            if not fresh and not self._agrees(session, index):
                 log.warning("the saved index does not match the database; building it anew")
                 index = None
         else:  # nothing saved, or it is ahead: the database was restored from a backup
@@ -103,9 +108,27 @@ class Searcher:
             self._save()
         return index
 
-    def _embedded(self, session: Session) -> int:
-        query = select(func.count()).where(Embedding.model_id == self._model.id)
-        return session.scalar(query) or 0
+    def _agrees(self, session: Session, index: FlatIndex) -> bool:
+        """Whether a loaded index holds what the database does: as many clips, and the same
+        vectors at the last revisions. A database restored from a backup, and written to since,
+        may have reached the index's revision by another way."""
+        embedded = select(func.count()).where(Embedding.model_id == self._model.id)
+        if index.count != (session.scalar(embedded) or 0):
+            return False
+        ids = index.ids()
+        if len(ids) == 0:
+            return True
+        rows = session.execute(
+            select(Embedding.clip_id, Embedding.vector)
+            .where(Embedding.model_id == self._model.id)
+            .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
+            .limit(_COMPARED)
+        ).all()
+        last = np.array([clip_id for clip_id, _ in rows], dtype=np.int64)
+        if not np.isin(last, ids).all():
+            return False
+        stored = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in rows])
+        return bool(np.allclose(index.vectors(last), normalise(stored), atol=1e-5))
 
     def _apply(self, session: Session, index: FlatIndex, since: int, revision: int) -> None:
         """Add and remove what was committed after ``since``; done twice it is the same as once."""

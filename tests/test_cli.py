@@ -221,6 +221,13 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
         (["search", "--clip", "1", "--after", "tomorrow"], 2, "--after"),
         (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording or speaker"),
+        (["search", "--clip", "1" + "0" * 30], 1, "no clip 1000"),
+        (["search", "--clip", "1", "--source", "\udcff"], 2, "cannot be stored"),
+        (["forget", "1" + "0" * 30], 2, "recordings"),
+        (["ingest", "x" * 5000], 2, "cannot be looked at"),
+        (["ingest", "~nosuchuser/x"], 2, "cannot be looked at"),
+        (["status", "--home", "~nosuchuser/x"], 2, "home"),
+        (["embed", "a.wav", "--output-dir", "/dev/null", "--model", "acoustic"], 1, "/dev/null"),
         (["search", "--clip", "one"], 2, "--clip"),
         (["serve", "--port", "99999"], 2, "--port"),
         (["status", "--database", "mysql://x/y"], 2, "not supported"),
@@ -264,6 +271,49 @@ def test_a_bad_setting_is_named(run, monkeypatch):
     assert "EMOTION_SEARCH_WINDOW" in done.err
 
 
+def test_serve_says_what_is_wrong_before_it_starts(run, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "archive.db").write_bytes(b"no database " * 500)
+    done = run("serve", "--port", "0")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "corrupt" in done.err
+
+
+def test_models_are_listed_checked_and_missed(run, checkpoint, monkeypatch, tmp_path):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    listed = {one["name"]: one for one in run("models", "--json").records}
+    assert listed["acoustic"]["place"] == "built in"
+    assert listed["iic/emotion2vec_plus_large"]["place"] == "not downloaded"
+    checked = run("models", "check", checkpoint)
+    assert checked.code == 0
+    assert "cosine to FunASR's embedding   1.0000" in checked.out
+    missed = run("models", "fetch", "iic/emotion2vec_plus_base")
+    assert missed.code == 1
+    assert "cannot be reached" in missed.err
+
+
+def test_the_archives_model_is_listed(run, manifest, checkpoint):
+    run("ingest", "--manifest", manifest, "--model", checkpoint)
+    assert f"{checkpoint}" in run("models").out
+    assert "serves this archive" in run("models").out
+
+
+def test_embed_writes_arrays(run, checkpoint, voices, tmp_path):
+    out = tmp_path / "out"
+    files = sorted(voices.glob("anger-*.wav"))
+    done = run("embed", *files, "--output-dir", out, "--model", checkpoint, "--json")
+    assert [record["embedding"] for record in done.records] == [f"{f.stem}.npy" for f in files]
+    assert (out / "result.json").exists()
+    again = run("embed", *files, "--output-dir", out, "--model", checkpoint)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
+    (tmp_path / "bad.wav").write_text("no audio")
+    bad = run("embed", tmp_path / "bad.wav", "--output-dir", tmp_path / "o2", "--model", "acoustic")
+    assert bad.code == 1
+    assert "cannot be decoded" in bad.err
+
+
 def test_migrate_makes_the_tables(run):
     assert "is at version" in run("migrate").out
     assert run("status", "--json").records[0]["clips"] == 0
@@ -289,9 +339,10 @@ def test_every_command_has_an_example_and_stands_in_the_docs(run):
         path.read_text() for path in (ROOT / "docs").glob("*.md")
     )
     names = [command.callback.__name__ for command in cli.app.registered_commands]
+    names += ["models", "models fetch", "models check"]
     assert len(names) >= 8
     for name in names:
-        assert f"emotion-search {name}" in run(name, "--help").out
+        assert f"emotion-search {name}" in run(*name.split(), "--help").out
         assert f"emotion-search {name}" in docs
 
 

@@ -26,8 +26,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Library.open(settings, create=True) as library:
             library.refresh()
+            library.warm_up()
             app.state.library = library
             yield
+            library.save_index()
 
     app = FastAPI(
         title="emotion-search",

@@ -18,6 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from engine.library import Library
+from engine.storage import space_needed
 from index.errors import InvalidInputError
 
 T = TypeVar("T", bound=BaseModel)
@@ -97,7 +98,7 @@ def spooled(upload: UploadFile) -> Iterator[Path]:
     """The upload as a temporary file; its name is ours."""
     with tempfile.TemporaryDirectory(prefix="emotion-search-") as folder:
         path = Path(folder, "upload")
-        with path.open("wb") as file:
+        with space_needed(path.parent), path.open("wb") as file:
             shutil.copyfileobj(upload.file, file)
         yield path
 

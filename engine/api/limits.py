@@ -22,7 +22,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         told = Headers(scope=scope).get("content-length", "0")
-        if not told.isdecimal() or int(told) > self._most:
+        if not told.isdecimal() or len(told) > 18 or int(told) > self._most:
             await problem(413, "too-large", self._detail())(scope, receive, send)
             return
         arrived = 0

@@ -11,13 +11,17 @@ from engine.library import Status
 from engine.manifest import parse_pairs
 from index.clips import ClipDetails, ClipFilter
 from index.search import Hit
+from index.text import storable
 
 MOST_LISTED = 500
 """Most clips of a page."""
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -25,7 +29,7 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 def _storable(text: str) -> str:
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+    if not storable(text):
         raise ValueError("contains characters that no archive holds")
     return text
 

@@ -81,6 +81,11 @@ class Embedder(Protocol):
         """
 
 
+def usable(vector: NDArray[np.float32]) -> bool:
+    """Whether an embedding has a direction: finite, and not zero."""
+    return bool(np.isfinite(vector).all() and vector.any())
+
+
 def check(clips: Sequence[Samples]) -> None:
     """Refuse clips that no model can embed.
 

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import yaml
 
 from engine.embedders.funasr_class import emotion2vec_class
 from index.errors import ModelUnavailableError
+
+_SPEC = re.compile(r"[\[\]()+*,\s\d]{1,500}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         found = config.get("model") if isinstance(config, dict) else None
         raise ModelUnavailableError(
             f"model folder {folder} holds a model {found!r}, not an Emotion2vec"
+        )
+    if config.get("trust_remote_code"):
+        raise ModelUnavailableError(
+            f"model folder {folder} wants to run its own code (trust_remote_code); not loaded"
         )
     conf = copy.deepcopy(config.get("model_conf") or {})
     _check_supported(folder, conf)
@@ -98,6 +105,11 @@ def _check_supported(folder: Path, conf: dict[str, Any]) -> None:
             raise ModelUnavailableError(
                 f"model folder {folder}: {key} is {section[key]!r}; only {wanted!r} is supported"
             )
+    spec = str(audio.get("feature_encoder_spec", ""))
+    if not _SPEC.fullmatch(spec):  # FunASR evaluates it as code
+        raise ModelUnavailableError(
+            f"model folder {folder}: feature_encoder_spec {spec[:80]!r} is no list of layers"
+        )
     audio["decoder"] = None  # of pre-training; its weights are not published
 
 

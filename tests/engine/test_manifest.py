@@ -65,7 +65,9 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path: Path):
     )
     manifest = read_manifest(path)
     reasons = [reason for _, reason in manifest.problems]
-    assert [r.split(":")[0] for r in reasons] == [f"line {n} of m.csv" for n in (2, 3, 5, 6, 7)]
+    assert [where for where, _ in manifest.problems] == [
+        f"{path}: line {n}" for n in (2, 3, 5, 6, 7)
+    ]
     assert "yesterday" in reasons[0]
     assert "first in line 4" in reasons[2]
     assert list(manifest.rows) == [str(tmp_path / "y.wav")]
@@ -85,10 +87,24 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, content):
 def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):
     path = tmp_path / "m.jsonl"
     path.write_text('{"path": "x.wav"}\n[1]\n{oops\n')
-    assert [r.split(":")[0] for _, r in read_manifest(path).problems] == [
-        "line 2 of m.jsonl",
-        "line 3 of m.jsonl",
+    path.write_text(path.read_text() + '{"path": "\\ud800"}\n' + "[" * 100_000 + "\n")
+    assert [where for where, _ in read_manifest(path).problems] == [
+        f"{path}: line {n}" for n in (2, 3, 4, 5)
     ]
+
+
+def test_headers_may_have_spaces_and_empty_cells(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(",path, label \n0,x.wav,anger\n")
+    (said,) = read_manifest(path).rows.values()
+    assert said.labels == {"emotion": "anger"}
+
+
+def test_a_row_that_names_a_folder_is_named(tmp_path: Path):
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "m.csv").write_text("path\ncalls\n")
+    ((_, reason),) = read_manifest(tmp_path / "m.csv").problems
+    assert "is a folder" in reason
 
 
 def test_times_without_a_zone_are_utc():
@@ -101,6 +117,6 @@ def test_times_without_a_zone_are_utc():
 
 def test_metadata_pairs():
     assert parse_pairs(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
-    for bad in ("a", "=b", "a=\0"):
+    for bad in (["a"], ["=b"], ["a=\0"], ["a=1", "a=2"]):
         with pytest.raises(InvalidInputError):
-            parse_pairs([bad])
+            parse_pairs(bad)

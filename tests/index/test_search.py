@@ -142,7 +142,7 @@ def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
         elif step == "r" and held:
             world.remove(held[number % len(held)])
         elif step == "s":
-            world.searchers[number % 2].refresh()
+            world.searchers[number % 2].save()
         elif step == "n":
             world.searchers[number % 2] = world.searcher()
         assert world.found(QUERY, 7, number % 2) == world.expected(QUERY, 7)
@@ -150,7 +150,7 @@ def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
 
 def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypatch):
     world.add(1, clips=3)
-    world.searchers[0].refresh()
+    world.searchers[0].save()
     world.add(2)
     applied = []
     fresh = world.searcher()
@@ -173,7 +173,7 @@ def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypat
 )
 def test_a_harmed_saved_index_is_rebuilt_with_a_notice(world: World, harm, caplog):
     world.add(1, clips=3)
-    world.searchers[0].refresh()
+    world.searchers[0].save()
     (current,) = world.folder.rglob("current.json")
     (file,) = world.folder.rglob("*.faiss")
     record = json.loads(current.read_text())
@@ -198,7 +198,7 @@ def test_a_harmed_saved_index_is_rebuilt_with_a_notice(world: World, harm, caplo
 def test_a_database_restored_from_a_backup_is_believed(world: World):
     world.add(1, clips=2)
     recording_id = world.add(2)
-    world.searchers[0].refresh()
+    world.searchers[0].save()
     with world.database.write() as session:  # as if the second had never been: no tombstone
         session.execute(text("DELETE FROM recordings WHERE id = :r"), {"r": recording_id})
         session.execute(text("UPDATE models SET revision = 1"))
@@ -212,7 +212,7 @@ def test_an_index_that_cannot_be_saved_stops_no_search(world: World, caplog):
     world.add(1)
     world.folder.parent.mkdir(exist_ok=True)
     world.folder.write_text("a file where the folder should be")
-    world.searchers[0].refresh()
+    world.searchers[0].save()
     assert world.found(QUERY, 1) == world.expected(QUERY, 1)
     assert "cannot be saved" in caplog.text
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path as FilePath
+import io
 from typing import Annotated
 
 import soundfile
-from fastapi import APIRouter, Path, Query
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from engine.api.deps import LibraryDep
 from engine.api.models import ClipOut, ClipPage, ClipQuery, clip_out
+from engine.api.ranges import ranged
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
 
@@ -40,21 +37,16 @@ def read_clip(library: LibraryDep, clip: ClipId) -> ClipOut:
 @router.get(
     "/{clip}/audio",
     summary="Hear a clip",
-    response_class=FileResponse,
-    responses={200: {"content": {"audio/wav": {}}}, 206: {"description": "The range asked for."}},
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/wav": {}}},
+        206: {"content": {"audio/wav": {}}, "description": "The range asked for."},
+    },
 )
-def clip_audio(library: LibraryDep, clip: ClipId) -> FileResponse:
-    """Exactly the clip's span as 16-bit WAV at its own sample rate; HTTP ranges are served."""
+def clip_audio(request: Request, library: LibraryDep, clip: ClipId) -> Response:
+    """Exactly the clip's span as 16-bit WAV at its own sample rate; one HTTP range is served."""
     samples, rate, details = library.clip_audio(clip)
-    handle, name = tempfile.mkstemp(prefix="emotion-search-", suffix=".wav")
-    with os.fdopen(handle, "wb") as file:
-        soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-    return FileResponse(
-        name,
-        media_type="audio/wav",
-        headers={
-            "etag": f'"{details.sha256[:32]}-{clip}"',
-            "cache-control": "private, max-age=3600",
-        },
-        background=BackgroundTask(FilePath(name).unlink, missing_ok=True),
-    )
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
+    etag = f'"{details.sha256[:32]}-{clip}"'
+    return ranged(request, content.getvalue(), media_type="audio/wav", etag=etag)

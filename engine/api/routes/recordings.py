@@ -22,6 +22,7 @@ from engine.api.deps import (
 from engine.api.models import Moment, RecordingOut, Text, clip_out
 from engine.library import Library
 from engine.manifest import LONGEST, parse_pairs
+from engine.uploads import take_in
 from index.clips import EMOTION
 from index.recordings import Annotations
 
@@ -91,6 +92,6 @@ async def add_recording(request: Request, response: Response, library: LibraryDe
 
 def _add(library: Library, fields: RecordingFields, file: UploadFile) -> RecordingOut:
     with spooled(file) as path:
-        recording, new = library.add_upload(path, name=display_name(file), said=fields.said())
+        recording, new = take_in(library, path, name=display_name(file), said=fields.said())
     clips = [clip_out(clip) for clip in library.clips_of(recording)]
     return RecordingOut(recording=recording, new=new, clips=clips)

@@ -1,0 +1,78 @@
+"""Recordings that come over the wire: their bytes are kept in the home, under their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from engine.audio import EXTENSIONS
+from engine.library import Library, unchanged
+from engine.scan import facts
+from engine.storage import space_needed, upload_lock
+from index.clips import locations_of
+from index.errors import AudioError
+from index.recordings import Annotations, add_location, annotate, find_by_sha256, remove_failure
+
+
+def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tuple[int, bool]:
+    """The id of the recording in ``file``, whose bytes are kept, and whether it is new.
+
+    The same bytes from several senders at once are taken in once.
+
+    Args:
+        file: a temporary file; it stays where it is.
+        name: what the sender called it; never used as a path.
+
+    Raises:
+        AudioError: it cannot be used as audio; nothing of it is kept.
+        StorageFullError: no space is left; nothing of it is kept.
+    """
+    with file.open("rb") as handle:
+        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    folder = library.settings.uploads_folder
+    with space_needed(folder), upload_lock(folder, sha256):
+        with library.database.read() as session:
+            known = find_by_sha256(session, sha256)
+            places = locations_of(session, known) if known is not None else []
+        if known is not None:
+            found = None
+            if not any(unchanged(Path(place.path), place, sha256) for place in places):
+                found = facts(_keep(folder, file, sha256, name))  # nowhere else any more
+            with library.database.write() as session:
+                if found is not None:
+                    add_location(session, known, found)
+                annotate(session, known, said)
+            return known, False
+        kept = _keep(folder, file, sha256, name)
+        recording_id = None
+        try:
+            found = facts(kept)
+            report = library.ingest(
+                [found], said={found.path: replace(said, name=name)}, save_index=False
+            )
+            with library.database.write() as session:
+                recording_id = find_by_sha256(session, sha256)
+                if recording_id is None:  # the sender is told; a note would name our copy
+                    remove_failure(session, found.path)
+            if recording_id is None:
+                raise AudioError(f"{name} {report.failed[0][1]}")
+            return recording_id, report.recordings == 1
+        finally:
+            if recording_id is None:
+                kept.unlink(missing_ok=True)
+
+
+def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
+    """The bytes of ``file`` in the folder, whole or not at all."""
+    suffix = Path(name).suffix.lower()
+    kept = folder / (sha256 + (suffix if suffix in EXTENSIONS else ".audio"))
+    partial = folder / f"{uuid.uuid4().hex}.partial"
+    try:
+        shutil.copyfile(file, partial)
+        partial.replace(kept)
+    finally:
+        partial.unlink(missing_ok=True)
+    return kept
