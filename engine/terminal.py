@@ -36,7 +36,10 @@ def _short(path: str) -> str:
     shown = Path(path)
     if shown.is_relative_to(Path.cwd()):
         shown = shown.relative_to(Path.cwd())
-    return str(shown) if len(str(shown)) <= _LONG_PATH else f"…/{shown.parent.name}/{shown.name}"
+    for text in (str(shown), f"…/{shown.parent.name}/{shown.name}"):
+        if len(text) <= _LONG_PATH:
+            return text
+    return f"…/{shown.name}"
 
 
 def _clock(seconds: float) -> str:
