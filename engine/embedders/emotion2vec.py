@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,6 +18,8 @@ from engine.embedders.checkpoint import read_checkpoint
 from engine.embedders.forward import Forward
 from engine.embedders.linear import PackedLinear, PlainLinear, packing_works
 from index.errors import ModelUnavailableError
+
+log = logging.getLogger(__name__)
 
 _PACK_SECONDS = {"cpu": 15.0, "cuda": 240.0, "mps": 60.0}
 """Seconds of audio that go through the network together; more gains nothing on a CPU."""
@@ -56,6 +59,8 @@ class Emotion2vec:
         self._pack = _PACK_SECONDS.get(self.device.type, 15.0) * SAMPLE_RATE
         self._lock = threading.Lock()
         dtype = PRECISIONS[precision]
+        if dtype == torch.bfloat16 and self.device.type == "cpu" and not _cpu_has_bfloat16():
+            log.warning("this processor has no bfloat16 arithmetic: float32 is faster on it")
         packed = self.device.type == "cpu" and packing_works(dtype)
         module = checkpoint.module.to(self.device)
         with torch.inference_mode():
@@ -127,6 +132,12 @@ def english(label: str) -> str:
     """The stable English key of a class: ``生气/angry`` is ``angry``, ``<unk>`` ``unknown``."""
     key = label.rsplit("/", 1)[-1].strip().lower()
     return "unknown" if key == "<unk>" else key
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor is known to multiply in bfloat16 (AVX512-BF16, AMX, Arm's BF16)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _device(wanted: str) -> torch.device:
