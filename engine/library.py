@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -20,7 +19,7 @@ from engine.embedders.shared import SharedEmbedder
 from engine.ingest import Ingest, IngestOptions, IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
-from engine.scan import Found, facts
+from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
 from index.cache import IndexCache
@@ -407,15 +406,3 @@ def model_name(settings: Settings) -> str:
         return settings.model
     active = archive_model(settings)
     return active.name if active else DEFAULT_MODEL
-
-
-def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
-    """Whether the file still holds these bytes; hashed only if its time of change is another."""
-    try:
-        now = facts(path)
-        if now == seen or now.size != seen.size:
-            return now == seen
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
-    except OSError:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -124,3 +125,15 @@ def facts(path: Path) -> FileFacts:
 def printable(path: str) -> str:
     """The path with bytes that are not UTF-8 shown as escapes."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
+    """Whether the file still holds these bytes; hashed only if its time of change is another."""
+    try:
+        now = facts(path)
+        if now == seen or now.size != seen.size:
+            return now == seen
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
+    except OSError:
+        return False

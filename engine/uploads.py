@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.audio import EXTENSIONS
-from engine.library import Library, unchanged
-from engine.scan import facts
+from engine.library import Library
+from engine.scan import facts, unchanged
 from engine.storage import space_needed, upload_lock
 from index.clips import locations_of
 from index.errors import AudioError

@@ -136,7 +136,7 @@ def english(label: str) -> str:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether the processor is known to multiply in bfloat16 (AVX512-BF16, AMX, Arm's BF16)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
