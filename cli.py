@@ -17,7 +17,7 @@ from engine.settings import Settings, load_settings
 from index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
-    from index.clips import ClipFilter
+    from index.filters import ClipFilter
     from index.recordings import Annotations
 
 app = typer.Typer(
@@ -487,7 +487,7 @@ def _annotations(
     meta: list[str] | None,
 ) -> Annotations:
     from engine.manifest import check_text
-    from index.clips import EMOTION
+    from index.filters import EMOTION
     from index.recordings import Annotations
 
     return Annotations(
@@ -507,7 +507,7 @@ def _filter(
     before: str | None,
     meta: list[str] | None,
 ) -> ClipFilter:
-    from index.clips import ClipFilter
+    from index.filters import ClipFilter
 
     return ClipFilter(
         sources=tuple(source or ()),

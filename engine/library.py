@@ -25,7 +25,6 @@ from engine.storage import upload_lock
 from index.cache import IndexCache
 from index.clips import (
     ClipDetails,
-    ClipFilter,
     Counts,
     FailureDetails,
     clip_details,
@@ -44,6 +43,7 @@ from index.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from index.filters import ClipFilter
 from index.models import ModelInfo, activate_model, active_model, archive_uuid, mismatch
 from index.recordings import (
     Annotations,

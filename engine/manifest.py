@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.scan import LONGEST_PATH
-from index.clips import EMOTION
 from index.errors import InvalidInputError
+from index.filters import EMOTION
 from index.recordings import Annotations
 from index.text import clean
 

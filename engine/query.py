@@ -14,9 +14,15 @@ from sqlalchemy.orm import Session
 from engine.audio import AudioFile
 from engine.embedders.base import Embedder, usable
 from engine.segment import windows
-from index.clips import ClipFilter, clips_of, get_clip, get_recording, vectors_of
+from index.clips import (
+    clips_of,
+    get_clip,
+    get_recording,
+    vectors_of,
+)
 from index.database import Database
 from index.errors import AudioError, InvalidInputError
+from index.filters import ClipFilter
 from index.models import ModelInfo
 from index.recordings import find_by_sha256
 from index.vectors import Vectors, normalise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -239,7 +241,7 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
     @event.listens_for(alchemy, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection, busy_timeout)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -249,6 +251,24 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return alchemy
+
+
+def _enter_wal(connection: Any, busy_timeout: float) -> None:
+    """Switch a connection to write-ahead logging, as patiently as everything else.
+
+    SQLite's own busy timeout does not cover this: where several processes open a new database at
+    once, the change of mode is refused without a wait.
+    """
+    until = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _ensure_identity(connection: Connection) -> None:

@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from index.cache import IndexCache
-from index.clips import ClipDetails, ClipFilter, clip_details, matching_ids
+from index.clips import ClipDetails, clip_details
 from index.database import Database
 from index.errors import StorageFullError
+from index.filters import ClipFilter, matching_ids
 from index.flat import FlatIndex
 from index.models import ModelInfo, current_revision
 from index.schema import Embedding, Tombstone

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.library import Status
 from engine.manifest import parse_pairs
-from index.clips import ClipDetails, ClipFilter
+from index.clips import ClipDetails
+from index.filters import ClipFilter
 from index.search import Hit
 from index.text import storable
 

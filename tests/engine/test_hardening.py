@@ -17,7 +17,6 @@ from engine.library import Library
 from engine.scan import find_audio
 from engine.settings import Settings, load_settings
 from engine.uploads import take_in
-from index.clips import ClipFilter
 from index.database import Database
 from index.errors import (
     AudioError,
@@ -28,6 +27,7 @@ from index.errors import (
     ModelUnavailableError,
     NotFoundError,
 )
+from index.filters import ClipFilter
 from index.recordings import Annotations
 from tests.checkpoints import make_checkpoint, model_conf
 from tests.conftest import tone, write_wav

@@ -13,8 +13,8 @@ from engine.library import Library
 from engine.scan import find_audio
 from engine.settings import Settings
 from engine.voices import speak
-from index.clips import ClipFilter
 from index.errors import InvalidInputError, StorageFullError
+from index.filters import ClipFilter
 from index.recordings import Annotations
 from tests.conftest import tone, write_wav
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from index.cache import IndexCache
-from index.clips import ClipFilter
 from index.database import Database
 from index.errors import ModelMismatchError, NotFoundError
+from index.filters import ClipFilter
 from index.models import ModelInfo, activate_model, archive_uuid
 from index.recordings import (
     Annotations,

@@ -23,7 +23,7 @@ from engine.api.models import Moment, RecordingOut, Text, clip_out
 from engine.library import Library
 from engine.manifest import LONGEST, parse_pairs
 from engine.uploads import take_in
-from index.clips import EMOTION
+from index.filters import EMOTION
 from index.recordings import Annotations
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
