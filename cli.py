@@ -5,20 +5,28 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from engine.settings import Settings, load_settings
+from engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MetaOption,
+    ModelOption,
+    clip_filter,
+    notice,
+    say_error,
+    settings_of,
+)
+from engine.commands.ingest import ingest
+from engine.commands.keeping import failures, forget, label
+from engine.commands.quality import evaluate, tune
 from index.errors import EmotionSearchError, InvalidInputError
-
-if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
-    from index.filters import ClipFilter
-    from index.recordings import Annotations
 
 app = typer.Typer(
     name="emotion-search",
@@ -29,120 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[
-    str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
-]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option("--database", help="Database URL: sqlite:///… or postgresql+psycopg://…"),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Hub id, checkpoint folder, or 'acoustic' (built in)."),
-]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="Where the model runs: auto, cpu, cuda.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines for machines.")]
-MetaOption = Annotated[
-    list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Metadata; repeatable.")
-]
 
-
-@app.command()
-def ingest(
-    paths: Annotated[
-        list[str] | None, typer.Argument(help="Folders (searched recursively), files, or globs.")
-    ] = None,
-    manifest: Annotated[
-        Path | None,
-        typer.Option(help="CSV or JSON lines with a column 'path', relative to the manifest."),
-    ] = None,
-    source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None,
-    label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None,
-    speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
-    recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None,
-    meta: MetaOption = None,
-    channel: Annotated[
-        int | None, typer.Option(min=0, help="Take this channel, from 0; default: mix down.")
-    ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Add audio files to the archive; running it again embeds nothing twice.
-
-    \b
-    emotion-search ingest ~/calls --source support-2026
-    emotion-search ingest --manifest corpus/labels.csv --model acoustic
-    """
-    from engine.library import Library
-    from engine.manifest import Manifest, read_manifest
-    from engine.progress import IngestProgress
-    from engine.scan import find_audio
-    from index.recordings import Annotations
-
-    if not paths and manifest is None:
-        raise InvalidInputError("name folders or files to ingest, or a --manifest")
-    settings = _settings(home, database, model, device)
-    rows = read_manifest(manifest) if manifest else Manifest()
-    defaults = _annotations(source, label, speaker, recorded_at, meta)
-    found = find_audio(paths or [path for path in rows.rows if os.path.lexists(path)])
-    if not paths:
-        for path in rows.rows:
-            if not os.path.lexists(path):
-                place = f"{manifest}: line {rows.lines[path]}"
-                rows.problems.append((place, f"{path}: no such file"))
-    elif unmatched := len(rows.rows.keys() - {file.path for file in found.files}):
-        _notice(f"{unmatched} rows of {manifest} are for files that are not among these")
-    for extension, number in sorted(found.passed_over.items()):
-        _notice(f"{number} files with extension {extension} passed over: format not supported")
-    if rows.naive_times:
-        _notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC")
-    if not found.files and not found.unusable and not rows.problems:
-        raise EmotionSearchError(f"no audio files in {' '.join(paths or [str(manifest)])}")
-    nothing = Annotations()
-    said = {file.path: rows.rows.get(file.path, nothing).over(defaults) for file in found.files}
-    with Library.open(settings, create=True) as library:
-        library.embedder()
-        library.note_failures(found, rows)
-        with IngestProgress(len(found.files)) as progress:
-            try:
-                report = library.ingest(
-                    found.files, said=said, channel=channel, progress=progress.update
-                )
-            except KeyboardInterrupt:
-                progress.stop()
-                _error("interrupted; what was committed is kept: run the same command to go on")
-                raise typer.Exit(130) from None
-        report.failed[:0] = [*found.unusable, *rows.problems]
-    summary = {
-        "recordings": report.recordings,
-        "clips": report.clips,
-        "known": report.known,
-        "duplicates": report.duplicates,
-        "failed": len(report.failed),
-        "duration": round(report.duration, 3),
-        "seconds": round(progress.elapsed, 2),
-    }
-    if channel is not None and report.known:
-        _notice(f"{report.known} known files keep the channel that they were ingested with")
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        print(
-            f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
-            f" added in {progress.elapsed:.1f} s; {report.known} known already,"
-            f" {report.duplicates} duplicates, {len(report.failed)} failed"
-        )
-    if report.failed:
-        for path, reason in report.failed[:20]:
-            _error(f"{path}: {reason}")
-        if len(report.failed) > 20:
-            _error(f"… and {len(report.failed) - 20} more; list them with: emotion-search failures")
-        raise typer.Exit(1)
+app.command()(ingest)
 
 
 @app.command()
@@ -157,6 +53,9 @@ def search(
         list[str] | None, typer.Option(help="Only with this label; repeatable.")
     ] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
+    ] = None,
     after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
     before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
     meta: MetaOption = None,
@@ -185,8 +84,8 @@ def search(
         raise InvalidInputError("give one example: an audio file, or --clip ID")
     if exclude_same is not None and exclude_same not in EXCLUDABLE:
         raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
-    wanted = _filter(source, label, speaker, after, before, meta)
-    with Library.open(_settings(home, database, model, device)) as library:
+    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
+    with Library.open(settings_of(home, database, model, device)) as library:
         hits = library.search(
             clip if clip is not None else Path(str(example)),
             limit=limit,
@@ -199,7 +98,7 @@ def search(
     elif hits:
         print_hits(hits)
     else:
-        _notice("no clip matches")
+        notice("no clip matches")
 
 
 @app.command()
@@ -226,7 +125,7 @@ def embed(
     from engine.export import export_files
     from engine.library import model_name
 
-    settings = _settings(home, database, model, device)
+    settings = settings_of(home, database, model, device)
     embedder = load_embedder(model_name(settings), settings)
     failed = 0
     for done in export_files(
@@ -236,7 +135,7 @@ def embed(
         if as_json:
             print(json.dumps(vars(done), ensure_ascii=False))
         elif done.error is not None:
-            _error(f"{done.file}: {done.error}")
+            say_error(f"{done.file}: {done.error}")
         else:
             said = f"  {done.emotion} {done.confidence:.3f}" if done.emotion else ""
             print(f"{done.file} -> {output_dir / str(done.embedding)}{said}")
@@ -258,7 +157,7 @@ def status(
     from engine.records import status_record
     from engine.terminal import tally
 
-    with Library.open(_settings(home, database)) as library:
+    with Library.open(settings_of(home, database)) as library:
         record = status_record(library.status())
     if as_json:
         print(json.dumps(record, ensure_ascii=False))
@@ -270,6 +169,7 @@ def status(
         "duration": f"{record['duration'] / 3600:.2f} h",
         "failures": record["failures"],
         "model": model,
+        "space": f"{record['space']} ({record['method'] or 'plain'})",
         "sources": tally(record["sources"]),
         "labels": tally(record["labels"]),
         "database": record["database"],
@@ -279,46 +179,9 @@ def status(
         print(f"{name:<11} {value}")
 
 
-@app.command()
-def failures(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
-    """List the files that could not be ingested, and why.
-
-    \b
-    emotion-search failures
-    """
-    from engine.library import Library
-
-    with Library.open(_settings(home, database)) as library:
-        found = library.failures()
-    for failure in found:
-        if as_json:
-            record = {**vars(failure), "failed_at": failure.failed_at.isoformat()}
-            print(json.dumps(record, ensure_ascii=False))
-        else:
-            print(f"{failure.path}: {failure.reason} (tried {failure.attempts} times)")
-
-
-@app.command()
-def forget(
-    recordings: Annotated[
-        list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of recordings.")
-    ],
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-) -> None:
-    """Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.
-
-    \b
-    emotion-search forget 17 18
-    """
-    from engine.library import Library
-
-    with Library.open(_settings(home, database)) as library:
-        for recording in recordings:
-            paths = library.forget(recording)
-            print(f"recording {recording} forgotten ({', '.join(paths) or 'no file known'})")
+app.command()(failures)
+app.command()(forget)
+app.command()(label)
 
 
 @app.command()
@@ -340,7 +203,7 @@ def serve(
     from engine.api.app import create_app
     from engine.library import Library
 
-    settings = _settings(home, database, model, device)
+    settings = settings_of(home, database, model, device)
     Library.open(settings, create=True).close()  # says what is wrong before the server starts
     uvicorn.run(create_app(settings), host=host, port=port, log_level="info")
 
@@ -354,7 +217,7 @@ def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
     """
     from index.database import Database
 
-    settings = _settings(home, database)
+    settings = settings_of(home, database)
     target = Database(settings.database, busy_timeout=settings.busy_timeout)
     target.migrate()
     print(f"{target} is at version {target.schema_version()}")
@@ -381,6 +244,9 @@ def demo(
         else:
             print_hits(line)
 
+
+app.command()(tune)
+app.command()(evaluate)
 
 models_app = typer.Typer(
     help="Show, download and check embedding models.",
@@ -409,7 +275,7 @@ def models(
 
     if ctx.invoked_subcommand is not None:
         return
-    settings = _settings(home, database)
+    settings = settings_of(home, database)
     active = archive_model(settings)
     for one in list_models(settings, active.name if active else None):
         if as_json:
@@ -429,7 +295,7 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
     from engine.embedders.checkpoint import read_checkpoint
     from engine.embedders.hub import resolve
 
-    settings = _settings(None, None)
+    settings = settings_of(None, None)
     folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
     print(f"{name} is in {folder}\nfingerprint {read_checkpoint(folder).fingerprint}")
 
@@ -446,7 +312,7 @@ def check(
     """
     from engine.embedders.catalogue import compare_with_funasr
 
-    settings = _settings(None, None, device=device)
+    settings = settings_of(None, None, device=device)
     result = compare_with_funasr(name, settings)
     print(f"cosine to FunASR's embedding   {result.cosine:.9f} (at least {result.least_cosine})")
     print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
@@ -463,85 +329,11 @@ def main() -> None:
     try:
         app()
     except EmotionSearchError as error:
-        _error(" ".join(str(error).split()))
+        say_error(" ".join(str(error).split()))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except OSError as error:
-        _error(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        say_error(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
         sys.exit(1)
-
-
-def _settings(
-    home: str | None,
-    database: str | None,
-    model: str | None = None,
-    device: str | None = None,
-) -> Settings:
-    return load_settings(home=home, database_url=database, model=model, device=device)
-
-
-def _annotations(
-    source: str | None,
-    label: str | None,
-    speaker: str | None,
-    recorded_at: str | None,
-    meta: list[str] | None,
-) -> Annotations:
-    from engine.manifest import check_text
-    from index.filters import EMOTION
-    from index.recordings import Annotations
-
-    return Annotations(
-        source=check_text("--source", source) if source is not None else None,
-        speaker=check_text("--speaker", speaker) if speaker is not None else None,
-        recorded_at=_time("--recorded-at", recorded_at),
-        labels={EMOTION: check_text("--label", label)} if label is not None else {},
-        metadata=_pairs(meta),
-    )
-
-
-def _filter(
-    source: list[str] | None,
-    label: list[str] | None,
-    speaker: list[str] | None,
-    after: str | None,
-    before: str | None,
-    meta: list[str] | None,
-) -> ClipFilter:
-    from index.filters import ClipFilter
-
-    return ClipFilter(
-        sources=tuple(source or ()),
-        labels=tuple(label or ()),
-        speakers=tuple(speaker or ()),
-        after=_time("--after", after),
-        before=_time("--before", before),
-        metadata=_pairs(meta),
-    )
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    from engine.manifest import parse_time
-
-    if text is None:
-        return None
-    try:
-        return parse_time(text)[0]
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{option}: {error}") from error
-
-
-def _pairs(meta: list[str] | None) -> dict[str, str]:
-    from engine.manifest import parse_pairs
-
-    return parse_pairs(meta or [])
-
-
-def _notice(text: str) -> None:
-    print(f"notice: {text}", file=sys.stderr)
-
-
-def _error(text: str) -> None:
-    print(f"error: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

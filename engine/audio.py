@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -18,7 +19,7 @@ Samples = NDArray[np.float32]
 SAMPLE_RATE = 16_000
 """Hz of everything that is embedded."""
 
-EXTENSIONS = frozenset(
+_SNDFILE = frozenset(
     [
         ".aif",
         ".aiff",
@@ -35,12 +36,74 @@ EXTENSIONS = frozenset(
         ".wav",
     ]
 )
-"""Lower-case extensions by which audio files are found in folders."""
+_CONTAINERS = frozenset(
+    [
+        ".3g2",
+        ".3gp",
+        ".aac",
+        ".ac3",
+        ".amr",
+        ".ape",
+        ".asf",
+        ".avi",
+        ".awb",
+        ".eac3",
+        ".g722",
+        ".m4a",
+        ".m4b",
+        ".m4v",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".qcp",
+        ".spx",
+        ".ts",
+        ".webm",
+        ".wma",
+        ".wmv",
+        ".wv",
+    ]
+)
+
+EXTENSIONS = _SNDFILE | _CONTAINERS
+"""Lower-case extensions by which files are found in folders; video is heard, not seen."""
 
 _BLOCK_S = 10.0
 _RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or means to exhaust us
 _LENGTH_SLACK = {"WAV": 0.0, "WAVEX": 0.0, "FLAC": 0.0, "MP3": 0.05}
 """By format whose header tells the length: the part that may be missing without alarm."""
+
+
+class Source(Protocol):
+    """A file that is being decoded, by whatever library."""
+
+    sample_rate: int
+    channels: int
+
+    @property
+    def promised(self) -> float | None:
+        """Seconds that must be there if the file is whole; None where it does not tell."""
+
+    @property
+    def told(self) -> float | None:
+        """Seconds as the header tells."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself, names in lower case."""
+
+    def blocks(self) -> Iterator[Samples]:
+        """Float32 blocks (n, channels) at the file's own rate."""
+
+    def span(self, first: int, count: int) -> Samples:
+        """``count`` samples from sample ``first`` on: float32, (up to count, channels)."""
+
+    def close(self) -> None:
+        """Let the file go."""
 
 
 class AudioFile:
@@ -55,22 +118,17 @@ class AudioFile:
     """
 
     def __init__(self, path: Path, channel: int | None = None) -> None:
-        self._path = path
         self._channel = channel
         if not path.is_file():  # a pipe or a device would never end
             raise AudioError("is not a regular file" if path.exists() else "is not there")
-        try:
-            self._file = soundfile.SoundFile(path)
-        except (soundfile.LibsndfileError, OSError, TypeError, ValueError, RuntimeError) as error:
-            raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
-        self.sample_rate = int(self._file.samplerate)
-        self.channels = int(self._file.channels)
+        self._source = _open(path)
+        self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
         if not _RATES[0] <= self.sample_rate <= _RATES[1]:
-            self._file.close()
+            self._source.close()
             raise AudioError(f"has a sample rate of {self.sample_rate} Hz, which is no audio's")
         if channel is not None and not 0 <= channel < self.channels:
-            self._file.close()
+            self._source.close()
             raise AudioError(f"has no channel {channel} (it has {self.channels}, counted from 0)")
 
     def __enter__(self) -> AudioFile:
@@ -82,12 +140,17 @@ class AudioFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._source.close()
 
     @property
     def duration(self) -> float:
         """Seconds decoded so far; once ``blocks`` has ended, the file's true duration."""
         return self._decoded / self.sample_rate
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself, such as ``title`` and ``date``; names in lower case."""
+        return self._source.tags
 
     def blocks(self) -> Iterator[Samples]:
         """Mono float32 blocks at 16 kHz, from the start to the end; blocks differ in length.
@@ -95,20 +158,39 @@ class AudioFile:
         Raises:
             AudioError: nothing in it, samples that are not finite, or an end before its time.
         """
+        for (block,) in self.tracks([self._channel]):
+            yield block
+
+    def tracks(self, channels: Sequence[int | None]) -> Iterator[list[Samples]]:
+        """Blocks of several channels at once (None is all mixed down), each as ``blocks`` has it;
+        those of one step are of the same length.
+
+        Raises:
+            AudioError: as ``blocks``, or there is no such channel.
+        """
+        for channel in channels:
+            if channel is not None and not 0 <= channel < self.channels:
+                raise AudioError(
+                    f"has no channel {channel} (it has {self.channels}, counted from 0)"
+                )
         resampler = None
         if self.sample_rate != SAMPLE_RATE:
-            resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, 1, dtype="float32")
+            number = len(channels)
+            resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, number, dtype="float32")
         empty = True
-        for block in self._native_blocks():
-            out = block if resampler is None else resampler.resample_chunk(block)
+        for frames in self._native_blocks():
+            chosen = np.stack([_channel(frames, channel) for channel in channels], axis=1)
+            if not np.isfinite(chosen).all():
+                raise AudioError("contains samples that are not finite (NaN or infinity)")
+            out = chosen if resampler is None else resampler.resample_chunk(chosen)
             if len(out):
                 empty = False
-                yield out
+                yield list(np.ascontiguousarray(out.T))
         if resampler is not None:
-            tail = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            tail = resampler.resample_chunk(np.empty((0, len(channels)), np.float32), last=True)
             if len(tail):
                 empty = False
-                yield tail
+                yield list(np.ascontiguousarray(tail.T))
         if empty:
             raise AudioError("is too short: not one sample at 16 kHz")
 
@@ -118,49 +200,105 @@ class AudioFile:
         Raises:
             AudioError: the file ends before ``start``, or cannot be decoded there.
         """
-        try:
-            self._file.seek(round(start * self.sample_rate))
-            count = round((end - start) * self.sample_rate)
-            frames = self._file.read(count, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(f"has nothing at {start:.2f} s ({_reason(error)})") from error
-        return self._mono(frames)
-
-    def _mono(self, frames: Samples) -> Samples:
-        if self._channel is None:
-            return np.asarray(frames.mean(axis=1, dtype=np.float32))
-        return np.ascontiguousarray(frames[:, self._channel])
+        first = round(start * self.sample_rate)
+        count = round((end - start) * self.sample_rate)
+        return _channel(self._source.span(first, count), self._channel)
 
     def _native_blocks(self) -> Iterator[Samples]:
-        """Mono blocks at the file's own rate, checked."""
+        """Blocks (n, channels) at the file's own rate, up to an end that is checked."""
+        blocks = self._source.blocks()
         while True:
             try:
-                frames = self._file.read(
-                    round(_BLOCK_S * self.sample_rate), dtype="float32", always_2d=True
-                )
-            except soundfile.LibsndfileError as error:
-                raise AudioError(
-                    f"breaks off after {self.duration:.2f} s ({_reason(error)})"
-                ) from error
-            if len(frames) == 0:
+                frames = next(blocks, None)
+            except AudioError as error:
+                raise AudioError(f"breaks off after {self.duration:.2f} s: {error}") from error
+            if frames is None:
                 break
             self._decoded += len(frames)
-            mono = self._mono(frames)
-            if not np.isfinite(mono).all():
-                raise AudioError("contains samples that are not finite (NaN or infinity)")
-            yield mono
-        self._check_length()
-
-    def _check_length(self) -> None:
+            yield frames
         if self._decoded == 0:
             raise AudioError("contains no audio")
-        slack = _LENGTH_SLACK.get(self._file.format)
-        promised = _wav_frames(self._path) or int(self._file.frames)
-        if slack is not None and self._decoded < promised * (1 - slack):
+        promised = self._source.promised
+        if promised is not None and self.duration < promised - 0.5 / self.sample_rate:
             raise AudioError(
-                f"is truncated: {self.duration:.2f} s are there,"
-                f" {promised / self.sample_rate:.2f} s were promised"
+                f"is truncated: {self.duration:.2f} s are there, {promised:.2f} s were promised"
             )
+
+
+def _channel(frames: Samples, channel: int | None) -> Samples:
+    """One channel of frames (n, channels), or all of them mixed down: (n,)."""
+    if channel is None:
+        return np.asarray(frames.mean(axis=1, dtype=np.float32))
+    return np.ascontiguousarray(frames[:, channel])
+
+
+class _SndfileSource:
+    """A file that libsndfile reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = soundfile.SoundFile(path)
+        self.sample_rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
+
+    @property
+    def promised(self) -> float | None:
+        slack = _LENGTH_SLACK.get(self._file.format)
+        if slack is None:
+            return None
+        frames = _wav_frames(self._path) or int(self._file.frames)
+        return frames * (1 - slack) / self.sample_rate
+
+    @property
+    def told(self) -> float | None:
+        frames = int(self._file.frames)
+        return frames / self.sample_rate if 0 < frames < 2**62 else None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {name.lower(): text for name, text in self._file.copy_metadata().items() if text}
+
+    def blocks(self) -> Iterator[Samples]:
+        size = round(_BLOCK_S * self.sample_rate)
+        while True:
+            try:
+                frames = self._file.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(f"cannot be decoded to its end ({_reason(error)})") from error
+            if len(frames) == 0:
+                return
+            yield frames
+
+    def span(self, first: int, count: int) -> Samples:
+        try:
+            if self._file.seekable():
+                self._file.seek(first)
+            else:  # GSM, for one
+                for begin in range(0, first, self.sample_rate):
+                    self._file.read(min(self.sample_rate, first - begin))
+            return np.asarray(self._file.read(count, dtype="float32", always_2d=True))
+        except soundfile.LibsndfileError as error:
+            at = first / self.sample_rate
+            raise AudioError(f"has nothing at {at:.2f} s ({_reason(error)})") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _open(path: Path) -> Source:
+    """The file, by libsndfile if it can, else by FFmpeg."""
+    try:
+        return _SndfileSource(path)
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError, RuntimeError) as error:
+        from engine.containers import ContainerSource
+
+        try:
+            return ContainerSource(path)
+        except AudioError as other:
+            known = path.suffix.lower() in _SNDFILE
+            raise AudioError(
+                f"cannot be decoded as audio ({_reason(error)})" if known else str(other)
+            ) from error
 
 
 def decode(
@@ -182,6 +320,19 @@ def decode(
             if last is not None and at >= last:
                 break
     return np.concatenate(parts)
+
+
+def told_duration(path: Path) -> float | None:
+    """Seconds of a file as its header tells, nothing decoded; None where it does not tell.
+
+    Raises:
+        AudioError: it is no audio.
+    """
+    source = _open(path)
+    try:
+        return source.told
+    finally:
+        source.close()
 
 
 def read_span(path: Path, *, channel: int | None, start: float, end: float) -> tuple[Samples, int]:

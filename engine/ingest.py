@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from engine.audio import AudioFile
+from engine.channels import MIX, Channels, Track
+from engine.decoding import Block, Decoders, Ended, Opened
 from engine.embedders.base import Embedder, check, usable
+from engine.manifest import parse_time
 from engine.prefetch import prefetch
 from engine.scan import facts
-from engine.segment import Window, windows
+from engine.segment import FixedWindows, Segmenter, SpeechWindows, Window
 from index.database import Database
-from index.errors import AudioError
+from index.errors import AudioError, InvalidInputError
 from index.models import ModelInfo
 from index.recordings import (
     Annotations,
@@ -32,6 +35,7 @@ from index.recordings import (
 )
 
 _LOOKED_UP = 500  # paths a query
+_WHOLE_DATE = len("2026-01-31")  # a bare year says too little
 
 
 @dataclass
@@ -44,6 +48,7 @@ class IngestReport:
         duplicates: files under a new name whose bytes were known.
         failed: path and reason of each file that could not be used.
         duration: seconds of audio added.
+        stopped: it ended early because it was asked to.
     """
 
     recordings: int = 0
@@ -52,6 +57,7 @@ class IngestReport:
     duplicates: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     duration: float = 0.0
+    stopped: bool = False
 
     @property
     def files(self) -> int:
@@ -59,16 +65,12 @@ class IngestReport:
         return self.recordings + self.known + self.duplicates + len(self.failed)
 
 
-@dataclass(frozen=True)
-class _Identified:
-    sha256: str
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """A clip that was cut out of a track."""
 
-
-@dataclass(frozen=True)
-class _Ended:
-    duration: float
-    sample_rate: int
-    channels: int
+    track: Track
+    window: Window
 
 
 @dataclass(eq=False)
@@ -77,9 +79,10 @@ class _Reading:
 
     file: FileFacts
     sha256: str
+    cuts: int = 0
     clips: list[NewClip] = field(default_factory=list)
     aliases: list[FileFacts] = field(default_factory=list)
-    ended: _Ended | None = None
+    ended: Ended | None = None
     refused: str | None = None
 
 
@@ -89,23 +92,50 @@ class IngestOptions:
 
     Attributes:
         window: seconds of the longest clip.
+        hop: seconds from the start of one window to the next; None for no overlap. Only with
+            ``segments`` ``fixed``.
+        segments: ``speech`` cuts long recordings into stretches of speech, ``fixed`` into windows.
+        channels: which become clips.
         batch: seconds of audio that are embedded and committed together.
-        decoders: threads that decode.
-        channel: counted from 0; None mixes all down.
+        decoders: how many files are decoded at once.
+        limit: most new files to take; None for all.
+        dated: take the date of the recording from the file's tags where nobody said it.
     """
 
     window: float = 15.0
+    hop: float | None = None
+    segments: Literal["speech", "fixed"] = "speech"
+    channels: Channels = MIX
     batch: float = 120.0
     decoders: int = 2
-    channel: int | None = None
+    limit: int | None = None
+    dated: bool = True
+
+    def segmenter(self) -> Segmenter:
+        """What cuts one track."""
+        if self.segments == "speech":
+            return SpeechWindows(self.window)
+        return FixedWindows(self.window, self.hop)
+
+    @property
+    def cut(self) -> str:
+        """How recordings are cut into clips, in words for the archive."""
+        hop = f" every {self.hop:g} s" if self.hop else ""
+        return f"{self.segments} up to {self.window:g} s{hop}, channels {self.channels}"
+
+
+class _StoppedError(Exception):
+    """The user wants to stop."""
 
 
 class Ingest:
     """One run over a list of files; ``run`` does it all.
 
     Args:
-        said: annotations by absolute path.
+        decoders: what decodes the files.
+        said: what is said about the file at an absolute path.
         progress: called after each file and batch with the report so far.
+        stop: once set, the batch in hand is committed and the run ends.
     """
 
     def __init__(
@@ -115,18 +145,22 @@ class Ingest:
         model: ModelInfo,
         *,
         options: IngestOptions,
-        said: Mapping[str, Annotations],
+        decoders: Decoders,
+        said: Callable[[str], Annotations],
         progress: Callable[[IngestReport], None],
+        stop: threading.Event | None = None,
     ) -> None:
         self._database = database
         self._embedder = embedder
         self._model = model
         self._options = options
+        self._decoders = decoders
         self._said = said
+        self._stop = stop or threading.Event()
         self._progress = progress
         self.report = IngestReport()
         self._readings: dict[str, _Reading] = {}  # by sha256: read, but not committed yet
-        self._waiting: list[tuple[_Reading, Window]] = []
+        self._waiting: list[tuple[_Reading, _Cut]] = []
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
 
@@ -136,11 +170,14 @@ class Ingest:
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
-        readers = prefetch(self._new(files), self._read, workers=self._options.decoders)
+        new = itertools.islice(self._new(files), self._options.limit)
+        readers = prefetch(new, self._read, workers=self._options.decoders)
         with contextlib.closing(readers):  # or its threads would wait for ever after an error
             for file, messages in readers:
                 try:
                     self._take(file, messages)
+                except _StoppedError:
+                    break
                 except AudioError as error:
                     self._fail(file, str(error))
                 except OSError as error:
@@ -148,6 +185,9 @@ class Ingest:
                 if self._seconds >= self._options.batch or len(self._failed) >= _LOOKED_UP:
                     self._commit()
                 self._progress(self.report)
+                if self._stop.is_set():
+                    break
+        self.report.stopped = self._stop.is_set()
         self._commit()
         self._progress(self.report)
         return self.report
@@ -162,7 +202,7 @@ class Ingest:
                 (known[file.path][1], said)
                 for file in chunk
                 if file.path in known and known[file.path][0] == file
-                for said in [self._said.get(file.path, Annotations())]
+                for said in [self._said(file.path)]
             ]
             if any(said != Annotations() for _, said in unchanged):
                 with self._database.write() as session:
@@ -172,22 +212,31 @@ class Ingest:
             self.report.known += len(unchanged)
             yield from (f for f in chunk if f.path not in known or known[f.path][0] != f)
 
-    def _read(self, file: FileFacts) -> Iterator[_Identified | Window | _Ended]:
-        """Runs on a decoder thread: identity, windows, end."""
-        path = Path(file.path)
-        with path.open("rb") as handle:
-            yield _Identified(hashlib.file_digest(handle, "sha256").hexdigest())
-        with AudioFile(path, self._options.channel) as audio:
-            yield from windows(audio.blocks(), self._options.window)
-            ended = _Ended(audio.duration, audio.sample_rate, audio.channels)
-        if facts(path) != file:
-            raise AudioError("changed while it was read; ingest it again once it is complete")
-        yield ended
+    def _read(self, file: FileFacts) -> Iterator[Opened | _Cut | Ended]:
+        """Runs on a thread of its own: identity, clips, end."""
+        path, options = Path(file.path), self._options
+        cutters: list[tuple[Track, Segmenter]] = []
+        for message in self._decoders.read(path, options.channels.wanted):
+            if isinstance(message, Block):
+                if not cutters:
+                    tracks = map(options.channels.track, range(len(message.tracks)))
+                    cutters = [(track, options.segmenter()) for track in tracks]
+                for (track, cutter), samples in zip(cutters, message.tracks, strict=True):
+                    yield from (_Cut(track, window) for window in cutter.feed(samples))
+                continue
+            if isinstance(message, Ended):
+                for track, cutter in cutters:
+                    yield from (_Cut(track, window) for window in cutter.finish())
+                if facts(path) != file:
+                    raise AudioError(
+                        "changed while it was read; ingest it again once it is complete"
+                    )
+            yield message
 
-    def _take(self, file: FileFacts, messages: Iterator[_Identified | Window | _Ended]) -> None:
+    def _take(self, file: FileFacts, messages: Iterator[Opened | _Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
         identified = next(messages)
-        assert isinstance(identified, _Identified)
+        assert isinstance(identified, Opened)
         if (same := self._readings.get(identified.sha256)) is not None:
             same.aliases.append(file)
             return
@@ -200,15 +249,21 @@ class Ingest:
         mark = len(self._waiting)
         try:
             for message in messages:
-                if isinstance(message, Window):
-                    check([message.samples])
+                if self._stop.is_set():
+                    raise _StoppedError
+                if isinstance(message, _Cut):
+                    window = message.window
+                    check([window.samples])
+                    reading.cuts += 1
                     self._waiting.append((reading, message))
-                    self._seconds += message.end - message.start
+                    self._seconds += window.end - window.start
                     if self._seconds >= self._options.batch:
                         self._commit()
                         mark = 0
-                elif isinstance(message, _Ended):
+                elif isinstance(message, Ended):
                     reading.ended = message
+            if not reading.cuts:
+                raise AudioError("has no speech in it; with segments fixed it is taken anyway")
         except BaseException:
             del self._waiting[mark:]
             raise
@@ -216,14 +271,17 @@ class Ingest:
 
     def _embed(self) -> None:
         """Embed every waiting window."""
-        embeddings = self._embedder.embed([window.samples for _, window in self._waiting])
-        for (reading, window), vector, scores in zip(
+        embeddings = self._embedder.embed([cut.window.samples for _, cut in self._waiting])
+        for (reading, cut), vector, scores in zip(
             self._waiting, embeddings.vectors, embeddings.scores, strict=True
         ):
+            window, track = cut.window, cut.track
             if not usable(vector):
                 reading.refused = f"gets no usable embedding at {window.start:.2f} s"
             reading.clips.append(
-                NewClip(self._options.channel, window.start, window.end, vector, scores)
+                NewClip(
+                    track.channel, window.start, window.end, vector, scores, channel_name=track.name
+                )
             )
         self._waiting.clear()
         self._seconds = 0.0
@@ -246,7 +304,7 @@ class Ingest:
                 )
                 for alias in reading.aliases:
                     add_location(session, recording_id, alias)
-                    annotate(session, recording_id, self._said.get(alias.path, Annotations()))
+                    annotate(session, recording_id, self._said(alias.path))
                 done.duplicates += len(reading.aliases) + (not is_new)
                 done.recordings += is_new
                 done.clips += len(reading.clips) * is_new
@@ -267,15 +325,30 @@ class Ingest:
             duration=reading.ended.duration,
             sample_rate=reading.ended.sample_rate,
             channels=reading.ended.channels,
-            annotations=self._said.get(reading.file.path, Annotations()),
+            annotations=self._annotations(reading),
             clips=reading.clips,
+        )
+
+    def _annotations(self, reading: _Reading) -> Annotations:
+        """What is said, and the date of the file's own tags where nobody said when it was."""
+        said = self._said(reading.file.path)
+        date = reading.ended.tags.get("date", "") if reading.ended else ""
+        date = date or (reading.ended.tags.get("creation_time", "") if reading.ended else "")
+        if said.recorded_at is not None or not self._options.dated or len(date) < _WHOLE_DATE:
+            return said
+        try:
+            moment, _ = parse_time(date)
+        except InvalidInputError:
+            return said
+        return replace(
+            said, recorded_at=moment, metadata={"recorded_at_from": "tags", **said.metadata}
         )
 
     def _rename(self, recording_id: int, file: FileFacts) -> None:
         with self._database.write() as session:
             if exists(session, recording_id):  # another process may have forgotten it since
                 add_location(session, recording_id, file)
-                annotate(session, recording_id, self._said.get(file.path, Annotations()))
+                annotate(session, recording_id, self._said(file.path))
         self.report.duplicates += 1
 
     def _fail(self, file: FileFacts, reason: str) -> None:

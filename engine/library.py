@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from engine.audio import SAMPLE_RATE, Samples, read_span
+from engine.channels import MIX, Channels
+from engine.decoding import Decoders
 from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
+from engine.evaluation.labelled import LabelledVectors
 from engine.ingest import Ingest, IngestOptions, IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
+from engine.tuning import FEWEST, Tuning, labelled_vectors, recalibrate, sample, tune
 from index.cache import IndexCache
 from index.clips import (
     ClipDetails,
@@ -43,7 +48,8 @@ from index.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from index.filters import ClipFilter
+from index.filters import EMOTION, ClipFilter, recordings_of
+from index.labelled import labelled_clips
 from index.models import ModelInfo, activate_model, active_model, archive_uuid, mismatch
 from index.recordings import (
     Annotations,
@@ -51,8 +57,19 @@ from index.recordings import (
     add_failure,
     remove_failures_under,
     remove_recording,
+    set_labels,
 )
 from index.search import Hit, Searcher
+from index.space import Method, Space
+from index.spaces import (
+    SAMPLE,
+    SpaceInfo,
+    active_space,
+    count_embedded,
+    embeddings_of,
+    list_spaces,
+    use_space,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +79,13 @@ MOST_HITS = 1000
 
 @dataclass(frozen=True)
 class Status:
-    """What an archive holds and under which model; ``model`` is None while it is empty."""
+    """What an archive holds, under which model, and the space that serves; ``model`` and
+    ``space`` are None while it is empty."""
 
     database: str
     home: str
     model: ModelInfo | None
+    space: SpaceInfo | None
     counts: Counts
 
 
@@ -87,6 +106,7 @@ class Library:
         self.database = database
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: Embedder | None = None
+        self._decoders = Decoders(settings.decode_timeout)
         self._searcher: Searcher | None = None
 
     @classmethod
@@ -127,7 +147,8 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Close the database's connections, and end the decoders."""
+        self._decoders.close()
         self.database.close()
 
     def embedder(self) -> Embedder:
@@ -158,19 +179,23 @@ class Library:
 
     def ingest(
         self,
-        files: Sequence[FileFacts],
+        files: Iterable[FileFacts],
         *,
-        said: dict[str, Annotations] | None = None,
-        channel: int | None = None,
+        said: Mapping[str, Annotations] | Callable[[str], Annotations] | None = None,
+        channels: Channels = MIX,
+        limit: int | None = None,
         progress: Callable[[IngestReport], None] = lambda _: None,
+        stop: threading.Event | None = None,
         save_index: bool = True,
     ) -> IngestReport:
         """Add audio files to the archive; see ``engine.scan`` for finding them.
 
         Args:
-            said: annotations by absolute path.
-            channel: counted from 0; None mixes all channels down.
+            said: annotations by absolute path, or what gives them.
+            channels: which become clips.
+            limit: most new files to take.
             progress: called after each file with the report so far.
+            stop: once set, what is in hand is committed and the ingest ends.
             save_index: write the index to disk at the end; not worth it after a single file.
 
         Raises:
@@ -188,14 +213,26 @@ class Library:
             )
         options = IngestOptions(
             window=self.settings.window,
+            hop=self.settings.hop,
+            segments=self.settings.segments,
+            channels=channels,
             batch=self.settings.batch_seconds,
             decoders=self.settings.decoders,
-            channel=channel,
+            limit=limit,
         )
         run = Ingest(
-            self.database, embedder, model, options=options, said=said or {}, progress=progress
+            self.database,
+            embedder,
+            model,
+            options=options,
+            decoders=self._decoders,
+            said=said if callable(said) else partial(_said_in, said or {}),
+            progress=progress,
+            stop=stop,
         )
         report = run.run(files)
+        if report.recordings:
+            self._settle(model, first_space=save_index)
         if save_index:
             self._search(model).save()
         return report
@@ -237,10 +274,8 @@ class Library:
             raise NotFoundError(f"no clip {example} in this archive")
         if not 1 <= limit <= MOST_HITS:
             raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {limit}")
-        model = self.model()
+        model = self._model_here()
         self._check_name(model)
-        if model is None:
-            raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
         if isinstance(example, int):
             with self.database.read() as session:
                 query = example_of_clip(session, model, example)
@@ -300,10 +335,13 @@ class Library:
     def status(self) -> Status:
         """What the archive holds."""
         with self.database.read() as session:
+            model = active_model(session)
+            spaces = list_spaces(session, model) if model else []
             return Status(
                 database=str(self.database),
                 home=str(self.settings.home),
-                model=active_model(session),
+                model=model,
+                space=next((one for one in spaces if one.active), None),
                 counts=count(session),
             )
 
@@ -312,8 +350,25 @@ class Library:
         with self.database.read() as session:
             return list_failures(session)
 
-    def forget(self, recording_id: int) -> list[str]:
+    def recordings(self, wanted: ClipFilter) -> list[int]:
+        """Ids of the recordings of which some clip passes the filter, ascending."""
+        with self.database.read() as session:
+            return recordings_of(session, wanted)
+
+    def label(self, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+        """Set labels: clip, task, and value (None takes the label away), in one transaction.
+
+        Returns:
+            Ids of clips that are not there; their labels are passed over.
+        """
+        with self.database.write() as session:
+            return set_labels(session, said)
+
+    def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
         """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
+
+        Args:
+            settle: bring index and percentiles up to date; not worth it before the last of many.
 
         Returns:
             The paths it was known by; files of the user's own are left alone.
@@ -330,9 +385,61 @@ class Library:
                 paths = remove_recording(session, recording_id)
             for path in uploads.glob(f"{sha256}.*"):
                 path.unlink(missing_ok=True)
-        if model is not None:
+        if model is not None and settle:
+            self._settle(model, first_space=False)
             self._search(model).save()
         return paths
+
+    def tune(self, *, task: str = EMOTION, method: Method | None = None) -> Tuning:
+        """Fit the geometry of similarity to the archive and let it serve; see ``engine.tuning``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: it is too small, or the method does no good.
+        """
+        model = self._model_here()
+        result = tune(self.database, model, task=task, method=method)
+        self._search(model).save()
+        return result
+
+    def spaces(self) -> list[SpaceInfo]:
+        """The spaces of the archive, the plain one first; none while it is empty."""
+        with self.database.read() as session:
+            model = active_model(session)
+            return list_spaces(session, model) if model else []
+
+    def restore_space(self, version: int) -> None:
+        """Let a space serve that was fitted before; 0 is the plain one.
+
+        Raises:
+            NotFoundError: there is no such space, or the archive is empty.
+        """
+        model = self._model_here()
+        with self.database.write() as session:
+            use_space(session, model, version)
+        recalibrate(self.database, model)
+        self._search(model).save()
+
+    def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
+        """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space
+        yet, and the space that serves.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: too few labels.
+        """
+        model = self._model_here()
+        with self.database.read() as session:
+            clips = labelled_clips(session, model, task)
+            if not len(clips.ids):
+                raise InvalidInputError(
+                    f"no clip has a label under the task {task}; give labels in a manifest, or by"
+                    " ingest --label"
+                )
+            clips = sample(clips, most)
+            vectors, _ = embeddings_of(session, model, clips.ids)
+            space = active_space(session, model)[1]
+        return labelled_vectors(clips, vectors, name=model.name), space
 
     def refresh(self) -> None:
         """Load the index and bring it up to date, so that the first search need not."""
@@ -361,6 +468,30 @@ class Library:
         if self.model() is not None:
             threading.Thread(target=load, name="warm-up", daemon=True).start()
 
+    def _model_here(self) -> ModelInfo:
+        model = self.model()
+        if model is None:
+            raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
+        return model
+
+    def _settle(self, model: ModelInfo, *, first_space: bool) -> None:
+        """After a change: the first space, once there are clips enough, and the percentiles."""
+        at = self.settings.tune_at
+        if first_space and at and len(self.spaces()) == 1:
+            with self.database.read() as session:
+                enough = count_embedded(session, model) >= max(at, FEWEST)
+            if enough:
+                done = tune(self.database, model, task=EMOTION, method=None)
+                if done.version:
+                    log.warning(
+                        "similarity is now taken in space %d (%s), fitted to %d clips;"
+                        " emotion-search tune --restore 0 undoes it",
+                        done.version,
+                        done.method,
+                        done.clips,
+                    )
+        recalibrate(self.database, model)
+
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
 
@@ -382,6 +513,10 @@ class Library:
                 )
                 self._searcher = Searcher(self.database, model, cache)
             return self._searcher
+
+
+def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
+    return said.get(path, Annotations())
 
 
 def archive_model(settings: Settings) -> ModelInfo | None:

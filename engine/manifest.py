@@ -78,6 +78,28 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
+    """Clip, task and label of each row of a CSV with the columns ``clip``, ``label`` and maybe
+    ``task`` (else ``task`` is taken); an empty label takes the clip's label away.
+
+    Raises:
+        InvalidInputError: it cannot be read, or a row names no clip.
+    """
+    found: list[tuple[int, str, str | None]] = []
+    try:
+        rows = list(_csv_rows(path, needed="clip"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+    for line, row in rows:
+        said = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
+        clip = said.get("clip", "")
+        if not clip.isdecimal() or not 0 < int(clip) < 2**63 or "label" not in said:
+            raise InvalidInputError(f"{path}: line {line} needs the id of a clip, and a label")
+        value = check_text("label", said["label"]) if said["label"] else None
+        found.append((int(clip), check_text("task", said.get("task") or task), value))
+    return found
+
+
 def parse_time(text: str) -> tuple[datetime, bool]:
     """A moment in UTC from ISO 8601, and whether its zone had to be assumed to be UTC.
 
@@ -152,15 +174,15 @@ def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _csv_rows(path: Path, needed: str = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
         reader = csv.DictReader(file, delimiter=delimiter, restkey=_REST, strict=True)
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if "path" not in reader.fieldnames:
-            raise InvalidInputError(f"manifest {path} has no column 'path' in its first line")
+        if needed not in reader.fieldnames:
+            raise InvalidInputError(f"manifest {path} has no column {needed!r} in its first line")
         for row in reader:
             yield reader.line_num, ("more cells than columns" if _REST in row else row)
 

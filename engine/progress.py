@@ -23,7 +23,7 @@ from engine.ingest import IngestReport
 class IngestProgress:
     """Files done, clips per second and time left; silent where stderr is no terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("ingest"),

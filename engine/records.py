@@ -13,7 +13,12 @@ from index.search import Hit
 def hit_record(hit: Hit) -> dict[str, Any]:
     """A hit as plain data, for JSON lines."""
     clip = hit.clip
-    return {"similarity": round(hit.similarity, 6), **clip_record(clip)}
+    return {
+        "similarity": round(hit.similarity, 6),
+        "percentile": hit.percentile,
+        "space": hit.space,
+        **clip_record(clip),
+    }
 
 
 def clip_record(clip: ClipDetails) -> dict[str, Any]:
@@ -27,6 +32,7 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
         "start": round(clip.start, 3),
         "end": round(clip.end, 3),
         "channel": clip.channel,
+        "channel_name": clip.channel_name,
         "speaker": clip.speaker,
         "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
         "labels": dict(clip.labels),
@@ -46,6 +52,8 @@ def status_record(status: Status) -> dict[str, Any]:
         "dimension": model.dimension if model else None,
         "classes": list(model.classes) if model else [],
         "fingerprint": model.fingerprint if model else None,
+        "space": status.space.version if status.space else 0,
+        "method": status.space.method.value if status.space else None,
         "sources": counts["sources"],
         "labels": counts["labels"],
         "database": status.database,

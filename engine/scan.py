@@ -9,17 +9,14 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.audio import EXTENSIONS
 from index.errors import InvalidInputError
 from index.recordings import FileFacts
 
-_OTHER_AUDIO = frozenset(
-    [".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".mov", ".mkv", ".mka", ".3gp", ".ra", ".ac3"]
-)
-
+_OTHER_AUDIO = frozenset([".ds2", ".dss", ".g729", ".mid", ".midi", ".msv", ".ra", ".rm", ".vox"])
 
 LONGEST_PATH = 2000
 """Bytes of the longest path that every database can index."""
@@ -30,7 +27,7 @@ class Found:
     """What a scan found.
 
     Attributes:
-        files: audio files, sorted by path, each once.
+        files: audio files, each once.
         unusable: path and reason of what could not even be looked at.
         passed_over: number of files by extension that look like audio of a kind not supported.
     """
@@ -40,25 +37,47 @@ class Found:
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-def find_audio(arguments: Sequence[str]) -> Found:
-    """Audio files under ``arguments``; a file named itself is taken whatever its extension.
+class Scan:
+    """Audio files under ``arguments``, found while they are asked for, in order of their paths.
 
-    Hidden files and folders are left out of folders. Links to folders are not followed.
+    A file named itself is taken whatever its extension. Hidden files and folders are left out of
+    folders. Links to folders are not followed.
+
+    Attributes:
+        found: what there is besides the files; complete once they have all been asked for.
 
     Raises:
         InvalidInputError: an argument names nothing.
     """
-    found = Found()
-    seen: set[str] = set()
-    for argument in arguments:
-        for path in _named(argument):
-            for file in _walk(path, found) if path.is_dir() else [path]:
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._named = [path for argument in arguments for path in _named(argument)]
+        self.found = Found()
+
+    def __iter__(self) -> Iterator[FileFacts]:
+        seen: set[str] = set()
+        several = len(self._named) > 1  # of which one may hold another
+        for path in self._named:
+            for file in _walk(path, self.found) if path.is_dir() else [path]:
                 absolute = os.path.abspath(file)  # noqa: PTH100 - resolves no links, as users expect
-                if absolute not in seen:
+                if several:
+                    if absolute in seen:
+                        continue
                     seen.add(absolute)
-                    _look(absolute, found)
-    found.files.sort(key=lambda file: file.path)
-    return found
+                looked = _look(absolute, self.found)
+                if looked is not None:
+                    yield looked
+
+
+def find_audio(arguments: Sequence[str]) -> Found:
+    """Everything that a ``Scan`` finds, sorted by path.
+
+    Raises:
+        InvalidInputError: an argument names nothing.
+    """
+    scan = Scan(arguments)
+    files = sorted(scan, key=lambda file: file.path)
+    return replace(scan.found, files=files)
 
 
 def _named(argument: str) -> list[Path]:
@@ -96,17 +115,18 @@ def _walk(folder: Path, found: Found) -> Iterator[Path]:
                 found.passed_over[extension] += 1
 
 
-def _look(path: str, found: Found) -> None:
+def _look(path: str, found: Found) -> FileFacts | None:
     if path != printable(path):
         found.unusable.append((printable(path), "its name is not valid UTF-8"))
-        return
+        return None
     if len(path.encode()) > LONGEST_PATH:
         found.unusable.append((path[:500] + "…", f"its path is longer than {LONGEST_PATH} bytes"))
-        return
+        return None
     try:
-        found.files.append(facts(Path(path)))
+        return facts(Path(path))
     except OSError as error:
         found.unusable.append((path, f"cannot be read ({error.strerror})"))
+        return None
 
 
 def facts(path: Path) -> FileFacts:

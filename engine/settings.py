@@ -64,7 +64,27 @@ class Settings(BaseSettings):
     window: float = Field(
         default=15.0, ge=1.0, description="Seconds of the longest clip; longer recordings are cut."
     )
-    decoders: int = Field(default=2, ge=1, le=64, description="Threads that decode audio.")
+    segments: Literal["speech", "fixed"] = Field(
+        default="speech",
+        description="Long recordings become stretches of `speech`, or `fixed` windows.",
+    )
+    hop: float | None = Field(
+        default=None, gt=0.1, description="Seconds between the starts of fixed windows."
+    )
+    decoders: int = Field(default=2, ge=1, le=64, description="Processes that decode audio.")
+    decode_timeout: float = Field(
+        default=60.0, gt=0, description="Seconds that decoding ten seconds of audio may take."
+    )
+    watch_quiet: float = Field(
+        default=2.0,
+        ge=0,
+        description="Seconds that a watched file must stay unchanged to count as whole.",
+    )
+    tune_at: int = Field(
+        default=500,
+        ge=0,
+        description="Clips at which a bulk ingest fits the archive's first space; 0 for never.",
+    )
     busy_timeout: float = Field(
         default=30.0, ge=0, description="Seconds to wait for another writer of the database."
     )
@@ -106,6 +126,12 @@ def load_settings(**given: object) -> Settings:
         raise InvalidInputError(
             f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
         ) from error
+    if settings.hop is not None and (
+        settings.segments != "fixed" or settings.hop > settings.window
+    ):
+        raise InvalidInputError(
+            "setting hop (EMOTION_SEARCH_HOP) goes with segments fixed, and is at most the window"
+        )
     try:
         return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
     except RuntimeError as error:

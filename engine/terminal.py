@@ -15,9 +15,9 @@ _LONG_PATH = 30  # characters that a path may take in a table
 
 
 def print_hits(hits: list[Hit]) -> None:
-    """A table of hits on stdout: similarity, clip, label, source, file, span."""
+    """A table of hits on stdout: similarity, percentile, clip, label, source, file, span."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("similarity", "clip"):
+    for name in ("similarity", "percentile", "clip"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("label", "source"):
         table.add_column(name)
@@ -27,7 +27,8 @@ def print_hits(hits: list[Hit]) -> None:
         clip = hit.clip
         cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
         span = f"{_clock(clip.start)}–{_clock(clip.end)}"
-        table.add_row(f"{hit.similarity:.4f}", str(clip.id), *map(Text, cells), span)
+        percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
+        table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
     Console().print(table)
 
 

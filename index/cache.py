@@ -17,16 +17,17 @@ from index.flat import FlatIndex
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _LOCK_S = 60.0
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a saved index holds: of which archive and model, how far, how much."""
+    """What a saved index holds: of which archive, model and space, how far, how much."""
 
     archive: str
     model: str
+    space: str
     dimension: int
     revision: int
     count: int
@@ -43,8 +44,9 @@ class IndexCache:
         self._folder = folder / archive / model[:16]
         self._archive, self._model = archive, model
 
-    def load(self) -> tuple[FlatIndex, int] | None:
-        """The saved index and its revision; None where there is none fit for use.
+    def load(self, space: str) -> tuple[FlatIndex, int] | None:
+        """The saved index of a space (its fingerprint) and the index's revision; None where there
+        is none fit for use.
 
         A torn or foreign file is set aside with a notice: the index is then rebuilt.
         """
@@ -54,7 +56,7 @@ class IndexCache:
                 return None
             with self._locked():
                 try:
-                    return self._read(current)
+                    return self._read(current, space)
                 except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
                     log.warning("the saved index is unusable (%s); building it anew", error)
                     current.replace(current.with_suffix(".broken"))
@@ -62,8 +64,8 @@ class IndexCache:
             log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
         return None
 
-    def save(self, index: FlatIndex, revision: int) -> None:
-        """Publish ``index`` as it stands at ``revision``.
+    def save(self, index: FlatIndex, revision: int, space: str) -> None:
+        """Publish ``index`` of a space (its fingerprint) as it stands at ``revision``.
 
         Raises:
             StorageFullError: it cannot be written; the one in force stays.
@@ -71,7 +73,7 @@ class IndexCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
-                self._publish(index, revision)
+                self._publish(index, revision, space)
         except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
                 f"the index cannot be saved in {self._folder}: {error}"
@@ -81,12 +83,12 @@ class IndexCache:
         """Savers and loaders, of whatever process, take turns."""
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
 
-    def _publish(self, index: FlatIndex, revision: int) -> None:
+    def _publish(self, index: FlatIndex, revision: int, space: str) -> None:
         for left in self._folder.glob("saving-*"):  # of a process that was killed
             left.unlink(missing_ok=True)
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         index.save(temporary)
-        stamp = Stamp(self._archive, self._model, index.dimension, revision, index.count)
+        stamp = Stamp(self._archive, self._model, space, index.dimension, revision, index.count)
         checksum = _checksum(temporary)
         final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
         record = {
@@ -106,13 +108,15 @@ class IndexCache:
             if old.name != final.name:
                 old.unlink(missing_ok=True)
 
-    def _read(self, current: Path) -> tuple[FlatIndex, int]:
+    def _read(self, current: Path, space: str) -> tuple[FlatIndex, int] | None:
         record = json.loads(current.read_text())
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']}")
         stamp = Stamp(**record["stamp"])
         if (stamp.archive, stamp.model) != (self._archive, self._model):
             raise ValueError("it belongs to another archive or model")
+        if stamp.space != space:
+            return None  # the space was changed since
         path = self._folder / Path(record["file"]).name
         if path.stat().st_size != record["size"] or _checksum(path) != record["crc32"]:
             raise ValueError("its checksum is wrong")

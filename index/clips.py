@@ -30,6 +30,7 @@ class ClipDetails:
         name: file name of the recording when it came.
         path: where its bytes lie; None when no known place is left.
         channel: counted from 0; None for all channels mixed down.
+        channel_name: what it was called when it came, such as customer.
         start, end: span in the recording, seconds.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
@@ -44,6 +45,7 @@ class ClipDetails:
     speaker: str | None
     recorded_at: datetime | None
     channel: int | None
+    channel_name: str | None
     start: float
     end: float
     labels: Mapping[str, str]
@@ -234,6 +236,7 @@ def _details(
             speaker=recording.speaker,
             recorded_at=recording.recorded_at,
             channel=clip.channel,
+            channel_name=clip.channel_name,
             start=clip.start,
             end=clip.end,
             labels=labels.get(clip.id, {}),

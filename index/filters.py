@@ -29,6 +29,7 @@ class ClipFilter:
     Attributes:
         sources, speakers: of the recording.
         labels: of the clip, under ``task``.
+        channels: of the clip, by name or number.
         after, before: recorded at or after, recorded before; timezone-aware.
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
@@ -39,6 +40,7 @@ class ClipFilter:
     speakers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     task: str = EMOTION
+    channels: tuple[str, ...] = ()
     after: datetime | None = None
     before: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class ClipFilter:
             ("source", self.sources),
             ("label", self.labels),
             ("speaker", self.speakers),
+            ("channel", self.channels),
             ("metadata", [text for pair in self.metadata.items() for text in pair]),
         ):
             most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
@@ -82,6 +85,12 @@ def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
     return ids
 
 
+def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
+    """Ids of the recordings of which some clip passes the filter, ascending."""
+    query = matching(wanted).with_only_columns(Recording.id).distinct().order_by(Recording.id)
+    return list(session.scalars(query))
+
+
 def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.sources:
@@ -96,6 +105,9 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
                 Label.value.in_(wanted.labels),
             )
         )
+    if wanted.channels:
+        numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
+        found.append(or_(Clip.channel_name.in_(wanted.channels), Clip.channel.in_(numbers or [-1])))
     if wanted.after is not None:
         found.append(Recording.recorded_at >= wanted.after)
     if wanted.before is not None:

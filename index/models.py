@@ -94,9 +94,11 @@ def next_revision(session: Session, model_id: int) -> int:
     ).scalar_one()
 
 
-def current_revision(session: Session, model_id: int) -> int:
-    """The last revision that this session's snapshot sees."""
-    return session.execute(select(Model.revision).where(Model.id == model_id)).scalar_one()
+def standing(session: Session, model_id: int) -> tuple[int, int]:
+    """The last revision, and the version of the space that serves, in this session's snapshot."""
+    query = select(Model.revision, Model.space_version).where(Model.id == model_id)
+    revision, space_version = session.execute(query).one()
+    return revision, space_version
 
 
 def _info(row: Model) -> ModelInfo:

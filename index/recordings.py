@@ -16,6 +16,8 @@ from index.models import next_revision
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording, Tombstone
 from index.upsert import insert_new, insert_or_replace
 
+_IDS_A_QUERY = 500
+
 
 @dataclass(frozen=True)
 class FileFacts:
@@ -60,19 +62,20 @@ class Annotations:
 
 @dataclass(frozen=True, eq=False)
 class NewClip:
-    """A clip to add: its span in seconds, its embedding (float32, (dim,)) and scores (float32,
-    (classes,))."""
+    """A clip to add: its channel (None for all mixed down) and what that is called, its span in
+    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,))."""
 
     channel: int | None
     start: float
     end: float
     vector: NDArray[np.float32]
     scores: NDArray[np.float32]
+    channel_name: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class NewRecording:
-    """A recording to add, with all its clips."""
+    """A recording to add, with all its clips, and how it was cut into them."""
 
     file: FileFacts
     name: str
@@ -82,6 +85,7 @@ class NewRecording:
     channels: int
     annotations: Annotations
     clips: Sequence[NewClip]
+    cut: str | None = None
 
 
 def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
@@ -100,6 +104,7 @@ def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[i
                 "duration": new.duration,
                 "sample_rate": new.sample_rate,
                 "channels": new.channels,
+                "cut": new.cut,
                 "ingested_at": datetime.now(UTC),
             }
         ],
@@ -115,6 +120,7 @@ def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[i
                 {
                     "recording_id": recording_id,
                     "channel": clip.channel,
+                    "channel_name": clip.channel_name,
                     "start": clip.start,
                     "end": clip.end,
                 }
@@ -205,6 +211,22 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
                 for task, value in said.labels.items()
             ],
         )
+
+
+def set_labels(session: Session, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
+    ids = sorted({clip for clip, _, _ in said})
+    known: set[int] = set()
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        some = ids[begin : begin + _IDS_A_QUERY]
+        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    last = {(clip, task): value for clip, task, value in said if clip in known}
+    rows = [{"clip_id": c, "task": t, "value": v} for (c, t), v in last.items() if v is not None]
+    insert_or_replace(session, Label, rows)
+    for (clip, task), value in last.items():
+        if value is None:
+            session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
+    return [clip for clip in ids if clip not in known]
 
 
 def add_failure(session: Session, path: str, reason: str) -> None:

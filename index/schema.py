@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0003"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -62,6 +62,34 @@ class Model(Base):
     dimension: Mapped[int] = mapped_column(Integer)
     classes: Mapped[list[str]] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(BigInteger, default=0)
+    space_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+
+
+class SpaceRow(Base):
+    """A space that was fitted under a model: version 1 and on; version 0 is the plain one."""
+
+    __tablename__ = "spaces"
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    method: Mapped[str] = mapped_column(Text)
+    task: Mapped[str | None] = mapped_column(Text)  # whose labels taught it
+    clips: Mapped[int] = mapped_column(BigInteger)  # how many it was fitted on
+    mean: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32, as the matrix is
+    matrix: Mapped[bytes | None] = mapped_column(LargeBinary)
+    gain: Mapped[float | None] = mapped_column(Float)
+    fitted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CalibrationRow(Base):
+    """Cosines of random pairs of clips in a space, as quantiles (little-endian float32)."""
+
+    __tablename__ = "calibrations"
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    space_version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    clips: Mapped[int] = mapped_column(BigInteger)  # in the archive at the time
+    quantiles: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Archive(Base):
@@ -95,6 +123,7 @@ class Recording(Base):
     duration: Mapped[float] = mapped_column(Float)
     sample_rate: Mapped[int] = mapped_column(Integer)
     channels: Mapped[int] = mapped_column(Integer)
+    cut: Mapped[str | None] = mapped_column(Text)  # how its clips were made
     ingested_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -138,6 +167,7 @@ class Clip(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
     channel: Mapped[int | None] = mapped_column(Integer)  # None: all channels mixed down
+    channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
 

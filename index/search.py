@@ -12,14 +12,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from index.cache import IndexCache
+from index.calibration import Calibration
 from index.clips import ClipDetails, clip_details
 from index.database import Database
 from index.errors import StorageFullError
 from index.filters import ClipFilter, matching_ids
 from index.flat import FlatIndex
-from index.models import ModelInfo, current_revision
+from index.models import ModelInfo, standing
 from index.schema import Embedding, Tombstone
-from index.vectors import Vectors, normalise
+from index.space import Space
+from index.spaces import active_space, calibrated_clips, get_calibration
+from index.vectors import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +33,19 @@ _SAVE_AFTER = 1000  # changed clips after which a search saves the index it brou
 
 @dataclass(frozen=True)
 class Hit:
-    """A clip found, with its cosine similarity to the query, in [-1, 1]."""
+    """A clip found.
+
+    Attributes:
+        similarity: its cosine to the query in the archive's space, -1 to 1.
+        percentile: the percentage of random pairs of the archive's clips that are less alike, 0
+            to 100; None while the archive is too small to tell.
+        space: version of the space.
+    """
 
     clip: ClipDetails
     similarity: float
+    percentile: float | None
+    space: int
 
 
 class Searcher:
@@ -50,6 +62,8 @@ class Searcher:
         self._index: FlatIndex | None = None
         self._revision = 0
         self._unsaved = 0
+        self._version, self._space = 0, Space()
+        self._calibration: Calibration | None = None
 
     def search(
         self, query: Vectors, limit: int, wanted: ClipFilter, *, without: Collection[int] = ()
@@ -69,11 +83,19 @@ class Searcher:
             with self._lock:
                 index = self._caught_up(session)
                 allowed = None if wanted.is_empty else matching_ids(session, wanted)
-                ids, cosines = index.search(query, limit + len(without), allowed=allowed)
+                turned = self._space.apply(query)
+                ids, cosines = index.search(turned, limit + len(without), allowed=allowed)
+                version, calibration = self._version, self._calibrated(session)
             kept = ~np.isin(ids, list(without))
             ids, cosines = ids[kept][:limit], cosines[kept][:limit]
             details = clip_details(session, self._model, ids.tolist())
-        return [Hit(clip, float(cosine)) for clip, cosine in zip(details, cosines, strict=True)]
+        percentiles: list[float] | list[None] = [None] * len(details)
+        if calibration is not None:
+            percentiles = np.round(calibration.percentile(cosines), 3).tolist()
+        return [
+            Hit(clip, float(cosine), percentile, version)
+            for clip, cosine, percentile in zip(details, cosines, percentiles, strict=True)
+        ]
 
     def refresh(self) -> int:
         """Bring the index up to date; returns the number of clips in it."""
@@ -89,10 +111,13 @@ class Searcher:
     def _caught_up(self, session: Session) -> FlatIndex:
         """The index, at the revision of the session's snapshot (which begins here, under the
         lock, so that a later snapshot never meets an earlier index)."""
-        revision = current_revision(session, self._model.id)
+        revision, version = standing(session, self._model.id)
+        if version != self._version:
+            self._version, self._space = active_space(session, self._model)
+            self._index, self._calibration = None, None
         index, at = self._index, self._revision
         if index is None:
-            index, at = self._cache.load() or (None, 0)
+            index, at = self._cache.load(self._space.fingerprint) or (None, 0)
         if index is not None and at <= revision:
             fresh = self._index is not None
             self._apply(session, index, at, revision)
@@ -108,6 +133,13 @@ class Searcher:
         if self._unsaved >= _SAVE_AFTER:
             self._save()
         return index
+
+    def _calibrated(self, session: Session) -> Calibration | None:
+        """The calibration of the space, read again when it was made anew."""
+        known = self._calibration.clips if self._calibration else None
+        if calibrated_clips(session, self._model, self._version) != known:
+            self._calibration = get_calibration(session, self._model, self._version)
+        return self._calibration
 
     def _agrees(self, session: Session, index: FlatIndex) -> bool:
         """Whether a loaded index holds what the database does: as many clips, and the same
@@ -129,7 +161,7 @@ class Searcher:
         if not np.isin(last, ids).all():
             return False
         stored = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in rows])
-        return bool(np.allclose(index.vectors(last), normalise(stored), atol=1e-5))
+        return bool(np.allclose(index.vectors(last), self._space.apply(stored), atol=1e-5))
 
     def _apply(self, session: Session, index: FlatIndex, since: int, revision: int) -> None:
         """Add and remove what was committed after ``since``; done twice it is the same as once."""
@@ -144,7 +176,9 @@ class Searcher:
         for part in rows.partitions():
             ids = np.fromiter((row[0] for row in part), dtype=np.int64, count=len(part))
             data = b"".join(row[1] for row in part)
-            index.add(ids, np.frombuffer(data, dtype="<f4").reshape(len(part), -1))
+            index.add(
+                ids, self._space.apply(np.frombuffer(data, dtype="<f4").reshape(len(part), -1))
+            )
             self._unsaved += len(part)
         gone = np.fromiter(
             session.scalars(
@@ -161,7 +195,7 @@ class Searcher:
         if not self._unsaved or self._index is None:
             return
         try:
-            self._cache.save(self._index, self._revision)
+            self._cache.save(self._index, self._revision, self._space.fingerprint)
         except StorageFullError as error:  # only a cache: searches go on without it
             log.warning("%s", error)
         self._unsaved = 0

@@ -70,6 +70,12 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
+def fixed_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long recordings are cut into fixed windows; ask for it before settings and library."""
+    monkeypatch.setenv("EMOTION_SEARCH_SEGMENTS", "fixed")
+
+
+@pytest.fixture
 def library(settings: Settings) -> Iterator[Library]:
     """A new, empty archive."""
     with Library.open(settings, create=True) as opened:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cli
@@ -86,6 +87,7 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
     table = run("search", voices / "anger-0.wav", "--limit", 2)
     assert table.out.splitlines()[0].split() == [
         "similarity",
+        "percentile",
         "clip",
         "label",
         "source",
@@ -96,7 +98,7 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
 
     status = run("status", "--json").records[0]
     assert (status["clips"], status["recordings"], status["model"]) == (12, 12, "acoustic")
-    assert "acoustic (87 dimensions)" in run("status").out
+    assert "acoustic (256 dimensions)" in run("status").out
 
 
 def test_a_known_query_file_touches_no_model_and_is_no_hit(run, manifest, voices, monkeypatch):
@@ -324,6 +326,48 @@ def test_an_empty_archive_says_how_to_fill_it(run):
     done = run("search", "--clip", 1)
     assert done.code == 1
     assert "emotion-search ingest" in done.err
+
+
+def test_evaluate_measures_an_archive(run, manifest: Path, tmp_path: Path):
+    ingest(run, manifest)
+    record = run("evaluate", "--json", "--bootstrap", 20).records[0]
+    assert record["gallery"] == "speaker"
+    assert record["micro"]["mAP"]["value"] > record["chance"]["mAP"]
+    done = run("evaluate", "--exclude-same", "none", "--html", tmp_path / "report.html")
+    assert done.code == 0
+    assert "mAP by class" in done.out
+    assert "Query by example" in (tmp_path / "report.html").read_text()
+    assert run("evaluate", "--space", "centred").code == 0
+
+
+def test_evaluate_measures_vectors_of_ones_own(run, tmp_path: Path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 5)))
+    rows = [f"{'ab'[i % 2]},s{i % 5}" for i in range(40)]
+    (tmp_path / "l.csv").write_text("label,speaker\n" + "\n".join(rows))
+    given = ("--embeddings", tmp_path / "x.npy", "--labels", tmp_path / "l.csv")
+    assert run("evaluate", *given, "--json").records[0]["queries"] == 40
+    assert run("evaluate", *given[:2]).code == 2
+
+
+def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
+    run("ingest", voices, "--model", "acoustic")
+    wrong = run("evaluate")
+    assert wrong.code == 2
+    assert "no clip has a label under the task emotion" in wrong.err
+    assert run("evaluate", "--space", "curved").code == 2
+    assert run("evaluate", "--exclude-same", "nobody").code == 2
+
+
+def test_tune_lists_and_restores(run, manifest: Path):
+    ingest(run, manifest)
+    small = run("tune")
+    assert (small.code, small.err.count("\n")) == (2, 1)
+    assert "needs 50 clips at least" in small.err
+    assert run("tune", "--list", "--json").records[0]["method"] == "plain"
+    assert "serves" in run("tune", "--restore", 0).out
+    assert run("tune", "--restore", 3).code == 1
+    assert run("tune", "--method", "magic").code == 2
+    assert run("tune", "--restore", 0, "--list").code == 2
 
 
 def test_the_demo_answers(run, voices):

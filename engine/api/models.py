@@ -47,6 +47,9 @@ class Filters(BaseModel):
     source: list[Text] = Field(default=[], description="Source of the recording.")
     label: list[Text] = Field(default=[], description="Emotion label of the clip.")
     speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
+    channel: list[Text] = Field(
+        default=[], description="Channel of the clip, by its name or its number from 0."
+    )
     after: Moment | None = Field(default=None, description="Recorded then or later (ISO 8601).")
     before: Moment | None = Field(default=None, description="Recorded before then (ISO 8601).")
     metadata: list[Text] = Field(
@@ -63,6 +66,7 @@ class Filters(BaseModel):
             sources=tuple(self.source),
             labels=tuple(self.label),
             speakers=tuple(self.speaker),
+            channels=tuple(self.channel),
             after=self.after,
             before=self.before,
             metadata=parse_pairs(self.metadata),
@@ -104,6 +108,7 @@ class ClipOut(BaseModel):
     start: float = Field(description="Seconds from the recording's start.")
     end: float = Field(description="Seconds from the recording's start.")
     channel: int | None = Field(description="Counted from 0; null for all channels mixed.")
+    channel_name: str | None = Field(description="What the channel is called, such as customer.")
     speaker: str | None
     recorded_at: datetime | None
     labels: dict[str, str] = Field(description="Labels by task.")
@@ -115,7 +120,14 @@ class ClipOut(BaseModel):
 class HitOut(ClipOut):
     """A clip found."""
 
-    similarity: float = Field(description="Cosine similarity to the example, -1 to 1.")
+    similarity: float = Field(
+        description="Cosine similarity to the example in the archive's space, -1 to 1."
+    )
+    percentile: float | None = Field(
+        description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
+        " the archive is too small to tell."
+    )
+    space: int = Field(description="Version of the space; 0 is the plain one.")
 
 
 class SearchOut(BaseModel):
@@ -152,6 +164,7 @@ class StatsOut(BaseModel):
     labels: dict[str, int] = Field(description="Clips by emotion label.")
     model: str | None
     dimension: int | None
+    space: int = Field(description="Version of the space that similarity is taken in.")
     classes: list[str]
 
 
@@ -172,6 +185,7 @@ def clip_fields(clip: ClipDetails) -> dict[str, object]:
         "start": clip.start,
         "end": clip.end,
         "channel": clip.channel,
+        "channel_name": clip.channel_name,
         "speaker": clip.speaker,
         "recorded_at": clip.recorded_at,
         "labels": dict(clip.labels),
@@ -188,7 +202,8 @@ def clip_out(clip: ClipDetails) -> ClipOut:
 
 def hit_out(hit: Hit) -> HitOut:
     """A hit as it goes over the wire."""
-    return HitOut.model_validate({**clip_fields(hit.clip), "similarity": hit.similarity})
+    told = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
+    return HitOut.model_validate({**clip_fields(hit.clip), **told})
 
 
 def stats_out(status: Status) -> StatsOut:
@@ -204,5 +219,6 @@ def stats_out(status: Status) -> StatsOut:
         labels=dict(counts.labels),
         model=model.name if model else None,
         dimension=model.dimension if model else None,
+        space=status.space.version if status.space else 0,
         classes=list(model.classes) if model else [],
     )

@@ -1,73 +1,90 @@
-"""The built-in model ``acoustic``: standardised functionals, nothing to download or train."""
+"""The built-in model ``acoustic``: a small network trained by us, whose weights ship with us."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn import functional
 
-from engine.audio import Samples
+from engine.audio import SAMPLE_RATE, Samples
 from engine.embedders.base import Embeddings, Frames, check
-from engine.embedders.functionals import functionals
-from index.errors import InvalidInputError
+from engine.embedders.described import DIMENSION, Described
+from engine.embedders.frontend import features
+from engine.embedders.network import Shape, VoiceNetwork
+from index.errors import InvalidInputError, ModelUnavailableError
 
-VERSION = "1"
-"""Raised whenever the same clip would get another vector."""
+WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
+"""The weights that ship."""
 
-_LIMIT = 4.0  # deviations; beyond, a value says no more
+VERSION = "2"
+"""Raised whenever the same clip would get another vector by the same weights."""
 
-# Mean and deviation of each functional over clear speech (unlabelled acted German sentences,
-# EMO-DB), rounded: they only bring values of different units to one scale.
-_TYPICAL: dict[str, tuple[list[float], list[float]]] = {
-    "cepstrum": (
-        [0.74, 0.05, 0.31, -0.09, -0.02, -0.12, -0.12, -0.16, -0.06, -0.01, -0.08, -0.04],
-        [0.40, 0.36, 0.21, 0.22, 0.18, 0.17, 0.11, 0.12, 0.12, 0.11, 0.11, 0.09],
-    ),
-    "bands": (
-        [2.8, *[3.5] * 2, *[3.3] * 14, *[3.0] * 15],
-        [0.56, *[0.66] * 3, *[0.5] * 3, *[0.4] * 25],
-    ),
-    "change": ([1.5, *[1.8] * 11, *[1.7] * 2, *[1.6] * 2], [0.22, *[0.28] * 15]),
-    "shape": (
-        [9.4, -2.5, -3.6, 9.8, 1.3, 2.6, 3.5, 1.5, 0.67, 0.40],
-        [0.70, 1.2, 1.2, 0.76, 0.26, 0.39, 0.67, 0.24, 0.11, 0.033],
-    ),
-    "pitch": (
-        [7.6, 0.69, 0.58, 0.56, 0.041, -0.010, 0.72, 0.82],
-        [0.53, 0.49, 0.28, 0.13, 0.008, 0.007, 0.09, 0.039],
-    ),
-    "energy": (
-        [9.2, 13.0, 8.4, 3.2, 3.6, 0.14, 12.0, 11.0, 4.2],
-        [2.5, 2.8, 0.88, 0.43, 0.50, 0.07, 3.6, 2.9, 0.94],
-    ),
-}
+_SCALE = 16.0  # of cosines before the softmax, as in training
+_PIECE = 15 * SAMPLE_RATE  # samples that the network hears at once
 
 
 class Acoustic:
-    """An ``Embedder`` of hand-made functionals: 87 dimensions, no scores."""
+    """An ``Embedder`` of the built-in model: 256 dimensions, eight classes. On the CPU.
 
-    name = "acoustic"
-    classes: tuple[str, ...] = ()
+    A vector is the network's, at length one, beside the clip's ``Described`` statistics. Scores are
+    the network's.
 
-    def __init__(self) -> None:
-        self.dimension = sum(len(means) for means, _ in _TYPICAL.values())
-        recipe = f"acoustic {VERSION} {sorted(_TYPICAL.items())} {_LIMIT}"
-        self.fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
+    Args:
+        weights: a file that ``engine.training`` wrote; the shipped one if left out.
+
+    Raises:
+        ModelUnavailableError: it is not such a file.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS, *, name: str = "acoustic") -> None:
+        self.name = name
+        about, tensors = _read(weights)
+        shape = {**about["shape"], "dilations": tuple(about["shape"]["dilations"])}
+        self._network = VoiceNetwork(Shape(**shape)).eval()
+        self._prototypes = functional.normalize(tensors.pop("classes"))
+        self._described = Described()
+        for prefix, module in (("network.", self._network), ("described.", self._described)):
+            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            missing = module.load_state_dict(own, strict=False).missing_keys
+            if any(not key.endswith("num_batches_tracked") for key in missing):
+                raise ModelUnavailableError(f"{weights} lacks weights of the built-in model")
+        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self._heard = int(self._prototypes.shape[1])
+        self.dimension = self._heard + DIMENSION
+        digest = hashlib.sha256(f"acoustic {VERSION}".encode())
+        digest.update(weights.read_bytes())
+        self.fingerprint = digest.hexdigest()
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings of clips, each float32, (n,), 16 kHz.
+        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
+
+        A clip beyond 15 s is cut into equal pieces, whose embeddings are averaged.
 
         Raises:
             AudioError: a clip is shorter than 400 samples or not finite.
         """
         check(clips)
-        vectors = [_vector(clip) for clip in clips]
-        return Embeddings(
-            np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32),
-            np.empty((len(clips), 0), np.float32),
-        )
+        if not clips:
+            return Embeddings(
+                np.empty((0, self.dimension), np.float32),
+                np.empty((0, len(self.classes)), np.float32),
+            )
+        with torch.inference_mode():
+            vectors = torch.stack(
+                [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
+            )
+            cosines = functional.normalize(vectors[:, : self._heard]) @ self._prototypes.T
+            scores = functional.softmax(_SCALE * cosines, dim=1)
+        return Embeddings(vectors.numpy(), scores.numpy())
 
     def frames(self, clip: Samples) -> Frames:
         """Not to be had: this model describes a clip as a whole.
@@ -77,11 +94,23 @@ class Acoustic:
         """
         raise InvalidInputError("the model acoustic has no frames; it describes a clip as a whole")
 
+    def _forward(self, piece: Samples) -> Tensor:
+        """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
+        on a CPU, and would give the same clip other last digits in other company."""
+        heard = features(torch.from_numpy(piece))[None]
+        return torch.cat([functional.normalize(self._network(heard)), self._described(heard)], 1)[0]
 
-def _vector(clip: Samples) -> NDArray[np.float32]:
-    parts = []
-    for group in functionals(clip):
-        means, deviations = (np.asarray(row) for row in _TYPICAL[group.name])
-        standard = np.clip((group.values - means) / deviations, -_LIMIT, _LIMIT)
-        parts.append(standard * group.weight / np.sqrt(len(standard)))
-    return np.concatenate(parts).astype(np.float32)
+
+def _pieces(clip: Samples) -> list[NDArray[np.float32]]:
+    return np.array_split(clip, -(-len(clip) // _PIECE))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["emotion_search"])
+            return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"{path} does not hold weights of the built-in network: {error!r}"
+        ) from error

@@ -13,7 +13,7 @@ from engine.settings import Settings
 from engine.voices import MANNERS, speak
 
 _KNOWN = {
-    "acoustic": (87, "functionals, no scores"),
+    "acoustic": (256, "eight classes"),
     "iic/emotion2vec_plus_large": (1024, "nine classes"),
     "iic/emotion2vec_plus_base": (768, "nine classes"),
     "iic/emotion2vec_plus_seed": (768, "nine classes"),

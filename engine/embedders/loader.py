@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from engine.embedders.base import Embedder
 from engine.settings import Settings
 
 
 def load_embedder(name: str, settings: Settings) -> Embedder:
-    """The model called ``name``: ``acoustic``, a checkpoint folder, or a hub id.
+    """The model called ``name``: ``acoustic``, weights that ``engine.training`` wrote
+    (``….safetensors``), a checkpoint folder, or a hub id.
 
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
@@ -16,6 +19,10 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
         from engine.embedders.acoustic import Acoustic
 
         return Acoustic()
+    if name.endswith(".safetensors"):
+        from engine.embedders.acoustic import Acoustic
+
+        return Acoustic(Path(name), name=name)
     from engine.embedders.hub import resolve
 
     folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)

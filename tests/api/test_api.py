@@ -133,7 +133,9 @@ def test_a_clip_is_heard_whole_and_in_ranges(client: TestClient, voices: Path):
     assert client.get(details["audio"], headers=stale).status_code == 200
 
 
-def test_a_clip_of_a_long_recording_is_exactly_its_span(client: TestClient, tmp_path: Path):
+def test_a_clip_of_a_long_recording_is_exactly_its_span(
+    fixed_windows, client: TestClient, tmp_path: Path
+):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 8_000 * 40).astype(np.float32)
     path = write_wav(tmp_path / "long.wav", samples, 8_000)
     clips = client.post("/v1/recordings", files=upload(path)).json()["clips"]

@@ -60,7 +60,9 @@ def test_an_error_of_the_database_ends_an_ingest_and_its_threads(
     assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
 
 
-def test_the_same_upload_from_many_at_once_is_taken_in_once(library: Library, tmp_path: Path):
+def test_the_same_upload_from_many_at_once_is_taken_in_once(
+    fixed_windows, library: Library, tmp_path: Path
+):
     library.ingest([])
     path = write_wav(tmp_path / "x.wav", tone(40.0))
     for round_number in range(3):

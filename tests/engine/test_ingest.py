@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
+from engine.channels import parse_channels
 from engine.embedders.acoustic import Acoustic
 from engine.library import Library
 from engine.scan import find_audio
@@ -111,7 +112,7 @@ def test_other_rates_and_stereo_are_taken(library: Library, tmp_path: Path, rate
     voice = speak("anger", speaker=1, seed=0, seconds=1.0, rate=rate)
     stereo = np.stack([voice, np.zeros_like(voice)], axis=1)
     path = write_wav(tmp_path / "x.wav", stereo, rate)
-    ingest(library, path, channel=0)
+    ingest(library, path, channels=parse_channels("0"))
     (clip,) = library.clips()
     assert (clip.channel, clip.end) == (0, pytest.approx(1.0, abs=0.001))
     with library.database.read() as session:
@@ -119,7 +120,9 @@ def test_other_rates_and_stereo_are_taken(library: Library, tmp_path: Path, rate
     assert tuple(row) == (rate, 2)
 
 
-def test_a_long_recording_becomes_windows_in_batches(library: Library, tmp_path: Path, counted):
+def test_a_long_recording_becomes_windows_in_batches(
+    fixed_windows, library: Library, tmp_path: Path, counted
+):
     voice = np.concatenate([speak("anger", speaker=1, seed=s) for s in range(50)])
     ingest(library, write_wav(tmp_path / "long.wav", voice))
     spans = [(clip.start, clip.end) for clip in library.clips()]
@@ -170,7 +173,15 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_run_finishes(
 
 
 def test_scanning_finds_audio_and_says_what_it_passes_over(tmp_path: Path):
-    for name in ("a.wav", "sub/B.FLAC", "sub/deep/c.mp3", ".hidden.wav", ".git/d.wav", "e.m4a"):
+    for name in (
+        "a.wav",
+        "sub/B.FLAC",
+        "sub/deep/c.mp3",
+        ".hidden.wav",
+        ".git/d.wav",
+        "e.m4a",
+        "f.dss",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
@@ -178,8 +189,8 @@ def test_scanning_finds_audio_and_says_what_it_passes_over(tmp_path: Path):
     (tmp_path / "odd.bin").write_bytes(b"x")
     found = find_audio([str(tmp_path), str(tmp_path / "odd.bin"), str(tmp_path / "a.wav")])
     names = [str(Path(file.path).relative_to(tmp_path)) for file in found.files]
-    assert names == ["a.wav", "odd.bin", "sub/B.FLAC", "sub/deep/c.mp3"]
-    assert found.passed_over == {".m4a": 1}
+    assert names == ["a.wav", "e.m4a", "odd.bin", "sub/B.FLAC", "sub/deep/c.mp3"]
+    assert found.passed_over == {".dss": 1}
     globbed = find_audio([f"{tmp_path}/**/*.mp3"])
     assert [Path(file.path).name for file in globbed.files] == ["c.mp3"]
 

@@ -24,7 +24,7 @@ from index.errors import AudioError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LISTS = frozenset({"source", "label", "speaker", "metadata"})
+_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata"})
 
 
 def _bodies() -> dict[str, Any]:

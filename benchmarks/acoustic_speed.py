@@ -1,0 +1,86 @@
+"""The built-in model: throughput on one core, and the first answer of a cold search by a file.
+
+python benchmarks/acoustic_speed.py --manifest ../shared/data/emodb/labels.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import describe  # noqa: E402
+from engine.audio import SAMPLE_RATE, decode  # noqa: E402
+from engine.embedders.acoustic import Acoustic  # noqa: E402
+
+
+def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> float:
+    """Seconds of audio a second, the median of some rounds."""
+    embedder.embed(clips[:2])
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        embedder.embed(clips)
+        found.append(sum(map(len, clips)) / SAMPLE_RATE / (time.perf_counter() - began))
+    return statistics.median(found)
+
+
+def cold_search(manifest: Path, example: Path, runs: int) -> tuple[float, bool]:
+    """Seconds of ``search FILE`` in a new process, the median; and whether it imports FunASR."""
+    with tempfile.TemporaryDirectory() as home:
+        program = [sys.executable, str(ROOT / "cli.py")]
+        place = ["--home", home]
+        ingest = [*program, "ingest", "--manifest", str(manifest), "--model", "acoustic", *place]
+        subprocess.run(ingest, check=True, capture_output=True)
+        copy = Path(home) / "unknown.wav"  # other bytes than any the archive has
+        import soundfile
+
+        soundfile.write(copy, decode(example)[1600:], SAMPLE_RATE)
+        seconds = []
+        for _ in range(runs):
+            began = time.perf_counter()
+            subprocess.run([*program, "search", str(copy), *place], check=True, capture_output=True)
+            seconds.append(time.perf_counter() - began)
+        traced = [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), "search", str(copy)]
+        imports = subprocess.run([*traced, *place], check=True, capture_output=True, text=True)
+        return statistics.median(seconds), "| funasr" in imports.stderr
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with options.manifest.open() as file:
+        paths = [options.manifest.parent / row["path"] for row in csv.DictReader(file)]
+    speech = np.concatenate([decode(path) for path in paths])
+    embedder = Acoustic()
+    print(describe("torch", "numpy"))
+    print("acoustic, one thread, decoded speech\n")
+    for seconds in (1, 3, 10, 15, 60):
+        size = seconds * SAMPLE_RATE
+        clips = [speech[i * size : (i + 1) * size] for i in range(max(1, 120 // seconds))]
+        rate = throughput(embedder, clips, options.rounds)
+        print(f"clips of {seconds:>2} s  {rate:>6.0f}x realtime")
+    del os.environ["OMP_NUM_THREADS"]
+    median, funasr = cold_search(options.manifest, paths[0], options.rounds)
+    print(f"cold search by a file, wall, median  {median:.2f} s; imports funasr: {funasr}")
+
+
+if __name__ == "__main__":
+    main()

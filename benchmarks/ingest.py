@@ -1,0 +1,138 @@
+"""Ingest beside the bare embedder, memory by number of files, a long call beside short ones.
+
+    python benchmarks/ingest.py --audio ../shared/data/emodb --model acoustic
+
+Files are made from the folder's speech: every one other bytes. Each ingest runs in a process of its
+own, with the model loaded before the clock starts. The bare embedder gets the same clips, decoded,
+in the same batches, on the same threads, in a process of its own too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import describe  # noqa: E402
+from engine.audio import SAMPLE_RATE, decode  # noqa: E402
+
+PAUSE = np.zeros(SAMPLE_RATE * 3 // 2, np.float32)
+
+
+def short_files(audio: Path, folder: Path, number: int) -> None:
+    """``number`` files of one utterance each, all of them different."""
+    spoken = [decode(path) for path in sorted(audio.glob("*.flac"))]
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for i in range(number):
+        clip = spoken[i % len(spoken)]
+        noisy = clip + 1e-4 * random.normal(size=len(clip)).astype(np.float32)
+        soundfile.write(folder / f"{i:06}.flac", noisy, SAMPLE_RATE)
+
+
+def calls(audio: Path, folder: Path, number: int, minutes: float) -> None:
+    """``number`` calls of so many minutes: utterances with pauses between them."""
+    spoken = [decode(path) for path in sorted(audio.glob("*.flac"))]
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(1)
+    for i in range(number):
+        with soundfile.SoundFile(folder / f"{i}.flac", "w", SAMPLE_RATE, 1) as file:
+            while file.frames < minutes * 60 * SAMPLE_RATE:
+                file.write(spoken[int(random.integers(len(spoken)))])
+                file.write(PAUSE + 1e-4 * random.normal(size=len(PAUSE)).astype(np.float32))
+
+
+def run(role: str, folder: Path, model: str) -> tuple[float, float, int]:
+    """Seconds, peak MiB and clips of this program in a ``role``, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--role", role, "--folder", str(folder), "--model", model],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    seconds, peak, clips = done.stdout.split()
+    return float(seconds), float(peak), int(clips)
+
+
+def work(role: str, folder: Path, model: str) -> None:
+    """Do what ``run`` wants, and print its figures."""
+    from engine.library import Library
+    from engine.scan import Scan
+    from engine.settings import load_settings
+
+    with tempfile.TemporaryDirectory() as home:
+        settings = load_settings(home=home, database_url=f"sqlite:///{home}/a.db", model=model)
+        with Library.open(settings, create=True) as library:
+            embedder = library.embedder()
+            embedder.embed([np.zeros(SAMPLE_RATE, np.float32)])
+            if role == "ingest":
+                began = time.perf_counter()
+                count = library.ingest(Scan([str(folder)])).clips
+                seconds = time.perf_counter() - began
+            else:
+                clips = [decode(path) for path in sorted(folder.glob("*.flac"))]
+                count, batch, began = len(clips), [], time.perf_counter()
+                for clip in clips:
+                    batch.append(clip)
+                    if sum(map(len, batch)) >= settings.batch_seconds * SAMPLE_RATE:
+                        embedder.embed(batch)
+                        batch = []
+                if batch:
+                    embedder.embed(batch)
+                seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(seconds, peak, count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--audio", type=Path)
+    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--files", type=int, nargs=2, default=(1000, 10_000))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--role", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.role:
+        work(options.role, options.folder, options.model)
+        return
+    print(describe("torch", "numpy", "soundfile", "av"))
+    print(f"model {options.model}\n")
+    with tempfile.TemporaryDirectory() as place:
+        few, many = options.files
+        short_files(options.audio, Path(place, "few"), few)
+        rates: dict[str, list[float]] = {"ingest": [], "bare": []}
+        for _ in range(options.rounds):
+            for role, found in rates.items():
+                seconds, peak, count = run(role, Path(place, "few"), options.model)
+                found.append(count / seconds)
+                print(f"{role:<8}{count:>7} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+        ratio = np.median(rates["ingest"]) / np.median(rates["bare"])
+        print(f"ingest beside the bare embedder, median: {ratio:.2f}\n")
+        short_files(options.audio, Path(place, "many"), many)
+        for name in ("few", "many"):
+            seconds, peak, count = run("ingest", Path(place, name), options.model)
+            print(f"ingest  {count:>7} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+        calls(options.audio, Path(place, "long"), 1, 60)
+        calls(options.audio, Path(place, "short"), 10, 6)
+        print()
+        for _ in range(options.rounds):
+            for name, text in (("long", "one hour"), ("short", "ten times six minutes")):
+                seconds, peak, count = run("ingest", Path(place, name), options.model)
+                print(f"{text:<24}{count:>5} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

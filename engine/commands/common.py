@@ -1,0 +1,101 @@
+"""What commands share: options, settings, and how they speak on stderr."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.settings import Settings, load_settings
+from index.errors import InvalidInputError
+
+if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
+    from index.filters import ClipFilter
+
+HomeOption = Annotated[
+    str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", help="Database URL: sqlite:///… or postgresql+psycopg://…"),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Hub id, checkpoint folder, or 'acoustic' (built in)."),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Where the model runs: auto, cpu, cuda.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines for machines.")]
+MetaOption = Annotated[
+    list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Metadata; repeatable.")
+]
+
+
+def settings_of(
+    home: str | None,
+    database: str | None,
+    model: str | None = None,
+    device: str | None = None,
+    **others: object,
+) -> Settings:
+    """The settings that these options make."""
+    return load_settings(home=home, database_url=database, model=model, device=device, **others)
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """The time that an option gives, in UTC.
+
+    Raises:
+        InvalidInputError: it is none; names the option.
+    """
+    from engine.manifest import parse_time
+
+    if text is None:
+        return None
+    try:
+        return parse_time(text)[0]
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{option}: {error}") from error
+
+
+def pairs(meta: list[str] | None) -> dict[str, str]:
+    """The keys and values that ``--meta`` gives."""
+    from engine.manifest import parse_pairs
+
+    return parse_pairs(meta or [])
+
+
+def clip_filter(
+    source: list[str] | None,
+    label: list[str] | None,
+    speaker: list[str] | None,
+    channel: list[str] | None,
+    after: str | None,
+    before: str | None,
+    meta: list[str] | None,
+) -> ClipFilter:
+    """The filter that these options make."""
+    from index.filters import ClipFilter
+
+    return ClipFilter(
+        sources=tuple(source or ()),
+        labels=tuple(label or ()),
+        speakers=tuple(speaker or ()),
+        channels=tuple(channel or ()),
+        after=moment("--after", after),
+        before=moment("--before", before),
+        metadata=pairs(meta),
+    )
+
+
+def notice(text: str) -> None:
+    """Tell something on stderr."""
+    print(f"notice: {text}", file=sys.stderr)
+
+
+def say_error(text: str) -> None:
+    """Tell an error on stderr, in one line."""
+    print(f"error: {text}", file=sys.stderr)

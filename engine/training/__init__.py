@@ -1,0 +1,1 @@
+"""Training of the built-in model: from a labelled folder to the weights that ship."""

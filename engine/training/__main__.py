@@ -1,0 +1,82 @@
+"""Train the built-in model from labelled folders: ``python -m engine.training --help``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from engine.training.batches import Corpus
+from engine.training.corpora import LabelledClip, read_emogator, read_labelled
+from engine.training.prepare import prepare
+from engine.training.train import Plan, Trainer
+from index.errors import EmotionSearchError, InvalidInputError
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="File of the weights, .safetensors.")],
+    work: Annotated[Path, typer.Option(help="Folder of prepared features and of the state.")],
+    emogator: Annotated[
+        list[Path] | None, typer.Option(help="Folder of EmoGator's mp3 files.")
+    ] = None,
+    manifest: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV with path, label, speaker, and corpus if it is several."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CORPUS:SPEAKER", help="Check on this speaker, do not train."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=10)] = Plan.steps,
+    variants: Annotated[int, typer.Option(min=0, help="Augmented copies of a large corpus.")] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
+) -> None:
+    """Train on labelled speech; run again to go on where it stopped."""
+    torch.set_num_threads(threads)
+    clips: dict[str, list[LabelledClip]] = {}
+    for found in [read_emogator(folder) for folder in emogator or []] + [
+        read_labelled(path) for path in manifest or []
+    ]:
+        for clip in found:
+            clips.setdefault(clip.corpus, []).append(clip)
+    if not clips:
+        raise InvalidInputError("name labelled speech: --emogator FOLDER or --manifest FILE")
+    corpora = {}
+    for name, some in clips.items():
+        copies = variants if len(some) > _SMALL else max(variants, _COPIES_OF_SMALL)
+        typer.echo(f"{name}: preparing {len(some)} clips as they are and {copies} times augmented")
+        made = prepare(some, work / "features", variants=copies, seed=seed, processes=threads)
+        corpora[name] = Corpus.of(some, made)
+    plan = Plan(steps=steps, seed=seed, left_out=_by_corpus(leave_out or [], clips))
+    trainer = Trainer(corpora, plan, work, tell=typer.echo)
+    trainer.run()
+    about = {"corpora": {name: len(some) for name, some in clips.items()}, "seed": seed}
+    trainer.write(output, about | {"left_out": dict(plan.left_out), "steps": steps})
+    typer.echo(f"weights in {output}")
+
+
+_SMALL, _COPIES_OF_SMALL = 5000, 8
+
+
+def _by_corpus(
+    pairs: list[str], clips: dict[str, list[LabelledClip]]
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        corpus, _, speaker = pair.partition(":")
+        if not any(clip.speaker == speaker for clip in clips.get(corpus, [])):
+            raise InvalidInputError(f"--leave-out {pair}: no such speaker (CORPUS:SPEAKER)")
+        found[corpus] = (*found.get(corpus, ()), speaker)
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except EmotionSearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InvalidInputError) else 1)

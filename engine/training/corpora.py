@@ -1,0 +1,104 @@
+"""Labelled clips to train on, from manifests and from EmoGator's file names."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.errors import InvalidInputError
+
+_EMOGATOR_NAME = re.compile(r"(\d{6})-(\d{2})-[123]\.mp3")
+_EMOGATOR_LABELS = (
+    "adoration",
+    "amusement",
+    "anger",
+    "awe",
+    "confusion",
+    "contempt",
+    "contentment",
+    "desire",
+    "disappointment",
+    "disgust",
+    "distress",
+    "ecstasy",
+    "elation",
+    "embarrassment",
+    "fear",
+    "guilt",
+    "interest",
+    "neutral",
+    "pain",
+    "pride",
+    "realization",
+    "relief",
+    "romantic-love",
+    "sadness",
+    "serenity",
+    "shame",
+    "surprise-negative",
+    "surprise-positive",
+    "sympathy",
+    "triumph",
+)
+"""EmoGator's categories in the order of their numbers, 01 to 30."""
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """A file to train on.
+
+    Attributes:
+        corpus: which collection it is of; its labels and speakers are its own.
+        label: the emotion, in the corpus's words.
+        speaker: who speaks.
+    """
+
+    path: Path
+    corpus: str
+    label: str
+    speaker: str
+
+
+def read_emogator(folder: Path) -> list[LabelledClip]:
+    """The clips of EmoGator (fredbuhl/EmoGator, Apache-2.0) below ``folder``, by name.
+
+    Raises:
+        InvalidInputError: there are none.
+    """
+    clips = []
+    for path in sorted(folder.rglob("*.mp3")):
+        name = _EMOGATOR_NAME.fullmatch(path.name)
+        if name:
+            speaker, number = name.groups()
+            label = _EMOGATOR_LABELS[int(number) - 1]
+            clips.append(LabelledClip(path, "emogator", label, speaker))
+    if not clips:
+        raise InvalidInputError(f"{folder} has no files named like EmoGator's (000001-01-1.mp3)")
+    return clips
+
+
+def read_labelled(manifest: Path) -> list[LabelledClip]:
+    """The clips of a CSV manifest with the columns path, label and speaker.
+
+    Paths are relative to the manifest, whose file name without suffix and folder name the corpus.
+
+    Raises:
+        InvalidInputError: a column or a value is missing, named with its line.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{manifest} cannot be read: {error}") from error
+    clips = []
+    for line, row in enumerate(rows, start=2):
+        if not all(row.get(column) for column in ("path", "label", "speaker")):
+            raise InvalidInputError(f"{manifest}: line {line} needs a path, a label and a speaker")
+        corpus = row.get("corpus") or manifest.resolve().parent.name
+        path = manifest.parent / row["path"]
+        clips.append(LabelledClip(path, corpus, row["label"], row["speaker"]))
+    if not clips:
+        raise InvalidInputError(f"{manifest} names no clips")
+    return clips

@@ -1,0 +1,100 @@
+"""Features of the clips to train on, each as it is and as augmented variants, in files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.audio import SAMPLE_RATE, Samples, decode
+from engine.embedders.frontend import CHANNELS, FRAME, features
+from engine.training.augment import augment
+from engine.training.corpora import LabelledClip
+
+LONGEST = 8.0
+"""Seconds of a clip that are used, from its start."""
+
+_CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """Features of every clip, one after another.
+
+    Attributes:
+        rows: float16, (frames of all clips, ``CHANNELS``), mapped from a file.
+        starts: int64, (clips + 1,): clip i has the rows from ``starts[i]`` to ``starts[i + 1]``.
+    """
+
+    rows: NDArray[np.float16]
+    starts: NDArray[np.int64]
+
+
+def prepare(
+    clips: Sequence[LabelledClip], folder: Path, *, variants: int, seed: int, processes: int
+) -> list[Variant]:
+    """Variant 0 of the clips, as they are, and ``variants`` augmented ones.
+
+    A variant that the folder holds already, of the same clips and seed, is taken from there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    named = "".join(f"{clip.path}\n" for clip in clips)
+    key = hashlib.sha256(f"{seed}\n{named}".encode()).hexdigest()[:12]
+    return [
+        _variant(clips, folder / f"{key}-{number}", number, seed, processes)
+        for number in range(variants + 1)
+    ]
+
+
+def _variant(
+    clips: Sequence[LabelledClip], stem: Path, number: int, seed: int, processes: int
+) -> Variant:
+    starts_path, rows_path = stem.with_suffix(".npy"), stem.with_suffix(".f16")
+    if not starts_path.exists():
+        paths = [clip.path for clip in clips]
+        starts = [0]
+        make = partial(_features_of, paths=paths, number=number, seed=seed)
+        with (
+            rows_path.open("wb") as file,
+            ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
+        ):
+            for rows in pool.map(make, range(len(clips)), chunksize=_CHUNK):
+                file.write(rows.tobytes())
+                starts.append(starts[-1] + len(rows))
+        temporary = starts_path.with_suffix(".tmp.npy")
+        np.save(temporary, np.array(starts, dtype=np.int64))
+        temporary.replace(starts_path)  # it is whole from here on
+    starts_of = np.load(starts_path)
+    rows_of = np.memmap(rows_path, np.float16, "r", shape=(int(starts_of[-1]), CHANNELS))
+    return Variant(rows_of, starts_of)
+
+
+def _features_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArray[np.float16]:
+    torch.set_num_threads(1)
+    samples = _samples(paths[i])
+    if number:
+        random = np.random.default_rng([seed, number, i])
+        others = partial(_other, paths, random)
+        samples = augment(samples, random, others=others)
+    with torch.inference_mode():
+        return features(torch.from_numpy(_long_enough(samples))).T.numpy().astype(np.float16)
+
+
+def _samples(path: Path) -> Samples:
+    return decode(path)[: int(LONGEST * SAMPLE_RATE)]
+
+
+def _other(paths: Sequence[Path], random: np.random.Generator) -> Samples:
+    return _long_enough(_samples(paths[int(random.integers(len(paths)))]))
+
+
+def _long_enough(samples: Samples) -> Samples:
+    return np.pad(samples, (0, max(0, FRAME - len(samples))))

@@ -1,0 +1,54 @@
+"""The labelled clips of an archive, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from index.models import ModelInfo
+from index.schema import Clip, Embedding, Label, Recording
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClips:
+    """Clips with a label under a task, by ascending id.
+
+    Attributes:
+        ids: int64, (n,).
+        labels: (n,).
+        speakers: (n,), empty text where unknown.
+        recordings: int64, (n,), the recording of each.
+    """
+
+    ids: NDArray[np.int64]
+    labels: NDArray[np.str_]
+    speakers: NDArray[np.str_]
+    recordings: NDArray[np.int64]
+
+    def part(self, rows: NDArray[np.intp]) -> LabelledClips:
+        """Some of them, by ascending row."""
+        return LabelledClips(
+            self.ids[rows], self.labels[rows], self.speakers[rows], self.recordings[rows]
+        )
+
+
+def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledClips:
+    """The clips that have an embedding of the model and a label under the task."""
+    rows = session.execute(
+        select(Clip.id, Label.value, Recording.speaker, Recording.id)
+        .join(Label, Label.clip_id == Clip.id)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .join(Embedding, Embedding.clip_id == Clip.id)
+        .where(Label.task == task, Embedding.model_id == model.id)
+        .order_by(Clip.id)
+    ).all()
+    return LabelledClips(
+        np.array([row[0] for row in rows], dtype=np.int64),
+        np.array([row[1] for row in rows], dtype=str),
+        np.array([row[2] or "" for row in rows], dtype=str),
+        np.array([row[3] for row in rows], dtype=np.int64),
+    )

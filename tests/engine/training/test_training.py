@@ -1,0 +1,228 @@
+"""Training the built-in model: deterministic, resumable, refused on what it cannot learn from."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.embedders.acoustic import Acoustic
+from engine.embedders.network import Shape
+from engine.training.batches import Corpus, draw, vary
+from engine.training.corpora import read_emogator, read_labelled
+from engine.training.objective import CLASSES, Objective, class_of
+from engine.training.prepare import prepare
+from engine.training.train import Plan, Trainer
+from engine.voices import MANNERS, speak
+from index.errors import InvalidInputError, ModelUnavailableError
+
+SMALL = Plan(
+    steps=6,
+    batch=12,
+    shape=Shape(width=16, dilations=(1,), dimension=8),
+    left_out={"voices": ("v2",)},
+    check_every=3,
+)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of synthetic voices: four manners, three speakers, two takes."""
+    folder = tmp_path_factory.mktemp("corpus") / "voices"
+    folder.mkdir()
+    with (folder / "labels.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "speaker"])
+        for manner in MANNERS:
+            for speaker in range(3):
+                for take in range(2):
+                    name = f"{manner}-{speaker}-{take}.wav"
+                    samples = speak(manner, speaker=speaker, seed=take, seconds=0.8)
+                    soundfile.write(folder / name, samples, 16_000)
+                    rows.writerow([name, manner, f"v{speaker}"])
+    return folder / "labels.csv"
+
+
+@pytest.fixture(scope="module")
+def corpus(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    clips = read_labelled(manifest)
+    folder = tmp_path_factory.mktemp("features")
+    return Corpus.of(clips, prepare(clips, folder, variants=1, seed=0, processes=1))
+
+
+def trained(corpus: Corpus, folder: Path, plan: Plan = SMALL) -> Path:
+    trainer = Trainer({"voices": corpus}, plan, folder / "state", tell=lambda _: None)
+    trainer.run()
+    trainer.write(folder / "weights.safetensors", {})
+    return folder / "weights.safetensors"
+
+
+def test_the_same_plan_gives_the_same_weights(corpus: Corpus, tmp_path: Path):
+    first, second = trained(corpus, tmp_path / "a"), trained(corpus, tmp_path / "b")
+    other = trained(corpus, tmp_path / "c", replace(SMALL, seed=1))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes() != other.read_bytes()
+
+
+def test_training_that_was_stopped_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path):
+    undisturbed = trained(corpus, tmp_path / "a")
+    stopped = Trainer({"voices": corpus}, SMALL, tmp_path / "b" / "state", tell=lambda _: None)
+    for _ in range(4):
+        stopped._one()
+    stopped._save()
+    assert trained(corpus, tmp_path / "b").read_bytes() == undisturbed.read_bytes()
+
+
+def test_the_state_of_another_plan_is_not_gone_on_from(corpus: Corpus, tmp_path: Path):
+    trained(corpus, tmp_path)
+    stopped = Trainer({"voices": corpus}, SMALL, tmp_path / "state", tell=lambda _: None)
+    stopped._save()
+    with pytest.raises(InvalidInputError, match="another plan"):
+        Trainer({"voices": corpus}, replace(SMALL, rate=0.1), tmp_path / "state")
+
+
+def test_trained_weights_serve_as_a_model(corpus: Corpus, tmp_path: Path):
+    embedder = Acoustic(trained(corpus, tmp_path), name="mine")
+    found = embedder.embed([speak("anger", speaker=0, seed=0)])
+    assert found.vectors.shape == (1, 8 + 64)
+    assert found.scores.sum() == pytest.approx(1, abs=1e-5)
+    assert embedder.classes == CLASSES
+    assert embedder.fingerprint != Acoustic().fingerprint
+
+
+def test_training_learns(corpus: Corpus, tmp_path: Path):
+    losses = []
+    plan = replace(SMALL, steps=60, left_out={})
+    trainer = Trainer({"voices": corpus}, plan, tmp_path, tell=losses.append)
+    first = np.mean([trainer._one() for _ in range(10)])
+    for _ in range(40):
+        last = trainer._one()
+    assert last < first - 1
+
+
+def test_left_out_speakers_are_never_drawn_but_checked(corpus: Corpus, tmp_path: Path):
+    lines: list[str] = []
+    trainer = Trainer({"voices": corpus}, SMALL, tmp_path, tell=lines.append)
+    drawn = {corpus.clips[row].speaker for row in trainer._rows["voices"]}
+    assert drawn == {"v0", "v1"}
+    trainer.run()
+    assert any("8 clips of unheard speakers: mAP" in line for line in lines)
+
+
+def test_prepared_features_are_used_again(corpus: Corpus, manifest: Path, tmp_path: Path):
+    clips = read_labelled(manifest)
+    first = prepare(clips, tmp_path, variants=1, seed=0, processes=1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    second = prepare(clips, tmp_path, variants=1, seed=0, processes=1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    for one, other, third in zip(first, second, corpus.variants, strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.rows, third.rows)
+    assert not np.array_equal(first[0].rows[:50], first[1].rows[:50])
+
+
+def test_few_labels_come_equally_often(corpus: Corpus):
+    batch = draw(corpus, np.arange(len(corpus.clips)), 24, 40, np.random.default_rng(0))
+    assert np.bincount(batch.labels).tolist() == [6, 6, 6, 6]
+    assert batch.features.shape == (24, 68, 40)
+    assert torch.isfinite(batch.features).all()
+
+
+def test_short_and_long_clips_fill_any_length():
+    random = np.random.default_rng(0)
+    for n in (1, 5, 90, 1000):
+        rows = random.normal(size=(n, 68)).astype(np.float32)
+        assert np.isfinite(vary(rows, 60, random)).all()
+
+
+def test_what_corpora_call_an_emotion_is_one_of_the_classes():
+    assert CLASSES[class_of("anger")] == CLASSES[class_of("angry")] == "angry"
+    assert CLASSES[class_of("boredom")] == "other"
+
+
+def test_vectors_that_stand_where_their_class_does_cost_less(corpus: Corpus):
+    torch.manual_seed(0)
+    objective = Objective(16, {"voices": corpus})
+    batch = draw(corpus, np.arange(len(corpus.clips)), 12, 20, np.random.default_rng(0))
+    right = objective.own["voices"][batch.labels].detach()
+    wrong = objective.own["voices"][(batch.labels + 1) % 4].detach()
+    loss = {
+        name: objective({"voices": v}, {"voices": batch})
+        for name, v in (("right", right), ("wrong", wrong))
+    }
+    assert loss["right"] < loss["wrong"]
+
+
+def test_emogator_is_read_by_its_file_names(tmp_path: Path):
+    for name in ("000001-03-1.mp3", "000357-24-3.mp3", "notes.txt"):
+        (tmp_path / name).touch()
+    first, second = read_emogator(tmp_path)
+    assert (first.label, first.speaker) == ("anger", "000001")
+    assert (second.label, second.speaker) == ("sadness", "000357")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,label,speaker\na.wav,,s\n", "line 2 needs a path, a label and a speaker"),
+        ("path,label\na.wav,x\n", "line 2 needs"),
+        ("path,label,speaker\n", "names no clips"),
+    ],
+)
+def test_manifests_that_do_not_say_enough_are_refused(tmp_path: Path, content: str, message: str):
+    (tmp_path / "m.csv").write_text(content)
+    with pytest.raises(InvalidInputError, match=message):
+        read_labelled(tmp_path / "m.csv")
+
+
+def test_a_folder_without_emogators_names_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidInputError, match="EmoGator"):
+        read_emogator(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"x" * 5000])
+def test_files_that_are_no_weights_are_refused(tmp_path: Path, content: bytes):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelUnavailableError, match="does not hold weights"):
+        Acoustic(path)
+
+
+def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Path, tmp_path: Path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "engine.training", *arguments]
+        root = Path(__file__).parents[3]
+        return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+
+    output, work = tmp_path / "w.safetensors", str(tmp_path / "work")
+    done = run(
+        "--manifest",
+        str(manifest),
+        "--output",
+        str(output),
+        "--work",
+        work,
+        "--steps",
+        "10",
+        "--leave-out",
+        "voices:v2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert Acoustic(output).dimension == 192 + 64
+    wrong = run(
+        "--manifest",
+        str(manifest),
+        "--output",
+        str(output),
+        "--work",
+        work,
+        "--leave-out",
+        "voices:nobody",
+    )
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: --leave-out voices:nobody: no such speaker")
