@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from engine.embedders.base import Embedder, check, usable
 from engine.manifest import parse_time
 from engine.prefetch import prefetch
 from engine.scan import facts
-from engine.segment import FixedWindows, Segmenter, SpeechWindows, Window
+from engine.segment import FixedWindows, GivenSpans, Segmenter, SpeechWindows, Window
 from index.database import Database
 from index.errors import AudioError, InvalidInputError
 from index.models import ModelInfo
@@ -25,6 +26,7 @@ from index.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
+    Span,
     add_failure,
     add_location,
     add_recording,
@@ -99,7 +101,9 @@ class IngestOptions:
         batch: seconds of audio that are embedded and committed together.
         decoders: how many files are decoded at once.
         limit: most new files to take; None for all.
-        dated: take the date of the recording from the file's tags where nobody said it.
+        dated: where nobody said when it was, take the date of the file's ``tags``, or failing
+            that the ``file``'s time of change.
+        rescan: hash files also where path, size and time of change are known.
     """
 
     window: float = 15.0
@@ -109,7 +113,8 @@ class IngestOptions:
     batch: float = 120.0
     decoders: int = 2
     limit: int | None = None
-    dated: bool = True
+    dated: Literal["tags", "file", "none"] = "tags"
+    rescan: bool = False
 
     def segmenter(self) -> Segmenter:
         """What cuts one track."""
@@ -198,6 +203,8 @@ class Ingest:
         while chunk := list(itertools.islice(remaining, _LOOKED_UP)):
             with self._database.read() as session:
                 known = known_files(session, [file.path for file in chunk])
+            if self._options.rescan:
+                known = {}
             unchanged = [
                 (known[file.path][1], said)
                 for file in chunk
@@ -214,13 +221,18 @@ class Ingest:
 
     def _read(self, file: FileFacts) -> Iterator[Opened | _Cut | Ended]:
         """Runs on a thread of its own: identity, clips, end."""
-        path, options = Path(file.path), self._options
+        path, spans = Path(file.path), self._said(file.path).spans
+        channels = self._options.channels
+        if spans:
+            named = {track.channel: track for track in channels.tracks or ()}
+            wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
+            channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
         cutters: list[tuple[Track, Segmenter]] = []
-        for message in self._decoders.read(path, options.channels.wanted):
+        for message in self._decoders.read(path, channels.wanted):
             if isinstance(message, Block):
                 if not cutters:
-                    tracks = map(options.channels.track, range(len(message.tracks)))
-                    cutters = [(track, options.segmenter()) for track in tracks]
+                    tracks = map(channels.track, range(len(message.tracks)))
+                    cutters = [(track, self._segmenter(track, spans)) for track in tracks]
                 for (track, cutter), samples in zip(cutters, message.tracks, strict=True):
                     yield from (_Cut(track, window) for window in cutter.feed(samples))
                 continue
@@ -233,6 +245,11 @@ class Ingest:
                     )
             yield message
 
+    def _segmenter(self, track: Track, spans: Sequence[Span]) -> Segmenter:
+        if spans:
+            return GivenSpans((s.start, s.end) for s in spans if s.channel == track.channel)
+        return self._options.segmenter()
+
     def _take(self, file: FileFacts, messages: Iterator[Opened | _Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
         identified = next(messages)
@@ -243,7 +260,7 @@ class Ingest:
         with self._database.read() as session:
             known = find_by_sha256(session, identified.sha256)
         if known is not None:
-            self._rename(known, file)
+            self._seen_again(known, file)
             return
         reading = _Reading(file, identified.sha256)
         mark = len(self._waiting)
@@ -262,6 +279,8 @@ class Ingest:
                         mark = 0
                 elif isinstance(message, Ended):
                     reading.ended = message
+            if not reading.cuts and self._said(file.path).spans:
+                raise AudioError("ends before the spans that the manifest names")
             if not reading.cuts:
                 raise AudioError("has no speech in it; with segments fixed it is taken anyway")
         except BaseException:
@@ -327,30 +346,45 @@ class Ingest:
             channels=reading.ended.channels,
             annotations=self._annotations(reading),
             clips=reading.clips,
+            cut="given" if self._said(reading.file.path).spans else self._options.cut,
         )
 
     def _annotations(self, reading: _Reading) -> Annotations:
-        """What is said, and the date of the file's own tags where nobody said when it was."""
-        said = self._said(reading.file.path)
-        date = reading.ended.tags.get("date", "") if reading.ended else ""
-        date = date or (reading.ended.tags.get("creation_time", "") if reading.ended else "")
-        if said.recorded_at is not None or not self._options.dated or len(date) < _WHOLE_DATE:
+        """What is said, and when it was by the file's own account where nobody said it."""
+        said, dated = self._said(reading.file.path), self._options.dated
+        if said.recorded_at is not None or dated == "none":
             return said
-        try:
-            moment, _ = parse_time(date)
-        except InvalidInputError:
+        moment, origin = _date_of(reading.ended.tags if reading.ended else {}), "tags"
+        if moment is None and dated == "file":
+            moment = datetime.fromtimestamp(reading.file.mtime_ns / 1e9, UTC)
+            origin = "file"
+        if moment is None:
             return said
         return replace(
-            said, recorded_at=moment, metadata={"recorded_at_from": "tags", **said.metadata}
+            said, recorded_at=moment, metadata={"recorded_at_from": origin, **said.metadata}
         )
 
-    def _rename(self, recording_id: int, file: FileFacts) -> None:
+    def _seen_again(self, recording_id: int, file: FileFacts) -> None:
         with self._database.write() as session:
+            places = known_files(session, [file.path])
             if exists(session, recording_id):  # another process may have forgotten it since
                 add_location(session, recording_id, file)
                 annotate(session, recording_id, self._said(file.path))
-        self.report.duplicates += 1
+        if file.path in places and places[file.path][1] == recording_id:
+            self.report.known += 1
+        else:
+            self.report.duplicates += 1
 
     def _fail(self, file: FileFacts, reason: str) -> None:
         self._failed.append((file.path, reason))
         self.report.failed.append((file.path, reason))
+
+
+def _date_of(tags: Mapping[str, str]) -> datetime | None:
+    """When the file's tags say that it was recorded; None if they give no whole date."""
+    for name in ("date", "creation_time"):
+        date = tags.get(name, "")
+        if len(date) >= _WHOLE_DATE:
+            with contextlib.suppress(InvalidInputError):
+                return parse_time(date)[0]
+    return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 
@@ -184,6 +185,8 @@ class Library:
         said: Mapping[str, Annotations] | Callable[[str], Annotations] | None = None,
         channels: Channels = MIX,
         limit: int | None = None,
+        dated: Literal["tags", "file", "none"] = "tags",
+        rescan: bool = False,
         progress: Callable[[IngestReport], None] = lambda _: None,
         stop: threading.Event | None = None,
         save_index: bool = True,
@@ -194,6 +197,8 @@ class Library:
             said: annotations by absolute path, or what gives them.
             channels: which become clips.
             limit: most new files to take.
+            dated: what tells when a recording was where nobody said it.
+            rescan: hash files also where path, size and time of change are known.
             progress: called after each file with the report so far.
             stop: once set, what is in hand is committed and the ingest ends.
             save_index: write the index to disk at the end; not worth it after a single file.
@@ -219,6 +224,8 @@ class Library:
             batch=self.settings.batch_seconds,
             decoders=self.settings.decoders,
             limit=limit,
+            dated=dated,
+            rescan=rescan,
         )
         run = Ingest(
             self.database,

@@ -6,22 +6,24 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.scan import LONGEST_PATH
 from index.errors import InvalidInputError
 from index.filters import EMOTION
-from index.recordings import Annotations
+from index.recordings import Annotations, Span
 from index.text import clean
 
 LONGEST = 200
 """Most characters of a label, source, speaker or metadata key."""
 
 _REST = "\0rest"  # no column is called so
-_OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker"}
+_OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
+_TASK = "label:"  # begins the column of another task's labels
+_LONGEST_SPAN = 120.0  # seconds: a clip is held in memory
 
 
 @dataclass
@@ -44,17 +46,20 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The rows of a manifest: ``.jsonl``/``.ndjson`` are JSON lines, everything else CSV.
+    """The rows of a manifest: ``.jsonl``/``.ndjson`` are JSON lines, ``.parquet`` is Parquet,
+    everything else CSV.
 
-    Columns: ``path`` (relative to the manifest), ``label``, ``source``, ``recorded_at``,
-    ``speaker``; any other column is kept as metadata.
+    Columns: ``path`` (relative to the manifest), ``label``, ``label:TASK``, ``source``,
+    ``recorded_at``, ``speaker``; any other column is kept as metadata. Rows with ``start`` and
+    ``end`` (seconds), and maybe ``channel``, are clips of their file, and may be several; their
+    labels are the clip's.
 
     Raises:
         InvalidInputError: not readable, not UTF-8, or no column ``path``.
     """
     manifest = Manifest(path)
     try:
-        rows = list(_json_rows(path) if path.suffix in (".jsonl", ".ndjson") else _csv_rows(path))
+        rows = list(_rows(path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
     for line, row in rows:
@@ -69,10 +74,17 @@ def read_manifest(path: Path) -> Manifest:
                 raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
-            if absolute in manifest.rows:
-                raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
-            manifest.rows[absolute] = _annotations(row, manifest)
-            manifest.lines[absolute] = line
+            again = f"{named} again, first in line {manifest.lines.get(absolute)}"
+            before = manifest.rows.get(absolute)
+            if before is not None and not (before.spans and _text(row.get("start"))):
+                raise ValueError(again)
+            said = _annotations(row, manifest)
+            if before is not None:
+                if said.spans[0] in before.spans:
+                    raise ValueError(again)
+                said = replace(said.over(before), spans=before.spans + said.spans)
+            manifest.rows[absolute] = said
+            manifest.lines.setdefault(absolute, line)
         except (ValueError, OSError, InvalidInputError) as error:
             manifest.problems.append((f"{path}: line {line}", str(error)))
     return manifest
@@ -154,17 +166,41 @@ def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
     if "recorded_at" in said:
         recorded_at, naive = parse_time(said["recorded_at"])
         manifest.naive_times += naive
+    labels = {EMOTION: check_text("label", said["label"])} if "label" in said else {}
+    for key, value in said.items():
+        if key.startswith(_TASK):
+            labels[check_text("task", key.removeprefix(_TASK))] = check_text("label", value)
+    span = _span(said, labels)
     return Annotations(
         source=check_text("source", said["source"]) if "source" in said else None,
         speaker=check_text("speaker", said["speaker"]) if "speaker" in said else None,
         recorded_at=recorded_at,
-        labels={EMOTION: check_text("label", said["label"])} if "label" in said else {},
+        labels={} if span else labels,
         metadata={
             check_text("column", key): clean(key, value)
             for key, value in said.items()
             if key not in _OWN_COLUMNS
+            and not key.startswith(_TASK)
+            and not (span and key == "channel")
         },
+        spans=(span,) if span else (),
     )
+
+
+def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
+    """The clip that a row means; None if it means the whole file."""
+    if "start" not in said and "end" not in said:
+        return None
+    try:
+        start, end = float(said.get("start", "")), float(said.get("end", ""))
+    except ValueError as error:
+        raise ValueError("start and end are both needed, in seconds") from error
+    if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
+        raise ValueError(f"{start:g} to {end:g} s is no span of up to {_LONGEST_SPAN:g} s")
+    channel = said.get("channel")
+    if channel is not None and not (channel.isdecimal() and int(channel) < 64):
+        raise ValueError(f"channel {channel!r} is not a number from 0")
+    return Span(start, end, None if channel is None else int(channel), labels)
 
 
 def _text(value: Any) -> str:
@@ -172,6 +208,28 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    if path.suffix in (".jsonl", ".ndjson"):
+        return _json_rows(path)
+    return _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise InvalidInputError(f"manifest {path} needs pyarrow: pip install pyarrow") from error
+    try:
+        table = parquet.read_table(path)
+    except ArrowException as error:
+        raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
+    if "path" not in table.column_names:
+        raise InvalidInputError(f"manifest {path} has no column 'path'")
+    for number, row in enumerate(table.to_pylist(), start=1):
+        times = {key: value.isoformat() for key, value in row.items() if isinstance(value, date)}
+        yield number, {**row, **times}
 
 
 def _csv_rows(path: Path, needed: str = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:

@@ -166,6 +166,38 @@ class SpeechWindows:
             self._at += chunks
 
 
+class GivenSpans:
+    """Spans that were given, in seconds; they may overlap. A span beyond the end is left out."""
+
+    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
+        self._spans = sorted({(round(a * SAMPLE_RATE), round(b * SAMPLE_RATE)) for a, b in spans})
+        self._held = np.empty(0, np.float32)
+        self._at = 0
+
+    def feed(self, block: Samples) -> list[Window]:
+        """The clips that this block completes."""
+        self._held = np.concatenate([self._held, block])
+        found = self._cut(self._at + len(self._held))
+        first = self._spans[0][0] if self._spans else self._at + len(self._held)
+        gone = min(max(0, first - self._at), len(self._held))
+        self._held, self._at = self._held[gone:], self._at + gone
+        return found
+
+    def finish(self) -> list[Window]:
+        """The clips that end a little after the recording does."""
+        end = self._at + len(self._held)
+        self._spans = [(a, min(b, end)) for a, b in self._spans if b <= end + _BEYOND and a < end]
+        return self._cut(end)
+
+    def _cut(self, end: int) -> list[Window]:
+        whole = [span for span in self._spans if span[1] <= end]
+        self._spans = [span for span in self._spans if span[1] > end]
+        return [_window(a, self._held[a - self._at : b - self._at]) for a, b in whole]
+
+
+_BEYOND = SAMPLE_RATE // 20  # samples by which a rounded end may lie beyond the recording's
+
+
 def windows(blocks: Iterable[Samples], length: float) -> Iterator[Window]:
     """Consecutive windows of ``length`` seconds; see ``FixedWindows``."""
     cutter = FixedWindows(length)

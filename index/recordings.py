@@ -29,6 +29,17 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of a recording that is to be a clip: seconds, channel (counted from 0; None for
+    all mixed down), and its own labels by task."""
+
+    start: float
+    end: float
+    channel: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Annotations:
     """What is said about a recording; None and missing keys say nothing.
 
@@ -39,6 +50,7 @@ class Annotations:
         recorded_at: when, timezone-aware.
         labels: value by task, for each of its clips.
         metadata: free keys and values.
+        spans: the clips that it has, with what is said of each; empty to have it cut.
     """
 
     name: str | None = None
@@ -47,6 +59,7 @@ class Annotations:
     recorded_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
     def over(self, defaults: Annotations) -> Annotations:
         """These, with what they leave unsaid taken from ``defaults``."""
@@ -57,6 +70,7 @@ class Annotations:
             recorded_at=self.recorded_at or defaults.recorded_at,
             labels={**defaults.labels, **self.labels},
             metadata={**defaults.metadata, **self.metadata},
+            spans=self.spans or defaults.spans,
         )
 
 
@@ -200,6 +214,8 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
             for key, value in said.metadata.items()
         ],
     )
+    if said.spans:
+        _label_spans(session, recording_id, said.spans)
     if said.labels:
         clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
         insert_or_replace(
@@ -211,6 +227,24 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
                 for task, value in said.labels.items()
             ],
         )
+
+
+def _label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
+    """Label the clips of the recording that are these spans."""
+    query = select(Clip.id, Clip.channel, Clip.start, Clip.end)
+    rows = session.execute(query.where(Clip.recording_id == recording_id)).all()
+    clips = {(channel, _ms(start), _ms(end)): clip_id for clip_id, channel, start, end in rows}
+    said = [
+        {"clip_id": clip_id, "task": task, "value": value}
+        for span in spans
+        if (clip_id := clips.get((span.channel, _ms(span.start), _ms(span.end)))) is not None
+        for task, value in span.labels.items()
+    ]
+    insert_or_replace(session, Label, said)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def set_labels(session: Session, said: Sequence[tuple[int, str, str | None]]) -> list[int]:

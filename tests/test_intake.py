@@ -86,6 +86,28 @@ def test_failed_files_are_tried_again(run, calls: Path):  # noqa: F811
     assert run("failures").out == ""
 
 
+def test_a_rescan_hashes_what_size_and_time_would_pass(run, calls: Path):  # noqa: F811
+    ingest(run, calls)
+    path = calls / "neutral" / "0.wav"
+    before = path.stat()
+    write_wav(path, tone(0.5, 777))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert ingest(run, calls).records[0]["recordings"] == 0
+    again = ingest(run, calls, "--rescan").records[0]
+    assert (again["recordings"], again["known"], again["duplicates"]) == (1, 5, 0)
+
+
+def test_the_files_own_time_may_tell_when_it_was(run, calls: Path):  # noqa: F811
+    path = calls / "neutral" / "0.wav"
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    ingest(run, path, "--time-from", "file")
+    ingest(run, calls / "anger")
+    (hit,) = run("search", "--clip", 2, "--before", "2020-12-31", "--json").records
+    assert hit["recorded_at"] == "2020-09-13T12:26:40+00:00"
+    assert hit["metadata"] == {"recorded_at_from": "file"}
+
+
 def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path: Path):  # noqa: F811
     ingest(run, calls)
     assert run("label", 1, 2, "--label", "joy").out == "2 clips labelled\n"
@@ -115,6 +137,7 @@ def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path:
         ("ingest", ".", "--channels", "both"),
         ("ingest", ".", "--segments", "words"),
         ("ingest", ".", "--hop", 2),
+        ("ingest", ".", "--time-from", "moon"),
         ("ingest", ".", "--label-from", "("),
     ],
 )

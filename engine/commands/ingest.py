@@ -71,6 +71,13 @@ def ingest(
     hop: Annotated[
         float | None, typer.Option(help="Seconds between the starts of fixed windows.")
     ] = None,
+    time_from: Annotated[
+        str,
+        typer.Option(metavar="tags|file|none", help="What tells when it was, if nobody said."),
+    ] = "tags",
+    rescan: Annotated[
+        bool, typer.Option("--rescan", help="Hash known files too, whatever their size and time.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take this many new files.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     retry_failed: Annotated[
@@ -105,6 +112,9 @@ def ingest(
         raise InvalidInputError("--watch needs folders")
     settings = settings_of(home, database, model, device, segments=segments, window=window, hop=hop)
     tracks = parse_channels(channels)
+    if time_from not in ("tags", "file", "none"):
+        raise InvalidInputError(f"--time-from {time_from}: choose tags, file or none")
+    options = {"channels": tracks, "dated": time_from, "rescan": rescan}
     rows = read_manifest(manifest) if manifest else Manifest()
     defaults = _annotations(source, label, speaker, recorded_at, meta)
     naming = Naming(label_from) if label_from else None
@@ -123,11 +133,9 @@ def ingest(
         library.embedder()
         files = _Files(paths, manifest, rows, settings, retry_failed, library)
         with _interruptible() as stop:
-            report = _run(
-                library, files, said, channels=tracks, limit=limit, stop=stop, as_json=as_json
-            )
+            report = _run(library, files, said, limit=limit, stop=stop, as_json=as_json, **options)
             if watch and not stop.is_set():
-                _watch(library, paths or [], said, tracks, stop, as_json)
+                _watch(library, paths or [], said, stop, as_json, **options)
     if report.known and (str(tracks) != "mix" or segments or window or hop):
         notice(f"{report.known} known files keep the clips that they were ingested with")
     if report.stopped:
@@ -214,9 +222,9 @@ def _watch(
     library: Library,
     folders: list[str],
     said: Callable[[str], Annotations],
-    tracks: Any,
     stop: threading.Event,
     as_json: bool,
+    **options: Any,
 ) -> None:
     import time
 
@@ -225,7 +233,7 @@ def _watch(
     notice(f"watching {' '.join(folders)}; Ctrl-C ends it")
     for files in arrivals(folders, quiet=library.settings.watch_quiet, stop=stop):
         began = time.monotonic()
-        report = library.ingest(files, said=said, channels=tracks, stop=stop)
+        report = library.ingest(files, said=said, stop=stop, **options)
         _print(report, time.monotonic() - began, as_json)
 
 

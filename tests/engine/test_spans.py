@@ -1,0 +1,130 @@
+"""Manifests whose rows are clips of recordings: several a file, each with labels of its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.library import Library
+from engine.manifest import read_manifest
+from engine.scan import find_audio
+from engine.segment import GivenSpans
+from tests.conftest import tone, write_wav
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "call.wav", np.stack([tone(20.0), tone(20.0, 330)], axis=1))
+
+
+def write(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def ingest(library: Library, manifest: Path):
+    read = read_manifest(manifest)
+    return read, library.ingest(find_audio(list(read.rows)).files, said=read.rows)
+
+
+def test_rows_with_spans_are_clips_with_their_own_labels(
+    library: Library, call: Path, tmp_path: Path
+):
+    manifest = write(
+        tmp_path / "m.csv",
+        "path,start,end,channel,label,label:satisfaction,source",
+        "call.wav,1.5,3.0,1,anger,low,desk",
+        "call.wav,2.0,4.25,0,neutral,,",
+        "call.wav,10,19.99,1,joy,high,",
+    )
+    _, report = ingest(library, manifest)
+    assert (report.clips, report.failed) == (3, [])
+    clips = library.clips()
+    shown = {(c.channel, c.start, round(c.end, 3), c.labels.get("emotion")) for c in clips}
+    assert shown == {(1, 1.5, 3.0, "anger"), (0, 2.0, 4.25, "neutral"), (1, 10.0, 19.99, "joy")}
+    assert {c.labels.get("satisfaction") for c in clips} == {"low", None, "high"}
+    assert {c.source for c in clips} == {"desk"}
+    heard, rate = next(library.clip_audio(c.id)[:2] for c in clips if c.label == "anger")
+    assert np.allclose(heard, tone(20.0, 330)[int(1.5 * rate) : 3 * rate], atol=1e-4)
+
+
+def test_labels_of_spans_are_corrected_by_the_manifest_again(
+    library: Library, call: Path, tmp_path: Path
+):
+    rows = ["path,start,end,label", "call.wav,1,2,anger", "call.wav,3,4,joy"]
+    ingest(library, write(tmp_path / "m.csv", *rows))
+    _, again = ingest(library, write(tmp_path / "m.csv", rows[0], "call.wav,1,2,fear", rows[2]))
+    assert (again.known, again.clips) == (1, 0)
+    assert [clip.label for clip in library.clips()] == ["fear", "joy"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("call.wav,2,1,", "is no span"),
+        ("call.wav,-1,1,", "is no span"),
+        ("call.wav,0,500,", "is no span"),
+        ("call.wav,1,,", "both needed"),
+        ("call.wav,a,2,", "both needed"),
+        ("call.wav,nan,2,", "is no span"),
+        ("call.wav,1,2,left", "not a number from 0"),
+        ("call.wav,5,6,", "again"),
+        ("call.wav,,,", "again"),
+    ],
+)
+def test_bad_spans_are_told_by_row(call: Path, tmp_path: Path, row: str, reason: str):
+    manifest = write(tmp_path / "m.csv", "path,start,end,channel", "call.wav,5,6,", row)
+    read = read_manifest(manifest)
+    assert len(read.rows[str(call)].spans) == 1
+    ((place, told),) = read.problems
+    assert place.endswith("line 3")
+    assert reason in told
+
+
+def test_a_span_beyond_the_end_is_left_out_and_none_left_is_a_failure(
+    library: Library, call: Path, tmp_path: Path
+):
+    rows = ["path,start,end", "call.wav,1,2", "call.wav,18,25"]
+    assert ingest(library, write(tmp_path / "m.csv", *rows))[1].clips == 1
+    other = write_wav(tmp_path / "other.wav", tone(2.0))
+    _, report = ingest(library, write(tmp_path / "n.csv", rows[0], "other.wav,5,6"))
+    assert report.failed == [(str(other), "ends before the spans that the manifest names")]
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.floats(0, 9), st.floats(0.1, 4)).map(lambda s: (s[0], s[0] + s[1])),
+        max_size=8,
+    ),
+    block=st.integers(100, 100_000),
+)
+def test_spans_are_cut_exactly_however_the_blocks_fall(spans, block):
+    samples = np.arange(10 * 16_000, dtype=np.float32)
+    cutter = GivenSpans(spans)
+    made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
+    made += cutter.finish()
+    for window in made:
+        first, last = round(window.start * 16_000), round(window.end * 16_000)
+        assert np.array_equal(window.samples, samples[first:last])
+    expected = {(round(a * 16_000), round(b * 16_000)) for a, b in spans}
+    inside = {span for span in expected if span[1] <= len(samples)}
+    assert {(round(w.start * 16_000), round(w.end * 16_000)) for w in made} >= inside
+
+
+def test_parquet_is_read_like_csv(library: Library, call: Path, tmp_path: Path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        "path": ["call.wav", "call.wav"],
+        "start": [1.0, 3.0],
+        "end": [2.0, 4.5],
+        "label": ["anger", None],
+        "take": [1, 2],
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "m.parquet")
+    read, report = ingest(library, tmp_path / "m.parquet")
+    assert (read.problems, report.clips) == ([], 2)
+    assert [clip.label for clip in library.clips()] == ["anger", None]
