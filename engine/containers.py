@@ -44,6 +44,8 @@ class ContainerSource:
                 raise AudioError("has no sound track")
             self._stream = self._container.streams.audio[0]
             context = self._stream.codec_context
+            if context is None:
+                raise AudioError("has a sound track of a kind that cannot be decoded")
             self.sample_rate = int(context.sample_rate or 0)
             self.channels = int(context.channels or 0)
         except BaseException:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -87,7 +87,9 @@ class Decoders:
         self._all: set[_Decoder] = set()
         self._lock = threading.Lock()
 
-    def read(self, path: Path, channels: Sequence[int | None] | None) -> Iterator[Message]:
+    def read(
+        self, path: Path, channels: Sequence[int | None] | None
+    ) -> Generator[Message, None, None]:
         """A file as messages, decoded in another process; see ``read``.
 
         Raises:
@@ -110,6 +112,11 @@ class Decoders:
                 with self._lock:
                     self._all.discard(decoder)
 
+    def warm(self) -> None:
+        """Start a process, if none waits for work, without waiting for it."""
+        if os.name == "posix" and self._idle.empty():
+            self._idle.put(self._started())
+
     def close(self) -> None:
         """End the processes."""
         with self._lock:
@@ -122,11 +129,15 @@ class Decoders:
             try:
                 decoder = self._idle.get_nowait()
             except queue.Empty:
-                decoder = _Decoder()
-                with self._lock:
-                    self._all.add(decoder)
+                decoder = self._started()
             if decoder.alive:
                 return decoder
+
+    def _started(self) -> _Decoder:
+        decoder = _Decoder()
+        with self._lock:
+            self._all.add(decoder)
+        return decoder
 
 
 class _Decoder:
@@ -171,6 +182,8 @@ class _Decoder:
                 if isinstance(message, Ended):
                     return
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_STOP_S)
             self.kill()
             code = self._process.returncode
             raise AudioError(f"kills its decoder (exit code {code})") from error
@@ -228,6 +241,8 @@ def serve(pipe: Connection) -> None:
             _send(pipe, "error", str(error))
         except OSError as error:
             _send(pipe, "os-error", error.errno, error.strerror)
+        except Exception as error:  # noqa: BLE001 - a library stumbled over this file alone
+            _send(pipe, "error", f"cannot be decoded as audio ({type(error).__name__}: {error})")
 
 
 def _tell(pipe: Connection, message: Message) -> None:

@@ -288,7 +288,7 @@ class Library:
                 query = example_of_clip(session, model, example)
         else:
             query = example_of_file(
-                self.database, model, example, self.embedder, self.settings.window
+                self.database, model, example, self.embedder, self._decoders, self.settings.window
             )
         chosen = restrict(wanted or ClipFilter(), query, exclude_same)
         return self._search(model).search(query.vector, limit, chosen, without=query.clips)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 from sqlalchemy.orm import Session
 
-from engine.audio import AudioFile
+from engine.decoding import Block, Decoders
 from engine.embedders.base import Embedder, usable
 from engine.segment import windows
 from index.clips import (
@@ -67,6 +68,7 @@ def example_of_file(
     model: ModelInfo,
     path: Path,
     embedder: Callable[[], Embedder],
+    decoders: Decoders,
     window: float,
 ) -> Example:
     """An audio file as an example; ``embedder`` is called only if the archive has not its bytes.
@@ -90,7 +92,8 @@ def example_of_file(
             clips = clips_of(session, known)
             vector = _mean(vectors_of(session, model, clips))
             return Example(vector, tuple(clips), known, get_recording(session, known).speaker)
-    return Example(_embed(path, embedder(), window))
+    decoders.warm()  # starts while the model is loaded
+    return Example(_embed(path, embedder(), decoders, window))
 
 
 def restrict(wanted: ClipFilter, example: Example, exclude: ExcludeSame | None) -> ClipFilter:
@@ -110,12 +113,13 @@ def restrict(wanted: ClipFilter, example: Example, exclude: ExcludeSame | None) 
     return replace(wanted, not_speaker=example.speaker)
 
 
-def _embed(path: Path, embedder: Embedder, length: float) -> Vectors:
+def _embed(path: Path, embedder: Embedder, decoders: Decoders, length: float) -> Vectors:
     vectors: list[Vectors] = []
     waiting = []
     try:
-        with AudioFile(path) as audio:
-            for window in windows(audio.blocks(), length):
+        with contextlib.closing(decoders.read(path, [None])) as messages:
+            blocks = (message.tracks[0] for message in messages if isinstance(message, Block))
+            for window in windows(blocks, length):
                 waiting.append(window.samples)
                 if len(waiting) == _BATCH:
                     vectors.append(embedder.embed(waiting).vectors)

@@ -18,6 +18,7 @@ from index.labelled import LabelledClips, labelled_clips
 from index.models import ModelInfo
 from index.space import Method, fit_space
 from index.spaces import (
+    PAIRED,
     SAMPLE,
     active_space,
     add_space,
@@ -156,7 +157,7 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
         clips = count_embedded(session, model)
         if known is not None and abs(clips - known) <= _DRIFT * known:
             return
-        ids, clips = sample_clips(session, model)
+        ids, clips = sample_clips(session, model, most=PAIRED)
         vectors, recordings = embeddings_of(session, model, ids)
     calibration = calibrate(space.apply(vectors), recordings, clips=clips) if clips else None
     if calibration is not None:

@@ -14,6 +14,7 @@ from index.vectors import Vectors, normalise
 
 Array = NDArray[np.float64]
 
+_ROWS = 2048  # turned at once
 _SMALL = 1e-6  # of a length of one: what is left of a vector that is the centre itself
 
 
@@ -49,15 +50,23 @@ class Space:
         unit = normalise(vectors)
         if self.mean is None:
             return unit
+        rows = np.atleast_2d(vectors)
+        for begin in range(0, len(rows), _ROWS):
+            some = slice(begin, begin + _ROWS)
+            np.atleast_2d(unit)[some] = self._turned(rows[some])
+        return unit
+
+    def _turned(self, vectors: Vectors) -> Vectors:
         # In float64: crowded vectors differ in their last digits, and equal ones have to stay
         # equal whatever they are multiplied together with.
-        wide = np.atleast_2d(vectors).astype(np.float64)
+        assert self.mean is not None
+        wide = vectors.astype(np.float64)
         turned = wide / np.linalg.norm(wide, axis=1, keepdims=True) - self.mean
         if self.matrix is not None:
             turned = turned @ self.matrix.astype(np.float64)
         at_centre = np.linalg.norm(turned, axis=1) < _SMALL
         turned[at_centre, 0] = 1.0  # the centre has no direction; all such clips share this one
-        return normalise(turned.astype(np.float32)).reshape(vectors.shape)
+        return normalise(turned.astype(np.float32))
 
     @property
     def fingerprint(self) -> str:
@@ -86,15 +95,15 @@ def fit_space(method: Method, vectors: Vectors, labels: NDArray[np.str_] | None 
     """
     if method is Method.PLAIN:
         return Space()
-    unit = normalise(vectors).astype(np.float64)
+    unit = normalise(vectors)
     if len(unit) < 2:
         raise InvalidInputError(f"a space needs two embeddings at least; there are {len(unit)}")
-    mean = unit.mean(axis=0)
-    centred = unit - mean
-    if np.abs(centred).max() < _SMALL:
+    if np.ptp(unit, axis=0).max() < _SMALL:
         raise InvalidInputError("all embeddings are equal: no space can be fitted to them")
+    mean = unit.mean(axis=0, dtype=np.float64)
     if method is Method.CENTRED:
         return Space(method, mean.astype(np.float32))
+    centred = unit.astype(np.float64) - mean
     if method is Method.WHITENED:
         matrix = _inverse_root(centred)
     else:

@@ -18,8 +18,11 @@ from index.space import Method, Space
 from index.upsert import insert_or_replace
 from index.vectors import Vectors
 
-SAMPLE = 20_000
-"""Most clips that a space is fitted on, and that a calibration draws its pairs from."""
+SAMPLE = 10_000
+"""Most clips that a space is fitted on."""
+
+PAIRED = 4000
+"""Most clips that a calibration draws its pairs from."""
 
 _ROWS = 500  # vectors read at a time by id
 
