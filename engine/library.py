@@ -165,7 +165,7 @@ class Library:
                 self._check_name(active)
                 default = active.name if active else DEFAULT_MODEL
                 name = self.settings.model or default
-                if name != "acoustic" and Path(name).is_dir():
+                if name != "acoustic" and Path(name).exists():
                     name = os.path.abspath(name)  # noqa: PTH100
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
@@ -502,12 +502,12 @@ class Library:
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
 
-        A folder may hold the same weights under another name: its fingerprint will tell.
+        A folder or file may hold the same weights under another name: its fingerprint will tell.
         """
         asked = self.settings.model
         if active is None or asked is None or asked == active.name:
             return
-        if asked == "acoustic" or not (Path(asked).is_dir() or Path(active.name).is_dir()):
+        if asked == "acoustic" or not (Path(asked).exists() or Path(active.name).exists()):
             raise mismatch(active.name, asked)
 
     def _search(self, model: ModelInfo) -> Searcher:

@@ -1,14 +1,17 @@
 """Tuning an archive: the space that serves, percentiles, and the way back."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine import tuning
+from engine.embedders.acoustic import WEIGHTS
 from engine.evaluation.labelled import LabelledVectors
 from engine.library import Library
+from engine.scan import find_audio
 from engine.settings import Settings
 from engine.tuning import compare_methods
 from index.errors import InvalidInputError, NotFoundError
@@ -202,3 +205,17 @@ def test_small_archives_keep_the_plain_space_but_tell_percentiles(filled: Librar
     assert [one.version for one in filled.spaces()] == [0]
     hits = filled.search(1, limit=3)
     assert all(0 <= hit.percentile <= 100 for hit in hits)
+
+
+def test_weights_in_a_file_are_a_model_wherever_one_stands(
+    tmp_path: Path, voices: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copy(WEIGHTS, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(home=tmp_path / "home", model="mine.safetensors")
+    with Library.open(settings, create=True) as library:
+        library.ingest(find_audio([str(voices / "anger-0.wav")]).files)
+    monkeypatch.chdir("/")
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        assert library.model().name == str(tmp_path / "mine.safetensors")
+        assert len(library.search(voices / "neutral-1.wav")) == 1
