@@ -35,6 +35,7 @@ FEWEST = 50
 
 _ROUNDS = 4  # random halves of the speakers; each half is fitted to once and judged once
 _QUERIES = 1000  # of each half
+_WORTH = 0.005  # mAP that a less simple method has to gain
 _DRIFT = 0.1  # share by which an archive changes before its percentiles are taken anew
 
 
@@ -63,8 +64,8 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
 
     With labels of two classes by four speakers (recordings, where no speakers are known), every
     method is tried on random halves of the speakers: fitted to one, judged on the other, by mAP
-    with galleries of other speakers. The best serves. Without such labels the space is centred,
-    because what whitening does cannot be judged.
+    with galleries of other speakers. The best serves, of nearly equal ones the simplest. Without
+    such labels the space is centred, because what whitening does cannot be judged.
 
     Args:
         task: whose labels to use.
@@ -88,7 +89,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         data = labelled_vectors(labelled, of_labelled, name=task)
     quality = compare_methods(data) if data is not None else {}
     if method is None:
-        method = max(quality, key=lambda one: quality[one]) if quality else Method.CENTRED
+        method = _best(quality) if quality else Method.CENTRED
     elif method is Method.LEARNED:
         if data is None or not quality:
             raise InvalidInputError(
@@ -119,6 +120,15 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
             )
     recalibrate(database, model)
     return Tuning(version, method, len(fitted_on), task if quality else None, quality)
+
+
+def _best(quality: dict[Method, float]) -> Method:
+    """The method of most quality; of nearly equal ones the simplest."""
+    best = Method.PLAIN
+    for method, value in quality.items():
+        if value > quality[best] + _WORTH:
+            best = method
+    return best
 
 
 def compare_methods(data: LabelledVectors) -> dict[Method, float]:

@@ -163,6 +163,15 @@ def test_where_no_space_beats_the_plain_one_it_serves(
     assert [one.active for one in spoken.spaces()] == [True]
 
 
+def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
+    spoken: Library, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        tuning, "compare_methods", lambda data: {m: 0.9 + 0.001 * i for i, m in enumerate(Method)}
+    )
+    assert spoken.tune().version == 0
+
+
 def test_an_archive_too_small_or_empty_says_so(library: Library):
     with pytest.raises(NotFoundError, match="empty"):
         library.tune()
