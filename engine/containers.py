@@ -10,7 +10,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from engine.audio import Samples
+from engine.source import Samples
 from index.errors import AudioError
 
 # Of FFmpeg's demuxers, those of single files: a playlist could name other files or addresses.

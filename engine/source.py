@@ -1,0 +1,39 @@
+"""What a decoding library has to offer of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+class Source(Protocol):
+    """A file that is being decoded, by whatever library."""
+
+    sample_rate: int
+    channels: int
+
+    @property
+    def promised(self) -> float | None:
+        """Seconds that must be there if the file is whole; None where it does not tell."""
+
+    @property
+    def told(self) -> float | None:
+        """Seconds as the header tells."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself, names in lower case."""
+
+    def blocks(self) -> Iterator[Samples]:
+        """Float32 blocks (n, channels) at the file's own rate."""
+
+    def span(self, first: int, count: int) -> Samples:
+        """``count`` samples from sample ``first`` on: float32, (up to count, channels)."""
+
+    def close(self) -> None:
+        """Let the file go."""
