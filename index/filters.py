@@ -174,8 +174,9 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
     if wanted.emotions or wanted.min_score is not None:
         found.append(_in(Clip.id, Embedding.clip_id, _heard(wanted), one_by_one))
     if wanted.channels:
+        named = Clip.channel_name.in_(wanted.channels)
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
-        found.append(or_(Clip.channel_name.in_(wanted.channels), Clip.channel.in_(numbers or [-1])))
+        found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
     if wanted.min_duration is not None:
         found.append(Clip.end - Clip.start >= wanted.min_duration)
     if wanted.max_duration is not None:

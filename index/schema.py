@@ -161,6 +161,7 @@ class Clip(Base):
     __tablename__ = "clips"
     __table_args__ = (
         Index("ix_clips_recording_id", "recording_id"),
+        Index("ix_clips_channel", "channel"),
         Index("ix_clips_channel_name", "channel_name"),
         {"sqlite_autoincrement": True},  # ids are never reused: the index knows clips by id
     )

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("embeddings", sa.Column("confidence", sa.Float))
     _fill()
     op.create_index("ix_embeddings_emotion", "embeddings", ["model_id", "emotion", "confidence"])
+    op.create_index("ix_clips_channel", "clips", ["channel"])
     op.create_index("ix_clips_channel_name", "clips", ["channel_name"])
     op.create_index("ix_clips_duration", "clips", [sa.text("(end_s - start_s)")])
     if op.get_bind().dialect.name == "postgresql":  # floats do not compress; trying takes long
@@ -28,6 +29,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_clips_duration", "clips")
     op.drop_index("ix_clips_channel_name", "clips")
+    op.drop_index("ix_clips_channel", "clips")
     op.drop_index("ix_embeddings_emotion", "embeddings")
     op.drop_column("embeddings", "confidence")
     op.drop_column("embeddings", "emotion")
