@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.commands.archive import copy, migrate
 from engine.commands.common import (
     DatabaseOption,
     DeviceOption,
@@ -154,19 +155,8 @@ def serve(
     uvicorn.run(create_app(settings), host=host, port=port, log_level="info")
 
 
-@app.command()
-def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
-    """Create the database's tables, or bring those of an older version up to date.
-
-    \b
-    emotion-search migrate --database postgresql+psycopg://user@host/name
-    """
-    from index.database import Database
-
-    settings = settings_of(home, database)
-    target = Database(settings.database, busy_timeout=settings.busy_timeout)
-    target.migrate()
-    print(f"{target} is at version {target.schema_version()}")
+app.command()(migrate)
+app.command()(copy)
 
 
 @app.command()

@@ -244,6 +244,7 @@ class Library:
         if report.recordings:
             resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
         if save_index:
+            self.database.analyse()
             self._search(model).keeper.save()
         return report
 

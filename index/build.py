@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from index.flat import FlatIndex
 from index.models import ModelInfo
 from index.pool import Wish
 from index.quantised import TRAINED_A_LIST, QuantisedIndex, lists_for
+from index.rows import RowWriter
 from index.space import Space
 from index.spaces import sample_clips
 from index.topk import nearest
@@ -27,7 +29,7 @@ IndexKind = Literal["auto", "flat", "quantised"]
 FLAT_UP_TO = 50_000
 """Clips up to which the exact index serves: beyond, it takes tens of milliseconds a search."""
 
-OUTGROWN = 2.0
+OUTGROWN = 1.5
 """By how much an archive outgrows the lists of its index."""
 
 LEAST_RECALL = 0.999
@@ -61,9 +63,13 @@ def build(
     model: ModelInfo,
     space: Space,
     asked: IndexKind,
+    writer: Callable[[], RowWriter],
     stop: threading.Event | None = None,
 ) -> VectorIndex:
     """An index of every embedding that the session sees.
+
+    Args:
+        writer: gives what a large index puts its vectors into.
 
     Raises:
         StoppedError: ``stop`` was set.
@@ -81,11 +87,18 @@ def build(
     ids, vectors = embeddings_by_id(session, model, ids)
     index = QuantisedIndex(space.apply(vectors), count=count)
     held = Neighbours(ids[:_HELD], space.apply(vectors[:_HELD]))
-    for part, vectors in stream(session, model):
-        _go_on(stop)
-        turned = space.apply(vectors)
-        index.add(part, turned)
-        held.meet(part, turned)
+    rows = writer()
+    try:
+        for part, vectors in stream(session, model):
+            _go_on(stop)
+            rows.add(part, vectors)
+            turned = space.apply(vectors)
+            index.add(part, turned)
+            held.meet(part, turned)
+        index.rows = rows.close(model.dimension)
+    except BaseException:
+        rows.abandon()
+        raise
     _measure(session, model, space, index, held)
     return index
 

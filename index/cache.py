@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -17,12 +18,14 @@ from filelock import FileLock, Timeout
 from index.errors import EmotionSearchError, StorageFullError
 from index.flat import FlatIndex
 from index.quantised import QuantisedIndex
+from index.rows import RowWriter, StoredRows
 from index.vectors import VectorIndex
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 3
 _LOCK_S = 60.0
+_ABANDONED_S = 86_400.0  # after which a half-made file belongs to nobody
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,13 @@ class IndexCache:
             pass
         return None
 
+    def row_writer(self) -> RowWriter:
+        """What a new index may put its vectors into; ``save`` publishes them with the index."""
+        for left in self._folder.glob("making-*"):  # of a process that was killed
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink(missing_ok=True)
+        return RowWriter(self._folder / f"making-{uuid.uuid4().hex}.f32")
+
     def _locked(self) -> FileLock:
         """Savers and loaders, of whatever process, take turns."""
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
@@ -117,12 +127,16 @@ class IndexCache:
             index.details(),
         )
         checksum = _checksum(temporary)
+        rows = index.rows
+        if rows is not None and not rows.path.name.startswith("vectors-"):
+            rows.move(self._folder, f"vectors-{uuid.uuid4().hex}.f32")
         final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
         record = {
             "format": _FORMAT,
             "file": final.name,
             "size": temporary.stat().st_size,
             "crc32": checksum,
+            "rows": rows.path.name if rows is not None else None,
             "stamp": asdict(stamp),
         }
         _sync(temporary)
@@ -131,8 +145,9 @@ class IndexCache:
         pointer.write_text(json.dumps(record))
         _sync(pointer)
         pointer.replace(self._folder / "current.json")
-        for old in self._folder.glob("index-*.faiss"):
-            if old.name != final.name:
+        kept = {final.name} if rows is None else {final.name, rows.path.stem}
+        for old in (*self._folder.glob("index-*.faiss"), *self._folder.glob("vectors-*")):
+            if not {old.name, old.stem} & kept:
                 old.unlink(missing_ok=True)
 
     def _read(self, current: Path, space: str) -> tuple[VectorIndex, int] | None:
@@ -152,6 +167,8 @@ class IndexCache:
             index = FlatIndex.load(path)
         else:
             index = QuantisedIndex.load(path, stamp.details)
+            if record["rows"] is not None:
+                index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         return index, stamp.revision

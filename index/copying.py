@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from sqlalchemy import Table, func, insert, select, text
 from sqlalchemy.orm import Session
@@ -52,7 +53,7 @@ def copy_archive(
     return done
 
 
-def _rows(session: Session, table: Table):  # type: ignore[no-untyped-def]
+def _rows(session: Session, table: Table) -> Iterator[list[dict[str, Any]]]:
     result = session.execute(select(table).execution_options(yield_per=_ROWS))
     for part in result.mappings().partitions():
         yield [dict(row) for row in part]

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 
 from index.errors import InvalidInputError
+from index.rows import StoredRows
 from index.vectors import TIE, Candidates, Ids, Vectors, checked
 
 _SPARE = 16  # candidates beyond the limit, so that most ties at the end are seen at once
@@ -19,6 +20,7 @@ class FlatIndex:
     """A ``VectorIndex`` that compares the query with every vector."""
 
     kind: ClassVar[str] = "flat"
+    rows: StoredRows | None = None
 
     def __init__(self, dimension: int) -> None:
         self._faiss = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))

@@ -18,9 +18,10 @@ from index.database import Database
 from index.embeddings import embeddings_by_id, stream
 from index.errors import EmotionSearchError, StorageFullError
 from index.models import ModelInfo, standing
+from index.rows import StoredRows
 from index.schema import Embedding, Tombstone
 from index.space import Space
-from index.spaces import active_space
+from index.spaces import active_space, sample_clips
 from index.turns import Turns
 from index.vectors import VectorIndex
 
@@ -168,7 +169,7 @@ class IndexKeeper:
         """Make the index anew. The caller writes."""
         revision = standing(session, self._model.id)[0]
         version, space = active_space(session, self._model)
-        index = build(session, self._model, space, self._asked)
+        index = build(session, self._model, space, self._asked, self._cache.row_writer)
         self._held = Held(index, revision, version, space)
         self._unsaved = max(index.count, 1)
 
@@ -193,7 +194,9 @@ class IndexKeeper:
             with self._database.read() as session:
                 revision = standing(session, self._model.id)[0]
                 version, space = active_space(session, self._model)
-                index = build(session, self._model, space, self._asked, self._stop)
+                index = build(
+                    session, self._model, space, self._asked, self._cache.row_writer, self._stop
+                )
             with self._database.read() as session, self._turns.writing():
                 now = standing(session, self._model.id)[0]
                 self._apply(session, index, space, revision, now)
@@ -231,7 +234,15 @@ class IndexKeeper:
             found = index.candidates(vector, 1, rank=1, allowed=np.array([one]))
             if len(found.ids) != 1 or abs(found.estimates[0] - 1) > off:
                 return False
-        return True
+        return index.rows is None or self._rows_agree(session, index.rows)
+
+    def _rows_agree(self, session: Session, rows: StoredRows) -> bool:
+        """Whether vectors beside the index, drawn at random, are those of the database."""
+        ids, stored = embeddings_by_id(
+            session, self._model, sample_clips(session, self._model, most=_COMPARED)[0]
+        )
+        known, told = rows.get(ids)
+        return bool(np.array_equal(told, stored[known]))
 
     def _apply(
         self, session: Session, index: VectorIndex, space: Space, since: int, revision: int

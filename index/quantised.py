@@ -16,6 +16,7 @@ import faiss
 import numpy as np
 
 from index.errors import InvalidInputError
+from index.rows import StoredRows
 from index.vectors import Candidates, Ids, Vectors, checked
 
 TRAINED_A_LIST = 48
@@ -41,6 +42,7 @@ class QuantisedIndex:
     """
 
     kind: ClassVar[str] = "quantised"
+    rows: StoredRows | None = None
 
     def __init__(self, sample: Vectors, *, count: int) -> None:
         dimension = sample.shape[1]
@@ -131,8 +133,15 @@ class QuantisedIndex:
 
     def remove(self, ids: Ids) -> None:
         """Drop these ids; unknown ones are passed over."""
-        if len(ids):
-            self._faiss.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids)))
+        if not len(ids):
+            return
+        if self.rows is not None:
+            self.rows.erase(ids)
+        lists = faiss.downcast_InvertedLists(self._faiss.invlists)
+        before = [lists.list_size(one) for one in range(self.lists)]
+        self._faiss.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids)))
+        for one, size in enumerate(before):
+            self._clear(lists, one, size)
 
     def depth(self, limit: int) -> int:
         """Several times as many as are wanted: estimates put them in another order."""
@@ -208,6 +217,22 @@ class QuantisedIndex:
     def save(self, path: Path) -> None:
         """Write the index to a file."""
         faiss.write_index(self._faiss, str(path))
+
+    def _clear(self, lists: Any, one: int, before: int) -> None:
+        """Empty the places at the end of a list that held ``before`` vectors until some were
+        removed.
+
+        FAISS (1.15.1) moves the last vectors into the gaps but leaves their bits where they were,
+        and adds the bits of later vectors to these: estimates of such vectors would be far off.
+        """
+        size = lists.list_size(one)
+        blocks = -(-size // lists.n_per_block)
+        if size == before or blocks == 0:
+            return
+        codes = faiss.rev_swig_ptr(lists.get_codes(one), blocks * lists.block_size)
+        nothing = np.zeros(lists.packer.code_size, np.uint8)
+        for place in range(size, min(before, blocks * lists.n_per_block)):
+            lists.packer.pack_1(nothing, place, codes.reshape(blocks, lists.block_size))
 
     @cached_property
     def _rotation(self) -> Vectors:

@@ -16,6 +16,7 @@ from index.filters import ClipFilter, matching_ids, passing
 from index.keeper import IndexKeeper
 from index.models import ModelInfo
 from index.pool import Pool, Wish
+from index.rows import StoredRows
 from index.space import Space
 from index.spaces import active_space, calibrated_clips, get_calibration
 from index.topk import nearest
@@ -148,6 +149,7 @@ class _Finder:
         self._target = target
         self._query = space.apply(unit_query(target.vector, model.dimension))
         self._without = np.array(sorted(target.without), np.int64)
+        self._rows: StoredRows | None = None
 
     def by_index(self, index: VectorIndex) -> tuple[Ids, Cosines]:
         """The best clips by an index that is at least as fresh as the snapshot.
@@ -156,6 +158,7 @@ class _Finder:
         database first.
         """
         wanted = self._target.wanted
+        self._rows = index.rows
         if wanted.is_empty:
             return self._nearest(index)
         found = self._nearest_within(index, patience=_PATIENCE)
@@ -206,18 +209,26 @@ class _Finder:
 
     def _look(self, ids: Ids) -> tuple[Ids, Ids]:
         others = ids[~np.isin(ids, self._without)] if len(self._without) else ids
-        if self._target.wanted.is_empty and self._target.wish.per_recording is None:
-            return others, np.zeros_like(others)  # there they are, and no recording matters
         return passing(self._session, self._target.wanted, others)
 
     def _compare(self, ids: Ids) -> tuple[Ids, Cosines]:
         """Of clips that have an embedding."""
         known, similar = [ids[:0]], [np.empty(0)]
         for begin in range(0, len(ids), _PART):
-            some, stored = embeddings_by_id(self._session, self._model, ids[begin : begin + _PART])
+            some, stored = self._embeddings(ids[begin : begin + _PART])
             known.append(some)
             similar.append(cosines(self._query, self._space.apply(stored)))
         return np.concatenate(known), np.concatenate(similar)
+
+    def _embeddings(self, ids: Ids) -> tuple[Ids, Vectors]:
+        """As stored, from beside the index where they are there, else from the database."""
+        if self._rows is None:
+            return embeddings_by_id(self._session, self._model, ids)
+        known, vectors = self._rows.get(ids)
+        if known.all():
+            return ids, vectors
+        others, more = embeddings_by_id(self._session, self._model, ids[~known])
+        return np.concatenate([ids[known], others]), np.concatenate([vectors, more])
 
     def _vectors(self, ids: Ids) -> Vectors:
         """In the space, of clips that are there, in the order of ``ids``."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from index.rows import StoredRows
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -70,6 +73,8 @@ class VectorIndex(Estimator, Protocol):
     """
 
     kind: ClassVar[str]
+    rows: StoredRows | None
+    """Embeddings at hand for comparing candidates; None where the database has to be asked."""
 
     @property
     def dimension(self) -> int:

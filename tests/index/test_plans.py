@@ -44,7 +44,7 @@ def test_every_reference_to_another_table_is_indexed(database: Database):
     """Deleting a recording looks up what refers to it."""
     for table in Base.metadata.sorted_tables:
         led = {next(iter(table.primary_key.columns)).name}
-        led |= {list(index.columns)[0].name for index in table.indexes if len(index.columns)}
+        led |= {next(iter(index.columns)).name for index in table.indexes if len(index.columns)}
         for key in table.foreign_keys:
             if key.ondelete == "CASCADE":
                 assert key.parent.name in led, f"{table.name}.{key.parent.name}"

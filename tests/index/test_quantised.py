@@ -104,9 +104,7 @@ def test_vectors_that_are_all_equal_are_told_apart_by_id(database: Database, tmp
     assert kind(searcher) == "quantised"
 
 
-def test_near_duplicates_are_left_out_where_that_is_wished(
-    database: Database, tmp_path: Path
-):
+def test_near_duplicates_are_left_out_where_that_is_wished(database: Database, tmp_path: Path):
     archive = VectorArchive(database, tmp_path / "index", DIM)
     once = voices(300)
     archive.add(np.repeat(once, 4, axis=0) + 1e-4 * voices(1200, seed=2))
@@ -189,6 +187,25 @@ def test_a_vector_on_the_centre_of_its_list_is_found():
     index.add(np.arange(256), rows)
     for i in range(0, 256, 16):
         assert i in index.candidates(rows[i], 10, rank=256).ids
+
+
+def test_vectors_added_after_others_were_removed_are_estimated_as_well():
+    rng = np.random.default_rng(0)
+    rows = normalise(rng.normal(size=(2000, DIM)).astype(np.float32))
+    index = QuantisedIndex(rows[:1000], count=1000)
+    index.add(np.arange(1000), rows[:1000])
+
+    def errors(ids) -> float:
+        told = [index.candidates(q, 2000, rank=1000, allowed=ids) for q in rows[1900:]]
+        true = [rows[one.ids] @ q for one, q in zip(told, rows[1900:], strict=True)]
+        return float(np.std([t.estimates - c for t, c in zip(told, true, strict=True)]))
+
+    usual = errors(np.arange(1000))
+    index.remove(rng.choice(1000, 300, replace=False))
+    for i in range(1000, 1300):
+        index.add(np.array([i]), rows[i : i + 1])
+    assert index.count == 1000
+    assert errors(np.arange(1000, 1300)) < 1.15 * usual
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path):

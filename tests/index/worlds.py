@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy import insert
 
 from index.build import IndexKind
@@ -101,9 +100,7 @@ class VectorArchive:
     def searcher(self, asked: IndexKind = "auto", *, background: bool = False) -> Searcher:
         """A search as a process of its own would have it."""
         cache = IndexCache(self.folder, archive=self.uuid, model=self.model.fingerprint)
-        keeper = IndexKeeper(
-            self.database, self.model, cache, asked=asked, background=background
-        )
+        keeper = IndexKeeper(self.database, self.model, cache, asked=asked, background=background)
         return Searcher(self.database, self.model, keeper)
 
 

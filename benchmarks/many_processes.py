@@ -1,0 +1,194 @@
+"""Writers and readers in processes of their own on one database: nothing lost, doubled or stale.
+
+    python benchmarks/many_processes.py --seconds 60
+    python benchmarks/many_processes.py --seconds 60 --database postgresql+psycopg://…
+
+Writers add recordings and remove some of theirs again. Readers, one with the exact index and one
+with that of codes, search all the while: no hit may have been removed before the search
+began, no clip may come twice, and no clip that was there all along may be missing that is more
+alike than the last hit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from sqlalchemy import select  # noqa: E402
+
+from index.build import IndexKind  # noqa: E402
+from index.cache import IndexCache  # noqa: E402
+from index.database import Database  # noqa: E402
+from index.embeddings import stream  # noqa: E402
+from index.keeper import IndexKeeper  # noqa: E402
+from index.models import ModelInfo, activate_model, archive_uuid  # noqa: E402
+from index.pool import Wish  # noqa: E402
+from index.recordings import (  # noqa: E402
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+    remove_recording,
+)
+from index.schema import Clip  # noqa: E402
+from index.search import Searcher, Target  # noqa: E402
+from index.vectors import Vectors, normalise  # noqa: E402
+
+DIMENSION = 16
+FIRST = 400  # clips that are there from the beginning
+
+
+def write(url: str, number: int, seconds: float, ready: Any, told: Any) -> None:
+    """Add and remove until the time is up; tells how many of each."""
+    database = Database(url)
+    model = opened(database)
+    random = np.random.default_rng(number)
+    own: list[int] = []
+    added = removed = 0
+    ready.wait()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with database.write() as session:
+            for _ in range(int(random.integers(1, 4))):
+                added += 1
+                own.append(add(session, model, random, f"{number}-{added}"))
+        if len(own) > 20:
+            with database.write() as session:
+                for _ in range(int(random.integers(1, 6))):
+                    remove_recording(session, own.pop(int(random.integers(len(own)))))
+                    removed += 1
+        time.sleep(float(random.uniform(0, 0.01)))
+    database.close()
+    told.put(("writer", number, added, removed))
+
+
+def read(url: str, folder: Path, asked: IndexKind, seconds: float, ready: Any, told: Any) -> None:
+    """Search until the time is up; tells how often, and what was wrong."""
+    database = Database(url)
+    model = opened(database)
+    with database.read() as session:
+        cache = IndexCache(folder, archive=archive_uuid(session), model=model.fingerprint)
+    searcher = Searcher(database, model, IndexKeeper(database, model, cache, asked=asked))
+    random = np.random.default_rng(1)
+    searches, wrong = 0, []
+    searcher.refresh()
+    ready.wait()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        query = normalise(random.normal(size=DIMENSION).astype(np.float32))
+        before = held(database, model)
+        hits = searcher.search(Target(query, Wish(10)))
+        after = held(database, model)
+        searches += 1
+        wrong += mistakes(query, before, after, [(h.clip.id, h.similarity) for h in hits])
+    database.close()
+    told.put(("reader", asked, searches, wrong))
+
+
+def mistakes(
+    query: Vectors,
+    before: dict[int, Vectors],
+    after: dict[int, Vectors],
+    hits: list[tuple[int, float]],
+) -> list[str]:
+    """What is wrong with hits, given the clips that were there before and after the search."""
+    found = [clip for clip, _ in hits]
+    last = max(before)  # ids go up: one that is not above was removed before the search began
+    wrong = [f"stale {clip}" for clip in found if clip not in before and clip <= last]
+    wrong += [f"doubled {clip}" for clip in set(found) if found.count(clip) > 1]
+    if len(hits) < 10:
+        wrong.append(f"only {len(hits)}")
+    stayed = [clip for clip in before if clip in after and clip not in found]
+    if stayed and hits:
+        alike = np.stack([before[clip] for clip in stayed]) @ query
+        wrong += [
+            f"lost {clip}"
+            for clip, cosine in zip(stayed, alike, strict=True)
+            if cosine > hits[-1][1] + 1e-5
+        ]
+    return wrong
+
+
+def held(database: Database, model: ModelInfo) -> dict[int, Vectors]:
+    """Every clip and its vector, as the database has them now."""
+    with database.read() as session:
+        return {
+            int(i): v
+            for ids, vectors in stream(session, model)
+            for i, v in zip(ids, normalise(vectors), strict=True)
+        }
+
+
+def opened(database: Database) -> ModelInfo:
+    """The model of the archive, made where it is not there."""
+    with database.write() as session:
+        return activate_model(
+            session, name="m", fingerprint="f" * 64, dimension=DIMENSION, classes=()
+        )
+
+
+def add(session: Any, model: ModelInfo, random: np.random.Generator, name: str) -> int:
+    """A recording of one clip; returns its id."""
+    clip = NewClip(
+        None, 0.0, 1.0, random.normal(size=DIMENSION).astype(np.float32), np.empty(0, np.float32)
+    )
+    new = NewRecording(
+        FileFacts(f"/{name}", 1, 1), name, name.rjust(64, "0"), 1.0, 8000, 1, Annotations(), [clip]
+    )
+    return add_recording(session, model.id, new)[0]
+
+
+def run(url: str, folder: Path, seconds: float) -> list[tuple]:
+    """What two writers and two readers tell after so many seconds, and the final comparison."""
+    database = Database(url)
+    database.create_or_require()
+    model = opened(database)
+    random = np.random.default_rng(0)
+    with database.write() as session:
+        for i in range(FIRST):
+            add(session, model, random, f"first-{i}")
+    spawn = multiprocessing.get_context("spawn")
+    told = spawn.Queue()
+    ready = spawn.Barrier(4, timeout=120)
+    processes = [spawn.Process(target=write, args=(url, n, seconds, ready, told)) for n in (1, 2)]
+    processes += [
+        spawn.Process(target=read, args=(url, folder / kind, kind, seconds, ready, told))
+        for kind in ("flat", "quantised")
+    ]
+    for process in processes:
+        process.start()
+    results = [told.get(timeout=seconds + 120) for _ in processes]
+    for process in processes:
+        process.join()
+    with database.read() as session:
+        clips = len(session.scalars(select(Clip.id)).all())
+    database.close()
+    kept = FIRST + sum(added - removed for kind, _, added, removed in results if kind == "writer")
+    results.append(("clips", clips, kept))
+    return sorted(results, key=str)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--database")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for line in run(given.database or f"sqlite:///{folder / 'a.db'}", folder, given.seconds):
+            print(*line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Two processes write and two search one archive: nothing lost, doubled or stale."""
+
+from pathlib import Path
+
+from benchmarks.many_processes import run
+
+
+def test_searches_are_right_while_others_write(database_url: str, tmp_path: Path):
+    results = run(database_url, tmp_path, 4.0)
+    told = {line[0]: [] for line in results}
+    for line in results:
+        told[line[0]].append(line[1:])
+    ((clips, kept),) = told["clips"]
+    assert clips == kept
+    assert all(added > 5 for _, added, _ in told["writer"])
+    for kind, searches, wrong in told["reader"]:
+        assert searches > 5, kind
+        assert wrong == []
