@@ -25,6 +25,7 @@ from engine.commands.common import (
 )
 from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
+from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
 from index.errors import EmotionSearchError, InvalidInputError
 
@@ -106,7 +107,10 @@ def embed(
     files: Annotated[list[Path], typer.Argument(help="Audio files.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
     granularity: Annotated[
-        str, typer.Option(metavar="utterance|frame", help="One vector a file, or 50 a second.")
+        str,
+        typer.Option(
+            metavar="utterance|window|frame", help="One vector a file, every 3 s, or 50 a second."
+        ),
     ] = "utterance",
     overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
     home: HomeOption = None,
@@ -245,6 +249,7 @@ def demo(
             print_hits(line)
 
 
+app.command()(predict)
 app.command()(tune)
 app.command()(evaluate)
 

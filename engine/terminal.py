@@ -26,7 +26,7 @@ def print_hits(hits: list[Hit]) -> None:
     for hit in hits:
         clip = hit.clip
         cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
-        span = f"{_clock(clip.start)}–{_clock(clip.end)}"
+        span = f"{clock(clip.start)}–{clock(clip.end)}"
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
     Console().print(table)
@@ -43,7 +43,8 @@ def _short(path: str) -> str:
     return f"…/{shown.name}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
