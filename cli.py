@@ -27,6 +27,7 @@ from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
 from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
+from engine.commands.trend import trend
 from index.errors import EmotionSearchError, InvalidInputError
 
 app = typer.Typer(
@@ -250,6 +251,7 @@ def demo(
 
 
 app.command()(predict)
+app.command()(trend)
 app.command()(tune)
 app.command()(evaluate)
 

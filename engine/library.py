@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -71,6 +71,13 @@ from index.spaces import (
     list_spaces,
     use_space,
 )
+
+if TYPE_CHECKING:
+    from engine.archive_trend import ArchiveTrend
+    from engine.heard import Granularity
+    from engine.predict import Prediction
+    from engine.recording_trend import RecordingTrend
+    from engine.trends import Options as TrendOptions
 
 log = logging.getLogger(__name__)
 
@@ -520,6 +527,44 @@ class Library:
                 )
                 self._searcher = Searcher(self.database, model, cache)
             return self._searcher
+
+    def predict(
+        self, file: Path, granularity: Granularity | str = "utterance"
+    ) -> Iterator[Prediction]:
+        """What the archive's model says of a file: its parts as they come, then the whole.
+
+        Raises:
+            InvalidInputError: the model gives no scores, or not that finely.
+            ModelMismatchError, ModelUnavailableError: see ``embedder``.
+        """
+        from engine.predict import predict_files
+
+        return predict_files([file], self.embedder(), granularity)
+
+    def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:
+        """How emotion moves through a recording, by its id or its file; nothing is embedded.
+
+        Raises:
+            NotFoundError: no such recording, or the archive is empty.
+            InvalidInputError: the model gives no scores, or the clips have no span in time.
+        """
+        from engine.recording_trend import recording_trend
+        from engine.trends import Options
+
+        return recording_trend(self.database, self._model_here(), recording, options or Options())
+
+    def trend_over(
+        self, by: str = "week", wanted: ClipFilter | None = None, *, alerts: Sequence[str] = ()
+    ) -> ArchiveTrend:
+        """The share of each emotion by ``day``, ``week`` or ``month``, with intervals.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: no such period, class or alert; the model gives no scores.
+        """
+        from engine.archive_trend import archive_trend
+
+        return archive_trend(self.database, self._model_here(), by=by, wanted=wanted, alerts=alerts)
 
 
 def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
