@@ -27,6 +27,7 @@ from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
 from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
+from engine.commands.transfer import export, import_embeddings
 from engine.commands.trend import trend
 from index.errors import EmotionSearchError, InvalidInputError
 
@@ -252,6 +253,8 @@ def demo(
 
 app.command()(predict)
 app.command()(trend)
+app.command()(export)
+app.command("import")(import_embeddings)
 app.command()(tune)
 app.command()(evaluate)
 

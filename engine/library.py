@@ -73,6 +73,8 @@ from index.spaces import (
 )
 
 if TYPE_CHECKING:
+    from engine.archive_export import Exported
+    from engine.archive_import import Imported
     from engine.archive_trend import ArchiveTrend
     from engine.heard import Granularity
     from engine.predict import Prediction
@@ -565,6 +567,72 @@ class Library:
         from engine.archive_trend import archive_trend
 
         return archive_trend(self.database, self._model_here(), by=by, wanted=wanted, alerts=alerts)
+
+    def export(
+        self,
+        output: Path,
+        *,
+        kind: str | None = None,
+        wanted: ClipFilter | None = None,
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write embeddings, scores, labels and metadata to files; see ``engine.archive_export``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError, StorageFullError: nothing half-written is kept.
+        """
+        from engine.archive_export import export_archive
+
+        model = self._model_here()
+        return export_archive(
+            self.database, model, output, kind=kind, wanted=wanted, overwrite=overwrite
+        )
+
+    def export_frames(
+        self, output: Path, *, wanted: ClipFilter | None = None, overwrite: bool = False
+    ) -> Exported:
+        """Write frames of clips to a folder; see ``engine.frame_export``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: the model has no frames; ``output`` is there already.
+            ModelMismatchError, ModelUnavailableError: see ``embedder``.
+        """
+        from engine.frame_export import export_frames
+
+        return export_frames(
+            self.database,
+            self._model_here(),
+            self.embedder(),
+            output,
+            wanted=wanted,
+            overwrite=overwrite,
+        )
+
+    def import_embeddings(
+        self,
+        embeddings: Path,
+        table: Path | None = None,
+        *,
+        model: str | None = None,
+        dimension: int | None = None,
+    ) -> Imported:
+        """Take in embeddings that were computed elsewhere; see ``engine.archive_import``.
+
+        Raises:
+            InvalidInputError: nothing was taken in; names the row.
+            ModelMismatchError: the archive holds embeddings of another model.
+        """
+        from engine.archive_import import import_archive
+        from engine.import_source import open_source
+
+        source = open_source(embeddings, table)
+        done, info = import_archive(self.database, source, model=model, dimension=dimension)
+        if done.clips:
+            self._settle(info, first_space=True)
+            self._search(info).save()
+        return done
 
 
 def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:

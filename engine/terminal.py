@@ -83,11 +83,10 @@ def print_trend(trend: RecordingTrend) -> None:
 
 def print_shares(trend: ArchiveTrend) -> None:
     """Shares of emotions by period on stdout."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(trend.by)
-    for name in ("recordings", "min", *trend.classes):
-        table.add_column(name, justify="right", no_wrap=True)
+    told = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
+    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in told))
     for one in trend.buckets:
-        cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in one.emotions.values()]
-        table.add_row(one.key, str(one.recordings), f"{one.seconds / 60:.1f}", *cells)
-    Console(soft_wrap=True).print(table)
+        shares = [one.emotions[name] for name in told]
+        cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
+        row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
+        print(row + "".join(f"{cell:>13}" for cell in cells))

@@ -25,6 +25,8 @@ PENALTY = 5.0
 """Price of a turning point; see ``engine.changes``."""
 SHORTEST_S = 20.0
 """Least seconds between turning points."""
+SMOOTHINGS, PENALTIES, SHORTESTS = (0.1, 3600.0), (0.01, 1000.0), (0.1, 86_400.0)
+"""Least and most of each."""
 
 _STEP_S = 1.0
 _MOST_POINTS = 2000
@@ -53,13 +55,13 @@ class Options:
         Raises:
             InvalidInputError: names what.
         """
-        for name, value, most in (
-            ("smoothing", self.smooth, 3600.0),
-            ("penalty", self.penalty, 1000.0),
-            ("shortest stretch", self.shortest, 86_400.0),
+        for name, value, (least, most) in (
+            ("smoothing", self.smooth, SMOOTHINGS),
+            ("penalty", self.penalty, PENALTIES),
+            ("shortest stretch", self.shortest, SHORTESTS),
         ):
-            if not 0 < value <= most:
-                raise InvalidInputError(f"{name} must be above 0, up to {most:g}, not {value:g}")
+            if not least <= value <= most:
+                raise InvalidInputError(f"{name} must be {least:g} to {most:g}, not {value:g}")
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
     at time t is the mean of the clips' scores, each weighted by the kernel's mass over the clip's
     span, so that long clips count by their length and overlapping ones do no harm.
 
+    Turning points are those of ``engine.changes``, in the scores without single odd clips.
+
     Raises:
         InvalidInputError: the clips have no length.
     """
@@ -171,7 +175,7 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
     share = np.bincount(top, weights=lengths, minlength=len(classes)) / lengths.sum()
     borders = _borders(clips.starts, clips.ends)
     changes = change_points(
-        scores, lengths, borders, penalty=options.penalty, shortest=options.shortest
+        _without_odd(scores), lengths, borders, penalty=options.penalty, shortest=options.shortest
     )
     stretches = _stretches(scores, lengths, borders, changes, classes)
     return Trend(
@@ -224,6 +228,15 @@ def _smooth(starts: Array, ends: Array, scores: Array, times: Array, width: floa
 def _borders(starts: Array, ends: Array) -> Array:
     """(n + 1,): the start, the middle between each clip and the next, the end."""
     return np.concatenate([starts[:1], (ends[:-1] + starts[1:]) / 2, ends[-1:]])
+
+
+def _without_odd(scores: Array) -> Array:
+    """Each clip's scores as the medians of it and its two neighbours: a single clip that differs
+    makes a peak, no stretch of its own; steps stay where they are (Tukey's running median)."""
+    if len(scores) < 3:
+        return scores
+    middle = np.median(np.stack([scores[:-2], scores[1:-1], scores[2:]]), axis=0)
+    return np.concatenate([scores[:1], middle, scores[-1:]])
 
 
 def _stretches(

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from engine.api.models import Filters
-from engine.trends import PENALTY, SHORTEST_S, SMOOTH_S
+from engine.api.models import Filters, Text
+from engine.trends import PENALTIES, PENALTY, SHORTEST_S, SHORTESTS, SMOOTH_S, SMOOTHINGS
 
 
 class RecordingTrendQuery(BaseModel):
@@ -17,13 +17,22 @@ class RecordingTrendQuery(BaseModel):
     model_config = {"extra": "forbid"}
 
     smooth: float = Field(
-        default=SMOOTH_S, gt=0, le=3600, description="Seconds of the smoothing kernel."
+        default=SMOOTH_S,
+        ge=SMOOTHINGS[0],
+        le=SMOOTHINGS[1],
+        description="Seconds of the smoothing kernel.",
     )
     penalty: float = Field(
-        default=PENALTY, gt=0, le=1000, description="Price of a turning point; more finds fewer."
+        default=PENALTY,
+        ge=PENALTIES[0],
+        le=PENALTIES[1],
+        description="Price of a turning point; more finds fewer.",
     )
     shortest: float = Field(
-        default=SHORTEST_S, gt=0, le=86_400, description="Least seconds between turning points."
+        default=SHORTEST_S,
+        ge=SHORTESTS[0],
+        le=SHORTESTS[1],
+        description="Least seconds between turning points.",
     )
 
 
@@ -31,7 +40,7 @@ class TrendQuery(Filters):
     """Parameters of a trend over the archive."""
 
     by: Literal["day", "week", "month"] = Field(default="week", description="Periods, in UTC.")
-    alert: list[str] = Field(default=[], max_length=20, description="Such as `angry>0.3`.")
+    alert: list[Text] = Field(default=[], max_length=20, description="Such as `angry>0.3`.")
 
 
 class TurnOut(BaseModel):
