@@ -105,7 +105,7 @@ def main() -> None:
             chain(
                 rows,
                 options.manifest.parent,
-                f"{folder}/{n}",
+                f"{folder}/call-{n}",
                 options.seed + n,
                 options.minutes,
                 options.telephone,

@@ -29,6 +29,7 @@ _COLOURS = {
     "other": "#e4e7eb",
     "unknown": "#f1f3f5",
 }
+_LINES = {"neutral": "#7b8794", "other": "#a6a29a", "unknown": "#c7c3bb"}  # else too faint
 _SPARE = ("#00798c", "#a26769", "#457b9d", "#bc6c25", "#606c38", "#9d4edd")
 _PER_CHANNEL = 470  # pixels
 
@@ -108,13 +109,11 @@ def _channel_rows(figure: go.Figure, one: Trend, row: int, true_turns: Sequence[
             hovertemplate="%{y:.2f}",
         )
         figure.add_trace(curve, row=row, col=1)
-    for turn in one.turns:
-        figure.add_vline(turn.time, line={"color": INK, "width": 2}, row=row, col=1)
-    for moment in true_turns:
-        line = {"color": INK, "width": 1.5, "dash": "dot"}
-        figure.add_shape(
-            type="line", x0=moment, x1=moment, y0=1.02, y1=1.1, line=line, row=row, col=1
-        )
+    solid, dotted = {"color": INK, "width": 2}, {"color": INK, "width": 2, "dash": "dot"}
+    marks = [(turn.time, 0.0, 1.0, solid) for turn in one.turns]
+    marks += [(moment, 1.02, 1.1, dotted) for moment in true_turns]
+    for x, y0, y1, line in marks:
+        figure.add_shape(type="line", x0=x, x1=x, y0=y0, y1=y1, line=line, row=row, col=1)
     top = 1.12 if true_turns else 1.0
     figure.update_yaxes(range=[0, top], tickvals=[0, 0.5, 1], row=row, col=1)
     for values, name, dash in ((one.valence, "valence", "solid"), (one.arousal, "arousal", "dot")):
@@ -147,7 +146,7 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
                 x=[*moments, *moments[::-1]],
                 y=[*(one.high for one in said), *(one.low for one in reversed(said))],
                 fill="toself",
-                fillcolor=colour(name, i),
+                fillcolor=_LINES.get(common(name), colour(name, i)),
                 opacity=0.18,
                 line={"width": 0},
                 hoverinfo="skip",
@@ -162,7 +161,7 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
                 name=name,
                 legendgroup=name,
                 mode="lines+markers",
-                line={"color": colour(name, i)},
+                line={"color": _LINES.get(common(name), colour(name, i))},
                 hovertemplate="%{y:.3f}",
             )
         )
@@ -187,8 +186,8 @@ def colour(name: str, number: int) -> str:
 def _recording_page(trend: RecordingTrend, true_turns: Sequence[float]) -> Iterator[str]:
     yield (
         f"<p>Recording {trend.recording}, {trend.duration:.1f} s, scores of {escape(trend.model)}"
-        f" smoothed over {trend.options.smooth:g} s. Vertical lines are turning points: the means"
-        " on their two sides differ by more than chance."
+        f" smoothed over {trend.options.smooth:g} s. Vertical lines are turning points: there"
+        " the mean changes by more than the noise among neighbouring clips explains."
         + (" Dotted above the plot: where the emotion truly changes." if true_turns else "")
         + " Valence and arousal are summaries of the scores by convention, no measurements.</p>"
     )
