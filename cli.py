@@ -25,8 +25,11 @@ from engine.commands.common import (
 from engine.commands.index import describe, index_app
 from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
+from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
 from engine.commands.search import search
+from engine.commands.transfer import export, import_embeddings
+from engine.commands.trend import trend
 from index.errors import EmotionSearchError, InvalidInputError
 
 app = typer.Typer(
@@ -50,7 +53,10 @@ def embed(
     files: Annotated[list[Path], typer.Argument(help="Audio files.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
     granularity: Annotated[
-        str, typer.Option(metavar="utterance|frame", help="One vector a file, or 50 a second.")
+        str,
+        typer.Option(
+            metavar="utterance|window|frame", help="One vector a file, every 3 s, or 50 a second."
+        ),
     ] = "utterance",
     overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
     home: HomeOption = None,
@@ -182,6 +188,10 @@ def demo(
 
 
 app.add_typer(index_app, name="index")
+app.command()(predict)
+app.command()(trend)
+app.command()(export)
+app.command("import")(import_embeddings)
 app.command()(tune)
 app.command()(evaluate)
 

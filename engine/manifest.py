@@ -99,7 +99,7 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
     """
     found: list[tuple[int, str, str | None]] = []
     try:
-        rows = list(_csv_rows(path, needed="clip"))
+        rows = list(csv_rows(path, needed="clip"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"{path} cannot be read: {error}") from error
     for line, row in rows:
@@ -212,8 +212,8 @@ def _text(value: Any) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     if path.suffix in (".jsonl", ".ndjson"):
-        return _json_rows(path)
-    return _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+        return json_rows(path)
+    return _parquet_rows(path) if path.suffix == ".parquet" else csv_rows(path)
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -232,20 +232,26 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         yield number, {**row, **times}
 
 
-def _csv_rows(path: Path, needed: str = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
+def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Line number and cells by column of each row of a CSV, or what is wrong with the row.
+
+    Raises:
+        InvalidInputError: it has no column ``needed``.
+    """
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
         reader = csv.DictReader(file, delimiter=delimiter, restkey=_REST, strict=True)
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if needed not in reader.fieldnames:
+        if needed is not None and needed not in reader.fieldnames:
             raise InvalidInputError(f"manifest {path} has no column {needed!r} in its first line")
         for row in reader:
             yield reader.line_num, ("more cells than columns" if _REST in row else row)
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Line number and object of each line of a file of JSON lines, or what is wrong with it."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():

@@ -38,13 +38,16 @@ class FixedWindows:
     """Windows of one length, every ``hop`` seconds.
 
     A recording of up to ``length`` + 1 s is one window. Without overlap a rest under one second
-    joins the last window; with overlap the last window ends where the recording does.
+    joins the last window; with overlap the last window ends where the recording does. ``spare`` is
+    that second, for windows too short for it.
     """
 
-    def __init__(self, length: float, hop: float | None = None) -> None:
+    def __init__(
+        self, length: float, hop: float | None = None, *, spare: float = _SHORTEST_S
+    ) -> None:
         self._size = round(length * SAMPLE_RATE)
         self._hop = self._size if hop is None else round(hop * SAMPLE_RATE)
-        self._spare = round(_SHORTEST_S * SAMPLE_RATE)
+        self._spare = round(spare * SAMPLE_RATE)
         self._held = np.empty(0, np.float32)
         self._at = 0
         self._covered = 0  # samples from the start that are in some window

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from index.search import Hit
+
+if TYPE_CHECKING:
+    from engine.archive_trend import ArchiveTrend
+    from engine.recording_trend import RecordingTrend
 
 _LONG_PATH = 30  # characters that a path may take in a table
 
@@ -26,7 +31,7 @@ def print_hits(hits: list[Hit]) -> None:
     for hit in hits:
         clip = hit.clip
         cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
-        span = f"{_clock(clip.start)}–{_clock(clip.end)}"
+        span = f"{clock(clip.start)}–{clock(clip.end)}"
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
     Console().print(table)
@@ -43,7 +48,8 @@ def _short(path: str) -> str:
     return f"…/{shown.name}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
@@ -53,3 +59,34 @@ def tally(counts: Mapping[str, int]) -> str:
     shown = [f"{name} {number}" for name, number in list(counts.items())[:10]]
     more = [f"… {len(counts) - 10} more"] if len(counts) > 10 else []
     return ", ".join(shown + more) or "none"
+
+
+def print_trend(trend: RecordingTrend) -> None:
+    """A recording's trend on stdout: shares, stretches and peaks of each channel."""
+    print(f"recording {trend.recording}, {trend.name}, {clock(trend.duration)}")
+    for one in trend.channels:
+        if one.channel is not None:
+            print(f"channel {one.channel}" + (f" ({one.channel_name})" if one.channel_name else ""))
+        top = sorted(one.share.items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)
+        print(f"share of time   {shares}")
+        print(f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}")
+        for number, stretch in enumerate(one.stretches):
+            turn = one.turns[number - 1] if number else None
+            change = f"  ({turn.rises} +{turn.rise:.2f})" if turn else ""
+            span = f"{clock(stretch.start)}–{clock(stretch.end)}"
+            score = stretch.scores[stretch.emotion]
+            print(f"{span:<15} {stretch.emotion} {score:.2f}{change}")
+        for peak in one.peaks:
+            print(f"peak            {peak.emotion} {peak.score:.2f} at {clock(peak.time)}")
+
+
+def print_shares(trend: ArchiveTrend) -> None:
+    """Shares of emotions by period on stdout."""
+    told = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
+    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in told))
+    for one in trend.buckets:
+        shares = [one.emotions[name] for name in told]
+        cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
+        row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
+        print(row + "".join(f"{cell:>13}" for cell in cells))

@@ -250,3 +250,29 @@ def _details(
 def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
     values = np.frombuffer(scores or b"", dtype="<f4")
     return dict(zip(classes, values.tolist(), strict=False)) if len(values) else {}
+
+
+def clips_with_vectors(
+    session: Session, model: ModelInfo, wanted: ClipFilter, *, limit: int, after_id: int
+) -> tuple[list[ClipDetails], NDArray[np.float32]]:
+    """A page of the clips that pass the filter and have an embedding of the model, by ascending id
+    from beyond ``after_id``, and their embeddings as stored: float32, (n, dim)."""
+    page = (
+        matching(wanted)
+        .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
+        .where(Clip.id > after_id)
+        .order_by(Clip.id)
+        .limit(limit)
+    )
+    ids = list(session.scalars(page))
+    parts = [
+        vectors_of(session, model, ids[begin : begin + _IDS_A_QUERY])
+        for begin in range(0, len(ids), _IDS_A_QUERY)
+    ]
+    vectors = np.concatenate(parts) if parts else np.empty((0, model.dimension), np.float32)
+    return clip_details(session, model, ids), vectors
+
+
+def tasks(session: Session) -> list[str]:
+    """The tasks under which some clip has a label, by name."""
+    return list(session.scalars(select(Label.task).distinct().order_by(Label.task)))

@@ -154,7 +154,8 @@ class QuantisedIndex:
 
         Where ids are ``allowed`` all lists are looked into, else as many as ``rank`` asks for.
         """
-        turned = (query @ self._rotation)[None]
+        # Not by BLAS, whose threads would wait for each other longer than one takes for a vector.
+        turned = np.einsum("i,ij->j", query, self._rotation)[None]
         probes = self.lists if allowed is not None else self.probes(rank)
         selector = None if allowed is None else _selector(allowed, self._highest)
         wanted = min(depth, self.count)

@@ -99,9 +99,10 @@ class NewClip:
 
 @dataclass(frozen=True, eq=False)
 class NewRecording:
-    """A recording to add, with all its clips, and how it was cut into them."""
+    """A recording to add, with all its clips, and how it was cut into them; ``file`` is None where
+    nobody knows of one."""
 
-    file: FileFacts
+    file: FileFacts | None
     name: str
     sha256: str
     duration: float
@@ -138,28 +139,39 @@ def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[i
     has_clips = select(Clip.id).where(Clip.recording_id == recording_id).limit(1)
     is_new = session.execute(has_clips).first() is None
     if is_new:
-        clip_ids = session.scalars(
-            insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
-            [
-                {
-                    "recording_id": recording_id,
-                    "channel": clip.channel,
-                    "channel_name": clip.channel_name,
-                    "start": clip.start,
-                    "end": clip.end,
-                }
-                for clip in new.clips
-            ],
-        ).all()
-        _add_embeddings(session, model_id, clip_ids, new.clips)
-    add_location(session, recording_id, new.file)
+        _add_clips(session, recording_id, model_id, new.clips)
+    if new.file is not None:
+        add_location(session, recording_id, new.file)
     annotate(session, recording_id, new.annotations)
     return recording_id, is_new
 
 
-def _add_embeddings(
-    session: Session, model_id: int, clip_ids: Sequence[int], clips: Sequence[NewClip]
+def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]) -> int:
+    """Give a recording the ``clips`` whose span it has not yet; returns how many that were."""
+    query = select(Clip.channel, Clip.start, Clip.end).where(Clip.recording_id == recording_id)
+    known = {(channel, _ms(start), _ms(end)) for channel, start, end in session.execute(query)}
+    new = [one for one in clips if (one.channel, _ms(one.start), _ms(one.end)) not in known]
+    if new:
+        _add_clips(session, recording_id, model_id, new)
+    return len(new)
+
+
+def _add_clips(
+    session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]
 ) -> None:
+    clip_ids = session.scalars(
+        insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
+        [
+            {
+                "recording_id": recording_id,
+                "channel": clip.channel,
+                "channel_name": clip.channel_name,
+                "start": clip.start,
+                "end": clip.end,
+            }
+            for clip in clips
+        ],
+    ).all()
     revision = next_revision(session, model_id)
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []

@@ -91,6 +91,12 @@ def clip_filter(
     )
 
 
+def stdin_lines() -> list[str]:
+    """Paths from standard input, one a line or ended by NUL."""
+    text = sys.stdin.read()
+    return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
+
+
 def notice(text: str) -> None:
     """Tell something on stderr."""
     print(f"notice: {text}", file=sys.stderr)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from engine.commands.common import (
     pairs,
     say_error,
     settings_of,
+    stdin_lines,
 )
 from index.errors import EmotionSearchError, InvalidInputError
 
@@ -163,7 +163,7 @@ class _Files:
         gone: list[str] = []
         named: list[str] = []
         for path in paths or []:
-            for line in _lines() if path == "-" else [path]:
+            for line in stdin_lines() if path == "-" else [path]:
                 (gone if path == "-" and not os.path.lexists(line) else named).append(line)
         if retry_failed and library is not None:
             failed = [failure.path for failure in library.failures()]
@@ -327,11 +327,6 @@ def _interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _lines() -> Iterable[str]:
-    text = sys.stdin.read()
-    return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
 
 
 def _annotations(

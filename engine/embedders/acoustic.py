@@ -92,7 +92,10 @@ class Acoustic:
         Raises:
             InvalidInputError: always.
         """
-        raise InvalidInputError("the model acoustic has no frames; it describes a clip as a whole")
+        raise InvalidInputError(
+            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
+            " granularity window, or an emotion2vec model"
+        )
 
     def _forward(self, piece: Samples) -> Tensor:
         """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster

@@ -72,7 +72,7 @@ def test_nothing_is_written_over_unasked(embedder, files, tmp_path):
 
 
 def test_a_granularity_that_is_not_to_be_had_is_refused(embedder, files, tmp_path):
-    with pytest.raises(InvalidInputError, match="utterance or frame"):
+    with pytest.raises(InvalidInputError, match="utterance, frame or window"):
         list(export_files(files, tmp_path / "out", embedder, granularity="word"))
     with pytest.raises(InvalidInputError, match="no frames"):
         list(export_files(files, tmp_path / "out", Acoustic(), granularity="frame"))

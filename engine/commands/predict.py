@@ -1,0 +1,74 @@
+"""What emotion a model hears in files: ``predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    say_error,
+    settings_of,
+    stdin_lines,
+)
+
+
+def predict(
+    files: Annotated[list[str], typer.Argument(help="Audio files; - for a list on stdin.")],
+    granularity: Annotated[
+        str,
+        typer.Option(metavar="utterance|window|frame", help="The whole, by window, 50 a second."),
+    ] = "utterance",
+    window: Annotated[float, typer.Option(help="Seconds of a window.")] = 3.0,
+    hop: Annotated[
+        float | None, typer.Option(help="Seconds from window to window; default: end to end.")
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Also write result.json and embedding.npy of each file.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which emotion is heard in files, with the model's scores; no archive needed.
+
+    \b
+    emotion-search predict clip.wav --model acoustic
+    emotion-search predict call.wav --granularity window --window 5 --json
+    find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
+    """
+    from engine.embedders.loader import load_embedder
+    from engine.heard import Granularity
+    from engine.library import model_name
+    from engine.predict import predict_files
+    from engine.terminal import clock
+
+    how = Granularity(granularity, window, hop)
+    settings = settings_of(home, database, model, device)
+    paths = [Path(line) for one in files for line in (stdin_lines() if one == "-" else [one])]
+    embedder = load_embedder(model_name(settings), settings)
+    failed = False
+    for said in predict_files(paths, embedder, how, folder=output_dir, overwrite=overwrite):
+        failed |= said.error is not None
+        if as_json:
+            print(json.dumps(vars(said), ensure_ascii=False))
+        elif said.error is not None:
+            say_error(f"{said.file}: {said.error}")
+        else:
+            top = sorted((said.scores or {}).items(), key=lambda pair: -pair[1])[:3]
+            shown = "  ".join(f"{name} {score:.3f}" for name, score in top)
+            part = said.granularity != "utterance"
+            span = f" {clock(said.start or 0)}–{clock(said.end or 0)}" if part else ""
+            print(f"{said.file}{span}  {shown}")
+    if failed:
+        raise typer.Exit(1)

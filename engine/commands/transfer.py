@@ -1,0 +1,110 @@
+"""Archives as files, and files into archives: ``export``, ``import``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MetaOption,
+    clip_filter,
+    say_error,
+    settings_of,
+)
+from index.errors import InvalidInputError
+
+
+def export(
+    output: Annotated[Path, typer.Option(help="The file; of npy, the folder.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="npy|parquet|csv|jsonl", help="Default: by the name's ending."
+        ),
+    ] = None,
+    granularity: Annotated[
+        str,
+        typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy)."),
+    ] = "utterance",
+    overwrite: Annotated[bool, typer.Option(help="Take the place of what is there.")] = False,
+    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Only this channel.")] = None,
+    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
+    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
+    meta: MetaOption = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write embeddings, scores, labels and metadata of the archive's clips to files.
+
+    \b
+    emotion-search export --output features
+    emotion-search export --output angry.parquet --label anger --source support
+    emotion-search export --output frames --granularity frame --speaker anna
+    """
+    from engine.library import Library
+
+    if granularity not in ("utterance", "frame"):
+        raise InvalidInputError(f"--granularity {granularity}: choose utterance or frame")
+    if granularity == "frame" and kind not in (None, "npy"):
+        raise InvalidInputError("frames are written as npy only")
+    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
+    with Library.open(settings_of(home, database, None, device)) as library:
+        if granularity == "frame":
+            done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
+        else:
+            done = library.export(output, kind=kind, wanted=wanted, overwrite=overwrite)
+    for clip, reason in done.failed:
+        say_error(f"clip {clip}: {reason}")
+    if as_json:
+        print(json.dumps({"path": str(done.path), "clips": done.clips, "failed": len(done.failed)}))
+    else:
+        print(f"{done.clips} clips in {done.path}")
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def import_embeddings(
+    embeddings: Annotated[
+        Path, typer.Argument(help="An export's folder, a .parquet, or a .npy with a table.")
+    ],
+    table: Annotated[
+        Path | None, typer.Argument(help="Of a .npy: CSV, JSON lines or Parquet, row by row.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Whose embeddings they are, if the files do not say.")
+    ] = None,
+    dimension: Annotated[
+        int | None, typer.Option(min=1, help="What their dimension must be.")
+    ] = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in embeddings that were computed elsewhere; no audio is needed.
+
+    \b
+    emotion-search import features --home ~/other
+    emotion-search import x.npy rows.csv --model my-model --dimension 512
+    """
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database), create=True) as library:
+        done = library.import_embeddings(embeddings, table, model=model, dimension=dimension)
+    if as_json:
+        print(json.dumps(vars(done)))
+    else:
+        print(
+            f"{done.clips} clips of {done.recordings} recordings added; {done.known} known already"
+        )

@@ -1,0 +1,182 @@
+"""How emotion moves through a recording, or through the archive: ``trend``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    MetaOption,
+    clip_filter,
+    notice,
+    settings_of,
+)
+from index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from engine.archive_trend import ArchiveTrend
+    from engine.recording_trend import RecordingTrend
+
+ALARMED = 3
+"""Exit code when an alert is set off."""
+
+
+def trend(
+    recording: Annotated[
+        str | None, typer.Argument(help="A recording: its id, or its file.", show_default=False)
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="day|week|month", help="Over the archive, in these periods."),
+    ] = None,
+    alert: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit 3 if a share of time is beyond: 'angry>0.3'; repeatable."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with a picture here.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Write the numbers here; - for stdout.")
+    ] = None,
+    smooth: Annotated[float, typer.Option(help="Seconds of the smoothing kernel.")] = 10.0,
+    penalty: Annotated[
+        float, typer.Option(help="Price of a turning point; more finds fewer.")
+    ] = 5.0,
+    shortest: Annotated[float, typer.Option(help="Least seconds between turning points.")] = 20.0,
+    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Only this channel.")] = None,
+    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
+    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
+    meta: MetaOption = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how emotion moves through a recording, or over the archive; nothing is embedded.
+
+    \b
+    emotion-search trend 17 --html call.html
+    emotion-search trend call.wav --json
+    emotion-search trend --by week --source support --alert 'angry>0.3'
+    """
+    from engine.library import Library
+    from engine.trends import Options
+
+    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
+    if (recording is None) == (by is None):
+        raise InvalidInputError("give a recording, or --by day, week or month for the archive")
+    if recording is not None and not wanted.is_empty:
+        raise InvalidInputError("filters are for --by; a recording is shown whole")
+    with Library.open(settings_of(home, database)) as library:
+        if recording is not None:
+            named = int(recording) if recording.isdecimal() else Path(recording)
+            one = library.trend(named, Options(smooth, penalty, shortest))
+            alarmed = _recording(one, alert or [], html, png, table, as_json)
+        else:
+            over = library.trend_over(str(by), wanted, alerts=alert or [])
+            alarmed = _archive(over, html, png, table, as_json)
+    if alarmed:
+        raise typer.Exit(ALARMED)
+
+
+def _recording(
+    trend: RecordingTrend,
+    alerts: Sequence[str],
+    html: Path | None,
+    png: Path | None,
+    table: Path | None,
+    as_json: bool,
+) -> bool:
+    """Show it; whether an alert is set off."""
+    from engine.archive_trend import parse_alert
+    from engine.recording_trend import write_csv
+    from engine.terminal import print_trend
+
+    watched = [parse_alert(text, trend.channels[0].classes) for text in alerts]
+    raised = [
+        [one.text for one in watched if one.holds(channel.share[one.emotion])]
+        for channel in trend.channels
+    ]
+    if html is not None or png is not None:
+        from engine.trend_report import write_recording, write_recording_png
+
+        if html is not None:
+            write_recording(trend, html)
+            notice(f"page in {html}")
+        if png is not None:
+            write_recording_png(trend, png)
+            notice(f"picture in {png}")
+    if table is not None:
+        with _opened(table) as out:
+            write_csv(trend, out)
+    if as_json:
+        for record, said in zip(trend.records(), raised, strict=True):
+            print(json.dumps({**record, "alerts": said}, ensure_ascii=False))
+    elif table is None or str(table) != "-":
+        print_trend(trend)
+    for channel, said in zip(trend.channels, raised, strict=True):
+        for text in said:
+            where = f" in channel {channel.channel}" if channel.channel is not None else ""
+            notice(f"alert {text}{where}")
+    return any(raised)
+
+
+def _archive(
+    trend: ArchiveTrend, html: Path | None, png: Path | None, table: Path | None, as_json: bool
+) -> bool:
+    """Show it; whether an alert is set off."""
+    from engine.archive_trend import write_csv
+    from engine.terminal import print_shares
+
+    if trend.undated:
+        notice(f"{trend.undated} clips left out: nobody said when they were recorded")
+    if trend.timeless:
+        notice(f"{trend.timeless} clips left out: they have no length")
+    if html is not None or png is not None:
+        from engine.trend_report import write_archive, write_archive_png
+
+        if html is not None:
+            write_archive(trend, html)
+            notice(f"page in {html}")
+        if png is not None:
+            write_archive_png(trend, png)
+            notice(f"picture in {png}")
+    if table is not None:
+        with _opened(table) as out:
+            write_csv(trend, out)
+    if as_json:
+        for record in trend.records():
+            print(json.dumps(record, ensure_ascii=False))
+    elif table is None or str(table) != "-":
+        print_shares(trend)
+    for alert in trend.alerts:
+        for bucket in trend.raised(alert):
+            share = bucket.emotions[alert.emotion]
+            notice(
+                f"alert {alert.text} in {bucket.key}: {share.share:.3f}"
+                f" [{share.low:.3f}, {share.high:.3f}]"
+            )
+    return trend.alarmed
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    if str(path) == "-":
+        yield sys.stdout
+        return
+    try:
+        with path.open("w", encoding="utf-8", newline="") as out:
+            yield out
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error

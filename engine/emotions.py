@@ -1,0 +1,78 @@
+"""The emotion classes of models by common names, and where they lie in valence and arousal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import InvalidInputError
+
+_ALSO = {
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "fearful",
+    "afraid": "fearful",
+    "happiness": "happy",
+    "joy": "happy",
+    "neutrality": "neutral",
+    "sadness": "sad",
+    "surprise": "surprised",
+    "boredom": "bored",
+    "calmness": "calm",
+    "unk": "unknown",
+}
+
+_PLACES = {
+    "angry": (-0.7, 0.7),
+    "bored": (-0.4, -0.6),
+    "calm": (0.4, -0.5),
+    "disgusted": (-0.7, 0.2),
+    "fearful": (-0.7, 0.6),
+    "happy": (0.8, 0.5),
+    "sad": (-0.7, -0.5),
+    "surprised": (0.1, 0.8),
+}
+"""Valence and arousal, -1 to 1; every other class counts as 0. A convention of ours: roughly where
+the words lie on Russell's circumplex ("A circumplex model of affect", J. Pers. Soc. Psychol. 39,
+1980), to one digit. Not fitted to anything, and no measurement of either dimension."""
+
+PLAIN = frozenset({"neutral", "other", "unknown"})
+"""Classes whose rise is no event."""
+
+
+def common(name: str) -> str:
+    """The name that a class goes by here: ``anger`` and ``angry`` are ``angry``."""
+    key = name.strip().lower()
+    return _ALSO.get(key, key)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What each class adds to valence and arousal: float64, (classes,)."""
+
+    valence: NDArray[np.float64]
+    arousal: NDArray[np.float64]
+
+
+def weights(classes: Sequence[str]) -> Weights:
+    """The weights of these classes. The summary of scores p is p @ weights: the mean of the
+    classes' places by their scores."""
+    places = np.array([_PLACES.get(common(name), (0.0, 0.0)) for name in classes]).reshape(-1, 2)
+    return Weights(places[:, 0], places[:, 1])
+
+
+def class_called(name: str, classes: Sequence[str]) -> str:
+    """The one of ``classes`` that is meant.
+
+    Raises:
+        InvalidInputError: there is none of this name.
+    """
+    for one in classes:
+        if common(one) == common(name):
+            return one
+    raise InvalidInputError(
+        f"the archive's model has no class {name}; it has {', '.join(classes) or 'none'}"
+    )

@@ -1,0 +1,127 @@
+"""Frames of an archive's clips as files, heard again from the recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from engine.archive_export import CsvFile, Exported, published, write_about
+from engine.audio import SAMPLE_RATE, AudioFile
+from engine.embedders.base import Embedder
+from engine.npy import NpyWriter
+from engine.scan import unchanged
+from engine.segment import GivenSpans, Window
+from index.clips import ClipDetails, list_clips, locations_of, tasks
+from index.database import Database
+from index.errors import AudioError
+from index.filters import ClipFilter
+from index.models import ModelInfo
+
+_PAGE = 500
+
+
+def export_frames(
+    database: Database,
+    model: ModelInfo,
+    embedder: Embedder,
+    output: Path,
+    *,
+    wanted: ClipFilter | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the frames of the clips that pass the filter to a folder: ``frames/CLIP.npy`` (float32,
+    (frames, dim), 50 a second), ``clips.csv`` (of the clips that were written) and ``about.json``.
+
+    Each clip is heard by itself, as when it was embedded: the mean of its frames is its embedding.
+    A recording is decoded once for all its clips of a channel.
+
+    Raises:
+        InvalidInputError: the model has no frames; ``output`` is there already.
+        StorageFullError: no space is left; nothing half-written is kept.
+    """
+    embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if the model has none
+    done = Exported(output)
+    wanted = wanted or ClipFilter()
+    with published(output, overwrite=overwrite) as partial:
+        (partial / "frames").mkdir(parents=True)
+        with database.read() as session:
+            known = tasks(session)
+        with CsvFile(partial / "clips.csv", model, known) as table:
+            after = 0
+            while True:
+                with database.read() as session:
+                    clips = list_clips(session, model, wanted, limit=_PAGE, after_id=after)
+                if not clips:
+                    break
+                after = clips[-1].id
+                failed: dict[int, str] = {}
+                for recording, some in groupby(clips, lambda clip: clip.recording_id):
+                    failed |= _recording(database, recording, list(some), embedder, partial)
+                done.failed += sorted(failed.items())
+                whole = [clip for clip in clips if clip.id not in failed]
+                table.write(whole, np.empty((0, 0), np.float32))
+                done.clips += len(whole)
+        write_about(partial, model, done.clips, "frame")
+    return done
+
+
+def _recording(
+    database: Database,
+    recording: int,
+    clips: Sequence[ClipDetails],
+    embedder: Embedder,
+    folder: Path,
+) -> dict[int, str]:
+    """Write the frames of some clips of a recording; returns those that failed, and why."""
+    with database.read() as session:
+        places = locations_of(session, recording)
+    sha256 = clips[0].sha256
+    paths = [Path(place.path) for place in places if unchanged(Path(place.path), place, sha256)]
+    path = paths[0] if paths else None
+    if path is None:
+        return dict.fromkeys((clip.id for clip in clips), "its file is gone, or has changed")
+    failed: dict[int, str] = {}
+    for channel, some in groupby(sorted(clips, key=_by_channel), lambda clip: clip.channel):
+        missing = {clip.id: clip for clip in some}
+        try:
+            for window, own in _windows(path, channel, list(missing.values())):
+                frames = embedder.frames(window.samples).vectors
+                for clip in own:
+                    with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
+                        out.append(frames)
+                    del missing[clip.id]
+            reason = "its span is not in the file"
+        except AudioError as error:
+            reason = str(error)
+        failed |= dict.fromkeys(missing, reason)
+    return failed
+
+
+def _by_channel(clip: ClipDetails) -> tuple[int, int]:
+    return (-1 if clip.channel is None else clip.channel, clip.id)
+
+
+def _windows(
+    path: Path, channel: int | None, clips: Sequence[ClipDetails]
+) -> Iterator[tuple[Window, list[ClipDetails]]]:
+    """The samples of each span, and the clips that have it."""
+    spans: dict[tuple[int, int], list[ClipDetails]] = {}
+    for clip in clips:
+        spans.setdefault(_samples(clip.start, clip.end), []).append(clip)
+    cutter = GivenSpans((clip.start, clip.end) for clip in clips)
+
+    def named(windows: Sequence[Window]) -> Iterator[tuple[Window, list[ClipDetails]]]:
+        for window in windows:
+            yield window, spans.pop(_samples(window.start, window.end), [])
+
+    with AudioFile(path, channel) as audio:
+        for block in audio.blocks():
+            yield from named(cutter.feed(block))
+        yield from named(cutter.finish())
+
+
+def _samples(start: float, end: float) -> tuple[int, int]:
+    return round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)

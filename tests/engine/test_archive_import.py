@@ -1,0 +1,170 @@
+"""Embeddings from elsewhere: all of them or a reason, once, and searchable without audio."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import archive_import
+from engine.archive_import import import_archive
+from engine.import_source import open_source
+from engine.library import Library
+from engine.settings import Settings
+from index.clips import vectors_of
+from index.errors import InvalidInputError, ModelMismatchError
+from tests.conftest import ingest_voices
+
+
+@pytest.fixture
+def blank(settings: Settings) -> Iterator[Library]:
+    """A new archive that nobody has named a model for."""
+    with Library.open(settings.model_copy(update={"model": None}), create=True) as opened:
+        yield opened
+
+
+def write(folder: Path, rows: list[dict], vectors=None, *, name: str = "rows.jsonl") -> tuple:
+    folder.mkdir(exist_ok=True)
+    if vectors is None:
+        vectors = np.random.default_rng(0).normal(size=(len(rows), 4))
+    np.save(folder / "x.npy", vectors)
+    (folder / name).write_text("\n".join(map(json.dumps, rows)))
+    return folder / "x.npy", folder / name
+
+
+def vectors(blank: Library) -> np.ndarray:
+    with blank.database.read() as session:
+        return vectors_of(session, blank.model(), [c.id for c in blank.clips()])
+
+
+ROWS = [
+    {"id": "call-1", "start": 0, "end": 4, "label": "anger", "scores": {"a": 0.7, "b": 0.3}},
+    {"id": "call-1", "start": 4, "end": 8, "labels": {"mood": "low"},
+     "scores": {"a": 0.1, "b": 0.9}},
+    {"path": "b.wav", "duration": 3, "source": "s", "speaker": "p", "scores": {"a": 0, "b": 1},
+     "recorded_at": "2026-01-05", "metadata": {"x": "1"}, "queue": "billing"},
+]  # fmt: skip
+
+
+def test_an_empty_archive_becomes_one_of_the_model(blank, tmp_path):
+    given = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    done = blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
+    assert (done.rows, done.recordings, done.clips, done.known) == (3, 2, 3, 0)
+    model = blank.model()
+    assert (model.name, model.dimension, model.classes) == ("mine", 4, ("a", "b"))
+    assert np.array_equal(vectors(blank), given)
+    one, two, three = blank.clips()
+    assert (one.name, one.path, one.labels) == ("call-1", None, {"emotion": "anger"})
+    assert (two.start, two.end, two.labels) == (4.0, 8.0, {"mood": "low"})
+    assert (three.end, three.source, three.speaker) == (3.0, "s", "p")
+    assert three.metadata == {"x": "1", "queue": "billing"}
+    assert three.path == str(tmp_path / "in" / "b.wav")
+    assert blank.search(1, limit=5)[0].clip.id in (2, 3)
+    assert blank.trend(1).channels[0].share == {"a": 0.5, "b": 0.5}
+    again = blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
+    assert (again.recordings, again.clips, again.known) == (0, 0, 3)
+
+
+@pytest.mark.parametrize("name", ["feat", "x.parquet"])
+def test_what_was_exported_comes_back_the_same(filled, tmp_path, name):
+    filled.label([(3, "satisfaction", "low")])
+    filled.export(tmp_path / name)
+    settings = Settings(home=tmp_path / "copy", busy_timeout=5)
+    with Library.open(settings, create=True) as copy:
+        copy.import_embeddings(tmp_path / name)
+        assert copy.clips() == filled.clips()
+        assert replace(copy.model(), id=0) == replace(filled.model(), id=0)
+        assert np.array_equal(vectors(copy), vectors(filled))
+        ours = [(h.clip.id, h.similarity) for h in filled.search(4)]
+        assert [(h.clip.id, h.similarity) for h in copy.search(4)] == ours
+
+
+def test_audio_ingested_later_is_the_recording_that_was_imported(filled, tmp_path, voices):
+    filled.export(tmp_path / "feat")
+    with Library.open(Settings(home=tmp_path / "copy", model="acoustic"), create=True) as copy:
+        copy.import_embeddings(tmp_path / "feat")
+        ingest_voices(copy, voices)
+        assert copy.status().counts.clips == 12
+
+
+def test_new_spans_join_a_known_recording(blank, tmp_path):
+    blank.import_embeddings(*write(tmp_path / "in", ROWS), model="mine")
+    more = [{**ROWS[0], "label": "joy"}, {**ROWS[0], "start": 8, "end": 9}]
+    done = blank.import_embeddings(*write(tmp_path / "in", more), model="mine")
+    assert (done.recordings, done.clips, done.known) == (0, 1, 1)
+    spans = [(clip.start, clip.label) for clip in blank.clips_of(1)]
+    assert spans == [(0.0, "joy"), (4.0, None), (8.0, "anger")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"end": 1, "start": 2}, "row 2 .*no span"),
+        ({"start": 0, "end": 4}, "rows 1 and 2 .*same clip"),
+        ({"id": None}, "row 2 .*no path, id or sha256"),
+        ({"scores": {"a": 0.1}}, "row 2 .*score of each class"),
+        ({"scores": {"a": 0.1, "b": 0.2, "c": 0.7}}, "no class c"),
+        ({"scores": {"a": 7, "b": 0.2}}, "0 to 1"),
+        ({"sha256": "xyz"}, "64 lower-case"),
+        ({"recorded_at": "monday"}, "ISO 8601"),
+        ({"channel": "left"}, "channel"),
+        ({"metadata": "{"}, "not JSON"),
+    ],
+)
+def test_a_bad_row_is_named_and_nothing_is_taken(blank, tmp_path, change, message):
+    rows = [ROWS[0], {**ROWS[1], **change}]
+    with pytest.raises(InvalidInputError, match=message):
+        blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
+    assert blank.status().counts.clips == 0
+    assert blank.model() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.array([[1, 2], [np.nan, 1], [1, 1]]), "row 2 .*NaN"),
+        (np.array([[1, 2], [1, 1], [0, 0]]), "row 3 .*zero"),
+        (np.ones((2, 2)), "more rows than .*x.npy"),
+        (np.ones((4, 2)), "x.npy has more rows"),
+        (np.ones(3), "shape"),
+        (np.array([["a"], ["b"], ["c"]]), "must be numbers"),
+    ],
+)
+def test_bad_vectors_are_named(blank, tmp_path, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
+
+
+def test_another_model_or_dimension_is_refused(filled, tmp_path):
+    source = write(tmp_path / "in", [{"id": "a"}])
+    with pytest.raises(ModelMismatchError, match="acoustic, not of mine"):
+        filled.import_embeddings(*source, model="mine")
+    with pytest.raises(InvalidInputError, match=r"4 dimensions; those of acoustic .* have 256"):
+        filled.import_embeddings(*source, model="acoustic")
+    with pytest.raises(InvalidInputError, match="4 dimensions, not 512"):
+        filled.import_embeddings(*source, model="acoustic", dimension=512)
+    with pytest.raises(InvalidInputError, match="--model"):
+        filled.import_embeddings(*source)
+    with pytest.raises(InvalidInputError, match="table beside it"):
+        filled.import_embeddings(source[0], model="acoustic")
+
+
+def test_stopped_in_the_middle_it_goes_on(blank, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_import, "_BATCH", 2)
+    rows = [{"id": f"r{i // 2}", "start": i, "end": i + 1} for i in range(20)]
+    source = open_source(*write(tmp_path / "in", rows))
+
+    def stop(done) -> None:
+        if done.rows >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_archive(blank.database, source, model="mine", progress=stop)
+    assert blank.status().counts.clips == 8
+    done = blank.import_embeddings(
+        tmp_path / "in" / "x.npy", tmp_path / "in" / "rows.jsonl", model="mine"
+    )
+    assert (done.clips, done.known, blank.status().counts.recordings) == (12, 8, 10)
+    assert np.array_equal(vectors(blank), np.load(tmp_path / "in" / "x.npy").astype(np.float32))
