@@ -21,7 +21,7 @@ from index.models import ModelInfo, standing
 from index.rows import StoredRows
 from index.schema import Embedding, Tombstone
 from index.space import Space
-from index.spaces import active_space, sample_clips
+from index.spaces import active_space
 from index.turns import Turns
 from index.vectors import VectorIndex
 
@@ -238,9 +238,7 @@ class IndexKeeper:
 
     def _rows_agree(self, session: Session, rows: StoredRows) -> bool:
         """Whether vectors beside the index, drawn at random, are those of the database."""
-        ids, stored = embeddings_by_id(
-            session, self._model, sample_clips(session, self._model, most=_COMPARED)[0]
-        )
+        ids, stored = embeddings_by_id(session, self._model, rows.sample(_COMPARED))
         known, told = rows.get(ids)
         return bool(np.array_equal(told, stored[known]))
 
