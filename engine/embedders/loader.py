@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.embedders.base import Embedder
+from engine.memory import bound_kernel_cache
 from engine.settings import Settings
 
 
@@ -15,6 +16,7 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
     """
+    bound_kernel_cache()
     if name == "acoustic":
         from engine.embedders.acoustic import Acoustic
 
