@@ -7,8 +7,6 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from sqlalchemy.orm import Session
-
 from engine.decoding import Decoders, Ended, Opened
 from engine.embedders.base import Embedder, check, usable
 from engine.ingest_options import IngestOptions, cut_otherwise
@@ -17,23 +15,17 @@ from engine.known import LOOKED_UP, look_up
 from engine.memory import release_free_memory
 from engine.prefetch import prefetch
 from engine.reading import Cut, Reading, read_cuts
+from engine.writing import Writer
 from index.database import Database
 from index.errors import AudioError
-from index.failures import Silence, add_failure, add_silence, is_silent, silent_files
+from index.failures import Silence, add_failure, is_silent, silent_files
 from index.files import FileFacts, known_files
 from index.labels import span_key
 from index.models import ModelInfo
-from index.recordings import (
-    Annotations,
-    NewClip,
-    add_location,
-    add_recording,
-    annotate,
-    exists,
-    find_by_sha256,
-    remove_recording,
-)
-from index.recut import current_cut, recut_recording
+from index.recordings import Annotations, NewClip, add_location, annotate, exists, find_by_sha256
+from index.recut import current_cut
+
+_MOVED = "was changed by another ingest meanwhile; try again"
 
 
 class _StoppedError(Exception):
@@ -75,6 +67,7 @@ class Ingest:
         self._silent: dict[str, Reading] = {}  # the same, of those without a clip
         self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
         self._waiting: list[tuple[Reading, Cut]] = []
+        self._writer = Writer(model.id, options, said)
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
 
@@ -96,7 +89,7 @@ class Ingest:
                     self._fail(file, str(error))
                 except OSError as error:
                     self._fail(file, f"cannot be read ({error.strerror})")
-                if self._seconds >= self._options.batch or self._unwritten >= LOOKED_UP:
+                if self._unwritten >= LOOKED_UP:
                     self._commit()
                 self._progress(self.report)
                 if self._stop.is_set():
@@ -108,13 +101,13 @@ class Ingest:
 
     @property
     def _unwritten(self) -> int:
-        """Files that are done with but for a note, which costs a transaction."""
-        return len(self._failed) + len(self._silent)
+        """Files that are done with but for being written down."""
+        return len(self._failed) + len(self._silent) + len(self._readings)
 
     def _new(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
         """Files that have to be read; the known ones are only annotated."""
         options = self._options
-        for chunk in look_up(self._database, files, self._cut_of):
+        for chunk in look_up(self._database, files, self._writer.cut_of):
             if options.rescan:
                 yield from (looked.file for looked in chunk)
                 continue
@@ -139,9 +132,6 @@ class Ingest:
     def _read(self, file: FileFacts) -> Iterator[Opened | Cut | Ended]:
         """Runs on a thread of its own: identity, clips, end."""
         return read_cuts(self._decoders, file, self._said(file.path).spans, self._options)
-
-    def _cut_of(self, path: str) -> str:
-        return self._options.cut_for(self._said(path).spans)
 
     def _take(self, file: FileFacts, messages: Iterator[Opened | Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
@@ -175,12 +165,12 @@ class Ingest:
 
     def _begun(self, file: FileFacts, sha256: str) -> Reading | None:
         """A file that has to be read beyond its hash; None if these bytes are known well enough."""
-        wanted = self._cut_of(file.path)
+        wanted, options = self._writer.cut_of(file.path), self._options
         with self._database.read() as session:
             known = find_by_sha256(session, sha256)
-            cut = current_cut(session, known) if known is not None and self._options.recut else None
-            silent = not self._options.retry and is_silent(session, sha256, wanted)
-            noted = silent_files(session, [file.path]).get(file.path)
+            cut = current_cut(session, known) if known is not None and options.recut else None
+            silent = known is None and not options.retry and is_silent(session, sha256, wanted)
+            noted = silent_files(session, [file.path]).get(file.path) if silent else None
         if (same := self._silent.get(sha256)) is not None:  # in this batch
             same.aliases.append(file)
             return None
@@ -214,8 +204,15 @@ class Ingest:
         self._commit()
         return True
 
+    def _commit(self) -> None:
+        """Embed what waits, and write every recording that is complete."""
+        if self._waiting:
+            self._embed()
+        self._write()
+
     def _embed(self) -> None:
-        """Embed every waiting window."""
+        """Embed every waiting window. Not on a thread of its own: a model of many small steps
+        waits for Python's lock after each while another thread works."""
         embeddings = self._embedder.embed([cut.window.samples for _, cut in self._waiting])
         for (reading, cut), vector, scores in zip(
             self._waiting, embeddings.vectors, embeddings.scores, strict=True
@@ -231,76 +228,27 @@ class Ingest:
         self._waiting.clear()
         self._seconds = 0.0
 
-    def _commit(self) -> None:
-        """Embed what waits, and write every recording that is complete, in one transaction."""
-        if self._waiting:
-            self._embed()
-        for reading in [r for r in self._readings.values() if r.refused]:
-            for file in (reading.file, *reading.aliases):
-                self._fail(file, str(reading.refused))
-            del self._readings[reading.sha256]
-        moved = self._write()
+    def _write(self) -> None:
+        """Write every recording that is complete, and every note, in one transaction."""
+        complete = list(self._readings.values())
+        for reading in complete:
+            if reading.refused:
+                for file in (reading.file, *reading.aliases):
+                    self._fail(file, reading.refused)
+        done = IngestReport()
+        with self._database.write() as session:
+            self._writer.failures(session, self._failed)
+            self._writer.silent(session, self._silent.values(), done)
+            moved = self._writer.recordings(session, (r for r in complete if not r.refused), done)
+            for reading in moved:
+                add_failure(session, reading.file.path, _MOVED)
+        for name in ("recordings", "clips", "known", "duplicates", "silent", "recut", "duration"):
+            setattr(self.report, name, getattr(self.report, name) + getattr(done, name))
+        self.report.failed += [(reading.file.path, _MOVED) for reading in moved]
         self._readings.clear()
         self._silent.clear()
         self._failed.clear()
         release_free_memory()
-        for reading in moved:
-            self._fail(reading.file, "was changed by another ingest meanwhile; try again")
-        if moved:
-            self._write()
-            self._failed.clear()
-
-    def _write(self) -> list[Reading]:
-        """Write all that is complete; returns what another process took away meanwhile."""
-        done = IngestReport()
-        with self._database.write() as session:
-            for path, reason in self._failed:
-                add_failure(session, path, reason)
-            for reading in self._silent.values():
-                if reading.recut is not None and exists(session, reading.recut):
-                    remove_recording(session, reading.recut)
-                    done.recut += 1
-                else:
-                    done.silent += 1
-                done.silent += len(reading.aliases)
-                for file in (reading.file, *reading.aliases):
-                    add_silence(session, Silence(file, reading.sha256, self._cut_of(file.path)))
-            moved = [
-                reading
-                for reading in self._readings.values()
-                if not self._write_one(session, reading, done)
-            ]
-        for name in ("recordings", "clips", "known", "duplicates", "silent", "recut", "duration"):
-            setattr(self.report, name, getattr(self.report, name) + getattr(done, name))
-        return moved
-
-    def _write_one(self, session: Session, reading: Reading, done: IngestReport) -> bool:
-        """Whether it was written; not if another process took the recording away meanwhile."""
-        said = self._said(reading.file.path)
-        row = reading.row(said, self._options)
-        if reading.recut is None:
-            recording_id, is_new = add_recording(session, self._model.id, row)
-            done.recordings += is_new
-            done.duplicates += len(reading.aliases) + (not is_new)
-            done.clips += len(reading.clips) * is_new
-            done.duration += row.duration * is_new
-        else:
-            recording_id = reading.recut
-            how = self._cut_of(reading.file.path)
-            added = recut_recording(
-                session, self._model.id, recording_id, reading.clips, reading.kept, how
-            )
-            if added is None:
-                return False
-            add_location(session, recording_id, reading.file)
-            annotate(session, recording_id, said)
-            done.recut += 1
-            done.clips += added
-            done.known += len(reading.aliases)
-        for alias in reading.aliases:
-            add_location(session, recording_id, alias)
-            annotate(session, recording_id, self._said(alias.path))
-        return True
 
     def _seen_again(self, recording_id: int, file: FileFacts) -> None:
         with self._database.write() as session:

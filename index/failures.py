@@ -13,6 +13,8 @@ from index.files import FileFacts
 from index.schema import Failure
 from index.upsert import insert_or_replace
 
+_PATHS_A_QUERY = 500
+
 FAILED, SILENT = "failed", "silent"
 """What a row is about: a file that could not be used, or one in which nobody speaks."""
 
@@ -91,7 +93,14 @@ def list_failures(session: Session) -> list[FailureDetails]:
 
 def remove_failure(session: Session, path: str) -> None:
     """Forget that the file could not be ingested."""
-    session.execute(delete(Failure).where(Failure.path == path))
+    remove_failures(session, [path])
+
+
+def remove_failures(session: Session, paths: Sequence[str]) -> None:
+    """Forget that these files could not be ingested."""
+    for begin in range(0, len(paths), _PATHS_A_QUERY):
+        some = paths[begin : begin + _PATHS_A_QUERY]
+        session.execute(delete(Failure).where(Failure.path.in_(some)))
 
 
 def remove_failures_under(session: Session, prefix: str) -> None:

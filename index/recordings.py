@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
-from index.failures import remove_failure
+from index.failures import remove_failures
 from index.files import FileFacts as FileFacts
 from index.labels import label_clips, label_spans
 from index.models import next_revision
@@ -97,41 +97,62 @@ class NewRecording:
 
 
 def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
-    """The recording's id, and whether it is new: known bytes only gain a name.
+    """One recording; see ``add_recordings``."""
+    return add_recordings(session, model_id, [new])[0]
 
-    ``new.clips`` must not be empty. Rows of one call become visible together, at the commit.
+
+def add_recordings(
+    session: Session, model_id: int, new: Sequence[NewRecording]
+) -> list[tuple[int, bool]]:
+    """Of each recording its id, and whether it is new: known bytes only gain a name.
+
+    All have clips, and no two the same bytes. Rows of one call become visible together, at the
+    commit.
     """
-    assert new.clips
+    assert all(one.clips for one in new)
     insert_new(
         session,
         Recording,
         [
             {
-                "sha256": new.sha256,
-                "name": new.name,
-                "duration": new.duration,
-                "sample_rate": new.sample_rate,
-                "channels": new.channels,
-                "cut": new.cut,
+                "sha256": one.sha256,
+                "name": one.name,
+                "duration": one.duration,
+                "sample_rate": one.sample_rate,
+                "channels": one.channels,
+                "cut": one.cut,
                 "ingested_at": datetime.now(UTC),
             }
+            for one in new
         ],
     )
-    recording_id = find_by_sha256(session, new.sha256)
-    assert recording_id is not None
-    has_clips = select(Clip.id).where(Clip.recording_id == recording_id).limit(1)
-    is_new = session.execute(has_clips).first() is None
-    if is_new:
-        add_clips(session, model_id, recording_id, new.clips)
-    add_location(session, recording_id, new.file)
-    annotate(session, recording_id, new.annotations)
-    return recording_id, is_new
+    ids: dict[str, int] = {}
+    have_clips: set[int] = set()
+    for begin in range(0, len(new), _IDS_A_QUERY):
+        hashes = [one.sha256 for one in new[begin : begin + _IDS_A_QUERY]]
+        of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
+        some = dict(session.execute(of_bytes).tuples().all())
+        ids |= some
+        of_clips = select(Clip.recording_id).where(Clip.recording_id.in_(some.values())).distinct()
+        have_clips.update(session.scalars(of_clips))
+    fresh = [one for one in new if ids[one.sha256] not in have_clips]
+    if fresh:
+        add_clips(
+            session, model_id, [(ids[one.sha256], clip) for one in fresh for clip in one.clips]
+        )
+    add_locations(session, [(ids[one.sha256], one.file) for one in new])
+    for one in new:
+        annotate(session, ids[one.sha256], one.annotations)
+    return [(ids[one.sha256], ids[one.sha256] not in have_clips) for one in new]
 
 
 def add_clips(
-    session: Session, model_id: int, recording_id: int, clips: Sequence[NewClip]
+    session: Session, model_id: int, clips: Sequence[tuple[int, NewClip]]
 ) -> Sequence[int]:
-    """Add clips to a recording, embedded by a model; returns their ids. ``clips`` is not empty."""
+    """Add clips, each to a recording, embedded by a model; returns their ids.
+
+    ``clips`` is not empty.
+    """
     clip_ids = session.scalars(
         insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
         [
@@ -142,7 +163,7 @@ def add_clips(
                 "start": clip.start,
                 "end": clip.end,
             }
-            for clip in clips
+            for recording_id, clip in clips
         ],
     ).all()
     revision = next_revision(session, model_id)
@@ -156,7 +177,7 @@ def add_clips(
                 "vector": clip.vector.astype("<f4").tobytes(),
                 "scores": clip.scores.astype("<f4").tobytes(),
             }
-            for clip_id, clip in zip(clip_ids, clips, strict=True)
+            for clip_id, (_, clip) in zip(clip_ids, clips, strict=True)
         ],
     )
     return clip_ids
@@ -174,19 +195,22 @@ def find_by_sha256(session: Session, sha256: str) -> int | None:
 
 def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
     """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
-    insert_or_replace(
-        session,
-        Location,
-        [
-            {
-                "path": file.path,
-                "recording_id": recording_id,
-                "size": file.size,
-                "mtime_ns": file.mtime_ns,
-            }
-        ],
-    )
-    remove_failure(session, file.path)
+    add_locations(session, [(recording_id, file)])
+
+
+def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
+    """Note where recordings' bytes lie; these files are then no failures any more."""
+    rows = {
+        file.path: {
+            "path": file.path,
+            "recording_id": recording_id,
+            "size": file.size,
+            "mtime_ns": file.mtime_ns,
+        }
+        for recording_id, file in places
+    }
+    insert_or_replace(session, Location, list(rows.values()))
+    remove_failures(session, list(rows))
 
 
 def annotate(session: Session, recording_id: int, said: Annotations) -> None:

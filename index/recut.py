@@ -69,6 +69,7 @@ def recut_recording(
             some = Clip.id.in_(ids[begin : begin + _IDS_A_QUERY])
             session.execute(update(Clip).where(some).values(channel_name=name))
     if fresh:
-        label_clips(session, add_clips(session, model_id, recording_id, fresh), agreed)
+        added = add_clips(session, model_id, [(recording_id, clip) for clip in fresh])
+        label_clips(session, added, agreed)
     session.execute(update(Recording).where(Recording.id == recording_id).values(cut=how))
     return len(fresh)
