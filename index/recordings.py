@@ -131,7 +131,7 @@ def add_recordings(
     for begin in range(0, len(new), _IDS_A_QUERY):
         hashes = [one.sha256 for one in new[begin : begin + _IDS_A_QUERY]]
         of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
-        some = dict(session.execute(of_bytes).tuples().all())
+        some = {row.sha256: row.id for row in session.execute(of_bytes)}
         ids |= some
         of_clips = select(Clip.recording_id).where(Clip.recording_id.in_(some.values())).distinct()
         have_clips.update(session.scalars(of_clips))
