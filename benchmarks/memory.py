@@ -109,7 +109,8 @@ def main() -> None:
             name += " min" if kind == "minutes" and number < 60 else ""
             points.append((name, peak))
             print(f"{name:>8}{clips:>8} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
-        panels.append((title, points))
+        if points:
+            panels.append((title, points))
     if options.svg:
         options.svg.write_text(picture(panels))
 

@@ -207,7 +207,6 @@ class Library:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
                 half-done is kept, and the same call goes on where it stopped.
         """
-        self._decoders.warm()
         embedder = self.embedder()
         with self.database.write() as session:
             model = activate_model(
