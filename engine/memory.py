@@ -14,8 +14,8 @@ def bound_kernel_cache() -> None:
     """Let oneDNN keep a few dozen compiled kernels, not the thousand of its default.
 
     It compiles one for each layer and each length of a clip, of which an archive has as many as
-    clips: nearly none is met again, and a thousand of them take some 60 MB. Call it before the
-    first use of a model; a value that the environment gives already stands
+    clips: nearly none is met again, and a thousand of them take tens of megabytes. Call it before
+    the first use of a model; a value that the environment gives already stands
     (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``; oneDNN's developer guide, "Primitive Cache").
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)

@@ -16,14 +16,15 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
     """
-    bound_kernel_cache()
     if name == "acoustic":
         from engine.embedders.acoustic import Acoustic
 
+        bound_kernel_cache()
         return Acoustic()
     if name.endswith(".safetensors"):
         from engine.embedders.acoustic import Acoustic
 
+        bound_kernel_cache()
         return Acoustic(Path(name), name=name)
     from engine.embedders.hub import resolve
 
