@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--model", default="acoustic")
     parser.add_argument("--files", type=int, nargs=2, default=(1000, 10_000))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rates-only", action="store_true", help="nothing but the first table")
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -121,6 +122,8 @@ def main() -> None:
                 print(f"{role:<8}{count:>7} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
         ratio = np.median(rates["ingest"]) / np.median(rates["bare"])
         print(f"ingest beside the bare embedder, median: {ratio:.2f}\n")
+        if options.rates_only:
+            return
         short_files(options.audio, Path(place, "many"), many)
         for name in ("few", "many"):
             seconds, peak, count = run("ingest", Path(place, name), options.model)

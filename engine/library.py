@@ -22,7 +22,9 @@ from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
 from engine.evaluation.labelled import LabelledVectors
 from engine.indexing import IndexStatus, index_status, open_searcher
-from engine.ingest import Ingest, IngestOptions, IngestReport
+from engine.ingest import Ingest
+from engine.ingest_options import IngestOptions
+from engine.ingest_report import IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
@@ -32,14 +34,12 @@ from engine.tuning import Tuning, labelled, recalibrate, resettle, tune
 from index.clips import (
     ClipDetails,
     Counts,
-    FailureDetails,
     clip_details,
     clips_of,
     count,
     get_clip,
     get_recording,
     list_clips,
-    list_failures,
     locations_of,
 )
 from index.database import Database
@@ -49,17 +49,13 @@ from index.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from index.failures import FailureDetails, add_failure, list_failures, remove_failures_under
+from index.files import FileFacts
 from index.filters import EMOTION, ClipFilter, recordings_of
+from index.labels import set_labels
 from index.models import ModelInfo, activate_model, active_model, mismatch
 from index.pool import Wish
-from index.recordings import (
-    Annotations,
-    FileFacts,
-    add_failure,
-    remove_failures_under,
-    remove_recording,
-    set_labels,
-)
+from index.recordings import Annotations, remove_recording
 from index.search import Hit, Searcher, Target
 from index.space import Method, Space
 from index.spaces import (
@@ -199,6 +195,8 @@ class Library:
         limit: int | None = None,
         dated: Literal["tags", "file", "none"] = "tags",
         rescan: bool = False,
+        retry: bool = False,
+        recut: bool = False,
         progress: Callable[[IngestReport], None] = lambda _: None,
         stop: threading.Event | None = None,
         save_index: bool = True,
@@ -211,6 +209,8 @@ class Library:
             limit: most new files to take.
             dated: what tells when a recording was where nobody said it.
             rescan: hash files also where path, size and time of change are known.
+            retry: listen again to files that are known to hold no speech.
+            recut: cut known recordings anew that were cut under other options.
             progress: called after each file with the report so far.
             stop: once set, what is in hand is committed and the ingest ends.
             save_index: write the index to disk at the end; not worth it after a single file.
@@ -238,6 +238,8 @@ class Library:
             limit=limit,
             dated=dated,
             rescan=rescan,
+            retry=retry,
+            recut=recut,
         )
         run = Ingest(
             self.database,
@@ -250,7 +252,7 @@ class Library:
             stop=stop,
         )
         report = run.run(files)
-        if report.recordings:
+        if report.recordings or report.recut:
             resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
         if save_index:
             self.database.analyse()
@@ -379,7 +381,7 @@ class Library:
             )
 
     def failures(self) -> list[FailureDetails]:
-        """Files that could not be ingested, latest first."""
+        """Files that could not be ingested or hold no speech, latest first."""
         with self.database.read() as session:
             return list_failures(session)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.audio import SAMPLE_RATE, told_duration
 from engine.embedders.base import Embedder
+from engine.ingest_options import IngestOptions
+from engine.known import look_up
 from engine.voices import speak
 from index.database import Database
 from index.errors import AudioError
-from index.recordings import FileFacts, known_files
+from index.files import FileFacts
+from index.recordings import Annotations
 
-_LOOKED_UP = 500
 _TRIED_S = 3.0
 
 
@@ -24,7 +25,9 @@ class Preview:
     """What an ingest would find.
 
     Attributes:
-        files, known: how many there are, and how many of them the archive knows unchanged.
+        files, known: how many there are, and how many of them need not be read.
+        recut: known recordings that would be cut anew.
+        otherwise: known recordings that are cut under other options, and would be left so.
         new: the others, of ``size`` bytes and ``duration`` seconds by their headers.
         untold: new files whose header does not tell a duration.
         unusable: path and reason of new files that are no audio.
@@ -32,6 +35,8 @@ class Preview:
 
     files: int
     known: int
+    recut: int
+    otherwise: int
     new: int
     size: int
     duration: float
@@ -39,24 +44,41 @@ class Preview:
     unusable: list[tuple[str, str]]
 
 
-def preview(files: Iterable[FileFacts], database: Database | None) -> Preview:
-    """What an ingest of ``files`` into the archive (None: a new one) would find."""
-    found = Preview(0, 0, 0, 0, 0.0, 0, [])
-    for file, known in _marked(files, database):
-        found.files += 1
-        if known:
-            found.known += 1
-            continue
-        try:
-            told = told_duration(Path(file.path))
-        except (AudioError, OSError) as error:
-            found.unusable.append((file.path, str(error)))
-            continue
-        found.new += 1
-        found.size += file.size
-        found.duration += told or 0.0
-        found.untold += told is None
+def preview(
+    files: Iterable[FileFacts],
+    database: Database | None,
+    options: IngestOptions,
+    said: Callable[[str], Annotations],
+) -> Preview:
+    """What an ingest of ``files`` into the archive (None: a new one) would find.
+
+    Nothing is hashed: what would only be found out by the bytes of a file is not foreseen.
+    """
+    found = Preview(0, 0, 0, 0, 0, 0, 0.0, 0, [])
+    for chunk in look_up(database, files, lambda path: options.cut_for(said(path).spans)):
+        for looked in chunk:
+            found.files += 1
+            if looked.recording_id is not None:
+                found.known += not (looked.otherwise and options.recut)
+                found.recut += looked.otherwise and options.recut
+                found.otherwise += looked.otherwise and not options.recut
+            elif looked.silent and not options.retry:
+                found.known += 1
+            else:
+                _look_into(looked.file, found)
     return found
+
+
+def _look_into(file: FileFacts, found: Preview) -> None:
+    try:
+        told = told_duration(Path(file.path))
+    except (AudioError, OSError) as error:
+        found.unusable.append((file.path, str(error)))
+        return
+    found.new += 1
+    found.size += file.size
+    found.duration += told or 0.0
+    found.untold += told is None
 
 
 def rate(embedder: Embedder) -> float:
@@ -66,16 +88,3 @@ def rate(embedder: Embedder) -> float:
     began = time.perf_counter()
     embedder.embed([clip] * 4)
     return 4 * len(clip) / SAMPLE_RATE / (time.perf_counter() - began)
-
-
-def _marked(
-    files: Iterable[FileFacts], database: Database | None
-) -> Iterator[tuple[FileFacts, bool]]:
-    remaining = iter(files)
-    while chunk := list(itertools.islice(remaining, _LOOKED_UP)):
-        known: dict[str, tuple[FileFacts, int]] = {}
-        if database is not None:
-            with database.read() as session:
-                known = known_files(session, [file.path for file in chunk])
-        for file in chunk:
-            yield file, file.path in known and known[file.path][0] == file

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import stat
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from engine.audio import EXTENSIONS
 from index.errors import InvalidInputError
-from index.recordings import FileFacts
+from index.files import FileFacts
 
 _OTHER_AUDIO = frozenset([".ds2", ".dss", ".g729", ".mid", ".midi", ".msv", ".ra", ".rm", ".vox"])
 
@@ -67,6 +68,22 @@ class Scan:
                 looked = _look(absolute, self.found)
                 if looked is not None:
                     yield looked
+
+    def count(self, stop: threading.Event) -> int | None:
+        """How many files there are by their names, without a look at any; None once ``stop`` is
+        set. Runs beside the scan itself, well ahead of it."""
+        number = 0
+        for path in self._named:
+            if any(other != path and path.is_relative_to(other) for other in self._named):
+                continue  # within a folder that is counted too
+            if not path.is_dir():
+                number += 1
+                continue
+            for _ in _walk(path, Found()):
+                number += 1
+                if stop.is_set():
+                    return None
+        return number
 
 
 def find_audio(arguments: Sequence[str]) -> Found:

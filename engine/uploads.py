@@ -14,7 +14,8 @@ from engine.scan import facts, unchanged
 from engine.storage import space_needed, upload_lock
 from index.clips import locations_of
 from index.errors import AudioError
-from index.recordings import Annotations, add_location, annotate, find_by_sha256, remove_failure
+from index.failures import NO_SPEECH, remove_failure
+from index.recordings import Annotations, add_location, annotate, find_by_sha256
 
 
 def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tuple[int, bool]:
@@ -58,7 +59,7 @@ def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tu
                 if recording_id is None:  # the sender is told; a note would name our copy
                     remove_failure(session, found.path)
             if recording_id is None:
-                raise AudioError(f"{name} {report.failed[0][1]}")
+                raise AudioError(f"{name} {report.failed[0][1] if report.failed else NO_SPEECH}")
             return recording_id, report.recordings == 1
         finally:
             if recording_id is None:

@@ -12,7 +12,7 @@ from watchfiles import Change, watch
 
 from engine.audio import EXTENSIONS
 from engine.scan import facts
-from index.recordings import FileFacts
+from index.files import FileFacts
 
 _POLL_MS = 500
 

@@ -13,9 +13,10 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
+from index.failures import FAILED
+from index.files import FileFacts
 from index.filters import EMOTION, ClipFilter, matching
 from index.models import ModelInfo
-from index.recordings import FileFacts
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
 
 _IDS_A_QUERY = 500
@@ -112,25 +113,6 @@ def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
     return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
 
 
-@dataclass(frozen=True)
-class FailureDetails:
-    """A file that could not be ingested."""
-
-    path: str
-    reason: str
-    attempts: int
-    failed_at: datetime
-
-
-def list_failures(session: Session) -> list[FailureDetails]:
-    """All files that could not be ingested, latest first."""
-    query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
-    return [
-        FailureDetails(row.path, row.reason, row.attempts, row.failed_at)
-        for row in session.scalars(query)
-    ]
-
-
 def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
     """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
 
@@ -180,7 +162,10 @@ def count(session: Session) -> Counts:
         recordings=recordings,
         clips=session.scalar(select(func.count()).select_from(Clip)) or 0,
         labelled=sum(labels.values()),
-        failures=session.scalar(select(func.count()).select_from(Failure)) or 0,
+        failures=session.scalar(
+            select(func.count()).select_from(Failure).where(Failure.kind == FAILED)
+        )
+        or 0,
         duration=float(duration),
         sources=_most_first((source or "(none)", n) for source, n in by_source),
         labels=labels,

@@ -1,4 +1,4 @@
-"""Writing recordings: add with clips and embeddings, annotate, remove, note failures."""
+"""Writing recordings: add with clips and embeddings, annotate, remove."""
 
 from __future__ import annotations
 
@@ -12,30 +12,14 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
+from index.failures import remove_failures
+from index.files import FileFacts as FileFacts
+from index.labels import label_clips, label_spans, span_key, spans_of
 from index.models import next_revision
-from index.schema import (
-    Clip,
-    Embedding,
-    Failure,
-    Label,
-    Location,
-    Metadatum,
-    Model,
-    Recording,
-    Tombstone,
-)
+from index.schema import Clip, Embedding, Location, Metadatum, Model, Recording, Tombstone
 from index.upsert import insert_new, insert_or_replace
 
 _IDS_A_QUERY = 500
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """A file as it was seen: absolute path, size in bytes, time of change in nanoseconds."""
-
-    path: str
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -114,51 +98,71 @@ class NewRecording:
 
 
 def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
-    """The recording's id, and whether it is new: known bytes only gain a name.
+    """One recording; see ``add_recordings``."""
+    return add_recordings(session, model_id, [new])[0]
 
-    ``new.clips`` must not be empty. Rows of one call become visible together, at the commit.
+
+def add_recordings(
+    session: Session, model_id: int, new: Sequence[NewRecording]
+) -> list[tuple[int, bool]]:
+    """Of each recording its id, and whether it is new: known bytes only gain a name.
+
+    All have clips, and no two the same bytes. Rows of one call become visible together, at the
+    commit.
     """
-    assert new.clips
+    assert all(one.clips for one in new)
     insert_new(
         session,
         Recording,
         [
             {
-                "sha256": new.sha256,
-                "name": new.name,
-                "duration": new.duration,
-                "sample_rate": new.sample_rate,
-                "channels": new.channels,
-                "cut": new.cut,
+                "sha256": one.sha256,
+                "name": one.name,
+                "duration": one.duration,
+                "sample_rate": one.sample_rate,
+                "channels": one.channels,
+                "cut": one.cut,
                 "ingested_at": datetime.now(UTC),
             }
+            for one in new
         ],
     )
-    recording_id = find_by_sha256(session, new.sha256)
-    assert recording_id is not None
-    has_clips = select(Clip.id).where(Clip.recording_id == recording_id).limit(1)
-    is_new = session.execute(has_clips).first() is None
-    if is_new:
-        _add_clips(session, recording_id, model_id, new.clips)
-    if new.file is not None:
-        add_location(session, recording_id, new.file)
-    annotate(session, recording_id, new.annotations)
-    return recording_id, is_new
+    ids: dict[str, int] = {}
+    have_clips: set[int] = set()
+    for begin in range(0, len(new), _IDS_A_QUERY):
+        hashes = [one.sha256 for one in new[begin : begin + _IDS_A_QUERY]]
+        of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
+        some = {row.sha256: row.id for row in session.execute(of_bytes)}
+        ids |= some
+        of_clips = select(Clip.recording_id).where(Clip.recording_id.in_(some.values())).distinct()
+        have_clips.update(session.scalars(of_clips))
+    fresh = [one for one in new if ids[one.sha256] not in have_clips]
+    if fresh:
+        add_clips(
+            session, model_id, [(ids[one.sha256], clip) for one in fresh for clip in one.clips]
+        )
+    add_locations(session, [(ids[one.sha256], one.file) for one in new if one.file is not None])
+    for one in new:
+        annotate(session, ids[one.sha256], one.annotations)
+    return [(ids[one.sha256], ids[one.sha256] not in have_clips) for one in new]
 
 
 def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]) -> int:
     """Give a recording the ``clips`` whose span it has not yet; returns how many that were."""
-    query = select(Clip.channel, Clip.start, Clip.end).where(Clip.recording_id == recording_id)
-    known = {(channel, _ms(start), _ms(end)) for channel, start, end in session.execute(query)}
-    new = [one for one in clips if (one.channel, _ms(one.start), _ms(one.end)) not in known]
+    known = spans_of(session, recording_id)
+    new = [one for one in clips if span_key(one.channel, one.start, one.end) not in known]
     if new:
-        _add_clips(session, recording_id, model_id, new)
+        add_clips(session, model_id, [(recording_id, one) for one in new])
     return len(new)
 
 
-def _add_clips(
-    session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]
-) -> None:
+def add_clips(
+    session: Session, model_id: int, clips: Sequence[tuple[int, NewClip]]
+) -> Sequence[int]:
+    """Add clips, each to a recording, embedded by a model; returns their ids.
+
+    ``clips`` is not empty.
+    """
     clip_ids = session.scalars(
         insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
         [
@@ -169,13 +173,13 @@ def _add_clips(
                 "start": clip.start,
                 "end": clip.end,
             }
-            for clip in clips
+            for recording_id, clip in clips
         ],
     ).all()
     revision = next_revision(session, model_id)
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
-    for clip_id, clip in zip(clip_ids, clips, strict=True):
+    for clip_id, (_, clip) in zip(clip_ids, clips, strict=True):
         best = int(clip.scores.argmax()) if len(clip.scores) else None
         rows.append(
             {
@@ -189,6 +193,7 @@ def _add_clips(
             }
         )
     session.execute(insert(Embedding), rows)
+    return clip_ids
 
 
 def exists(session: Session, recording_id: int) -> bool:
@@ -201,31 +206,24 @@ def find_by_sha256(session: Session, sha256: str) -> int | None:
     return session.scalar(select(Recording.id).where(Recording.sha256 == sha256))
 
 
-def known_files(session: Session, paths: Sequence[str]) -> dict[str, tuple[FileFacts, int]]:
-    """What the archive knows of ``paths``: how each file was when seen, and its recording's id."""
-    rows = session.execute(
-        select(Location.path, Location.size, Location.mtime_ns, Location.recording_id).where(
-            Location.path.in_(paths)
-        )
-    )
-    return {path: (FileFacts(path, size, mtime), rec) for path, size, mtime, rec in rows}
-
-
 def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
     """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
-    insert_or_replace(
-        session,
-        Location,
-        [
-            {
-                "path": file.path,
-                "recording_id": recording_id,
-                "size": file.size,
-                "mtime_ns": file.mtime_ns,
-            }
-        ],
-    )
-    remove_failure(session, file.path)
+    add_locations(session, [(recording_id, file)])
+
+
+def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
+    """Note where recordings' bytes lie; these files are then no failures any more."""
+    rows = {
+        file.path: {
+            "path": file.path,
+            "recording_id": recording_id,
+            "size": file.size,
+            "mtime_ns": file.mtime_ns,
+        }
+        for recording_id, file in places
+    }
+    insert_or_replace(session, Location, list(rows.values()))
+    remove_failures(session, list(rows))
 
 
 def annotate(session: Session, recording_id: int, said: Annotations) -> None:
@@ -246,79 +244,10 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
         ],
     )
     if said.spans:
-        _label_spans(session, recording_id, said.spans)
+        label_spans(session, recording_id, said.spans)
     if said.labels:
         clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-        insert_or_replace(
-            session,
-            Label,
-            [
-                {"clip_id": clip_id, "task": task, "value": value}
-                for clip_id in clip_ids
-                for task, value in said.labels.items()
-            ],
-        )
-
-
-def _label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
-    """Label the clips of the recording that are these spans."""
-    query = select(Clip.id, Clip.channel, Clip.start, Clip.end)
-    rows = session.execute(query.where(Clip.recording_id == recording_id)).all()
-    clips = {(channel, _ms(start), _ms(end)): clip_id for clip_id, channel, start, end in rows}
-    said = [
-        {"clip_id": clip_id, "task": task, "value": value}
-        for span in spans
-        if (clip_id := clips.get((span.channel, _ms(span.start), _ms(span.end)))) is not None
-        for task, value in span.labels.items()
-    ]
-    insert_or_replace(session, Label, said)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def set_labels(session: Session, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
-    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
-    ids = sorted({clip for clip, _, _ in said})
-    known: set[int] = set()
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY]
-        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
-    last = {(clip, task): value for clip, task, value in said if clip in known}
-    rows = [{"clip_id": c, "task": t, "value": v} for (c, t), v in last.items() if v is not None]
-    insert_or_replace(session, Label, rows)
-    for (clip, task), value in last.items():
-        if value is None:
-            session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
-    return [clip for clip in ids if clip not in known]
-
-
-def add_failure(session: Session, path: str, reason: str) -> None:
-    """Note that the file could not be ingested, and count the attempt."""
-    attempts = session.scalar(select(Failure.attempts).where(Failure.path == path)) or 0
-    insert_or_replace(
-        session,
-        Failure,
-        [
-            {
-                "path": path,
-                "reason": reason,
-                "attempts": attempts + 1,
-                "failed_at": datetime.now(UTC),
-            }
-        ],
-    )
-
-
-def remove_failure(session: Session, path: str) -> None:
-    """Forget that the file could not be ingested."""
-    session.execute(delete(Failure).where(Failure.path == path))
-
-
-def remove_failures_under(session: Session, prefix: str) -> None:
-    """Forget the failures whose path begins with ``prefix``."""
-    session.execute(delete(Failure).where(Failure.path.startswith(prefix, autoescape=True)))
+        label_clips(session, clip_ids, said.labels)
 
 
 def remove_recording(session: Session, recording_id: int) -> list[str]:
@@ -334,12 +263,23 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
     paths = session.scalars(
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
     ).all()
-    embedded = session.execute(
-        select(Embedding.model_id, Embedding.clip_id)
-        .join(Clip, Clip.id == Embedding.clip_id)
-        .where(Clip.recording_id == recording_id)
-        .order_by(Embedding.model_id, Embedding.clip_id)
-    ).all()
+    clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
+    bury(session, clip_ids)
+    session.execute(delete(Recording).where(Recording.id == recording_id))
+    return list(paths)
+
+
+def bury(session: Session, clip_ids: Sequence[int]) -> None:
+    """Leave tombstones of these clips, which are about to be removed."""
+    embedded = [
+        row
+        for begin in range(0, len(clip_ids), _IDS_A_QUERY)
+        for row in session.execute(
+            select(Embedding.model_id, Embedding.clip_id)
+            .where(Embedding.clip_id.in_(clip_ids[begin : begin + _IDS_A_QUERY]))
+            .order_by(Embedding.model_id, Embedding.clip_id)
+        )
+    ]
     revisions = {
         model_id: next_revision(session, model_id) for model_id in sorted({m for m, _ in embedded})
     }
@@ -351,5 +291,3 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
                 for model_id, clip_id in embedded
             ],
         )
-    session.execute(delete(Recording).where(Recording.id == recording_id))
-    return list(paths)

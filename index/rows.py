@@ -48,7 +48,7 @@ class StoredRows:
     def sample(self, most: int) -> Ids:
         """Ids of some rows, always the same ones: int64, (n,)."""
         chosen = np.random.default_rng(0).permutation(len(self))[:most]
-        return self._ids[chosen]
+        return np.asarray(self._ids[chosen])
 
     def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
         """Which of the ids are here, and their embeddings as stored: float32, (n, dim)."""

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -221,11 +221,21 @@ class Tombstone(Base):
 
 
 class Failure(Base):
-    """A file that could not be ingested, why, and how often it was tried."""
+    """A file that could not be ingested, why, and how often it was tried.
+
+    A file without speech is of the kind ``silent``: its facts, bytes and cut tell whether it need
+    be looked at again.
+    """
 
     __tablename__ = "failures"
+    __table_args__ = (Index("ix_failures_sha256", "sha256"),)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True)
     reason: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(Integer)
     failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(Text, default="failed", server_default="failed")
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    cut: Mapped[str | None] = mapped_column(Text)

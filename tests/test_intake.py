@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.naming import Naming
@@ -84,6 +85,41 @@ def test_failed_files_are_tried_again(run, calls: Path):  # noqa: F811
     again = ingest(run, "--retry-failed")
     assert (again.code, again.records[0]["recordings"]) == (0, 1)
     assert run("failures").out == ""
+
+
+def test_a_preview_of_what_is_tried_again_counts_it(run, calls: Path):  # noqa: F811
+    bad = calls / "bad.wav"
+    bad.write_text("not yet")
+    ingest(run, calls)
+    write_wav(bad, tone(1.0, 500))
+    shown = run("ingest", "--retry-failed", "--dry-run", "--json")
+    assert (shown.code, shown.records[0]["files"], shown.records[0]["new"]) == (0, 1, 1)
+    ingest(run, "--retry-failed")
+    nothing = ingest(run, "--retry-failed")
+    assert (nothing.code, nothing.records[0]["recordings"]) == (0, 0)
+
+
+def test_silence_is_counted_apart_and_ends_well(run, tmp_path: Path):  # noqa: F811
+    quiet = write_wav(tmp_path / "quiet.wav", np.zeros(20 * 16_000, np.float32))
+    first = run("ingest", quiet, "--model", "acoustic")
+    assert (first.code, first.err) == (0, "")
+    assert "0 failed, 1 without speech" in first.out
+    assert "no speech" in run("failures").out
+    assert run("failures", "--json").records[0]["kind"] == "silent"
+    assert "1 known already" in run("ingest", quiet).out
+
+
+def test_a_notice_tells_of_other_cuts_and_how_to_get_them(run, tmp_path: Path):  # noqa: F811
+    call = write_wav(tmp_path / "call.wav", tone(20.0))
+    run("ingest", call, "--model", "acoustic", "--segments", "fixed", "--window", 10)
+    kept = run("ingest", call, "--segments", "fixed", "--window", 5)
+    assert "1 known recordings are cut under other options" in kept.err
+    preview = run("ingest", call, "--segments", "fixed", "--window", 5, "--recut", "--dry-run")
+    assert "1 to be cut anew" in preview.out
+    done = run("ingest", call, "--segments", "fixed", "--window", 5, "--recut")
+    assert "1 cut anew" in done.out
+    assert done.err == ""
+    assert run("status", "--json").records[0]["clips"] == 4
 
 
 def test_a_rescan_hashes_what_size_and_time_would_pass(run, calls: Path):  # noqa: F811
@@ -205,6 +241,9 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
         "known": 0,
         "duplicates": 0,
         "failed": 0,
+        "silent": 0,
+        "recut": 0,
+        "cut_otherwise": 0,
         "duration": 3.0,
         "seconds": 0,
     }

@@ -23,7 +23,7 @@ from index.errors import InvalidInputError
 def failures(
     home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the files that could not be ingested, and why.
+    """List the files that could not be ingested or hold no speech, and why.
 
     \b
     emotion-search failures

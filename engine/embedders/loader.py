@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.embedders.base import Embedder
+from engine.memory import bound_kernel_cache
 from engine.settings import Settings
 
 
@@ -18,10 +19,12 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     if name == "acoustic":
         from engine.embedders.acoustic import Acoustic
 
+        bound_kernel_cache()
         return Acoustic()
     if name.endswith(".safetensors"):
         from engine.embedders.acoustic import Acoustic
 
+        bound_kernel_cache()
         return Acoustic(Path(name), name=name)
     from engine.embedders.hub import resolve
 

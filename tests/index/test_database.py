@@ -18,8 +18,8 @@ from index.errors import (
     InvalidInputError,
     StorageFullError,
 )
+from index.failures import add_failure
 from index.models import archive_uuid
-from index.recordings import add_failure
 from index.schema import SCHEMA_VERSION, Base
 
 ROOT = Path(__file__).parents[2]

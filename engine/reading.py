@@ -1,0 +1,137 @@
+"""From one file to its clips and to the row that is written of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.channels import Channels, Track
+from engine.decoding import Block, Decoders, Ended, Opened
+from engine.ingest_options import IngestOptions
+from engine.manifest import parse_time
+from engine.scan import facts
+from engine.segment import GivenSpans, Segmenter, Window
+from index.errors import AudioError, InvalidInputError
+from index.files import FileFacts
+from index.labels import ClipSpan
+from index.recordings import Annotations, NewClip, NewRecording, Span
+
+_WHOLE_DATE = len("2026-01-31")  # a bare year says too little
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A clip that was cut out of a track."""
+
+    track: Track
+    window: Window
+
+
+@dataclass(eq=False)
+class Reading:
+    """A recording on its way into the archive.
+
+    Attributes:
+        file, sha256: what is read.
+        recut: id of the recording that is there already and is cut anew; None for a new one.
+        there: spans of the clips that it has, which need no embedding.
+        cuts: number of clips cut so far.
+        clips: those that are embedded.
+        kept: spans that it keeps, and what their channel is called.
+        aliases: other names of the same bytes.
+        ended: how it ended.
+        refused: why it cannot be taken after all.
+    """
+
+    file: FileFacts
+    sha256: str
+    recut: int | None = None
+    there: Mapping[ClipSpan, int] = field(default_factory=dict)
+    cuts: int = 0
+    clips: list[NewClip] = field(default_factory=list)
+    kept: dict[ClipSpan, str | None] = field(default_factory=dict)
+    aliases: list[FileFacts] = field(default_factory=list)
+    ended: Ended | None = None
+    refused: str | None = None
+
+    def row(self, said: Annotations, options: IngestOptions) -> NewRecording:
+        """What is written of a new recording that is read to its end."""
+        assert self.ended is not None
+        return NewRecording(
+            file=self.file,
+            name=Path(self.file.path).name,
+            sha256=self.sha256,
+            duration=self.ended.duration,
+            sample_rate=self.ended.sample_rate,
+            channels=self.ended.channels,
+            annotations=self._annotations(said, options),
+            clips=self.clips,
+            cut=options.cut_for(said.spans),
+        )
+
+    def _annotations(self, said: Annotations, options: IngestOptions) -> Annotations:
+        """What is said, and when it was by the file's own account where nobody said it."""
+        if said.recorded_at is not None or options.dated == "none":
+            return said
+        moment, origin = _date_of(self.ended.tags if self.ended else {}), "tags"
+        if moment is None and options.dated == "file":
+            moment = datetime.fromtimestamp(self.file.mtime_ns / 1e9, UTC)
+            origin = "file"
+        if moment is None:
+            return said
+        return replace(
+            said, recorded_at=moment, metadata={"recorded_at_from": origin, **said.metadata}
+        )
+
+
+def read_cuts(
+    decoders: Decoders, file: FileFacts, spans: Sequence[Span], options: IngestOptions
+) -> Iterator[Opened | Cut | Ended]:
+    """A file's identity, its clips, its end.
+
+    Args:
+        spans: the clips that it has; empty to have it cut by the options.
+
+    Raises:
+        AudioError: it cannot be decoded, or changed meanwhile.
+        OSError: it cannot be read.
+    """
+    path, channels = Path(file.path), options.channels
+    if spans:
+        named = {track.channel: track for track in channels.tracks or ()}
+        wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
+        channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
+    cutters: list[tuple[Track, Segmenter]] = []
+    for message in decoders.read(path, channels.wanted):
+        if isinstance(message, Block):
+            if not cutters:
+                tracks = map(channels.track, range(len(message.tracks)))
+                cutters = [(track, _segmenter(track, spans, options)) for track in tracks]
+            for (track, cutter), samples in zip(cutters, message.tracks, strict=True):
+                yield from (Cut(track, window) for window in cutter.feed(samples))
+            continue
+        if isinstance(message, Ended):
+            for track, cutter in cutters:
+                yield from (Cut(track, window) for window in cutter.finish())
+            if facts(path) != file:
+                raise AudioError("changed while it was read; ingest it again once it is complete")
+        yield message
+
+
+def _segmenter(track: Track, spans: Sequence[Span], options: IngestOptions) -> Segmenter:
+    if spans:
+        return GivenSpans((s.start, s.end) for s in spans if s.channel == track.channel)
+    return options.segmenter()
+
+
+def _date_of(tags: Mapping[str, str]) -> datetime | None:
+    """When the file's tags say that it was recorded; None if they give no whole date."""
+    for name in ("date", "creation_time"):
+        date = tags.get(name, "")
+        if len(date) >= _WHOLE_DATE:
+            with contextlib.suppress(InvalidInputError):
+                return parse_time(date)[0]
+    return None
