@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from engine.audio import SAMPLE_RATE
 from engine.channels import MIX, Channels, Track
 from engine.decoding import Block, Decoders, Ended, Opened
 from engine.embedders.base import Embedder, check, usable
@@ -50,6 +51,8 @@ class IngestReport:
         duplicates: files under a new name whose bytes were known.
         failed: path and reason of each file that could not be used.
         duration: seconds of audio added.
+        reached, told: seconds into the file in hand that are embedded, and that its header tells
+            (None: it does not).
         stopped: it ended early because it was asked to.
     """
 
@@ -59,6 +62,8 @@ class IngestReport:
     duplicates: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     duration: float = 0.0
+    reached: float = 0.0
+    told: float | None = None
     stopped: bool = False
 
     @property
@@ -104,6 +109,7 @@ class IngestOptions:
         dated: where nobody said when it was, take the date of the file's ``tags``, or failing
             that the ``file``'s time of change.
         rescan: hash files also where path, size and time of change are known.
+        longest: seconds beyond which a file is refused; None for any.
     """
 
     window: float = 15.0
@@ -115,6 +121,7 @@ class IngestOptions:
     limit: int | None = None
     dated: Literal["tags", "file", "none"] = "tags"
     rescan: bool = False
+    longest: float | None = None
 
     def segmenter(self) -> Segmenter:
         """What cuts one track."""
@@ -228,8 +235,13 @@ class Ingest:
             wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
             channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
         cutters: list[tuple[Track, Segmenter]] = []
+        heard, longest = 0, self._options.longest
         for message in self._decoders.read(path, channels.wanted):
             if isinstance(message, Block):
+                self.report.told = message.told
+                heard += len(message.tracks[0])
+                if longest is not None and heard > longest * SAMPLE_RATE:
+                    raise AudioError(f"is longer than {longest:g} s, the most that is taken here")
                 if not cutters:
                     tracks = map(channels.track, range(len(message.tracks)))
                     cutters = [(track, self._segmenter(track, spans)) for track in tracks]
@@ -302,8 +314,10 @@ class Ingest:
                     track.channel, window.start, window.end, vector, scores, channel_name=track.name
                 )
             )
+            self.report.reached = window.end
         self._waiting.clear()
         self._seconds = 0.0
+        self._progress(self.report)
 
     def _commit(self) -> None:
         """Embed what waits, and write every recording that is complete, in one transaction."""

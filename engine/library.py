@@ -60,7 +60,7 @@ from index.recordings import (
     remove_recording,
     set_labels,
 )
-from index.search import Hit, Searcher
+from index.search import Hit, IndexState, Searcher
 from index.space import Method, Space
 from index.spaces import (
     SAMPLE,
@@ -106,7 +106,7 @@ class Library:
         self.settings = settings
         self.database = database
         self._loading, self._opening = threading.Lock(), threading.Lock()
-        self._embedder: Embedder | None = None
+        self._embedder: SharedEmbedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
         self._searcher: Searcher | None = None
 
@@ -190,6 +190,7 @@ class Library:
         progress: Callable[[IngestReport], None] = lambda _: None,
         stop: threading.Event | None = None,
         save_index: bool = True,
+        longest: float | None = None,
     ) -> IngestReport:
         """Add audio files to the archive; see ``engine.scan`` for finding them.
 
@@ -202,6 +203,7 @@ class Library:
             progress: called after each file with the report so far.
             stop: once set, what is in hand is committed and the ingest ends.
             save_index: write the index to disk at the end; not worth it after a single file.
+            longest: seconds beyond which a file is refused.
 
         Raises:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
@@ -226,6 +228,7 @@ class Library:
             limit=limit,
             dated=dated,
             rescan=rescan,
+            longest=longest,
         )
         run = Ingest(
             self.database,
@@ -474,6 +477,31 @@ class Library:
 
         if self.model() is not None:
             threading.Thread(target=load, name="warm-up", daemon=True).start()
+
+    @property
+    def decoders(self) -> Decoders:
+        """What decodes audio in processes of its own."""
+        return self._decoders
+
+    def searcher(self) -> tuple[ModelInfo, Searcher]:
+        """The archive's model, and the search over its embeddings.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelMismatchError: the settings name another model than the archive's.
+        """
+        model = self._model_here()
+        self._check_name(model)
+        return model, self._search(model)
+
+    def index_state(self) -> IndexState:
+        """How much is in the index, and since when; nothing is read from the database."""
+        searcher = self._searcher
+        return searcher.state() if searcher else IndexState(0, None)
+
+    def loaded(self) -> SharedEmbedder | None:
+        """The model, if it is loaded."""
+        return self._embedder
 
     def _model_here(self) -> ModelInfo:
         model = self.model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -48,6 +49,15 @@ class Hit:
     space: int
 
 
+@dataclass(frozen=True)
+class IndexState:
+    """How many clips an index holds, and when (Unix time) it was last brought up to date; None if
+    it never was."""
+
+    clips: int
+    fresh_at: float | None
+
+
 class Searcher:
     """Search over the embeddings of one model, always as fresh as the database.
 
@@ -62,6 +72,7 @@ class Searcher:
         self._index: FlatIndex | None = None
         self._revision = 0
         self._unsaved = 0
+        self._fresh_at: float | None = None
         self._version, self._space = 0, Space()
         self._calibration: Calibration | None = None
 
@@ -102,6 +113,11 @@ class Searcher:
         with self._database.read() as session, self._lock:
             return self._caught_up(session).count
 
+    def state(self) -> IndexState:
+        """The index as it stands, without a look into the database."""
+        index = self._index
+        return IndexState(index.count if index is not None else 0, self._fresh_at)
+
     def save(self) -> None:
         """Bring the index up to date and save it, if it is not saved as it is."""
         with self._database.read() as session, self._lock:
@@ -130,6 +146,7 @@ class Searcher:
             index = FlatIndex(self._model.dimension)
             self._apply(session, index, 0, revision)
         self._index, self._revision = index, revision
+        self._fresh_at = time.time()
         if self._unsaved >= _SAVE_AFTER:
             self._save()
         return index
