@@ -235,10 +235,11 @@ def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
             f"the vector has {len(values)} numbers; those of this archive have {model.dimension}"
         )
     wide = np.asarray(values, dtype=np.float64)
-    length = float(np.linalg.norm(wide))
-    if not np.isfinite(length) or length < np.finfo(np.float32).tiny:
+    largest = float(np.abs(wide).max())
+    if not np.isfinite(largest) or largest == 0:
         raise InvalidInputError("the vector is zero or not finite, so it has no direction")
-    return np.asarray(wide / length, dtype=np.float32)
+    wide = wide / largest  # or squares would overflow, or vanish
+    return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
 
 
 def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Example:

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,39 +15,13 @@ import soundfile
 from fastapi.testclient import TestClient
 
 from engine.api.app import create_app
-from engine.library import Library
 from engine.settings import Settings
 from engine.voices import speak
-from tests.conftest import ingest_voices, tone, write_wav
+from tests.api.conftest import assert_problem, upload
+from tests.conftest import tone, write_wav
 
 ROOT = Path(__file__).parents[2]
 WAIT = "/v1/recordings?wait=true"
-
-
-@pytest.fixture
-def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
-    """A client of the service over an archive of the voices."""
-    with Library.open(settings, create=True) as library:
-        ingest_voices(library, voices)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
-        yield opened
-
-
-def assert_problem(answer: httpx.Response, status: int, kind: str | None = None) -> dict:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    if kind:
-        assert body["type"] == f"urn:emotion-search:problem:{kind}"
-    assert "Traceback" not in answer.text
-    return body
-
-
-def upload(path: Path, name: str | None = None) -> dict:
-    return {"file": (name or path.name, path.read_bytes(), "audio/wav")}
 
 
 def test_search_by_clip(client: TestClient):
@@ -250,7 +223,7 @@ def test_no_path_of_the_server_is_told(client: TestClient, tmp_path: Path, voice
         (
             "POST",
             "/v1/search",
-            {"content": b" " * 1_000_001, "headers": {"content-type": "application/json"}},
+            {"content": b" " * 4_000_001, "headers": {"content-type": "application/json"}},
             413,
             "too-large",
         ),

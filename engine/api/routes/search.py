@@ -75,7 +75,7 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     kind = media_type(request)
     if kind == "application/json":
         async with gates.queries.entered():
-            asked = validated(JsonSearch, await json_body(request))
+            asked = await json_body(request, JsonSearch)
             query = asked.query(*asked.examples())
             return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
@@ -102,7 +102,7 @@ async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _
     if media_type(request) != "application/json":
         raise HTTPException(415, "send application/json with 'queries'")
     async with gates.queries.entered():
-        asked = validated(BatchIn, await json_body(request))
+        asked = await json_body(request, BatchIn)
         return await gates.queries.run(_answers, library, asked)
 
 
