@@ -98,9 +98,7 @@ def test_examples_that_make_no_sense_are_problems(reading: TestClient, asked: di
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_problems(reading: TestClient, number: str):
     body = '{"positive": [{"vector": [' + ",".join([number] * 256) + "]}]}"
-    answer = reading.post(
-        "/v1/search", content=body, headers={"content-type": "application/json"}
-    )
+    answer = reading.post("/v1/search", content=body, headers={"content-type": "application/json"})
     assert_problem(answer, 422)
 
 

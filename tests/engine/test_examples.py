@@ -101,7 +101,8 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
         one, two, three = (normalise(embedding(library, clip)) for clip in (1, 2, 3))
         vectors = []
         monkeypatch.setattr(
-            "engine.examples._pass_on", lambda _s, vector, _w, own, _q: vectors.append((vector, own))
+            "engine.examples._pass_on",
+            lambda _s, vector, _w, own, _q: vectors.append((vector, own)),
         )
         search(library, Query([SpanExample(1, 12.0, 16.0)]))
         search(library, Query([SpanExample(1, 15.0, 30.0)]))
@@ -115,9 +116,7 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
             search(library, Query([SpanExample(1, 50.0, 60.0)]))
 
 
-def test_per_recording_leaves_exactly_the_best_of_each(
-    fixed_windows, sqlite_settings, tmp_path
-):
+def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_settings, tmp_path):
     settings = sqlite_settings.model_copy(update={"segments": "fixed", "window": 1.0})
     for i in range(6):
         write_wav(tmp_path / "in" / f"{i}.wav", tone(5.0, 150 + 20 * i) + np.float32(0.001 * i))

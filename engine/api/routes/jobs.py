@@ -27,6 +27,14 @@ _ELSEWHERE_S = 1.0  # the same, where another server works on it: that is a look
 _BEAT_S = 15.0  # between signs of life, for proxies
 _MOST_FOLLOWERS = 200
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["job", "gone", "bye"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 
 class JobQuery(BaseModel):
     """Parameters of a list of jobs."""
@@ -58,7 +66,7 @@ def jobs(
 
 @router.get("/{job}", summary="Read a job")
 def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
-    """A job as it stands."""
+    """A job as it stands: its progress, and once done its recording, or its problem."""
     return job_out(jobs.get(job))
 
 
@@ -68,7 +76,7 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
     response_class=StreamingResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
             "description": "Server-sent events. Each `job` event has the job as JSON, as"
             " `/v1/jobs/{job}` gives it; the first comes at once, the last once it is finished. An"
             " event `gone` says that its recording was erased, `bye` that the server ends: follow"
