@@ -96,7 +96,20 @@ class Query:
     exclude_same: ExcludeSame | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The hits, best first, and the model whose embeddings were compared."""
+
+    hits: list[Hit]
+    model: ModelInfo
+
+
 def search(library: Library, query: Query, *, longest: float | None = None) -> list[Hit]:
+    """The hits of ``answer``."""
+    return answer(library, query, longest=longest).hits
+
+
+def answer(library: Library, query: Query, *, longest: float | None = None) -> Answer:
     """The clips most like the positive examples and unlike the negative ones, best first.
 
     The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
@@ -127,7 +140,7 @@ def search(library: Library, query: Query, *, longest: float | None = None) -> l
     vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
     own = {clip for one in (*positive, *negative) for clip in one.clips}
     wanted = _excluding(query.wanted, positive, query.exclude_same)
-    return _pass_on(searcher, vector, wanted, own, query)
+    return Answer(_pass_on(searcher, vector, wanted, own, query), model)
 
 
 def rocchio(positive: Sequence[Vectors], negative: Sequence[Vectors]) -> Vectors:
