@@ -136,6 +136,9 @@ def main() -> None:
                 for one in running:
                     one.result()
             code = ingest.wait()
+            unfinished = {"status": ["queued", "running"]}
+            while httpx.get(f"{server.address}/v1/jobs", params=unfinished).json()["data"]:
+                time.sleep(0.5)
             stats = httpx.get(f"{server.address}/v1/stats", timeout=60).json()
             listed, cursor = 0, 0
             while cursor is not None:
