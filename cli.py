@@ -28,6 +28,7 @@ from engine.commands.keeping import failures, forget, label
 from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
 from engine.commands.search import search
+from engine.commands.serving import key_app, serve
 from engine.commands.transfer import export, import_embeddings
 from engine.commands.trend import trend
 from index.errors import EmotionSearchError, InvalidInputError
@@ -137,28 +138,8 @@ app.command()(forget)
 app.command()(label)
 
 
-@app.command()
-def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
-) -> None:
-    """Serve the search API; its description is at /docs.
-
-    \b
-    emotion-search serve --port 8000
-    """
-    import uvicorn
-
-    from engine.api.app import create_app
-    from engine.library import Library
-
-    settings = settings_of(home, database, model, device)
-    Library.open(settings, create=True).close()  # says what is wrong before the server starts
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="info")
+app.command()(serve)
+app.add_typer(key_app, name="key")
 
 
 app.command()(migrate)

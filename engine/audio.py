@@ -125,6 +125,12 @@ class AudioFile:
         return self._decoded / self.sample_rate
 
     @property
+    def told(self) -> float | None:
+        """Seconds as the header tells, finite and more than none; None where it does not."""
+        told = self._source.told
+        return told if told is not None and 0 < told < float("inf") else None
+
+    @property
     def tags(self) -> dict[str, str]:
         """What the file says of itself, such as ``title`` and ``date``; names in lower case."""
         return self._source.tags

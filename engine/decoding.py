@@ -34,9 +34,11 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The next samples of each channel: float32, (n,), 16 kHz."""
+    """The next samples of each channel: float32, (n,), 16 kHz; and the seconds of the whole file
+    as its header tells (None: it does not)."""
 
     tracks: list[Samples]
+    told: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message]
     with AudioFile(path) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
-            yield Block(tracks)
+            yield Block(tracks, audio.told)
         yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags)
 
 
@@ -214,7 +216,7 @@ class _Decoder:
             return Opened(*rest)
         if kind == "block":
             data = [self._pipe.recv_bytes() for _ in range(rest[0])]
-            return Block([np.frombuffer(one, np.float32) for one in data])
+            return Block([np.frombuffer(one, np.float32) for one in data], rest[1])
         if kind == "ended":
             return Ended(*rest)
         if kind == "os-error":
@@ -249,7 +251,7 @@ def _tell(pipe: Connection, message: Message) -> None:
     if isinstance(message, Opened):
         _send(pipe, "opened", message.sha256)
     elif isinstance(message, Block):
-        _send(pipe, "block", len(message.tracks))
+        _send(pipe, "block", len(message.tracks), message.told)
         for track in message.tracks:
             pipe.send_bytes(np.ascontiguousarray(track, np.float32).tobytes())
     else:

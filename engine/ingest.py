@@ -131,7 +131,13 @@ class Ingest:
 
     def _read(self, file: FileFacts) -> Iterator[Opened | Cut | Ended]:
         """Runs on a thread of its own: identity, clips, end."""
-        return read_cuts(self._decoders, file, self._said(file.path).spans, self._options)
+
+        def told(seconds: float | None) -> None:
+            self.report.told = seconds
+
+        return read_cuts(
+            self._decoders, file, self._said(file.path).spans, self._options, told=told
+        )
 
     def _take(self, file: FileFacts, messages: Iterator[Opened | Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
@@ -225,8 +231,10 @@ class Ingest:
                     track.channel, window.start, window.end, vector, scores, channel_name=track.name
                 )
             )
+            self.report.reached = window.end
         self._waiting.clear()
         self._seconds = 0.0
+        self._progress(self.report)
 
     def _write(self) -> None:
         """Write every recording that is complete, and every note, in one transaction."""

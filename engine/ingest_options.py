@@ -33,6 +33,7 @@ class IngestOptions:
         rescan: hash files also where path, size and time of change are known.
         retry: listen again to files that are known to hold no speech.
         recut: cut known recordings anew that were cut under other options.
+        longest: seconds beyond which a file is refused; None for any.
     """
 
     window: float = 15.0
@@ -46,6 +47,7 @@ class IngestOptions:
     rescan: bool = False
     retry: bool = False
     recut: bool = False
+    longest: float | None = None
 
     def segmenter(self) -> Segmenter:
         """What cuts one track."""

@@ -18,6 +18,8 @@ class IngestReport:
         otherwise: known recordings that are cut under other options, and were left so.
         failed: path and reason of each file that could not be used.
         duration: seconds of audio added.
+        reached, told: seconds into the file in hand that are embedded, and that its header tells
+            (None: it does not).
         stopped: it ended early because it was asked to.
     """
 
@@ -30,6 +32,8 @@ class IngestReport:
     otherwise: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     duration: float = 0.0
+    reached: float = 0.0
+    told: float | None = None
     stopped: bool = False
 
     @property

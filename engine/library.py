@@ -52,6 +52,7 @@ from index.errors import (
 from index.failures import FailureDetails, add_failure, list_failures, remove_failures_under
 from index.files import FileFacts
 from index.filters import EMOTION, ClipFilter, recordings_of
+from index.keeper import IndexState
 from index.labels import set_labels
 from index.models import ModelInfo, activate_model, active_model, mismatch
 from index.pool import Wish
@@ -111,7 +112,7 @@ class Library:
         self.database = database
         self._background = background
         self._loading, self._opening = threading.Lock(), threading.Lock()
-        self._embedder: Embedder | None = None
+        self._embedder: SharedEmbedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
         self._searcher: Searcher | None = None
 
@@ -200,6 +201,7 @@ class Library:
         progress: Callable[[IngestReport], None] = lambda _: None,
         stop: threading.Event | None = None,
         save_index: bool = True,
+        longest: float | None = None,
     ) -> IngestReport:
         """Add audio files to the archive; see ``engine.scan`` for finding them.
 
@@ -214,6 +216,7 @@ class Library:
             progress: called after each file with the report so far.
             stop: once set, what is in hand is committed and the ingest ends.
             save_index: write the index to disk at the end; not worth it after a single file.
+            longest: seconds beyond which a file is refused.
 
         Raises:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
@@ -240,6 +243,7 @@ class Library:
             rescan=rescan,
             retry=retry,
             recut=recut,
+            longest=longest,
         )
         run = Ingest(
             self.database,
@@ -511,6 +515,31 @@ class Library:
 
         if self.model() is not None:
             threading.Thread(target=load, name="warm-up", daemon=True).start()
+
+    @property
+    def decoders(self) -> Decoders:
+        """What decodes audio in processes of its own."""
+        return self._decoders
+
+    def searcher(self) -> tuple[ModelInfo, Searcher]:
+        """The archive's model, and the search over its embeddings.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelMismatchError: the settings name another model than the archive's.
+        """
+        model = self._model_here()
+        self._check_name(model)
+        return model, self._search(model)
+
+    def index_state(self) -> IndexState:
+        """How much is in the index, and since when; nothing is read from the database."""
+        searcher = self._searcher
+        return searcher.keeper.state() if searcher else IndexState(0, None)
+
+    def loaded(self) -> SharedEmbedder | None:
+        """The model, if it is loaded."""
+        return self._embedder
 
     def _model_here(self) -> ModelInfo:
         model = self.model()

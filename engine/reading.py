@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from engine.audio import SAMPLE_RATE
 from engine.channels import Channels, Track
 from engine.decoding import Block, Decoders, Ended, Opened
 from engine.ingest_options import IngestOptions
@@ -88,15 +89,21 @@ class Reading:
 
 
 def read_cuts(
-    decoders: Decoders, file: FileFacts, spans: Sequence[Span], options: IngestOptions
+    decoders: Decoders,
+    file: FileFacts,
+    spans: Sequence[Span],
+    options: IngestOptions,
+    *,
+    told: Callable[[float | None], None] = lambda _: None,
 ) -> Iterator[Opened | Cut | Ended]:
     """A file's identity, its clips, its end.
 
     Args:
         spans: the clips that it has; empty to have it cut by the options.
+        told: called with the seconds that its header tells; None where it tells none.
 
     Raises:
-        AudioError: it cannot be decoded, or changed meanwhile.
+        AudioError: it cannot be decoded, is longer than the options allow, or changed meanwhile.
         OSError: it cannot be read.
     """
     path, channels = Path(file.path), options.channels
@@ -105,8 +112,13 @@ def read_cuts(
         wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
         channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
     cutters: list[tuple[Track, Segmenter]] = []
+    heard, longest = 0, options.longest
     for message in decoders.read(path, channels.wanted):
         if isinstance(message, Block):
+            told(message.told)
+            heard += len(message.tracks[0])
+            if longest is not None and heard > longest * SAMPLE_RATE:
+                raise AudioError(f"is longer than {longest:g} s, the most that is taken here")
             if not cutters:
                 tracks = map(channels.track, range(len(message.tracks)))
                 cutters = [(track, _segmenter(track, spans, options)) for track in tracks]

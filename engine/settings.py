@@ -97,6 +97,38 @@ class Settings(BaseSettings):
         default=100.0, gt=0, description="Largest upload that the API takes, in megabytes."
     )
 
+    max_upload_minutes: float = Field(
+        default=240.0, gt=0, description="Longest recording that the API takes, in minutes."
+    )
+    max_example_minutes: float = Field(
+        default=10.0, gt=0, description="Longest example that the API searches by, in minutes."
+    )
+    jobs: int = Field(
+        default=4, ge=1, le=32, description="Uploads that the API takes in at the same time."
+    )
+    max_queued: int = Field(
+        default=200, ge=1, description="Uploads that may wait; the API answers others with 429."
+    )
+    workers: int = Field(
+        default=8, ge=1, le=30, description="Requests of a kind that the API works on at a time."
+    )
+    max_waiting: int = Field(
+        default=64, ge=0, description="Requests of a kind that may wait; others get a 429."
+    )
+    body_timeout: float = Field(
+        default=120.0, gt=0, description="Seconds in which the body of a request has to arrive."
+    )
+    shutdown_grace: float = Field(
+        default=30.0, gt=0, description="Seconds that work in flight has when the API ends."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins of web pages that may call the API, with commas between; `*` for any.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="What the server's log lines are."
+    )
+
     @property
     def database(self) -> str | URL:
         """The URL of the database in force."""

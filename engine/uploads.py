@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from engine.audio import EXTENSIONS
+from engine.ingest_report import IngestReport
 from engine.library import Library
 from engine.scan import facts, unchanged
 from engine.storage import space_needed, upload_lock
 from index.clips import locations_of
-from index.errors import AudioError
+from index.errors import AudioError, EmotionSearchError
 from index.failures import NO_SPEECH, remove_failure
 from index.recordings import Annotations, add_location, annotate, find_by_sha256
 
 
-def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tuple[int, bool]:
+class InterruptedUploadError(EmotionSearchError):
+    """The upload was not taken in because it was asked to stop; nothing of it is kept."""
+
+
+def take_in(
+    library: Library,
+    file: Path,
+    *,
+    name: str,
+    said: Annotations,
+    longest: float | None = None,
+    progress: Callable[[IngestReport], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> tuple[int, bool]:
     """The id of the recording in ``file``, whose bytes are kept, and whether it is new.
 
     The same bytes from several senders at once are taken in once.
@@ -26,8 +42,12 @@ def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tu
     Args:
         file: a temporary file; it stays where it is.
         name: what the sender called it; never used as a path.
+        longest: seconds beyond which it is refused.
+        progress: called with a report while it is embedded.
+        stop: once set, the ingest ends, and nothing of it is kept unless it was complete.
 
     Raises:
+        InterruptedUploadError: it was stopped.
         AudioError: it cannot be used as audio; nothing of it is kept.
         StorageFullError: no space is left; nothing of it is kept.
     """
@@ -52,13 +72,20 @@ def take_in(library: Library, file: Path, *, name: str, said: Annotations) -> tu
         try:
             found = facts(kept)
             report = library.ingest(
-                [found], said={found.path: replace(said, name=name)}, save_index=False
+                [found],
+                said={found.path: replace(said, name=name)},
+                save_index=False,
+                longest=longest,
+                progress=progress,
+                stop=stop,
             )
             with library.database.write() as session:
                 recording_id = find_by_sha256(session, sha256)
                 if recording_id is None:  # the sender is told; a note would name our copy
                     remove_failure(session, found.path)
             if recording_id is None:
+                if report.stopped and not report.failed:
+                    raise InterruptedUploadError(f"{name} was interrupted; send it again")
                 raise AudioError(f"{name} {report.failed[0][1] if report.failed else NO_SPEECH}")
             return recording_id, report.recordings == 1
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class Held:
     space: Space
 
 
+@dataclass(frozen=True)
+class IndexState:
+    """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
+    was."""
+
+    clips: int
+    fresh_at: float | None
+
+
 class IndexKeeper:
     """The index of one model's embeddings. Safe for use from several threads.
 
@@ -70,6 +80,7 @@ class IndexKeeper:
         self._unsaved = 0
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
+        self._fresh_at: float | None = None
 
     @contextmanager
     def at(self, session: Session) -> Iterator[Held]:
@@ -84,11 +95,17 @@ class IndexKeeper:
             with self._turns.reading():
                 held = self._held
                 if held is not None and self._fits(held, revision, version):
+                    self._fresh_at = time.time()
                     yield held
                     break
             with self._turns.writing():
                 self._catch_up(session)
         self._look_after()
+
+    def state(self) -> IndexState:
+        """The index as it stands, without a look into the database."""
+        held = self._held
+        return IndexState(held.index.count if held is not None else 0, self._fresh_at)
 
     def save(self) -> None:
         """Bring the index up to date, make it anew if it is outgrown, and save it if it is not

@@ -7,20 +7,56 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from engine.api import problems
+from engine.api import documents, problems
+from engine.api.access import OpenTo
+from engine.api.deps import Gates, in_thread
+from engine.api.gates import Gate
 from engine.api.limits import BodyLimit
-from engine.api.routes import clips, health, recordings, search, trends
+from engine.api.metrics import Metrics
+from engine.api.requests import Requests
+from engine.api.routes import archive, clips, health, jobs, metrics, recordings, search, trends
+from engine.jobs import Jobs
+from engine.keys import KeyRing
 from engine.library import Library
 from engine.settings import Settings
 
+_DESCRIPTION = """
+Query by example: give a clip, a stretch of a recording, a vector or an audio file, and get the
+clips whose voices sound most like it, with similarity and percentile.
 
-def create_app(settings: Settings) -> FastAPI:
+Lists are paged: pass `next` as `cursor` until it is null. Errors are
+[problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stable `type`. Every answer has an
+`X-Request-ID`, that of the request if it sent one. Where the archive has keys, send one as
+`Authorization: Bearer KEY`: scope `read` searches, lists and hears, `write` also uploads and
+labels, `admin` also erases.
+"""
+_TAGS = [
+    {"name": "search", "description": "Clips that sound like examples."},
+    {"name": "recordings", "description": "Audio files of the archive."},
+    {"name": "jobs", "description": "Uploads on their way into the archive."},
+    {"name": "clips", "description": "Spans of recordings: what is embedded and found."},
+    {"name": "archive", "description": "What the archive holds."},
+    {"name": "service", "description": "Whether and how the service works."},
+]
+
+
+def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     """The service over the archive that ``settings`` name; a new archive is made where none is.
+
+    Args:
+        open_to: who may call it while the archive has no keys.
 
     Raises (at start-up):
         DatabaseError: the database cannot be used; names the cure.
     """
+    gates = Gates(
+        queries=Gate("searches", workers=settings.workers, most=settings.max_waiting),
+        uploads=Gate("uploads", workers=settings.workers, most=settings.max_waiting),
+    )
+    measured = Metrics(gates)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -28,23 +64,64 @@ def create_app(settings: Settings) -> FastAPI:
             library.refresh()
             library.warm_up()
             app.state.library = library
-            yield
-            library.save_index()
+            app.state.keys = KeyRing(library.database)
+            app.state.jobs = Jobs(
+                library,
+                explain=problems.explain,
+                at_once=settings.jobs,
+                most=settings.max_queued,
+                longest=settings.max_upload_minutes * 60,
+            )
+            app.state.jobs.start()
+            measured.watch(library, app.state.jobs)
+            try:
+                yield
+            finally:
+                await in_thread(app.state.jobs.stop, settings.shutdown_grace)
+                library.save_index()
 
     app = FastAPI(
         title="emotion-search",
         version=version("emotion-search"),
         summary="Search archives of speech by the emotion in the voice.",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
         lifespan=lifespan,
-        responses={
-            "default": {
-                "description": "A problem (RFC 9457).",
-                "content": {problems.MEDIA_TYPE: {}},
-            }
-        },
     )
+    app.state.gates = gates
+    app.state.metrics = measured
+    app.state.open_to = open_to
+    app.state.cors_origins = [
+        one.strip() for one in settings.cors_origins.split(",") if one.strip()
+    ]
     problems.install(app)
-    app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6))
-    for routes in (health, search, clips, recordings, trends):
+    documents.install(app)
+    app.add_middleware(
+        BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=settings.body_timeout
+    )
+    app.add_middleware(
+        GZipMiddleware,
+        minimum_size=1000,
+        compresslevel=5,
+        exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-npy"),
+    )
+    if app.state.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=app.state.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "idempotency-key",
+                "if-none-match",
+                "prefer",
+                "range",
+                "x-request-id",
+            ],
+            expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
+        )
+    app.add_middleware(Requests, observe=measured.observe)
+    for routes in (health, metrics, search, recordings, jobs, clips, archive, trends):
         app.include_router(routes.router)
     return app

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,18 +18,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from engine.api.gates import Gate
+from engine.jobs import Jobs
 from engine.library import Library
 from engine.storage import space_needed
 from index.errors import InvalidInputError
 
 T = TypeVar("T", bound=BaseModel)
 
-_LARGEST_JSON = 1_000_000
+_LARGEST_JSON = 4_000_000
+_LARGE_JSON = 50_000  # bytes that are worth a thread
 _MOST_FIELDS = 200
 
 
-def get_library(request: Request) -> Library:
-    """The archive that the app serves."""
+async def get_library(request: Request) -> Library:
+    """The archive that the app serves; like all of these no work for a thread."""
     library = request.app.state.library
     assert isinstance(library, Library)
     return library
@@ -37,16 +41,45 @@ def get_library(request: Request) -> Library:
 LibraryDep = Annotated[Library, Depends(get_library)]
 
 
+async def get_jobs(request: Request) -> Jobs:
+    """The jobs of the archive."""
+    jobs = request.app.state.jobs
+    assert isinstance(jobs, Jobs)
+    return jobs
+
+
+JobsDep = Annotated[Jobs, Depends(get_jobs)]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Where requests of each kind wait for their turn."""
+
+    queries: Gate
+    uploads: Gate
+
+
+async def get_gates(request: Request) -> Gates:
+    """The gates of the service."""
+    gates = request.app.state.gates
+    assert isinstance(gates, Gates)
+    return gates
+
+
+GatesDep = Annotated[Gates, Depends(get_gates)]
+
+
 def media_type(request: Request) -> str:
     """The request's content type without parameters."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-async def json_body(request: Request) -> Any:
-    """The request's body, parsed as JSON.
+async def json_body(request: Request, model: type[T]) -> T:
+    """The request's body, which is JSON, as ``model``.
 
     Raises:
         HTTPException: 400 not JSON, 413 too large.
+        RequestValidationError: it does not fit.
     """
     parts, size = [], 0
     async for part in request.stream():
@@ -54,29 +87,49 @@ async def json_body(request: Request) -> Any:
         size += len(part)
         if size > _LARGEST_JSON:
             raise HTTPException(413, f"a JSON body may have {_LARGEST_JSON} bytes at most")
+    if size < _LARGE_JSON:
+        return _parsed(b"".join(parts), model)
+    return await in_thread(_parsed, b"".join(parts), model)
+
+
+def _parsed(content: bytes, model: type[T]) -> T:
     try:
-        return json.loads(b"".join(parts))
+        told = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is not JSON ({error})") from error
+    return validated(model, told)
 
 
 @asynccontextmanager
-async def upload_form(request: Request) -> AsyncIterator[tuple[FormData, UploadFile]]:
-    """The request's form and its part ``file``.
+async def upload_form(request: Request, most: int = 1) -> AsyncIterator[FormData]:
+    """The request's form, with up to ``most`` files.
 
     Raises:
-        InvalidInputError: there is no such part.
+        HTTPException: 400 not a form, or more files or fields than are taken.
     """
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise InvalidInputError("the form needs a part 'file' with an audio file")
-        yield form, file
+    async with request.form(max_files=most, max_fields=_MOST_FIELDS) as form:
+        yield form
 
 
-def form_fields(form: FormData, lists: frozenset[str]) -> dict[str, Any]:
-    """The form's text fields; those named in ``lists`` with all their values."""
-    return {key: form.getlist(key) if key in lists else form[key] for key in form if key != "file"}
+def files_of(form: FormData, name: str) -> list[UploadFile]:
+    """The form's files of this name.
+
+    Raises:
+        InvalidInputError: a part of this name is no file.
+    """
+    found = form.getlist(name)
+    if not all(isinstance(one, UploadFile) for one in found):
+        raise InvalidInputError(f"the part '{name}' must be a file, sent with a file name")
+    return [one for one in found if isinstance(one, UploadFile)]
+
+
+def form_fields(
+    form: FormData, lists: frozenset[str], files: frozenset[str] = frozenset({"file"})
+) -> dict[str, Any]:
+    """The form's text fields, without ``files``; those named in ``lists`` with all values."""
+    return {
+        key: form.getlist(key) if key in lists else form[key] for key in form if key not in files
+    }
 
 
 def validated(model: type[T], data: Any) -> T:

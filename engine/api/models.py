@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.library import Status
-from engine.manifest import parse_pairs
+from engine.manifest import LONGEST, parse_pairs
 from index.clips import ClipDetails
 from index.filters import ClipFilter
-from index.search import Hit
 from index.text import storable
 
 MOST_LISTED = 500
@@ -55,6 +55,12 @@ class Filters(BaseModel):
     metadata: list[Text] = Field(
         default=[], description="`key=value` pairs that the recording must all have."
     )
+    emotion: list[Text] = Field(default=[], description="Class that the model scores highest.")
+    min_score: float | None = Field(
+        default=None, ge=0, le=1, description="Least score of the class scored highest."
+    )
+    min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
+    max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
 
     def wanted(self) -> ClipFilter:
         """The filter meant.
@@ -70,38 +76,33 @@ class Filters(BaseModel):
             after=self.after,
             before=self.before,
             metadata=parse_pairs(self.metadata),
+            emotions=tuple(self.emotion),
+            min_score=self.min_score,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
         )
 
 
-class ClipQuery(Filters):
-    """Parameters of a list of clips."""
+class Paging(BaseModel):
+    """Which page of a list is meant."""
 
-    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most clips of the page.")
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
     cursor: int = Field(
         default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
     )
 
 
-class SearchOptions(Filters):
-    """How to search."""
-
-    limit: int = Field(default=10, ge=1, le=1000, description="Most hits.")
-    exclude_same: Literal["recording", "speaker"] | None = Field(
-        default=None, description="Leave out clips of the example's own recording or speaker."
-    )
-
-
-class ClipSearch(SearchOptions):
-    """A search by a clip of the archive."""
-
-    clip: int = Field(ge=1, lt=2**63, description="Id of the clip that serves as the example.")
+class ClipQuery(Filters, Paging):
+    """Parameters of a list of clips."""
 
 
 class ClipOut(BaseModel):
     """A clip: a span of a recording."""
 
-    clip: int
-    recording: int
+    clip: int = Field(description="Id of the clip.", examples=[42])
+    recording: int = Field(description="Id of its recording.", examples=[7])
     file: str = Field(description="Name of the recording's file.")
     source: str | None
     label: str | None = Field(description="Emotion label given by a person.")
@@ -117,26 +118,6 @@ class ClipOut(BaseModel):
     audio: str = Field(description="Where the clip can be heard.")
 
 
-class HitOut(ClipOut):
-    """A clip found."""
-
-    similarity: float = Field(
-        description="Cosine similarity to the example in the archive's space, -1 to 1."
-    )
-    percentile: float | None = Field(
-        description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
-        " the archive is too small to tell."
-    )
-    space: int = Field(description="Version of the space; 0 is the plain one.")
-
-
-class SearchOut(BaseModel):
-    """The answer to a search."""
-
-    hits: list[HitOut] = Field(description="Best first; equal similarities by clip id.")
-    model: str = Field(description="The embedding model.")
-
-
 class ClipPage(BaseModel):
     """A page of clips."""
 
@@ -144,12 +125,57 @@ class ClipPage(BaseModel):
     next: int | None = Field(description="`cursor` of the next page; null on the last.")
 
 
-class RecordingOut(BaseModel):
-    """A recording taken in."""
+class Count(BaseModel):
+    """A name, and how often it occurs."""
 
-    recording: int
-    new: bool = Field(description="False if the archive had these bytes already.")
-    clips: list[ClipOut]
+    name: str
+    count: int
+
+
+class Counts(BaseModel):
+    """Names and how often they occur."""
+
+    data: list[Count]
+
+
+class LabelIn(BaseModel):
+    """What is said about a clip under a task."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    value: Text = Field(min_length=1, max_length=LONGEST, examples=["anger"])
+
+
+class ModelOut(BaseModel):
+    """An embedding model that is known to the server."""
+
+    name: str
+    dimension: int | None = Field(description="Numbers of an embedding; null where not known.")
+    about: str
+    available: bool = Field(description="Whether it is on the server's disk.")
+    active: bool = Field(description="Whether it serves the archive.")
+
+
+class Models(BaseModel):
+    """The embedding models that are known to the server."""
+
+    data: list[ModelOut]
+
+
+class FailureOut(BaseModel):
+    """A file that could not be ingested."""
+
+    file: str = Field(description="Its name, without the folder.")
+    reason: str
+    attempts: int
+    failed_at: datetime
+
+
+class FailurePage(BaseModel):
+    """A page of failures, latest first."""
+
+    data: list[FailureOut]
+    next: str | None = Field(description="`cursor` of the next page; null on the last.")
 
 
 class StatsOut(BaseModel):
@@ -162,8 +188,8 @@ class StatsOut(BaseModel):
     duration: float = Field(description="Seconds of audio.")
     sources: dict[str, int] = Field(description="Clips by source.")
     labels: dict[str, int] = Field(description="Clips by emotion label.")
-    model: str | None
-    dimension: int | None
+    model: str | None = Field(description="Embedding model; null while the archive is empty.")
+    dimension: int | None = Field(description="Numbers of an embedding.")
     space: int = Field(description="Version of the space that similarity is taken in.")
     classes: list[str]
 
@@ -200,12 +226,6 @@ def clip_out(clip: ClipDetails) -> ClipOut:
     return ClipOut.model_validate(clip_fields(clip))
 
 
-def hit_out(hit: Hit) -> HitOut:
-    """A hit as it goes over the wire."""
-    told = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
-    return HitOut.model_validate({**clip_fields(hit.clip), **told})
-
-
 def stats_out(status: Status) -> StatsOut:
     """What the archive holds, as it goes over the wire."""
     counts, model = status.counts, status.model
@@ -217,8 +237,13 @@ def stats_out(status: Status) -> StatsOut:
         duration=counts.duration,
         sources=dict(counts.sources),
         labels=dict(counts.labels),
-        model=model.name if model else None,
+        model=model_name(model.name) if model else None,
         dimension=model.dimension if model else None,
         space=status.space.version if status.space else 0,
         classes=list(model.classes) if model else [],
     )
+
+
+def model_name(name: str) -> str:
+    """What a model is called over the wire: of a checkpoint's path the last part alone."""
+    return Path(name).name if Path(name).is_absolute() else name

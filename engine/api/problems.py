@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from engine.jobs import EndingError, KeyReusedError, TooBusyError
 from engine.scan import printable
 from index.errors import (
     AudioError,
@@ -27,6 +30,9 @@ from index.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:emotion-search:problem:"
+RETRY_S = 2
+"""Seconds after which one who was refused may try again."""
 
 _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     NotFoundError: (404, "not-found"),
@@ -37,50 +43,124 @@ _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     DatabaseBusyError: (503, "database-busy"),
     DatabaseError: (503, "database-unavailable"),
     StorageFullError: (507, "storage-full"),
+    EndingError: (503, "ending"),
+    TooBusyError: (429, "too-busy"),
+    KeyReusedError: (422, "idempotency-key-reused"),
 }
+_STATUSES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "no-such-route",
+    405: "method-not-allowed",
+    408: "timeout",
+    413: "too-large",
+    415: "unsupported-media-type",
+    416: "range-not-satisfiable",
+    429: "too-busy",
+}
+_SAID_PLAINLY = {  # their messages name files of the server
+    "database-busy": "another writer holds the database; try again",
+    "database-unavailable": "the database cannot be used; the server's log tells why",
+    "storage-full": "the server has no space left; nothing half-written was kept",
+}
+KINDS = sorted({kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected"})
+"""Ends of all types that there are, with ``invalid-request``."""
+
+_PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^\s:;,'\"()<>]*[/\\])?([^\s:;,'\"()<>]*)")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Stable; what programs look at.",
+        examples=["urn:emotion-search:problem:not-found"],
+    )
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(
+        description="For people: the thing and the cure.",
+        examples=["no clip 9999 in this archive"],
+    )
+    errors: list[dict[str, str]] | None = Field(
+        default=None, description="With `invalid-request`: `where` and `message` of each fault."
+    )
 
 
 def problem(
     status: int, kind: str | None, detail: str, headers: dict[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """A problem response; ``kind`` is the stable end of its type, None for plain HTTP statuses."""
-    body = {
-        "type": f"urn:emotion-search:problem:{kind}" if kind else "about:blank",
+    """A problem response; ``kind`` is the stable end of its type, None for that of the status."""
+    if status in (429, 503):
+        headers = {"retry-after": str(RETRY_S), **(headers or {})}
+    content = body(status, kind, detail, **more)
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def body(status: int, kind: str | None, detail: str, **more: Any) -> dict[str, Any]:
+    """A problem as plain data."""
+    kind = kind or _STATUSES.get(status)
+    return {
+        "type": f"{PREFIX}{kind}" if kind else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **more,
     }
-    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def explain(error: Exception) -> dict[str, Any]:
+    """What is told of an error: ``status``, ``kind`` and ``detail``; no path of the server."""
+    if isinstance(error, HTTPException):
+        return {"status": error.status_code, "kind": None, "detail": str(error.detail)}
+    if not isinstance(error, EmotionSearchError):
+        return {
+            "status": 500,
+            "kind": "unexpected",
+            "detail": "an unexpected error; the server's log tells more",
+        }
+    for cls in type(error).__mro__:
+        if cls in _KINDS:
+            status, kind = _KINDS[cls]
+            detail = _SAID_PLAINLY.get(kind)
+            if detail is not None:
+                log.warning("%s", error)
+            return {"status": status, "kind": kind, "detail": detail or without_paths(str(error))}
+    return {"status": 500, "kind": "unexpected", "detail": without_paths(str(error))}
+
+
+def without_paths(text: str) -> str:
+    """``text`` with the last part alone of every absolute path in it."""
+    return _PATH.sub(r"\1", text)
 
 
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every error with a problem."""
 
     @app.exception_handler(EmotionSearchError)
-    def ours(_: Request, error: EmotionSearchError) -> JSONResponse:
-        for cls in type(error).__mro__:
-            if cls in _KINDS:
-                status, kind = _KINDS[cls]
-                return problem(status, kind, str(error))
-        return problem(500, "failed", str(error))
+    async def ours(_: Request, error: EmotionSearchError) -> JSONResponse:
+        return problem(**explain(error))
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
-            {"where": printable(".".join(str(part) for part in one["loc"])), "message": one["msg"]}
-            for one in error.errors()
-        ]
-        detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
-        return problem(422, "invalid-request", detail, errors=errors)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(422, "invalid-request", **faults(error))
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> JSONResponse:
-        kind = "too-large" if error.status_code == 413 else None
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
-        return problem(error.status_code, kind, str(error.detail), headers)
+        return problem(error.status_code, None, str(error.detail), headers)
 
-    @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(500, "unexpected", "an unexpected error; the server's log tells more")
+
+def faults(error: RequestValidationError) -> dict[str, Any]:
+    """``detail`` and ``errors`` of a request that does not fit."""
+    errors = [
+        {
+            "where": printable(".".join(str(part) for part in one["loc"]))[:500],
+            "message": printable(one["msg"])[:500],
+        }
+        for one in error.errors()[:20]
+    ]
+    return {"detail": "; ".join(f"{e['where']}: {e['message']}" for e in errors), "errors": errors}

@@ -46,6 +46,9 @@ class SharedEmbedder:
         self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._counting = threading.Lock()
+        self.spent = (0, 0.0, 0.0)
+        """Calls of the model so far, seconds of audio in them, and seconds that they took."""
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings of clips, each float32, (n,), 16 kHz.
@@ -58,7 +61,7 @@ class SharedEmbedder:
         check(clips)
         request = _Request(clips)
         if request.seconds > _MOST_SECONDS or not clips:
-            return self._embedder.embed(clips)
+            return self._embedded(clips)
         self._ensure_worker()
         self._requests.put(request)
         try:
@@ -73,6 +76,15 @@ class SharedEmbedder:
         """Embeddings of a clip's frames; see ``Embedder``."""
         return self._embedder.frames(clip)
 
+    def _embedded(self, clips: Sequence[Samples]) -> Embeddings:
+        began = time.perf_counter()
+        embeddings = self._embedder.embed(clips)
+        took, audio = time.perf_counter() - began, sum(map(len, clips)) / SAMPLE_RATE
+        with self._counting:
+            calls, seconds, busy = self.spent
+            self.spent = (calls + 1, seconds + audio, busy + took)
+        return embeddings
+
     def _ensure_worker(self) -> None:
         with self._starting:
             if self._worker is None:
@@ -86,7 +98,7 @@ class SharedEmbedder:
             if not group:
                 continue
             try:
-                together = self._embedder.embed([clip for r in group for clip in r.clips])
+                together = self._embedded([clip for r in group for clip in r.clips])
             except BaseException as error:  # noqa: BLE001 - raised in the callers' threads
                 for request in group:
                     request.answer.set_exception(error)

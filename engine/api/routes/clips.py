@@ -1,24 +1,40 @@
-"""Clips: list, read, hear."""
+"""Clips: list, read, hear, take the embedding, label."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import Annotated
 
+import numpy as np
 import soundfile
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from engine.api.access import Reader, Writer
 from engine.api.deps import LibraryDep
-from engine.api.models import ClipOut, ClipPage, ClipQuery, clip_out
+from engine.api.models import ClipOut, ClipPage, ClipQuery, LabelIn, Text, clip_out
 from engine.api.ranges import ranged
+from engine.manifest import LONGEST, check_text
+from index.clips import vectors_of
+from index.errors import NotFoundError
+from index.models import active_model
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
 
 ClipId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the clip.")]
+Task = Annotated[
+    Text, Path(min_length=1, max_length=LONGEST, description="Task, such as `emotion`.")
+]
+IfNoneMatch = Annotated[
+    str | None, Header(max_length=1000, description="ETags that the sender has already.")
+]
+_UNCHANGED: dict[int | str, dict[str, object]] = {
+    304: {"description": "The sender has it already."}
+}
 
 
 @router.get("", summary="List clips")
-def list_clips(library: LibraryDep, query: Annotated[ClipQuery, Query()]) -> ClipPage:
+def list_clips(library: LibraryDep, query: Annotated[ClipQuery, Query()], _: Reader) -> ClipPage:
     """Clips that pass the filters, by ascending id, a page at a time."""
     clips = library.clips(query.wanted(), limit=query.limit + 1, after_id=query.cursor)
     page = clips[: query.limit]
@@ -28,10 +44,13 @@ def list_clips(library: LibraryDep, query: Annotated[ClipQuery, Query()]) -> Cli
     )
 
 
-@router.get("/{clip}", summary="Read a clip")
-def read_clip(library: LibraryDep, clip: ClipId) -> ClipOut:
-    """One clip, with labels, metadata and scores."""
-    return clip_out(library.clip(clip))
+@router.get("/{clip}", summary="Read a clip", response_model=ClipOut, responses=_UNCHANGED)
+def read_clip(
+    library: LibraryDep, clip: ClipId, _: Reader, if_none_match: IfNoneMatch = None
+) -> Response:
+    """One clip, with labels, metadata and scores. Its ETag changes with any of them."""
+    content = clip_out(library.clip(clip)).model_dump_json().encode()
+    return _unless_known(content, "application/json", if_none_match)
 
 
 @router.get(
@@ -41,12 +60,75 @@ def read_clip(library: LibraryDep, clip: ClipId) -> ClipOut:
     responses={
         200: {"content": {"audio/wav": {}}},
         206: {"content": {"audio/wav": {}}, "description": "The range asked for."},
+        416: {"$ref": "#/components/responses/Problem416"},
+        **_UNCHANGED,
     },
 )
-def clip_audio(request: Request, library: LibraryDep, clip: ClipId) -> Response:
+def clip_audio(
+    request: Request,
+    library: LibraryDep,
+    clip: ClipId,
+    _: Reader,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """Exactly the clip's span as 16-bit WAV at its own sample rate; one HTTP range is served."""
-    samples, rate, details = library.clip_audio(clip)
+    etag = f'"{library.clip(clip).sha256[:32]}-{clip}"'
+    if _has(if_none_match, etag):
+        return Response(status_code=304, headers={"etag": etag})
+    samples, rate, _details = library.clip_audio(clip)
     content = io.BytesIO()
     soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
-    etag = f'"{details.sha256[:32]}-{clip}"'
     return ranged(request, content.getvalue(), media_type="audio/wav", etag=etag)
+
+
+@router.get(
+    "/{clip}/embedding",
+    summary="Take a clip's embedding",
+    response_class=Response,
+    responses={200: {"content": {"application/x-npy": {}}}, **_UNCHANGED},
+)
+def clip_embedding(
+    library: LibraryDep, clip: ClipId, _: Reader, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The stored embedding as a NumPy file: float32, (dimension,), not in any space."""
+    with library.database.read() as session:
+        model = active_model(session)
+        if model is None:
+            raise NotFoundError(f"no clip {clip} in this archive")
+        (vector,) = vectors_of(session, model, [clip])
+    content = io.BytesIO()
+    np.save(content, vector)
+    return _unless_known(content.getvalue(), "application/x-npy", if_none_match)
+
+
+@router.put("/{clip}/labels/{task}", summary="Label a clip")
+def label(library: LibraryDep, clip: ClipId, task: Task, said: LabelIn, _: Writer) -> ClipOut:
+    """Says what is heard in a clip, under a task; what was said under it before is replaced."""
+    value = check_text("value", said.value)
+    return _labelled(library, clip, check_text("task", task), value)
+
+
+@router.delete("/{clip}/labels/{task}", summary="Take a label away")
+def unlabel(library: LibraryDep, clip: ClipId, task: Task, _: Writer) -> ClipOut:
+    """Takes away what was said under the task; it is no fault if nothing was."""
+    return _labelled(library, clip, check_text("task", task), None)
+
+
+def _labelled(library: LibraryDep, clip: int, task: str, value: str | None) -> ClipOut:
+    if library.label([(clip, task, value)]):
+        raise NotFoundError(f"no clip {clip} in this archive")
+    return clip_out(library.clip(clip))
+
+
+def _unless_known(content: bytes, media_type: str, if_none_match: str | None) -> Response:
+    """The content under its hash as ETag, or 304."""
+    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: it may be compressed
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    if _has(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _has(if_none_match: str | None, etag: str) -> bool:
+    known = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
+    return "*" in known or etag.removeprefix("W/") in known

@@ -1,30 +1,28 @@
-"""Signs of life and what the archive holds."""
+"""Signs of life."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from engine.api.deps import LibraryDep
-from engine.api.models import Health, StatsOut, stats_out
+from engine.api.deps import JobsDep, LibraryDep
+from engine.api.models import Health
+from engine.jobs import EndingError
 
-router = APIRouter()
+router = APIRouter(tags=["service"])
 
 
-@router.get("/healthz", tags=["service"], summary="Whether the process lives")
+@router.get("/healthz", summary="Whether the process lives")
 async def healthz() -> Health:
-    """Answers as long as the process lives, whatever else is busy."""
+    """Answers as long as the process lives, whatever else is busy. Needs no key."""
     return Health()
 
 
-@router.get("/readyz", tags=["service"], summary="Whether searches can be answered")
-def readyz(library: LibraryDep) -> Health:
-    """Answers once the database can be read and the index is up to date; else a 503 problem."""
+@router.get("/readyz", summary="Whether searches can be answered")
+def readyz(library: LibraryDep, jobs: JobsDep) -> Health:
+    """Answers once the database can be read and the index is up to date; else a 503 problem, as
+    while the server ends. Needs no key."""
+    if jobs.stopping:
+        raise EndingError("the server is about to end")
     library.database.require_schema()
     library.refresh()
     return Health()
-
-
-@router.get("/v1/stats", tags=["archive"], summary="What the archive holds")
-def stats(library: LibraryDep) -> StatsOut:
-    """Counts of recordings, clips, labels and failures, and the embedding model."""
-    return stats_out(library.status())

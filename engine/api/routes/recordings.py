@@ -1,97 +1,265 @@
-"""Recordings: take one in."""
+"""Recordings: take in, list, read, hear, erase."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import io
+import re
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
+import soundfile
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from engine.api import problems
+from engine.api.access import Admin, Caller, Reader, Writer
 from engine.api.deps import (
+    Gates,
+    GatesDep,
+    JobsDep,
     LibraryDep,
     display_name,
+    files_of,
     form_fields,
-    in_thread,
     media_type,
-    spooled,
     upload_form,
     validated,
 )
-from engine.api.models import Moment, RecordingOut, Text, clip_out
+from engine.api.documents import form_body, json_or_form
+from engine.api.models import ClipPage, ClipQuery, Paging, clip_out
+from engine.api.ranges import ranged
+from engine.api.recording_models import (
+    Erased,
+    JobOut,
+    RecordingFields,
+    RecordingOut,
+    RecordingPage,
+    TakenIn,
+    job_out,
+    recording_out,
+)
+from engine.jobs import Jobs, Upload
 from engine.library import Library
-from engine.manifest import LONGEST, parse_pairs
-from engine.uploads import take_in
-from index.filters import EMOTION
-from index.recordings import Annotations
+from engine.listening import span_of_recording
+from index.errors import InvalidInputError
+from index.jobs import Job, JobStatus
+from index.listing import clips_of_recording, list_recordings, read_recording
+from index.models import active_model
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
 
+RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recording.")]
 _LISTS = frozenset({"metadata"})
+_PREFERS_WAIT = re.compile(r"(?:^|[,;]\s*)wait(?:\s*=\s*(\d{1,4}))?\s*(?:$|[,;])")
+_LONGEST_WAIT_S = 600.0
+_CLIPS_TOLD = 500
+_UPLOAD = form_body(RecordingFields, "UploadRecording", files={"file": "An audio file."})
 
-
-class RecordingFields(BaseModel):
-    """What is said about an uploaded recording."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    source: Text | None = Field(default=None, min_length=1, max_length=LONGEST)
-    label: Text | None = Field(
-        default=None, min_length=1, max_length=LONGEST, description="Emotion label of its clips."
-    )
-    speaker: Text | None = Field(default=None, min_length=1, max_length=LONGEST)
-    recorded_at: Moment | None = Field(default=None, description="ISO 8601.")
-    metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
-
-    def said(self) -> Annotations:
-        """As annotations.
-
-        Raises:
-            InvalidInputError: a metadata pair without ``=``.
-        """
-        return Annotations(
-            source=self.source,
-            speaker=self.speaker,
-            recorded_at=self.recorded_at,
-            labels={EMOTION: self.label} if self.label else {},
-            metadata=parse_pairs(self.metadata),
-        )
-
-
-def _body() -> dict[str, Any]:
-    schema = RecordingFields.model_json_schema()
-    schema["properties"] = {
-        "file": {"type": "string", "format": "binary", "description": "An audio file."},
-        **schema["properties"],
-    }
-    schema["required"] = ["file"]
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Any text of your own: sent again with the same file and fields within seven"
+        " days, the upload is done once and answered alike.",
+    ),
+]
 
 
 @router.post(
     "",
-    status_code=201,
+    status_code=202,
     summary="Take in a recording",
-    openapi_extra={"requestBody": _body()},
-    responses={200: {"model": RecordingOut, "description": "Its bytes were known already."}},
+    response_model=JobOut,
+    openapi_extra={"requestBody": json_or_form(form=_UPLOAD)},
+    responses={
+        200: {"model": TakenIn, "description": "With `wait`: its bytes were known already."},
+        201: {"model": TakenIn, "description": "With `wait`: taken in."},
+        202: {
+            "description": "Stored; the job goes on in the background, also over a restart.",
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "The job."}},
+        },
+    },
 )
-async def add_recording(request: Request, response: Response, library: LibraryDep) -> RecordingOut:
-    """Stores, embeds and indexes an uploaded audio file; searches find it from now on.
+async def add_recording(
+    request: Request,
+    jobs: JobsDep,
+    gates: GatesDep,
+    library: LibraryDep,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+    wait: Annotated[bool, Query(description="Answer when it is taken in, and not before.")] = False,
+    prefer: Annotated[
+        str | None,
+        Header(max_length=200, description="`wait` as above; `wait=20` waits 20 seconds at most."),
+    ] = None,
+) -> Response:
+    """Stores an uploaded audio file, embeds and indexes it in the background; searches find it
+    once its job is done.
 
-    Bytes that the archive has already are one recording: what is said about it is updated.
+    Bytes that the archive has already are one recording: what is said about it is updated. With
+    `wait` the answer is the recording (or the problem that there is with it); if it takes longer
+    than ten minutes, or than told, it is the job as without.
     """
     if media_type(request) != "multipart/form-data":
         raise HTTPException(415, "send multipart/form-data with a part 'file'")
-    async with upload_form(request) as (form, file):
+    jobs.refuse_if_full()
+    patience = _patience(wait, prefer)
+    async with gates.uploads.entered():
+        job = await _submitted(request, jobs, gates, caller, idempotency_key)
+    if patience:
+        job = await _awaited(jobs, job, patience)
+    if not patience or not job.finished:
+        return _told(job_out(job), 202, {"location": f"/v1/jobs/{job.id}"})
+    if job.status == JobStatus.FAILED:
+        assert job.problem is not None
+        return problems.problem(**job.problem)
+    answer = await gates.queries.run(_taken_in, library, job)
+    return _told(
+        answer, 201 if answer.new else 200, {"location": f"/v1/recordings/{job.recording_id}"}
+    )
+
+
+async def _submitted(
+    request: Request, jobs: Jobs, gates: Gates, caller: Caller, key: str | None
+) -> Job:
+    async with upload_form(request) as form:
+        files = files_of(form, "file")
+        if not files:
+            raise InvalidInputError("the form needs a part 'file' with an audio file")
         fields = validated(RecordingFields, form_fields(form, _LISTS))
-        answer = await in_thread(_add, library, fields, file)
-    response.status_code = 201 if answer.new else 200
-    return answer
+        upload = Upload(
+            content=files[0].file,
+            name=display_name(files[0]),
+            said=fields.said(),
+            owner=caller.owner,
+            idempotency_key=key,
+        )
+        job, _ = await gates.uploads.run(jobs.submit, upload)
+        return job
 
 
-def _add(library: Library, fields: RecordingFields, file: UploadFile) -> RecordingOut:
-    with spooled(file) as path:
-        recording, new = take_in(library, path, name=display_name(file), said=fields.said())
-    clips = [clip_out(clip) for clip in library.clips_of(recording)]
-    return RecordingOut(recording=recording, new=new, clips=clips)
+async def _awaited(jobs: Jobs, job: Job, patience: float) -> Job:
+    """The job once it is finished, or as it stands when patience ends."""
+    outcome = jobs.outcome(job.id)
+    if outcome is None:
+        return job if job.finished else await asyncio.to_thread(jobs.get, job.id)
+    waiting = asyncio.wrap_future(outcome)
+    done, _ = await asyncio.wait([waiting], timeout=patience)
+    if done and not waiting.cancelled():
+        return waiting.result()
+    return job
+
+
+def _patience(wait: bool, prefer: str | None) -> float:
+    """Seconds to wait for the job."""
+    if wait:
+        return _LONGEST_WAIT_S
+    found = _PREFERS_WAIT.search((prefer or "").lower())
+    if found is None:
+        return 0.0
+    return min(float(found[1]), _LONGEST_WAIT_S) if found[1] else _LONGEST_WAIT_S
+
+
+def _taken_in(library: Library, job: Job) -> TakenIn:
+    assert job.recording_id is not None
+    with library.database.read() as session:
+        clips = clips_of_recording(
+            session, active_model(session), job.recording_id, limit=_CLIPS_TOLD
+        )
+    return TakenIn(
+        recording=job.recording_id,
+        new=bool(job.is_new),
+        clips=[clip_out(clip) for clip in clips],
+        job=job.id,
+    )
+
+
+def _told(answer: Any, status: int, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(answer.model_dump(mode="json"), status, headers=headers)
+
+
+@router.get("", summary="List recordings")
+def recordings(
+    library: LibraryDep, query: Annotated[ClipQuery, Query()], _: Reader
+) -> RecordingPage:
+    """Recordings of which some clip passes the filters, by ascending id, a page at a time."""
+    with library.database.read() as session:
+        found = list_recordings(
+            session, query.wanted(), limit=query.limit + 1, after_id=query.cursor
+        )
+    page = found[: query.limit]
+    return RecordingPage(
+        data=[recording_out(one) for one in page],
+        next=page[-1].id if len(found) > len(page) else None,
+    )
+
+
+@router.get("/{recording}", summary="Read a recording")
+def recording(library: LibraryDep, recording: RecordingId, _: Reader) -> RecordingOut:
+    """One recording, with counts of its clips and labels."""
+    with library.database.read() as session:
+        return recording_out(read_recording(session, recording))
+
+
+@router.get("/{recording}/clips", summary="List a recording's clips")
+def clips(
+    library: LibraryDep, recording: RecordingId, query: Annotated[Paging, Query()], _: Reader
+) -> ClipPage:
+    """Its clips by ascending id, a page at a time."""
+    with library.database.read() as session:
+        found = clips_of_recording(
+            session,
+            active_model(session),
+            recording,
+            limit=query.limit + 1,
+            after_id=query.cursor,
+        )
+    page = found[: query.limit]
+    return ClipPage(
+        data=[clip_out(clip) for clip in page],
+        next=page[-1].id if len(found) > len(page) else None,
+    )
+
+
+@router.get(
+    "/{recording}/audio",
+    summary="Hear a recording",
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/wav": {}}},
+        206: {"content": {"audio/wav": {}}, "description": "The range asked for."},
+        416: {"$ref": "#/components/responses/Problem416"},
+    },
+)
+def audio(
+    request: Request,
+    library: LibraryDep,
+    recording: RecordingId,
+    _: Reader,
+    start: Annotated[float, Query(ge=0, lt=1e9, description="Seconds.")] = 0.0,
+    end: Annotated[float | None, Query(ge=0, lt=1e9, description="Seconds.")] = None,
+    channel: Annotated[
+        int | None, Query(ge=0, lt=64, description="Counted from 0; else all are mixed.")
+    ] = None,
+) -> Response:
+    """A stretch of up to ten minutes as 16-bit WAV at its own sample rate; a shorter recording
+    needs neither `start` nor `end`. One HTTP range is served."""
+    samples, rate, sha256 = span_of_recording(
+        library, recording, start=start, end=end, channel=channel
+    )
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
+    etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
+    return ranged(request, content.getvalue(), media_type="audio/wav", etag=etag)
+
+
+@router.delete("/{recording}", summary="Erase a recording")
+def erase(library: LibraryDep, recording: RecordingId, _: Admin) -> Erased:
+    """Erases rows, embeddings, labels, index entries and jobs, and the bytes if they were
+    uploaded; a file that was ingested from a folder stays where it is."""
+    with library.database.read() as session:
+        clips = read_recording(session, recording).clips
+    library.forget(recording)
+    return Erased(recording=recording, clips=clips)

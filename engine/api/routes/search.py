@@ -2,90 +2,165 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from engine.api import problems
+from engine.api.access import Reader
 from engine.api.deps import (
+    GatesDep,
     LibraryDep,
     display_name,
+    files_of,
     form_fields,
-    in_thread,
     json_body,
     media_type,
     spooled,
     upload_form,
     validated,
 )
-from engine.api.models import ClipSearch, SearchOptions, SearchOut, hit_out
+from engine.api.documents import form_body, json_or_form
+from engine.api.models import model_name
+from engine.api.search_models import (
+    MOST_FILES,
+    BatchIn,
+    BatchOut,
+    BatchResult,
+    JsonSearch,
+    SearchIn,
+    SearchOptions,
+    SearchOut,
+    hit_fields,
+)
+from engine.examples import FileExample, Query, answer
 from engine.library import Library
-from index.errors import AudioError
+from index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata"})
-
-
-def _bodies() -> dict[str, Any]:
-    """The two kinds of body, for the OpenAPI document."""
-    upload = SearchOptions.model_json_schema()
-    upload["properties"] = {
-        "file": {"type": "string", "format": "binary", "description": "An audio file."},
-        **upload["properties"],
-    }
-    upload |= {"required": ["file"], "title": "UploadSearch"}
-    return {
-        "required": True,
-        "content": {
-            "application/json": {"schema": ClipSearch.model_json_schema()},
-            "multipart/form-data": {"schema": upload},
-        },
-    }
+_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata", "emotion"})
+_FILES = frozenset({"file", "negative_file"})
+_UPLOAD = form_body(
+    SearchOptions,
+    "UploadSearch",
+    files={
+        "file": "Audio files that hits should sound like.",
+        "negative_file": "Audio files that they should not sound like.",
+    },
+    texts={"query": "Instead of the other fields: the object that a JSON search takes."},
+)
 
 
 @router.post(
     "/search",
-    summary="Find clips that sound like an example",
-    openapi_extra={"requestBody": _bodies()},
+    summary="Find clips that sound like examples",
+    response_model=SearchOut,
+    openapi_extra={"requestBody": json_or_form(JsonSearch, _UPLOAD)},
 )
-async def search(request: Request, library: LibraryDep) -> SearchOut:
-    """The example is a clip of the archive (JSON) or an uploaded audio file (a form).
+async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
+    """Examples are clips, stretches of recordings and vectors (JSON), or uploaded audio files (a
+    form with parts `file` and `negative_file`, and either fields or `query`).
 
-    The example's own clips are never hits; neither is kept. A filter that nothing passes gives an
-    empty list.
+    The query is the mean direction of the positive examples, less a quarter of that of the
+    negative ones. The examples' own clips are never hits; uploads are not kept. A filter that
+    nothing passes gives an empty list.
     """
     kind = media_type(request)
     if kind == "application/json":
-        asked = validated(ClipSearch, await json_body(request))
-        return await in_thread(_by_clip, library, asked)
+        async with gates.queries.entered():
+            asked = await json_body(request, JsonSearch)
+            query = asked.query(*asked.examples())
+            return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
-        async with upload_form(request) as (form, file):
-            options = validated(SearchOptions, form_fields(form, _LISTS))
-            return await in_thread(_by_upload, library, options, file)
+        async with gates.uploads.entered(), upload_form(request, MOST_FILES) as form:
+            options, asked_form = _options(form)
+            files = files_of(form, "file"), files_of(form, "negative_file")
+            if not any(files) and not asked_form.positive and asked_form.clip is None:
+                raise InvalidInputError("the form needs a part 'file' with an audio file")
+            return await gates.uploads.run(_by_files, library, options, asked_form, *files)
     raise HTTPException(
-        415, "send application/json with a clip, or multipart/form-data with a file"
+        415, "send application/json with examples, or multipart/form-data with a file"
     )
 
 
-def _by_clip(library: Library, asked: ClipSearch) -> SearchOut:
-    return _answer(library, asked.clip, asked)
+@router.post(
+    "/search/batch",
+    summary="Answer several searches at once",
+    response_model=BatchOut,
+    openapi_extra={"requestBody": json_or_form(BatchIn)},
+)
+async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
+    """Up to 50 searches, each as `/v1/search` takes it as JSON; one that fails has its own problem
+    and does not spoil the others."""
+    if media_type(request) != "application/json":
+        raise HTTPException(415, "send application/json with 'queries'")
+    async with gates.queries.entered():
+        asked = await json_body(request, BatchIn)
+        return await gates.queries.run(_answers, library, asked)
 
 
-def _by_upload(library: Library, options: SearchOptions, file: Any) -> SearchOut:
-    with spooled(file) as path:
+def _options(form: FormData) -> tuple[SearchOptions, SearchIn]:
+    """The form's fields, or what its ``query`` says."""
+    fields = form_fields(form, _LISTS, _FILES)
+    if "query" not in fields:
+        return validated(SearchOptions, fields), SearchIn()
+    if len(fields) > 1:
+        other = min(fields.keys() - {"query"})
+        raise InvalidInputError(f"give '{other}' inside of 'query', not beside it")
+    try:
+        told = json.loads(str(fields["query"]))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"the part 'query' is not JSON ({error})") from error
+    asked = validated(SearchIn, told)
+    return asked, asked
+
+
+def _by_files(
+    library: Library,
+    options: SearchOptions,
+    asked: SearchIn,
+    files: list[UploadFile],
+    against: list[UploadFile],
+) -> Response:
+    positive, negative = asked.examples()
+    with contextlib.ExitStack() as stack:
+
+        def example(file: UploadFile) -> FileExample:
+            return FileExample(stack.enter_context(spooled(file)), display_name(file))
+
+        positive += map(example, files)
+        negative += map(example, against)
+        return _answer(library, options.query(positive, negative))
+
+
+def _answer(library: Library, query: Query) -> Response:
+    """The answer as JSON, written on the worker's thread and checked against nothing: it is the
+    route that is called most, and tests hold it to its model."""
+    return Response(to_json(_told(library, query)), media_type="application/json")
+
+
+def _told(library: Library, query: Query) -> dict[str, Any]:
+    found = answer(library, query, longest=library.settings.max_example_minutes * 60)
+    return {
+        "hits": [hit_fields(hit) for hit in found.hits],
+        "model": model_name(found.model.name),
+    }
+
+
+def _answers(library: Library, asked: BatchIn) -> BatchOut:
+    results = []
+    for one in asked.queries:
         try:
-            return _answer(library, path, options)
-        except AudioError as error:
-            raise AudioError(str(error).replace(path.name, display_name(file), 1)) from error
-
-
-def _answer(library: Library, example: Any, options: SearchOptions) -> SearchOut:
-    hits = library.search(
-        example,
-        limit=options.limit,
-        wanted=options.wanted(),
-        exclude_same=options.exclude_same,
-    )
-    model = library.model()
-    return SearchOut(hits=[hit_out(hit) for hit in hits], model=model.name if model else "")
+            told = SearchOut.model_validate(_told(library, one.query(*one.examples())))
+            results.append(BatchResult(answer=told))
+        except (EmotionSearchError, RequestValidationError) as error:
+            fault = problems.body(**problems.explain(error))
+            results.append(BatchResult(problem=problems.Problem.model_validate(fault)))
+    return BatchOut(results=results)

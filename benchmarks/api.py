@@ -1,0 +1,143 @@
+"""What HTTP costs: a search by clip over the service, beside the same query in this process.
+
+python benchmarks/api.py --clips 100000 --dimension 1024
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.archives import synthetic_archive  # noqa: E402
+from benchmarks.machine import describe  # noqa: E402
+from engine.examples import ClipExample, Query, search  # noqa: E402
+from engine.library import Library  # noqa: E402
+from engine.settings import Settings  # noqa: E402
+from tests.api.serving import served  # noqa: E402
+
+
+def requests(clips: int, count: int) -> list[int]:
+    """Clips to search by."""
+    return np.random.default_rng(1).integers(1, clips + 1, count).tolist()
+
+
+def in_process(home: Path, clips: list[int], threads: int) -> tuple[list[float], float]:
+    """Seconds of each query, and queries a second."""
+    with Library.open(Settings(home=home)) as library:
+        library.refresh()
+
+        def one(clip: int) -> float:
+            began = time.perf_counter()
+            search(library, Query([ClipExample(clip)]))
+            return time.perf_counter() - began
+
+        one(clips[0])
+        with ThreadPoolExecutor(threads) as several:
+            began = time.perf_counter()
+            times = list(several.map(one, clips))
+            return times, len(clips) / (time.perf_counter() - began)
+
+
+async def over_http(port: int, clips: list[int], clients: int) -> tuple[list[float], float, int]:
+    """Seconds of each request, requests a second, and how many did not answer 200."""
+    left = iter(clips)
+    times: list[float] = []
+    errors = 0
+
+    async def client() -> None:
+        nonlocal errors
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for clip in left:
+            body = json.dumps({"clip": clip}).encode()
+            began = time.perf_counter()
+            writer.write(
+                b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            await reader.readexactly(size)
+            times.append(time.perf_counter() - began)
+            errors += not head.startswith(b"HTTP/1.1 200")
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return times, len(clips) / (time.perf_counter() - began), errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=1024)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--home", type=Path, help="Keep the synthetic archive here.")
+    parser.add_argument("--client", nargs=2, type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:  # the load comes from a process of its own
+        port, clients = options.client
+        clips = requests(options.clips, options.requests)
+        print(json.dumps(asyncio.run(over_http(port, clips, clients))))
+        return
+    print(describe("uvicorn", "fastapi", "faiss-cpu", "numpy"))
+    with tempfile.TemporaryDirectory() as folder:
+        home = options.home or Path(folder, "home")
+        synthetic_archive(home, options.clips, options.dimension)
+        Library.open(Settings(home=home)).save_index()
+        figures: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        failed = 0
+        clips = requests(options.clips, options.requests)
+        for _ in range(options.rounds):
+            for clients in (1, 32):
+                # as many threads as the service has workers: more only wait in both
+                times, rate = in_process(home, clips, min(clients, 8))
+                figures.setdefault(("process", clients), []).append(
+                    (statistics.median(times), rate)
+                )
+                with served(home, EMOTION_SEARCH_MODEL="") as server:
+                    told = subprocess.run(
+                        [
+                            sys.executable,
+                            __file__,
+                            *("--client", str(server.port), str(clients)),
+                            *("--clips", str(options.clips)),
+                            *("--requests", str(options.requests)),
+                        ],
+                        capture_output=True,
+                        check=True,
+                    )
+                    server.end()
+                times, rate, errors = json.loads(told.stdout)
+                failed += errors
+                figures.setdefault(("http", clients), []).append((statistics.median(times), rate))
+    print(f"{options.clips} clips x {options.dimension}, {options.requests} requests a round\n")
+    print("clients  way       p50 ms   queries/s")
+    median = {
+        key: [statistics.median(column) for column in zip(*rows, strict=True)]
+        for key, rows in figures.items()
+    }
+    for (way, clients), (p50, rate) in sorted(median.items(), key=lambda one: one[0][1]):
+        print(f"{clients:>7}  {way:<8} {p50 * 1000:>7.2f}   {rate:>9.1f}")
+    overhead = (median["http", 1][0] - median["process", 1][0]) * 1000
+    share = median["http", 32][1] / median["process", 32][1]
+    print(f"\noverhead with one client, p50    {overhead:.2f} ms (bar: 4)")
+    print(f"throughput with 32 clients       {share:.2f} of in-process (bar: 0.7)")
+    print(f"answers that were not 200        {failed}")
+
+
+if __name__ == "__main__":
+    main()

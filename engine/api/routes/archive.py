@@ -1,0 +1,134 @@
+"""What the archive holds: counts, tasks and labels, models, failures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.api.access import Reader
+from engine.api.deps import LibraryDep
+from engine.api.models import (
+    MOST_LISTED,
+    Count,
+    Counts,
+    FailureOut,
+    FailurePage,
+    ModelOut,
+    Models,
+    StatsOut,
+    Text,
+    model_name,
+    stats_out,
+)
+from engine.api.problems import without_paths
+from engine.embedders.catalogue import list_models
+from engine.manifest import LONGEST
+from index.failures import FailureDetails
+from index.filters import EMOTION
+from index.listing import list_labels, list_tasks, page_failures
+
+router = APIRouter(prefix="/v1", tags=["archive"])
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FailureQuery(BaseModel):
+    """Parameters of a list of failures."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
+    cursor: str | None = Field(
+        default=None, pattern=r"^\d{1,16}-\d{1,9}$", description="`next` of the page before."
+    )
+
+
+@router.get("/stats", summary="What the archive holds")
+def stats(library: LibraryDep, _: Reader) -> StatsOut:
+    """Counts of recordings, clips, labels and failures, and the embedding model."""
+    return stats_out(library.status())
+
+
+@router.get("/tasks", summary="List tasks")
+def tasks(library: LibraryDep, _: Reader) -> Counts:
+    """Tasks under which clips are labelled, and how many labels each has."""
+    with library.database.read() as session:
+        found = list_tasks(session)
+    return Counts(data=[Count(name=name, count=n) for name, n in found.items()])
+
+
+@router.get("/labels", summary="List labels")
+def labels(
+    library: LibraryDep,
+    _: Reader,
+    task: Annotated[
+        Text, Query(min_length=1, max_length=LONGEST, description="Labels of this task.")
+    ] = EMOTION,
+) -> Counts:
+    """Labels of a task, most clips first; none where nothing was labelled under it."""
+    with library.database.read() as session:
+        found = list_labels(session, task)
+    return Counts(data=[Count(name=name, count=n) for name, n in found.items()])
+
+
+@router.get("/models", summary="List models")
+def models(library: LibraryDep, _: Reader) -> Models:
+    """Embedding models that the server knows, and which of them serves the archive."""
+    active = library.model()
+    known = list_models(library.settings, active.name if active else None)
+    return Models(
+        data=[
+            ModelOut(
+                name=model_name(one.name),
+                dimension=active.dimension if active and one.active else one.dimension,
+                about=one.about,
+                available=one.place != "not downloaded",
+                active=one.active,
+            )
+            for one in known
+        ]
+    )
+
+
+@router.get("/failures", summary="List failures")
+def failures(
+    library: LibraryDep, query: Annotated[FailureQuery, Query()], _: Reader
+) -> FailurePage:
+    """Files that could not be ingested, latest first, a page at a time; names without folders.
+
+    Uploads are not among them: their senders were told.
+    """
+    until, skip = _place(query.cursor)
+    with library.database.read() as session:
+        found = page_failures(session, limit=query.limit + 1, until=until, skip=skip)
+    page = found[: query.limit]
+    return FailurePage(
+        data=[
+            FailureOut(
+                file=Path(one.path).name,
+                reason=without_paths(one.reason),
+                attempts=one.attempts,
+                failed_at=one.failed_at,
+            )
+            for one in page
+        ],
+        next=_cursor(page, until, skip) if len(found) > len(page) else None,
+    )
+
+
+def _cursor(page: list[FailureDetails], until: datetime | None, skip: int) -> str:
+    """Where the next page begins: the last moment told, and how many of that moment were."""
+    last = page[-1].failed_at
+    same = sum(one.failed_at == last for one in page) + (skip if last == until else 0)
+    return f"{round((last - _EPOCH) / timedelta(microseconds=1))}-{same}"
+
+
+def _place(cursor: str | None) -> tuple[datetime | None, int]:
+    if cursor is None:
+        return None, 0
+    moment, skip = cursor.split("-")
+    return _EPOCH + timedelta(microseconds=int(moment)), int(skip)

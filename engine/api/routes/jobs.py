@@ -1,0 +1,129 @@
+"""Jobs: uploads on their way into the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.api.access import Reader
+from engine.api.deps import JobsDep, LibraryDep, in_thread
+from engine.api.models import MOST_LISTED
+from engine.api.recording_models import JobOut, JobPage, job_out
+from engine.jobs import Jobs, TooBusyError
+from index.errors import NotFoundError
+from index.jobs import JobStatus, list_jobs
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+JobId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the job.")]
+_LOOK_S = 0.2  # between looks at a job that somebody follows
+_ELSEWHERE_S = 1.0  # the same, where another server works on it: that is a look in the database
+_BEAT_S = 15.0  # between signs of life, for proxies
+_MOST_FOLLOWERS = 200
+
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["job", "gone", "bye"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
+
+class JobQuery(BaseModel):
+    """Parameters of a list of jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: list[JobStatus] = Field(default=[], description="Any of these.")
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most jobs of the page.")
+    cursor: int | None = Field(
+        default=None, ge=1, lt=2**63, description="`next` of the page before."
+    )
+
+
+@router.get("", summary="List jobs")
+def jobs(
+    library: LibraryDep, jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader
+) -> JobPage:
+    """Jobs, latest first, a page at a time; finished ones are kept for seven days."""
+    with library.database.read() as session:
+        found = list_jobs(
+            session, statuses=query.status, limit=query.limit + 1, before_id=query.cursor
+        )
+    page = found[: query.limit]
+    return JobPage(
+        data=[job_out(jobs.live(job.id) or job) for job in page],
+        next=page[-1].id if len(found) > len(page) else None,
+    )
+
+
+@router.get("/{job}", summary="Read a job")
+def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
+    """A job as it stands: its progress, and once done its recording, or its problem."""
+    return job_out(jobs.get(job))
+
+
+@router.get(
+    "/{job}/events",
+    summary="Follow a job",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": _EVENT}},
+            "description": "Server-sent events. Each `job` event has the job as JSON, as"
+            " `/v1/jobs/{job}` gives it; the first comes at once, the last once it is finished. An"
+            " event `gone` says that its recording was erased, `bye` that the server ends: follow"
+            " it again.",
+        }
+    },
+)
+async def events(jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
+    """Server-sent events: the job each time that it changes, until it is finished."""
+    await in_thread(jobs.get, job)  # a 404 is still possible here
+    if jobs.followers >= _MOST_FOLLOWERS:
+        raise TooBusyError("too many follow jobs at once; read the job now and then instead")
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_events(jobs, job), media_type="text/event-stream", headers=headers)
+
+
+async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
+    jobs.followers += 1
+    try:
+        told, quiet = "", 0.0
+        while True:
+            job = jobs.live(job_id)
+            pause = _LOOK_S
+            if job is None:
+                pause = _ELSEWHERE_S
+                try:
+                    job = await in_thread(jobs.get, job_id)
+                except NotFoundError:
+                    yield _event("gone", json.dumps({"job": job_id}))
+                    return
+            now = job_out(job).model_dump_json()
+            if now != told:
+                yield _event("job", now)
+                told, quiet = now, 0.0
+            if job.finished:
+                return
+            if jobs.stopping:
+                yield _event("bye", json.dumps({"job": job_id}))
+                return
+            if quiet >= _BEAT_S:
+                yield ": still there\n\n"
+                quiet = 0.0
+            await asyncio.sleep(pause)
+            quiet += pause
+    finally:
+        jobs.followers -= 1
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"

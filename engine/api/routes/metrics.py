@@ -1,0 +1,24 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from engine.api.access import Reader
+from engine.api.metrics import Metrics
+
+router = APIRouter(tags=["service"])
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(request: Request, _: Reader) -> Response:
+    """Answers and their times by route, work in hand, the index's size and age, the model's time.
+    Needs a key of scope `read` where the archive has keys."""
+    measured: Metrics = request.app.state.metrics
+    return Response(measured.text(), media_type=CONTENT_TYPE_LATEST)

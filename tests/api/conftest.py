@@ -1,0 +1,71 @@
+"""What the tests of the service share: clients of it, in this process and through a socket."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from engine.api.app import create_app
+from engine.library import Library
+from engine.settings import Settings
+from tests.api.serving import served
+from tests.conftest import ingest_voices
+
+__all__ = ["assert_problem", "eventually", "served", "upload"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
+    """A client of the service over an archive of the voices, on either database."""
+    with Library.open(settings, create=True) as library:
+        ingest_voices(library, voices)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def voices_settings(tmp_path_factory: pytest.TempPathFactory, voices: Path) -> Settings:
+    """Settings of an archive of the voices on SQLite, made once a module."""
+    made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic", busy_timeout=5)
+    with Library.open(made, create=True) as library:
+        ingest_voices(library, voices)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reading(voices_settings: Settings) -> Iterator[TestClient]:
+    """A client for tests that change nothing, over an archive of the voices on SQLite."""
+    with TestClient(create_app(voices_settings), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def assert_problem(answer: httpx.Response, status: int, kind: str | None = None) -> dict:
+    """The problem in an answer, which is of this status and kind."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    if kind:
+        assert body["type"] == f"urn:emotion-search:problem:{kind}"
+    assert "Traceback" not in answer.text
+    return body
+
+
+def upload(path: Path, name: str | None = None) -> dict:
+    """The file as a form's part ``file``."""
+    return {"file": (name or path.name, path.read_bytes(), "audio/wav")}
+
+
+def eventually(what: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.02)

@@ -1,0 +1,120 @@
+"""The Python client, against the service and its document."""
+
+import dataclasses
+import inspect
+import typing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from engine import client as module
+from engine.client import OPERATIONS, Client, ProblemError
+from engine.voices import speak
+from tests.conftest import write_wav
+
+
+@pytest.fixture
+def service(client: TestClient) -> Client:
+    return Client(http=client)
+
+
+def test_the_whole_way_of_a_recording(service: Client, tmp_path: Path):
+    path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
+    moment = datetime(2026, 5, 1, tzinfo=UTC)
+    job = service.upload(
+        path, source="desk", recorded_at=moment, metadata={"queue": "billing"}, idempotency_key="1"
+    )
+    assert [one.status for one in service.follow(job)][-1] == "done"
+    done = service.wait_for(job)
+    recording = service.recording(done.recording)
+    assert (recording.source, recording.recorded_at) == ("desk", moment)
+    assert recording.metadata == {"queue": "billing"}
+    (clip,) = service.clips_of(done.recording)
+    hits = service.search(path, limit=5, label=["anger"])
+    assert {hit.label for hit in hits} == {"anger"}
+    assert hits == service.search(clip.clip, limit=5, label=["anger"])
+    mixed = service.search([path, {"recording": 1}], [2, path], limit=3)
+    assert len(mixed) == 3
+    assert service.label(clip.clip, "joy").label == "joy"
+    assert service.unlabel(clip.clip).label is None
+    assert service.clip(clip.clip).labels == {}
+    vector = service.embedding(clip.clip)
+    assert (vector.shape, vector.dtype) == ((256,), np.float32)
+    assert service.search({"vector": vector.tolist()}, limit=1)[0].clip == clip.clip
+    assert service.clip_audio(clip.clip)[:4] == b"RIFF"
+    assert service.recording_audio(done.recording, start=0.5)[:4] == b"RIFF"
+    assert service.erase(done.recording) == 1
+    with pytest.raises(ProblemError) as caught:
+        service.recording(done.recording)
+    assert (caught.value.kind, caught.value.status) == ("not-found", 404)
+    assert caught.value.request_id
+
+
+def test_lists_are_read_to_their_end(service: Client):
+    assert [clip.clip for clip in service.clips(limit=5)] == list(range(1, 13))
+    assert len(list(service.recordings(limit=5, label="anger"))) == 3
+    assert list(service.jobs()) == []
+    assert list(service.failures()) == []
+    assert [task.name for task in service.tasks()] == ["emotion"]
+    assert {label.count for label in service.labels()} == {3}
+    assert service.stats().clips == 12
+    assert [model.name for model in service.models() if model.active] == ["acoustic"]
+    first, second = service.search_batch([{"clip": 1, "limit": 2}, {"clip": 99}])
+    assert len(first) == 2
+    assert isinstance(second, ProblemError)
+
+
+def test_a_job_that_fails_raises_its_problem(service: Client, tmp_path: Path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"x")
+    with pytest.raises(ProblemError, match="cannot be decoded") as caught:
+        service.wait_for(service.upload(path))
+    assert caught.value.kind == "unusable-audio"
+    with pytest.raises(ProblemError, match="no job 99"):
+        list(service.follow(99))
+
+
+def test_the_client_is_what_the_document_says(reading: TestClient):
+    document = reading.get("/openapi.json").json()
+    there = {
+        (method, path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith("/v1/")
+    }
+    assert set(OPERATIONS.values()) <= there
+    others = {path for _, path in there - set(OPERATIONS.values())}
+    assert others <= {"/v1/recordings/{recording}/trend"}, "the client lacks these"
+    public = {
+        name
+        for name, _ in inspect.getmembers(Client, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert public - {"close", "wait_for"} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("Clip", "ClipOut"),
+        ("Hit", "HitOut"),
+        ("Recording", "RecordingOut"),
+        ("Job", "JobOut"),
+        ("Progress", "Progress"),
+        ("Count", "Count"),
+        ("Stats", "StatsOut"),
+        ("Model", "ModelOut"),
+        ("Failure", "FailureOut"),
+    ],
+)
+def test_the_clients_values_have_the_documents_fields(reading: TestClient, name: str, schema: str):
+    properties = reading.get("/openapi.json").json()["components"]["schemas"][schema]["properties"]
+    cls = getattr(module, name)
+    hints = typing.get_type_hints(cls)
+    assert {field.name for field in dataclasses.fields(cls)} == set(properties)
+    for field, about in properties.items():
+        nullable = "null" in str(about)
+        assert (type(None) in typing.get_args(hints[field])) == nullable, field

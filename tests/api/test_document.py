@@ -1,0 +1,93 @@
+"""The OpenAPI document: enough for a stranger, and true of the service."""
+
+import re
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from engine.api.problems import KINDS
+
+CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
+
+
+@pytest.fixture(scope="module")
+def document(reading: TestClient) -> dict:
+    return reading.get("/openapi.json").json()
+
+
+def operations(document: dict) -> list[tuple[str, str, dict]]:
+    return [
+        (method, path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_operation_is_described_with_its_problems(document: dict):
+    for method, path, operation in operations(document):
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert len(operation["description"]) > 20, where
+        assert operation["tags"], where
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description") or parameter["schema"].get("description"), where
+        statuses = operation["responses"].keys()
+        assert any(status.startswith("2") for status in statuses), where
+        if path.startswith("/v1"):
+            assert {"401", "403", "500", "503"} <= statuses, where
+            assert operation["security"] == [{"key": []}], where
+        if "requestBody" in operation:
+            assert {"400", "413", "415", "422"} <= statuses, where
+            assert operation["requestBody"]["content"], where
+
+
+def test_every_reference_leads_somewhere(document: dict):
+    text = str(document)
+    for reference in set(re.findall(r"'\$ref': '#/([^']+)'", text)):
+        place = document
+        for part in reference.split("/"):
+            place = place[part]
+    assert "x-schemas" not in text
+    assert "HTTPValidationError" not in text
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for problem in document["components"]["responses"].values():
+        assert set(problem["content"]) == {"application/problem+json"}
+
+
+def test_every_type_of_problem_is_documented():
+    from tests.api.conftest import ROOT
+
+    docs = (ROOT / "docs/api.md").read_text()
+    for kind in [*KINDS, "invalid-request"]:
+        assert f"`{kind}`" in docs, kind
+
+
+@pytest.mark.filterwarnings("ignore")  # schemathesis' own
+def test_generated_requests_are_answered_as_the_document_says(reading: TestClient):
+    """A short run; benchmarks/fuzz.py has the long one."""
+    schema = schemathesis.openapi.from_asgi("/openapi.json", reading.app)
+    asked = 0
+
+    def once(case: schemathesis.Case) -> None:
+        nonlocal asked
+        case.headers.pop("Authorization", None)  # made up: it would be all that is looked at
+        answer = case.call()
+        assert answer.status_code < 500, answer.text
+        case.validate_response(answer, checks=CHECKS)
+        asked += 1
+
+    profile = settings(
+        max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.method != "delete":  # the archive is other tests', too
+            profile(given(case=operation.as_strategy())(once))()
+    assert asked > 50

@@ -1,0 +1,271 @@
+"""Uploads as jobs: in the background, once, over restarts, told as they go."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from engine.api.app import create_app
+from engine.embedders.acoustic import Acoustic
+from engine.library import Library
+from engine.settings import Settings
+from engine.voices import speak
+from index.jobs import set_job
+from tests.api.conftest import assert_problem, eventually, served, upload
+from tests.conftest import tone, write_wav
+
+WAIT = "/v1/recordings?wait=true"
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch):
+    """The model waits until told; it tells when it was asked."""
+    asked, go = threading.Event(), threading.Event()
+    real = Acoustic.embed
+
+    def embed(self, clips):
+        asked.set()
+        assert go.wait(20)
+        return real(self, clips)
+
+    monkeypatch.setattr(Acoustic, "embed", embed)
+    yield asked, go
+    go.set()
+
+
+def finished(client: TestClient, job: int) -> dict:
+    eventually(lambda: client.get(f"/v1/jobs/{job}").json()["finished_at"] is not None)
+    return client.get(f"/v1/jobs/{job}").json()
+
+
+def events(text: str) -> list[tuple[str, dict]]:
+    told = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        told.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return told
+
+
+def test_an_upload_is_a_job_that_is_done_in_the_background(client: TestClient, voice: Path):
+    answer = client.post("/v1/recordings", files=upload(voice), data={"label": "anger"})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert answer.headers["location"] == f"/v1/jobs/{job['job']}"
+    assert job["file"] == "new.wav"
+    done = finished(client, job["job"])
+    assert (done["status"], done["new"], done["problem"]) == ("done", True, None)
+    assert done["progress"]["fraction"] == 1
+    recording = client.get(f"/v1/recordings/{done['recording']}").json()
+    assert (recording["file"], recording["labels"]) == ("new.wav", {"emotion": {"anger": 1}})
+
+
+def test_progress_is_told_as_events_until_the_end(client: TestClient, voice: Path):
+    job = client.post("/v1/recordings", files=upload(voice)).json()["job"]
+    answer = client.get(f"/v1/jobs/{job}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = events(answer.text)
+    assert {name for name, _ in told} == {"job"}
+    assert told[-1][1]["status"] == "done"
+    again = events(client.get(f"/v1/jobs/{job}/events").text)
+    assert again == told[-1:]
+    assert_problem(client.get("/v1/jobs/999/events"), 404, "not-found")
+
+
+def test_a_file_that_is_no_audio_fails_with_its_problem(client: TestClient, tmp_path: Path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"text " * 100)
+    job = client.post("/v1/recordings", files=upload(path)).json()["job"]
+    failed = finished(client, job)
+    assert (failed["status"], failed["recording"]) == ("failed", None)
+    assert failed["problem"]["type"] == "urn:emotion-search:problem:unusable-audio"
+    assert failed["problem"]["detail"].startswith("x.wav cannot be decoded")
+    same = assert_problem(client.post(WAIT, files=upload(path)), 422, "unusable-audio")
+    assert same["detail"] == failed["problem"]["detail"]
+    listed = client.get("/v1/jobs", params={"status": "failed", "limit": 1}).json()
+    assert len(listed["data"]) == 1
+    rest = client.get("/v1/jobs", params={"status": "failed", "cursor": listed["next"]}).json()
+    assert [one["job"] for one in rest["data"]] == [job]
+
+
+def test_waiting_has_an_end(client: TestClient, voice: Path, stuck):
+    asked, go = stuck
+    answer = client.post("/v1/recordings", files=upload(voice), headers={"Prefer": "wait=0"})
+    assert answer.status_code == 202
+    assert asked.wait(10)
+    assert client.get(f"/v1/jobs/{answer.json()['job']}").json()["status"] == "running"
+    go.set()
+    done = client.post("/v1/recordings", files=upload(voice), headers={"Prefer": "wait"})
+    assert done.status_code == 200
+    assert done.json()["new"] is False
+
+
+def test_the_same_idempotency_key_does_it_once(client: TestClient, voice: Path, tmp_path: Path):
+    key = {"Idempotency-Key": "call-17"}
+    data = {"label": "anger"}
+
+    def send(_: int):
+        return client.post(WAIT, files=upload(voice), data=data, headers=key)
+
+    with ThreadPoolExecutor(4) as several:
+        answers = list(several.map(send, range(4)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    later = client.post("/v1/recordings", files=upload(voice), data=data, headers=key)
+    assert later.json()["job"] == answers[0].json()["job"]
+    other = write_wav(tmp_path / "other.wav", tone(1.0))
+    for files, fields in (
+        (upload(other, "new.wav"), data),
+        (upload(voice), {"label": "joy"}),
+        (upload(voice, "renamed.wav"), data),
+    ):
+        answer = client.post(WAIT, files=files, data=fields, headers=key)
+        assert_problem(answer, 422, "idempotency-key-reused")
+    for bad in ("", "x" * 201, "two words", "ü".encode()):
+        answer = client.post(WAIT, files=upload(voice), headers={"Idempotency-Key": bad})
+        assert_problem(answer, 422, "invalid-request")
+
+
+def test_a_failure_of_the_servers_does_not_use_up_the_key(
+    client: TestClient, voice: Path, monkeypatch
+):
+    from index.errors import ModelUnavailableError
+
+    def broken(self, clips):
+        raise ModelUnavailableError("the model at /srv/models/x is gone")
+
+    key = {"Idempotency-Key": "a"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Acoustic, "embed", broken)
+        answer = client.post(WAIT, files=upload(voice), headers=key)
+        body = assert_problem(answer, 503, "model-unavailable")
+        assert body["detail"] == "the model at x is gone"
+    assert client.post(WAIT, files=upload(voice), headers=key).status_code == 201
+
+
+def test_more_than_may_wait_are_refused(settings: Settings, voice: Path, stuck):
+    asked, go = stuck
+    few = settings.model_copy(update={"max_queued": 2, "jobs": 1})
+    with TestClient(create_app(few)) as client:
+        for i in range(2):
+            answer = client.post("/v1/recordings", files=upload(voice), data={"source": str(i)})
+            assert answer.status_code == 202
+        assert asked.wait(10)
+        refused = client.post("/v1/recordings", files=upload(voice))
+        assert_problem(refused, 429, "too-busy")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert client.get("/metrics").text.count("emotion_search_jobs{") == 2
+        go.set()
+        eventually(lambda: client.post("/v1/recordings", files=upload(voice)).status_code == 202)
+
+
+def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monkeypatch):
+    """What was queued or running when the process ended is done by the next one."""
+    with Library.open(settings, create=True) as library:
+        from engine.api.problems import explain
+        from engine.jobs import Jobs, Upload
+        from index.recordings import Annotations
+
+        gone = Jobs(library, explain=explain, at_once=1, most=9, longest=60)
+        monkeypatch.setattr(gone, "_run", lambda job: None)  # the process dies before its work
+        gone.start()
+        with voice.open("rb") as content:
+            said = Annotations(source="desk", recorded_at=datetime(2026, 1, 2, tzinfo=UTC))
+            job, _ = gone.submit(Upload(content, "her.wav", said))
+        for lock in gone._held.values():  # as the kernel does when a process dies
+            lock.release()
+        with library.database.write() as session:
+            set_job(session, job.id, status="running", attempts=1)
+    with TestClient(create_app(settings)) as client:
+        done = finished(client, job.id)
+        assert done["status"] == "done"
+        recording = client.get(f"/v1/recordings/{done['recording']}").json()
+        assert (recording["file"], recording["source"]) == ("her.wav", "desk")
+        assert recording["recorded_at"] == "2026-01-02T00:00:00Z"
+        incoming = settings.uploads_folder / "incoming"
+        assert {path.name for path in incoming.iterdir()} <= {"place", "place.lock"}
+
+
+def test_an_upload_that_ends_the_process_each_time_is_given_up(settings: Settings, voice: Path):
+    with TestClient(create_app(settings)) as client:
+        job = client.post(WAIT, files=upload(voice)).json()["job"]
+        library = client.app.state.library
+        with library.database.write() as session:
+            row = set_job(session, job, status="running", attempts=3, finished_at=None)
+        (settings.uploads_folder / "incoming" / row.stored).write_bytes(voice.read_bytes())
+    with TestClient(create_app(settings)) as client:
+        failed = finished(client, job)
+        assert "3 times" in failed["problem"]["detail"]
+
+
+def test_an_upload_whose_bytes_are_gone_fails(settings: Settings, voice: Path):
+    with TestClient(create_app(settings)) as client:
+        job = client.post(WAIT, files=upload(voice)).json()["job"]
+        library = client.app.state.library
+        with library.database.write() as session:
+            set_job(session, job, status="queued", finished_at=None)
+    with TestClient(create_app(settings)) as client:
+        assert "send it again" in finished(client, job)["problem"]["detail"]
+
+
+def test_jobs_are_forgotten_after_a_week_and_with_their_recording(
+    settings: Settings, voice: Path, tmp_path: Path
+):
+    other = write_wav(tmp_path / "other.wav", tone(1.0))
+    with TestClient(create_app(settings)) as client:
+        old = client.post(WAIT, files=upload(voice)).json()
+        new = client.post(WAIT, files=upload(other)).json()
+        with client.app.state.library.database.write() as session:
+            past = datetime.now(UTC) - timedelta(days=8)
+            set_job(session, old["job"], finished_at=past)
+    with TestClient(create_app(settings)) as client:
+        assert_problem(client.get(f"/v1/jobs/{old['job']}"), 404)
+        assert client.get(f"/v1/jobs/{new['job']}").status_code == 200
+        assert client.delete(f"/v1/recordings/{new['recording']}").json()["clips"] == 1
+        assert_problem(client.get(f"/v1/jobs/{new['job']}"), 404)
+
+
+def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Path, monkeypatch):
+    groups = []
+    real = Acoustic.embed
+
+    def embed(self, clips):
+        groups.append(len(clips))
+        time.sleep(0.05)  # as a large model would
+        return real(self, clips)
+
+    monkeypatch.setattr(Acoustic, "embed", embed)
+    paths = [write_wav(tmp_path / f"{i}.wav", tone(0.5, 200 + i)) for i in range(8)]
+    with TestClient(create_app(settings)) as client, ThreadPoolExecutor(8) as several:
+        client.post(WAIT, files=upload(paths[0]))  # makes the archive, loads the model
+        groups.clear()
+        answers = several.map(lambda path: client.post(WAIT, files=upload(path)), paths)
+        assert [answer.status_code for answer in answers] == [200] + [201] * 7
+    assert sum(groups) == 7
+    assert max(groups) >= 2
+
+
+def test_a_kill_loses_no_upload_that_was_answered(tmp_path: Path):
+    import httpx
+
+    home = tmp_path / "home"
+    paths = [
+        write_wav(tmp_path / f"{i}.wav", speak("anger", speaker=i, seed=i, seconds=4.0))
+        for i in range(8)
+    ]
+    with served(home) as server, httpx.Client(base_url=server.address) as http:
+        jobs = [http.post("/v1/recordings", files=upload(path)).json()["job"] for path in paths]
+        server.end(kill=True)
+    with served(home) as server, httpx.Client(base_url=server.address) as http:
+        for job in jobs:
+            eventually(lambda j=job: http.get(f"/v1/jobs/{j}").json()["status"] == "done", 30)
+        assert http.get("/v1/stats").json()["recordings"] == 8

@@ -1,0 +1,216 @@
+"""Keys: made, listed and revoked on the command line; asked for by the service."""
+
+import hashlib
+import re
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cli
+from engine.api.app import create_app
+from engine.keys import KeyRing, Scope, create, revoke
+from engine.settings import Settings
+from index.database import Database
+from index.errors import InvalidInputError, NotFoundError
+from tests.api.conftest import assert_problem, served, upload
+from tests.conftest import tone, write_wav
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refresh(client: TestClient) -> None:
+    """As if a second had passed."""
+    client.app.state.keys._read_at = float("-inf")
+
+
+def test_only_a_hash_of_a_token_is_kept(database: Database):
+    token, made = create(database, name="desk", scope=Scope.READ)
+    assert re.fullmatch(r"es_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", token)
+    assert made.sha256 == hashlib.sha256(token.encode()).hexdigest()
+    ring = KeyRing(database)
+    ring.refresh()
+    assert ring.find(token) == made
+    with pytest.raises(InvalidInputError, match="named desk already"):
+        create(database, name="desk", scope=Scope.READ)
+    revoke(database, made.prefix)
+    create(database, name="desk", scope=Scope.ADMIN)
+    with pytest.raises(NotFoundError):
+        revoke(database, "nobody")
+
+
+@given(st.text(max_size=80))
+def test_no_other_text_is_a_key(text: str):
+    from datetime import UTC, datetime
+
+    from index.keys import KeyDetails
+
+    token = "es_0123456789ab_" + "x" * 43
+    known = hashlib.sha256(token.encode()).hexdigest()
+    ring = KeyRing(None)
+    ring._keys = {
+        token[:15]: KeyDetails(1, "a", token[:15], known, "read", datetime.now(UTC), None)
+    }
+    for other in (text, token + text, token[:-1] + text, token[:15] + text):
+        assert (ring.find(other) is not None) == (other == token)
+
+
+def test_scopes(client: TestClient, tmp_path: Path):
+    database = client.app.state.library.database
+    read, write, admin = (create(database, name=s, scope=s)[0] for s in Scope)
+    refresh(client)
+    path = write_wav(tmp_path / "x.wav", tone(1.0))
+
+    def statuses(headers: dict) -> list[int]:
+        calls = [
+            client.get("/v1/stats", headers=headers),
+            client.post("/v1/search", json={"clip": 1}, headers=headers),
+            client.put("/v1/clips/1/labels/a", json={"value": "b"}, headers=headers),
+            client.post("/v1/recordings?wait=true", files=upload(path), headers=headers),
+            client.delete("/v1/recordings/12", headers=headers),
+        ]
+        return [call.status_code for call in calls]
+
+    assert statuses({}) == [401] * 5
+    assert statuses(bearer(read)) == [200, 200, 403, 403, 403]
+    assert statuses(bearer(write)) == [200, 200, 200, 201, 403]
+    assert statuses(bearer(admin))[4] == 200
+    denied = assert_problem(client.get("/v1/stats"), 401, "unauthorized")
+    assert "key create" in denied["detail"]
+    assert client.get("/v1/stats").headers["www-authenticate"] == "Bearer"
+    assert_problem(client.get(f"/v1/stats?key={read}"), 401)
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    assert_problem(client.get("/metrics"), 401)
+
+
+def test_bad_keys_are_refused(client: TestClient):
+    create(client.app.state.library.database, name="a", scope=Scope.READ)
+    refresh(client)
+    for header in (
+        "Bearer",
+        "Bearer ",
+        "Bearer es_",
+        "Basic YTpi",
+        "Bearer es_000000000000_" + "x" * 43,
+        "Bearer " + "x" * 5000,
+        "bearer \tx",
+        b"Bearer \xff\xfe",
+    ):
+        answer = client.get("/v1/stats", headers={"Authorization": header})
+        assert_problem(answer, 401, "unauthorized")
+
+
+def test_a_revoked_key_opens_nothing_even_if_it_was_the_last(client: TestClient):
+    database = client.app.state.library.database
+    token, _ = create(database, name="a", scope=Scope.READ)
+    refresh(client)
+    assert client.get("/v1/stats", headers=bearer(token)).status_code == 200
+    revoke(database, "a")
+    refresh(client)
+    assert_problem(client.get("/v1/stats", headers=bearer(token)), 401)
+
+
+def test_the_same_idempotency_key_of_two_senders_is_two(client: TestClient, tmp_path: Path):
+    database = client.app.state.library.database
+    first, second = (create(database, name=n, scope=Scope.WRITE)[0] for n in "ab")
+    refresh(client)
+    for i, token in enumerate((first, second)):
+        path = write_wav(tmp_path / f"{i}.wav", tone(1.0, 200 + i))
+        headers = {**bearer(token), "Idempotency-Key": "1"}
+        answer = client.post("/v1/recordings?wait=true", files=upload(path), headers=headers)
+        assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("headers", "open_to", "status"),
+    [
+        ({}, "loopback", 200),
+        ({"Host": "localhost:8000"}, "loopback", 200),
+        ({"Host": "127.0.0.1:8000"}, "loopback", 200),
+        ({"Host": "[::1]:8000"}, "loopback", 200),
+        ({"Host": "rebound.example:8000"}, "loopback", 403),
+        ({"Host": "rebound.example:8000"}, "anyone", 200),
+        ({"Host": "localhost", "Origin": "http://localhost"}, "loopback", 200),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, "loopback", 403),
+        ({"Host": "localhost", "Origin": "null"}, "anyone", 403),
+        ({"Host": "localhost", "Origin": "http://[bad"}, "loopback", 403),
+        ({}, "nobody", 401),
+    ],
+)
+def test_without_keys_only_this_machine_is_answered(
+    voices_settings: Settings, headers: dict, open_to, status: int
+):
+    with TestClient(create_app(voices_settings, open_to=open_to)) as client:
+        assert client.get("/v1/stats", headers=headers).status_code == status
+
+
+def run(capsys, *arguments: str) -> str:
+    cli.app([*arguments], standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_keys_on_the_command_line(capsys, tmp_path: Path):
+    home = ["--home", str(tmp_path / "home")]
+    token = run(capsys, "key", "create", "--name", "desk", "--scope", "write", *home).strip()
+    listed = run(capsys, "key", "list", *home)
+    assert "write" in listed
+    assert token[:15] in listed
+    assert token not in listed
+    assert '"prefix": "es_' in run(capsys, "key", "list", "--json", *home)
+    assert "is revoked" in run(capsys, "key", "revoke", "desk", *home)
+    assert "revoked" in run(capsys, "key", "list", *home)
+    with pytest.raises(InvalidInputError, match="choose read, write, admin"):
+        run(capsys, "key", "create", "--name", "x", "--scope", "root", *home)
+
+
+def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch):
+    started = []
+    monkeypatch.setattr("engine.api.server.run", lambda *_, **how: started.append(how["open_to"]))
+    home = ["--home", str(tmp_path / "home"), "--model", "acoustic"]
+    with pytest.raises(InvalidInputError, match="key create"):
+        run(capsys, "serve", "--host", "0.0.0.0", *home)
+    run(capsys, "serve", "--host", "0.0.0.0", "--open-to-anyone", *home)
+    run(capsys, "serve", *home)
+    run(capsys, "serve", "--host", "::1", *home)
+    run(capsys, "key", "create", "--name", "desk", *home[:2])
+    run(capsys, "serve", "--host", "0.0.0.0", *home)
+    assert started == ["anyone", "loopback", "loopback", "nobody"]
+
+
+def test_a_taken_port_is_named(tmp_path: Path):
+    from engine.api.server import run as serve
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidInputError, match=f"127.0.0.1:{port}"):
+            serve(Settings(home=tmp_path), host="127.0.0.1", port=port, open_to="loopback")
+
+
+def test_a_running_server_heeds_keys_that_are_made_and_revoked(tmp_path: Path):
+    import subprocess
+
+    with served(tmp_path / "home") as server:
+        key = [*server.base, "key"]
+        assert httpx.get(f"{server.address}/v1/stats").status_code == 200
+        made = subprocess.run(
+            [*key, "create", "--name", "a"],
+            env=server.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        token = made.stdout.strip()
+        import time
+
+        time.sleep(1.1)
+        assert httpx.get(f"{server.address}/v1/stats").status_code == 401
+        headers = bearer(token)
+        assert httpx.get(f"{server.address}/v1/stats", headers=headers).status_code == 200
+        assert token not in server.log.read_text()

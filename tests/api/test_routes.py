@@ -1,0 +1,249 @@
+"""Recordings, labels, lists, and what goes for every answer."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from engine.api.app import create_app
+from engine.api.problems import without_paths
+from engine.settings import Settings
+from index.clips import vectors_of
+from index.recordings import add_failure
+from tests.api.conftest import assert_problem, upload
+from tests.conftest import tone, write_wav
+
+WAIT = "/v1/recordings?wait=true"
+
+
+def pages(client: TestClient, path: str, **params: object) -> list[dict]:
+    rows, cursor = [], None
+    while True:
+        more = {"cursor": cursor} if cursor is not None else {}
+        page = client.get(path, params={**params, **more}).json()
+        assert len(page["data"]) <= params.get("limit", 100)
+        rows += page["data"]
+        cursor = page["next"]
+        if cursor is None:
+            return rows
+
+
+def test_recordings_are_listed_read_and_filtered(client: TestClient):
+    rows = pages(client, "/v1/recordings", limit=5)
+    assert [row["recording"] for row in rows] == list(range(1, 13))
+    assert client.get("/v1/recordings/3").json() == rows[2]
+    assert rows[2]["clips"] == 1
+    assert rows[2]["duration"] == 1.0
+    assert rows[2]["metadata"]["take"] in "012"
+    some = pages(client, "/v1/recordings", label="anger", speaker="voice1")
+    assert [row["labels"] for row in some] == [{"emotion": {"anger": 1}}]
+    assert pages(client, "/v1/recordings/3/clips")[0]["recording"] == 3
+    for path in ("/v1/recordings/99", "/v1/recordings/99/clips", "/v1/recordings/99/audio"):
+        assert_problem(client.get(path), 404, "not-found")
+
+
+def test_a_recording_is_erased_for_real(client: TestClient, tmp_path: Path, settings: Settings):
+    path = write_wav(tmp_path / "x.wav", tone(1.0, 333))
+    made = client.post(WAIT, files=upload(path), data={"label": "unheard"}).json()
+    (clip,) = made["clips"]
+    assert client.delete(f"/v1/recordings/{made['recording']}").json() == {
+        "recording": made["recording"],
+        "clips": 1,
+    }
+    assert_problem(client.delete(f"/v1/recordings/{made['recording']}"), 404, "not-found")
+    assert_problem(client.get(f"/v1/clips/{clip['clip']}"), 404)
+    assert_problem(client.get(f"/v1/clips/{clip['clip']}/embedding"), 404)
+    assert_problem(client.post("/v1/search", json={"clip": clip["clip"]}), 404)
+    hits = client.post("/v1/search", json={"clip": 1, "limit": 100}).json()["hits"]
+    assert clip["clip"] not in {hit["clip"] for hit in hits}
+    assert {one["name"] for one in client.get("/v1/labels").json()["data"]} == {
+        "anger",
+        "happiness",
+        "neutral",
+        "sadness",
+    }
+    kept = [file.name for file in settings.uploads_folder.rglob("*") if file.is_file()]
+    assert not [name for name in kept if name.endswith(".wav")]
+
+
+def test_a_stretch_of_a_recording_is_exactly_that(client: TestClient, voices: Path):
+    row = client.get("/v1/recordings/2").json()
+    written = soundfile.read(voices / row["file"], dtype="int16")[0]
+    heard = client.get(row["audio"], params={"start": 0.25, "end": 0.5})
+    assert heard.content[-4000 * 2 :] == written[4000:8000].tobytes()
+    assert soundfile.info(io.BytesIO(heard.content)).frames == 4000
+    part = client.get(row["audio"], headers={"Range": "bytes=44-143"})
+    assert (part.status_code, len(part.content)) == (206, 100)
+    for params in ({"start": 5}, {"start": 0.5, "end": 0.5}, {"channel": 3}, {"start": "nan"}):
+        assert_problem(client.get(row["audio"], params=params), 422)
+
+
+def test_an_embedding_is_the_stored_one(client: TestClient):
+    vector = np.load(io.BytesIO(client.get("/v1/clips/4/embedding").content))
+    library = client.app.state.library
+    with library.database.read() as session:
+        stored = vectors_of(session, library.model(), [4])[0]
+    assert vector.dtype == np.float32
+    assert np.array_equal(vector, stored)
+    assert_problem(client.get("/v1/clips/99/embedding"), 404, "not-found")
+
+
+def test_labels_are_set_corrected_and_taken_away(client: TestClient):
+    said = client.put("/v1/clips/1/labels/satisfaction", json={"value": " low "}).json()
+    assert said["labels"]["satisfaction"] == "low"
+    client.put("/v1/clips/2/labels/satisfaction", json={"value": "high"})
+    client.put("/v1/clips/1/labels/satisfaction", json={"value": "high"})
+    assert client.get("/v1/tasks").json()["data"] == [
+        {"name": "emotion", "count": 12},
+        {"name": "satisfaction", "count": 2},
+    ]
+    high = {"data": [{"name": "high", "count": 2}]}
+    assert client.get("/v1/labels", params={"task": "satisfaction"}).json() == high
+    assert client.delete("/v1/clips/1/labels/satisfaction").json()["labels"].keys() == {"emotion"}
+    assert client.delete("/v1/clips/1/labels/satisfaction").status_code == 200
+    assert_problem(client.put("/v1/clips/99/labels/emotion", json={"value": "x"}), 404)
+    for value in ("", " ", "x" * 201, "\0", 5, None):
+        answer = client.put("/v1/clips/1/labels/emotion", json={"value": value})
+        assert_problem(answer, 422)
+    odd = client.put("/v1/clips/1/labels/a%20b%2Bc", json={"value": "x"})
+    assert odd.json()["labels"]["a b+c"] == "x"
+
+
+def test_an_etag_saves_the_answer_until_the_clip_changes(client: TestClient):
+    first = client.get("/v1/clips/1")
+    etag = {"If-None-Match": f'"other", {first.headers["etag"]}'}
+    again = client.get("/v1/clips/1", headers=etag)
+    assert (again.status_code, again.content) == (304, b"")
+    client.put("/v1/clips/1/labels/emotion", json={"value": "surprise"})
+    changed = client.get("/v1/clips/1", headers=etag)
+    assert changed.json()["label"] == "surprise"
+    for path in ("/v1/clips/1/audio", "/v1/clips/1/embedding"):
+        known = {"If-None-Match": client.get(path).headers["etag"]}
+        assert client.get(path, headers=known).status_code == 304
+
+
+def test_failures_are_told_by_name_and_paged(client: TestClient, tmp_path: Path):
+    library = client.app.state.library
+    with library.database.write() as session:
+        for i in range(7):
+            add_failure(session, f"/srv/secret/{i}.wav", f"/srv/secret/{i}.wav: is no audio")
+    rows = pages(client, "/v1/failures", limit=2)
+    assert sorted(row["file"] for row in rows) == [f"{i}.wav" for i in range(7)]
+    assert rows[0]["reason"].endswith(".wav: is no audio")
+    assert "secret" not in client.get("/v1/failures").text
+    assert_problem(client.get("/v1/failures?cursor=x"), 422)
+    assert client.get("/v1/failures?cursor=9999999999999999-1").status_code == 200
+
+
+def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
+    settings = Settings(home=tmp_path / "home", model=str(checkpoint))
+    path = write_wav(tmp_path / "x.wav", tone(1.0))
+    with TestClient(create_app(settings)) as client:
+        assert client.post(WAIT, files=upload(path)).status_code == 201
+        models = client.get("/v1/models").json()["data"]
+        (active,) = [one for one in models if one["active"]]
+        assert active["name"] == checkpoint.name == client.get("/v1/stats").json()["model"]
+        assert active["available"]
+        told = client.get("/v1/models").text + client.get("/v1/stats").text
+        told += client.post("/v1/search", json={"clip": 1}).text
+        assert str(checkpoint.parent) not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/srv/a b is gone", "a b is gone"),
+        ("cannot read /home/x/y.pt: denied", "cannot read y.pt: denied"),
+        ("at C:\\data\\x.db; retry", "at x.db; retry"),
+        ("see https://host/a/b and --model acoustic", "see https://host/a/b and --model acoustic"),
+        ("1/2 of it and/or more", "1/2 of it and/or more"),
+        ("~/calls/x.wav", "x.wav"),
+        ("('/a/b/c')", "('c')"),
+    ],
+)
+def test_paths_are_cut_from_details(text: str, told: str):
+    assert without_paths(text) == told
+
+
+def test_every_answer_has_a_request_id(reading: TestClient):
+    own = reading.get("/healthz", headers={"X-Request-ID": "call-17.a_b:c"})
+    assert own.headers["x-request-id"] == "call-17.a_b:c"
+    for odd in ("", "a b", "x" * 65, "a\tb", b"\xff", "<script>"):
+        made = reading.get("/nowhere", headers={"X-Request-ID": odd})
+        assert re.fullmatch("[0-9a-f]{32}", made.headers["x-request-id"])
+
+
+def test_an_unexpected_error_is_a_problem_with_an_id(client: TestClient, monkeypatch):
+    def broken(*_: object):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("engine.api.routes.archive.list_tasks", broken)
+    answer = client.get("/v1/tasks", headers={"X-Request-ID": "mine"})
+    assert_problem(answer, 500, "unexpected")
+    assert answer.headers["x-request-id"] == "mine"
+    assert "secret" not in answer.text
+
+
+def test_large_answers_are_compressed_and_audio_is_not(reading: TestClient):
+    zipped = {"Accept-Encoding": "gzip"}
+    clips = reading.get("/v1/clips", headers=zipped)
+    assert clips.headers["content-encoding"] == "gzip"
+    assert len(clips.json()["data"]) == 12
+    assert "content-encoding" not in reading.get("/v1/clips/1/audio", headers=zipped).headers
+    assert "content-encoding" not in reading.get("/v1/clips/1/embedding", headers=zipped).headers
+    assert "content-encoding" not in reading.get("/healthz", headers=zipped).headers
+
+
+def test_pages_of_other_origins_only_where_told(voices_settings: Settings):
+    asked = {"Origin": "https://desk.example", "Access-Control-Request-Method": "POST"}
+    with TestClient(create_app(voices_settings)) as client:
+        assert (
+            "access-control-allow-origin" not in client.options("/v1/search", headers=asked).headers
+        )
+    told = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
+    with TestClient(create_app(told)) as client:
+        allowed = client.options("/v1/search", headers=asked)
+        assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
+        answer = client.get("/v1/stats", headers={"Origin": "https://desk.example"})
+        assert answer.status_code == 200
+        assert "x-request-id" in answer.headers["access-control-expose-headers"].lower()
+        other = client.get("/v1/stats", headers={"Origin": "https://evil.example"})
+        assert_problem(other, 403, "forbidden")
+
+
+def test_metrics_count_answers_by_route(client: TestClient):
+    for clip in (1, 2, 99):
+        client.get(f"/v1/clips/{clip}")
+    client.get("/v1/nothing/here")
+    client.request("BREW", "/v1/stats")
+    client.post("/v1/search", json={"clip": 1})
+    text = client.get("/metrics").text
+    ok = 'emotion_search_requests_total{method="GET",route="/v1/clips/{clip}",status="200"} 2.0'
+    assert ok in text
+    assert 'route="/v1/clips/{clip}",status="404"} 1.0' in text
+    assert 'method="GET",route="(none)",status="404"} 1.0' in text
+    assert 'method="other"' in text
+    assert "nothing" not in text
+    assert "emotion_search_index_clips 12.0" in text
+    assert 'request_seconds_bucket{le="0.001",method="POST",route="/v1/search"}' in text
+    age = re.search(r"^emotion_search_index_age_seconds (\S+)$", text, re.MULTILINE)
+    assert 0 <= float(age[1]) < 60
+
+
+def test_ready_means_ready(tmp_path: Path, voices: Path):
+    settings = Settings(home=tmp_path / "home", model="acoustic", busy_timeout=0.2)
+    with TestClient(create_app(settings)) as client:
+        assert client.get("/readyz").status_code == 200
+        client.app.state.library.database.migrate("base")
+        body = assert_problem(client.get("/readyz"), 503, "database-unavailable")
+        assert str(tmp_path) not in str(body)
+        assert client.get("/healthz").status_code == 200
+        client.app.state.library.database.migrate()
+        assert client.get("/readyz").status_code == 200
+        client.app.state.jobs.end_soon()
+        assert_problem(client.get("/readyz"), 503, "ending")
+        assert_problem(client.post(WAIT, files=upload(voices / "anger-0.wav")), 503, "ending")

@@ -1,0 +1,223 @@
+"""What a stranger may try, and what comes of it."""
+
+import contextlib
+import json
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from engine.api.app import create_app
+from engine.settings import Settings
+from tests.api.conftest import assert_problem, served, upload
+
+WAIT = "/v1/recordings?wait=true"
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory):
+    """A client of a new service that takes recordings of six seconds and examples of three."""
+    settings = Settings(
+        home=tmp_path_factory.mktemp("limited"),
+        model="acoustic",
+        max_upload_minutes=0.1,
+        max_example_minutes=0.05,
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../../tmp/emotion-search-was-here.wav",
+        "/etc/passwd",
+        "..\\..\\x.wav",
+        "C:\\x.wav",
+        "con.wav",
+        "a\0b.wav",
+        ".locks/x.wav",
+        "x" * 1000 + ".wav",
+        "x.wav/../../y.wav",
+        "-rf.wav",
+        "a\r\nSet-Cookie: x=1.wav",
+        "\u202egnp.wav",
+    ],
+)
+def test_the_name_of_an_upload_is_never_a_path(limited: TestClient, tmp_path: Path, name: str):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.random.default_rng(len(name)).uniform(-0.1, 0.1, 8000), 16_000)
+    answer = limited.post(WAIT, files=upload(path, name))
+    assert answer.status_code in (200, 201), answer.text
+    shown = answer.json()["clips"][0]["file"]
+    assert not set(shown) & set("/\\\0\r\n\u202e")
+    assert len(shown) <= 200
+    home = limited.app.state.library.settings.home
+    kept = {file.parent for file in home.rglob("*") if file.is_file()}
+    allowed = {home, home / "uploads", home / "uploads/.locks", home / "uploads/incoming"}
+    assert kept <= allowed | {home / "index"} | {
+        one for one in kept if home / "index" in one.parents
+    }
+    assert not Path("/tmp/emotion-search-was-here.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/clips/../../etc/passwd",
+        "/v1/clips/..%2f..%2fetc%2fpasswd/audio",
+        "/v1/clips/1%00/audio",
+        "/v1/recordings/%2e%2e/audio",
+        "/v1/clips/1/labels/..%2f..",
+        "//etc/passwd",
+        "/v1/clips/1;ls/audio",
+    ],
+)
+def test_no_path_leads_out(reading: TestClient, path: str):
+    answer = reading.get(path)
+    assert answer.status_code in (404, 405, 422)
+    assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize("form", ["flac", "opus"])
+def test_hours_of_silence_in_a_small_file_are_refused_early(limited: TestClient, tmp_path, form):
+    path = tmp_path / f"x.{form}"
+    options = {"format": "OGG", "subtype": "OPUS"} if form == "opus" else {}
+    with soundfile.SoundFile(path, "w", 16_000, 1, **options) as file:
+        for _ in range(360):  # an hour
+            file.write(np.zeros(160_000, np.float32))
+    assert path.stat().st_size < 3e6
+    began = time.monotonic()
+    body = assert_problem(limited.post(WAIT, files=upload(path)), 422, "unusable-audio")
+    assert "longer than 6 s" in body["detail"]
+    body = assert_problem(limited.post("/v1/search", files=upload(path)), 422, "unusable-audio")
+    assert "longer than 3 s" in body["detail"]
+    assert time.monotonic() - began < 10
+
+
+def test_filters_are_values_and_no_sql(client: TestClient):
+    for text in (
+        "' OR 1=1 --",
+        "'; DROP TABLE clips; --",
+        "%",
+        "\\",
+        '"',
+        "a' UNION SELECT 1",
+        ":x",
+    ):
+        for name in ("source", "label", "speaker", "channel", "emotion"):
+            asked = {"clip": 1, "limit": 100, name: [text]}
+            assert client.post("/v1/search", json=asked).json()["hits"] == []
+            assert client.get("/v1/clips", params={name: text}).json()["data"] == []
+            assert client.get("/v1/recordings", params={name: text}).json()["data"] == []
+        assert client.get("/v1/clips", params={"metadata": f"{text}={text}"}).json()["data"] == []
+        assert client.get("/v1/labels", params={"task": text}).json()["data"] == []
+    assert client.get("/v1/stats").json()["clips"] == 12
+
+
+def test_huge_and_deep_json_is_refused_quickly(reading: TestClient):
+    kind = {"content-type": "application/json"}
+    deep = '{"positive":' * 20_000 + "1" + "}" * 20_000
+    wide = json.dumps({"positive": [{"vector": [1] * 8193}] * 40})
+    strange = json.dumps({f"key{i}": i for i in range(50_000)})
+    number = '{"clip": ' + "9" * 100_000 + "}"
+    nested = '{"clip": 1, "source": ' + "[" * 900 + "]" * 900 + "}"
+    began = time.monotonic()
+    for body in (deep, wide, strange, number, nested, '{"clip": 1' + " " * 3_000_000 + ","):
+        answer = reading.post("/v1/search", content=body, headers=kind)
+        assert answer.status_code in (400, 422)
+        assert len(answer.content) < 30_000
+    assert time.monotonic() - began < 10
+    for path in ("/v1/search/batch", "/v1/search"):
+        assert_problem(reading.post(path, content=deep, headers=kind), 400, "bad-request")
+
+
+def test_what_comes_in_headers_does_not_go_out_as_headers(reading: TestClient):
+    for name in ("X-Request-ID", "Origin", "If-None-Match", "Range", "Prefer"):
+        answer = reading.get("/v1/clips/1", headers={name: "x\u010d\u010aSet-Cookie: a=b".encode()})
+        assert "set-cookie" not in answer.headers
+
+
+def exchange(port: int, *parts: bytes, pause: float = 0.0, seconds: float = 20.0) -> bytes:
+    """What a server says to these bytes, until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+        with contextlib.suppress(ConnectionError):
+            while more := connection.recv(65536):
+                answer += more
+        return answer
+
+
+def test_slow_senders_and_raw_bytes_on_a_real_socket(tmp_path: Path):
+    body_timeout = "2"
+    with served(tmp_path / "home", EMOTION_SEARCH_BODY_TIMEOUT=body_timeout) as server:
+        head = (
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"Content-Type: application/json\r\n\r\n"
+        )
+        began = time.monotonic()
+        answer = exchange(server.port, head + b"{")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"problem:timeout" in answer
+        assert time.monotonic() - began < 3
+        form = head.replace(b"application/json", b"multipart/form-data; boundary=b").replace(
+            b"/v1/search", b"/v1/recordings"
+        )
+        part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+        dripped = exchange(server.port, form + part, *[b"-"] * 6, pause=0.4)
+        assert dripped[:13] in (b"HTTP/1.1 408 ", b"")  # a reset may overtake the answer
+        smuggled = exchange(
+            server.port,
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\r\n b: c\r\n\r\n",
+            seconds=7,
+        )
+        assert b"200 OK" in smuggled or b"400 Bad Request" in smuggled
+        assert exchange(server.port, b"\x16\x03\x01nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+        long = b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+        assert exchange(server.port, long)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"")
+        assert server.process.poll() is None
+
+
+def test_connections_that_say_nothing_are_let_go(tmp_path: Path, monkeypatch):
+    import asyncio
+
+    import uvicorn
+
+    import engine.api.server as module
+
+    monkeypatch.setattr(module, "_HEADERS_S", 0.5)
+    app = create_app(Settings(home=tmp_path / "home", model="acoustic"))
+
+    async def both() -> tuple[float, bytes]:
+        config = uvicorn.Config(app, port=0, log_config=None, timeout_keep_alive=5)
+        server = module.Server(config, app)
+        serving = asyncio.create_task(server._serve())
+        while not server.started:
+            await asyncio.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        _, lively = await asyncio.open_connection("127.0.0.1", port)
+        reader, silent = await asyncio.open_connection("127.0.0.1", port)
+        silent.write(b"GET /healthz HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        try:
+            said = await asyncio.wait_for(reader.read(), 8)
+        except ConnectionResetError:
+            said = b""
+        took = time.monotonic() - began
+        for writer in (silent, lively):
+            writer.close()
+        server.should_exit = True
+        await serving
+        return took, said
+
+    took, said = asyncio.run(both())
+    assert said == b""
+    assert 0.4 < took < 5
