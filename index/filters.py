@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, exists, literal_column, not_, or_, select
 from sqlalchemy.orm import Session
 
+from index import learned
 from index.errors import InvalidInputError
 from index.schema import Clip, Label, Metadatum, Recording
 from index.text import clean
@@ -34,6 +35,9 @@ class ClipFilter:
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
         not_speaker: a speaker who is left out.
+        predicted: what a classifier says about the clip, under ``task``.
+        min_probability: least probability of what it says, 0 to 1.
+        clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
     """
 
     sources: tuple[str, ...] = ()
@@ -46,6 +50,9 @@ class ClipFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     not_recordings: tuple[int, ...] = ()
     not_speaker: str | None = None
+    predicted: tuple[str, ...] = ()
+    min_probability: float = 0.0
+    clusters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no database should be asked.
@@ -53,11 +60,14 @@ class ClipFilter:
         Raises:
             InvalidInputError: too many values, or characters that cannot be stored.
         """
+        learned.check(self.min_probability, self.clusters)
         for name, values in (
             ("source", self.sources),
             ("label", self.labels),
             ("speaker", self.speakers),
             ("channel", self.channels),
+            ("predicted", self.predicted),
+            ("cluster", self.clusters),
             ("metadata", [text for pair in self.metadata.items() for text in pair]),
         ):
             most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
@@ -125,4 +135,4 @@ def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
         found.append(or_(Recording.speaker.is_(None), Recording.speaker != wanted.not_speaker))
-    return found
+    return found + learned.conditions(wanted)

@@ -7,23 +7,11 @@ from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from engine.evaluation.evaluate import Evaluation
 from engine.evaluation.retrieval import METRICS
 from engine.evaluation.summary import Estimate
-from index.errors import InvalidInputError
-
-_INK, _FAINT, _STRONG = "#1f2933", "#b8c4ce", "#2a6f97"
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem;
-       margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; }
-td:first-child, th:first-child { text-align: left; } tr { border-bottom: 1px solid #e4e7eb; }
-p { max-width: 45rem; }
-"""
+from engine.page import FAINT, INK, STRONG, confusion, figure_html, write_page
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -32,39 +20,33 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
     Raises:
         InvalidInputError: it cannot be written.
     """
-    page = "\n".join(_page(evaluation))
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error
+    write_page(path, f"Evaluation of {evaluation.name}", _page(evaluation))
 
 
 def _page(it: Evaluation) -> Iterator[str]:
-    yield "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-    yield f"<title>Evaluation of {escape(it.name)}</title><style>{_STYLE}</style>"
-    yield f"<script>{get_plotlyjs()}</script></head><body>"
     yield f"<h1>Query by example with {escape(it.name)}, {escape(it.space)} space</h1>"
     yield f"<p>{escape(_what(it))}</p>"
     yield "<h2>Retrieval</h2>"
     yield _table(it)
-    yield _show(_bars(it), "Retrieval metrics beside chance")
+    yield figure_html(_bars(it), "Retrieval metrics beside chance")
     yield "<h2>By class</h2>"
-    yield _show(_classes(it), "Mean average precision by class")
+    yield figure_html(_classes(it), "Mean average precision by class")
     if it.steps:
         yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
         yield " fitted to the other half.</p>"
-        yield _show(_steps(it), "mAP by method of the space")
+        yield figure_html(_steps(it), "mAP by method of the space")
     for one in it.probes:
         yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
         yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
         yield " heard its speaker (its recording, where speakers are not known).</p>"
-        yield _show(_confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe")
+        yield figure_html(
+            confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
+        )
     if it.calibration is not None:
         yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
         yield " of the other half. The first bar of each pair is what the percentile says.</p>"
-        yield _show(_calibration(it), "Pairs above each percentile")
-        yield _show(_lift(it), "Pairs with the same label among those above each percentile")
-    yield "</body></html>"
+        yield figure_html(_calibration(it), "Pairs above each percentile")
+        yield figure_html(_lift(it), "Pairs with the same label among those above each percentile")
 
 
 def _what(it: Evaluation) -> str:
@@ -116,13 +98,13 @@ def _bars(it: Evaluation) -> go.Figure:
                 x=names,
                 y=[v.value for v in values],
                 error_y=errors,
-                marker_color=_STRONG,
+                marker_color=STRONG,
             ),
             go.Bar(
                 name="chance",
                 x=names,
                 y=[it.chance_macro[name] for name in names],
-                marker_color=_FAINT,
+                marker_color=FAINT,
             ),
         ]
     )
@@ -131,36 +113,13 @@ def _bars(it: Evaluation) -> go.Figure:
 def _classes(it: Evaluation) -> go.Figure:
     names = list(it.by_class)
     values = [it.by_class[name]["mAP"] for name in names]
-    return go.Figure([go.Bar(name="mAP", x=names, y=values, marker_color=_STRONG)])
+    return go.Figure([go.Bar(name="mAP", x=names, y=values, marker_color=STRONG)])
 
 
 def _steps(it: Evaluation) -> go.Figure:
     names, values = list(it.steps), list(it.steps.values())
     text = [f"{value:.3f}" for value in values]
-    return go.Figure([go.Bar(name="mAP", x=names, y=values, text=text, marker_color=_STRONG)])
-
-
-def _confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> go.Figure:
-    names = list(classes)
-    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-    figure = go.Figure(
-        [
-            go.Heatmap(
-                x=names,
-                y=names,
-                z=shares,
-                text=[list(row) for row in counts],
-                texttemplate="%{text}",
-                colorscale=[[0, "#ffffff"], [1, _STRONG]],
-                zmin=0,
-                zmax=1,
-                showscale=False,
-            )
-        ]
-    )
-    figure.update_xaxes(title="classified as", type="category")
-    figure.update_yaxes(title="labelled", autorange="reversed", type="category")
-    return figure
+    return go.Figure([go.Bar(name="mAP", x=names, y=values, text=text, marker_color=STRONG)])
 
 
 def _calibration(it: Evaluation) -> go.Figure:
@@ -170,9 +129,9 @@ def _calibration(it: Evaluation) -> go.Figure:
     figure = go.Figure(
         [
             go.Bar(
-                name="says", x=names, y=[100 - r.percentile for r in readings], marker_color=_FAINT
+                name="says", x=names, y=[100 - r.percentile for r in readings], marker_color=FAINT
             ),
-            go.Bar(name="found", x=names, y=[r.share for r in readings], marker_color=_STRONG),
+            go.Bar(name="found", x=names, y=[r.share for r in readings], marker_color=STRONG),
         ]
     )
     figure.update_xaxes(title="percentile", type="category")
@@ -189,22 +148,11 @@ def _lift(it: Evaluation) -> go.Figure:
                 name="same label",
                 x=[f"{one.percentile:g}" for one in readings],
                 y=[one.same for one in readings],
-                marker_color=_STRONG,
+                marker_color=STRONG,
             )
         ]
     )
-    figure.add_hline(it.calibration.same, line_color=_INK, annotation_text="all pairs")
+    figure.add_hline(it.calibration.same, line_color=INK, annotation_text="all pairs")
     figure.update_xaxes(title="percentile", type="category")
     figure.update_yaxes(title="share of pairs", range=[0, 1])
     return figure
-
-
-def _show(figure: go.Figure, title: str) -> str:
-    figure.update_layout(
-        title=title,
-        template="plotly_white",
-        height=340,
-        margin={"l": 60, "r": 20, "t": 50, "b": 50},
-        font={"color": _INK},
-    )
-    return str(figure.to_html(full_html=False, include_plotlyjs=False))
