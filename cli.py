@@ -11,13 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.commands.classifiers import classifiers, classify, suggest, train
+from engine.commands.clusters import cluster, map  # noqa: A004
 from engine.commands.common import (
+    ClusterOption,
     DatabaseOption,
     DeviceOption,
     HomeOption,
     JsonOption,
     MetaOption,
     ModelOption,
+    PredictedOption,
+    ProbabilityOption,
     clip_filter,
     notice,
     say_error,
@@ -59,6 +64,10 @@ def search(
     after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
     before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
     meta: MetaOption = None,
+    predicted: PredictedOption = None,
+    min_probability: ProbabilityOption = 0.0,
+    cluster: ClusterOption = None,
+    task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
     exclude_same: Annotated[
         str | None,
         typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
@@ -84,7 +93,19 @@ def search(
         raise InvalidInputError("give one example: an audio file, or --clip ID")
     if exclude_same is not None and exclude_same not in EXCLUDABLE:
         raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
-    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
+    wanted = clip_filter(
+        source,
+        label,
+        speaker,
+        channel,
+        after,
+        before,
+        meta,
+        task=task,
+        predicted=predicted,
+        min_probability=min_probability,
+        cluster=cluster,
+    )
     with Library.open(settings_of(home, database, model, device)) as library:
         hits = library.search(
             clip if clip is not None else Path(str(example)),
@@ -247,6 +268,8 @@ def demo(
 
 app.command()(tune)
 app.command()(evaluate)
+for command in (train, classify, classifiers, suggest, cluster, map):
+    app.command()(command)
 
 models_app = typer.Typer(
     help="Show, download and check embedding models.",

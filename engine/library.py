@@ -22,6 +22,7 @@ from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
 from engine.evaluation.labelled import LabelledVectors
 from engine.ingest import Ingest, IngestOptions, IngestReport
+from engine.learned import Learned
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
@@ -90,7 +91,7 @@ class Status:
     counts: Counts
 
 
-class Library:
+class Library(Learned):
     """An open archive. Safe for use from several threads.
 
     >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
