@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from engine.api import problems
 from engine.api.limits import BodyLimit
-from engine.api.routes import clips, health, recordings, search
+from engine.api.routes import clips, health, learned, recordings, search
 from engine.library import Library
 from engine.settings import Settings
 
@@ -45,6 +45,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6))
-    for routes in (health, search, clips, recordings):
+    for routes in (health, search, clips, recordings, learned):
         app.include_router(routes.router)
     return app

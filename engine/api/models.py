@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from engine.library import Status
 from engine.manifest import parse_pairs
 from index.clips import ClipDetails
-from index.filters import ClipFilter
+from index.filters import EMOTION, ClipFilter
 from index.search import Hit
 from index.text import storable
 
@@ -45,7 +45,7 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: list[Text] = Field(default=[], description="Source of the recording.")
-    label: list[Text] = Field(default=[], description="Emotion label of the clip.")
+    label: list[Text] = Field(default=[], description="Label of the clip.")
     speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
     channel: list[Text] = Field(
         default=[], description="Channel of the clip, by its name or its number from 0."
@@ -55,12 +55,20 @@ class Filters(BaseModel):
     metadata: list[Text] = Field(
         default=[], description="`key=value` pairs that the recording must all have."
     )
+    task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
+    predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
+    min_probability: float = Field(
+        default=0.0, ge=0, le=1, description="Least probability of what the classifier says."
+    )
+    cluster: list[Text] = Field(
+        default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."
+    )
 
     def wanted(self) -> ClipFilter:
         """The filter meant.
 
         Raises:
-            InvalidInputError: a metadata pair without ``=``.
+            InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
         """
         return ClipFilter(
             sources=tuple(self.source),
@@ -70,6 +78,10 @@ class Filters(BaseModel):
             after=self.after,
             before=self.before,
             metadata=parse_pairs(self.metadata),
+            task=self.task,
+            predicted=tuple(self.predicted),
+            min_probability=self.min_probability,
+            clusters=tuple(self.cluster),
         )
 
 

@@ -25,6 +25,7 @@ MOST = 500
 """Most clips that are suggested at once."""
 
 _POOL = 20  # uncertain clips kept for each that is suggested
+_DOUBTFUL = 0.5  # of the doubt of the last clip that doubt alone would suggest
 _SAMPLE = 10_000  # clips looked at where there is no classifier yet
 
 
@@ -58,9 +59,10 @@ def suggest(
     """The unlabelled clips that are most worth labelling under a task, best first.
 
     With a classifier: among the clips whose two likeliest classes are nearest to each other (the
-    smallest margin), one from each of as many clusters, so that they are not all alike, and one of
-    a recording (Zhdanov, *Diverse mini-batch active learning*, 2019). Without one yet: clips
-    typical of parts of the archive, first of those that have no labels.
+    smallest margin), one from each of as many clusters, so that they are not all alike, and of
+    different recordings while there are any (Zhdanov, *Diverse mini-batch
+    active learning*, 2019). Without one yet: clips typical of parts of the archive, first of those
+    that have no labels.
 
     Raises:
         InvalidInputError: a limit out of range, or nothing is left to label.
@@ -85,13 +87,14 @@ def suggest(
 def _uncertain(
     session: Session, model: ModelInfo, ready: Ready, ids: Ids, limit: int, seed: int
 ) -> list[Suggestion]:
-    pool = _Pool(max(_POOL * limit, 200))
+    pool = _Pool(_POOL * limit)
     for some, vectors in vectors_by_id(session, model, ids):
         given, chances = ready.decide(vectors)
         ordered = np.sort(chances, axis=1)
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
         said = chances[np.arange(len(some)), given]
         pool.offer(some, doubt, given, said, ready.space.apply(vectors))
+    pool.keep(_DOUBTFUL * pool.doubt[min(limit, len(pool.ids)) - 1])
     chosen: list[Suggestion] = []
     details = {clip.id: clip for clip in clip_details(session, model, pool.ids.tolist())}
     clusters = _kmeans(pool.vectors, min(limit, len(pool.ids)), seed)[0]
@@ -168,12 +171,20 @@ class _Pool:
         if self._parts is not None:
             new = tuple(np.concatenate(pair) for pair in zip(self._parts, new, strict=True))
         order = np.lexsort((new[0], -new[1].astype(np.float64)))[: self._most]
-        self._parts = tuple(part[order] for part in new)
-        self.ids: Ids = self._parts[0].astype(np.int64)
-        self.doubt = self._parts[1].astype(np.float64)
-        self.given = self._parts[2].astype(np.int64)
-        self.said = self._parts[3].astype(np.float64)
-        self.vectors: Vectors = self._parts[4].astype(np.float32)
+        self._hold(tuple(part[order] for part in new))
+
+    def keep(self, least: float) -> None:
+        """Let go of those of less doubt."""
+        assert self._parts is not None
+        self._hold(tuple(part[self.doubt >= least] for part in self._parts))
+
+    def _hold(self, parts: tuple[NDArray[np.generic], ...]) -> None:
+        self._parts = parts
+        self.ids: Ids = parts[0].astype(np.int64)
+        self.doubt = parts[1].astype(np.float64)
+        self.given = parts[2].astype(np.int64)
+        self.said = parts[3].astype(np.float64)
+        self.vectors: Vectors = parts[4].astype(np.float32)
 
 
 def _spread(

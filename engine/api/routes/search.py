@@ -24,7 +24,7 @@ from index.errors import AudioError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata"})
+_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata", "predicted", "cluster"})
 
 
 def _bodies() -> dict[str, Any]:
