@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from index.errors import NotFoundError
 from index.filters import EMOTION, ClipFilter, matching
 from index.models import ModelInfo
+from index.predictions import predictions_of
 from index.recordings import FileFacts
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
 
@@ -34,6 +35,7 @@ class ClipDetails:
         start, end: span in the recording, seconds.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
+        predictions: value and probability by task, from classifiers.
     """
 
     id: int
@@ -51,6 +53,7 @@ class ClipDetails:
     labels: Mapping[str, str]
     metadata: Mapping[str, str]
     scores: Mapping[str, float]
+    predictions: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def label(self) -> str | None:
@@ -225,6 +228,7 @@ def _details(
     ):
         paths.setdefault(recording_id, path)
     classes = model.classes if model else ()
+    predictions = predictions_of(session, ids)
     return {
         clip.id: ClipDetails(
             id=clip.id,
@@ -242,6 +246,7 @@ def _details(
             labels=labels.get(clip.id, {}),
             metadata=metadata.get(recording.id, {}),
             scores=_named(classes, scores),
+            predictions=predictions.get(clip.id, {}),
         )
         for clip, recording, scores in rows
     }

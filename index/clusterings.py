@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from index.schema import Clip, ClusteringRow, ClusterMember, Model
 from index.vectors import Ids
 
 _ROWS = 10_000
+_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def list_clusterings(session: Session, name: str | None = None) -> list[Clusteri
 
 
 def get_clustering(session: Session, name: str) -> ClusteringInfo:
-    """The clustering of a name.
+    """The clustering of a name; typical clips that were erased since are no longer named.
 
     Raises:
         NotFoundError: there is none.
@@ -147,7 +148,16 @@ def get_clustering(session: Session, name: str) -> ClusteringInfo:
     found = list_clusterings(session, name)
     if not found:
         raise _unknown(name)
-    return found[0]
+    named = sorted({clip for one in found[0].summary for clip in one["typical"]})
+    there: set[int] = set()
+    for begin in range(0, len(named), _IDS_A_QUERY):
+        some = named[begin : begin + _IDS_A_QUERY]
+        there.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    summary = [
+        {**one, "typical": [clip for clip in one["typical"] if clip in there]}
+        for one in found[0].summary
+    ]
+    return replace(found[0], summary=summary)
 
 
 def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:

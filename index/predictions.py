@@ -109,6 +109,17 @@ def count_predictions(session: Session, classifier: ClassifierInfo) -> dict[str,
     return dict(sorted(((v, n) for v, n in rows), key=lambda row: (-row[1], row[0])))
 
 
+def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, float]]]:
+    """Value and probability by task, of each of some clips of which a classifier said anything."""
+    found: dict[int, dict[str, tuple[str, float]]] = {}
+    query = select(
+        Prediction.clip_id, Prediction.task, Prediction.value, Prediction.probability
+    ).where(Prediction.clip_id.in_(ids))
+    for clip, task, value, probability in session.execute(query):
+        found.setdefault(clip, {})[task] = (value, probability)
+    return found
+
+
 def labelled_ids(session: Session, task: str) -> Ids:
     """Ids of the clips that a person labelled under the task: int64, ascending."""
     query = select(Label.clip_id).where(Label.task == task)

@@ -109,6 +109,13 @@ class ClipSearch(SearchOptions):
     clip: int = Field(ge=1, lt=2**63, description="Id of the clip that serves as the example.")
 
 
+class Said(BaseModel):
+    """What a classifier says about a clip."""
+
+    value: str
+    probability: float
+
+
 class ClipOut(BaseModel):
     """A clip: a span of a recording."""
 
@@ -126,6 +133,7 @@ class ClipOut(BaseModel):
     labels: dict[str, str] = Field(description="Labels by task.")
     metadata: dict[str, str]
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
+    predictions: dict[str, Said] = Field(description="What classifiers say, by task.")
     audio: str = Field(description="Where the clip can be heard.")
 
 
@@ -203,6 +211,10 @@ def clip_fields(clip: ClipDetails) -> dict[str, object]:
         "labels": dict(clip.labels),
         "metadata": dict(clip.metadata),
         "scores": dict(clip.scores),
+        "predictions": {
+            task: {"value": value, "probability": probability}
+            for task, (value, probability) in clip.predictions.items()
+        },
         "audio": f"/v1/clips/{clip.id}/audio",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -100,7 +101,9 @@ def _linear(machine: object, features: Vectors, classes: Classes) -> Linear:
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
     spread[spread < 1e-9] = 1.0  # a feature that never varies says nothing
-    fitted = machine.fit((features - mean) / spread, classes)  # type: ignore[attr-defined]
+    with warnings.catch_warnings():  # it is judged as it stands, converged or not
+        warnings.filterwarnings("ignore", message=".*onverge")
+        fitted = machine.fit((features - mean) / spread, classes)  # type: ignore[attr-defined]
     weights = fitted.coef_.T.astype(np.float64) / spread[:, None]
     bias = fitted.intercept_.astype(np.float64) - mean @ weights
     if weights.shape[1] == 1:  # two classes: one score, for the second

@@ -66,6 +66,8 @@ def test_searches_and_lists_filter_by_what_was_learned(client: TestClient):
     asked = {"clip": 1, "limit": 100, "predicted": ["class1"], "min_probability": 0.1}
     hits = client.post("/v1/search", json=asked).json()["hits"]
     assert {hit["label"] for hit in hits} == {"class1"}
+    assert hits[0]["predictions"]["emotion"]["value"] == "class1"
+    assert 0.1 <= hits[0]["predictions"]["emotion"]["probability"] <= 1
     assert client.post("/v1/search", json={**asked, "task": "mood"}).json()["hits"] == []
     listed = client.get("/v1/clips", params={"cluster": "moods:2", "limit": 100}).json()["data"]
     assert len(listed) == 30

@@ -96,10 +96,14 @@ def test_clusterings_are_named_replaced_and_deleted(database: Database):
             ("a", 4, 90),
             ("b", 2, 15),
         ]
-    with database.write() as session:
-        remove_recording(session, 1)
     with database.read() as session:
-        assert get_clustering(session, "a").clips == 89
+        gone = get_clustering(session, "a").summary[0]["typical"][0]
+    with database.write() as session:
+        remove_recording(session, gone)
+    with database.read() as session:
+        left = get_clustering(session, "a")
+        assert left.clips == 89
+        assert gone not in left.summary[0]["typical"]
     with database.write() as session:
         delete_clustering(session, "a")
         delete_clustering(session, "b")
