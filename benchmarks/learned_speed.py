@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=256)
-    parser.add_argument("--only", default="", help="steps whose name contains this")
+    parser.add_argument("--only", action="append", help="steps whose name contains this")
     options = parser.parse_args()
     print(describe("scikit-learn", "numpy", "faiss-cpu"))
     print(f"{options.clips} embeddings of {options.dimension} dimensions in SQLite\n")
@@ -133,7 +133,7 @@ def main() -> None:
             "suggest": ("suggest", "--task", "emotion", "--json"),
         }
         for name, arguments in steps.items():
-            if options.only not in name and name != "train":
+            if options.only and not any(part in name for part in options.only):
                 continue
             seconds, peak, out = run(*arguments, *place)
             told = ""
@@ -141,8 +141,11 @@ def main() -> None:
                 record = json.loads(out)
                 told = f"k = {record['k']}" if "k" in record else ""
                 if "provenance" in record:
-                    uar = record["provenance"]["compared"]
-                    told = ", ".join(f"{m} {v['value']:.3f}" for m, v in uar.items())
+                    said = record["provenance"]
+                    told = ", ".join(f"{m} {v['value']:.3f}" for m, v in said["compared"].items())
+                    error = said["calibration"]
+                    told += f"; {error['kind']}: off by {error['error']:.3f}"
+                    told += f", bare {error['bare_error']:.3f}"
             print(f"{name:<32}{seconds:>8.1f} s{peak / 1e6:>8.0f} MB   {told}", flush=True)
 
 
