@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
@@ -81,18 +81,20 @@ def test_bytes_that_are_no_classifier_are_refused(data: bytes):
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "isotonic"])
+@settings(deadline=None, max_examples=40)
 @given(
     scores=hnp.arrays(np.float64, (40, 3), elements=st.floats(-1e3, 1e3, width=32)),
     seed=st.integers(0, 5),
 )
-def test_probabilities_sum_to_one_and_rise_with_the_margin(kind, scores, seed):
+def test_probabilities_sum_to_one_whatever_the_scores(kind, scores, seed):
     y = np.random.default_rng(seed).integers(0, 3, 40)
     y[:3] = range(3)
     curves = fit_curves(scores, y, kind)
     chances = curves.probabilities(scores)
     assert ((chances >= 0) & (chances <= 1)).all()
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-9)
-    assert (margin(scores).argmax(axis=1) == scores.argmax(axis=1)).all()
+    decided = margin(scores)[np.arange(40), scores.argmax(axis=1)]
+    assert (decided == margin(scores).max(axis=1)).all()
 
 
 def test_calibrated_probabilities_hold_on_new_clips():
