@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from engine.commands.archive import copy, migrate
+from engine.commands.classifiers import classifiers, classify, suggest, train
+from engine.commands.clusters import cluster, map  # noqa: A004
 from engine.commands.common import (
     DatabaseOption,
     DeviceOption,
@@ -175,6 +177,8 @@ app.command()(export)
 app.command("import")(import_embeddings)
 app.command()(tune)
 app.command()(evaluate)
+for command in (train, classify, classifiers, suggest, cluster, map):
+    app.command()(command)
 
 models_app = typer.Typer(
     help="Show, download and check embedding models.",

@@ -25,6 +25,7 @@ from engine.indexing import IndexStatus, index_status, open_searcher
 from engine.ingest import Ingest
 from engine.ingest_options import IngestOptions
 from engine.ingest_report import IngestReport
+from engine.learned import Learned
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
@@ -94,7 +95,7 @@ class Status:
     counts: Counts
 
 
-class Library:
+class Library(Learned):
     """An open archive. Safe for use from several threads.
 
     >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP

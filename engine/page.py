@@ -25,7 +25,7 @@ p { max-width: 45rem; }
 """
 
 
-def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
+def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:
     """Write a page of HTML ``parts`` to ``path``, in place of what is there.
 
     Raises:
@@ -35,7 +35,7 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> None:
 
     head = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{style}</style>"
         f"<script>{get_plotlyjs()}</script></head><body>"
     )
     page = "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, "</body></html>"])
@@ -82,3 +82,42 @@ def write_png(figure: go.Figure, path: Path) -> None:
             " Chromium, or use --html"
         ) from error
     path.write_bytes(picture)
+
+
+def figure_html(figure: go.Figure, title: str) -> str:
+    """A figure as part of a page."""
+    figure.update_layout(
+        title=title,
+        template="plotly_white",
+        height=340,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        font={"color": INK},
+    )
+    return shown(figure)
+
+
+def confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> go.Figure:
+    """A confusion matrix: counts by true class (rows) and class given (columns), shaded by the
+    share of the row."""
+    import plotly.graph_objects as go
+
+    names = [escape(name) for name in classes]
+    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                x=names,
+                y=names,
+                z=shares,
+                text=[list(row) for row in counts],
+                texttemplate="%{text}",
+                colorscale=[[0, "#ffffff"], [1, STRONG]],
+                zmin=0,
+                zmax=1,
+                showscale=False,
+            )
+        ]
+    )
+    figure.update_xaxes(title="classified as", type="category")
+    figure.update_yaxes(title="labelled", autorange="reversed", type="category")
+    return figure

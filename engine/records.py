@@ -38,6 +38,10 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
         "labels": dict(clip.labels),
         "metadata": dict(clip.metadata),
         "scores": {name: round(score, 6) for name, score in clip.scores.items()},
+        "predictions": {
+            task: {"value": value, "probability": round(probability, 6)}
+            for task, (value, probability) in clip.predictions.items()
+        },
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from index.failures import FAILED
 from index.files import FileFacts
 from index.filters import EMOTION, ClipFilter, matching
 from index.models import ModelInfo
+from index.predictions import predictions_of
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
 
 _IDS_A_QUERY = 500
@@ -35,6 +36,7 @@ class ClipDetails:
         start, end: span in the recording, seconds.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
+        predictions: value and probability by task, from classifiers.
     """
 
     id: int
@@ -52,6 +54,7 @@ class ClipDetails:
     labels: Mapping[str, str]
     metadata: Mapping[str, str]
     scores: Mapping[str, float]
+    predictions: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def label(self) -> str | None:
@@ -210,6 +213,7 @@ def _details(
     ):
         paths.setdefault(recording_id, path)
     classes = model.classes if model else ()
+    predictions = predictions_of(session, ids)
     return {
         clip.id: ClipDetails(
             id=clip.id,
@@ -227,6 +231,7 @@ def _details(
             labels=labels.get(clip.id, {}),
             metadata=metadata.get(recording.id, {}),
             scores=_named(classes, scores),
+            predictions=predictions.get(clip.id, {}),
         )
         for clip, recording, scores in rows
     }

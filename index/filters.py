@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from index import learned
 from index.errors import InvalidInputError
 from index.schema import Archive, Clip, Embedding, Label, Metadatum, Recording
 from index.text import clean
@@ -48,6 +49,9 @@ class ClipFilter:
         emotions: of the clip, as the archive's model hears it: the class of the highest score.
         min_score: least score of that class, 0 to 1.
         min_duration, max_duration: of the clip, in seconds.
+        predicted: what a classifier says about the clip, under ``task``.
+        min_probability: least probability of what it says, 0 to 1.
+        clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
     """
 
     sources: tuple[str, ...] = ()
@@ -64,6 +68,9 @@ class ClipFilter:
     min_score: float | None = None
     min_duration: float | None = None
     max_duration: float | None = None
+    predicted: tuple[str, ...] = ()
+    min_probability: float = 0.0
+    clusters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no database should be asked.
@@ -71,12 +78,15 @@ class ClipFilter:
         Raises:
             InvalidInputError: too many values, or characters that cannot be stored.
         """
+        learned.check(self.min_probability, self.clusters)
         for name, values in (
             ("source", self.sources),
             ("label", self.labels),
             ("speaker", self.speakers),
             ("channel", self.channels),
             ("emotion", self.emotions),
+            ("predicted", self.predicted),
+            ("cluster", self.clusters),
             ("metadata", [text for pair in self.metadata.items() for text in pair]),
         ):
             most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
@@ -96,19 +106,22 @@ class ClipFilter:
 
 
 def matching(wanted: ClipFilter) -> Select[Any]:
-    """A query for the ids of the clips that pass the filter, in no order."""
-    of_recordings = _of_recordings(wanted)
-    query = select(Clip.id).where(*_of_clips(wanted))
-    if of_recordings:
-        query = query.join(Recording, Recording.id == Clip.recording_id).where(*of_recordings)
-    return query
+    """A query for the ids of the clips that pass the filter, in no order; clips and recordings are
+    joined in it."""
+    query = select(Clip.id).join(Recording, Recording.id == Clip.recording_id)
+    return query.where(*_of_clips(wanted), *_of_recordings(wanted))
+
+
+def _lean(wanted: ClipFilter) -> Select[Any]:
+    """The same, joined only where the filter asks something of recordings."""
+    return matching(wanted) if _of_recordings(wanted) else select(Clip.id).where(*_of_clips(wanted))
 
 
 def matching_ids(
     session: Session, wanted: ClipFilter, *, most: int | None = None
 ) -> NDArray[np.int64]:
     """Ids of the clips that pass the filter: int64, ascending; any ``most`` of them."""
-    ids = np.fromiter(session.scalars(matching(wanted).limit(most)), dtype=np.int64)
+    ids = np.fromiter(session.scalars(_lean(wanted).limit(most)), dtype=np.int64)
     ids.sort()
     return ids
 
@@ -181,7 +194,7 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
         found.append(Clip.end - Clip.start >= wanted.min_duration)
     if wanted.max_duration is not None:
         found.append(Clip.end - Clip.start <= wanted.max_duration)
-    return found
+    return found + learned.conditions(wanted)
 
 
 def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from index.models import ModelInfo
 from index.schema import Clip, Embedding, Label, Recording
+
+_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,29 @@ def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledCli
         .where(Label.task == task, Embedding.model_id == model.id)
         .order_by(Clip.id)
     ).all()
+    return _arrays(rows)
+
+
+def clips_labelled_as(session: Session, model: ModelInfo, said: Mapping[int, str]) -> LabelledClips:
+    """The clips of ``said`` (label by id) that have an embedding of the model."""
+    ids = sorted(said)
+    rows: list[tuple[int, str, str | None, int]] = []
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        found = session.execute(
+            select(Clip.id, Recording.speaker, Recording.id)
+            .join(Recording, Recording.id == Clip.recording_id)
+            .join(Embedding, Embedding.clip_id == Clip.id)
+            .where(
+                Embedding.model_id == model.id,
+                Clip.id.in_(ids[begin : begin + _IDS_A_QUERY]),
+            )
+            .order_by(Clip.id)
+        )
+        rows += [(clip, said[clip], speaker, recording) for clip, speaker, recording in found]
+    return _arrays(rows)
+
+
+def _arrays(rows: Sequence[Any]) -> LabelledClips:
     return LabelledClips(
         np.array([row[0] for row in rows], dtype=np.int64),
         np.array([row[1] for row in rows], dtype=str),

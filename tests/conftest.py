@@ -151,3 +151,12 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **options: str)
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate, **options)
     return path
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    """A migrated, empty SQLite database, for what does not depend on the kind."""
+    made = Database(f"sqlite:///{tmp_path / 'archive.db'}", busy_timeout=5)
+    made.create_or_require()
+    yield made
+    made.close()

@@ -17,7 +17,17 @@ from engine.api.gates import Gate
 from engine.api.limits import BodyLimit
 from engine.api.metrics import Metrics
 from engine.api.requests import Requests
-from engine.api.routes import archive, clips, health, jobs, metrics, recordings, search, trends
+from engine.api.routes import (
+    archive,
+    clips,
+    health,
+    jobs,
+    learned,
+    metrics,
+    recordings,
+    search,
+    trends,
+)
 from engine.jobs import Jobs
 from engine.keys import KeyRing
 from engine.library import Library
@@ -122,6 +132,6 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
             expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
         )
     app.add_middleware(Requests, observe=measured.observe)
-    for routes in (health, metrics, search, recordings, jobs, clips, archive, trends):
+    for routes in (health, metrics, search, recordings, jobs, clips, archive, trends, learned):
         app.include_router(routes.router)
     return app

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from engine.library import Status
 from engine.manifest import LONGEST, parse_pairs
 from index.clips import ClipDetails
-from index.filters import ClipFilter
+from index.filters import EMOTION, ClipFilter
 from index.text import storable
 
 MOST_LISTED = 500
@@ -45,7 +45,7 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: list[Text] = Field(default=[], description="Source of the recording.")
-    label: list[Text] = Field(default=[], description="Emotion label of the clip.")
+    label: list[Text] = Field(default=[], description="Label of the clip.")
     speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
     channel: list[Text] = Field(
         default=[], description="Channel of the clip, by its name or its number from 0."
@@ -61,12 +61,20 @@ class Filters(BaseModel):
     )
     min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
+    task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
+    predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
+    min_probability: float = Field(
+        default=0.0, ge=0, le=1, description="Least probability of what the classifier says."
+    )
+    cluster: list[Text] = Field(
+        default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."
+    )
 
     def wanted(self) -> ClipFilter:
         """The filter meant.
 
         Raises:
-            InvalidInputError: a metadata pair without ``=``.
+            InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
         """
         return ClipFilter(
             sources=tuple(self.source),
@@ -80,6 +88,10 @@ class Filters(BaseModel):
             min_score=self.min_score,
             min_duration=self.min_duration,
             max_duration=self.max_duration,
+            task=self.task,
+            predicted=tuple(self.predicted),
+            min_probability=self.min_probability,
+            clusters=tuple(self.cluster),
         )
 
 
@@ -96,6 +108,13 @@ class Paging(BaseModel):
 
 class ClipQuery(Filters, Paging):
     """Parameters of a list of clips."""
+
+
+class Said(BaseModel):
+    """What a classifier says about a clip."""
+
+    value: str
+    probability: float
 
 
 class ClipOut(BaseModel):
@@ -115,6 +134,7 @@ class ClipOut(BaseModel):
     labels: dict[str, str] = Field(description="Labels by task.")
     metadata: dict[str, str]
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
+    predictions: dict[str, Said] = Field(description="What classifiers say, by task.")
     audio: str = Field(description="Where the clip can be heard.")
 
 
@@ -217,6 +237,10 @@ def clip_fields(clip: ClipDetails) -> dict[str, object]:
         "labels": dict(clip.labels),
         "metadata": dict(clip.metadata),
         "scores": dict(clip.scores),
+        "predictions": {
+            task: {"value": value, "probability": probability}
+            for task, (value, probability) in clip.predictions.items()
+        },
         "audio": f"/v1/clips/{clip.id}/audio",
     }
 

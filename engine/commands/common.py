@@ -32,6 +32,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines for machine
 MetaOption = Annotated[
     list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Metadata; repeatable.")
 ]
+PredictedOption = Annotated[
+    list[str] | None,
+    typer.Option("--predicted", help="Only what a classifier calls this; repeatable."),
+]
+ProbabilityOption = Annotated[
+    float, typer.Option("--min-probability", help="Least probability of what it says, 0 to 1.")
+]
+ClusterOption = Annotated[
+    list[str] | None,
+    typer.Option("--cluster", metavar="NAME:3", help="Only from this cluster; repeatable."),
+]
 
 
 def settings_of(
@@ -76,6 +87,11 @@ def clip_filter(
     after: str | None,
     before: str | None,
     meta: list[str] | None,
+    *,
+    task: str = "emotion",
+    predicted: list[str] | None = None,
+    min_probability: float = 0.0,
+    cluster: list[str] | None = None,
 ) -> ClipFilter:
     """The filter that these options make."""
     from index.filters import ClipFilter
@@ -88,6 +104,10 @@ def clip_filter(
         after=moment("--after", after),
         before=moment("--before", before),
         metadata=pairs(meta),
+        task=task,
+        predicted=tuple(predicted or ()),
+        min_probability=min_probability,
+        clusters=tuple(cluster or ()),
     )
 
 

@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 
 from engine.commands.common import (
+    ClusterOption,
     DatabaseOption,
     DeviceOption,
     HomeOption,
     JsonOption,
     MetaOption,
     ModelOption,
+    PredictedOption,
+    ProbabilityOption,
     clip_filter,
     notice,
     settings_of,
@@ -33,7 +36,7 @@ def search(
     label: Annotated[
         list[str] | None, typer.Option(help="Only with this label; repeatable.")
     ] = None,
-    task: Annotated[str, typer.Option(help="Whose labels --label means.")] = "emotion",
+    task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
     emotion: Annotated[
         list[str] | None, typer.Option(help="Only where the model hears this; repeatable.")
     ] = None,
@@ -49,6 +52,9 @@ def search(
     min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
     max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
     meta: MetaOption = None,
+    predicted: PredictedOption = None,
+    min_probability: ProbabilityOption = 0.0,
+    cluster: ClusterOption = None,
     exclude_same: Annotated[
         str | None,
         typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
@@ -88,8 +94,19 @@ def search(
     if exclude_same is not None and exclude_same not in EXCLUDABLE:
         raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
     wanted = replace(
-        clip_filter(source, label, speaker, channel, after, before, meta),
-        task=task,
+        clip_filter(
+            source,
+            label,
+            speaker,
+            channel,
+            after,
+            before,
+            meta,
+            task=task,
+            predicted=predicted,
+            min_probability=min_probability,
+            cluster=cluster,
+        ),
         emotions=tuple(emotion or ()),
         min_score=min_score,
         min_duration=min_duration,

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from engine.evaluation.evaluate import Evaluation
 from engine.evaluation.retrieval import METRICS
 from engine.evaluation.summary import Estimate
-from engine.page import FAINT, INK, STRONG, shown, write_page
+from engine.page import FAINT, INK, STRONG, confusion, figure_html, write_page
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -28,23 +28,25 @@ def _page(it: Evaluation) -> Iterator[str]:
     yield f"<p>{escape(_what(it))}</p>"
     yield "<h2>Retrieval</h2>"
     yield _table(it)
-    yield _show(_bars(it), "Retrieval metrics beside chance")
+    yield figure_html(_bars(it), "Retrieval metrics beside chance")
     yield "<h2>By class</h2>"
-    yield _show(_classes(it), "Mean average precision by class")
+    yield figure_html(_classes(it), "Mean average precision by class")
     if it.steps:
         yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
         yield " fitted to the other half.</p>"
-        yield _show(_steps(it), "mAP by method of the space")
+        yield figure_html(_steps(it), "mAP by method of the space")
     for one in it.probes:
         yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
         yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
         yield " heard its speaker (its recording, where speakers are not known).</p>"
-        yield _show(_confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe")
+        yield figure_html(
+            confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
+        )
     if it.calibration is not None:
         yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
         yield " of the other half. The first bar of each pair is what the percentile says.</p>"
-        yield _show(_calibration(it), "Pairs above each percentile")
-        yield _show(_lift(it), "Pairs with the same label among those above each percentile")
+        yield figure_html(_calibration(it), "Pairs above each percentile")
+        yield figure_html(_lift(it), "Pairs with the same label among those above each percentile")
 
 
 def _what(it: Evaluation) -> str:
@@ -120,29 +122,6 @@ def _steps(it: Evaluation) -> go.Figure:
     return go.Figure([go.Bar(name="mAP", x=names, y=values, text=text, marker_color=STRONG)])
 
 
-def _confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> go.Figure:
-    names = list(classes)
-    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-    figure = go.Figure(
-        [
-            go.Heatmap(
-                x=names,
-                y=names,
-                z=shares,
-                text=[list(row) for row in counts],
-                texttemplate="%{text}",
-                colorscale=[[0, "#ffffff"], [1, STRONG]],
-                zmin=0,
-                zmax=1,
-                showscale=False,
-            )
-        ]
-    )
-    figure.update_xaxes(title="classified as", type="category")
-    figure.update_yaxes(title="labelled", autorange="reversed", type="category")
-    return figure
-
-
 def _calibration(it: Evaluation) -> go.Figure:
     assert it.calibration is not None
     readings = it.calibration.readings
@@ -177,14 +156,3 @@ def _lift(it: Evaluation) -> go.Figure:
     figure.update_xaxes(title="percentile", type="category")
     figure.update_yaxes(title="share of pairs", range=[0, 1])
     return figure
-
-
-def _show(figure: go.Figure, title: str) -> str:
-    figure.update_layout(
-        title=title,
-        template="plotly_white",
-        height=340,
-        margin={"l": 60, "r": 20, "t": 50, "b": 50},
-        font={"color": INK},
-    )
-    return shown(figure)

@@ -13,7 +13,7 @@ from engine.api.app import create_app
 from engine.api.problems import without_paths
 from engine.settings import Settings
 from index.clips import vectors_of
-from index.recordings import add_failure
+from index.failures import add_failure
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import tone, write_wav
 

@@ -45,7 +45,9 @@ from index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LISTS = frozenset({"source", "label", "speaker", "channel", "metadata", "emotion"})
+_LISTS = frozenset(
+    {"source", "label", "speaker", "channel", "metadata", "emotion", "predicted", "cluster"}
+)
 _FILES = frozenset({"file", "negative_file"})
 _UPLOAD = form_body(
     SearchOptions,

@@ -1,0 +1,82 @@
+"""What was learned from the archive: maps, clusterings, classifiers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from engine.api.deps import LibraryDep
+from engine.api.learned import (
+    Classifiers,
+    ClusteringDetails,
+    Clusterings,
+    MapOut,
+    MapQuery,
+    Point,
+    classifier_out,
+    clustering_details,
+    clustering_out,
+)
+from engine.manifest import LONGEST
+from index.text import clean
+
+router = APIRouter(prefix="/v1", tags=["learned"])
+
+Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clustering.")]
+
+
+@router.get("/map", summary="Clips as points in a plane")
+def read_map(library: LibraryDep, query: Annotated[MapQuery, Query()]) -> MapOut:
+    """The clips that pass the filters, or a sample of them, projected by PCA or UMAP.
+
+    Points are kept until clips come or go; labels, predictions and clusters are always fresh.
+    """
+    made = library.map(
+        method=query.method,
+        limit=query.limit,
+        task=query.task,
+        clustering=None if query.clustering is None else clean("clustering", query.clustering),
+        wanted=query.wanted(),
+    )
+    known = made.known
+    rows = enumerate(zip(made.ids.tolist(), made.xy.tolist(), strict=True))
+    return MapOut(
+        points=[
+            Point(
+                clip=clip,
+                x=x,
+                y=y,
+                label=known.label.of(row),
+                predicted=known.predicted.of(row),
+                emotion=known.emotion.of(row),
+                source=known.source.of(row),
+                speaker=known.speaker.of(row),
+                cluster=made.cluster.of(row) if made.cluster else None,
+            )
+            for row, (clip, (x, y)) in rows
+        ],
+        clips=made.clips,
+        method=made.method,
+        explained=made.explained,
+        revision=made.revision,
+        space=made.space_version,
+    )
+
+
+@router.get("/clusterings", summary="List the saved clusterings")
+def list_clusterings(library: LibraryDep) -> Clusterings:
+    """All of them, by name."""
+    return Clusterings(data=[clustering_out(one) for one in library.clusterings()])
+
+
+@router.get("/clusterings/{name}", summary="Read a clustering")
+def read_clustering(library: LibraryDep, name: Name) -> ClusteringDetails:
+    """One of them, with what each of its clusters holds."""
+    return clustering_details(library.clustering(clean("name", name)))
+
+
+@router.get("/classifiers", summary="List the classifiers")
+def list_classifiers(library: LibraryDep) -> Classifiers:
+    """All of them, by task and version."""
+    return Classifiers(data=[classifier_out(one) for one in library.classifiers()])

@@ -1,0 +1,1 @@
+"""Classifiers on the labels of an archive: train, compare, calibrate, apply."""

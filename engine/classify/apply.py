@@ -1,0 +1,143 @@
+"""Classifying the clips of an archive by a stored classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from engine.classify.calibrate import Curves, curves_of
+from engine.classify.fitted import Fitted, Neighbours, from_bytes
+from index.classifiers import ClassifierInfo, get_classifier
+from index.database import Database
+from index.embedded import vectors_by_id
+from index.errors import DatabaseError, NotFoundError
+from index.filters import ClipFilter
+from index.models import ModelInfo
+from index.predictions import (
+    count_predictions,
+    count_unclassified,
+    next_unclassified,
+    put_predictions,
+)
+from index.space import Space
+from index.spaces import get_space
+from index.vectors import Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A stored classifier, ready for use on embeddings as they are stored."""
+
+    info: ClassifierInfo
+    fitted: Fitted
+    curves: Curves
+    space: Space
+
+    def decide(self, vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The class given to each of ``vectors`` (float32 (n, dim)), (n,), and the probabilities
+        of all classes, (n, classes).
+
+        The decision weighs every class the same; the probabilities go by how frequent the classes
+        were among the examples. So a clip may be given a rare class at a probability below half.
+        """
+        scores = self.fitted.scores(self.space.apply(vectors))
+        return scores.argmax(axis=1), self.curves.probabilities(scores)
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a run did.
+
+    Attributes:
+        classifier: which one.
+        done: clips classified by this run; in a dry run, that would be.
+        counts: clips by value, of all that the classifier has classified by now.
+    """
+
+    classifier: ClassifierInfo
+    done: int
+    counts: dict[str, int]
+
+
+def load_classifier(
+    session: Session, model: ModelInfo, task: str, version: int | None = None
+) -> Ready:
+    """A classifier of the archive, ready for use.
+
+    Raises:
+        NotFoundError: there is none, or all its examples were erased.
+        ModelMismatchError: it knows the embeddings of another model.
+        DatabaseError: it cannot be read.
+    """
+    info, data = get_classifier(session, model, task, version)
+    fitted, calibration = from_bytes(data)
+    try:
+        curves = curves_of(calibration)
+    except KeyError as error:
+        raise DatabaseError(
+            f"classifier {task} {info.version} has no calibration; delete it and train it again"
+        ) from error
+    space = get_space(session, model, info.space_version)
+    if isinstance(fitted, Neighbours):
+        found = list(vectors_by_id(session, model, np.sort(fitted.ids)))
+        ids = np.concatenate([one for one, _ in found])
+        if not len(ids):
+            raise NotFoundError(
+                f"classifier {task} {info.version} compares with examples, all of which were"
+                f" erased; train it again with: emotion-search train --task {task}"
+            )
+        vectors = space.apply(np.concatenate([some for _, some in found]))
+        fitted = fitted.with_examples(ids, vectors)
+    return Ready(info, fitted, curves, space)
+
+
+def classify(
+    database: Database,
+    model: ModelInfo,
+    *,
+    task: str,
+    version: int | None = None,
+    wanted: ClipFilter | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Classified:
+    """Write what the task's latest classifier says about the clips that it has not classified yet.
+
+    What an older classifier said is replaced; labels that people gave are left alone. Each batch
+    is a transaction of its own: killed at any time, the same call goes on where it stopped.
+
+    Args:
+        version: of the classifier; None for the latest.
+        wanted: which clips; None for all.
+        dry_run: write nothing.
+        progress: called after each batch with clips done and clips in all.
+
+    Raises:
+        NotFoundError, ModelMismatchError: see ``load_classifier``.
+    """
+    chosen = wanted or ClipFilter()
+    with database.read() as session:
+        ready = load_classifier(session, model, task, version)
+        total = count_unclassified(session, model, ready.info, chosen)
+        if dry_run:
+            return Classified(ready.info, total, count_predictions(session, ready.info))
+    done = after = 0
+    while True:
+        with database.read() as session:
+            ids, vectors = next_unclassified(session, model, ready.info, chosen, after_id=after)
+        if not len(ids):
+            break
+        given, chances = ready.decide(vectors)
+        values = [ready.info.classes[c] for c in given]
+        with database.write() as session:
+            done += put_predictions(
+                session, ready.info, ids, values, chances[np.arange(len(ids)), given]
+            )
+        after = int(ids[-1])
+        progress(done, total)
+    with database.read() as session:
+        return Classified(ready.info, done, count_predictions(session, ready.info))

@@ -1,0 +1,152 @@
+"""Classifiers compared on clips of speakers that they did not hear."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.classify.calibrate import Curves, Kind, fit_curves, kind_for
+from engine.classify.examples import Examples
+from engine.classify.measure import Bin, Measured, measure, reliability
+from engine.classify.methods import METHODS
+from index.errors import InvalidInputError
+
+Array = NDArray[np.float64]
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+MOST_LEFT_OUT = 10
+"""Up to so many speakers, each is left out by itself; more are left out in five parts."""
+
+_PARTS = 5
+_SMALL = 2000  # examples up to which one speaker at a time is left out
+_WORTH = 0.005  # UAR by which a less simple method has to be better
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """How a method did, and its scores of every clip by a classifier that did not hear its speaker.
+
+    Attributes:
+        name: of the method.
+        measured: of its decisions.
+        scores: float64 (n, classes).
+        seconds: that it took.
+    """
+
+    name: str
+    measured: Measured
+    scores: Array
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """The probabilities of a method, and whether they hold.
+
+    Attributes:
+        kind: of calibration.
+        curves: fitted to all held-out scores; what serves.
+        bins, error: reliability of curves that were fitted without the clip's part.
+        bare_error: the same of the scores as they come, taken as a softmax; for comparison.
+    """
+
+    kind: Kind
+    curves: Curves
+    bins: tuple[Bin, ...]
+    error: float
+    bare_error: float
+
+
+def splits_of(examples: Examples, *, seed: int = 0) -> list[Split]:
+    """Rows to train on and rows to judge, no speaker (recording) on both sides: each left out by
+    itself up to ten of them, else five parts with the classes spread evenly."""
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
+
+    number = len(np.unique(examples.groups))
+    if number <= MOST_LEFT_OUT and (len(examples.ids) <= _SMALL or number <= _PARTS):
+        found = LeaveOneGroupOut().split(examples.features, examples.classes, examples.groups)
+    else:
+        folds = StratifiedGroupKFold(_PARTS, shuffle=True, random_state=seed)
+        found = folds.split(examples.features, examples.classes, examples.groups)
+    splits = [(fit, held) for fit, held in found if len(held)]
+    for fit, held in splits:
+        assert not np.intersect1d(examples.groups[fit], examples.groups[held]).size
+    if any(len(np.unique(examples.classes[fit])) < 2 for fit, _ in splits):
+        raise InvalidInputError(
+            f"with one {examples.by} left out a single class remains; label clips of more of them"
+        )
+    return splits
+
+
+def compare(
+    examples: Examples,
+    splits: Sequence[Split],
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    rounds: int = 1000,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Compared]:
+    """Every method on the same splits, in the order of ``methods``."""
+    found = []
+    for name in methods:
+        progress(name)
+        began = time.perf_counter()
+        scores = held_out_scores(examples, splits, name, seed=seed)
+        given = scores.argmax(axis=1)
+        measured = measure(
+            examples.classes,
+            given,
+            examples.groups,
+            len(examples.names),
+            rounds=rounds,
+            seed=seed,
+        )
+        found.append(Compared(name, measured, scores, time.perf_counter() - began))
+    return found
+
+
+def held_out_scores(
+    examples: Examples, splits: Sequence[Split], method: str, *, seed: int = 0
+) -> Array:
+    """Scores of each clip, (n, classes), by the classifier that was fitted without its part. A
+    class that was not among what a classifier was fitted to scores below all others."""
+    scores = np.empty((len(examples.ids), len(examples.names)))
+    for fit, held in splits:
+        present, classes = np.unique(examples.classes[fit], return_inverse=True)
+        fitted = METHODS[method](examples.features[fit], classes, seed)
+        some = fitted.scores(examples.features[held])
+        scores[held] = some.min(axis=1, keepdims=True) - 1.0
+        scores[np.ix_(held, present)] = some
+    return scores
+
+
+def best_of(compared: Sequence[Compared]) -> Compared:
+    """The one of most UAR; of nearly equal ones the simplest."""
+    best = compared[0]
+    for one in compared[1:]:
+        if one.measured.uar.value > best.measured.uar.value + _WORTH:
+            best = one
+    return best
+
+
+def check_probabilities(examples: Examples, splits: Sequence[Split], scores: Array) -> Checked:
+    """Calibrate held-out scores, and look whether the probabilities hold: those of each part are
+    judged by curves that were fitted to the other parts."""
+    kind = kind_for(examples.classes)
+    curves = fit_curves(scores, examples.classes, kind)
+    decided = scores.argmax(axis=1)
+    said = np.empty(len(scores))
+    for fit, held in splits:
+        part = fit_curves(scores[fit], examples.classes[fit], kind)
+        chances = part.probabilities(scores[held])
+        said[held] = chances[np.arange(len(held)), decided[held]]
+    right = decided == examples.classes
+    bins, error = reliability(said, right)
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    bare = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
+    return Checked(kind, curves, tuple(bins), error, reliability(bare, right)[1])

@@ -1,0 +1,202 @@
+"""The labelled clips that a classifier is trained on, grouped by who speaks, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from engine.manifest import read_labels, read_manifest
+from engine.tuning import sample
+from index.clips import clips_of
+from index.errors import InvalidInputError
+from index.files import known_files
+from index.filters import EMOTION
+from index.labelled import LabelledClips, clips_labelled_as, labelled_clips
+from index.models import ModelInfo
+from index.predictions import tasks_with_labels
+from index.vectors import Vectors
+
+FEWEST = 5
+"""Fewest clips of a class."""
+
+FEWEST_GROUPS = 2
+"""Fewest speakers (recordings, where a speaker is not known) of a class."""
+
+MOST = 10_000
+"""Most clips that a classifier is trained on; of more, a random sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Clips to train on.
+
+    Attributes:
+        ids: int64 (n,), ascending.
+        features: float32 (n, dim).
+        classes: int64 (n,), rows of ``names``.
+        names: of the classes, sorted.
+        groups: (n,), the speaker of each, or its recording where that is not known.
+        by: ``speaker``, ``recording``, or ``speaker or recording``.
+        available: labelled clips there were, before sampling.
+        digest: hex sha256 over ids, labels and features.
+    """
+
+    ids: NDArray[np.int64]
+    features: Vectors
+    classes: NDArray[np.int64]
+    names: tuple[str, ...]
+    groups: NDArray[np.str_]
+    by: str
+    available: int
+    digest: str
+
+
+def choose(
+    session: Session,
+    model: ModelInfo,
+    task: str,
+    *,
+    table: Path | None,
+    without: Collection[str] = (),
+    most: int = MOST,
+) -> tuple[LabelledClips, int]:
+    """The clips labelled under a task (in a table, if one is given) but for some classes, at most
+    ``most`` of them, and how many there were.
+
+    Raises:
+        InvalidInputError: there are none; names the tasks that have labels.
+    """
+    if table is None:
+        clips = labelled_clips(session, model, task)
+    else:
+        clips = clips_labelled_as(session, model, _said(session, table, task))
+    if not len(clips.ids):
+        raise InvalidInputError(_nothing(session, task, table))
+    unknown = set(without) - set(clips.labels.tolist())
+    if unknown:
+        raise InvalidInputError(
+            f"--without {', '.join(sorted(unknown))}: no clip has this label under the task {task}"
+        )
+    clips = clips.part(np.flatnonzero(~np.isin(clips.labels, list(without))))
+    check(clips, task)
+    drawn = sample(clips, most)
+    if drawn is not clips:
+        check(drawn, task)
+    return drawn, len(clips.ids)
+
+
+def check(clips: LabelledClips, task: str) -> None:
+    """Refuse what no classifier can be trained and judged on.
+
+    Raises:
+        InvalidInputError: a single class, too few clips of one, or too few speakers; names the
+            class and the cure.
+    """
+    names, counts = np.unique(clips.labels, return_counts=True)
+    if len(names) < 2:
+        what = f"all have the label {names[0]}" if len(names) else "none is left"
+        raise InvalidInputError(
+            f"a classifier needs two classes; of the clips labelled under the task {task} {what}"
+        )
+    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if n < FEWEST]
+    if few:
+        raise InvalidInputError(
+            f"a classifier needs {FEWEST} clips of each class; too few of {', '.join(few)}: label"
+            f" more (emotion-search suggest --task {task} says which), or leave the class out with"
+            " --without"
+        )
+    groups, by = grouped(clips)
+    lonely = [
+        str(name) for name in names if len(np.unique(groups[clips.labels == name])) < FEWEST_GROUPS
+    ]
+    if lonely:
+        raise InvalidInputError(
+            f"whether a class is known from its speaker cannot be told: all clips of"
+            f" {', '.join(lonely)} are of one {by}; label clips of others, or leave the class out"
+            " with --without"
+        )
+
+
+def grouped(clips: LabelledClips) -> tuple[NDArray[np.str_], str]:
+    """The group of each clip, (n,), and what groups are: the speaker where known, else the
+    recording."""
+    known = clips.speakers != ""
+    groups = np.where(
+        known,
+        np.char.add("speaker ", clips.speakers),
+        np.char.add("recording ", clips.recordings.astype(str)),
+    )
+    if known.all():
+        return groups, "speaker"
+    return groups, "speaker or recording" if known.any() else "recording"
+
+
+def examples_of(clips: LabelledClips, features: Vectors, available: int) -> Examples:
+    """Labelled clips with their features, float32 (n, dim)."""
+    names, classes = np.unique(clips.labels, return_inverse=True)
+    groups, by = grouped(clips)
+    digest = hashlib.sha256(clips.ids.astype("<i8").tobytes())
+    digest.update("\0".join(clips.labels.tolist()).encode())
+    digest.update(features.astype("<f4").tobytes())
+    return Examples(
+        clips.ids,
+        features,
+        classes.astype(np.int64),
+        tuple(names.tolist()),
+        groups,
+        by,
+        available,
+        digest.hexdigest(),
+    )
+
+
+def _said(session: Session, table: Path, task: str) -> dict[int, str]:
+    """Label by clip, of a CSV with the column ``clip`` or ``path``."""
+    if not _has_column(table, "clip"):
+        return _said_of_files(session, table, task)
+    rows = read_labels(table, task)
+    return {clip: value for clip, of, value in rows if of == task and value is not None}
+
+
+def _said_of_files(session: Session, table: Path, task: str) -> dict[int, str]:
+    manifest = read_manifest(table)
+    if manifest.problems:
+        where, why = manifest.problems[0]
+        raise InvalidInputError(f"{where}: {why}")
+    known = known_files(session, list(manifest.rows))
+    said: dict[int, str] = {}
+    for path, row in manifest.rows.items():
+        value = row.labels.get(task, row.labels.get(EMOTION))
+        if path in known and value is not None:
+            said |= dict.fromkeys(clips_of(session, known[path].recording_id), value)
+    return said
+
+
+def _has_column(table: Path, name: str) -> bool:
+    try:
+        with table.open(encoding="utf-8-sig") as file:
+            first = file.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{table} cannot be read: {error}") from error
+    separator = max(",;\t", key=first.count)
+    return name in [one.strip().strip('"') for one in first.strip().split(separator)]
+
+
+def _nothing(session: Session, task: str, table: Path | None) -> str:
+    if table is not None:
+        return (
+            f"{table} labels no clip of this archive under the task {task}; it needs the columns"
+            " clip (or path) and label"
+        )
+    tasks = tasks_with_labels(session)
+    shown = ", ".join(f"{name} ({n})" for name, n in list(tasks.items())[:10])
+    return (
+        f"no clip has a label under the task {task}; tasks with labels: {shown or 'none'}. Give"
+        f" labels with: emotion-search label --task {task}"
+    )

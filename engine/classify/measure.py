@@ -1,0 +1,129 @@
+"""How well a classifier did: recall, F1, confusion, and whether its probabilities hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.evaluation.summary import CONFIDENCE, Estimate
+
+Array = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+_ROUNDS_AT_ONCE = 100
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Clips of which the classifier was about as sure: what it said, and how often it was right.
+
+    Attributes:
+        said: mean probability of the value given.
+        right: share that had it.
+        clips: how many.
+    """
+
+    said: float
+    right: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a classifier did on clips whose speaker (or recording) it had not heard.
+
+    Attributes:
+        uar: unweighted average recall, the mean over classes of the share found.
+        f1: mean over classes of the F1 score (macro).
+        accuracy: share of the clips that was right.
+        recall, precision: by class.
+        confusion: clips by true class (rows) and class given (columns).
+    """
+
+    uar: Estimate
+    f1: Estimate
+    accuracy: float
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def measure(
+    true: Classes,
+    given: Classes,
+    groups: NDArray[np.str_],
+    number: int,
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+) -> Measured:
+    """The measures, with 95 % intervals bootstrapped over groups, whose clips are drawn together.
+
+    Args:
+        true, given: int64 (n,), classes of 0 to ``number`` - 1.
+        groups: (n,), the speaker or recording of each.
+        rounds: bootstrap samples; 0 for no intervals.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    tables = np.zeros((len(names), number, number))
+    np.add.at(tables, (group, true, given), 1)
+    whole = tables.sum(axis=0)
+    points = {"uar": float(_recall(whole)), "f1": float(_f1(whole))}
+    ends: dict[str, tuple[float | None, float | None]] = dict.fromkeys(points, (None, None))
+    if len(names) > 1 and rounds:
+        random = np.random.default_rng(seed)
+        flat = tables.reshape(len(names), -1)
+        drawn: list[Array] = []
+        for begin in range(0, rounds, _ROUNDS_AT_ONCE):
+            size = min(_ROUNDS_AT_ONCE, rounds - begin)
+            weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size)
+            drawn.append((weights @ flat).reshape(size, number, number))
+        resampled = np.concatenate(drawn)
+        ends = {"uar": _interval(_recall, resampled), "f1": _interval(_f1, resampled)}
+    with np.errstate(invalid="ignore"):
+        recall = np.diag(whole) / whole.sum(axis=1)
+        precision = np.nan_to_num(np.diag(whole) / whole.sum(axis=0))
+    return Measured(
+        uar=Estimate(points["uar"], *ends["uar"]),
+        f1=Estimate(points["f1"], *ends["f1"]),
+        accuracy=float(np.mean(true == given)),
+        recall=tuple(recall.tolist()),
+        precision=tuple(precision.tolist()),
+        confusion=tuple(tuple(int(n) for n in row) for row in whole),
+    )
+
+
+def reliability(probabilities: Array, right: NDArray[np.bool_]) -> tuple[list[Bin], float]:
+    """Bins of equally many clips by the probability of the value given, and the expected
+    calibration error: the mean over clips of the distance between said and right in their bin."""
+    order = np.argsort(probabilities, kind="stable")
+    bins = []
+    for rows in np.array_split(order, min(_BINS, max(1, len(order) // 10))):
+        said, share = float(probabilities[rows].mean()), float(right[rows].mean())
+        bins.append(Bin(said, share, len(rows)))
+    error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(order)
+    return bins, error
+
+
+def _recall(tables: Array) -> Array:
+    """UAR of confusion tables (…, classes, classes); a class that was not drawn does not count."""
+    found = np.diagonal(tables, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nanmean(found / tables.sum(axis=-1), axis=-1))
+
+
+def _f1(tables: Array) -> Array:
+    found = np.diagonal(tables, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):
+        both = tables.sum(axis=-1) + tables.sum(axis=-2)
+        return np.asarray(np.nanmean(2 * found / both, axis=-1))
+
+
+def _interval(of: Callable[[Array], Array], tables: Array) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(of(tables), [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,142 @@
+"""Training a classifier on the labels of a task, from stored embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.classify.compare import (
+    Checked,
+    Compared,
+    best_of,
+    check_probabilities,
+    compare,
+    splits_of,
+)
+from engine.classify.examples import MOST, Examples, choose, examples_of
+from engine.classify.fitted import Neighbours, to_bytes
+from engine.classify.methods import METHODS
+from index.classifiers import ClassifierInfo, add_classifier, list_classifiers
+from index.database import Database
+from index.embedded import vectors_by_id
+from index.errors import InvalidInputError
+from index.models import ModelInfo
+from index.space import Method
+from index.spaces import active_space, get_space
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of training a classifier.
+
+    Attributes:
+        classifier: as it is stored.
+        examples: what it was trained on.
+        compared: every method, on the same splits.
+        best: the one that was taken.
+        checked: its probabilities.
+        folds: how often each method was fitted to be judged.
+    """
+
+    classifier: ClassifierInfo
+    examples: Examples
+    compared: tuple[Compared, ...]
+    best: Compared
+    checked: Checked
+    folds: int
+
+
+def train(
+    database: Database,
+    model: ModelInfo,
+    *,
+    task: str,
+    table: Path | None = None,
+    without: Collection[str] = (),
+    method: str | None = None,
+    most: int = MOST,
+    rounds: int = 1000,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Compare classifiers on speakers they did not hear; calibrate, fit and store the best.
+
+    Features are the stored embeddings in the space that serves, so that the classifier sees what
+    search sees; but where that space was learned from labels they are the plain embeddings,
+    because a space that has seen the labels of clips that are held out makes every figure on
+    them look better than it is.
+
+    Args:
+        task: whose labels; or those of ``table``, a CSV of clips (or paths) and labels.
+        without: classes to leave out.
+        method: take this one; None for the best.
+        most: clips to train on; of more, a random sample.
+        rounds: bootstrap samples for the intervals.
+        progress: called with the name of each method before it is tried.
+
+    Raises:
+        InvalidInputError: an unknown method or task, a single class, too few clips or speakers.
+    """
+    if method is not None and method not in METHODS:
+        raise InvalidInputError(f"method {method}: choose {', '.join(METHODS)}")
+    with database.read() as session:
+        clips, available = choose(session, model, task, table=table, without=without, most=most)
+        space_version, space = active_space(session, model)
+        if space.method is Method.LEARNED:
+            space_version, space = 0, get_space(session, model, 0)
+        vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
+    examples = examples_of(clips, space.apply(vectors), available)
+    splits = splits_of(examples, seed=seed)
+    tried = tuple(METHODS) if method is None else (method,)
+    compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
+    best = best_of(compared)
+    checked = check_probabilities(examples, splits, best.scores)
+    progress(f"{best.name} on all clips")
+    fitted = METHODS[best.name](examples.features, examples.classes, seed)
+    if isinstance(fitted, Neighbours):
+        fitted = replace(fitted, ids=examples.ids)
+    provenance: dict[str, Any] = {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "space": {"version": space_version, "method": space.method.value},
+        "labels": str(table) if table is not None else "archive",
+        "data": {
+            "sha256": examples.digest,
+            "clips": len(examples.ids),
+            "available": available,
+            "groups": len(np.unique(examples.groups)),
+            "by": examples.by,
+            "classes": dict(
+                zip(examples.names, np.bincount(examples.classes).tolist(), strict=True)
+            ),
+        },
+        "folds": len(splits),
+        "seed": seed,
+        "compared": {one.name: asdict(one.measured.uar) for one in compared},
+        "metrics": asdict(best.measured),
+        "calibration": {
+            "kind": checked.kind,
+            "error": checked.error,
+            "bare_error": checked.bare_error,
+            "bins": [asdict(one) for one in checked.bins],
+        },
+        "versions": {name: version(name) for name in ("emotion-search", "scikit-learn", "numpy")},
+    }
+    with database.write() as session:
+        number = add_classifier(
+            session,
+            model,
+            task=task,
+            method=best.name,
+            classes=examples.names,
+            space_version=space_version,
+            provenance=provenance,
+            parameters=to_bytes(fitted, checked.curves.arrays()),
+        )
+        info = next(one for one in list_classifiers(session, task) if one.id == number)
+    return Trained(info, examples, tuple(compared), best, checked, len(splits))

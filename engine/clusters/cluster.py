@@ -1,0 +1,186 @@
+"""Clustering the clips of an archive, and saving what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from engine.clusters.density import DIMENSIONS, fit_dense
+from engine.clusters.describe import Described, Gatherer, describe
+from engine.clusters.kmeans import assign, choose_k, fit_centres
+from engine.manifest import check_text
+from index.attributes import attributes_of
+from index.clusterings import add_clustering, has_clustering, name_taken
+from index.database import Database
+from index.embedded import draw, embedded_ids, vectors_by_id
+from index.errors import InvalidInputError
+from index.filters import EMOTION, ClipFilter
+from index.learned import NOISE
+from index.models import ModelInfo
+from index.space import Space
+from index.spaces import active_space
+from index.vectors import Ids, Vectors
+
+How = Literal["kmeans", "hdbscan"]
+METHODS: tuple[How, ...] = get_args(How)
+
+FEWEST = 10
+"""Fewest clips that are clustered."""
+
+SAMPLE = 20_000
+"""Most clips that k-means learns centres from; the others are assigned to them."""
+
+DENSE_SAMPLE = 8000
+"""Most clips that HDBSCAN sees; the others are assigned by their nearest of these."""
+
+MOST_CLUSTERS = 1000
+
+_TRIED = range(2, 17)  # numbers of clusters that are tried where none is given
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """What came of a clustering.
+
+    Attributes:
+        name: under which it is saved.
+        method, k: how, and how many clusters; noise does not count.
+        clips: how many were clustered, of which ``sampled`` decided where the clusters are.
+        silhouettes: by number of clusters, where they were tried.
+        clusters: the largest first, noise last.
+    """
+
+    name: str
+    method: How
+    k: int
+    clips: int
+    sampled: int
+    silhouettes: dict[int, float]
+    clusters: tuple[Described, ...]
+
+
+def cluster(
+    database: Database,
+    model: ModelInfo,
+    *,
+    name: str,
+    method: How = "kmeans",
+    k: int | None = None,
+    least: int | None = None,
+    task: str = EMOTION,
+    wanted: ClipFilter | None = None,
+    replace: bool = False,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Clustered:
+    """Cluster clips in the space that serves, say what each cluster holds, and save it.
+
+    Memory is that of a sample of vectors and some bytes a clip; vectors are read in batches.
+
+    Args:
+        k: number of clusters for k-means; None for that of the best silhouette, 2 to 16.
+        least: clips that make a cluster for HDBSCAN; None for one in a hundred, 10 at least.
+        task: whose labels and predictions describe the clusters.
+        wanted: which clips; None for all.
+        replace: in place of a clustering of this name.
+        progress: called with what is done next.
+
+    Raises:
+        InvalidInputError: too few clips, a name that is taken or cannot be one, an option that
+            does not go with the method.
+    """
+    name = check_text("--name", name)
+    if ":" in name:
+        raise InvalidInputError(f"name {name}: a colon would end it where filters name clusters")
+    if method == "hdbscan" and k is not None:
+        raise InvalidInputError("HDBSCAN finds how many clusters there are: leave -k out")
+    if method == "kmeans" and least is not None:
+        raise InvalidInputError("--least goes with --method hdbscan")
+    with database.read() as session:
+        if not replace and has_clustering(session, name):
+            raise name_taken(name)
+        version, space = active_space(session, model)
+        ids = embedded_ids(session, model, wanted or ClipFilter())
+        if len(ids) < max(FEWEST, k or 0):
+            raise InvalidInputError(
+                f"clustering needs {max(FEWEST, k or 0)} clips at least; {len(ids)} match"
+            )
+        progress("reading a sample")
+        drawn = draw(ids, SAMPLE if method == "kmeans" else DENSE_SAMPLE, seed=seed)
+        sample = np.concatenate([v for _, v in _turned(session, model, space, drawn)])
+        if (sample == sample[0]).all():
+            raise InvalidInputError("all embeddings are equal: there is nothing to cluster")
+        parameters: dict[str, Any] = {"seed": seed, "task": task, "sampled": len(drawn)}
+        progress("finding clusters")
+        silhouettes: dict[int, float] = {}
+        assigned: Callable[[Vectors], NDArray[np.int32]]
+        if method == "kmeans":
+            if k is None:
+                silhouettes = choose_k(sample, _TRIED, seed=seed)
+                k = max(silhouettes, key=lambda one: silhouettes[one])
+                parameters["silhouettes"] = {str(n): s for n, s in silhouettes.items()}
+            centres = fit_centres(sample, k, seed=seed)
+            assigned = lambda vectors: assign(vectors, centres)[0]  # noqa: E731
+        else:
+            least = least or max(10, len(drawn) // 100)
+            dense = fit_dense(sample, least=least, seed=seed)
+            parameters |= {"least": least, "dimensions": min(DIMENSIONS, sample.shape[1])}
+            k, assigned = dense.k, dense.assign
+            if not k:
+                raise InvalidInputError(
+                    f"no {least} clips lie densely together: all is noise. Try a smaller --least,"
+                    " or --method kmeans"
+                )
+        progress("assigning all clips")
+        gathered = Gatherer(k, model.dimension)
+        parts: list[NDArray[np.int32]] = []
+        for _, vectors in _turned(session, model, space, ids):
+            parts.append(assigned(vectors))
+            gathered.add(vectors, parts[-1])
+        order, clusters = _largest_first(np.concatenate(parts))
+        k = len(order)
+        progress("describing them")
+        gathered.renumber(order)
+        begin = 0
+        for some, vectors in _turned(session, model, space, ids):
+            gathered.look(some, vectors, clusters[begin : begin + len(some)])
+            begin += len(some)
+        known = attributes_of(session, model, ids, task=task)
+        described = describe(known, clusters, k, gathered)
+    progress("saving")
+    with database.write() as session:
+        add_clustering(
+            session,
+            model,
+            name=name,
+            method=method,
+            k=k,
+            space_version=version,
+            parameters=parameters,
+            summary=[one.record() for one in described],
+            ids=ids,
+            clusters=clusters,
+            replace=replace,
+        )
+    return Clustered(name, method, k, len(ids), len(drawn), silhouettes, tuple(described))
+
+
+def _turned(
+    session: Session, model: ModelInfo, space: Space, ids: Ids
+) -> Iterator[tuple[Ids, Vectors]]:
+    for some, vectors in vectors_by_id(session, model, ids):
+        yield some, space.apply(vectors)
+
+
+def _largest_first(clusters: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The clusters that have members, by size, and the new number of each clip's cluster."""
+    names, sizes = np.unique(clusters[clusters != NOISE], return_counts=True)
+    order = names[np.argsort(-sizes, kind="stable")].astype(np.int64)
+    numbers = np.full(int(clusters.max()) + 2, NOISE, np.int32)  # the last is that of noise, -1
+    numbers[order] = np.arange(len(order))
+    return order, numbers[clusters]

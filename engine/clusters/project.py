@@ -1,0 +1,199 @@
+"""Clips as points in a plane: PCA or UMAP of embeddings, over a sample where there are many."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from index.attributes import Attribute, Attributes, attributes_of
+from index.clusterings import members
+from index.database import Database
+from index.embedded import draw, embedded_ids, vectors_by_id
+from index.errors import InvalidInputError
+from index.filters import EMOTION, ClipFilter
+from index.learned import NOISE
+from index.models import ModelInfo, standing
+from index.spaces import active_space
+from index.vectors import Ids, Vectors
+
+How = Literal["pca", "umap"]
+METHODS: tuple[How, ...] = get_args(How)
+
+MOST = 50_000
+"""Most points of a map."""
+
+FEWEST = 3
+"""Fewest points of a map."""
+
+_REMEMBERED = 8  # maps kept
+_UMAP_FROM = 15  # UMAP's neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Clips in a plane.
+
+    Attributes:
+        ids: int64 (n,), ascending.
+        xy: float32 (n, 2).
+        known: what is known of each.
+        cluster: of a saved clustering, as ``3`` or ``noise``; None if none was asked for.
+        method: how it was made.
+        explained: share of the variance that each axis holds, of PCA.
+        clips: how many there were to show; beyond the points asked for, a random sample is shown.
+        revision, space_version: of the archive when it was read.
+    """
+
+    ids: Ids
+    xy: Vectors
+    known: Attributes
+    cluster: Attribute | None
+    method: How
+    explained: tuple[float, float] | None
+    clips: int
+    revision: int
+    space_version: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    ids: Ids
+    xy: Vectors
+    explained: tuple[float, float] | None
+    clips: int
+
+
+class Maps:
+    """The maps of an archive; those made last are remembered until clips or space change.
+
+    Safe for use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._placed: OrderedDict[object, _Placed] = OrderedDict()
+
+    def make(
+        self,
+        database: Database,
+        model: ModelInfo,
+        *,
+        method: How = "pca",
+        limit: int = 2000,
+        task: str = EMOTION,
+        clustering: str | None = None,
+        wanted: ClipFilter | None = None,
+        seed: int = 0,
+    ) -> Map:
+        """The map of the clips that pass the filter, at most ``limit`` of them, drawn at random.
+
+        The same archive gives the same map. Labels, predictions and clusters are always fresh.
+
+        Raises:
+            InvalidInputError: too few clips, or too many points; UMAP is not installed.
+            NotFoundError: there is no clustering of this name.
+        """
+        if not FEWEST <= limit <= MOST:
+            raise InvalidInputError(f"a map has {FEWEST} to {MOST} points, not {limit}")
+        chosen = wanted or ClipFilter()
+        with database.read() as session:
+            revision, version = standing(session, model.id)
+            key = (model.fingerprint, revision, version, method, limit, seed)
+            placed = None
+            if chosen.is_empty:  # what passes a filter changes with labels too
+                with self._lock:
+                    placed = self._placed.get(key)
+            if placed is None:
+                placed = _place(session, model, method, limit, chosen, seed)
+                if chosen.is_empty:
+                    with self._lock:
+                        self._placed[key] = placed
+                        while len(self._placed) > _REMEMBERED:
+                            self._placed.popitem(last=False)
+            known = attributes_of(session, model, placed.ids, task=task)
+            cluster = None if clustering is None else _clusters(session, clustering, placed.ids)
+        return Map(
+            ids=placed.ids,
+            xy=placed.xy,
+            known=known,
+            cluster=cluster,
+            method=method,
+            explained=placed.explained,
+            clips=placed.clips,
+            revision=revision,
+            space_version=version,
+        )
+
+
+def _place(
+    session: Session, model: ModelInfo, method: How, limit: int, wanted: ClipFilter, seed: int
+) -> _Placed:
+    space = active_space(session, model)[1]
+    ids = embedded_ids(session, model, wanted)
+    if len(ids) < FEWEST:
+        raise InvalidInputError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
+    drawn = draw(ids, limit, seed=seed)
+    vectors = np.concatenate([space.apply(v) for _, v in vectors_by_id(session, model, drawn)])
+    if method == "pca":
+        xy, explained = pca(vectors, seed=seed)
+        return _Placed(drawn, xy, explained, len(ids))
+    return _Placed(drawn, umap(vectors, seed=seed), None, len(ids))
+
+
+def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float]]:
+    """The first two principal components, float32 (n, 2), and the share of variance each holds.
+
+    Raises:
+        InvalidInputError: all vectors are equal.
+    """
+    from sklearn.decomposition import PCA
+
+    if (vectors == vectors[0]).all():
+        raise InvalidInputError("all embeddings are equal: there is no map of them")
+    made = PCA(2, svd_solver="covariance_eigh" if len(vectors) > 500 else "full", random_state=seed)
+    xy = made.fit_transform(vectors).astype(np.float32)
+    first, second = (float(share) for share in made.explained_variance_ratio_)
+    return xy, (first, second)
+
+
+def umap(vectors: Vectors, *, seed: int = 0) -> Vectors:
+    """A plane in which neighbours stay neighbours, float32 (n, 2): UMAP (McInnes, Healy and
+    Melville, 2018) by cosine. Distances between far points mean little.
+
+    Raises:
+        InvalidInputError: umap-learn is not installed, or there are too few vectors.
+    """
+    if len(vectors) <= _UMAP_FROM:
+        raise InvalidInputError(
+            f"UMAP needs more than {_UMAP_FROM} clips; {len(vectors)} match: take --method pca"
+        )
+    try:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from umap import UMAP
+    except ImportError as error:
+        raise InvalidInputError("UMAP needs its package: pip install umap-learn") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a seed makes it use one thread, which it warns of
+        made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=seed)
+        return np.asarray(made.fit_transform(vectors), dtype=np.float32)
+
+
+def _clusters(session: Session, name: str, ids: Ids) -> Attribute:
+    clips, clusters = members(session, name)
+    codes: NDArray[np.int32] = np.full(len(ids), -1, np.int32)
+    names, numbers = np.unique(clusters, return_inverse=True)
+    if len(clips):
+        at = np.minimum(np.searchsorted(clips, ids), len(clips) - 1)
+        there = clips[at] == ids
+        codes[there] = numbers[at[there]]
+    said = tuple("noise" if number == NOISE else str(number) for number in names.tolist())
+    return Attribute(said, codes)

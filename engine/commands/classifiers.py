@@ -1,0 +1,207 @@
+"""Classifiers on labels of one's own: ``train``, ``classify``, ``classifiers``, ``suggest``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    clip_filter,
+    notice,
+    settings_of,
+)
+
+TaskOption = Annotated[str, typer.Option("--task", help="Whose labels, such as satisfaction.")]
+SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only from here.")]
+SpeakerOption = Annotated[list[str] | None, typer.Option("--speaker", help="Only this speaker.")]
+AfterOption = Annotated[str | None, typer.Option("--after", help="Recorded then or later.")]
+BeforeOption = Annotated[str | None, typer.Option("--before", help="Recorded before then.")]
+
+
+def train(
+    task: TaskOption,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="CSV of labels, columns clip (or path) and label; default: the archive's.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave this class out; repeatable.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="logistic regression|linear SVM|k-NN|random forest",
+            help="Take this one; default: the best.",
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with plots here.")] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a classifier on your labels: the best of four on speakers that they did not hear.
+
+    \b
+    emotion-search train --task satisfaction
+    emotion-search train --task satisfaction --from labels.csv --html report.html
+    """
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        from engine.classify.terminal import classifier_record, print_trained
+
+        done = library.train(
+            task,
+            table=table,
+            without=without or (),
+            method=method,
+            rounds=bootstrap,
+            seed=seed,
+            progress=_step if sys.stderr.isatty() else lambda _: None,
+        )
+    if html is not None:
+        from engine.classify.report import write_report
+
+        write_report(done, html)
+        notice(f"report in {html}")
+    if as_json:
+        print(json.dumps(classifier_record(done.classifier), ensure_ascii=False))
+    else:
+        print_trained(done)
+
+
+def classify(
+    task: TaskOption,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Of the classifier; default: the latest.")
+    ] = None,
+    source: SourceOption = None,
+    speaker: SpeakerOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, write nothing.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a classifier say what each clip is that it has not classified yet; labels stay.
+
+    \b
+    emotion-search classify --task satisfaction
+    emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
+    """
+    from engine.library import Library
+
+    wanted = clip_filter(source, None, speaker, None, after, before, None)
+    with Library.open(settings_of(home, database)) as library:
+        from engine.classify.terminal import print_classified
+
+        done = library.classify(
+            task,
+            version=version,
+            wanted=wanted,
+            dry_run=dry_run,
+            progress=_count if sys.stderr.isatty() else lambda _done, _total: None,
+        )
+    if as_json:
+        record = {
+            "task": task,
+            "version": done.classifier.version,
+            "dry_run": dry_run,
+            "clips": done.done,
+            "counts": done.counts,
+        }
+        print(json.dumps(record, ensure_ascii=False))
+    else:
+        print_classified(done, dry_run=dry_run)
+
+
+def classifiers(
+    task: Annotated[str | None, typer.Option("--task", help="Only of this task.")] = None,
+    delete: Annotated[
+        int | None,
+        typer.Option("--delete", metavar="VERSION", help="Delete this one of the task."),
+    ] = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the classifiers of the archive, or delete one with what it said.
+
+    \b
+    emotion-search classifiers
+    emotion-search classifiers --task satisfaction --delete 1
+    """
+    from engine.library import Library
+    from index.errors import InvalidInputError
+
+    if delete is not None and task is None:
+        raise InvalidInputError("--delete VERSION needs --task")
+    with Library.open(settings_of(home, database)) as library:
+        if delete is not None and task is not None:
+            gone = library.delete_classifier(task, delete)
+            print(f"classifier {task} {delete} deleted, and {gone} predictions")
+            return
+        found = library.classifiers(task)
+    from engine.classify.terminal import classifier_record, print_classifiers
+
+    if as_json:
+        for one in found:
+            print(json.dumps(classifier_record(one), ensure_ascii=False))
+    elif found:
+        print_classifiers(found)
+    else:
+        notice("no classifier yet; train one with: emotion-search train --task TASK")
+
+
+def suggest(
+    task: TaskOption,
+    limit: Annotated[int, typer.Option("--limit", "-k", help="Most clips.")] = 20,
+    source: SourceOption = None,
+    speaker: SpeakerOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the clips most worth labelling next: those a classifier doubts, none like another.
+
+    \b
+    emotion-search suggest --task satisfaction --limit 20
+    emotion-search label 17 --task satisfaction --label low
+    """
+    from engine.library import Library
+
+    wanted = clip_filter(source, None, speaker, None, after, before, None)
+    with Library.open(settings_of(home, database)) as library:
+        found = library.suggest(task, limit=limit, wanted=wanted)
+    from engine.classify.terminal import print_suggestions, suggestion_record
+
+    if as_json:
+        for one in found:
+            print(json.dumps(suggestion_record(one), ensure_ascii=False))
+    else:
+        print_suggestions(found)
+
+
+def _step(name: str) -> None:
+    notice(f"trying {name}")
+
+
+def _count(done: int, total: int) -> None:
+    print(f"\r{done} of {total} clips", end="" if done < total else "\n", file=sys.stderr)

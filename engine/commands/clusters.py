@@ -1,0 +1,227 @@
+"""What lies together in an archive, and how it looks: ``cluster``, ``map``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    clip_filter,
+    notice,
+    settings_of,
+)
+from index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.library import Library
+    from index.clips import ClipDetails
+    from index.filters import ClipFilter
+
+SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only from here.")]
+LabelOption = Annotated[list[str] | None, typer.Option("--label", help="Only with this label.")]
+SpeakerOption = Annotated[list[str] | None, typer.Option("--speaker", help="Only this speaker.")]
+AfterOption = Annotated[str | None, typer.Option("--after", help="Recorded then or later.")]
+BeforeOption = Annotated[str | None, typer.Option("--before", help="Recorded before then.")]
+DescribingOption = Annotated[str, typer.Option("--task", help="Task of labels and predictions.")]
+
+
+def cluster(
+    name: Annotated[str | None, typer.Option(help="Save under this name.")] = None,
+    method: Annotated[
+        str, typer.Option(metavar="kmeans|hdbscan", help="Parts of all, or dense regions in noise.")
+    ] = "kmeans",
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=2, max=1000, help="Clusters of k-means; default: by silhouette."),
+    ] = None,
+    least: Annotated[
+        int | None, typer.Option(min=2, help="Fewest clips of a cluster, for HDBSCAN.")
+    ] = None,
+    task: DescribingOption = "emotion",
+    source: SourceOption = None,
+    label: LabelOption = None,
+    speaker: SpeakerOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of the last.")] = False,
+    show: Annotated[str | None, typer.Option("--show", help="Show one that is saved.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List those that are saved.")] = False,
+    delete: Annotated[str | None, typer.Option("--delete", help="Delete one.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what lies together, say what each cluster holds, save it for use as a filter.
+
+    \b
+    emotion-search cluster --name moods
+    emotion-search cluster --name unknown --method hdbscan --source support-2026
+    emotion-search search --clip 42 --cluster moods:3
+    """
+    from engine.library import Library
+
+    given = (name is not None, show is not None, listed, delete is not None)
+    if given.count(True) != 1:
+        raise InvalidInputError("give one of --name, --show, --list and --delete")
+    with Library.open(settings_of(home, database)) as library:
+        if listed:
+            _list(library, as_json)
+            return
+        if delete is not None:
+            library.delete_clustering(delete)
+            print(f"clustering {delete} deleted")
+            return
+        if name is not None:
+            wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
+            _make(library, name, method, k, least, task, wanted, replace, seed)
+        found = library.clustering(str(name or show).strip())
+    from engine.clusters.terminal import clustering_record, print_clustering
+
+    if as_json:
+        print(json.dumps(clustering_record(found), ensure_ascii=False))
+    else:
+        print_clustering(found)
+
+
+def map(  # noqa: A001
+    html: Annotated[Path | None, typer.Option(help="Write an interactive page here.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write a picture here (matplotlib).")] = None,
+    method: Annotated[
+        str, typer.Option(metavar="pca|umap", help="The plane of most variance, or neighbours.")
+    ] = "pca",
+    colour: Annotated[
+        str,
+        typer.Option(
+            metavar="emotion|label|predicted|source|speaker|cluster", help="What colours tell."
+        ),
+    ] = "emotion",
+    clustering: Annotated[
+        str | None, typer.Option(help="Saved clustering, for colours by cluster.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Most points; of more clips, a random sample.")] = 5000,
+    audio_base: Annotated[
+        str | None, typer.Option(help="Server that plays the clips, such as http://127.0.0.1:8000.")
+    ] = None,
+    embed_audio: Annotated[
+        int, typer.Option(min=0, help="Put the audio of so many clips into the page.")
+    ] = 0,
+    task: DescribingOption = "emotion",
+    source: SourceOption = None,
+    label: LabelOption = None,
+    speaker: SpeakerOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw clips as points in a plane that say what they are, and play, when pointed at.
+
+    \b
+    emotion-search map --html map.html --colour label
+    emotion-search map --html map.html --method umap --colour cluster --clustering moods
+    emotion-search map --json --limit 500
+    """
+    from engine.library import Library
+
+    if not (html or png or as_json):
+        raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
+    how = _method(method)
+    if clustering is not None and colour == "emotion":
+        colour = "cluster"
+    wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
+    with Library.open(settings_of(home, database)) as library:
+        from engine.clusters import map_page as page
+
+        if embed_audio > page.MOST_EMBEDDED:
+            raise InvalidInputError(f"--embed-audio: {page.MOST_EMBEDDED} clips at most")
+        if audio_base and embed_audio:
+            raise InvalidInputError("give one of --audio-base and --embed-audio")
+        sound: Callable[[ClipDetails], str | None] = page.file_url
+        if audio_base:
+            sound = page.api_url(audio_base)
+        if embed_audio:
+            sound = page.embedded(library.clip_audio, embed_audio)
+        made = library.map(method=how, limit=limit, task=task, clustering=clustering, wanted=wanted)
+        page.coloured(made, colour)
+        if html is not None:
+            details = library.details(made.ids.tolist())
+            page.write_map(made, html, by=colour, details=details, sound=sound)
+        if png is not None:
+            page.write_png(made, png, by=colour)
+    if as_json:
+        for row, (clip, (x, y)) in enumerate(zip(made.ids.tolist(), made.xy.tolist(), strict=True)):
+            record = {
+                "clip": clip,
+                "x": x,
+                "y": y,
+                "label": made.known.label.of(row),
+                "predicted": made.known.predicted.of(row),
+                "emotion": made.known.emotion.of(row),
+                "source": made.known.source.of(row),
+                "speaker": made.known.speaker.of(row),
+                "cluster": made.cluster.of(row) if made.cluster else None,
+            }
+            print(json.dumps(record, ensure_ascii=False))
+    else:
+        print(f"{page.about(made)} {', '.join(str(path) for path in (html, png) if path)}")
+
+
+def _method(name: str) -> Literal["pca", "umap"]:
+    if name == "pca":
+        return "pca"
+    if name == "umap":
+        return "umap"
+    raise InvalidInputError(f"--method {name}: choose pca or umap")
+
+
+def _make(
+    library: Library,
+    name: str,
+    method: str,
+    k: int | None,
+    least: int | None,
+    task: str,
+    wanted: ClipFilter,
+    replace: bool,
+    seed: int,
+) -> None:
+    from engine.clusters.cluster import METHODS
+
+    chosen = next((one for one in METHODS if one == method), None)
+    if chosen is None:
+        raise InvalidInputError(f"--method {method}: choose {' or '.join(METHODS)}")
+    library.cluster(
+        name,
+        method=chosen,
+        k=k,
+        least=least,
+        task=task,
+        wanted=wanted,
+        replace=replace,
+        seed=seed,
+        progress=notice if sys.stderr.isatty() else lambda _: None,
+    )
+
+
+def _list(library: Library, as_json: bool) -> None:
+    from engine.clusters.terminal import clustering_record, print_clusterings
+
+    found = library.clusterings()
+    if as_json:
+        for one in found:
+            print(json.dumps(clustering_record(one, clusters=False), ensure_ascii=False))
+    elif found:
+        print_clusterings(found)
+    else:
+        notice("no clustering yet; make one with: emotion-search cluster --name NAME")

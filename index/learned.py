@@ -1,0 +1,70 @@
+"""Filtering by what was learned: what classifiers predict, and clusters of saved clusterings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, and_, exists, or_
+
+from index.errors import InvalidInputError
+from index.schema import Clip, ClusteringRow, ClusterMember, Prediction
+
+if TYPE_CHECKING:
+    from index.filters import ClipFilter
+
+NOISE = -1
+"""The cluster of clips that are in none."""
+
+
+def cluster_of(text: str) -> tuple[str, int]:
+    """The clustering and the cluster that ``NAME:3`` or ``NAME:noise`` names.
+
+    Raises:
+        InvalidInputError: it is of another form.
+    """
+    name, colon, number = text.rpartition(":")
+    if colon and name and number == "noise":
+        return name, NOISE
+    if not colon or not name or not number.isdecimal() or len(number) > 6:
+        raise InvalidInputError(f"cluster {text!r}: name it as NAME:3, or NAME:noise")
+    return name, int(number)
+
+
+def check(min_probability: float, clusters: Sequence[str]) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        InvalidInputError: a probability out of range, a cluster of another form.
+    """
+    if not 0 <= min_probability <= 1:
+        raise InvalidInputError(f"a probability is 0 to 1, not {min_probability:g}")
+    for text in clusters:
+        cluster_of(text)
+
+
+def conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    """What a clip must satisfy to pass the filter's fields of this kind."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.predicted or wanted.min_probability > 0:
+        said = [
+            Prediction.clip_id == Clip.id,
+            Prediction.task == wanted.task,
+            Prediction.probability >= wanted.min_probability,
+        ]
+        if wanted.predicted:
+            said.append(Prediction.value.in_(wanted.predicted))
+        found.append(exists().where(*said))
+    if wanted.clusters:
+        meant = [
+            and_(ClusteringRow.name == name, ClusterMember.cluster == number)
+            for name, number in map(cluster_of, wanted.clusters)
+        ]
+        found.append(
+            exists().where(
+                ClusterMember.clip_id == Clip.id,
+                ClusterMember.clustering_id == ClusteringRow.id,
+                or_(*meant),
+            )
+        )
+    return found

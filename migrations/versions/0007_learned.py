@@ -1,0 +1,81 @@
+"""What is learned from an archive: classifiers and what they say, clusterings and their members."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+UTC_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "classifiers",
+        sa.Column("id", BIG_ID, primary_key=True),
+        sa.Column("model_id", BIG_ID, sa.ForeignKey("models.id"), nullable=False),
+        sa.Column("task", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("classes", sa.JSON, nullable=False),
+        sa.Column("space_version", sa.Integer, nullable=False),
+        sa.Column("provenance", sa.JSON, nullable=False),
+        sa.Column("parameters", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", UTC_TIME, nullable=False),
+        sa.UniqueConstraint("task", "version", name="uq_classifiers_task_version"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "predictions",
+        sa.Column("task", sa.Text, primary_key=True),
+        _reference("clip_id", "clips.id", primary_key=True),
+        _reference("classifier_id", "classifiers.id"),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("probability", sa.Float, nullable=False),
+    )
+    op.create_index(
+        "ix_predictions_task_value_probability", "predictions", ["task", "value", "probability"]
+    )
+    op.create_index("ix_predictions_classifier_id", "predictions", ["classifier_id"])
+    op.create_index("ix_predictions_clip_id", "predictions", ["clip_id"])
+    op.create_table(
+        "clusterings",
+        sa.Column("id", BIG_ID, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("model_id", BIG_ID, sa.ForeignKey("models.id"), nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("k", sa.Integer, nullable=False),
+        sa.Column("space_version", sa.Integer, nullable=False),
+        sa.Column("parameters", sa.JSON, nullable=False),
+        sa.Column("summary", sa.JSON, nullable=False),
+        sa.Column("created_at", UTC_TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "cluster_members",
+        _reference("clip_id", "clips.id", primary_key=True),
+        _reference("clustering_id", "clusterings.id", primary_key=True),
+        sa.Column("cluster", sa.Integer, nullable=False),
+    )
+    op.create_index(
+        "ix_cluster_members_clustering_id_cluster", "cluster_members", ["clustering_id", "cluster"]
+    )
+
+
+def downgrade() -> None:
+    for table in ("cluster_members", "clusterings", "predictions", "classifiers"):
+        op.drop_table(table)
+
+
+def _reference(name: str, target: str, *, primary_key: bool = False) -> sa.Column[int]:
+    """A foreign key whose row goes with what it points at."""
+    return sa.Column(
+        name,
+        BIG_ID,
+        sa.ForeignKey(target, ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=False,
+    )

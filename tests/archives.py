@@ -1,0 +1,82 @@
+"""Archives of made-up embeddings, for what is learned from them: no audio, no model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from index.database import Database
+from index.models import ModelInfo, activate_model
+from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
+
+CLASSES = ("angry", "sad")
+
+
+def fill(
+    database: Database,
+    vectors: np.ndarray,
+    *,
+    labels: Sequence[str | None] = (),
+    speakers: Sequence[str | None] = (),
+    sources: Sequence[str | None] = (),
+    task: str = "emotion",
+    begin: int = 0,
+) -> ModelInfo:
+    """A recording of one clip for each vector; the model scores by the vector's first number."""
+    n = len(vectors)
+    with database.write() as session:
+        model = activate_model(
+            session,
+            name="made",
+            fingerprint="f" * 64,
+            dimension=vectors.shape[1],
+            classes=CLASSES,
+        )
+        for i in range(n):
+            label = labels[i] if labels else None
+            sad = float(vectors[i, 0] > 0)
+            name = f"{begin + i}.wav"
+            add_recording(
+                session,
+                model.id,
+                NewRecording(
+                    file=FileFacts(f"/made/{name}", 1, 1),
+                    name=name,
+                    sha256=hashlib.sha256(name.encode()).hexdigest(),
+                    duration=1.0,
+                    sample_rate=16_000,
+                    channels=1,
+                    annotations=Annotations(
+                        speaker=speakers[i] if speakers else None,
+                        source=sources[i] if sources else None,
+                        labels={task: label} if label else {},
+                    ),
+                    clips=[
+                        NewClip(
+                            None,
+                            0.0,
+                            1.0,
+                            vectors[i].astype(np.float32),
+                            np.array([1 - sad, sad], np.float32),
+                        )
+                    ],
+                ),
+            )
+    return model
+
+
+def blobs(
+    classes: int = 3, speakers: int = 6, each: int = 5, *, spread: float = 0.3, dim: int = 16
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Vectors in one blob a class, their classes and speakers."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(classes, dim))
+    rows = [(c, s) for c in range(classes) for s in range(speakers) for _ in range(each)]
+    vectors = np.array([centres[c] + spread * rng.normal(size=dim) for c, _ in rows])
+    return (
+        vectors.astype(np.float32),
+        [f"class{c}" for c, _ in rows],
+        [f"speaker{s}" for _, s in rows],
+    )

@@ -1,0 +1,264 @@
+"""Training on an archive's labels, classifying it, and what to label next; on both databases."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from engine.classify import apply
+from engine.classify.apply import classify, load_classifier
+from engine.classify.compare import splits_of
+from engine.classify.report import write_report
+from engine.classify.suggest import suggest
+from engine.classify.train import train
+from index.classifiers import delete_classifier, list_classifiers
+from index.clips import list_clips
+from index.database import Database
+from index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from index.filters import ClipFilter, matching_ids
+from index.recordings import remove_recording, set_labels
+from index.space import Method, fit_space
+from index.spaces import add_space
+from tests.archives import blobs, fill
+
+
+def archive(database: Database, **options):
+    vectors, labels, speakers = blobs(**options)
+    return fill(database, vectors, labels=labels, speakers=speakers)
+
+
+def test_the_best_is_stored_with_where_it_comes_from(database: Database, tmp_path: Path):
+    model = archive(database)
+    done = train(database, model, task="emotion", rounds=50)
+    assert [one.name for one in done.compared] == [
+        "logistic regression",
+        "linear SVM",
+        "k-NN",
+        "random forest",
+    ]
+    assert done.best.measured.uar.value > 0.95
+    with database.read() as session:
+        (info,) = list_classifiers(session)
+    assert (info.task, info.version, info.classes) == ("emotion", 1, ("class0", "class1", "class2"))
+    said = json.loads(json.dumps(info.provenance))
+    assert said["fingerprint"] == model.fingerprint
+    assert said["data"]["groups"] == 6
+    assert sum(map(sum, said["metrics"]["confusion"])) == 90
+    write_report(done, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('class="plotly-graph-div"') == 3
+    assert '<script src="http' not in page
+
+
+def test_no_speaker_is_on_both_sides_of_any_split(sqlite: Database):
+    for speakers in (6, 30):
+        model = archive(sqlite, speakers=speakers, each=2) if speakers == 6 else None
+        if model is None:
+            vectors, labels, who = blobs(speakers=30, each=2)
+            who = [f"new {one}" for one in who]
+            model = fill(sqlite, vectors, labels=labels, speakers=who, begin=1000)
+        examples = train(sqlite, model, task="emotion", method="k-NN", rounds=0).examples
+        splits = splits_of(examples)
+        assert len(splits) == (6 if speakers == 6 else 5)
+        held = np.concatenate([rows for _, rows in splits])
+        assert sorted(held) == list(range(len(examples.ids)))
+        for fit, rows in splits:
+            assert not set(examples.groups[fit]) & set(examples.groups[rows])
+
+
+def test_labels_that_only_tell_the_speaker_are_not_learned(sqlite: Database):
+    rng = np.random.default_rng(0)
+    voices = rng.normal(size=(12, 16))
+    speakers = [s for s in range(12) for _ in range(10)]
+    vectors = np.array([voices[s] + 0.05 * rng.normal(size=16) for s in speakers], np.float32)
+    labels = [f"class{s % 2}" for s in speakers]  # one label a speaker: known speakers give it away
+    model = fill(sqlite, vectors, labels=labels, speakers=[str(s) for s in speakers])
+    done = train(sqlite, model, task="emotion", rounds=0)
+    assert done.best.measured.uar.value < 0.85
+    fitted = load(sqlite, model).decide(vectors)[0]
+    assert (fitted == [s % 2 for s in speakers]).mean() > 0.95
+
+
+def load(database: Database, model):
+    with database.read() as session:
+        return load_classifier(session, model, "emotion")
+
+
+def test_a_space_that_was_taught_by_labels_is_not_used(sqlite: Database):
+    vectors, labels, speakers = blobs()
+    model = fill(sqlite, vectors, labels=labels, speakers=speakers)
+    with sqlite.write() as session:
+        space = fit_space(Method.CENTRED, vectors)
+        add_space(session, model, space, task=None, clips=90, gain=None)
+    centred = train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    assert centred.classifier.space_version == 1
+    with sqlite.write() as session:
+        space = fit_space(Method.LEARNED, vectors, np.array(labels))
+        add_space(session, model, space, task="emotion", clips=90, gain=None)
+    assert train(sqlite, model, task="emotion", rounds=0).classifier.space_version == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"] * 20, "all have the label a"),
+        (["a"] * 16 + ["b"] * 4, r"too few of b \(4\)"),
+        ([None] * 20, r"no clip has a label under the task mood; tasks with labels: none"),
+        (["a"] * 10 + ["b"] * 5 + [None] * 5, "all clips of a, b are of one speaker"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(sqlite: Database, labels, message):
+    vectors = np.random.default_rng(0).normal(size=(20, 8))
+    speakers = [str(label) for label in labels]  # a speaker for each label
+    if "one speaker" not in message:
+        speakers = [str(i) for i in range(20)]
+    model = fill(sqlite, vectors, labels=labels, speakers=speakers, task="mood")
+    with pytest.raises(InvalidInputError, match=message):
+        train(sqlite, model, task="mood")
+
+
+def test_an_unknown_task_method_or_class_is_named(sqlite: Database):
+    model = archive(sqlite)
+    with pytest.raises(InvalidInputError, match=r"tasks with labels: emotion \(90\)"):
+        train(sqlite, model, task="moood")
+    with pytest.raises(InvalidInputError, match="choose logistic regression"):
+        train(sqlite, model, task="emotion", method="oracle")
+    with pytest.raises(InvalidInputError, match="--without joy"):
+        train(sqlite, model, task="emotion", without=["joy"])
+    two = train(sqlite, model, task="emotion", without=["class1"], method="linear SVM", rounds=0)
+    assert two.classifier.classes == ("class0", "class2")
+
+
+@pytest.mark.parametrize("column", ["clip", "path"])
+def test_labels_from_a_table_are_used_and_not_stored(sqlite: Database, tmp_path: Path, column):
+    vectors, labels, speakers = blobs()
+    model = fill(sqlite, vectors, speakers=speakers)
+    table = tmp_path / "labels.csv"
+    names = [i + 1 if column == "clip" else f"/made/{i}.wav" for i in range(90)]
+    rows = [f"{name},{label}" for name, label in zip(names, labels, strict=True)]
+    table.write_text(f"{column},label\n" + "\n".join(rows))
+    done = train(sqlite, model, task="mood", table=table, rounds=0)
+    assert done.best.measured.uar.value > 0.95
+    with sqlite.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM labels")) == 0
+    table.write_text("clip,label\n9999,low\n")
+    with pytest.raises(InvalidInputError, match="labels no clip"):
+        train(sqlite, model, task="mood", table=table)
+
+
+def test_everything_is_classified_and_labels_stay(database: Database):
+    model = archive(database)
+    train(database, model, task="emotion", rounds=0)
+    assert classify(database, model, task="emotion", dry_run=True).done == 90
+    done = classify(database, model, task="emotion")
+    assert done.done == 90
+    assert sum(done.counts.values()) == 90
+    with database.write() as session:
+        set_labels(session, [(1, "emotion", "something else")])
+    assert classify(database, model, task="emotion").done == 0
+    with database.read() as session:
+        ids = matching_ids(session, ClipFilter(predicted=("class0",)))
+        assert set(ids) == set(range(1, 31))
+        sure = matching_ids(session, ClipFilter(predicted=("class0",), min_probability=0.5))
+        assert 0 < len(sure) <= 30
+        assert not len(matching_ids(session, ClipFilter(predicted=("class0",), task="mood")))
+        both = ClipFilter(predicted=("class0",), labels=("something else",))
+        assert list(matching_ids(session, both)) == [1]
+        (clip,) = list_clips(session, model, both, limit=5)
+        assert clip.label == "something else"
+
+
+def test_new_clips_and_new_versions_are_caught_up_with(database: Database):
+    model = archive(database)
+    train(database, model, task="emotion", method="k-NN", rounds=0)
+    wanted = ClipFilter(speakers=("speaker0",))
+    assert classify(database, model, task="emotion", wanted=wanted).done == 15
+    fill(database, blobs()[0][:7], begin=500)
+    assert classify(database, model, task="emotion").done == 82
+    second = train(database, model, task="emotion", method="linear SVM", rounds=0).classifier
+    assert second.version == 2
+    assert classify(database, model, task="emotion").done == 97
+    with database.read() as session:
+        assert [one.predictions for one in list_classifiers(session)] == [0, 97]
+    with database.write() as session:
+        remove_recording(session, 3)
+    with database.write() as session:
+        assert delete_classifier(session, "emotion", 2) == 96
+    with database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM predictions")) == 0
+    assert train(database, model, task="emotion", method="k-NN", rounds=0).classifier.version == 2
+
+
+def test_a_run_that_is_killed_goes_on_where_it_stopped(database: Database, monkeypatch):
+    model = archive(database)
+    train(database, model, task="emotion", method="logistic regression", rounds=0)
+    real = apply.next_unclassified
+    monkeypatch.setattr(apply, "next_unclassified", lambda *a, **k: real(*a, **{**k, "limit": 20}))
+
+    def killed(done: int, total: int) -> None:
+        if done == 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify(database, model, task="emotion", progress=killed)
+    assert classify(database, model, task="emotion").done == 50
+
+
+def test_erased_examples_are_erased_from_a_classifier_that_compares_with_them(sqlite: Database):
+    model = archive(sqlite)
+    train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    with sqlite.read() as session:
+        data = session.scalar(text("SELECT parameters FROM classifiers"))
+        vector = session.scalar(text("SELECT vector FROM embeddings WHERE clip_id = 5"))
+    assert vector not in data
+    with sqlite.write() as session:
+        for recording in range(1, 90):
+            remove_recording(session, recording)
+    assert len(load(sqlite, model).fitted.examples) == 1
+    with sqlite.write() as session:
+        remove_recording(session, 90)
+    with pytest.raises(NotFoundError, match="all of which were erased"):
+        load(sqlite, model)
+
+
+def test_a_classifier_of_another_model_or_none_is_refused(sqlite: Database):
+    model = archive(sqlite)
+    with pytest.raises(NotFoundError, match="emotion-search train --task emotion"):
+        classify(sqlite, model, task="emotion")
+    train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    with pytest.raises(NotFoundError, match="version 7"):
+        classify(sqlite, model, task="emotion", version=7)
+    with pytest.raises(ModelMismatchError, match="trained on embeddings of model made"):
+        classify(sqlite, replace(model, id=99, name="other"), task="emotion")
+
+
+def test_suggestions_are_doubtful_unlabelled_and_of_different_recordings(database: Database):
+    vectors, labels, speakers = blobs()
+    middle = (vectors[:10] + vectors[30:40]) / 2  # between two classes
+    model = fill(database, vectors, labels=labels, speakers=speakers)
+    fill(database, middle, begin=200)
+    fill(database, vectors[:10], begin=300)
+    cold = suggest(database, model, task="mood", limit=4)
+    assert len({one.clip.id for one in cold}) == 4
+    assert cold[0].value is None
+    train(database, model, task="emotion", rounds=0)
+    found = suggest(database, model, task="emotion", limit=6)
+    assert len({one.clip.recording_id for one in found}) == 6
+    assert {one.clip.id for one in found} <= set(range(91, 101))
+    assert all(0 <= one.uncertainty <= 1 for one in found)
+    some = suggest(database, model, task="emotion", limit=500)
+    assert len(some) == 20
+    for limit in (0, 501):
+        with pytest.raises(InvalidInputError, match="limit must be"):
+            suggest(database, model, task="emotion", limit=limit)
+    with pytest.raises(InvalidInputError, match="no clip matches"):
+        suggest(database, model, task="emotion", wanted=ClipFilter(sources=("none",)))
+
+
+def test_nothing_is_suggested_where_all_is_labelled(sqlite: Database):
+    model = archive(sqlite)
+    with pytest.raises(InvalidInputError, match="every clip that matches is labelled"):
+        suggest(sqlite, model, task="emotion")
