@@ -19,7 +19,8 @@ from index.clips import list_clips
 from index.database import Database
 from index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from index.filters import ClipFilter, matching_ids
-from index.recordings import remove_recording, set_labels
+from index.labels import set_labels
+from index.recordings import remove_recording
 from index.space import Method, fit_space
 from index.spaces import add_space
 from tests.archives import blobs, fill

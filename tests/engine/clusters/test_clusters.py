@@ -22,7 +22,8 @@ from index.clusterings import (
 from index.database import Database
 from index.errors import InvalidInputError, NotFoundError
 from index.filters import ClipFilter, matching_ids
-from index.recordings import remove_recording, set_labels
+from index.labels import set_labels
+from index.recordings import remove_recording
 from index.vectors import normalise
 from tests.archives import blobs, fill
 
