@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from index.database import Database  # noqa: E402
+from index.labels import set_labels  # noqa: E402
 from index.models import activate_model, next_revision  # noqa: E402
-from index.recordings import set_labels  # noqa: E402
 from index.schema import Clip, Embedding, Recording  # noqa: E402
 
 BATCH = 5000
