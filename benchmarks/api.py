@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.archives import synthetic_archive  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
-from engine.examples import ClipExample, Query, search  # noqa: E402
 from engine.library import Library  # noqa: E402
+from engine.query import ClipExample, Query, answer  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 from tests.api.serving import served  # noqa: E402
 
@@ -41,7 +41,7 @@ def in_process(home: Path, clips: list[int], threads: int) -> tuple[list[float],
 
         def one(clip: int) -> float:
             began = time.perf_counter()
-            search(library, Query([ClipExample(clip)]))
+            answer(library, Query([ClipExample(clip)]))
             return time.perf_counter() - began
 
         one(clips[0])

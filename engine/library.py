@@ -27,7 +27,7 @@ from engine.ingest_options import IngestOptions
 from engine.ingest_report import IngestReport
 from engine.learned import Learned
 from engine.manifest import Manifest
-from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
+from engine.query import AnyExample, ExcludeSame, Query, answer, as_example
 from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
@@ -47,7 +47,6 @@ from index.database import Database
 from index.errors import (
     DatabaseError,
     EmotionSearchError,
-    InvalidInputError,
     NotFoundError,
 )
 from index.failures import FailureDetails, add_failure, list_failures, remove_failures_under
@@ -56,9 +55,8 @@ from index.filters import EMOTION, ClipFilter, recordings_of
 from index.keeper import IndexState
 from index.labels import set_labels
 from index.models import ModelInfo, activate_model, active_model, mismatch
-from index.pool import Wish
 from index.recordings import Annotations, remove_recording
-from index.search import Hit, Searcher, Target
+from index.search import Hit, Searcher
 from index.space import Method, Space
 from index.spaces import (
     SAMPLE,
@@ -78,9 +76,6 @@ if TYPE_CHECKING:
     from engine.trends import Options as TrendOptions
 
 log = logging.getLogger(__name__)
-
-MOST_HITS = 1000
-"""Most hits of one query."""
 
 
 @dataclass(frozen=True)
@@ -276,8 +271,8 @@ class Library(Learned):
 
     def search(
         self,
-        example: int | Path,
-        *,
+        *examples: int | Path | AnyExample,
+        unlike: Sequence[int | Path | AnyExample] = (),
         limit: int = 10,
         wanted: ClipFilter | None = None,
         exclude_same: ExcludeSame | None = None,
@@ -285,14 +280,14 @@ class Library(Learned):
         distinct: float | None = None,
         exact: bool = False,
     ) -> list[Hit]:
-        """The clips that sound most like ``example`` (a clip's id or an audio file), best first.
-
-        The example's own clips are never hits.
+        """The clips that sound most like the examples (clips' ids, audio files, and what else
+        ``engine.query`` has), best first; see ``engine.query.answer``.
 
         Args:
+            unlike: examples of what hits should not sound like.
             limit: most hits, 1 to 1000.
             wanted: which clips may be hits; None for all.
-            exclude_same: leave out the example's own recording or speaker.
+            exclude_same: leave out the examples' own recordings or speaker.
             per_recording: most hits of one recording; None for no matter.
             distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
             exact: compare with every clip, whatever the index.
@@ -300,31 +295,20 @@ class Library(Learned):
         Raises:
             InvalidInputError: a limit out of range, no such file, nothing known to exclude.
             NotFoundError: no such clip.
-            AudioError: the file cannot be used as audio.
-            ModelMismatchError, ModelUnavailableError: the model cannot embed the file.
+            AudioError: a file cannot be used as audio.
+            ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
         """
-        if isinstance(example, int) and not 0 < example < 2**63:
-            raise NotFoundError(f"no clip {example} in this archive")
-        if not 1 <= limit <= MOST_HITS:
-            raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {limit}")
-        if per_recording is not None and per_recording < 1:
-            raise InvalidInputError(f"per recording must be 1 or more, not {per_recording}")
-        if distinct is not None and not -1 <= distinct <= 1:
-            raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {distinct:g}")
-        model = self._model_here()
-        self._check_name(model)
-        if isinstance(example, int):
-            with self.database.read() as session:
-                query = example_of_clip(session, model, example)
-        else:
-            query = example_of_file(
-                self.database, model, example, self.embedder, self._decoders, self.settings.window
-            )
-        chosen = restrict(wanted or ClipFilter(), query, exclude_same)
-        wish = Wish(limit, per_recording, distinct)
-        return self._search(model).search(
-            Target(query.vector, wish, chosen, without=query.clips, exact=exact)
+        query = Query(
+            [as_example(one) for one in examples],
+            [as_example(one) for one in unlike],
+            limit=limit,
+            wanted=wanted or ClipFilter(),
+            exclude_same=exclude_same,
+            per_recording=per_recording,
+            distinct=distinct,
+            exact=exact,
         )
+        return answer(self, query).hits
 
     def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:
         """What a clip sounds like: mono float32 (n,), its sample rate in Hz, and its details.

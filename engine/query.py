@@ -1,139 +1,160 @@
-"""Query by example: from a clip or a file to one query vector, and what must not be a hit."""
+"""What is searched for, by examples for and against, and the search that answers it."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from sqlalchemy.orm import Session
-
-from engine.decoding import Block, Decoders
-from engine.embedders.base import Embedder, usable
-from engine.segment import windows
-from index.clips import (
-    clips_of,
-    get_clip,
-    get_recording,
-    vectors_of,
-)
-from index.database import Database
-from index.errors import AudioError, InvalidInputError
+from index.errors import InvalidInputError
 from index.filters import ClipFilter
 from index.models import ModelInfo
-from index.recordings import find_by_sha256
-from index.vectors import Vectors, normalise
+from index.pool import Wish
+from index.search import Hit, Target
+
+if TYPE_CHECKING:
+    from engine.examples import Example
+    from engine.library import Library
+
+MOST_HITS = 1000
+"""Most hits of one query."""
+
+MOST_EXAMPLES = 100
+"""Most examples of a query."""
 
 ExcludeSame = Literal["recording", "speaker"]
 EXCLUDABLE: dict[str, ExcludeSame] = {"recording": "recording", "speaker": "speaker"}
-"""What of the example's own can be left out of the hits."""
-
-_BATCH = 16  # windows of a long example embedded at once
+"""What of the examples' own can be left out of the hits."""
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
+@dataclass(frozen=True)
+class ClipExample:
+    """A clip of the archive."""
+
+    clip: int
+
+
+@dataclass(frozen=True)
+class SpanExample:
+    """A stretch of a recording of the archive, in seconds; no channel means all that have clips."""
+
+    recording: int
+    start: float = 0.0
+    end: float = float("inf")
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class VectorExample:
+    """An embedding of the archive's model, of any length but zero."""
+
+    vector: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FileExample:
+    """An audio file; ``name`` is what errors call it."""
+
+    path: Path
+    name: str
+
+
+AnyExample = ClipExample | SpanExample | VectorExample | FileExample
+
+
+def as_example(given: int | Path | AnyExample) -> AnyExample:
+    """A clip's id or an audio file as an example; examples as they are."""
+    if isinstance(given, int):
+        return ClipExample(given)
+    return FileExample(given, given.name) if isinstance(given, Path) else given
+
+
+@dataclass(frozen=True)
+class Query:
     """What is searched for.
 
     Attributes:
-        vector: float32, (dim,), L2-normalised.
-        clips: ids of its own clips in the archive, which are never hits.
-        recording: its recording's id; None if it is not in the archive.
-        speaker: who speaks; None if unknown.
+        positive, negative: examples of what hits should be like, and of what they should not.
+        limit: most hits, 1 to 1000.
+        per_recording: most hits of one recording; None for no matter.
+        distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
+        exact: whether an index that estimates has to be passed by.
+        wanted: which clips may be hits.
+        exclude_same: leave out the positive examples' own recordings or speaker.
     """
 
-    vector: Vectors
-    clips: tuple[int, ...] = ()
-    recording: int | None = None
-    speaker: str | None = None
+    positive: Sequence[AnyExample]
+    negative: Sequence[AnyExample] = ()
+    limit: int = 10
+    per_recording: int | None = 1
+    distinct: float | None = None
+    exact: bool = False
+    wanted: ClipFilter = field(default_factory=ClipFilter)
+    exclude_same: ExcludeSame | None = None
 
 
-def example_of_clip(session: Session, model: ModelInfo, clip_id: int) -> Example:
-    """A clip of the archive as an example: its stored embedding, no model needed.
+@dataclass(frozen=True)
+class Answer:
+    """The hits, best first, and the model whose embeddings were compared."""
+
+    hits: list[Hit]
+    model: ModelInfo
+
+
+def answer(library: Library, query: Query, *, longest: float | None = None) -> Answer:
+    """The clips most like the positive examples and unlike the negative ones, best first.
+
+    The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
+    the mean direction of the negative ones, of L2-normalised embeddings; the archive's space is
+    applied to it as to any query. The examples' own clips are never hits.
+
+    Args:
+        longest: seconds of audio that a file may have; None for any.
 
     Raises:
-        NotFoundError: no such clip.
+        InvalidInputError: no positive example, examples that cancel each other out, a limit or a
+            vector that makes no sense, nothing known to exclude.
+        NotFoundError: no such clip or recording.
+        AudioError: a file cannot be used as audio.
+        ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
     """
-    clip = get_clip(session, model, clip_id)
-    vector = normalise(vectors_of(session, model, [clip_id]))[0]
-    return Example(vector, (clip_id,), clip.recording_id, clip.speaker)
+    from engine.examples import resolved, rocchio
+
+    if not 1 <= query.limit <= MOST_HITS:
+        raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {query.limit}")
+    if query.per_recording is not None and query.per_recording < 1:
+        raise InvalidInputError(f"per_recording must be at least 1, not {query.per_recording}")
+    if query.distinct is not None and not -1 <= query.distinct <= 1:
+        raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {query.distinct:g}")
+    if not query.positive:
+        raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
+    if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
+        raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
+    model, searcher = library.searcher()
+    positive = [resolved(library, model, one, longest) for one in query.positive]
+    negative = [resolved(library, model, one, longest) for one in query.negative]
+    vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
+    own = {clip for one in (*positive, *negative) for clip in one.clips}
+    wanted = _excluding(query.wanted, positive, query.exclude_same)
+    wish = Wish(query.limit, query.per_recording, query.distinct)
+    target = Target(vector, wish, wanted, without=own, exact=query.exact)
+    return Answer(searcher.search(target), model)
 
 
-def example_of_file(
-    database: Database,
-    model: ModelInfo,
-    path: Path,
-    embedder: Callable[[], Embedder],
-    decoders: Decoders,
-    window: float,
-) -> Example:
-    """An audio file as an example; ``embedder`` is called only if the archive has not its bytes.
-
-    A long file stands for the mean direction of its windows.
-
-    Raises:
-        InvalidInputError: no such file.
-        AudioError: it cannot be used as audio; names the file.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise InvalidInputError(f"{path} is not a regular file")
-        with path.open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise InvalidInputError(f"{path}: {error.strerror}") from error
-    with database.read() as session:
-        known = find_by_sha256(session, sha256)
-        if known is not None:
-            clips = clips_of(session, known)
-            vector = _mean(vectors_of(session, model, clips))
-            return Example(vector, tuple(clips), known, get_recording(session, known).speaker)
-    decoders.warm()  # starts while the model is loaded
-    return Example(_embed(path, embedder(), decoders, window))
-
-
-def restrict(wanted: ClipFilter, example: Example, exclude: ExcludeSame | None) -> ClipFilter:
-    """``wanted`` without the clips of the example's own recording or speaker.
-
-    Raises:
-        InvalidInputError: it has none that is known.
-    """
+def _excluding(
+    wanted: ClipFilter, positive: Sequence[Example], exclude: ExcludeSame | None
+) -> ClipFilter:
     if exclude is None:
         return wanted
-    if example.recording is None:
+    recordings = sorted({one.recording for one in positive if one.recording is not None})
+    if not recordings:
         raise InvalidInputError(f"the example is not in the archive, so its {exclude} is unknown")
     if exclude == "recording":
-        return replace(wanted, not_recordings=(*wanted.not_recordings, example.recording))
-    if example.speaker is None:
+        return replace(wanted, not_recordings=(*wanted.not_recordings, *recordings))
+    speakers = {one.speaker for one in positive if one.speaker is not None}
+    if not speakers:
         raise InvalidInputError("the example's speaker is not known to the archive")
-    return replace(wanted, not_speaker=example.speaker)
-
-
-def _embed(path: Path, embedder: Embedder, decoders: Decoders, length: float) -> Vectors:
-    vectors: list[Vectors] = []
-    waiting = []
-    try:
-        with contextlib.closing(decoders.read(path, [None])) as messages:
-            blocks = (message.tracks[0] for message in messages if isinstance(message, Block))
-            for window in windows(blocks, length):
-                waiting.append(window.samples)
-                if len(waiting) == _BATCH:
-                    vectors.append(embedder.embed(waiting).vectors)
-                    waiting = []
-            if waiting:
-                vectors.append(embedder.embed(waiting).vectors)
-        together = np.concatenate(vectors)
-        if not all(map(usable, together)):
-            raise AudioError("gets no usable embedding")
-    except AudioError as error:
-        raise AudioError(f"{path.name} {error}") from error
-    return _mean(together)
-
-
-def _mean(vectors: Vectors) -> Vectors:
-    """The mean direction of vectors (n, dim), L2-normalised (dim,)."""
-    return normalise(normalise(vectors).mean(axis=0))
+    if len(speakers) > 1:
+        raise InvalidInputError("the examples have several speakers; only one can be left out")
+    return replace(wanted, not_speaker=speakers.pop())

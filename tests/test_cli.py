@@ -216,8 +216,8 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["ingest", ".", "--recorded-at", "never"], 2, "--recorded-at"),
         (["ingest", ".", "--meta", "novalue"], 2, "key=value"),
         (["ingest", ".", "--label", ""], 2, "--label"),
-        (["search"], 2, "one example"),
-        (["search", "a.wav", "--clip", "1"], 2, "one example"),
+        (["search"], 2, "give an example"),
+        (["search", "a.wav", "--clip", "1"], 2, "a.wav"),
         (["search", "nowhere.wav"], 2, "nowhere.wav"),
         (["search", "--clip", "999"], 1, "no clip 999"),
         (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
@@ -395,3 +395,51 @@ def test_every_setting_stands_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     for name in Settings.model_fields:
         assert f"`EMOTION_SEARCH_{name.upper()}`" in readme
+
+
+def test_search_takes_several_examples_and_counterexamples(run, manifest, voices):
+    ingest(run, manifest)
+    hits = run("search", "--clip", 1, "--clip", 2, "--unlike-clip", 5, "--json").records
+    assert hits
+    assert not {1, 2, 5} & {hit["clip"] for hit in hits}
+    exact = run("search", "--clip", 1, "--json", "--exact").records
+    assert exact == run("search", "--clip", 1, "--json").records
+
+
+def test_what_the_model_hears_is_a_filter(run, manifest):
+    ingest(run, manifest)
+    hits = run("search", "--clip", 1, "-k", 100, "--json").records
+    heard = max(hits[0]["scores"], key=hits[0]["scores"].get)
+    least = hits[0]["scores"][heard] - 1e-4
+    some = run(
+        "search", "--clip", 1, "-k", 100, "--json", "--emotion", heard, "--min-score", least
+    ).records
+    assert {hit["clip"] for hit in some} == {
+        hit["clip"]
+        for hit in hits
+        if max(hit["scores"], key=hit["scores"].get) == heard and hit["scores"][heard] >= least
+    }
+    long = run("search", "--clip", 1, "--min-duration", 100, "--json")
+    assert (long.code, long.out) == (0, "")
+
+
+def test_the_index_is_shown_checked_and_made_anew(run, manifest):
+    ingest(run, manifest)
+    (told,) = run("index", "status", "--json").records
+    assert (told["kind"], told["revision"]) == ("flat", told["of_revision"])
+    assert run("index", "verify").code == 0
+    assert "flat" in run("index", "rebuild").out
+    (status,) = run("status", "--json").records
+    assert status["index"]["clips"] == status["clips"]
+
+
+def test_an_archive_is_copied(run, manifest, tmp_path):
+    ingest(run, manifest)
+    source, target = f"sqlite:///{tmp_path / 'home' / 'archive.db'}", f"sqlite:///{tmp_path}/b.db"
+    before = run("search", "--clip", 1, "--json").records
+    copied = run("copy", "--from", source, "--to", target)
+    assert (copied.code, copied.out.startswith("copied")) == (0, True)
+    again = run("copy", "--from", source, "--to", target)
+    assert again.code == 2
+    assert "holds an archive already" in again.err
+    assert run("search", "--clip", 1, "--json", "--database", target).records == before

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.api.models import ClipOut, Filters, clip_fields
 from engine.api.problems import Problem
-from engine.examples import AnyExample, ClipExample, Query, SpanExample, VectorExample
+from engine.query import AnyExample, ClipExample, Query, SpanExample, VectorExample
 from index.search import Hit
 
 MOST_EXAMPLES = 100

@@ -27,10 +27,19 @@ from index.errors import InvalidInputError
 
 
 def search(
-    example: Annotated[
-        Path | None, typer.Argument(help="Audio file that sounds like what you look for.")
+    examples: Annotated[
+        list[Path] | None, typer.Argument(help="Audio files that sound like what you look for.")
     ] = None,
-    clip: Annotated[int | None, typer.Option(help="A clip of the archive as example.")] = None,
+    clip: Annotated[
+        list[int] | None, typer.Option(help="A clip of the archive as example; repeatable.")
+    ] = None,
+    unlike: Annotated[
+        list[Path] | None,
+        typer.Option(help="An audio file that hits should not sound like; repeatable."),
+    ] = None,
+    unlike_clip: Annotated[
+        list[int] | None, typer.Option(help="A clip that they should not; repeatable.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
     source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
     label: Annotated[
@@ -77,11 +86,12 @@ def search(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clips that sound like an example.
+    """Find clips that sound like examples, and unlike others.
 
     \b
     emotion-search search angry.wav --limit 10
     emotion-search search --clip 42 --source support-2026 --after 2026-01-01 --json
+    emotion-search search angry.wav loud.wav --unlike-clip 7
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
     """
     from engine.library import Library
@@ -89,8 +99,8 @@ def search(
     from engine.records import hit_record
     from engine.terminal import print_hits
 
-    if (example is None) == (clip is None):
-        raise InvalidInputError("give one example: an audio file, or --clip ID")
+    if not examples and not clip:
+        raise InvalidInputError("give an example: an audio file, or --clip ID")
     if exclude_same is not None and exclude_same not in EXCLUDABLE:
         raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
     wanted = replace(
@@ -114,7 +124,9 @@ def search(
     )
     with Library.open(settings_of(home, database, model, device)) as library:
         hits = library.search(
-            clip if clip is not None else Path(str(example)),
+            *(examples or []),
+            *(clip or []),
+            unlike=[*(unlike or []), *(unlike_clip or [])],
             limit=limit,
             wanted=wanted,
             exclude_same=EXCLUDABLE[exclude_same] if exclude_same else None,

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from engine.examples import (
+from engine.examples import rocchio
+from engine.library import Library
+from engine.query import (
     ClipExample,
     FileExample,
     Query,
     SpanExample,
     VectorExample,
-    rocchio,
-    search,
+    answer,
 )
-from engine.library import Library
 from index.clips import vectors_of
 from index.errors import AudioError, InvalidInputError, NotFoundError
 from index.filters import ClipFilter
@@ -25,9 +25,14 @@ from index.vectors import normalise
 from tests.conftest import tone, write_wav
 
 
+def search(library: Library, query: Query, **others):
+    """The hits of a query."""
+    return answer(library, query, **others).hits
+
+
 def found(library: Library, *positive, negative=(), **options) -> list[int]:
-    hits = search(library, Query(positive, negative, **{"limit": 100, **options}))
-    return [hit.clip.id for hit in hits]
+    chosen = {"limit": 100, "per_recording": None, **options}
+    return [hit.clip.id for hit in answer(library, Query(positive, negative, **chosen)).hits]
 
 
 def embedding(library: Library, clip: int) -> np.ndarray:
@@ -124,7 +129,7 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
         from engine.scan import find_audio
 
         library.ingest(find_audio([str(tmp_path / "in")]).files)
-        everything = search(library, Query([ClipExample(1)], limit=1000))
+        everything = search(library, Query([ClipExample(1)], limit=1000, per_recording=None))
         first: dict[int, int] = {}
         for hit in everything:
             first.setdefault(hit.clip.recording_id, hit.clip.id)

@@ -39,8 +39,8 @@ from engine.api.search_models import (
     SearchOut,
     hit_fields,
 )
-from engine.examples import FileExample, Query, answer
 from engine.library import Library
+from engine.query import FileExample, Query, answer
 from index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])
