@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Tests run in two processes: each computes on one thread, or they would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
