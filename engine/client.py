@@ -45,6 +45,12 @@ OPERATIONS = {
     "stats": ("get", "/v1/stats"),
     "models": ("get", "/v1/models"),
     "failures": ("get", "/v1/failures"),
+    "trend": ("get", "/v1/recordings/{recording}/trend"),
+    "trends": ("get", "/v1/trends"),
+    "map": ("get", "/v1/map"),
+    "clusterings": ("get", "/v1/clusterings"),
+    "clustering": ("get", "/v1/clusterings/{name}"),
+    "classifiers": ("get", "/v1/classifiers"),
 }
 """Methods of ``Client``, and the operation of the OpenAPI document that each calls."""
 
@@ -68,6 +74,14 @@ class ProblemError(Exception):
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a classifier says about a clip."""
+
+    value: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Clip:
     """A clip: a span of a recording, in seconds."""
 
@@ -85,6 +99,7 @@ class Clip:
     labels: dict[str, str]
     metadata: dict[str, str]
     scores: dict[str, float]
+    predictions: dict[str, Said]
     audio: str
 
 
@@ -413,6 +428,30 @@ class Client:
         """All files that could not be ingested, latest first."""
         return self._pages("failures", Failure, {})
 
+    def trend(self, recording: int, **options: Any) -> dict[str, Any]:
+        """How emotion moves through a recording, as the document has it."""
+        return dict(self._call("trend", params=options, recording=recording).json())
+
+    def trends(self, **options: Any) -> dict[str, Any]:
+        """Shares of emotions by day, week or month, as the document has them."""
+        return dict(self._call("trends", params=options).json())
+
+    def map(self, **options: Any) -> dict[str, Any]:
+        """Clips as points in a plane, as the document has them."""
+        return dict(self._call("map", params=options).json())
+
+    def clusterings(self) -> list[dict[str, Any]]:
+        """The saved clusterings."""
+        return list(self._call("clusterings").json()["data"])
+
+    def clustering(self, name: str) -> dict[str, Any]:
+        """One of them, with what each of its clusters holds."""
+        return dict(self._call("clustering", name=name).json())
+
+    def classifiers(self) -> list[dict[str, Any]]:
+        """The classifiers, and how well they did."""
+        return list(self._call("classifiers").json()["data"])
+
     def _pages(
         self, name: str, kind: type[T], query: Mapping[str, Any], **path: Any
     ) -> Iterator[T]:
@@ -508,6 +547,8 @@ def _made(kind: type[T], told: Mapping[str, Any]) -> T:
 def _value(hint: Any, value: Any) -> Any:
     if value is None:
         return None
+    if typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1]):
+        return {key: _made(typing.get_args(hint)[1], one) for key, one in value.items()}
     of = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if datetime in of:
         return datetime.fromisoformat(value)

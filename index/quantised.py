@@ -25,6 +25,8 @@ TRAINED_A_LIST = 48
 _DEPTH = 8  # candidates asked for first, for each clip that is wanted
 _LEAST = 96
 _ITERATIONS = 10
+_MORE = 4  # times as many lists as clips of the archive need: other queries lie further off
+_FEWEST = 8
 _SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
 
 
@@ -196,7 +198,8 @@ class QuantisedIndex:
         ranks = [rank for rank in (1, 10, 30, 100, 300, 1000) if rank <= nearest.shape[1]]
         for rank in ranks:
             need = np.sort(lies[:, :rank], axis=None)
-            self._probes[rank] = int(need[min(len(need) - 1, int(np.ceil(least * len(need))))]) + 1
+            last = int(need[min(len(need) - 1, int(np.ceil(least * len(need))))])
+            self._probes[rank] = min(max(_MORE * (last + 1), _FEWEST), self.lists)
         errors = []
         for row, known, true in zip(queries, nearest, cosines, strict=True):
             order = np.argsort(known)

@@ -14,7 +14,7 @@ import numpy as np
 from index.pool import Pool, Wish
 from index.vectors import TIE, Cosines, Estimator, Ids, Vectors
 
-_SURE = 3.0
+_SURE = 3.5
 """Standard deviations of an estimate beyond which a clip is taken to be worse: what is lost lies
 below one in a thousand, for it takes an error of one sign in a clip that is just good enough."""
 

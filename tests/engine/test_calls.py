@@ -57,9 +57,11 @@ def test_utterances_are_found_on_their_side_and_by_how_they_sound(call, tmp_path
             assert abs(found.end - end) < 0.5
             assert found.channel_name == ("customer" if channel else "agent")
         first_angry = said[1][4]
-        hits = library.search(first_angry, limit=6)
+        hits = library.search(first_angry, limit=6, per_recording=None)
         assert [hit.clip.channel_name for hit in hits] == ["customer"] * 6
-        calm = library.search(said[0][4], limit=3, wanted=ClipFilter(channels=("agent",)))
+        calm = library.search(
+            said[0][4], limit=3, wanted=ClipFilter(channels=("agent",)), per_recording=None
+        )
         assert {hit.clip.channel for hit in calm} == {0}
 
 

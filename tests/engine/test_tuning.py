@@ -197,7 +197,6 @@ def test_a_bulk_ingest_fits_the_first_space_and_says_so(
     from tests.conftest import ingest_voices
 
     monkeypatch.setattr(tuning, "FEWEST", 5)
-    monkeypatch.setattr("engine.library.FEWEST", 5)
     with (
         Library.open(settings.model_copy(update={"tune_at": 10}), create=True) as library,
         caplog.at_level(logging.WARNING),

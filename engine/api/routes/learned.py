@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from engine.api.access import Reader
 from engine.api.deps import LibraryDep
 from engine.api.learned import (
     Classifiers,
@@ -27,7 +28,7 @@ Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clusteri
 
 
 @router.get("/map", summary="Clips as points in a plane")
-def read_map(library: LibraryDep, query: Annotated[MapQuery, Query()]) -> MapOut:
+def read_map(library: LibraryDep, query: Annotated[MapQuery, Query()], _: Reader) -> MapOut:
     """The clips that pass the filters, or a sample of them, projected by PCA or UMAP.
 
     Points are kept until clips come or go; labels, predictions and clusters are always fresh.
@@ -65,18 +66,18 @@ def read_map(library: LibraryDep, query: Annotated[MapQuery, Query()]) -> MapOut
 
 
 @router.get("/clusterings", summary="List the saved clusterings")
-def list_clusterings(library: LibraryDep) -> Clusterings:
+def list_clusterings(library: LibraryDep, _: Reader) -> Clusterings:
     """All of them, by name."""
     return Clusterings(data=[clustering_out(one) for one in library.clusterings()])
 
 
 @router.get("/clusterings/{name}", summary="Read a clustering")
-def read_clustering(library: LibraryDep, name: Name) -> ClusteringDetails:
+def read_clustering(library: LibraryDep, name: Name, _: Reader) -> ClusteringDetails:
     """One of them, with what each of its clusters holds."""
     return clustering_details(library.clustering(clean("name", name)))
 
 
 @router.get("/classifiers", summary="List the classifiers")
-def list_classifiers(library: LibraryDep) -> Classifiers:
+def list_classifiers(library: LibraryDep, _: Reader) -> Classifiers:
     """All of them, by task and version."""
     return Classifiers(data=[classifier_out(one) for one in library.classifiers()])

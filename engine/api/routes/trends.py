@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from engine.api.access import Reader
 from engine.api.deps import LibraryDep
 from engine.api.trend_models import (
     RecordingTrendOut,
@@ -22,7 +23,10 @@ RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recordi
 
 @router.get("/recordings/{recording}/trend", summary="Trend of a recording")
 def recording_trend(
-    library: LibraryDep, recording: RecordingId, query: Annotated[RecordingTrendQuery, Query()]
+    library: LibraryDep,
+    recording: RecordingId,
+    query: Annotated[RecordingTrendQuery, Query()],
+    _: Reader,
 ) -> RecordingTrendOut:
     """Smoothed scores, turning points, peaks and shares of time of each channel, from the stored
     scores of its clips."""
@@ -39,7 +43,9 @@ def recording_trend(
 
 
 @router.get("/trends", summary="Trend over the archive")
-def archive_trend(library: LibraryDep, query: Annotated[TrendQuery, Query()]) -> TrendOut:
+def archive_trend(
+    library: LibraryDep, query: Annotated[TrendQuery, Query()], _: Reader
+) -> TrendOut:
     """Share of each emotion by day, week or month, with intervals, among the clips that pass the
     filters."""
     trend = library.trend_over(query.by, query.wanted(), alerts=query.alert)
