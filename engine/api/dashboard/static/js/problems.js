@@ -9,11 +9,22 @@ const CURES = {
   "unusable-audio": "Try another file: WAV, FLAC, MP3, Ogg, M4A and more are read.",
 };
 
+const TITLES = {
+  "unusable-audio": "That file cannot be used",
+  "invalid-request": "That was not understood",
+  "invalid-input": "That was not understood",
+  "too-large": "That file is too large",
+  "not-found": "Not found",
+  unauthorized: "A key is needed",
+  forbidden: "Not allowed",
+  "too-busy": "Too busy",
+};
+
 /** A problem as a box with what to do about it. */
 export function problemBox(error, again) {
   return h("div.problem", { role: "alert" },
-    h("h2", {}, error.status === 404 ? "Not found" : error.title || "Something went wrong"),
-    h("p", {}, sentence(error.message)),
+    h("h2", {}, TITLES[error.kind] ?? "Something went wrong"),
+    h("p", {}, error.message),
     CURES[error.kind] && h("p.hint", {}, CURES[error.kind]),
     again && h("button", { type: "button", onclick: again }, "Try again"));
 }
@@ -24,5 +35,3 @@ export function emptyBox(title, text, ...actions) {
 }
 
 export const busyBox = (text) => h("p.busy", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), text);
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
