@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,16 +17,15 @@ from engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
-    MetaOption,
     ModelOption,
-    clip_filter,
-    notice,
     say_error,
     settings_of,
 )
+from engine.commands.index import describe, index_app
 from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
 from engine.commands.quality import evaluate, tune
+from engine.commands.search import search
 from engine.commands.serving import key_app, serve
 from index.errors import EmotionSearchError, InvalidInputError
 
@@ -42,64 +42,7 @@ app = typer.Typer(
 app.command()(ingest)
 
 
-@app.command()
-def search(
-    example: Annotated[
-        Path | None, typer.Argument(help="Audio file that sounds like what you look for.")
-    ] = None,
-    clip: Annotated[int | None, typer.Option(help="A clip of the archive as example.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Only with this label; repeatable.")
-    ] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
-    ] = None,
-    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
-    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
-    meta: MetaOption = None,
-    exclude_same: Annotated[
-        str | None,
-        typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
-    ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find clips that sound like an example.
-
-    \b
-    emotion-search search angry.wav --limit 10
-    emotion-search search --clip 42 --source support-2026 --after 2026-01-01 --json
-    """
-    from engine.library import Library
-    from engine.query import EXCLUDABLE
-    from engine.records import hit_record
-    from engine.terminal import print_hits
-
-    if (example is None) == (clip is None):
-        raise InvalidInputError("give one example: an audio file, or --clip ID")
-    if exclude_same is not None and exclude_same not in EXCLUDABLE:
-        raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
-    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
-    with Library.open(settings_of(home, database, model, device)) as library:
-        hits = library.search(
-            clip if clip is not None else Path(str(example)),
-            limit=limit,
-            wanted=wanted,
-            exclude_same=EXCLUDABLE[exclude_same] if exclude_same else None,
-        )
-    if as_json:
-        for hit in hits:
-            print(json.dumps(hit_record(hit), ensure_ascii=False))
-    elif hits:
-        print_hits(hits)
-    else:
-        notice("no clip matches")
+app.command()(search)
 
 
 @app.command()
@@ -160,6 +103,8 @@ def status(
 
     with Library.open(settings_of(home, database)) as library:
         record = status_record(library.status())
+        index = library.index_status()
+    record["index"] = asdict(index)
     if as_json:
         print(json.dumps(record, ensure_ascii=False))
         return
@@ -171,6 +116,7 @@ def status(
         "failures": record["failures"],
         "model": model,
         "space": f"{record['space']} ({record['method'] or 'plain'})",
+        **describe(index),
         "sources": tally(record["sources"]),
         "labels": tally(record["labels"]),
         "database": record["database"],
@@ -226,6 +172,7 @@ def demo(
             print_hits(line)
 
 
+app.add_typer(index_app, name="index")
 app.command()(tune)
 app.command()(evaluate)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from index.clips import clips_of, get_recording, vectors_of
 from index.errors import AudioError, InvalidInputError, NotFoundError
 from index.filters import ClipFilter
 from index.models import ModelInfo
+from index.pool import Wish
 from index.recordings import find_by_sha256
 from index.schema import Clip
-from index.search import Hit, Searcher
+from index.search import Hit, Target
 from index.vectors import Vectors, normalise
 
 GAMMA = 0.25
@@ -81,7 +81,8 @@ class Query:
     Attributes:
         positive, negative: examples of what hits should be like, and of what they should not.
         limit: most hits, 1 to 1000.
-        per_recording: most hits of one recording; None for no limit.
+        per_recording: most hits of one recording; None for no matter.
+        distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
         exact: whether an index that estimates has to be passed by.
         wanted: which clips may be hits.
         exclude_same: leave out the positive examples' own recordings or speaker.
@@ -91,12 +92,26 @@ class Query:
     negative: Sequence[AnyExample] = ()
     limit: int = 10
     per_recording: int | None = None
+    distinct: float | None = None
     exact: bool = False
     wanted: ClipFilter = field(default_factory=ClipFilter)
     exclude_same: ExcludeSame | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The hits, best first, and the model whose embeddings were compared."""
+
+    hits: list[Hit]
+    model: ModelInfo
+
+
 def search(library: Library, query: Query, *, longest: float | None = None) -> list[Hit]:
+    """The hits of ``answer``."""
+    return answer(library, query, longest=longest).hits
+
+
+def answer(library: Library, query: Query, *, longest: float | None = None) -> Answer:
     """The clips most like the positive examples and unlike the negative ones, best first.
 
     The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
@@ -117,6 +132,8 @@ def search(library: Library, query: Query, *, longest: float | None = None) -> l
         raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {query.limit}")
     if query.per_recording is not None and query.per_recording < 1:
         raise InvalidInputError(f"per_recording must be at least 1, not {query.per_recording}")
+    if query.distinct is not None and not -1 <= query.distinct <= 1:
+        raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {query.distinct:g}")
     if not query.positive:
         raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
@@ -127,7 +144,9 @@ def search(library: Library, query: Query, *, longest: float | None = None) -> l
     vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
     own = {clip for one in (*positive, *negative) for clip in one.clips}
     wanted = _excluding(query.wanted, positive, query.exclude_same)
-    return _pass_on(searcher, vector, wanted, own, query)
+    wish = Wish(query.limit, query.per_recording, query.distinct)
+    target = Target(vector, wish, wanted, without=own, exact=query.exact)
+    return Answer(searcher.search(target), model)
 
 
 def rocchio(positive: Sequence[Vectors], negative: Sequence[Vectors]) -> Vectors:
@@ -151,49 +170,6 @@ def _direction(vectors: Sequence[Vectors]) -> Vectors:
     if np.linalg.norm(mean) < _LEAST:
         raise InvalidInputError("the examples point in opposite directions and cancel out")
     return normalise(np.asarray(mean, np.float32))
-
-
-def _pass_on(
-    searcher: Searcher,
-    vector: Vectors,
-    wanted: ClipFilter,
-    own: Collection[int],
-    query: Query,
-) -> list[Hit]:
-    """THE ONE PLACE where ``per_recording`` and ``exact`` go on to the index, if it takes them."""
-    taken = inspect.signature(searcher.search).parameters
-    options: dict[str, Any] = {"without": own}
-    if "exact" in taken:
-        options["exact"] = query.exact
-    if "per_recording" in taken:
-        options["per_recording"] = query.per_recording
-    elif query.per_recording is not None:
-        return _few_of_each(searcher, vector, wanted, options, query.limit, query.per_recording)
-    return searcher.search(vector, query.limit, wanted, **options)
-
-
-def _few_of_each(
-    searcher: Searcher,
-    vector: Vectors,
-    wanted: ClipFilter,
-    options: dict[str, Any],
-    limit: int,
-    each: int,
-) -> list[Hit]:
-    """The best hits, ``each`` of a recording: ever more are fetched until there are enough."""
-    asked = limit
-    while True:
-        hits = searcher.search(vector, asked, wanted, **options)
-        of: dict[int, int] = {}
-        kept = []
-        for hit in hits:
-            recording = hit.clip.recording_id
-            of[recording] = of.get(recording, 0) + 1
-            if of[recording] <= each:
-                kept.append(hit)
-        if len(kept) >= limit or len(hits) < asked:
-            return kept[:limit]
-        asked *= 4
 
 
 def _excluding(

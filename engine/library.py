@@ -21,14 +21,14 @@ from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
 from engine.evaluation.labelled import LabelledVectors
+from engine.indexing import IndexStatus, index_status, open_searcher
 from engine.ingest import Ingest, IngestOptions, IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
-from engine.tuning import FEWEST, Tuning, labelled_vectors, recalibrate, sample, tune
-from index.cache import IndexCache
+from engine.tuning import Tuning, labelled, recalibrate, resettle, tune
 from index.clips import (
     ClipDetails,
     Counts,
@@ -50,8 +50,9 @@ from index.errors import (
     NotFoundError,
 )
 from index.filters import EMOTION, ClipFilter, recordings_of
-from index.labelled import labelled_clips
-from index.models import ModelInfo, activate_model, active_model, archive_uuid, mismatch
+from index.keeper import IndexState
+from index.models import ModelInfo, activate_model, active_model, mismatch
+from index.pool import Wish
 from index.recordings import (
     Annotations,
     FileFacts,
@@ -60,17 +61,15 @@ from index.recordings import (
     remove_recording,
     set_labels,
 )
-from index.search import Hit, IndexState, Searcher
+from index.search import Hit, Searcher, Target
 from index.space import Method, Space
 from index.spaces import (
     SAMPLE,
     SpaceInfo,
-    active_space,
-    count_embedded,
-    embeddings_of,
     list_spaces,
     use_space,
 )
+from index.verify import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -100,22 +99,25 @@ class Library:
     Args:
         settings: where it is and how to work.
         database: the database that the settings name, its tables in place.
+        background: let a large index be made anew while the last one serves.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, *, background: bool = False) -> None:
         self.settings = settings
         self.database = database
+        self._background = background
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
         self._searcher: Searcher | None = None
 
     @classmethod
-    def open(cls, settings: Settings, *, create: bool = False) -> Library:
+    def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Library:
         """The archive that the settings name.
 
         Args:
             create: make a new one where there is none.
+            background: let a large index be made anew while the last one serves; for servers.
 
         Raises:
             DatabaseError: there is none, or its database cannot be used.
@@ -134,7 +136,7 @@ class Library:
         except EmotionSearchError:
             database.close()
             raise
-        return cls(settings, database)
+        return cls(settings, database, background=background)
 
     def __enter__(self) -> Library:
         return self
@@ -148,8 +150,10 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the database's connections, and end the decoders."""
+        """Close the database's connections, and end what goes on in the background."""
         self._decoders.close()
+        if self._searcher is not None:
+            self._searcher.keeper.close()
         self.database.close()
 
     def embedder(self) -> Embedder:
@@ -242,9 +246,9 @@ class Library:
         )
         report = run.run(files)
         if report.recordings:
-            self._settle(model, first_space=save_index)
+            resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
         if save_index:
-            self._search(model).save()
+            self._search(model).keeper.save()
         return report
 
     def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
@@ -264,6 +268,9 @@ class Library:
         limit: int = 10,
         wanted: ClipFilter | None = None,
         exclude_same: ExcludeSame | None = None,
+        per_recording: int | None = 1,
+        distinct: float | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """The clips that sound most like ``example`` (a clip's id or an audio file), best first.
 
@@ -273,6 +280,9 @@ class Library:
             limit: most hits, 1 to 1000.
             wanted: which clips may be hits; None for all.
             exclude_same: leave out the example's own recording or speaker.
+            per_recording: most hits of one recording; None for no matter.
+            distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
+            exact: compare with every clip, whatever the index.
 
         Raises:
             InvalidInputError: a limit out of range, no such file, nothing known to exclude.
@@ -284,6 +294,10 @@ class Library:
             raise NotFoundError(f"no clip {example} in this archive")
         if not 1 <= limit <= MOST_HITS:
             raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {limit}")
+        if per_recording is not None and per_recording < 1:
+            raise InvalidInputError(f"per recording must be 1 or more, not {per_recording}")
+        if distinct is not None and not -1 <= distinct <= 1:
+            raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {distinct:g}")
         model = self._model_here()
         self._check_name(model)
         if isinstance(example, int):
@@ -294,7 +308,10 @@ class Library:
                 self.database, model, example, self.embedder, self._decoders, self.settings.window
             )
         chosen = restrict(wanted or ClipFilter(), query, exclude_same)
-        return self._search(model).search(query.vector, limit, chosen, without=query.clips)
+        wish = Wish(limit, per_recording, distinct)
+        return self._search(model).search(
+            Target(query.vector, wish, chosen, without=query.clips, exact=exact)
+        )
 
     def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:
         """What a clip sounds like: mono float32 (n,), its sample rate in Hz, and its details.
@@ -396,8 +413,8 @@ class Library:
             for path in uploads.glob(f"{sha256}.*"):
                 path.unlink(missing_ok=True)
         if model is not None and settle:
-            self._settle(model, first_space=False)
-            self._search(model).save()
+            resettle(self.database, model, at=0)
+            self._search(model).keeper.save()
         return paths
 
     def tune(self, *, task: str = EMOTION, method: Method | None = None) -> Tuning:
@@ -409,7 +426,7 @@ class Library:
         """
         model = self._model_here()
         result = tune(self.database, model, task=task, method=method)
-        self._search(model).save()
+        self._search(model).keeper.save()
         return result
 
     def spaces(self) -> list[SpaceInfo]:
@@ -428,7 +445,7 @@ class Library:
         with self.database.write() as session:
             use_space(session, model, version)
         recalibrate(self.database, model)
-        self._search(model).save()
+        self._search(model).keeper.save()
 
     def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
         """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space
@@ -438,18 +455,27 @@ class Library:
             NotFoundError: the archive is empty.
             InvalidInputError: too few labels.
         """
-        model = self._model_here()
-        with self.database.read() as session:
-            clips = labelled_clips(session, model, task)
-            if not len(clips.ids):
-                raise InvalidInputError(
-                    f"no clip has a label under the task {task}; give labels in a manifest, or by"
-                    " ingest --label"
-                )
-            clips = sample(clips, most)
-            vectors, _ = embeddings_of(session, model, clips.ids)
-            space = active_space(session, model)[1]
-        return labelled_vectors(clips, vectors, name=model.name), space
+        return labelled(self.database, self._model_here(), task, most=most)
+
+    def index_status(self) -> IndexStatus:
+        """What is told about the saved index, without loading it."""
+        return index_status(self.settings, self.database, self.model())
+
+    def verify_index(self) -> Verdict:
+        """The index compared with the database, clip by clip, and its recall on a sample.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        return self._search(self._model_here()).verify()
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the database, and save it.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        self._search(self._model_here()).keeper.rebuild()
 
     def refresh(self) -> None:
         """Load the index and bring it up to date, so that the first search need not."""
@@ -461,7 +487,7 @@ class Library:
         """Bring the index up to date and write it to disk, for a quick start next time."""
         model = self.model()
         if model is not None:
-            self._search(model).save()
+            self._search(model).keeper.save()
 
     def warm_up(self) -> None:
         """Load the archive's model on a thread of its own, so that the first request need not.
@@ -497,7 +523,7 @@ class Library:
     def index_state(self) -> IndexState:
         """How much is in the index, and since when; nothing is read from the database."""
         searcher = self._searcher
-        return searcher.state() if searcher else IndexState(0, None)
+        return searcher.keeper.state() if searcher else IndexState(0, None)
 
     def loaded(self) -> SharedEmbedder | None:
         """The model, if it is loaded."""
@@ -508,24 +534,6 @@ class Library:
         if model is None:
             raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
         return model
-
-    def _settle(self, model: ModelInfo, *, first_space: bool) -> None:
-        """After a change: the first space, once there are clips enough, and the percentiles."""
-        at = self.settings.tune_at
-        if first_space and at and len(self.spaces()) == 1:
-            with self.database.read() as session:
-                enough = count_embedded(session, model) >= max(at, FEWEST)
-            if enough:
-                done = tune(self.database, model, task=EMOTION, method=None)
-                if done.version:
-                    log.warning(
-                        "similarity is now taken in space %d (%s), fitted to %d clips;"
-                        " emotion-search tune --restore 0 undoes it",
-                        done.version,
-                        done.method,
-                        done.clips,
-                    )
-        recalibrate(self.database, model)
 
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
@@ -541,12 +549,9 @@ class Library:
     def _search(self, model: ModelInfo) -> Searcher:
         with self._opening:
             if self._searcher is None:
-                with self.database.read() as session:
-                    identity = archive_uuid(session)
-                cache = IndexCache(
-                    self.settings.index_folder, archive=identity, model=model.fingerprint
+                self._searcher = open_searcher(
+                    self.settings, self.database, model, background=self._background
                 )
-                self._searcher = Searcher(self.database, model, cache)
             return self._searcher
 
 

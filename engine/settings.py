@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Clips at which a bulk ingest fits the archive's first space; 0 for never.",
     )
+    index: Literal["auto", "flat", "quantised"] = Field(
+        default="auto",
+        description="Search index: `flat` compares with every clip, `quantised` estimates first;"
+        " `auto` goes by size.",
+    )
     busy_timeout: float = Field(
         default=30.0, ge=0, description="Seconds to wait for another writer of the database."
     )

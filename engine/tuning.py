@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,9 +15,10 @@ from engine.evaluation.retrieval import Gallery, judge
 from index.calibration import calibrate
 from index.database import Database
 from index.errors import InvalidInputError
+from index.filters import EMOTION
 from index.labelled import LabelledClips, labelled_clips
 from index.models import ModelInfo
-from index.space import Method, fit_space
+from index.space import Method, Space, fit_space
 from index.spaces import (
     PAIRED,
     SAMPLE,
@@ -25,10 +27,13 @@ from index.spaces import (
     calibrated_clips,
     count_embedded,
     embeddings_of,
+    list_spaces,
     put_calibration,
     sample_clips,
     use_space,
 )
+
+log = logging.getLogger(__name__)
 
 FEWEST = 50
 """Fewest clips that a space is fitted to."""
@@ -173,6 +178,48 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
     if calibration is not None:
         with database.write() as session:
             put_calibration(session, model, version, calibration)
+
+
+def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
+    """After a change of the archive: the first space, once there are ``at`` clips (0 for never),
+    and the percentiles."""
+    if at:
+        with database.read() as session:
+            fitted = len(list_spaces(session, model)) > 1
+            clips = count_embedded(session, model)
+        if not fitted and clips >= max(at, FEWEST):
+            done = tune(database, model, task=EMOTION, method=None)
+            if done.version:
+                log.warning(
+                    "similarity is now taken in space %d (%s), fitted to %d clips;"
+                    " emotion-search tune --restore 0 undoes it",
+                    done.version,
+                    done.method,
+                    done.clips,
+                )
+    recalibrate(database, model)
+
+
+def labelled(
+    database: Database, model: ModelInfo, task: str, *, most: int
+) -> tuple[LabelledVectors, Space]:
+    """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space yet, and
+    the space that serves.
+
+    Raises:
+        InvalidInputError: too few labels.
+    """
+    with database.read() as session:
+        clips = labelled_clips(session, model, task)
+        if not len(clips.ids):
+            raise InvalidInputError(
+                f"no clip has a label under the task {task}; give labels in a manifest, or by"
+                " ingest --label"
+            )
+        clips = sample(clips, most)
+        vectors, _ = embeddings_of(session, model, clips.ids)
+        space = active_space(session, model)[1]
+    return labelled_vectors(clips, vectors, name=model.name), space
 
 
 def sample(clips: LabelledClips, most: int) -> LabelledClips:

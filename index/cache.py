@@ -7,30 +7,37 @@ import logging
 import os
 import uuid
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from index.errors import EmotionSearchError, StorageFullError
 from index.flat import FlatIndex
+from index.quantised import QuantisedIndex
+from index.vectors import VectorIndex
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 _LOCK_S = 60.0
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a saved index holds: of which archive, model and space, how far, how much."""
+    """What a saved index holds: of which archive, model and space, how far, how much, and what the
+    index tells of itself."""
 
     archive: str
     model: str
     space: str
+    kind: str
     dimension: int
     revision: int
     count: int
+    details: Mapping[str, Any]
 
 
 class IndexCache:
@@ -44,7 +51,7 @@ class IndexCache:
         self._folder = folder / archive / model[:16]
         self._archive, self._model = archive, model
 
-    def load(self, space: str) -> tuple[FlatIndex, int] | None:
+    def load(self, space: str) -> tuple[VectorIndex, int] | None:
         """The saved index of a space (its fingerprint) and the index's revision; None where there
         is none fit for use.
 
@@ -64,7 +71,7 @@ class IndexCache:
             log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
         return None
 
-    def save(self, index: FlatIndex, revision: int, space: str) -> None:
+    def save(self, index: VectorIndex, revision: int, space: str) -> None:
         """Publish ``index`` of a space (its fingerprint) as it stands at ``revision``.
 
         Raises:
@@ -79,16 +86,36 @@ class IndexCache:
                 f"the index cannot be saved in {self._folder}: {error}"
             ) from error
 
+    def saved(self) -> tuple[Stamp, int] | None:
+        """The stamp of the saved index, of whatever space, and its size in bytes; None where there
+        is none that can be read."""
+        try:
+            record = json.loads((self._folder / "current.json").read_text())
+            if record["format"] == _FORMAT:
+                return Stamp(**record["stamp"]), int(record["size"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
     def _locked(self) -> FileLock:
         """Savers and loaders, of whatever process, take turns."""
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
 
-    def _publish(self, index: FlatIndex, revision: int, space: str) -> None:
+    def _publish(self, index: VectorIndex, revision: int, space: str) -> None:
         for left in self._folder.glob("saving-*"):  # of a process that was killed
             left.unlink(missing_ok=True)
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         index.save(temporary)
-        stamp = Stamp(self._archive, self._model, space, index.dimension, revision, index.count)
+        stamp = Stamp(
+            self._archive,
+            self._model,
+            space,
+            index.kind,
+            index.dimension,
+            revision,
+            index.count,
+            index.details(),
+        )
         checksum = _checksum(temporary)
         final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
         record = {
@@ -108,7 +135,7 @@ class IndexCache:
             if old.name != final.name:
                 old.unlink(missing_ok=True)
 
-    def _read(self, current: Path, space: str) -> tuple[FlatIndex, int] | None:
+    def _read(self, current: Path, space: str) -> tuple[VectorIndex, int] | None:
         record = json.loads(current.read_text())
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']}")
@@ -120,7 +147,11 @@ class IndexCache:
         path = self._folder / Path(record["file"]).name
         if path.stat().st_size != record["size"] or _checksum(path) != record["crc32"]:
             raise ValueError("its checksum is wrong")
-        index = FlatIndex.load(path)
+        index: VectorIndex
+        if stamp.kind == FlatIndex.kind:
+            index = FlatIndex.load(path)
+        else:
+            index = QuantisedIndex.load(path, stamp.details)
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         return index, stamp.revision

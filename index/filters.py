@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,17 +10,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, exists, literal_column, not_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    exists,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from index.errors import InvalidInputError
-from index.schema import Clip, Label, Metadatum, Recording
+from index.schema import Archive, Clip, Embedding, Label, Metadatum, Recording
 from index.text import clean
 
 EMOTION = "emotion"
 """The task of a label when none is named."""
 
 _MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
+_ASKED = 1000  # ids of one statement
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,9 @@ class ClipFilter:
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
         not_speaker: a speaker who is left out.
+        emotions: of the clip, as the archive's model hears it: the class of the highest score.
+        min_score: least score of that class, 0 to 1.
+        min_duration, max_duration: of the clip, in seconds.
     """
 
     sources: tuple[str, ...] = ()
@@ -46,6 +60,10 @@ class ClipFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     not_recordings: tuple[int, ...] = ()
     not_speaker: str | None = None
+    emotions: tuple[str, ...] = ()
+    min_score: float | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no database should be asked.
@@ -58,6 +76,7 @@ class ClipFilter:
             ("label", self.labels),
             ("speaker", self.speakers),
             ("channel", self.channels),
+            ("emotion", self.emotions),
             ("metadata", [text for pair in self.metadata.items() for text in pair]),
         ):
             most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
@@ -65,6 +84,10 @@ class ClipFilter:
                 raise InvalidInputError(f"filter {name} has more than {most} values")
             for value in values:
                 clean(f"filter {name}", value)
+        for name in ("min_score", "min_duration", "max_duration"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise InvalidInputError(f"filter {name} is not a finite number")
 
     @property
     def is_empty(self) -> bool:
@@ -74,55 +97,111 @@ class ClipFilter:
 
 def matching(wanted: ClipFilter) -> Select[Any]:
     """A query for the ids of the clips that pass the filter, in no order."""
-    conditions = list(_conditions(wanted))
-    return select(Clip.id).join(Recording, Recording.id == Clip.recording_id).where(*conditions)
+    of_recordings = _of_recordings(wanted)
+    query = select(Clip.id).where(*_of_clips(wanted))
+    if of_recordings:
+        query = query.join(Recording, Recording.id == Clip.recording_id).where(*of_recordings)
+    return query
 
 
-def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
-    """Ids of the clips that pass the filter: int64, ascending."""
-    ids = np.fromiter(session.scalars(matching(wanted)), dtype=np.int64)
+def matching_ids(
+    session: Session, wanted: ClipFilter, *, most: int | None = None
+) -> NDArray[np.int64]:
+    """Ids of the clips that pass the filter: int64, ascending; any ``most`` of them."""
+    ids = np.fromiter(session.scalars(matching(wanted).limit(most)), dtype=np.int64)
     ids.sort()
     return ids
 
 
+def passing(
+    session: Session, wanted: ClipFilter, ids: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Those of the clips that are there and pass the filter, in any order, and the recording of
+    each: int64, (n,)."""
+    among = Clip.id.in_(bindparam("among", expanding=True, literal_execute=True))
+    query = select(Clip.id, Clip.recording_id).where(*_of_clips(wanted, one_by_one=True))
+    if of_recordings := _of_recordings(wanted, one_by_one=True):
+        # Not a join: SQLite would start it at the index of a source that half of the clips have.
+        query = query.where(exists().where(Recording.id == Clip.recording_id, *of_recordings))
+    rows = [
+        row
+        for begin in range(0, len(ids), _ASKED)
+        for row in session.execute(
+            query.where(among), {"among": ids[begin : begin + _ASKED].tolist()}
+        )
+    ]
+    found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+    return found[:, 0], found[:, 1]
+
+
 def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
     """Ids of the recordings of which some clip passes the filter, ascending."""
-    query = matching(wanted).with_only_columns(Recording.id).distinct().order_by(Recording.id)
-    return list(session.scalars(query))
+    query = matching(wanted).with_only_columns(Clip.recording_id).distinct()
+    return sorted(session.scalars(query))
 
 
-def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """What must hold of a clip's recording, for all at once or for a few clips one by one."""
     found: list[ColumnElement[bool]] = []
     if wanted.sources:
         found.append(Recording.source.in_(wanted.sources))
     if wanted.speakers:
         found.append(Recording.speaker.in_(wanted.speakers))
-    if wanted.labels:
-        found.append(
-            exists().where(
-                Label.clip_id == Clip.id,
-                Label.task == wanted.task,
-                Label.value.in_(wanted.labels),
-            )
-        )
-    if wanted.channels:
-        numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
-        found.append(or_(Clip.channel_name.in_(wanted.channels), Clip.channel.in_(numbers or [-1])))
     if wanted.after is not None:
         found.append(Recording.recorded_at >= wanted.after)
     if wanted.before is not None:
         found.append(Recording.recorded_at < wanted.before)
-    found += [
-        exists().where(
-            Metadatum.recording_id == Recording.id,
+    for key, value in wanted.metadata.items():
+        told = (
             Metadatum.key == key,
             literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
             Metadatum.value == value,
         )
-        for key, value in wanted.metadata.items()
-    ]
+        found.append(_in(Recording.id, Metadatum.recording_id, told, one_by_one))
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
         found.append(or_(Recording.speaker.is_(None), Recording.speaker != wanted.not_speaker))
     return found
+
+
+def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """What must hold of the clip itself."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.labels:
+        said = (Label.task == wanted.task, Label.value.in_(wanted.labels))
+        found.append(_in(Clip.id, Label.clip_id, said, one_by_one))
+    if wanted.emotions or wanted.min_score is not None:
+        found.append(_in(Clip.id, Embedding.clip_id, _heard(wanted), one_by_one))
+    if wanted.channels:
+        named = Clip.channel_name.in_(wanted.channels)
+        numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
+        found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
+    if wanted.min_duration is not None:
+        found.append(Clip.end - Clip.start >= wanted.min_duration)
+    if wanted.max_duration is not None:
+        found.append(Clip.end - Clip.start <= wanted.max_duration)
+    return found
+
+
+def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
+    serving = select(Archive.active_model_id).scalar_subquery()
+    found: list[ColumnElement[bool]] = [Embedding.model_id == serving]
+    if wanted.emotions:
+        found.append(Embedding.emotion.in_(wanted.emotions))
+    if wanted.min_score is not None:
+        found.append(Embedding.confidence >= wanted.min_score)
+    return tuple(found)
+
+
+def _in(
+    key: InstrumentedAttribute[int],
+    other: InstrumentedAttribute[int],
+    conditions: tuple[ColumnElement[bool], ...],
+    one_by_one: bool,
+) -> ColumnElement[bool]:
+    """Whether a row of another table has this key and meets conditions: as a set that is made once,
+    or looked up for each."""
+    if one_by_one:
+        return exists().where(other == key, *conditions)
+    return key.in_(select(other).where(*conditions))

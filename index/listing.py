@@ -52,7 +52,7 @@ def list_recordings(
     """Up to ``limit`` recordings of which some clip passes, by ascending id beyond ``after_id``."""
     query = select(Recording.id).where(Recording.id > after_id)
     if not wanted.is_empty:
-        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Recording.id)))
+        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
     ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
     return recording_details(session, ids)
 

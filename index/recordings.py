@@ -13,7 +13,17 @@ from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
 from index.models import next_revision
-from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording, Tombstone
+from index.schema import (
+    Clip,
+    Embedding,
+    Failure,
+    Label,
+    Location,
+    Metadatum,
+    Model,
+    Recording,
+    Tombstone,
+)
 from index.upsert import insert_new, insert_or_replace
 
 _IDS_A_QUERY = 500
@@ -141,23 +151,32 @@ def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[i
                 for clip in new.clips
             ],
         ).all()
-        revision = next_revision(session, model_id)
-        session.execute(
-            insert(Embedding),
-            [
-                {
-                    "clip_id": clip_id,
-                    "model_id": model_id,
-                    "revision": revision,
-                    "vector": clip.vector.astype("<f4").tobytes(),
-                    "scores": clip.scores.astype("<f4").tobytes(),
-                }
-                for clip_id, clip in zip(clip_ids, new.clips, strict=True)
-            ],
-        )
+        _add_embeddings(session, model_id, clip_ids, new.clips)
     add_location(session, recording_id, new.file)
     annotate(session, recording_id, new.annotations)
     return recording_id, is_new
+
+
+def _add_embeddings(
+    session: Session, model_id: int, clip_ids: Sequence[int], clips: Sequence[NewClip]
+) -> None:
+    revision = next_revision(session, model_id)
+    classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
+    rows = []
+    for clip_id, clip in zip(clip_ids, clips, strict=True):
+        best = int(clip.scores.argmax()) if len(clip.scores) else None
+        rows.append(
+            {
+                "clip_id": clip_id,
+                "model_id": model_id,
+                "revision": revision,
+                "vector": clip.vector.astype("<f4").tobytes(),
+                "scores": clip.scores.astype("<f4").tobytes(),
+                "emotion": None if best is None else classes[best],
+                "confidence": None if best is None else float(clip.scores[best]),
+            }
+        )
+    session.execute(insert(Embedding), rows)
 
 
 def exists(session: Session, recording_id: int) -> bool:

@@ -163,6 +163,8 @@ class Clip(Base):
     __tablename__ = "clips"
     __table_args__ = (
         Index("ix_clips_recording_id", "recording_id"),
+        Index("ix_clips_channel", "channel"),
+        Index("ix_clips_channel_name", "channel_name"),
         {"sqlite_autoincrement": True},  # ids are never reused: the index knows clips by id
     )
 
@@ -172,6 +174,9 @@ class Clip(Base):
     channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
+
+
+Index("ix_clips_duration", Clip.end - Clip.start)
 
 
 class Label(Base):
@@ -191,7 +196,10 @@ class Embedding(Base):
     """The vector and class scores of a clip under one model (little-endian float32 bytes)."""
 
     __tablename__ = "embeddings"
-    __table_args__ = (Index("ix_embeddings_model_id_revision", "model_id", "revision"),)
+    __table_args__ = (
+        Index("ix_embeddings_model_id_revision", "model_id", "revision"),
+        Index("ix_embeddings_emotion", "model_id", "emotion", "confidence"),
+    )
 
     clip_id: Mapped[int] = mapped_column(
         ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
@@ -200,6 +208,8 @@ class Embedding(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     scores: Mapped[bytes] = mapped_column(LargeBinary)
+    emotion: Mapped[str | None] = mapped_column(Text)  # the class of the highest score, and it
+    confidence: Mapped[float | None] = mapped_column(Float)
 
 
 class Tombstone(Base):

@@ -1,35 +1,43 @@
-"""From a query vector to hits: catch up with the database, filter, take the top k."""
+"""From a query vector to hits: exactly the best clips among those that pass a filter."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from index.cache import IndexCache
 from index.calibration import Calibration
 from index.clips import ClipDetails, clip_details
 from index.database import Database
-from index.errors import StorageFullError
-from index.filters import ClipFilter, matching_ids
-from index.flat import FlatIndex
-from index.models import ModelInfo, standing
-from index.schema import Embedding, Tombstone
+from index.embeddings import embeddings_by_id, embeddings_in_order, stream
+from index.filters import ClipFilter, matching_ids, passing
+from index.keeper import IndexKeeper
+from index.models import ModelInfo
+from index.pool import Pool, Wish
 from index.space import Space
 from index.spaces import active_space, calibrated_clips, get_calibration
-from index.vectors import Vectors
+from index.topk import nearest
+from index.vectors import (
+    Candidates,
+    Cosines,
+    Estimator,
+    Ids,
+    VectorIndex,
+    Vectors,
+    cosines,
+    unit_query,
+)
+from index.verify import Verdict, verify
 
-log = logging.getLogger(__name__)
+_PATIENCE = 4096
+"""Candidates that a search looks at in vain before it asks the database which clips pass."""
 
-_ROWS = 4096  # embeddings read at a time
-_COMPARED = 1000  # last clips of a loaded index that are compared with the database
-_SAVE_AFTER = 1000  # changed clips after which a search saves the index it brought up to date
+_FEW = 3000
+"""Clips that are compared one by one rather than searched among: see ``benchmarks/filters.py``."""
+
+_PART = 4096  # vectors read and compared at a time
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,21 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class IndexState:
-    """How many clips an index holds, and when (Unix time) it was last brought up to date; None if
-    it never was."""
+class Target:
+    """What is searched for, and among what.
 
-    clips: int
-    fresh_at: float | None
+    Attributes:
+        vector: float32, (dim,), as embeddings are stored.
+        wanted: which clips may be hits.
+        without: ids of a few clips that are never hits, such as the query's own.
+        exact: compare with every clip, whatever the index.
+    """
+
+    vector: Vectors
+    wish: Wish
+    wanted: ClipFilter = field(default_factory=ClipFilter)
+    without: Collection[int] = ()
+    exact: bool = False
 
 
 class Searcher:
@@ -64,155 +81,173 @@ class Searcher:
     Safe for use from several threads.
     """
 
-    def __init__(self, database: Database, model: ModelInfo, cache: IndexCache) -> None:
+    def __init__(self, database: Database, model: ModelInfo, keeper: IndexKeeper) -> None:
         self._database = database
         self._model = model
-        self._cache = cache
-        self._lock = threading.Lock()
-        self._index: FlatIndex | None = None
-        self._revision = 0
-        self._unsaved = 0
-        self._fresh_at: float | None = None
-        self._version, self._space = 0, Space()
-        self._calibration: Calibration | None = None
+        self.keeper = keeper
+        self._calibration: tuple[int, Calibration] | None = None
 
-    def search(
-        self, query: Vectors, limit: int, wanted: ClipFilter, *, without: Collection[int] = ()
-    ) -> list[Hit]:
-        """The ``limit`` clips most like ``query`` (float32, (dim,)) among those that pass the
-        filter, best first, ties by clip id; all of them where fewer pass.
-
-        Args:
-            without: ids of a few clips that are never hits, such as the query's own.
+    def search(self, target: Target) -> list[Hit]:
+        """The clips most like the target's vector, best first, ties by clip id: as many as are
+        wished for, or all that pass where fewer do.
 
         Raises:
             InvalidInputError: the query has another dimension, is zero or not finite.
         """
         with self._database.read() as session:
-            # One snapshot for index, filter and details: under the lock the index stands exactly
-            # where the snapshot does, so no hit can have been removed and none is missing.
-            with self._lock:
-                index = self._caught_up(session)
-                allowed = None if wanted.is_empty else matching_ids(session, wanted)
-                turned = self._space.apply(query)
-                ids, cosines = index.search(turned, limit + len(without), allowed=allowed)
-                version, calibration = self._version, self._calibrated(session)
-            kept = ~np.isin(ids, list(without))
-            ids, cosines = ids[kept][:limit], cosines[kept][:limit]
+            if target.exact:
+                version, space = active_space(session, self._model)
+                finder = _Finder(session, self._model, space, target)
+                ids, similar = finder.by_every_vector()
+            else:
+                with self.keeper.at(session) as held:
+                    version = held.version
+                    finder = _Finder(session, self._model, held.space, target)
+                    ids, similar = finder.by_index(held.index)
             details = clip_details(session, self._model, ids.tolist())
+            calibration = self._calibrated(session, version)
         percentiles: list[float] | list[None] = [None] * len(details)
         if calibration is not None:
-            percentiles = np.round(calibration.percentile(cosines), 3).tolist()
+            percentiles = np.round(calibration.percentile(similar), 3).tolist()
         return [
             Hit(clip, float(cosine), percentile, version)
-            for clip, cosine, percentile in zip(details, cosines, percentiles, strict=True)
+            for clip, cosine, percentile in zip(details, similar, percentiles, strict=True)
         ]
 
     def refresh(self) -> int:
         """Bring the index up to date; returns the number of clips in it."""
-        with self._database.read() as session, self._lock:
-            return self._caught_up(session).count
+        with self._database.read() as session, self.keeper.at(session) as held:
+            return held.index.count
 
-    def state(self) -> IndexState:
-        """The index as it stands, without a look into the database."""
-        index = self._index
-        return IndexState(index.count if index is not None else 0, self._fresh_at)
+    def verify(self) -> Verdict:
+        """The index compared with the database, clip by clip, and its recall on a sample."""
+        with self._database.read() as session, self.keeper.at(session) as held:
+            return verify(session, self._model, held)
 
-    def save(self) -> None:
-        """Bring the index up to date and save it, if it is not saved as it is."""
-        with self._database.read() as session, self._lock:
-            self._caught_up(session)
-            self._save()
-
-    def _caught_up(self, session: Session) -> FlatIndex:
-        """The index, at the revision of the session's snapshot (which begins here, under the
-        lock, so that a later snapshot never meets an earlier index)."""
-        revision, version = standing(session, self._model.id)
-        if version != self._version:
-            self._version, self._space = active_space(session, self._model)
-            self._index, self._calibration = None, None
-        index, at = self._index, self._revision
-        if index is None:
-            index, at = self._cache.load(self._space.fingerprint) or (None, 0)
-        if index is not None and at <= revision:
-            fresh = self._index is not None
-            self._apply(session, index, at, revision)
-            if not fresh and not self._agrees(session, index):
-                log.warning("the saved index does not match the database; building it anew")
-                index = None
-        else:  # nothing saved, or it is ahead: the database was restored from a backup
-            index = None
-        if index is None:
-            index = FlatIndex(self._model.dimension)
-            self._apply(session, index, 0, revision)
-        self._index, self._revision = index, revision
-        self._fresh_at = time.time()
-        if self._unsaved >= _SAVE_AFTER:
-            self._save()
-        return index
-
-    def _calibrated(self, session: Session) -> Calibration | None:
+    def _calibrated(self, session: Session, version: int) -> Calibration | None:
         """The calibration of the space, read again when it was made anew."""
-        known = self._calibration.clips if self._calibration else None
-        if calibrated_clips(session, self._model, self._version) != known:
-            self._calibration = get_calibration(session, self._model, self._version)
-        return self._calibration
+        clips = calibrated_clips(session, self._model, version)
+        if clips is None:
+            return None
+        known = self._calibration
+        if known is None or known[0] != version or known[1].clips != clips:
+            made = get_calibration(session, self._model, version)
+            if made is None:
+                return None
+            self._calibration = known = (version, made)
+        return known[1]
 
-    def _agrees(self, session: Session, index: FlatIndex) -> bool:
-        """Whether a loaded index holds what the database does: as many clips, and the same
-        vectors at the last revisions. A database restored from a backup, and written to since,
-        may have reached the index's revision by another way."""
-        embedded = select(func.count()).where(Embedding.model_id == self._model.id)
-        if index.count != (session.scalar(embedded) or 0):
-            return False
-        ids = index.ids()
-        if len(ids) == 0:
-            return True
-        rows = session.execute(
-            select(Embedding.clip_id, Embedding.vector)
-            .where(Embedding.model_id == self._model.id)
-            .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
-            .limit(_COMPARED)
-        ).all()
-        last = np.array([clip_id for clip_id, _ in rows], dtype=np.int64)
-        if not np.isin(last, ids).all():
-            return False
-        stored = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in rows])
-        return bool(np.allclose(index.vectors(last), self._space.apply(stored), atol=1e-5))
 
-    def _apply(self, session: Session, index: FlatIndex, since: int, revision: int) -> None:
-        """Add and remove what was committed after ``since``; done twice it is the same as once."""
-        if since == revision:
-            return
-        rows = session.execute(
-            select(Embedding.clip_id, Embedding.vector)
-            .where(Embedding.model_id == self._model.id, Embedding.revision > since)
-            .order_by(Embedding.revision, Embedding.clip_id)
-            .execution_options(yield_per=_ROWS)
-        )
-        for part in rows.partitions():
-            ids = np.fromiter((row[0] for row in part), dtype=np.int64, count=len(part))
-            data = b"".join(row[1] for row in part)
-            index.add(
-                ids, self._space.apply(np.frombuffer(data, dtype="<f4").reshape(len(part), -1))
-            )
-            self._unsaved += len(part)
-        gone = np.fromiter(
-            session.scalars(
-                select(Tombstone.clip_id).where(
-                    Tombstone.model_id == self._model.id, Tombstone.revision > since
+class _Finder:
+    """One search in one snapshot of the database."""
+
+    def __init__(self, session: Session, model: ModelInfo, space: Space, target: Target) -> None:
+        self._session = session
+        self._model = model
+        self._space = space
+        self._target = target
+        self._query = space.apply(unit_query(target.vector, model.dimension))
+        self._without = np.array(sorted(target.without), np.int64)
+
+    def by_index(self, index: VectorIndex) -> tuple[Ids, Cosines]:
+        """The best clips by an index that is at least as fresh as the snapshot.
+
+        A filter that many clips pass is tried on the candidates; one that few pass is asked of the
+        database first.
+        """
+        wanted = self._target.wanted
+        if wanted.is_empty:
+            return self._nearest(index)
+        found = self._nearest_within(index, patience=_PATIENCE)
+        if found is not None:
+            return found
+        allowed = matching_ids(self._session, wanted, most=_FEW + 1)
+        if len(allowed) > _FEW:
+            return self._nearest(index, matching_ids(self._session, wanted))
+        pool = Pool(self._target.wish, self._look, self._compare, self._vectors, look_first=True)
+        pool.take(allowed, np.zeros(len(allowed)))
+        return pool.best()
+
+    def by_every_vector(self) -> tuple[Ids, Cosines]:
+        """The best clips by comparing the query with the vector of each."""
+        wanted = self._target.wanted
+        parts: list[tuple[Ids, Cosines]] = []
+        if wanted.is_empty:
+            for ids, stored in stream(self._session, self._model):
+                parts.append((ids, cosines(self._query, self._space.apply(stored))))
+        else:
+            allowed = matching_ids(self._session, wanted)
+            for begin in range(0, len(allowed), _PART):
+                ids, stored = embeddings_by_id(
+                    self._session, self._model, allowed[begin : begin + _PART]
                 )
-            ),
-            dtype=np.int64,
-        )
-        index.remove(gone)
-        self._unsaved += len(gone)
+                parts.append((ids, cosines(self._query, self._space.apply(stored))))
+        return self._nearest(_Compared(parts))
 
-    def _save(self) -> None:
-        if not self._unsaved or self._index is None:
-            return
-        try:
-            self._cache.save(self._index, self._revision, self._space.fingerprint)
-        except StorageFullError as error:  # only a cache: searches go on without it
-            log.warning("%s", error)
-        self._unsaved = 0
+    def _nearest(self, index: Estimator, allowed: Ids | None = None) -> tuple[Ids, Cosines]:
+        found = self._nearest_within(index, allowed=allowed)
+        assert found is not None  # without a limit to its patience
+        return found
+
+    def _nearest_within(
+        self, index: Estimator, *, allowed: Ids | None = None, patience: int | None = None
+    ) -> tuple[Ids, Cosines] | None:
+        return nearest(
+            index,
+            self._query,
+            self._target.wish,
+            self._look,
+            index.compare if isinstance(index, _Compared) else self._compare,
+            self._vectors,
+            look_first=patience is not None,
+            allowed=allowed,
+            patience=patience,
+        )
+
+    def _look(self, ids: Ids) -> tuple[Ids, Ids]:
+        others = ids[~np.isin(ids, self._without)] if len(self._without) else ids
+        if self._target.wanted.is_empty and self._target.wish.per_recording is None:
+            return others, np.zeros_like(others)  # there they are, and no recording matters
+        return passing(self._session, self._target.wanted, others)
+
+    def _compare(self, ids: Ids) -> tuple[Ids, Cosines]:
+        """Of clips that have an embedding."""
+        known, similar = [ids[:0]], [np.empty(0)]
+        for begin in range(0, len(ids), _PART):
+            some, stored = embeddings_by_id(self._session, self._model, ids[begin : begin + _PART])
+            known.append(some)
+            similar.append(cosines(self._query, self._space.apply(stored)))
+        return np.concatenate(known), np.concatenate(similar)
+
+    def _vectors(self, ids: Ids) -> Vectors:
+        """In the space, of clips that are there, in the order of ``ids``."""
+        return self._space.apply(embeddings_in_order(self._session, self._model, ids))
+
+
+class _Compared:
+    """What an exact search works on: every clip's cosine, as if it were an index."""
+
+    spread = 0.0
+
+    def __init__(self, parts: list[tuple[Ids, Cosines]]) -> None:
+        ids = np.concatenate([ids for ids, _ in parts]) if parts else np.empty(0, np.int64)
+        similar = np.concatenate([similar for _, similar in parts]) if parts else np.empty(0)
+        order = np.lexsort((ids, -similar))
+        self._ids, self._cosines = ids[order], similar[order]
+        self._by_id = np.argsort(self._ids)
+        self.count = len(ids)
+
+    def depth(self, limit: int) -> int:
+        """One more than is wanted, to see whether it is as good."""
+        return limit + 1
+
+    def candidates(
+        self, query: Vectors, depth: int, *, rank: int, allowed: Ids | None = None
+    ) -> Candidates:
+        """The first of them."""
+        return Candidates(self._ids[:depth], self._cosines[:depth], depth >= self.count)
+
+    def compare(self, ids: Ids) -> tuple[Ids, Cosines]:
+        """The cosines of these clips."""
+        place = self._by_id[np.searchsorted(self._ids[self._by_id], ids)]
+        return ids, self._cosines[place]

@@ -383,7 +383,7 @@ def test_every_command_has_an_example_and_stands_in_the_docs(run):
         path.read_text() for path in (ROOT / "docs").glob("*.md")
     )
     names = [command.callback.__name__ for command in cli.app.registered_commands]
-    names += ["models", "models fetch", "models check"]
+    names += ["models", "models fetch", "models check", "key create", "key list", "key revoke"]
     assert len(names) >= 8
     for name in names:
         assert f"emotion-search {name}" in run(*name.split(), "--help").out

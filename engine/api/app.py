@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Library.open(settings, create=True) as library:
+        with Library.open(settings, create=True, background=True) as library:
             library.refresh()
             library.warm_up()
             app.state.library = library

@@ -31,8 +31,8 @@ _LARGE_JSON = 50_000  # bytes that are worth a thread
 _MOST_FIELDS = 200
 
 
-def get_library(request: Request) -> Library:
-    """The archive that the app serves."""
+async def get_library(request: Request) -> Library:
+    """The archive that the app serves; like all of these no work for a thread."""
     library = request.app.state.library
     assert isinstance(library, Library)
     return library
@@ -41,7 +41,7 @@ def get_library(request: Request) -> Library:
 LibraryDep = Annotated[Library, Depends(get_library)]
 
 
-def get_jobs(request: Request) -> Jobs:
+async def get_jobs(request: Request) -> Jobs:
     """The jobs of the archive."""
     jobs = request.app.state.jobs
     assert isinstance(jobs, Jobs)
@@ -59,7 +59,7 @@ class Gates:
     uploads: Gate
 
 
-def get_gates(request: Request) -> Gates:
+async def get_gates(request: Request) -> Gates:
     """The gates of the service."""
     gates = request.app.state.gates
     assert isinstance(gates, Gates)

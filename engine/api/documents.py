@@ -83,7 +83,7 @@ _MEANINGS = {
 }
 _ALWAYS = (401, 403, 500, 503)
 _WITH_INPUT = (422,)
-_WITH_BODY = (400, 408, 413, 415, 429)
+_WITH_BODY = (400, 404, 408, 409, 413, 415, 429, 507)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

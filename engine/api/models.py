@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from engine.library import Status
 from engine.manifest import LONGEST, parse_pairs
 from index.clips import ClipDetails
-from index.errors import InvalidInputError
 from index.filters import ClipFilter
 from index.text import storable
 
@@ -57,11 +55,9 @@ class Filters(BaseModel):
     metadata: list[Text] = Field(
         default=[], description="`key=value` pairs that the recording must all have."
     )
-    emotion: list[Text] = Field(
-        default=[], description="Class that the model scores highest, or from `min_score` on."
-    )
+    emotion: list[Text] = Field(default=[], description="Class that the model scores highest.")
     min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Least score of one of the classes in `emotion`."
+        default=None, ge=0, le=1, description="Least score of the class scored highest."
     )
     min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
@@ -70,9 +66,9 @@ class Filters(BaseModel):
         """The filter meant.
 
         Raises:
-            InvalidInputError: a metadata pair without ``=``, or a filter that is not to be had.
+            InvalidInputError: a metadata pair without ``=``.
         """
-        return _filter(
+        return ClipFilter(
             sources=tuple(self.source),
             labels=tuple(self.label),
             speakers=tuple(self.speaker),
@@ -85,15 +81,6 @@ class Filters(BaseModel):
             min_duration=self.min_duration,
             max_duration=self.max_duration,
         )
-
-
-def _filter(**values: Any) -> ClipFilter:
-    """The filter of these values; what it has no field for must not be asked for."""
-    known = {one.name for one in fields(ClipFilter)}
-    for name in values.keys() - known:
-        if values.pop(name):
-            raise InvalidInputError(f"filter {name} is not to be had in this archive")
-    return ClipFilter(**values)
 
 
 class Paging(BaseModel):

@@ -70,8 +70,14 @@ class SearchOptions(Filters):
     """How to search."""
 
     limit: int = Field(default=10, ge=1, le=1000, description="Most hits.")
-    per_recording: int | None = Field(
-        default=None, ge=1, le=1000, description="Most hits of one recording; null for no limit."
+    per_recording: int = Field(
+        default=1, ge=0, le=1000, description="Most hits of one recording; 0 for all."
+    )
+    distinct: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="Leave out hits that are as alike as this cosine to a better one.",
     )
     exact: bool = Field(
         default=False, description="Pass by an index that estimates, where there is one."
@@ -90,7 +96,8 @@ class SearchOptions(Filters):
             positive,
             negative or [],
             limit=self.limit,
-            per_recording=self.per_recording,
+            per_recording=self.per_recording or None,
+            distinct=self.distinct,
             exact=self.exact,
             wanted=self.wanted(),
             exclude_same=self.exclude_same,

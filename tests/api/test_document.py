@@ -77,6 +77,7 @@ def test_generated_requests_are_answered_as_the_document_says(reading: TestClien
 
     def once(case: schemathesis.Case) -> None:
         nonlocal asked
+        case.headers.pop("Authorization", None)  # made up: it would be all that is looked at
         answer = case.call()
         assert answer.status_code < 500, answer.text
         case.validate_response(answer, checks=CHECKS)

@@ -90,9 +90,10 @@ def test_scopes(client: TestClient, tmp_path: Path):
     assert_problem(client.get("/metrics"), 401)
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
+def test_bad_keys_are_refused(client: TestClient):
+    create(client.app.state.library.database, name="a", scope=Scope.READ)
+    refresh(client)
+    for header in (
         "Bearer",
         "Bearer ",
         "Bearer es_",
@@ -101,13 +102,9 @@ def test_scopes(client: TestClient, tmp_path: Path):
         "Bearer " + "x" * 5000,
         "bearer \tx",
         b"Bearer \xff\xfe",
-    ],
-)
-def test_bad_keys_are_refused(client: TestClient, header):
-    create(client.app.state.library.database, name="a", scope=Scope.READ)
-    refresh(client)
-    answer = client.get("/v1/stats", headers={"Authorization": header})
-    assert_problem(answer, 401, "unauthorized")
+    ):
+        answer = client.get("/v1/stats", headers={"Authorization": header})
+        assert_problem(answer, 401, "unauthorized")
 
 
 def test_a_revoked_key_opens_nothing_even_if_it_was_the_last(client: TestClient):

@@ -101,8 +101,8 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
         one, two, three = (normalise(embedding(library, clip)) for clip in (1, 2, 3))
         vectors = []
         monkeypatch.setattr(
-            "engine.examples._pass_on",
-            lambda _s, vector, _w, own, _q: vectors.append((vector, own)),
+            "index.search.Searcher.search",
+            lambda _, target: vectors.append((target.vector, target.without)),
         )
         search(library, Query([SpanExample(1, 12.0, 16.0)]))
         search(library, Query([SpanExample(1, 15.0, 30.0)]))

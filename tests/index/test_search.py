@@ -15,7 +15,9 @@ from index.cache import IndexCache
 from index.database import Database
 from index.errors import ModelMismatchError, NotFoundError
 from index.filters import ClipFilter
+from index.keeper import IndexKeeper
 from index.models import ModelInfo, activate_model, archive_uuid
+from index.pool import Wish
 from index.recordings import (
     Annotations,
     FileFacts,
@@ -24,7 +26,7 @@ from index.recordings import (
     add_recording,
     remove_recording,
 )
-from index.search import Searcher
+from index.search import Searcher, Target
 
 DIM = 8
 
@@ -46,7 +48,7 @@ class World:
 
     def searcher(self) -> Searcher:
         cache = IndexCache(self.folder, archive=self.uuid, model=self.model.fingerprint)
-        return Searcher(self.database, self.model, cache)
+        return Searcher(self.database, self.model, IndexKeeper(self.database, self.model, cache))
 
     def add(self, seed: int, clips: int = 1, **said: object) -> int:
         rng = np.random.default_rng(seed)
@@ -79,8 +81,13 @@ class World:
         return [c for _, c in sorted(scored)[:k]]
 
     def found(self, query: np.ndarray, k: int, which: int = 0) -> list[int]:
-        hits = self.searchers[which].search(query.astype(np.float32), k, ClipFilter())
-        return [hit.clip.id for hit in hits]
+        return [hit.clip.id for hit in find(self.searchers[which], query, k)]
+
+
+def find(searcher: Searcher, query: np.ndarray, k: int, wanted=None, **others):
+    """The hits of a query, however many of them are of one recording."""
+    target = Target(query.astype(np.float32), Wish(k), wanted or ClipFilter(), **others)
+    return searcher.search(target)
 
 
 def recording(number: int, rng: np.random.Generator, clips: int, said: Annotations):
@@ -142,7 +149,7 @@ def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
         elif step == "r" and held:
             world.remove(held[number % len(held)])
         elif step == "s":
-            world.searchers[number % 2].save()
+            world.searchers[number % 2].keeper.save()
         elif step == "n":
             world.searchers[number % 2] = world.searcher()
         assert world.found(QUERY, 7, number % 2) == world.expected(QUERY, 7)
@@ -150,20 +157,20 @@ def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
 
 def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypatch):
     world.add(1, clips=3)
-    world.searchers[0].save()
+    world.searchers[0].keeper.save()
     world.add(2)
     applied = []
     fresh = world.searcher()
-    original = Searcher._apply
+    original = IndexKeeper._apply
     monkeypatch.setattr(
-        Searcher,
+        IndexKeeper,
         "_apply",
-        lambda self, session, index, since, revision: (
+        lambda self, session, index, space, since, revision: (
             applied.append((since, revision)),
-            original(self, session, index, since, revision),
+            original(self, session, index, space, since, revision),
         ),
     )
-    hits = fresh.search(QUERY.astype(np.float32), 10, ClipFilter())
+    hits = find(fresh, QUERY, 10)
     assert [h.clip.id for h in hits] == world.expected(QUERY, 10)
     assert applied == [(1, 2)]
 
@@ -173,7 +180,7 @@ def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypat
 )
 def test_a_harmed_saved_index_is_rebuilt_with_a_notice(world: World, harm, caplog):
     world.add(1, clips=3)
-    world.searchers[0].save()
+    world.searchers[0].keeper.save()
     (current,) = world.folder.rglob("current.json")
     (file,) = world.folder.rglob("*.faiss")
     record = json.loads(current.read_text())
@@ -198,7 +205,7 @@ def test_a_harmed_saved_index_is_rebuilt_with_a_notice(world: World, harm, caplo
 def test_a_database_restored_from_a_backup_is_believed(world: World):
     world.add(1, clips=2)
     recording_id = world.add(2)
-    world.searchers[0].save()
+    world.searchers[0].keeper.save()
     with world.database.write() as session:  # as if the second had never been: no tombstone
         session.execute(text("DELETE FROM recordings WHERE id = :r"), {"r": recording_id})
         session.execute(text("UPDATE models SET revision = 1"))
@@ -212,7 +219,7 @@ def test_an_index_that_cannot_be_saved_stops_no_search(world: World, caplog):
     world.add(1)
     world.folder.parent.mkdir(exist_ok=True)
     world.folder.write_text("a file where the folder should be")
-    world.searchers[0].save()
+    world.searchers[0].keeper.save()
     assert world.found(QUERY, 1) == world.expected(QUERY, 1)
     assert "cannot be saved" in caplog.text
 
@@ -254,20 +261,18 @@ def test_filters_choose_exactly_the_clips_that_match(world: World):
         (ClipFilter(not_recordings=(a, c)), {b}),
     ]
     for wanted, expected in cases:
-        hits = world.searchers[0].search(QUERY.astype(np.float32), 10, wanted)
+        hits = find(world.searchers[0], QUERY, 10, wanted)
         assert {hit.clip.recording_id for hit in hits} == expected, wanted
 
 
 def test_a_filter_gives_k_or_all_that_match(world: World):
     for seed in range(40):
         world.add(seed, labels={"emotion": "rare" if seed % 10 == 0 else "common"})
-    rare = world.searchers[0].search(QUERY.astype(np.float32), 10, ClipFilter(labels=("rare",)))
-    common = world.searchers[0].search(QUERY.astype(np.float32), 10, ClipFilter(labels=("common",)))
+    rare = find(world.searchers[0], QUERY, 10, ClipFilter(labels=("rare",)))
+    common = find(world.searchers[0], QUERY, 10, ClipFilter(labels=("common",)))
     assert (len(rare), len(common)) == (4, 10)
     own = [hit.clip.id for hit in common[:3]]
-    without = world.searchers[0].search(
-        QUERY.astype(np.float32), 10, ClipFilter(labels=("common",)), without=own
-    )
+    without = find(world.searchers[0], QUERY, 10, ClipFilter(labels=("common",)), without=own)
     assert [h.clip.id for h in without[:7]] == [h.clip.id for h in common[3:]]
     assert len(without) == 10
 

@@ -1,0 +1,100 @@
+"""The commands about the search index."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from engine.commands.common import DatabaseOption, HomeOption, JsonOption, settings_of
+from index.errors import EmotionSearchError
+
+if TYPE_CHECKING:
+    from engine.indexing import IndexStatus
+
+index_app = typer.Typer(
+    help="Show, check and make anew the search index; it is a cache of the database.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@index_app.command()
+def status(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Show the saved index: its kind, how far it is, how well it finds.
+
+    \b
+    emotion-search index status
+    """
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        _print(library.index_status(), as_json)
+
+
+@index_app.command()
+def rebuild(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Make the index anew from the database, and save it.
+
+    \b
+    emotion-search index rebuild
+    """
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        library.rebuild_index()
+        _print(library.index_status(), as_json)
+
+
+@index_app.command()
+def verify(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Compare the index with the database: every clip there, and a sample of true neighbours.
+
+    Exit code 1 if a clip is missing or too many, or if less than 99.9 % of the neighbours are
+    found; the cure is: emotion-search index rebuild.
+
+    \b
+    emotion-search index verify
+    """
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        found = library.verify_index()
+    if as_json:
+        print(json.dumps(asdict(found)))
+    else:
+        print(f"clips        {found.clips} in the database, {found.missing} not in the index")
+        print(f"too many     {found.surplus}")
+        print(f"recall@10    {found.recall:.4f} over {found.sample} clips")
+    if not found.is_sound:
+        raise EmotionSearchError("the index is not sound; run: emotion-search index rebuild")
+
+
+def _print(status: IndexStatus, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(status)))
+        return
+    for name, value in describe(status).items():
+        print(f"{name:<11} {value}")
+
+
+def describe(status: IndexStatus) -> dict[str, str]:
+    """The status of an index in lines for people."""
+    if status.kind is None:
+        return {"index": "none saved"}
+    rows = {
+        "index": f"{status.kind}, {status.clips} clips, {status.size / 1e6:.1f} MB",
+        "stands at": f"revision {status.revision} of {status.of_revision}",
+    }
+    if status.recall is not None:
+        rows["recall@10"] = f"{status.recall:.4f} on a held sample when it was made"
+        rows["lists"] = f"{status.lists}, of which {status.probes} are looked into for 10 hits"
+    return rows

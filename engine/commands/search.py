@@ -1,0 +1,114 @@
+"""The command that searches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    MetaOption,
+    ModelOption,
+    clip_filter,
+    notice,
+    settings_of,
+)
+from index.errors import InvalidInputError
+
+
+def search(
+    example: Annotated[
+        Path | None, typer.Argument(help="Audio file that sounds like what you look for.")
+    ] = None,
+    clip: Annotated[int | None, typer.Option(help="A clip of the archive as example.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
+    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Only with this label; repeatable.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Whose labels --label means.")] = "emotion",
+    emotion: Annotated[
+        list[str] | None, typer.Option(help="Only where the model hears this; repeatable.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least score of what the model hears, 0 to 1.")
+    ] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
+    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
+    min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
+    max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
+    meta: MetaOption = None,
+    exclude_same: Annotated[
+        str | None,
+        typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
+    ] = None,
+    per_recording: Annotated[
+        int, typer.Option(min=0, help="Most hits of one recording; 0 for all.")
+    ] = 1,
+    distinct: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COSINE", help="Leave out hits that are as alike as this to a better one."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every clip, whatever the index.")
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find clips that sound like an example.
+
+    \b
+    emotion-search search angry.wav --limit 10
+    emotion-search search --clip 42 --source support-2026 --after 2026-01-01 --json
+    emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
+    """
+    from engine.library import Library
+    from engine.query import EXCLUDABLE
+    from engine.records import hit_record
+    from engine.terminal import print_hits
+
+    if (example is None) == (clip is None):
+        raise InvalidInputError("give one example: an audio file, or --clip ID")
+    if exclude_same is not None and exclude_same not in EXCLUDABLE:
+        raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
+    wanted = replace(
+        clip_filter(source, label, speaker, channel, after, before, meta),
+        task=task,
+        emotions=tuple(emotion or ()),
+        min_score=min_score,
+        min_duration=min_duration,
+        max_duration=max_duration,
+    )
+    with Library.open(settings_of(home, database, model, device)) as library:
+        hits = library.search(
+            clip if clip is not None else Path(str(example)),
+            limit=limit,
+            wanted=wanted,
+            exclude_same=EXCLUDABLE[exclude_same] if exclude_same else None,
+            per_recording=per_recording or None,
+            distinct=distinct,
+            exact=exact,
+        )
+    if as_json:
+        for hit in hits:
+            print(json.dumps(hit_record(hit), ensure_ascii=False))
+    elif hits:
+        print_hits(hits)
+    else:
+        notice("no clip matches")

@@ -1,0 +1,74 @@
+"""The search index of an archive: opening it, telling about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.settings import Settings
+from index.cache import IndexCache
+from index.database import Database
+from index.keeper import IndexKeeper
+from index.models import ModelInfo, archive_uuid, standing
+from index.search import Searcher
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """The saved index of an archive.
+
+    Attributes:
+        kind: ``flat`` or ``quantised``; None if none is saved.
+        clips: how many it holds.
+        size: of its file, in bytes.
+        revision, of_revision: where it stands, and where the database does; searches make up the
+            difference.
+        recall: share of the true ten nearest that were found when it was made; None if it is exact.
+        lists, probes: inverted lists, and how many are looked into for ten hits.
+    """
+
+    kind: str | None = None
+    clips: int = 0
+    size: int = 0
+    revision: int = 0
+    of_revision: int = 0
+    recall: float | None = None
+    lists: int | None = None
+    probes: int | None = None
+
+
+def open_searcher(
+    settings: Settings, database: Database, model: ModelInfo, *, background: bool
+) -> Searcher:
+    """The search over the archive's embeddings of this model."""
+    cache = _cache(settings, database, model)
+    keeper = IndexKeeper(database, model, cache, asked=settings.index, background=background)
+    return Searcher(database, model, keeper)
+
+
+def index_status(settings: Settings, database: Database, model: ModelInfo | None) -> IndexStatus:
+    """What is told about the saved index, without loading it."""
+    if model is None:
+        return IndexStatus()
+    saved = _cache(settings, database, model).saved()
+    with database.read() as session:
+        now = standing(session, model.id)[0]
+    if saved is None:
+        return IndexStatus(of_revision=now)
+    stamp, size = saved
+    probes = stamp.details.get("probes", {}).get("10")
+    return IndexStatus(
+        kind=stamp.kind,
+        clips=stamp.count,
+        size=size,
+        revision=stamp.revision,
+        of_revision=now,
+        recall=stamp.details.get("recall"),
+        lists=stamp.details.get("lists"),
+        probes=probes,
+    )
+
+
+def _cache(settings: Settings, database: Database, model: ModelInfo) -> IndexCache:
+    with database.read() as session:
+        identity = archive_uuid(session)
+    return IndexCache(settings.index_folder, archive=identity, model=model.fingerprint)

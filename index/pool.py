@@ -1,0 +1,149 @@
+"""The clips that a search has compared with its query, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.vectors import Cosines, Ids, Vectors
+
+_UNKNOWN = -1  # recording of a clip that was not looked up yet
+_SPARE = 6  # clips looked up beyond those that are wanted
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How many clips are wanted, and how different from each other.
+
+    Attributes:
+        limit: most clips.
+        per_recording: most clips of one recording; None for no matter.
+        distinct: a clip whose cosine to a better one is this or more is left out; None for none.
+    """
+
+    limit: int
+    per_recording: int | None = None
+    distinct: float | None = None
+
+
+class Pool:
+    """Clips by their true cosines; the best of them are looked up, if all were not before.
+
+    Args:
+        look, compare, vectors, look_first: as in ``index.topk.nearest``.
+    """
+
+    def __init__(
+        self,
+        wish: Wish,
+        look: Callable[[Ids], tuple[Ids, Ids]],
+        compare: Callable[[Ids], tuple[Ids, Cosines]],
+        vectors: Callable[[Ids], Vectors],
+        *,
+        look_first: bool,
+    ) -> None:
+        self.wish = wish
+        self.errors = np.empty(0)
+        self._look, self._compare, self._vectors = look, compare, vectors
+        self._look_first = look_first
+        self._seen = np.empty(0, np.int64)
+        self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._cosines = np.empty(0)
+        self._passed = 0
+        self._best: tuple[Ids, Cosines] | None = None
+
+    def unseen(self, ids: Ids) -> Ids:
+        """Places in ``ids`` of those that were not taken yet, ascending."""
+        if not len(self._seen):
+            return np.arange(len(ids))
+        return np.flatnonzero(~np.isin(ids, self._seen))
+
+    def take(self, ids: Ids, estimates: Cosines) -> None:
+        """Compare these clips, none of which was taken before."""
+        self._seen = np.concatenate([self._seen, ids])
+        self._best = None
+        told = dict(zip(ids.tolist(), estimates.tolist(), strict=True))
+        recordings = np.full(len(ids), _UNKNOWN)
+        if self._look_first:
+            ids, recordings = self._look(ids)
+        known, cosines = self._compare(ids)
+        self._passed += len(known)
+        recordings = recordings[_place(ids, known) if self._look_first else slice(len(known))]
+        self._ids = np.concatenate([self._ids, known])
+        self._recordings = np.concatenate([self._recordings, recordings])
+        self._cosines = np.concatenate([self._cosines, cosines])
+        said = np.array([told[one] for one in known.tolist()])
+        self.errors = np.concatenate([self.errors, said - cosines])
+
+    def best(self) -> tuple[Ids, Cosines]:
+        """Ids and cosines of the clips that the wish is for, best first, ties by id."""
+        if self._best is None:
+            self._best = self._chosen()
+        return self._best
+
+    def rank(self) -> int:
+        """How many clips of the index are at least as good as the last of the best, going by how
+        many of those taken passed."""
+        _, similar = self.best()
+        as_good = int(np.count_nonzero(self._cosines >= similar[-1])) if len(similar) else 0
+        return round(as_good * len(self._seen) / max(1, self._passed))
+
+    def _chosen(self) -> tuple[Ids, Cosines]:
+        wish = self.wish
+        first = wish.limit + _SPARE
+        while True:
+            order = np.lexsort((self._ids, -self._cosines))
+            top = order[:first]
+            unknown = top[self._recordings[top] == _UNKNOWN]
+            if len(unknown):
+                self._settle(unknown)
+                continue
+            if wish.per_recording is not None:
+                top = top[_occurrence(self._recordings[top]) < wish.per_recording]
+            if wish.distinct is not None:
+                top = self._distinct(top, wish.distinct)
+            if len(top) >= wish.limit or first >= len(order):
+                top = top[: wish.limit]
+                return self._ids[top], self._cosines[top]
+            first *= 4
+
+    def _settle(self, rows: Ids) -> None:
+        """Look clips up that are among the best; those that may be no hits are dropped."""
+        ids, recordings = self._look(self._ids[rows])
+        there = np.isin(self._ids[rows], ids)
+        kept = rows[there]
+        self._recordings[kept] = recordings[_place(ids, self._ids[kept])]
+        stay = np.ones(len(self._ids), np.bool_)
+        stay[rows[~there]] = False
+        if not stay.all():
+            self._ids, self._cosines = self._ids[stay], self._cosines[stay]
+            self._recordings = self._recordings[stay]
+
+    def _distinct(self, rows: Ids, threshold: float) -> Ids:
+        """Of the rows, greedily, those that are not nearly the same as a better one."""
+        vectors = self._vectors(self._ids[rows])
+        kept: list[int] = []
+        for i in range(len(rows)):
+            if not kept or float((vectors[kept] @ vectors[i]).max()) < threshold:
+                kept.append(i)
+        return rows[kept]
+
+
+def _place(known: Ids, wanted: Ids) -> Ids:
+    """Where in ``known`` each of the ``wanted`` is; all of them are there."""
+    order = np.argsort(known)
+    return np.asarray(order[np.searchsorted(known[order], wanted)])
+
+
+def _occurrence(values: Ids) -> Ids:
+    """How often each value was there before: int64, same shape."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    place = np.arange(len(values))
+    begins = np.ones(len(values), np.bool_)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    counts = np.empty(len(values), np.int64)
+    counts[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    return counts

@@ -1,0 +1,69 @@
+"""A copied archive is the same archive, on another kind of database."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine, select, text
+
+from index.copying import copy_archive
+from index.database import Database
+from index.errors import InvalidInputError
+from index.schema import Base
+from tests.index.worlds import VectorArchive, ask, found
+
+
+@pytest.fixture
+def other(database: Database, tmp_path: Path, request: pytest.FixtureRequest):
+    """A database of the other kind, empty."""
+    if database.is_sqlite:
+        server = create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(text("DROP DATABASE IF EXISTS copied WITH (FORCE)"))
+            connection.execute(text("CREATE DATABASE copied"))
+        made = Database(server.url.set(database="copied"), busy_timeout=5)
+        server.dispose()
+    else:
+        made = Database(f"sqlite:///{tmp_path / 'copied.db'}", busy_timeout=5)
+    yield made
+    made.close()
+
+
+def rows(database: Database) -> dict[str, list[tuple]]:
+    with database.read() as session:
+        return {
+            table.name: sorted(map(str, session.execute(select(table)).all()))
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def test_everything_is_copied_and_the_archive_goes_on(
+    database: Database, other: Database, tmp_path: Path
+):
+    archive = VectorArchive(database, tmp_path / "index", 8)
+    vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    archive.add(vectors)
+    counts = copy_archive(database, other)
+    assert counts["embeddings"] == 50
+    assert rows(other) == rows(database)
+    truth = found(ask(archive.searcher(), vectors[3]))
+    archive.database = other
+    assert found(ask(archive.searcher(), vectors[3])) == truth
+    from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
+
+    with other.write() as session:  # ids go on after those that were copied
+        new = NewRecording(
+            FileFacts("/x.wav", 1, 1), "x.wav", "e" * 64, 1.0, 8000, 1, Annotations(),
+            [NewClip(None, 0.0, 1.0, vectors[0], np.array([0.2, 0.8], np.float32))],
+        )  # fmt: skip
+        assert add_recording(session, archive.model.id, new) == (51, True)
+
+
+def test_an_archive_is_not_copied_over_another(database: Database, other: Database, tmp_path: Path):
+    VectorArchive(database, tmp_path / "a", 8).add(np.ones((1, 8), np.float32))
+    other.create_or_require()
+    VectorArchive(other, tmp_path / "b", 8)
+    with pytest.raises(InvalidInputError, match="holds an archive already"):
+        copy_archive(database, other)
+    with pytest.raises(InvalidInputError, match="same database"):
+        copy_archive(database, database)
