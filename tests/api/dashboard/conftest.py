@@ -14,6 +14,7 @@ from engine.scan import find_audio
 from engine.settings import Settings
 from engine.voices import MANNERS, speak
 from index.recordings import Annotations
+from tests.api.conftest import eventually
 from tests.api.serving import Served, served
 from tests.conftest import RATE, ingest_voices, write_wav
 
@@ -190,3 +191,8 @@ def map_of(api: httpx.Client) -> Callable[[Visit], None]:
 def clip_of(api: httpx.Client, **filters: str) -> dict:
     """The first clip that passes the filters."""
     return api.get("/v1/clips", params={**filters, "limit": 1}).json()["data"][0]
+
+
+def until(page, holds: str) -> None:
+    """Wait until an expression holds in the page, whose policy forbids playwright's own way."""
+    eventually(lambda: page.evaluate(f"Boolean({holds})"))

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.api.dashboard.conftest import Visit
+from tests.api.dashboard.conftest import Visit, until
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_a_click_plays_from_there(page, recording: dict, expect):
     box = area.bounding_box()
     area.click(position={"x": box["width"] / 2, "y": 40})
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    page.wait_for_function("window.heard.at(-1)?.currentTime > 0")
+    until(page, "window.heard.at(-1)?.currentTime > 0")
     at = page.evaluate("window.heard.at(-1).currentTime")
     assert at == pytest.approx(recording["duration"] / 2, abs=1)
     expect(page.locator(".playhead")).to_be_visible()
@@ -125,3 +125,32 @@ def test_a_recording_that_is_not_there_is_said_so(visit: Visit, expect):
     visit.expect("/v1/recordings/999999")
     page = visit.open("/#/recordings/999999")
     expect(page.get_by_role("alert")).to_contain_text("999999")
+
+
+def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
+    visit: Visit, recording: dict, api: httpx.Client, expect
+):
+    number = recording["recording"]
+    clips = api.get(f"/v1/recordings/{number}/clips").json()["data"]
+    names = ["agent", "customer"]
+    for place, clip in enumerate(clips):
+        clip |= {"channel": place % 2, "channel_name": names[place % 2]}
+    times = [float(second) for second in range(30)]
+    curves = {"angry": [second / 30 for second in times], "sad": [1 - one / 30 for one in times]}
+    turn = {"time": 12.5, "rises": "angry", "rise": 0.4, "falls": "sad", "fall": 0.3}
+    channel = {"channel": 1, "channel_name": "customer", "turning_points": [turn]}
+    trend = {"channels": [{**channel, "points": {"time": times, "scores": curves}}]}
+
+    def answers(end: str, told: dict) -> None:
+        url = f"**/v1/recordings/{number}/{end}"
+        visit.page.route(url, lambda route: route.fulfill(json=told))
+
+    answers("clips?*", {"data": clips, "next": None})
+    answers("trend", trend)
+    page = visit.open(f"/#/recordings/{number}")
+    expect(page.locator(".lane")).to_have_text(names)
+    customer = page.get_by_role("img", name=re.compile("Emotion over time of customer"))
+    assert "sad 53 %, angry 47 %" in customer.get_attribute("aria-label")
+    expect(page.locator(".turns li")).to_contain_text("angry rises, sad falls (customer)")
+    page.get_by_role("button", name="0:12").click()
+    until(page, "window.heard.at(-1)?.currentTime > 10")

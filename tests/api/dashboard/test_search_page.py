@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.voices import speak
-from tests.api.dashboard.conftest import Visit, clip_of
+from tests.api.dashboard.conftest import Visit, clip_of, until
 from tests.conftest import RATE, write_wav
 
 HITS = ".found .card .likeness"
@@ -66,7 +66,7 @@ def test_a_play_button_plays_exactly_the_span(visit: Visit, api: httpx.Client, e
     card.get_by_role("button", name=re.compile("^Play")).click()
     stop = card.get_by_role("button", name=re.compile("^Stop"))
     expect(stop).to_be_visible()
-    page.wait_for_function("window.heard.at(-1)?.currentTime > 0.1")
+    until(page, "window.heard.at(-1)?.currentTime > 0.1")
     lasts = page.evaluate("window.heard.at(-1).duration")
     assert lasts == pytest.approx(clip["end"] - clip["start"], abs=2 / RATE)
     stop.click()
@@ -105,7 +105,7 @@ def test_filters_are_in_the_address_and_a_link_gives_the_same_hits(visit: Visit,
     page.locator("input[name=before]").fill("2026-12-01")
     page.locator("input[name=before]").press("Enter")
     expect(page.locator(".token")).to_have_text("voice1 ×")
-    page.wait_for_function("location.hash.includes('before=2026-12-01')")
+    until(page, "location.hash.includes('before=2026-12-01')")
     assert re.search(r"clip=1&label=neutral&speaker=voice1", page.url)
     number = page.locator(".found .card").get_attribute("data-clip")
 
@@ -114,6 +114,24 @@ def test_filters_are_in_the_address_and_a_link_gives_the_same_hits(visit: Visit,
     assert other.locator(".found .card").get_attribute("data-clip") == number
     other.get_by_role("button", name="Clear all").click()
     expect(other.locator(".found .card").nth(3)).to_be_visible()
+
+
+def test_what_the_model_hears_filters_from_a_least_score_on(
+    visit: Visit, api: httpx.Client, expect
+):
+    clip = clip_of(api, label="anger")
+    heard = max(clip["scores"], key=clip["scores"].get)
+    page = visit.open()
+    expect(page.locator(".found .card").first).to_be_visible()
+    page.locator(f"input[name=emotion][value={heard}]").check()
+    page.locator("input[name=min_score]").fill("0.5")
+    until(page, "location.hash.includes('min_score=0.5')")
+    expect(page.locator(".found[aria-busy=false]")).to_be_visible()
+    asked = {"emotion": heard, "min_score": 0.5, "limit": 24}
+    clips = api.get("/v1/clips", params=asked).json()["data"]
+    shown = [one.get_attribute("data-clip") for one in page.locator(".found .card").all()]
+    assert shown == [str(one["clip"]) for one in clips]
+    assert all(one["scores"][heard] >= 0.5 for one in clips)
 
 
 def test_a_dropped_file_is_an_example(visit: Visit, tmp_path: Path, expect):

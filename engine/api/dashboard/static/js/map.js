@@ -132,6 +132,7 @@ export function render(main, { params, signal }) {
   function heard(event) {
     if (event.source !== frame.contentWindow) return;
     const { type, clip, clips, message } = event.data ?? {};
+    if (clip !== undefined && !points.some((one) => one.clip === clip)) return;
     if (type === "ready") { ready = true; draw(); }
     if (type === "drawn") { cover.hidden = true; frame.dataset.drawn = points.length; frame.dataset.colour = asked.colour; }
     if (type === "click") choose([clip]);

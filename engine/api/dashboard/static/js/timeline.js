@@ -78,6 +78,7 @@ export class Timeline {
   paint() {
     const width = this.inner.clientWidth;
     if (!width) return;
+    this.inner.classList.toggle("dense", this.marks.size * 14 > width);
     if (this.peaks) this.#paintWave(width);
     for (const { lane, canvas } of this.bands) paintBand(canvas, width, lane.stretches, this.duration);
     this.#paintAxis(width);
@@ -96,18 +97,20 @@ export class Timeline {
   #paintWave(width) {
     const pen = sized(this.wave, width, WAVE);
     pen.fillStyle = token("--wave");
-    const bars = Math.floor(width / 2);
-    for (let bar = 0; bar < bars; bar++) {
-      const from = Math.floor((bar * this.peaks.length) / bars);
-      const to = Math.max(from + 1, Math.floor(((bar + 1) * this.peaks.length) / bars));
-      let peak = 0;
-      for (let i = from; i < to; i++) peak = Math.max(peak, this.peaks[i]);
-      const tall = Math.max(1, (peak / this.loudest) * (WAVE - 6));
-      pen.fillRect(bar * 2, (WAVE - tall) / 2, 1.4, tall);
-    }
+    const count = Math.floor(width / 2);
+    const bars = Array.from({ length: count }, (_, bar) => {
+      const from = Math.floor((bar * this.peaks.length) / count);
+      const to = Math.max(from + 1, Math.floor(((bar + 1) * this.peaks.length) / count));
+      let sum = 0;  // their mean: in an hour every largest one is loud
+      for (let i = from; i < to; i++) sum += this.peaks[i];
+      return sum / (to - from);
+    });
+    const loudest = Math.max(8, ...bars);
+    bars.forEach((bar, place) => {
+      const tall = Math.max(1, (bar / loudest) * (WAVE - 6));
+      pen.fillRect(place * 2, (WAVE - tall) / 2, 1.4, tall);
+    });
   }
-
-  get loudest() { return Math.max(8, this.peaks.reduce((most, one) => Math.max(most, one), 0)); }
 
   #paintAxis(width) {
     const steps = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
