@@ -92,7 +92,7 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc  # none of blob: and data:
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # beyond, its event loop would be in the way
 def browser():
     """Debian's chromium, driven by playwright."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -104,7 +104,7 @@ def browser():
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A call of half a minute: one speaker, four manners, pauses between."""
     parts = []
@@ -114,7 +114,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("call") / "call.wav", np.concatenate(parts))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path) -> Iterator[Served]:
     """A server over an archive of the voices and the call."""
     home = tmp_path_factory.mktemp("dashboard")
@@ -127,7 +127,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path) -
         yield process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(server: Served) -> Iterator[httpx.Client]:
     """The same archive as programs see it."""
     with httpx.Client(base_url=server.address, timeout=30) as client:

@@ -58,9 +58,10 @@ def test_a_lasso_selects_and_all_are_labelled(page, api: httpx.Client, expect):
     page.get_by_label("Label for all").fill("yes")
     page.get_by_role("button", name="Label all").click()
     expect(page.locator("#toasts")).to_contain_text(f"{many} clips labelled yes")
-    assert api.get("/v1/labels", params={"task": "checked"}).json()["data"] == [
-        {"name": "yes", "count": many}
-    ]
+    said = api.get("/v1/labels", params={"task": "checked"}).json()["data"]
+    for clip in api.get("/v1/clips", params={"limit": 500}).json()["data"]:
+        api.delete(f"/v1/clips/{clip['clip']}/labels/checked")  # the archive is other tests', too
+    assert said == [{"name": "yes", "count": many}]
 
 
 def test_a_selection_is_exported_as_csv(page, expect):
@@ -83,18 +84,18 @@ def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Clie
     place = frame.evaluate(
         """plot => {
           const {_fullLayout: {xaxis, yaxis, _size: {l, t}}, data: [first]} = plot;
-          return [l + xaxis.d2p(first.x[0]), t + yaxis.d2p(first.y[0]), first.customdata[0]];
+          return [l + xaxis.d2p(first.x[0]), t + yaxis.d2p(first.y[0])];
         }"""
     )
     box = page.locator("iframe").bounding_box()
     with page.expect_response(re.compile(r"/v1/clips/\d+/audio")) as answer:
         page.mouse.move(box["x"] + place[0] - 3, box["y"] + place[1] - 2)
         page.mouse.move(box["x"] + place[0], box["y"] + place[1])
-    assert f"/v1/clips/{place[2]}/audio" in answer.value.url
+    clip = re.search(r"/v1/clips/(\d+)/audio", answer.value.url)[1]  # one may lie on another
     page.wait_for_timeout(300)  # as a hand would: plotly.js looks what is under it now and then
     page.mouse.down()
     page.mouse.up()
-    card = page.locator(f".picked .card[data-clip='{place[2]}']")
+    card = page.locator(f".picked .card[data-clip='{clip}']")
     expect(card).to_be_visible()
     card.get_by_role("button", name=re.compile("^Find clips")).click()
     expect(page.locator(".found .card .likeness").first).to_be_visible()

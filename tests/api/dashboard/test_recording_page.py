@@ -152,5 +152,5 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     customer = page.get_by_role("img", name=re.compile("Emotion over time of customer"))
     assert "sad 53 %, angry 47 %" in customer.get_attribute("aria-label")
     expect(page.locator(".turns li")).to_contain_text("angry rises, sad falls (customer)")
-    page.get_by_role("button", name="0:12").click()
+    page.get_by_role("button", name="0:12", exact=True).click()
     until(page, "window.heard.at(-1)?.currentTime > 10")

@@ -129,7 +129,7 @@ async function told(before, failures, signal) {
     const [jobs, failed] = await Promise.all([read(`/v1/jobs?limit=${LISTED}`, { signal }), read(`/v1/failures?limit=${LISTED}`, { signal })]);
     const earlier = jobs.data.filter((job) => !items.some((one) => one.job?.job === job.job));
     fill(before, h("h2", {}, "Uploads of the last days"), earlier.length
-      ? h("div.table", { tabindex: "0", role: "region", "aria-label": "Uploads of the last days" }, h("table", {}, h("thead", {}, h("tr", {}, ["File", "State", "When", ""].map((one) => h("th", { scope: "col" }, one)))),
+      ? h("div.table", { tabindex: "0", role: "region", "aria-label": "Uploads of the last days" }, h("table", {}, h("thead", {}, h("tr", {}, ["File", "State", "When", "Recording"].map((one) => h("th", { scope: "col" }, one)))),
         h("tbody", {}, earlier.map((job) => h("tr", {}, h("td", {}, job.file), h("td", {}, job.status === "failed" ? job.problem.detail : WORDS[job.status] ?? job.status), h("td", {}, when(job.created_at)),
           h("td", {}, job.recording ? h("a", { href: `#/recordings/${job.recording}` }, "open") : ""))))))
       : h("p.hint", {}, "None yet."));
