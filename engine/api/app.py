@@ -12,6 +12,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from engine.api import documents, problems
 from engine.api.access import OpenTo
+from engine.api.dashboard import router as dashboard
 from engine.api.deps import Gates, in_thread
 from engine.api.gates import Gate
 from engine.api.limits import BodyLimit
@@ -134,4 +135,5 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.add_middleware(Requests, observe=measured.observe)
     for routes in (health, metrics, search, recordings, jobs, clips, archive, trends, learned):
         app.include_router(routes.router)
+    app.include_router(dashboard.router)  # last: it has the paths that nothing else has
     return app

@@ -1,0 +1,103 @@
+"""Serves the dashboard at ``/``: its files are open, what they ask of the API is not."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.exceptions import HTTPException
+
+from engine.api.access import Reader
+from engine.api.dashboard.assets import Asset, assets, plotly
+from engine.api.dashboard.peaks import Peaks
+from engine.api.deps import GatesDep, LibraryDep
+
+router = APIRouter(include_in_schema=False)
+
+_POLICY = {
+    "default-src": "'none'",
+    "base-uri": "'none'",
+    "connect-src": "'self'",
+    "font-src": "'self'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "frame-src": "'self'",
+    "img-src": "'self' blob:",
+    "manifest-src": "'self'",
+    "media-src": "blob:",
+    "script-src": "'self'",
+    "style-src": "'self'",
+}
+# plotly.js compiles its WebGL code at run time and writes styles. The frame that it runs in is
+# sandboxed: an origin of its own, without the page's key, without a network.
+_MAP_POLICY = {
+    **_POLICY,
+    "connect-src": "'none'",
+    "frame-ancestors": "'self'",
+    "frame-src": "'none'",
+    "img-src": "data: blob:",
+    "media-src": "'none'",
+    "sandbox": "allow-scripts",
+    "script-src": "'self' 'unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",
+}
+_PERMISSIONS = "camera=(), geolocation=(), microphone=(self), payment=(), usb=()"
+_PEAKS = Peaks()
+
+
+@router.get("/")
+@router.head("/")
+def page(request: Request) -> Response:
+    """The one page; which view it shows is told after the ``#`` of its address."""
+    return _sent(request, assets()["index.html"], _POLICY)
+
+
+@router.get("/assets/plotly.min.js")
+def plotly_js(request: Request) -> Response:
+    """plotly.js, which only the map asks for."""
+    return _sent(request, plotly(), _POLICY, age=86_400)
+
+
+@router.get("/assets/{name:path}")
+@router.head("/assets/{name:path}")
+def asset(request: Request, name: str) -> Response:
+    """One of the dashboard's files."""
+    found = assets().get(name)
+    if found is None:
+        raise HTTPException(404, "the dashboard has no such file")
+    return _sent(request, found, _MAP_POLICY if name.startswith("map/") else _POLICY)
+
+
+@router.get("/dashboard/recordings/{recording}/peaks")
+async def peaks(
+    library: LibraryDep,
+    gates: GatesDep,
+    recording: Annotated[int, Path(ge=1, lt=2**63)],
+    _: Reader,
+) -> dict[str, Any]:
+    """The outline of a recording's sound: ``{"peaks": [0..255, ...]}`` in equal parts."""
+    async with gates.uploads.entered():
+        return {"peaks": await gates.uploads.run(_PEAKS.of, library, recording)}
+
+
+def _sent(request: Request, asset: Asset, policy: dict[str, str], age: int = 0) -> Response:
+    headers = {
+        "cache-control": f"public, max-age={age}" if age else "no-cache",
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "cross-origin-opener-policy": "same-origin",
+        "etag": asset.etag,
+        "permissions-policy": _PERMISSIONS,
+        "referrer-policy": "no-referrer",
+    }
+    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+    if asset.etag.removeprefix("W/") in [one.strip() for one in known]:
+        return Response(status_code=304, headers=headers)
+    content = asset.content
+    if asset.packed:
+        headers["vary"] = "accept-encoding"
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+        else:
+            content = gzip.decompress(content)
+    return Response(content, media_type=asset.media_type, headers=headers)

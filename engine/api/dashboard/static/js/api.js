@@ -1,0 +1,101 @@
+// Calls of the API: the key where one is needed, problems as errors, patience where it is told.
+
+import { askForKey } from "./key.js";
+
+/** What the API said was wrong (problem details, RFC 9457). */
+export class Problem extends Error {
+  constructor(status, told = {}) {
+    const parts = (told.errors ?? []).map((one) => `${one.where}: ${one.message}`);
+    super([told.detail ?? `the server answered ${status}`, ...parts].join("; "));
+    this.status = status;
+    this.kind = (told.type ?? "").split(":").pop();
+    this.title = told.title ?? "";
+  }
+}
+
+const TRIES = 4;
+const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+
+export function authorization() {
+  const key = sessionStorage.getItem("key");
+  return key ? { authorization: `Bearer ${key}` } : {};
+}
+
+/** The answer to a request, once it is good. Asks for a key on 401, waits on 429 and 503. */
+export async function send(path, { method = "GET", json, body, headers = {}, signal } = {}) {
+  for (let tried = 1; ; tried++) {
+    const key = sessionStorage.getItem("key");
+    let answer;
+    try {
+      answer = await fetch(path, {
+        method,
+        signal,
+        body: json === undefined ? body : JSON.stringify(json),
+        headers: { ...(json === undefined ? {} : { "content-type": "application/json" }), ...headers, ...authorization() },
+      });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem(0, { title: "No answer", detail: "the server cannot be reached; is it still running?" });
+    }
+    if (answer.ok) return answer;
+    const told = await answer.json().catch(() => ({}));
+    if (answer.status === 401 && (await askForKey(told.detail, key))) continue;
+    if ([429, 503].includes(answer.status) && tried < TRIES && (method === "GET" || answer.status === 429)) {
+      await pause(Math.min(10, Number(answer.headers.get("retry-after")) || 1));
+      continue;
+    }
+    throw new Problem(answer.status, told);
+  }
+}
+
+export const read = async (path, options) => (await send(path, options)).json();
+
+/** Rows of a list, page by page, up to `most` of them. */
+export async function readAll(path, { most = 5000, signal } = {}) {
+  const rows = [];
+  let cursor = null;
+  do {
+    const url = new URL(path, location.origin);
+    url.searchParams.set("limit", Math.min(500, most - rows.length));
+    if (cursor !== null) url.searchParams.set("cursor", cursor);
+    const page = await read(url.pathname + url.search, { signal });
+    rows.push(...page.data);
+    cursor = page.next;
+  } while (cursor !== null && rows.length < most);
+  return { rows, more: cursor !== null };
+}
+
+/** Events of a stream: `{event, data}`, data parsed. */
+export async function* events(path, { signal } = {}) {
+  const answer = await send(path, { signal, headers: { accept: "text/event-stream" } });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let pending = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    pending += value;
+    const blocks = pending.split("\n\n");
+    pending = blocks.pop();
+    for (const block of blocks) {
+      const lines = block.split("\n");
+      const part = (name) => lines.filter((one) => one.startsWith(`${name}:`)).map((one) => one.slice(name.length + 1).trim()).join("\n");
+      if (part("event")) yield { event: part("event"), data: part("data") ? JSON.parse(part("data")) : null };
+    }
+  }
+}
+
+const kept = new Map();
+const KEPT = 4 * 60 * 60;
+
+/** What is read once and then remembered for `seconds`: counts and names that change slowly. */
+export async function remembered(path, seconds = 20) {
+  const known = kept.get(path);
+  if (known && Date.now() - known.at < Math.min(seconds, KEPT) * 1000) return known.value;
+  const value = read(path);
+  kept.set(path, { at: Date.now(), value });
+  value.catch(() => kept.delete(path));
+  return value;
+}
+
+/** Forget what was remembered: something was changed. */
+export const changed = () => kept.clear();

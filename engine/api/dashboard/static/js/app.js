@@ -1,0 +1,92 @@
+// Which page is shown, by what is after the # of the address.
+
+import { player } from "./audio.js";
+import { fill, h, icon, amount, plural } from "./dom.js";
+import { remembered } from "./api.js";
+import * as keys from "./keys.js";
+import { problemBox, emptyBox } from "./problems.js";
+
+const PAGES = [
+  { path: /^\/$/, page: "search", title: "Search", load: () => import("./search.js") },
+  { path: /^\/recordings\/([1-9]\d{0,15})$/, page: "recording", title: "Recording", load: () => import("./recording.js") },
+  { path: /^\/map$/, page: "map", title: "Map", load: () => import("./map.js") },
+  { path: /^\/ingest$/, page: "ingest", title: "Add recordings", load: () => import("./ingest.js") },
+];
+
+const main = document.getElementById("main");
+let shown = null;
+let leaving = new AbortController();
+
+/** Show the page of the address; the page that is there already may take the change itself. */
+async function show() {
+  if (location.search) {  // a link such as /?clip=42
+    location.replace(`/#/${location.search}`);
+    return;
+  }
+  const [path, search = ""] = (location.hash.slice(1) || "/").split("?");
+  const found = PAGES.find((one) => one.path.test(path));
+  const params = new URLSearchParams(search);
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.page === found?.page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${found?.title ?? "Not found"} · emotion-search`;
+  tellArchive();
+  if (shown?.path === path && shown.update) { shown.update(params); return; }
+  leaving.abort();
+  leaving = new AbortController();
+  player.stop();
+  keys.bind([]);
+  shown = { path };
+  if (!found) {
+    fill(main, h("h1", {}, "No such page"), emptyBox("Nothing is here", `There is no page ${path}.`, h("a.button", { href: "#/" }, "To the search")));
+    return;
+  }
+  const turn = leaving.signal;
+  try {
+    const page = await found.load();
+    if (turn.aborted) return;
+    fill(main);
+    shown = { path, ...(page.render(main, { params, id: Number(path.match(found.path)[1]), signal: turn }) ?? {}) };
+    window.scrollTo(0, 0);
+  } catch (error) {
+    if (!turn.aborted) fill(main, problemBox(error, show));
+  }
+}
+
+async function tellArchive() {
+  const place = document.getElementById("archive");
+  const stats = await remembered("/v1/stats").catch(() => null);
+  fill(place, stats && stats.clips ? `${plural(stats.clips, "clip")} · ${amount(stats.duration)} · ${stats.model}` : stats ? "empty archive" : "");
+}
+
+const THEMES = { auto: "as the system", light: "light", dark: "dark" };
+
+function themes() {
+  const button = document.getElementById("theme");
+  const now = () => document.documentElement.dataset.theme ?? "auto";
+  const tell = () => {
+    fill(button, icon({ auto: "auto", light: "sun", dark: "moon" }[now()]));
+    button.setAttribute("aria-label", `Theme: ${THEMES[now()]}`);
+    button.title = `Theme: ${THEMES[now()]}`;
+    document.dispatchEvent(new Event("themechange"));
+  };
+  button.addEventListener("click", () => {
+    const names = Object.keys(THEMES);
+    const next = names[(names.indexOf(now()) + 1) % names.length];
+    if (next === "auto") { delete document.documentElement.dataset.theme; localStorage.removeItem("theme"); }
+    else { document.documentElement.dataset.theme = next; localStorage.setItem("theme", next); }
+    tell();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  tell();
+}
+
+themes();
+keys.install();
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+document.getElementById("help").addEventListener("click", keys.help);
+// A file dropped beside a drop zone must not replace the page.
+for (const what of ["dragover", "drop"]) window.addEventListener(what, (event) => event.preventDefault());
+window.addEventListener("hashchange", show);
+show();

@@ -1,0 +1,202 @@
+// The map of the archive: clips that sound alike lie near each other.
+
+import { read } from "./api.js";
+import { player } from "./audio.js";
+import { card } from "./card.js";
+import { fill, h, number, plural, toast, token } from "./dom.js";
+import { colour, plain, sorted, symbol } from "./emotions.js";
+import { filterPanel } from "./filters.js";
+import { bind } from "./keys.js";
+import { busyBox, emptyBox, problemBox } from "./problems.js";
+import { Query } from "./query.js";
+import { selectionPanel } from "./selection.js";
+
+const COLOURS = { emotion: "emotion heard", label: "label", source: "source", predicted: "prediction", cluster: "cluster", speaker: "speaker" };
+const LIMITS = [1000, 2000, 5000, 20000];
+const MOST_GROUPS = 12;
+const NONE = "(none)";
+
+export function render(main, { params, signal }) {
+  let asked = state(params);
+  let turn = new AbortController();
+  let [points, picked, ready] = [[], new Set(), false];
+
+  const frame = h("iframe", { src: "/assets/map/frame.html", sandbox: "allow-scripts", title: "Map of clips; the panel beside it does the same by keyboard", tabindex: "-1" });
+  const tools = h("div.row.tools", {});
+  const note = h("p.hint", { role: "status" });
+  const cover = h("div.cover", {}, busyBox("Placing the clips…"));
+  const panel = h("aside.picked", { "aria-live": "polite", "aria-label": "Selection" });
+  const filters = h("div", {});
+  const sounds = h("input", { type: "checkbox" });
+
+  fill(main, h("h1", {}, "Map of the archive"), tools, filters,
+    h("div.map", {}, h("div.plot", {}, frame, cover), panel), note);
+  bind([{ keys: ["Escape"], shown: ["Esc"], does: "clear the selection", run: () => choose([]) }]);
+
+  const go = (changed) => {
+    const params = new URLSearchParams(changed.query.listing());
+    if (changed.colour !== "emotion") params.set("colour", changed.colour);
+    if (changed.method !== "pca") params.set("method", changed.method);
+    if (changed.limit !== 2000) params.set("points", changed.limit);
+    location.hash = `#/map${params.size ? `?${params}` : ""}`;
+  };
+
+  function controls() {
+    const there = Object.keys(COLOURS).filter((name) => ["emotion", "label", "source"].includes(name) || points.some((one) => one[name]));
+    fill(tools,
+      field("Colour by", there.map((name) => [name, COLOURS[name]]), asked.colour, (value) => go({ ...asked, colour: value })),
+      field("Layout", [["pca", "overall (PCA)"], ["umap", "neighbours (UMAP)"]], asked.method, (value) => go({ ...asked, method: value })),
+      field("Clips", LIMITS.map((one) => [one, `up to ${number(one)}`]), asked.limit, (value) => go({ ...asked, limit: Number(value) })),
+      h("label.check", {}, sounds, "Play on hover"));
+    const open = filters.querySelector("details")?.open ?? asked.query.filtered;
+    fill(filters, h("details.inline", { open }, h("summary", {}, "Filters", asked.query.filtered ? h("span.count", {}, Object.keys(asked.query.filters).length) : null),
+      filterPanel(asked.query, (name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false })));
+  }
+
+  async function load() {
+    turn.abort();
+    turn = new AbortController();
+    const stopped = turn.signal;
+    cover.hidden = false;
+    fill(cover, busyBox(asked.method === "umap" ? "Placing the clips; this can take a minute…" : "Placing the clips…"));
+    const params = asked.query.listing();
+    params.set("limit", asked.limit);
+    params.set("method", asked.method);
+    try {
+      const map = await read(`/v1/map?${params}`, { signal: stopped });
+      points = map.points;
+      picked = new Set([...picked].filter((clip) => points.some((one) => one.clip === clip)));
+      controls();
+      fill(note, told(map));
+      if (points.length) draw();
+      else fill(cover, emptyBox("No clips to place", "No clip passes the filters, or the archive has fewer than three."));
+      tell();
+    } catch (error) {
+      if (stopped.aborted) return;
+      fill(cover, error.kind === "no-such-route"
+        ? emptyBox("This server makes no maps", "Its version has no /v1/map; searching works all the same.", h("a.button", { href: "#/" }, "To the search"))
+        : problemBox(error, load));
+    }
+  }
+
+  function draw() {
+    if (!ready || !points.length) return;
+    frame.contentWindow.postMessage({
+      type: "draw",
+      groups: groups(points, asked.colour).map((group) => ({
+        name: group.name,
+        colour: group.colour,
+        symbol: group.symbol,
+        x: group.points.map((one) => one.x),
+        y: group.points.map((one) => one.y),
+        clips: group.points.map((one) => one.clip),
+        texts: group.points.map((one) => [`clip ${one.clip}`, one.emotion && `heard: ${plain(one.emotion)}`, one.label && `label: ${one.label}`, one.source].filter(Boolean).join(" · ")),
+        selected: picked.size ? group.points.flatMap((one, place) => (picked.has(one.clip) ? [place] : [])) : null,
+      })),
+      theme: {
+        ink: token("--ink"), soft: token("--soft"), line: token("--line"), paper: token("--paper"), accent: token("--accent"),
+        size: points.length > 5000 ? 5 : points.length > 1000 ? 7 : 9,
+        mode: matchMedia("(pointer: coarse)").matches ? "pan" : "lasso",
+        place: `${asked.method}-${points.length}`,
+      },
+    }, "*");
+  }
+
+  function choose(clips, redraw = true) {
+    picked = new Set(clips);
+    tell();
+    if (redraw) draw();
+  }
+
+  function tell() {
+    const chosen = points.filter((one) => picked.has(one.clip));
+    fill(panel,
+      legend(),
+      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelled: load }) : h("p.hint", {}, "Click a point to hear its clip; circle some to label or export them. Or take a whole group above."));
+  }
+
+  function legend() {
+    return h("div.groups", { role: "group", "aria-label": `Groups by ${COLOURS[asked.colour]}` }, groups(points, asked.colour).map((group) =>
+      h("button.quiet", { type: "button", title: `Select all ${group.name}`, onclick: () => choose(group.points.map((one) => one.clip)) },
+        h(`span.mark-of.${group.symbol}`, { style: { "--c": group.colour }, "aria-hidden": "true" }), group.name, h("small", {}, number(group.points.length)))));
+  }
+
+  function single(clip) {
+    const place = h("ol.cards", {});
+    read(`/v1/clips/${clip}`).then(
+      (found) => fill(place, card(found, { go: (example) => { location.hash = `#/?${new Query().withExample(example)}`; } })),
+      (error) => fill(place, h("li", {}, problemBox(error))));
+    return h("div", {}, place, h("button", { type: "button", onclick: () => choose([]) }, "Clear selection"));
+  }
+
+  function heard(event) {
+    if (event.source !== frame.contentWindow) return;
+    const { type, clip, clips, message } = event.data ?? {};
+    if (clip !== undefined && !points.some((one) => one.clip === clip)) return;
+    if (type === "ready") { ready = true; draw(); }
+    if (type === "drawn") { cover.hidden = true; frame.dataset.drawn = points.length; frame.dataset.colour = asked.colour; }
+    if (type === "click") choose([clip]);
+    if (type === "selected") choose(clips, clips.length === 0);
+    if (type === "hover" && sounds.checked) player.play(`clip-${clip}`, `/v1/clips/${clip}/audio`).catch((error) => toast(error.message, "error"));
+    if (type === "failed") { cover.hidden = false; fill(cover, emptyBox("The map cannot be drawn", `${message}. The groups beside it can still be taken.`)); }
+  }
+  window.addEventListener("message", heard);
+  document.addEventListener("themechange", draw);
+  signal.addEventListener("abort", () => { turn.abort(); window.removeEventListener("message", heard); document.removeEventListener("themechange", draw); });
+
+  controls();
+  load();
+  return {
+    update: (changed) => {
+      const before = asked;
+      asked = state(changed);
+      controls();
+      if (`${before.query}` === `${asked.query}` && before.method === asked.method && before.limit === asked.limit) { draw(); tell(); } else load();
+    },
+  };
+}
+
+function state(params) {
+  const one = (name, known, otherwise) => (known.includes(params.get(name)) ? params.get(name) : otherwise);
+  return {
+    query: new Query(params),
+    colour: one("colour", Object.keys(COLOURS), "emotion"),
+    method: one("method", ["pca", "umap"], "pca"),
+    limit: Number(one("points", LIMITS.map(String), "2000")),
+  };
+}
+
+/** Points by a field: emotions and labels in their own colours; of many values the largest. */
+function groups(points, by) {
+  const found = new Map();
+  for (const one of points) {
+    const name = one[by] ?? NONE;
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(one);
+  }
+  let names = [...found.keys()].filter((name) => name !== NONE);
+  const felt = ["emotion", "label", "predicted"].includes(by);
+  names = felt ? sorted(names) : names.sort((a, b) => found.get(b).length - found.get(a).length);
+  const shown = names.slice(0, felt ? names.length : MOST_GROUPS);
+  const rest = [...names.slice(shown.length), ...(found.has(NONE) ? [NONE] : [])];
+  const made = shown.map((name, place) => ({
+    name: plain(name),
+    points: found.get(name),
+    colour: felt ? colour(name) : token(`--group-${place % 8}`),
+    symbol: felt ? symbol(name) : ["circle", "diamond", "square", "triangle-up", "cross", "x"][Math.floor(place / 8) + (place % 3)],
+  }));
+  if (rest.length) made.push({ name: rest.length === 1 && rest[0] === NONE ? `no ${by}` : "others", points: rest.flatMap((name) => found.get(name)), colour: token("--none"), symbol: "circle-open" });
+  return made;
+}
+
+function told(map) {
+  const sample = map.clips > map.points.length ? ` of ${number(map.clips)}, drawn at random` : "";
+  const axes = map.explained ? ` The axes hold ${map.explained.map((one) => `${(100 * one).toFixed(0)} %`).join(" and ")} of the variance.` : "";
+  return `${plural(map.points.length, "clip")}${sample}.${axes} Near means alike; directions have no meaning of their own.`;
+}
+
+function field(title, options, now, set) {
+  const chooser = h("select", { onchange: () => set(chooser.value) }, options.map(([value, text]) => h("option", { value, selected: value === now }, text)));
+  return h("label.field", {}, h("span", {}, title), chooser);
+}
+

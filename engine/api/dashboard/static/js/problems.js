@@ -1,0 +1,37 @@
+// What is shown where something went wrong or nothing is there.
+
+import { h } from "./dom.js";
+
+const CURES = {
+  unauthorized: "Reload the page and give a key that is in force.",
+  forbidden: "The key in use may not do that; ask for one of a larger scope.",
+  "too-busy": "The server is busy; try again in a moment.",
+  "unusable-audio": "Try another file: WAV, FLAC, MP3, Ogg, M4A and more are read.",
+};
+
+const TITLES = {
+  "unusable-audio": "That file cannot be used",
+  "invalid-request": "That was not understood",
+  "invalid-input": "That was not understood",
+  "too-large": "That file is too large",
+  "not-found": "Not found",
+  unauthorized: "A key is needed",
+  forbidden: "Not allowed",
+  "too-busy": "Too busy",
+};
+
+/** A problem as a box with what to do about it. */
+export function problemBox(error, again) {
+  return h("div.problem", { role: "alert" },
+    h("h2", {}, TITLES[error.kind] ?? "Something went wrong"),
+    h("p", {}, error.message),
+    CURES[error.kind] && h("p.hint", {}, CURES[error.kind]),
+    again && h("button", { type: "button", onclick: again }, "Try again"));
+}
+
+/** A place where something will be. */
+export function emptyBox(title, text, ...actions) {
+  return h("div.empty", {}, h("h2", {}, title), h("p", {}, text), actions.length ? h("div.row", {}, actions) : null);
+}
+
+export const busyBox = (text) => h("p.busy", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), text);

@@ -1,0 +1,65 @@
+// Records an example from the microphone.
+
+import { h, icon, clock, fill } from "./dom.js";
+
+const LONGEST_S = 60;
+
+/** Why this browser gives no microphone; null if it does. */
+export function missing() {
+  if (!window.isSecureContext) return "The browser gives the microphone to pages on localhost or over https only; drop a file instead.";
+  if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) return "This browser cannot record; drop a file instead.";
+  return null;
+}
+
+const REASONS = {
+  NotAllowedError: "The microphone was not allowed; allow it in the browser's address bar and try again.",
+  NotFoundError: "There is no microphone on this machine.",
+  NotReadableError: "The microphone is in use by another program.",
+};
+
+/** A button that records; `done(file)` gets what was said, `failed(text)` why nothing was. */
+export function recordButton(done, failed) {
+  let ending = null;
+  const button = h("button", { type: "button", onclick: () => (ending ? ending() : start()) });
+  const rest = () => { ending = null; button.classList.remove("recording"); fill(button, icon("record"), "Record"); };
+  rest();
+
+  async function start() {
+    const why = missing();
+    if (why) { failed(why); return; }
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    } catch (error) {
+      failed(REASONS[error.name] ?? `The microphone gives nothing (${error.message}).`);
+      return;
+    }
+    const recorder = new MediaRecorder(stream);
+    const parts = [];
+    const began = performance.now();
+    const seconds = () => (performance.now() - began) / 1000;
+    const told = () => {
+      fill(button, icon("stop"), `Stop ${clock(seconds())}`);
+      if (seconds() > LONGEST_S || !button.isConnected) ending?.();
+    };
+    const beat = setInterval(told, 250);
+    recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+    recorder.addEventListener("stop", () => {
+      clearInterval(beat);
+      stream.getTracks().forEach((track) => track.stop());
+      const lasted = seconds();
+      rest();
+      const type = recorder.mimeType || "audio/webm";
+      const kind = type.includes("mp4") ? "m4a" : type.includes("ogg") ? "ogg" : "webm";
+      const time = new Date().toTimeString().slice(0, 8).replaceAll(":", ".");
+      if (lasted < 0.5) failed("That was too short; speak for a second or more.");
+      else if (button.isConnected) done(new File(parts, `recorded ${time}.${kind}`, { type }));
+    });
+    ending = () => { if (recorder.state !== "inactive") recorder.stop(); };
+    recorder.start();
+    button.classList.add("recording");
+    told();
+  }
+
+  return button;
+}

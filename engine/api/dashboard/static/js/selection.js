@@ -1,0 +1,100 @@
+// Clips chosen on the map: what they are, one label for all of them, a file of them.
+
+import { h, fill, number, plural, toast } from "./dom.js";
+import { dot, plain, sorted } from "./emotions.js";
+import { labelsOf, setLabel } from "./labelling.js";
+import { playButton } from "./wave.js";
+
+const LISTED = 40;
+const AT_ONCE = 4;
+const COLUMNS = ["clip", "x", "y", "label", "predicted", "emotion", "source", "speaker", "cluster"];
+
+/** A panel about the chosen points. */
+export function selectionPanel(points, { clear, labelled }) {
+  return h("div.selection", {},
+    h("h2", {}, `${plural(points.length, "clip")} selected`),
+    spread(points),
+    labelAll(points, labelled),
+    h("div.row", {},
+      h("button", { type: "button", onclick: () => save(csv(points), "selection.csv") }, "Export CSV"),
+      h("button", { type: "button", onclick: clear }, "Clear")),
+    h("ol.rows", { "aria-label": "Selected clips" }, points.slice(0, LISTED).map((one) =>
+      h("li", {}, playButton(`clip-${one.clip}`, `/v1/clips/${one.clip}/audio`, `clip ${one.clip}`),
+        h("a", { href: `#/?clip=${one.clip}` }, `clip ${one.clip}`),
+        one.label ? h("span.label", {}, dot(one.label), one.label) : one.emotion && h("span", {}, dot(one.emotion), plain(one.emotion))))),
+    points.length > LISTED && h("p.hint", {}, `and ${number(points.length - LISTED)} more`));
+}
+
+function spread(points) {
+  const counts = new Map();
+  for (const one of points) counts.set(one.emotion, (counts.get(one.emotion) ?? 0) + 1);
+  const names = sorted([...counts.keys()].filter(Boolean));
+  return names.length ? h("p.legend", {}, names.map((name) => h("span", {}, dot(name), plain(name), h("b", {}, number(counts.get(name)))))) : null;
+}
+
+function labelAll(points, labelled) {
+  const names = h("datalist", { id: "all-labels" });
+  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), () => {});
+  const task = h("input", { type: "text", value: "emotion", required: true, maxlength: 200, "aria-label": "Task" });
+  const value = h("input", { type: "text", required: true, maxlength: 200, placeholder: "label", "aria-label": "Label for all", list: "all-labels", autocomplete: "off" });
+  const button = h("button.primary", { type: "submit" }, "Label all");
+  const bar = h("progress", { max: points.length, value: 0, hidden: true, "aria-label": "Labelled" });
+  const told = h("p.hint", { role: "status" });
+  let stopped = null;
+  return h("form.label-all", {
+    onsubmit: async (event) => {
+      event.preventDefault();
+      if (stopped) { stopped.abort(); return; }
+      stopped = new AbortController();
+      button.textContent = "Stop";
+      bar.hidden = false;
+      const { done, failed } = await each(points, (one) => setLabel(one.clip, task.value.trim(), value.value.trim()), (count) => {
+        bar.value = count;
+        told.textContent = `${number(count)} of ${number(points.length)}`;
+      }, stopped.signal);
+      stopped = null;
+      button.textContent = "Label all";
+      bar.hidden = true;
+      const text = `${plural(done, "clip")} labelled ${value.value.trim()}`;
+      if (failed.length) toast(`${text}; ${plural(failed.length, "clip")} not: ${failed[0].message}`, "error");
+      else toast(text);
+      labelled();
+    },
+  }, h("div.pair", {}, task, value), names, h("div.row", {}, button, told), bar);
+}
+
+/** Do something with each of many, a few at a time; what failed does not stop the others, unless it is for want of a right. */
+async function each(items, work, told, signal) {
+  const [left, failed] = [[...items], []];
+  let done = 0;
+  const worker = async () => {
+    while (left.length && !signal.aborted) {
+      try {
+        await work(left.shift());
+        told(++done);
+      } catch (error) {
+        failed.push(error);
+        if ([401, 403, 0].includes(error.status)) left.length = 0;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return { done, failed };
+}
+
+/** Points as CSV (RFC 4180). A text that a spreadsheet would take for a formula is quoted for it. */
+export function csv(points) {
+  const cell = (value) => {
+    if (value === null || value === undefined) return "";
+    if (typeof value === "number") return String(value);
+    const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return [COLUMNS.join(","), ...points.map((one) => COLUMNS.map((name) => cell(one[name])).join(","))].join("\r\n") + "\r\n";
+}
+
+function save(text, name) {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

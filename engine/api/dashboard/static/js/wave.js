@@ -1,0 +1,70 @@
+// Waveforms: an outline on a canvas, with what was played of it in another colour.
+
+import { follow, player, sound } from "./audio.js";
+import { h, icon, toast, token } from "./dom.js";
+
+/** Draw an outline (0 to 1) as bars; `played` is the part that was heard. */
+export function draw(canvas, peaks, played = 0) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (!width) return;
+  const dense = Math.min(window.devicePixelRatio || 1, 2);
+  canvas.width = width * dense;
+  canvas.height = height * dense;
+  const pen = canvas.getContext("2d");
+  pen.scale(dense, dense);
+  const bars = Math.max(1, Math.floor(width / 3));
+  const [rest, heard] = [token("--wave"), token("--accent")];
+  const loudest = Math.max(0.05, peaks.reduce((most, one) => Math.max(most, one), 0));
+  for (let bar = 0; bar < bars; bar++) {
+    const from = Math.floor((bar * peaks.length) / bars);
+    const to = Math.max(from + 1, Math.floor(((bar + 1) * peaks.length) / bars));
+    let peak = 0;
+    for (let i = from; i < to; i++) peak = Math.max(peak, peaks[i]);
+    const tall = Math.max(2, (peak / loudest) * (height - 2));
+    pen.fillStyle = (bar + 0.5) / bars < played ? heard : rest;
+    pen.beginPath();
+    pen.roundRect(bar * 3, (height - tall) / 2, 2, tall, 1);
+    pen.fill();
+  }
+}
+
+/** A round button that plays the audio at `path` and shows that it does. */
+export function playButton(key, path, name) {
+  const button = h("button.play", {
+    type: "button",
+    "aria-label": `Play ${name}`,
+    onclick: () => player.toggle(key, path).catch((error) => toast(error.message, "error")),
+  }, icon("play"));
+  follow(button, "change", () => {
+    const plays = player.plays(key);
+    if (button.classList.contains("playing") === plays) return;
+    button.classList.toggle("playing", plays);
+    button.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${name}`);
+    button.replaceChildren(icon(plays ? "stop" : "play"));
+  });
+  return button;
+}
+
+/** A clip's waveform, fetched when it comes into view; a click on it plays from there. */
+export function wave(key, path, name) {
+  const canvas = h("canvas.wave", { role: "img", "aria-label": `Waveform of ${name}` });
+  let heard = null;
+  const paint = () => heard && draw(canvas, heard.peaks, player.plays(key) ? player.time / heard.duration : 0);
+  const seen = new IntersectionObserver((entries) => {
+    if (!entries.some((one) => one.isIntersecting)) return;
+    seen.disconnect();
+    sound(path).then((found) => { heard = found; canvas.dataset.ready = "yes"; paint(); },
+      () => { canvas.dataset.ready = "failed"; canvas.setAttribute("aria-label", `The audio of ${name} is not there`); });
+  }, { rootMargin: "200px" });
+  seen.observe(canvas);
+  new ResizeObserver(paint).observe(canvas);
+  follow(canvas, "tick", () => player.plays(key) && paint());
+  follow(canvas, "change", paint);
+  document.addEventListener("themechange", paint);
+  canvas.addEventListener("click", (event) => {
+    if (!heard) return;
+    const part = event.offsetX / canvas.clientWidth;
+    player.play(key, path, part * heard.duration).catch((error) => toast(error.message, "error"));
+  });
+  return canvas;
+}

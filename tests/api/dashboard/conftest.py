@@ -1,0 +1,198 @@
+"""A real browser over a real server: one of each for all tests of the dashboard."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+
+from engine.library import Library
+from engine.scan import find_audio
+from engine.settings import Settings
+from engine.voices import MANNERS, speak
+from index.recordings import Annotations
+from tests.api.conftest import eventually
+from tests.api.serving import Served, served
+from tests.conftest import RATE, ingest_voices, write_wav
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+# Routes that a server may lack; a browser says so on its console.
+_MAY_LACK = ("/v1/map", "/trend")
+
+# Remembers what is played, for the tests to look at.
+_EAR = """
+window.heard = [];
+const play = HTMLMediaElement.prototype.play;
+HTMLMediaElement.prototype.play = function () { window.heard.push(this); return play.call(this); };
+"""
+
+
+class Visit:
+    """A page of the dashboard in a tab of its own, and everything that went wrong in it."""
+
+    def __init__(self, context, address: str, *, width: int = 1200, scheme: str = "light"):
+        self.address = address
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        self.expected: list[str] = []
+        self.page = context.new_page()
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.add_init_script(_EAR)
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(_host(request.url)))
+
+    def open(self, path: str = "/"):
+        """Go there; the page."""
+        self.page.goto(self.address + path)
+        return self.page
+
+    def expect(self, *addresses: str) -> None:
+        """Say that requests of these addresses will fail, which a browser tells as errors."""
+        self.expected += addresses
+
+    def close(self) -> None:
+        """End it; nothing may have gone wrong, and nothing may have left this machine."""
+        if self.page.url.startswith(self.address):
+            self.page.evaluate("localStorage.clear()")
+        self.page.close()
+        assert self.errors == []
+        assert self.hosts <= {_host(self.address), ""}, "a request left the server"
+
+    def _said(self, message) -> None:
+        failed = "Failed to load resource" in message.text
+        url = urlsplit(message.location.get("url", "")).path
+        known = failed and (
+            any(one in url for one in self.expected)
+            or ("404" in message.text and url.endswith(_MAY_LACK))
+        )
+        if message.type == "error" and not known:
+            self.errors.append(f"{message.text} ({url})")
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc  # none of blob: and data:
+
+
+@pytest.fixture(scope="package")  # beyond, its event loop would be in the way
+def browser():
+    """Debian's chromium, driven by playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine (apt-get install chromium)")
+    with api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield opened.new_context(accept_downloads=True)  # one: what it loaded once it keeps
+        opened.close()
+
+
+@pytest.fixture(scope="package")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A call of half a minute: one speaker, four manners, pauses between."""
+    parts = []
+    for emotion in (*MANNERS, *MANNERS):
+        spoken = speak(emotion, speaker=5, seed=len(parts), seconds=2.5)
+        parts += [spoken, np.zeros(round(1.2 * RATE), np.float32)]
+    return write_wav(tmp_path_factory.mktemp("call") / "call.wav", np.concatenate(parts))
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path) -> Iterator[Served]:
+    """A server over an archive of the voices and the call."""
+    home = tmp_path_factory.mktemp("dashboard")
+    cut = Settings(home=home, model="acoustic", segments="fixed", window=4)
+    with Library.open(cut, create=True) as library:
+        ingest_voices(library, voices)
+        said = {str(call): Annotations(source="desk", speaker="caller")}
+        library.ingest(find_audio([str(call)]).files, said=said)
+    with served(home) as process:
+        yield process
+
+
+@pytest.fixture(scope="package")
+def api(server: Served) -> Iterator[httpx.Client]:
+    """The same archive as programs see it."""
+    with httpx.Client(base_url=server.address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def visit(browser, server: Served) -> Iterator[Visit]:
+    """A visit to the dashboard, at the width of a desk's screen."""
+    made = Visit(browser, server.address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def visits(browser, server: Served) -> Iterator[Callable[..., Visit]]:
+    """Makes visits of other widths and themes."""
+    made: list[Visit] = []
+
+    def make(**how: object) -> Visit:
+        made.append(Visit(browser, server.address, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def map_of(api: httpx.Client) -> Callable[[Visit], None]:
+    """Gives a visit a map where the server makes none yet: each clip at a place of its own."""
+
+    def give(visit: Visit) -> None:
+        if api.get("/v1/map", params={"limit": 100}).status_code == 200:
+            return
+
+        def answer(route) -> None:
+            clips = api.get("/v1/clips", params={"limit": 500}).json()["data"]
+            points = [
+                {
+                    "clip": clip["clip"],
+                    "x": float(place % 5),
+                    "y": float(place // 5),
+                    "label": clip["label"],
+                    "predicted": None,
+                    "emotion": max(clip["scores"], key=clip["scores"].get),
+                    "source": clip["source"],
+                    "speaker": clip["speaker"],
+                    "cluster": None,
+                }
+                for place, clip in enumerate(clips)
+            ]
+            told = {"points": points, "clips": len(points), "method": "pca", "space": 0}
+            route.fulfill(json={**told, "explained": [0.5, 0.25], "revision": 1})
+
+        visit.page.route("**/v1/map?*", answer)
+
+    return give
+
+
+def clip_of(api: httpx.Client, **filters: str) -> dict:
+    """The first clip that passes the filters."""
+    return api.get("/v1/clips", params={**filters, "limit": 1}).json()["data"][0]
+
+
+def until(page, holds: str) -> None:
+    """Wait until an expression holds in the page, whose policy forbids playwright's own way."""
+    eventually(lambda: page.evaluate(f"Boolean({holds})"))

@@ -1,0 +1,69 @@
+"""Adding recordings in a browser: dropped, watched, found; failures with their reasons."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine.voices import speak
+from tests.api.dashboard.conftest import Visit
+from tests.api.dashboard.test_search_page import drop
+from tests.conftest import write_wav
+
+
+@pytest.fixture(autouse=True)
+def expect(browser):
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def voice(folder: Path, name: str, seed: int) -> Path:
+    return write_wav(folder / name, speak("anger", speaker=seed, seed=seed))
+
+
+def test_dropped_files_are_in_the_archive_once_they_are_done(
+    visit: Visit, api: httpx.Client, tmp_path: Path, expect
+):
+    page = visit.open("/#/ingest")
+    page.get_by_label("Source").fill("dropped")
+    page.get_by_label("Label").fill("anger")
+    page.get_by_label("Metadata").fill("queue=billing, team=north")
+    drop(page, ".zone", [voice(tmp_path, f"drop{n}.wav", 20 + n) for n in range(3)])
+    expect(page.locator(".job.done")).to_have_count(3)
+    kept = api.get("/v1/recordings", params={"source": "dropped"}).json()["data"]
+    assert sorted(one["file"] for one in kept) == ["drop0.wav", "drop1.wav", "drop2.wav"]
+    assert kept[0]["metadata"] == {"queue": "billing", "team": "north"}
+    assert kept[0]["labels"] == {"emotion": {"anger": 1}}
+    page.locator(".job a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"drop\d.wav"))
+
+
+def test_a_file_that_fails_says_why_and_can_be_tried_again(visit: Visit, tmp_path: Path, expect):
+    bad = tmp_path / "letter.mp3"
+    bad.write_bytes(b"dear all" * 100)
+    page = visit.open("/#/ingest")
+    drop(page, ".zone", [bad, voice(tmp_path, "good.wav", 31)])
+    expect(page.locator(".job.failed .why")).to_contain_text("decoded")
+    expect(page.locator(".job.done")).to_have_count(1)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".job.failed .why")).to_contain_text("decoded")
+    page.reload()
+    expect(page.get_by_role("region", name="Uploads of the last days")).to_contain_text(
+        "letter.mp3"
+    )
+
+
+def test_without_events_the_job_is_asked_for_again_and_again(visit: Visit, tmp_path: Path, expect):
+    visit.expect("/events")
+    visit.page.route("**/events", lambda route: route.abort())
+    page = visit.open("/#/ingest")
+    drop(page, ".zone", [voice(tmp_path, "polled.wav", 41)])
+    expect(page.locator(".job.done")).to_contain_text("polled.wav")
+
+
+def test_bytes_that_are_known_are_said_to_be(visit: Visit, voices: Path, expect):
+    page = visit.open("/#/ingest")
+    drop(page, ".zone", [voices / "anger-0.wav"])
+    expect(page.locator(".job.done")).to_contain_text("was in the archive already")

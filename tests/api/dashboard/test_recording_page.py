@@ -1,0 +1,156 @@
+"""A recording in a browser: seen, heard from any place, labelled by keyboard, searched from."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.api.dashboard.conftest import Visit, until
+
+
+@pytest.fixture(autouse=True)
+def expect(browser):
+    from playwright.sync_api import expect
+
+    return expect
+
+
+@pytest.fixture
+def recording(api: httpx.Client) -> dict:
+    """The call."""
+    return api.get("/v1/recordings", params={"source": "desk"}).json()["data"][0]
+
+
+@pytest.fixture
+def page(visit: Visit, recording: dict, expect):
+    opened = visit.open(f"/#/recordings/{recording['recording']}")
+    expect(opened.locator("canvas[data-ready=yes]").first).to_be_visible()
+    return opened
+
+
+def test_its_sound_its_clips_and_what_is_heard_in_them_are_shown(
+    page, recording: dict, api: httpx.Client, expect
+):
+    clips = api.get(f"/v1/recordings/{recording['recording']}/clips").json()["data"]
+    assert len(clips) > 2
+    expect(page.get_by_role("heading", level=1)).to_have_text("call.wav")
+    expect(page.locator(".mark")).to_have_count(len(clips))
+    expect(page.locator(".rows li")).to_have_count(len(clips))
+    band = page.get_by_role("img", name=re.compile("Emotion over time"))
+    assert re.search(r"\w+ \d+ %", band.get_attribute("aria-label"))
+    painted = """canvas => {
+      const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(new Uint32Array(data.buffer)).size;
+    }"""
+    assert band.evaluate(painted) > 3
+    assert page.get_by_role("img", name="Waveform of the recording").evaluate(painted) > 1
+
+
+def test_clips_are_labelled_by_keyboard(page, recording: dict, api: httpx.Client, expect):
+    clips = api.get(f"/v1/recordings/{recording['recording']}/clips").json()["data"]
+    second = clips[1]["clip"]
+    expect(page.locator(".labels button").nth(1)).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(".rows li.current")).to_have_attribute("data-clip", str(second))
+    name = page.locator(".labels button").first.inner_text().split()[-1]
+    page.keyboard.press("1")
+    expect(page.locator(".rows li.current .label")).to_have_text(name)
+    assert api.get(f"/v1/clips/{second}").json()["labels"] == {"emotion": name}
+    page.keyboard.press("0")
+    expect(page.locator(".rows li.current .unlabelled")).to_be_visible()
+    assert api.get(f"/v1/clips/{second}").json()["labels"] == {}
+    page.keyboard.press("k")
+    expect(page.locator(".rows li.current")).to_have_attribute("data-clip", str(clips[0]["clip"]))
+
+
+def test_labels_of_another_task_are_set_by_keyboard_too(page, recording, api, expect):
+    page.get_by_label("Another task").fill("satisfaction")
+    page.get_by_label("Another task").press("Enter")
+    expect(page.get_by_label("Task", exact=True)).to_have_value("satisfaction")
+    page.get_by_label("Another label").fill("content")
+    page.get_by_label("Another label").press("Enter")
+    expect(page.locator(".rows li.current .label")).to_have_text("content")
+    clip = page.locator(".rows li.current").get_attribute("data-clip")
+    assert api.get(f"/v1/clips/{clip}").json()["labels"] == {"satisfaction": "content"}
+    page.locator("h1").click()
+    page.keyboard.press("0")
+    expect(page.locator(".rows li.current .unlabelled")).to_be_visible()
+
+
+def test_the_keys_are_told(page, expect):
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keyboard")
+    expect(dialog).to_contain_text("set a label")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_click_plays_from_there(page, recording: dict, expect):
+    area = page.locator(".wave-area")
+    box = area.bounding_box()
+    area.click(position={"x": box["width"] / 2, "y": 40})
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    until(page, "window.heard.at(-1)?.currentTime > 0")
+    at = page.evaluate("window.heard.at(-1).currentTime")
+    assert at == pytest.approx(recording["duration"] / 2, abs=1)
+    expect(page.locator(".playhead")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Play all")).to_be_visible()
+    expect(page.locator(".playhead")).to_be_hidden()
+
+
+def test_a_stretch_that_is_marked_can_be_searched_from(page, recording: dict, expect):
+    box = page.locator(".wave-area").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50, steps=4)
+    page.mouse.up()
+    bar = page.locator(".cutbar")
+    expect(bar).to_contain_text("Stretch")
+    bar.get_by_role("link", name="Find alike").click()
+    expect(page.locator(".found .card .likeness").first).to_be_visible()
+    start, end = map(float, re.search(r"span=\d+:([\d.]+)-([\d.]+)", page.url).groups())
+    assert start == pytest.approx(recording["duration"] / 4, abs=0.2)
+    assert end == pytest.approx(recording["duration"] / 2, abs=0.2)
+
+
+def test_zoom_widens_the_timeline_and_not_the_page(page, expect):
+    page.get_by_role("button", name="4×").click()
+    inner = page.locator(".timeline .inner")
+    assert inner.bounding_box()["width"] > 3.5 * page.locator(".timeline").bounding_box()["width"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_recording_that_is_not_there_is_said_so(visit: Visit, expect):
+    visit.expect("/v1/recordings/999999")
+    page = visit.open("/#/recordings/999999")
+    expect(page.get_by_role("alert")).to_contain_text("999999")
+
+
+def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
+    visit: Visit, recording: dict, api: httpx.Client, expect
+):
+    number = recording["recording"]
+    clips = api.get(f"/v1/recordings/{number}/clips").json()["data"]
+    names = ["agent", "customer"]
+    for place, clip in enumerate(clips):
+        clip |= {"channel": place % 2, "channel_name": names[place % 2]}
+    times = [float(second) for second in range(30)]
+    curves = {"angry": [second / 30 for second in times], "sad": [1 - one / 30 for one in times]}
+    turn = {"time": 12.5, "rises": "angry", "rise": 0.4, "falls": "sad", "fall": 0.3}
+    channel = {"channel": 1, "channel_name": "customer", "turning_points": [turn]}
+    trend = {"channels": [{**channel, "points": {"time": times, "scores": curves}}]}
+
+    def answers(end: str, told: dict) -> None:
+        url = f"**/v1/recordings/{number}/{end}"
+        visit.page.route(url, lambda route: route.fulfill(json=told))
+
+    answers("clips?*", {"data": clips, "next": None})
+    answers("trend", trend)
+    page = visit.open(f"/#/recordings/{number}")
+    expect(page.locator(".lane")).to_have_text(names)
+    customer = page.get_by_role("img", name=re.compile("Emotion over time of customer"))
+    assert "sad 53 %, angry 47 %" in customer.get_attribute("aria-label")
+    expect(page.locator(".turns li")).to_contain_text("angry rises, sad falls (customer)")
+    page.get_by_role("button", name="0:12", exact=True).click()
+    until(page, "window.heard.at(-1)?.currentTime > 10")

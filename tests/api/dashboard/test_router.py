@@ -1,0 +1,111 @@
+"""The dashboard's files over HTTP, without a browser."""
+
+import gzip
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from engine.api.dashboard.assets import assets
+from engine.api.dashboard.peaks import MOST, outline
+from index.errors import NotFoundError
+from tests.api.conftest import assert_problem
+from tests.conftest import tone, write_wav
+
+
+def directives(answer: httpx.Response) -> dict[str, str]:
+    policy = answer.headers["content-security-policy"]
+    return dict(one.split(" ", 1) for one in policy.split("; "))
+
+
+def test_the_page_may_run_and_call_nothing_but_its_own_server(reading: TestClient):
+    answer = reading.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    said = directives(answer)
+    assert said["default-src"] == "'none'"
+    assert {said[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+    assert said["frame-ancestors"] == said["form-action"] == said["base-uri"] == "'none'"
+    assert "unsafe" not in str(said)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_the_sandboxed_frame_may_compile_and_it_may_call_nobody(reading: TestClient):
+    loose = {
+        name
+        for name in assets()
+        if "unsafe" in reading.get(f"/assets/{name}").headers["content-security-policy"]
+    }
+    assert loose == {"map/frame.html", "map/frame.css", "map/frame.js"}
+    said = directives(reading.get("/assets/map/frame.html"))
+    assert said["connect-src"] == "'none'"
+    assert said["sandbox"] == "allow-scripts"
+
+
+def test_every_file_is_served_once_and_then_known(reading: TestClient):
+    assert {"index.html", "js/app.js", "css/base.css", "icon.svg"} <= assets().keys()
+    for name in assets():
+        answer = reading.get(f"/assets/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-cache"
+        known = {"if-none-match": answer.headers["etag"]}
+        assert reading.get(f"/assets/{name}", headers=known).status_code == 304
+
+
+def test_no_file_names_another_server():
+    for name, asset in assets().items():
+        text = asset.content.decode()
+        rest = text.replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in rest, name
+        assert "https://" not in rest, name
+
+
+def test_plotly_comes_compressed_and_may_be_kept(reading: TestClient):
+    answer = reading.get("/assets/plotly.min.js", headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "max-age=86400" in answer.headers["cache-control"]
+    assert "plotly.js" in answer.text[:200]
+    plain = reading.get("/assets/plotly.min.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == answer.text
+    assert gzip  # the client unpacked it
+
+
+@pytest.mark.parametrize("name", ["../router.py", "%2e%2e/router.py", "js/nothing.js", ""])
+def test_nothing_else_is_served(reading: TestClient, name: str):
+    assert_problem(reading.get(f"/assets/{name}"), 404)
+
+
+def test_the_outline_of_a_recording_is_its_loudness(tmp_path: Path):
+    sound = np.concatenate([tone(1.0), np.zeros(16_000, np.float32), 2 * tone(1.0)])
+    path = write_wav(tmp_path / "x.wav", sound)
+    found = np.array(outline(path, 3.0)) / 255
+    thirds = np.array_split(found, 3)
+    loudest = np.abs(sound).max()
+    assert [part.max() for part in thirds] == pytest.approx([loudest / 2, 0, loudest], abs=0.01)
+    assert len(found) == 1500
+
+
+def test_the_outline_of_a_long_recording_is_bounded_and_whole(tmp_path: Path):
+    sound = np.zeros(60 * 8000, np.float32)
+    sound[-10] = 0.5
+    path = write_wav(tmp_path / "x.wav", sound, rate=8000)
+    found = outline(path, 60.0)
+    assert len(found) == MOST
+    assert max(found[-10:]) > 60
+    with pytest.raises(NotFoundError, match="cannot be drawn"):
+        outline(write_wav(tmp_path / "y.wav", np.zeros(0, np.float32)), 1.0)
+
+
+def test_an_outline_is_asked_for_by_recording(reading: TestClient):
+    answer = reading.get("/dashboard/recordings/1/peaks")
+    assert 100 < len(answer.json()["peaks"]) <= MOST
+    assert reading.get("/dashboard/recordings/1/peaks").json() == answer.json()
+    assert_problem(reading.get("/dashboard/recordings/999999/peaks"), 404, "not-found")
+    assert_problem(reading.get("/dashboard/recordings/0/peaks"), 422)
+
+
+def test_what_only_the_dashboard_needs_is_not_in_the_document(reading: TestClient):
+    paths = reading.get("/openapi.json").json()["paths"]
+    assert all(path.startswith(("/v1/", "/healthz", "/readyz", "/metrics")) for path in paths)
