@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import time
-import types
-import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +15,18 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.client_values import (
+    Clip,
+    Count,
+    Failure,
+    Hit,
+    Job,
+    Model,
+    Recording,
+    Stats,
+    made,
+)
 
 T = TypeVar("T")
 
@@ -71,144 +79,6 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.request_id = request_id
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a classifier says about a clip."""
-
-    value: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip: a span of a recording, in seconds."""
-
-    clip: int
-    recording: int
-    file: str
-    source: str | None
-    label: str | None
-    start: float
-    end: float
-    channel: int | None
-    channel_name: str | None
-    speaker: str | None
-    recorded_at: datetime | None
-    labels: dict[str, str]
-    metadata: dict[str, str]
-    scores: dict[str, float]
-    predictions: dict[str, Said]
-    audio: str
-
-
-@dataclass(frozen=True)
-class Hit(Clip):
-    """A clip found: its cosine in the archive's space, and what percentage of random pairs of
-    clips is less alike (None while the archive is too small to tell)."""
-
-    similarity: float
-    percentile: float | None
-    space: int
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording: one audio file."""
-
-    recording: int
-    file: str
-    sha256: str
-    source: str | None
-    speaker: str | None
-    recorded_at: datetime | None
-    ingested_at: datetime
-    duration: float
-    sample_rate: int
-    channels: int
-    cut: str | None
-    clips: int
-    labels: dict[str, dict[str, int]]
-    metadata: dict[str, str]
-    audio: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is: seconds embedded, of how many, and the fraction, where that is known."""
-
-    seconds: float
-    of: float | None
-    fraction: float | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """An upload on its way into the archive, or what became of it."""
-
-    job: int
-    status: str
-    file: str
-    size: int
-    progress: Progress
-    recording: int | None
-    new: bool | None
-    problem: dict[str, Any] | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.status in ("done", "failed")
-
-
-@dataclass(frozen=True)
-class Count:
-    """A name, and how often it occurs."""
-
-    name: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What the archive holds; duration in seconds."""
-
-    recordings: int
-    clips: int
-    labelled: int
-    failures: int
-    duration: float
-    sources: dict[str, int]
-    labels: dict[str, int]
-    model: str | None
-    dimension: int | None
-    space: int
-    classes: list[str]
-
-
-@dataclass(frozen=True)
-class Model:
-    """An embedding model that the server knows."""
-
-    name: str
-    dimension: int | None
-    about: str
-    available: bool
-    active: bool
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be ingested."""
-
-    file: str
-    reason: str
-    attempts: int
-    failed_at: datetime
 
 
 Example = int | Path | Mapping[str, Any]
@@ -276,7 +146,7 @@ class Client:
             answer = self._call("search", data=form, files=files)
         else:
             answer = self._call("search", json=query)
-        return [_made(Hit, hit) for hit in answer.json()["hits"]]
+        return [made(Hit, hit) for hit in answer.json()["hits"]]
 
     def search_batch(self, queries: Sequence[Mapping[str, Any]]) -> list[list[Hit] | ProblemError]:
         """The hits of each query, as ``/v1/search`` takes it as JSON, or the problem with it."""
@@ -284,7 +154,7 @@ class Client:
         return [
             _problem(one["problem"], None)
             if one["problem"]
-            else [_made(Hit, hit) for hit in one["answer"]["hits"]]
+            else [made(Hit, hit) for hit in one["answer"]["hits"]]
             for one in answer.json()["results"]
         ]
 
@@ -309,7 +179,7 @@ class Client:
         with file.open("rb") as content:
             files = {"file": (name or file.name, content)}
             answer = self._call("upload", data=form, files=files, headers=headers)
-        return _made(Job, answer.json())
+        return made(Job, answer.json())
 
     def wait_for(self, job: Job | int, *, timeout: float = 600.0) -> Job:
         """The job once it is done.
@@ -343,11 +213,11 @@ class Client:
                 if line.startswith("event:"):
                     event = line.removeprefix("event:").strip()
                 elif line.startswith("data:") and event == "job":
-                    yield _made(Job, json.loads(line.removeprefix("data:")))
+                    yield made(Job, json.loads(line.removeprefix("data:")))
 
     def job(self, job: int) -> Job:
         """A job as it stands."""
-        return _made(Job, self._call("job", job=job).json())
+        return made(Job, self._call("job", job=job).json())
 
     def jobs(self, **query: Any) -> Iterator[Job]:
         """All jobs that are kept, latest first; ``status=["failed"]`` for some alone."""
@@ -359,7 +229,7 @@ class Client:
 
     def recording(self, recording: int) -> Recording:
         """One recording."""
-        return _made(Recording, self._call("recording", recording=recording).json())
+        return made(Recording, self._call("recording", recording=recording).json())
 
     def clips_of(self, recording: int) -> Iterator[Clip]:
         """All clips of a recording."""
@@ -388,7 +258,7 @@ class Client:
 
     def clip(self, clip: int) -> Clip:
         """One clip."""
-        return _made(Clip, self._call("clip", clip=clip).json())
+        return made(Clip, self._call("clip", clip=clip).json())
 
     def clip_audio(self, clip: int) -> bytes:
         """Exactly the clip's span as WAV."""
@@ -401,28 +271,28 @@ class Client:
 
     def label(self, clip: int, value: str, *, task: str = "emotion") -> Clip:
         """Say what is heard in a clip; the clip with it."""
-        return _made(Clip, self._call("label", clip=clip, task=task, json={"value": value}).json())
+        return made(Clip, self._call("label", clip=clip, task=task, json={"value": value}).json())
 
     def unlabel(self, clip: int, *, task: str = "emotion") -> Clip:
         """Take a label away; the clip without it."""
-        return _made(Clip, self._call("unlabel", clip=clip, task=task).json())
+        return made(Clip, self._call("unlabel", clip=clip, task=task).json())
 
     def tasks(self) -> list[Count]:
         """Tasks, and how many labels each has."""
-        return [_made(Count, one) for one in self._call("tasks").json()["data"]]
+        return [made(Count, one) for one in self._call("tasks").json()["data"]]
 
     def labels(self, task: str = "emotion") -> list[Count]:
         """Labels of a task, most clips first."""
         answer = self._call("labels", params={"task": task})
-        return [_made(Count, one) for one in answer.json()["data"]]
+        return [made(Count, one) for one in answer.json()["data"]]
 
     def stats(self) -> Stats:
         """What the archive holds."""
-        return _made(Stats, self._call("stats").json())
+        return made(Stats, self._call("stats").json())
 
     def models(self) -> list[Model]:
         """Models that the server knows."""
-        return [_made(Model, one) for one in self._call("models").json()["data"]]
+        return [made(Model, one) for one in self._call("models").json()["data"]]
 
     def failures(self) -> Iterator[Failure]:
         """All files that could not be ingested, latest first."""
@@ -458,7 +328,7 @@ class Client:
         params = dict(query)
         while True:
             page = self._call(name, params=params, **path).json()
-            yield from (_made(kind, one) for one in page["data"])
+            yield from (made(kind, one) for one in page["data"])
             if page["next"] is None:
                 return
             params["cursor"] = page["next"]
@@ -532,27 +402,3 @@ def _problem_of(answer: httpx.Response) -> ProblemError:
 def _problem(told: Mapping[str, Any], request_id: str | None) -> ProblemError:
     kind = str(told.get("type", "about:blank")).rsplit(":", 1)[-1]
     return ProblemError(kind, int(told["status"]), str(told["detail"]), request_id)
-
-
-def _made(kind: type[T], told: Mapping[str, Any]) -> T:
-    """``told`` as a dataclass; what a newer server adds is passed over."""
-    hints = typing.get_type_hints(kind)
-    values = {
-        field.name: _value(hints[field.name], told[field.name])
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-    }
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1]):
-        return {key: _made(typing.get_args(hint)[1], one) for key, one in value.items()}
-    of = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if datetime in of:
-        return datetime.fromisoformat(value)
-    for one in of:
-        if dataclasses.is_dataclass(one):
-            return _made(typing.cast("type", one), value)
-    return value

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from engine import client as module
+from engine import client_values as module
 from engine.client import OPERATIONS, Client, ProblemError
 from engine.voices import speak
 from tests.conftest import write_wav
