@@ -21,14 +21,14 @@ from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
 from engine.evaluation.labelled import LabelledVectors
-from engine.indexing import IndexStatus, index_status, open_searcher
+from engine.indexing import IndexStatus, index_status, open_searcher, remove_index
 from engine.ingest import Ingest, IngestOptions, IngestReport
 from engine.manifest import Manifest
 from engine.query import ExcludeSame, example_of_clip, example_of_file, restrict
 from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
-from engine.tuning import Tuning, labelled, recalibrate, resettle, tune
+from engine.tuning import Tuning, labelled, labelled_alike, recalibrate, resettle, tune
 from index.clips import (
     ClipDetails,
     Counts,
@@ -44,12 +44,21 @@ from index.clips import (
 )
 from index.database import Database
 from index.errors import (
+    DatabaseBusyError,
     DatabaseError,
     EmotionSearchError,
     InvalidInputError,
     NotFoundError,
 )
 from index.filters import EMOTION, ClipFilter, recordings_of
+from index.holdings import (
+    Holding,
+    drop_model,
+    holding_called,
+    list_holdings,
+    require_filled,
+    switch_model,
+)
 from index.models import ModelInfo, activate_model, active_model, mismatch
 from index.pool import Wish
 from index.recordings import (
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from engine.heard import Granularity
     from engine.predict import Prediction
     from engine.recording_trend import RecordingTrend
+    from engine.reembed import Reembedding
     from engine.trends import Options as TrendOptions
 
 log = logging.getLogger(__name__)
@@ -117,7 +127,7 @@ class Library:
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: Embedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
-        self._searcher: Searcher | None = None
+        self._searchers: dict[int, Searcher] = {}  # by model; the serving one is the last
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Library:
@@ -160,8 +170,8 @@ class Library:
     def close(self) -> None:
         """Close the database's connections, and end what goes on in the background."""
         self._decoders.close()
-        if self._searcher is not None:
-            self._searcher.keeper.close()
+        for searcher in self._searchers.values():
+            searcher.keeper.close()
         self.database.close()
 
     def embedder(self) -> Embedder:
@@ -171,19 +181,22 @@ class Library:
             ModelMismatchError: the settings name another model than the archive's.
             ModelUnavailableError: it cannot be loaded.
         """
+        return self._embedder_of(self.model())
+
+    def _embedder_of(self, active: ModelInfo | None) -> Embedder:
+        """As ``embedder``; loaded anew where another model serves than when it was loaded."""
         with self._loading:
-            if self._embedder is None:
-                active = self.model()
+            known = self._embedder
+            if known is None or (active and known.fingerprint != active.fingerprint):
                 self._check_name(active)
                 default = active.name if active else DEFAULT_MODEL
-                name = self.settings.model or default
-                if name != "acoustic" and Path(name).exists():
-                    name = os.path.abspath(name)  # noqa: PTH100
+                name = absolute(self.settings.model or default)
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
                     raise mismatch(active.name, name)
-                self._embedder = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
-            return self._embedder
+                known = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
+                self._embedder = known
+            return known
 
     def model(self) -> ModelInfo | None:
         """The model whose embeddings the archive holds; None while it is empty."""
@@ -310,8 +323,9 @@ class Library:
             with self.database.read() as session:
                 query = example_of_clip(session, model, example)
         else:
+            load = partial(self._embedder_of, model)
             query = example_of_file(
-                self.database, model, example, self.embedder, self._decoders, self.settings.window
+                self.database, model, example, load, self._decoders, self.settings.window
             )
         chosen = restrict(wanted or ClipFilter(), query, exclude_same)
         wish = Wish(limit, per_recording, distinct)
@@ -529,11 +543,13 @@ class Library:
 
     def _search(self, model: ModelInfo) -> Searcher:
         with self._opening:
-            if self._searcher is None:
-                self._searcher = open_searcher(
+            if model.id not in self._searchers:
+                while len(self._searchers) > 1:  # a search under the last model may still go on
+                    self._searchers.pop(next(iter(self._searchers))).keeper.close()
+                self._searchers[model.id] = open_searcher(
                     self.settings, self.database, model, background=self._background
                 )
-            return self._searcher
+            return self._searchers[model.id]
 
     def predict(
         self, file: Path, granularity: Granularity | str = "utterance"
@@ -639,9 +655,95 @@ class Library:
             self._search(info).keeper.save()
         return done
 
+    def holdings(self) -> list[Holding]:
+        """The models of the archive, how many clips have an embedding under each, which serves."""
+        with self.database.read() as session:
+            return list_holdings(session)
+
+    def reembed(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Reembedding], None] = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> tuple[Reembedding, ModelInfo]:
+        """Give the clips embeddings under another model too; see ``engine.reembed``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelUnavailableError: the model cannot be loaded.
+        """
+        from engine.reembed import reembed
+
+        return reembed(
+            self.database,
+            self.settings,
+            self._decoders,
+            absolute(name),
+            progress=progress,
+            stop=stop,
+        )
+
+    def use(self, name: str, *, partial: bool = False) -> Holding:
+        """Let another model serve whose embeddings the archive holds; its space, percentiles and
+        index are made first, while the last one serves.
+
+        Raises:
+            NotFoundError: the archive has none of this model.
+            ModelMismatchError: clips lack embeddings under it, and ``partial`` is not said.
+        """
+        with self.database.read() as session:
+            model = holding_called(session, absolute(name)).model
+            require_filled(session, model, partial=partial)
+        resettle(self.database, model, at=self.settings.tune_at)
+        self._search(model).keeper.save()
+        with self.database.write() as session:
+            switch_model(session, model, partial=partial)
+            return holding_called(session, model.fingerprint)
+
+    def forget_model(self, name: str) -> tuple[ModelInfo, int]:
+        """Remove a model that does not serve, with its embeddings and its index.
+
+        Raises:
+            NotFoundError, InvalidInputError: there is no such model; it serves.
+        """
+        with self.database.write() as session:
+            model = holding_called(session, absolute(name)).model
+            removed = drop_model(session, model)
+        with self._opening:
+            searcher = self._searchers.pop(model.id, None)
+        if searcher is not None:
+            searcher.keeper.close()
+        remove_index(self.settings, self.database, model)
+        try:
+            self.database.compact()
+        except DatabaseBusyError as error:
+            log.warning("%s; its space is used again for new clips", error)
+        return model, removed
+
+    def labelled_by(
+        self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
+    ) -> list[tuple[LabelledVectors, Space]]:
+        """As ``labelled``, under several models: the clips that have an embedding under each.
+
+        Raises:
+            NotFoundError: the archive has none of a model.
+            InvalidInputError: too few labels.
+        """
+        with self.database.read() as session:
+            models = [holding_called(session, absolute(name)).model for name in names]
+        return labelled_alike(self.database, models, task, most=most)
+
 
 def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
     return said.get(path, Annotations())
+
+
+def absolute(name: str) -> str:
+    """What a model is known by: the absolute path of a folder or file, else the name itself."""
+    if name != "acoustic" and Path(name).exists():
+        return os.path.abspath(name)  # noqa: PTH100 - resolves no links, as users expect
+    return name
 
 
 def archive_model(settings: Settings) -> ModelInfo | None:
@@ -650,12 +752,21 @@ def archive_model(settings: Settings) -> ModelInfo | None:
     Raises:
         DatabaseError: the database cannot be used.
     """
+    return next((one.model for one in archive_holdings(settings) if one.active), None)
+
+
+def archive_holdings(settings: Settings) -> list[Holding]:
+    """The models of the archive that the settings name; none if it does not exist.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     database = Database(settings.database, busy_timeout=settings.busy_timeout)
     try:
         if database.schema_version() is None:
-            return None
+            return []
         with Library.open(settings) as library:
-            return library.model()
+            return library.holdings()
     finally:
         database.close()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +18,7 @@ from engine.commands.common import (
     JsonOption,
     MetaOption,
     ModelOption,
+    interruptible,
     moment,
     notice,
     pairs,
@@ -132,7 +131,7 @@ def ingest(
     with Library.open(settings, create=True) as library:
         library.embedder()
         files = _Files(paths, manifest, rows, settings, retry_failed, library)
-        with _interruptible() as stop:
+        with interruptible() as stop:
             report = _run(library, files, said, limit=limit, stop=stop, as_json=as_json, **options)
             if watch and not stop.is_set():
                 _watch(library, paths or [], said, stop, as_json, **options)
@@ -305,28 +304,6 @@ def _print(report: IngestReport, elapsed: float, as_json: bool) -> None:
     if len(report.failed) > _SHOWN:
         more = len(report.failed) - _SHOWN
         say_error(f"… and {more} more; list them with: emotion-search failures")
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second one ends the program at once."""
-    stop = threading.Event()
-
-    def first(_number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        notice("finishing the batch in hand; again to stop at once")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _annotations(
