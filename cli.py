@@ -22,6 +22,7 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
+from engine.commands.finetune import finetune
 from engine.commands.index import describe, index_app
 from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
@@ -195,6 +196,7 @@ app.command()(export)
 app.command("import")(import_embeddings)
 app.command()(tune)
 app.command()(evaluate)
+app.command()(finetune)
 app.command()(reembed)
 app.command()(use)
 
@@ -232,8 +234,8 @@ def models(
         else:
             marks = [one.place]
             if one.fingerprint is not None:
-                marks.append(f"{one.embedded} of {one.clips} clips of this archive")
-            marks += ["serves it"] if one.active else []
+                marks.append(f"{one.embedded} of {one.clips} clips embedded")
+            marks += ["serves this archive"] if one.active else []
             print(f"{one.name:<34} {one.dimension or '?':>5}  {one.about:<26} {', '.join(marks)}")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from index.clips import (
     locations_of,
 )
 from index.database import Database
+from index.embeddings import embeddings_by_id, embeddings_in_order
 from index.errors import (
     DatabaseBusyError,
     DatabaseError,
@@ -77,12 +78,15 @@ from index.spaces import (
     list_spaces,
     use_space,
 )
+from index.vectors import Vectors
 from index.verify import Verdict
 
 if TYPE_CHECKING:
     from engine.archive_export import Exported
     from engine.archive_import import Imported
     from engine.archive_trend import ArchiveTrend
+    from engine.finetune.run import Finetuned
+    from engine.finetune.tune import Plan
     from engine.heard import Granularity
     from engine.predict import Prediction
     from engine.recording_trend import RecordingTrend
@@ -720,6 +724,41 @@ class Library:
         except DatabaseBusyError as error:
             log.warning("%s; its space is used again for new clips", error)
         return model, removed
+
+    def finetune(self, model: str, output: Path, plan: Plan, **how: Any) -> Finetuned:
+        """A model tuned on the archive's labels, in the folder ``output``; see
+        ``engine.finetune.run.finetune``, which also names what else can be said.
+
+        Raises:
+            InvalidInputError, ModelUnavailableError, StorageFullError: see there.
+        """
+        from engine.finetune.examples import examples_of_archive
+        from engine.finetune.run import finetune
+
+        examples = examples_of_archive(self.database, plan.task)
+        how = {"source": "the labels of an archive", "command": "Library.finetune"} | how
+        return finetune(
+            examples,
+            absolute(model),
+            output,
+            plan,
+            self.settings,
+            self._decoders,
+            stored=self._stored,
+            **how,
+        )
+
+    def _stored(self, fingerprint: str, ids: Sequence[int]) -> Vectors | None:
+        """Embeddings of clips under the model of this fingerprint; None if it lacks one."""
+        with self.database.read() as session:
+            same = [o for o in list_holdings(session) if o.model.fingerprint == fingerprint]
+            if not same:
+                return None
+            wanted = np.array(ids, np.int64)
+            known, _ = embeddings_by_id(session, same[0].model, wanted)
+            if len(known) < len(wanted):
+                return None
+            return embeddings_in_order(session, same[0].model, wanted)
 
     def labelled_by(
         self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE

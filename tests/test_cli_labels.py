@@ -142,7 +142,7 @@ def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint)
     listed = {one["name"]: one for one in run("models", "--json").records}
     assert listed[str(checkpoint)]["active"]
     assert listed["acoustic"]["embedded"] == 12
-    assert "12 of 12 clips of this archive, serves it" in run("models").out
+    assert "12 of 12 clips embedded, serves this archive" in run("models").out
     mismatch = run("ingest", voices, "--model", "acoustic")
     assert (mismatch.code, "holds embeddings of model" in mismatch.err) == (1, True)
     assert run("models", "forget", "acoustic").out == "acoustic forgotten (12 embeddings)\n"
