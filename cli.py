@@ -24,9 +24,11 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
+from engine.commands.finetune import finetune
 from engine.commands.index import describe, index_app
 from engine.commands.ingest import ingest
 from engine.commands.keeping import failures, forget, label
+from engine.commands.models import forget_model, reembed, use
 from engine.commands.predict import predict
 from engine.commands.quality import evaluate, tune
 from engine.commands.search import search
@@ -179,6 +181,9 @@ app.command()(tune)
 app.command()(evaluate)
 for command in (train, classify, classifiers, suggest, cluster, map):
     app.command()(command)
+app.command()(finetune)
+app.command()(reembed)
+app.command()(use)
 
 models_app = typer.Typer(
     help="Show, download and check embedding models.",
@@ -195,7 +200,7 @@ def models(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models that are known, which are on this machine, and which serves the archive.
+    """List the models that are known, which are on this machine, and what the archive has of each.
 
     \b
     emotion-search models
@@ -203,17 +208,19 @@ def models(
     emotion-search models check /path/to/checkpoint
     """
     from engine.embedders.catalogue import list_models
-    from engine.library import archive_model
+    from engine.library import archive_holdings
 
     if ctx.invoked_subcommand is not None:
         return
     settings = settings_of(home, database)
-    active = archive_model(settings)
-    for one in list_models(settings, active.name if active else None):
+    for one in list_models(settings, archive_holdings(settings)):
         if as_json:
             print(json.dumps(vars(one), ensure_ascii=False))
         else:
-            marks = [one.place] + (["serves this archive"] if one.active else [])
+            marks = [one.place]
+            if one.fingerprint is not None:
+                marks.append(f"{one.embedded} of {one.clips} clips embedded")
+            marks += ["serves this archive"] if one.active else []
             print(f"{one.name:<34} {one.dimension or '?':>5}  {one.about:<26} {', '.join(marks)}")
 
 
@@ -250,6 +257,9 @@ def check(
     print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
     if not result.agrees:
         raise EmotionSearchError(f"model {name} does not give FunASR's numbers on this machine")
+
+
+models_app.command("forget")(forget_model)
 
 
 def main() -> None:

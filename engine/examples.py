@@ -169,14 +169,14 @@ def _of_file(
             speaker = get_recording(session, known).speaker
             return Example(normalise(vectors.mean(axis=0)), tuple(clips), known, speaker)
     try:
-        return Example(_embedded(library, example.path, longest))
+        return Example(_embedded(library, model, example.path, longest))
     except AudioError as error:
         raise AudioError(f"{example.name} {error}") from error
 
 
-def _embedded(library: Library, path: Path, longest: float | None) -> Vectors:
+def _embedded(library: Library, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
     library.decoders.warm()  # starts while the model is loaded
-    embedder = library.embedder()
+    embedder = library.embedder_of(model)
     vectors: list[Vectors] = []
     waiting = []
     heard = 0

@@ -68,6 +68,11 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
     )
 
 
+def remove_index(settings: Settings, database: Database, model: ModelInfo) -> None:
+    """Remove the saved index of a model."""
+    _cache(settings, database, model).clear()
+
+
 def _cache(settings: Settings, database: Database, model: ModelInfo) -> IndexCache:
     with database.read() as session:
         identity = archive_uuid(session)

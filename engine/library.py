@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from engine.embedders.base import Embedder
 from engine.embedders.loader import load_embedder
 from engine.embedders.shared import SharedEmbedder
 from engine.evaluation.labelled import LabelledVectors
-from engine.indexing import IndexStatus, index_status, open_searcher
+from engine.indexing import IndexStatus, index_status, open_searcher, remove_index
 from engine.ingest import Ingest
 from engine.ingest_options import IngestOptions
 from engine.ingest_report import IngestReport
@@ -31,7 +31,7 @@ from engine.query import AnyExample, ExcludeSame, Query, answer, as_example
 from engine.scan import Found, unchanged
 from engine.settings import DEFAULT_MODEL, Settings
 from engine.storage import upload_lock
-from engine.tuning import Tuning, labelled, recalibrate, resettle, tune
+from engine.tuning import Tuning, labelled, labelled_alike, recalibrate, resettle, tune
 from index.clips import (
     ClipDetails,
     Counts,
@@ -44,7 +44,9 @@ from index.clips import (
     locations_of,
 )
 from index.database import Database
+from index.embeddings import embeddings_by_id, embeddings_in_order
 from index.errors import (
+    DatabaseBusyError,
     DatabaseError,
     EmotionSearchError,
     NotFoundError,
@@ -52,6 +54,14 @@ from index.errors import (
 from index.failures import FailureDetails, add_failure, list_failures, remove_failures_under
 from index.files import FileFacts
 from index.filters import EMOTION, ClipFilter, recordings_of
+from index.holdings import (
+    Holding,
+    drop_model,
+    holding_called,
+    list_holdings,
+    require_filled,
+    switch_model,
+)
 from index.keeper import IndexState
 from index.labels import set_labels
 from index.models import ModelInfo, activate_model, active_model, mismatch
@@ -64,15 +74,19 @@ from index.spaces import (
     list_spaces,
     use_space,
 )
+from index.vectors import Vectors
 from index.verify import Verdict
 
 if TYPE_CHECKING:
     from engine.archive_export import Exported
     from engine.archive_import import Imported
     from engine.archive_trend import ArchiveTrend
+    from engine.finetune.run import Finetuned
+    from engine.finetune.tune import Plan
     from engine.heard import Granularity
     from engine.predict import Prediction
     from engine.recording_trend import RecordingTrend
+    from engine.reembed import Reembedding
     from engine.trends import Options as TrendOptions
 
 log = logging.getLogger(__name__)
@@ -110,7 +124,7 @@ class Library(Learned):
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
-        self._searcher: Searcher | None = None
+        self._searchers: dict[int, Searcher] = {}  # by model; the serving one is the last
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Library:
@@ -153,8 +167,8 @@ class Library(Learned):
     def close(self) -> None:
         """Close the database's connections, and end what goes on in the background."""
         self._decoders.close()
-        if self._searcher is not None:
-            self._searcher.keeper.close()
+        for searcher in self._searchers.values():
+            searcher.keeper.close()
         self.database.close()
 
     def embedder(self) -> Embedder:
@@ -164,19 +178,22 @@ class Library(Learned):
             ModelMismatchError: the settings name another model than the archive's.
             ModelUnavailableError: it cannot be loaded.
         """
+        return self.embedder_of(self.model())
+
+    def embedder_of(self, active: ModelInfo | None) -> Embedder:
+        """As ``embedder``, for the model that serves; loaded anew where that was switched."""
         with self._loading:
-            if self._embedder is None:
-                active = self.model()
+            known = self._embedder
+            if known is None or (active and known.fingerprint != active.fingerprint):
                 self._check_name(active)
                 default = active.name if active else DEFAULT_MODEL
-                name = self.settings.model or default
-                if name != "acoustic" and Path(name).exists():
-                    name = os.path.abspath(name)  # noqa: PTH100
+                name = absolute(self.settings.model or default)
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
                     raise mismatch(active.name, name)
-                self._embedder = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
-            return self._embedder
+                known = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
+                self._embedder = known
+            return known
 
     def model(self) -> ModelInfo | None:
         """The model whose embeddings the archive holds; None while it is empty."""
@@ -519,8 +536,8 @@ class Library(Learned):
 
     def index_state(self) -> IndexState:
         """How much is in the index, and since when; nothing is read from the database."""
-        searcher = self._searcher
-        return searcher.keeper.state() if searcher else IndexState(0, None)
+        serving = list(self._searchers.values())[-1:]
+        return serving[0].keeper.state() if serving else IndexState(0, None)
 
     def loaded(self) -> SharedEmbedder | None:
         """The model, if it is loaded."""
@@ -545,11 +562,13 @@ class Library(Learned):
 
     def _search(self, model: ModelInfo) -> Searcher:
         with self._opening:
-            if self._searcher is None:
-                self._searcher = open_searcher(
+            if model.id not in self._searchers:
+                while len(self._searchers) > 1:  # a search under the last model may still go on
+                    self._searchers.pop(next(iter(self._searchers))).keeper.close()
+                self._searchers[model.id] = open_searcher(
                     self.settings, self.database, model, background=self._background
                 )
-            return self._searcher
+            return self._searchers[model.id]
 
     def predict(
         self, file: Path, granularity: Granularity | str = "utterance"
@@ -655,9 +674,130 @@ class Library(Learned):
             self._search(info).keeper.save()
         return done
 
+    def holdings(self) -> list[Holding]:
+        """The models of the archive, how many clips have an embedding under each, which serves."""
+        with self.database.read() as session:
+            return list_holdings(session)
+
+    def reembed(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Reembedding], None] = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> tuple[Reembedding, ModelInfo]:
+        """Give the clips embeddings under another model too; see ``engine.reembed``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelUnavailableError: the model cannot be loaded.
+        """
+        from engine.reembed import reembed
+
+        return reembed(
+            self.database,
+            self.settings,
+            self._decoders,
+            absolute(name),
+            progress=progress,
+            stop=stop,
+        )
+
+    def use(self, name: str, *, partial: bool = False) -> Holding:
+        """Let another model serve whose embeddings the archive holds; its space, percentiles and
+        index are made first, while the last one serves.
+
+        Raises:
+            NotFoundError: the archive has none of this model.
+            ModelMismatchError: clips lack embeddings under it, and ``partial`` is not said.
+        """
+        with self.database.read() as session:
+            model = holding_called(session, absolute(name)).model
+            require_filled(session, model, partial=partial)
+        resettle(self.database, model, at=self.settings.tune_at)
+        self._search(model).keeper.save()
+        with self.database.write() as session:
+            switch_model(session, model, partial=partial)
+            return holding_called(session, model.fingerprint)
+
+    def forget_model(self, name: str) -> tuple[ModelInfo, int]:
+        """Remove a model that does not serve, with its embeddings and its index.
+
+        Raises:
+            NotFoundError, InvalidInputError: there is no such model; it serves.
+        """
+        with self.database.write() as session:
+            model = holding_called(session, absolute(name)).model
+            removed = drop_model(session, model)
+        with self._opening:
+            searcher = self._searchers.pop(model.id, None)
+        if searcher is not None:
+            searcher.keeper.close()
+        remove_index(self.settings, self.database, model)
+        try:
+            self.database.compact()
+        except DatabaseBusyError as error:
+            log.warning("%s; its space is used again for new clips", error)
+        return model, removed
+
+    def finetune(self, model: str, output: Path, plan: Plan, **how: Any) -> Finetuned:
+        """A model tuned on the archive's labels, in the folder ``output``; see
+        ``engine.finetune.run.finetune``, which also names what else can be said.
+
+        Raises:
+            InvalidInputError, ModelUnavailableError, StorageFullError: see there.
+        """
+        from engine.finetune.examples import examples_of_archive
+        from engine.finetune.run import finetune
+
+        examples = examples_of_archive(self.database, plan.task)
+        how = {"source": "the labels of an archive", "command": "Library.finetune"} | how
+        return finetune(
+            examples,
+            absolute(model),
+            output,
+            plan,
+            self.settings,
+            self._decoders,
+            stored=self._stored,
+            **how,
+        )
+
+    def _stored(self, fingerprint: str, ids: Sequence[int]) -> Vectors | None:
+        """Embeddings of clips under the model of this fingerprint; None if it lacks one."""
+        with self.database.read() as session:
+            same = [o for o in list_holdings(session) if o.model.fingerprint == fingerprint]
+            if not same:
+                return None
+            wanted = np.array(ids, np.int64)
+            known, _ = embeddings_by_id(session, same[0].model, wanted)
+            if len(known) < len(wanted):
+                return None
+            return embeddings_in_order(session, same[0].model, wanted)
+
+    def labelled_by(
+        self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
+    ) -> list[tuple[LabelledVectors, Space]]:
+        """As ``labelled``, under several models: the clips that have an embedding under each.
+
+        Raises:
+            NotFoundError: the archive has none of a model.
+            InvalidInputError: too few labels.
+        """
+        with self.database.read() as session:
+            models = [holding_called(session, absolute(name)).model for name in names]
+        return labelled_alike(self.database, models, task, most=most)
+
 
 def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
     return said.get(path, Annotations())
+
+
+def absolute(name: str) -> str:
+    """What a model is known by: the absolute path of a folder or file, else the name itself."""
+    if name != "acoustic" and Path(name).exists():
+        return os.path.abspath(name)  # noqa: PTH100 - resolves no links, as users expect
+    return name
 
 
 def archive_model(settings: Settings) -> ModelInfo | None:
@@ -666,12 +806,21 @@ def archive_model(settings: Settings) -> ModelInfo | None:
     Raises:
         DatabaseError: the database cannot be used.
     """
+    return next((one.model for one in archive_holdings(settings) if one.active), None)
+
+
+def archive_holdings(settings: Settings) -> list[Holding]:
+    """The models of the archive that the settings name; none if it does not exist.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     database = Database(settings.database, busy_timeout=settings.busy_timeout)
     try:
         if database.schema_version() is None:
-            return None
+            return []
         with Library.open(settings) as library:
-            return library.model()
+            return library.holdings()
     finally:
         database.close()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,6 +221,31 @@ def labelled(
         vectors, _ = embeddings_of(session, model, clips.ids)
         space = active_space(session, model)[1]
     return labelled_vectors(clips, vectors, name=model.name), space
+
+
+def labelled_alike(
+    database: Database, models: Sequence[ModelInfo], task: str, *, most: int
+) -> list[tuple[LabelledVectors, Space]]:
+    """As ``labelled``, under each of the models: the same clips, those with an embedding under all.
+
+    Raises:
+        InvalidInputError: too few labels.
+    """
+    with database.read() as session:
+        found = [labelled_clips(session, model, task) for model in models]
+        ids = reduce(np.intersect1d, [clips.ids for clips in found])
+        if not len(ids):
+            raise InvalidInputError(
+                f"no clip has a label under the task {task} and an embedding of each model; fill"
+                " them in with: emotion-search reembed"
+            )
+        clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
+        made = []
+        for model in models:
+            vectors, _ = embeddings_of(session, model, clips.ids)
+            space = active_space(session, model)[1]
+            made.append((labelled_vectors(clips, vectors, name=model.name), space))
+    return made
 
 
 def sample(clips: LabelledClips, most: int) -> LabelledClips:

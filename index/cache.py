@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 import uuid
 import zlib
@@ -99,6 +100,10 @@ class IndexCache:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
+
+    def clear(self) -> None:
+        """Remove the saved index, and the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def row_writer(self) -> RowWriter:
         """What a new index may put its vectors into; ``save`` publishes them with the index."""

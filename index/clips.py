@@ -130,7 +130,10 @@ def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArra
     found = {clip_id: np.frombuffer(vector, dtype="<f4") for clip_id, vector in rows}
     for clip_id in ids:
         if clip_id not in found:
-            raise NotFoundError(f"no clip {clip_id} in this archive")
+            raise NotFoundError(
+                f"clip {clip_id} has no embedding of {model.name}; fill it in with: emotion-search"
+                f" reembed --model {model.name}"
+            )
     return np.stack([found[clip_id] for clip_id in ids]).astype(np.float32)
 
 

@@ -182,6 +182,18 @@ class Database:
                 session.execute(text("PRAGMA analysis_limit = 1000"))
                 session.execute(text("PRAGMA optimize = 0x10002"))
 
+    def compact(self) -> None:
+        """Give disk space that rows left behind back to the file system (SQLite; Postgres uses it
+        again by itself). Needs as much free space as the database takes, and no other writer.
+
+        Raises:
+            DatabaseBusyError, StorageFullError: it stays as it is.
+        """
+        if self.is_sqlite:
+            plain = self._alchemy.execution_options(sqlite_begin=None)
+            with self._translated(), plain.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+
     def create_or_require(self) -> None:
         """Create the tables of a new archive; check those of an existing one."""
         if self.schema_version() is None:
@@ -256,7 +268,8 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
     @event.listens_for(alchemy, "begin")
     def begin(connection: Connection) -> None:
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        if mode is not None:
+            connection.exec_driver_sql(f"BEGIN {mode}")
 
     return alchemy
 

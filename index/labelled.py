@@ -79,3 +79,40 @@ def _arrays(rows: Sequence[Any]) -> LabelledClips:
         np.array([row[2] or "" for row in rows], dtype=str),
         np.array([row[3] for row in rows], dtype=np.int64),
     )
+
+
+@dataclass(frozen=True)
+class LabelledSpan:
+    """A labelled clip and where its audio is: ids, span in seconds, the sha256 of the recording."""
+
+    clip: int
+    label: str
+    channel: int | None
+    start: float
+    end: float
+    recording: int
+    name: str
+    sha256: str
+    speaker: str | None
+
+
+def labelled_spans(session: Session, task: str) -> list[LabelledSpan]:
+    """The clips with a label under the task, whatever models they have embeddings of, by id."""
+    rows = session.execute(
+        select(
+            Clip.id,
+            Label.value,
+            Clip.channel,
+            Clip.start,
+            Clip.end,
+            Recording.id,
+            Recording.name,
+            Recording.sha256,
+            Recording.speaker,
+        )
+        .join(Label, Label.clip_id == Clip.id)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .where(Label.task == task)
+        .order_by(Clip.id)
+    )
+    return [LabelledSpan(*row) for row in rows]

@@ -52,6 +52,22 @@ def activate_model(
     Raises:
         ModelMismatchError: the archive holds embeddings of another model.
     """
+    given = register_model(
+        session, name=name, fingerprint=fingerprint, dimension=dimension, classes=classes
+    )
+    session.execute(
+        update(Archive).where(Archive.active_model_id.is_(None)).values(active_model_id=given.id)
+    )
+    active = active_model(session)
+    if active is None or active.id != given.id:
+        raise mismatch(active.name if active else "nothing", name)
+    return active
+
+
+def register_model(
+    session: Session, *, name: str, fingerprint: str, dimension: int, classes: tuple[str, ...]
+) -> ModelInfo:
+    """The model as the archive knows it from now on; which one serves does not change."""
     insert_new(
         session,
         Model,
@@ -65,14 +81,9 @@ def activate_model(
             }
         ],
     )
-    given = session.execute(select(Model).where(Model.fingerprint == fingerprint)).scalar_one()
-    session.execute(
-        update(Archive).where(Archive.active_model_id.is_(None)).values(active_model_id=given.id)
+    return _info(
+        session.execute(select(Model).where(Model.fingerprint == fingerprint)).scalar_one()
     )
-    active = active_model(session)
-    if active is None or active.id != given.id:
-        raise mismatch(active.name if active else "nothing", name)
-    return active
 
 
 def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
@@ -80,7 +91,8 @@ def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
     same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
     return ModelMismatchError(
         f"this archive holds embeddings of model {archive_model}, not of {asked}{same}: vectors of"
-        " two models cannot be compared; leave --model out, or use another --home"
+        " two models cannot be compared; leave --model out, use another --home, or move the archive"
+        " to it with: emotion-search reembed"
     )
 
 

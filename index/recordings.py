@@ -176,24 +176,40 @@ def add_clips(
             for recording_id, clip in clips
         ],
     ).all()
+    insert_embeddings(
+        session,
+        model_id,
+        [
+            (clip_id, one.vector, one.scores)
+            for clip_id, (_, one) in zip(clip_ids, clips, strict=True)
+        ],
+    )
+    return clip_ids
+
+
+def insert_embeddings(
+    session: Session,
+    model_id: int,
+    embedded: Sequence[tuple[int, NDArray[np.float32], NDArray[np.float32]]],
+) -> None:
+    """Give clips that have none yet an embedding under the model: id, vector, scores of each."""
     revision = next_revision(session, model_id)
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
-    for clip_id, (_, clip) in zip(clip_ids, clips, strict=True):
-        best = int(clip.scores.argmax()) if len(clip.scores) else None
+    for clip_id, vector, scores in embedded:
+        best = int(scores.argmax()) if len(scores) else None
         rows.append(
             {
                 "clip_id": clip_id,
                 "model_id": model_id,
                 "revision": revision,
-                "vector": clip.vector.astype("<f4").tobytes(),
-                "scores": clip.scores.astype("<f4").tobytes(),
+                "vector": vector.astype("<f4").tobytes(),
+                "scores": scores.astype("<f4").tobytes(),
                 "emotion": None if best is None else classes[best],
-                "confidence": None if best is None else float(clip.scores[best]),
+                "confidence": None if best is None else float(scores[best]),
             }
         )
     session.execute(insert(Embedding), rows)
-    return clip_ids
 
 
 def exists(session: Session, recording_id: int) -> bool:

@@ -122,3 +122,27 @@ def test_a_picture_needs_what_it_needs(monkeypatch, tmp_path):
 def test_json_has_no_nan(run, manifest):
     ingest(run, manifest)
     json.loads(run("trend", 1, "--json").out, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint):
+    ingest(run, manifest)
+    refused = run("use", checkpoint)
+    assert (refused.code, "no embeddings of a model" in refused.err) == (1, True)
+    done = run("reembed", "--model", checkpoint, "--json")
+    assert (done.code, done.records[0]["clips"], done.records[0]["missing"]) == (0, 12, 0)
+    assert f"switch: emotion-search use {checkpoint}" in done.err
+    both = ("--models", "acoustic", "--models", checkpoint, "--bootstrap", 0)
+    assert [r["name"] for r in run("evaluate", *both, "--json").records] == [
+        "acoustic",
+        str(checkpoint),
+    ]
+    table = run("evaluate", *both).out
+    assert "UAR, linear probe" in table
+    assert run("use", checkpoint).out == f"{checkpoint} serves now (12 of 12 clips)\n"
+    listed = {one["name"]: one for one in run("models", "--json").records}
+    assert listed[str(checkpoint)]["active"]
+    assert listed["acoustic"]["embedded"] == 12
+    assert "12 of 12 clips embedded, serves this archive" in run("models").out
+    mismatch = run("ingest", voices, "--model", "acoustic")
+    assert (mismatch.code, "holds embeddings of model" in mismatch.err) == (1, True)
+    assert run("models", "forget", "acoustic").out == "acoustic forgotten (12 embeddings)\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from engine.commands.common import (
     JsonOption,
     MetaOption,
     ModelOption,
+    interruptible,
     notice,
     say_error,
     settings_of,
@@ -123,7 +122,7 @@ def ingest(
     with Library.open(settings, create=True) as library:
         library.embedder()
         named = files(library)
-        with _interruptible() as stop:
+        with interruptible() as stop:
             report = _run(library, named, said, limit=limit, stop=stop, as_json=as_json, **options)
             if watch and not stop.is_set():
                 _watch(library, paths or [], said, stop, as_json, **options)
@@ -210,25 +209,3 @@ def _preview(
     except EmotionSearchError as error:
         notice(f"no estimate of the time: {error}")
     print_preview(found, files.scan.found.unusable, seconds, as_json)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second one ends the program at once."""
-    stop = threading.Event()
-
-    def first(_number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        notice("finishing the batch in hand; again to stop at once")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

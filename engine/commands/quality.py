@@ -19,6 +19,7 @@ from index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from engine.evaluation.labelled import LabelledVectors
+    from engine.evaluation.retrieval import Gallery
     from index.space import Space
 
 Choice = TypeVar("Choice")
@@ -49,6 +50,10 @@ def evaluate(
         Path | None,
         typer.Option(help="CSV with a row for each: label, and speaker, recording if known."),
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare the archive's embeddings under these models; repeat it."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report with plots here.")] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
@@ -64,6 +69,7 @@ def evaluate(
     emotion-search evaluate
     emotion-search evaluate --exclude-same recording --html report.html
     emotion-search evaluate --embeddings peer.npy --labels labels.csv --json
+    emotion-search evaluate --models acoustic --models ~/finetuned
     """
     from engine.evaluation.evaluate import evaluate as measure
     from engine.evaluation.retrieval import Gallery
@@ -72,6 +78,13 @@ def evaluate(
     gallery = None
     if exclude_same is not None:
         gallery = _choice("--exclude-same", exclude_same, {one.value: one for one in Gallery})
+    if models:
+        if html is not None or embeddings is not None or labels is not None:
+            raise InvalidInputError("--models goes without --html, --embeddings and --labels")
+        _side_by_side(
+            models, task, home, database, as_json, space, gallery, rounds=bootstrap, seed=seed
+        )
+        return
     data, serving = _data(task, embeddings, labels, home, database)
     chosen = _space(space, serving, data)
     result = measure(data, chosen, gallery=gallery, rounds=bootstrap, seed=seed)
@@ -157,6 +170,35 @@ def _data(
         return read_labelled_vectors(embeddings, labels), Space()
     with Library.open(settings_of(home, database)) as library:
         return library.labelled(task)
+
+
+def _side_by_side(
+    models: list[str],
+    task: str,
+    home: str | None,
+    database: str | None,
+    as_json: bool,
+    space: str,
+    gallery: Gallery | None,
+    *,
+    rounds: int,
+    seed: int,
+) -> None:
+    from engine.evaluation.evaluate import evaluate as measure
+    from engine.evaluation.terminal import print_comparison
+    from engine.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        found = library.labelled_by(models, task)
+    results = [
+        measure(data, _space(space, serving, data), gallery=gallery, rounds=rounds, seed=seed)
+        for data, serving in found
+    ]
+    if as_json:
+        for result in results:
+            print(json.dumps(result.record(), ensure_ascii=False))
+    else:
+        print_comparison(results)
 
 
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:

@@ -28,7 +28,9 @@ WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
 VERSION = "2"
 """Raised whenever the same clip would get another vector by the same weights."""
 
-_SCALE = 16.0  # of cosines before the softmax, as in training
+SCALE = 16.0
+"""Of cosines before the softmax, as in training."""
+
 _PIECE = 15 * SAMPLE_RATE  # samples that the network hears at once
 
 
@@ -47,7 +49,7 @@ class Acoustic:
 
     def __init__(self, weights: Path = WEIGHTS, *, name: str = "acoustic") -> None:
         self.name = name
-        about, tensors = _read(weights)
+        about, tensors = read_weights(weights)
         shape = {**about["shape"], "dilations": tuple(about["shape"]["dilations"])}
         self._network = VoiceNetwork(Shape(**shape)).eval()
         self._prototypes = functional.normalize(tensors.pop("classes"))
@@ -60,9 +62,7 @@ class Acoustic:
         self.classes: tuple[str, ...] = tuple(about["classes"])
         self._heard = int(self._prototypes.shape[1])
         self.dimension = self._heard + DIMENSION
-        digest = hashlib.sha256(f"acoustic {VERSION}".encode())
-        digest.update(weights.read_bytes())
-        self.fingerprint = digest.hexdigest()
+        self.fingerprint = fingerprint_of(weights)
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings and scores of clips, each float32, (n,), 16 kHz.
@@ -83,7 +83,7 @@ class Acoustic:
                 [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
             )
             cosines = functional.normalize(vectors[:, : self._heard]) @ self._prototypes.T
-            scores = functional.softmax(_SCALE * cosines, dim=1)
+            scores = functional.softmax(SCALE * cosines, dim=1)
         return Embeddings(vectors.numpy(), scores.numpy())
 
     def frames(self, clip: Samples) -> Frames:
@@ -108,7 +108,19 @@ def _pieces(clip: Samples) -> list[NDArray[np.float32]]:
     return np.array_split(clip, -(-len(clip) // _PIECE))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def fingerprint_of(weights: Path) -> str:
+    """Hex sha256 of what decides the vectors that these weights give."""
+    digest = hashlib.sha256(f"acoustic {VERSION}".encode())
+    digest.update(weights.read_bytes())
+    return digest.hexdigest()
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file of weights says about itself (shape, classes, about), and its tensors.
+
+    Raises:
+        ModelUnavailableError: it is not such a file.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["emotion_search"])

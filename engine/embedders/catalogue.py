@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from engine.embedders.hub import cached_folder, resolve
 from engine.embedders.quiet import undisturbed
 from engine.settings import Settings
 from engine.voices import MANNERS, speak
+from index.holdings import Holding
 
 _KNOWN = {
     "acoustic": (256, "eight classes"),
@@ -30,28 +33,49 @@ class KnownModel:
     Attributes:
         place: ``built in``, the folder where it is, or ``not downloaded``.
         active: whether it serves the archive.
+        fingerprint: of the one that the archive holds; None if it holds none of this name.
+        embedded: clips of the archive with an embedding under it.
+        clips: clips of the archive.
     """
 
     name: str
     dimension: int | None
     about: str
     place: str
-    active: bool
+    active: bool = False
+    fingerprint: str | None = None
+    embedded: int | None = None
+    clips: int | None = None
 
 
-def list_models(settings: Settings, active: str | None) -> list[KnownModel]:
-    """The known models, and the archive's if it is another. No network is asked."""
+def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownModel]:
+    """The known models, then the archive's others. No network is asked."""
     listed = []
-    for name in [*_KNOWN, *([active] if active and active not in _KNOWN else [])]:
-        dimension, about = _KNOWN.get(name, (None, "checkpoint folder"))
+    for name, (dimension, about) in _KNOWN.items():
         if name == "acoustic":
             place = "built in"
-        elif name not in _KNOWN:
-            place = name
         else:
             place = str(cached_folder(name, settings.hub) or "not downloaded")
-        listed.append(KnownModel(name, dimension, about, place, name == active))
+        known = KnownModel(name, dimension, about, place)
+        same = [one for one in holdings if one.model.name == name]
+        listed += [_held(known, one) for one in same] or [known]
+    for one in holdings:
+        if one.model.name not in _KNOWN:
+            name, classes = one.model.name, len(one.model.classes)
+            about = f"{classes} classes" if classes else "no scores"
+            place = name if Path(name).exists() else "not here"
+            listed.append(_held(KnownModel(name, one.model.dimension, about, place), one))
     return listed
+
+
+def _held(known: KnownModel, holding: Holding) -> KnownModel:
+    return replace(
+        known,
+        active=holding.active,
+        fingerprint=holding.model.fingerprint,
+        embedded=holding.embedded,
+        clips=holding.clips,
+    )
 
 
 @dataclass(frozen=True)

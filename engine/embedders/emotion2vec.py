@@ -55,7 +55,7 @@ class Emotion2vec:
         self.dimension = int(checkpoint.conf["embed_dim"])
         self.labels = tuple(lb for lb in checkpoint.labels if not lb.startswith("unuse"))
         self.classes = tuple(english(label) for label in self.labels)
-        self.device = _device(device)
+        self.device = pick_device(device)
         self._pack = _PACK_SECONDS.get(self.device.type, 15.0) * SAMPLE_RATE
         self._lock = threading.Lock()
         dtype = PRECISIONS[precision]
@@ -140,7 +140,12 @@ def _cpu_has_bfloat16() -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _device(wanted: str) -> torch.device:
+def pick_device(wanted: str) -> torch.device:
+    """The device of this name; for ``auto`` CUDA if there is one, else the CPU.
+
+    Raises:
+        ModelUnavailableError: it cannot be used here.
+    """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +41,24 @@ def print_evaluation(it: Evaluation) -> None:
             same = "–" if reading.same is None else f"{reading.same:.2f}"
             print(f" {reading.percentile:g}: {reading.share:.2f} % of pairs, {same} same;", end="")
         print(f" all pairs: {it.calibration.same:.2f} same")
+
+
+def print_comparison(results: Sequence[Evaluation]) -> None:
+    """Evaluations of the same clips under several models, side by side on stdout."""
+    first = results[0]
+    classes = ", ".join(f"{name} {count}" for name, count in first.clips.items())
+    speakers = f" by {first.speakers} speakers" if first.speakers else ""
+    print(f"{sum(first.clips.values())} clips{speakers} ({classes})")
+    print(f"galleries without the same {first.gallery}")
+    table = _table("over classes", *(Path(one.name).name for one in results), "chance")
+    table.add_row("space", *(one.space for one in results), "")
+    for name in METRICS:
+        chance = f"{first.chance_macro[name]:.3f}"
+        table.add_row(name, *(interval(one.macro[name]) for one in results), chance)
+    for probes in zip(*(one.probes for one in results), strict=True):
+        name = f"UAR, {probes[0].name} probe"
+        table.add_row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
+    Console().print(table)
 
 
 def print_tuning(done: Tuning) -> None:

@@ -78,13 +78,12 @@ def labels(
 @router.get("/models", summary="List models")
 def models(library: LibraryDep, _: Reader) -> Models:
     """Embedding models that the server knows, and which of them serves the archive."""
-    active = library.model()
-    known = list_models(library.settings, active.name if active else None)
+    known = list_models(library.settings, library.holdings())
     return Models(
         data=[
             ModelOut(
                 name=model_name(one.name),
-                dimension=active.dimension if active and one.active else one.dimension,
+                dimension=one.dimension,
                 about=one.about,
                 available=one.place != "not downloaded",
                 active=one.active,

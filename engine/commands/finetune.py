@@ -1,0 +1,124 @@
+"""``finetune``: a model tuned on the labels of an archive or of a manifest."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    notice,
+    settings_of,
+)
+
+
+def finetune(
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Tune this: 'acoustic', .safetensors, checkpoint folder, id."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    task: Annotated[str, typer.Option(help="Whose labels to learn.")] = "emotion",
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Manifest with path, label, speaker; default: the archive's labels."),
+    ] = None,
+    layers: Annotated[
+        int, typer.Option(min=0, help="Layers to tune below the head, from the top.")
+    ] = 0,
+    validate: Annotated[
+        list[str] | None, typer.Option(help="Stop by this speaker; repeatable. Default: chosen.")
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep this speaker out of everything but the last test; repeatable."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the clips, at most.")] = 20,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs to wait for a better one.")] = 4,
+    batch: Annotated[int, typer.Option(min=2, max=1024, help="Clips of a step.")] = 16,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate of the layers; default: the model's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that OUTPUT holds.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over what is in OUTPUT.")
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune a model on labelled clips: a new head, then its top layers; judged on other speakers.
+
+    \b
+    emotion-search finetune --model acoustic --output tuned
+    emotion-search finetune --model ~/emotion2vec_plus_base --layers 2 --output tuned --test anna
+    emotion-search finetune --task satisfaction --labels labels.csv --model acoustic --output tuned
+    """
+    from engine.decoding import Decoders
+    from engine.finetune.run import card_record
+    from engine.finetune.run import finetune as tune
+    from engine.finetune.tune import Plan
+    from engine.library import Library, absolute
+    from index.errors import InvalidInputError
+
+    if rate is not None and not 0 < rate < 1:
+        raise InvalidInputError(f"--rate must be between 0 and 1, not {rate:g}")
+    plan = Plan(
+        task=task,
+        layers=layers,
+        epochs=epochs,
+        patience=patience,
+        batch=batch,
+        rate=rate,
+        seed=seed,
+        validation=tuple(validate or ()),
+        test=tuple(test or ()),
+    )
+    settings = settings_of(home, database, None, device)
+    command = shlex.join(["emotion-search", *sys.argv[1:]])
+    said: dict[str, Any] = {
+        "resume": resume,
+        "overwrite": overwrite,
+        "tell": notice,
+        "command": command,
+    }
+    if labels is not None:
+        from engine.finetune.examples import examples_of_manifest
+
+        examples = examples_of_manifest(labels, task)
+        with closing(Decoders(settings.decode_timeout)) as decoders:
+            done = tune(
+                examples,
+                absolute(model),
+                output,
+                plan,
+                settings,
+                decoders,
+                source=f"the manifest `{labels.name}`",
+                **said,
+            )
+    else:
+        with Library.open(settings) as library:
+            done = library.finetune(model, output, plan, **said)
+    if as_json:
+        print(card_record(done))
+        return
+    print("UAR              clips  chance   base  new head  tuned")
+    for name, one in done.judged.items():
+        own = "    –" if one.own is None else f"{one.own:.3f}"
+        found = f"{one.chance:.3f}  {own}     {one.head:.3f}  {one.tuned:.3f}"
+        print(f"{name:<16} {one.clips:>5}   {found}")
+    print(f"model in {done.model} ({', '.join(done.classes)})")
+    notice(f"fill an archive in with it: emotion-search reembed --model {done.model}")

@@ -1,0 +1,1 @@
+"""Fine-tuning of embedding models on labelled clips."""

@@ -1,0 +1,277 @@
+"""Labelled clips to tune on, of an archive or of a manifest, and their split by speaker."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio import SAMPLE_RATE, Samples
+from engine.decoding import Block, Decoders
+from engine.embedders.base import check
+from engine.manifest import read_manifest
+from engine.reembed import HeardClip, Source, hear
+from engine.scan import facts
+from index.clips import locations_of
+from index.database import Database
+from index.errors import AudioError, InvalidInputError
+from index.holdings import MissingClip
+from index.labelled import labelled_spans
+
+LONGEST = 15.0
+"""Seconds of a clip that are tuned on, from its start."""
+
+FEWEST = 4
+"""Fewest clips of a class on the training side."""
+
+_VALIDATED = 0.25  # share of the clips that early stopping goes by, about
+_TRIES = 200  # random choices of validation groups that are looked at
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled clip.
+
+    Attributes:
+        source: its recording, with this clip alone.
+        label: what it is to be classified as.
+        group: who speaks, or which recording it is where that is not known: all of a group go to
+            one side of a split.
+        clip: its id in the archive; None for one of a manifest.
+    """
+
+    source: Source
+    label: str
+    group: str
+    clip: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows to train on, to stop by, and to judge by at the end (none where no speakers were kept
+    for that); no group is in two of them."""
+
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+def examples_of_archive(database: Database, task: str) -> list[Example]:
+    """The clips of an archive with a label under the task, by id.
+
+    Raises:
+        InvalidInputError: there are none.
+    """
+    found = []
+    with database.read() as session:
+        places: dict[int, tuple[str, ...]] = {}
+        for row in labelled_spans(session, task):
+            if row.recording not in places:
+                places[row.recording] = tuple(p.path for p in locations_of(session, row.recording))
+            span = MissingClip(row.clip, row.channel, row.start, row.end)
+            source = Source(row.name, row.sha256, places[row.recording], (span,))
+            group = row.speaker or f"recording {row.recording}"
+            found.append(Example(source, row.label, group, row.clip))
+    if not found:
+        raise InvalidInputError(
+            f"no clip has a label under the task {task}; give labels in a manifest, or by"
+            " emotion-search label"
+        )
+    return found
+
+
+def examples_of_manifest(path: Path, task: str) -> list[Example]:
+    """The labelled rows of a manifest: whole files, or spans of them.
+
+    Raises:
+        InvalidInputError: it cannot be read, a row cannot be used, or none is labelled.
+    """
+    manifest = read_manifest(path)
+    if manifest.problems:
+        where, reason = manifest.problems[0]
+        raise InvalidInputError(f"{where}: {reason}")
+    found: list[Example] = []
+    for file, said in manifest.rows.items():
+        group = said.speaker or file
+        try:
+            facts(Path(file))
+            with Path(file).open("rb") as handle:
+                sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            line = manifest.lines[file]
+            raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
+        spans = [(s.channel, s.start, s.end, s.labels) for s in said.spans] or [
+            (None, 0.0, _WHOLE, said.labels)
+        ]
+        for channel, start, end, labels in spans:
+            if task in labels:
+                clip = MissingClip(len(found), channel, start, end)
+                source = Source(Path(file).name, sha256, (file,), (clip,))
+                found.append(Example(source, labels[task], group))
+    if not found:
+        column = "label" if task == "emotion" else f"label:{task}"
+        raise InvalidInputError(f"{path} has no label under the task {task} (column {column})")
+    return found
+
+
+_WHOLE = 0.0
+"""End of a span that is a whole file."""
+
+
+def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip]:
+    """The samples of each example, the first ``LONGEST`` seconds of them, under its row as id.
+
+    Those of a recording come together, in order of time, and it is decoded once.
+
+    Raises:
+        InvalidInputError: one cannot be heard; names its file.
+    """
+    by_recording: dict[tuple[str, ...], list[int]] = {}
+    for row, one in enumerate(examples):
+        key = (one.source.sha256, *one.source.paths)
+        by_recording.setdefault(key, []).append(row)
+    for rows in by_recording.values():
+        first = examples[rows[0]].source
+        where = first.paths[0] if first.paths else first.name
+        left = set(rows)
+        try:
+            for clip in _hear(examples, rows, decoders):
+                samples = clip.samples[: round(LONGEST * SAMPLE_RATE)]
+                check([samples])
+                left.discard(clip.id)
+                yield HeardClip(clip.id, samples)
+            if left:
+                raise AudioError("ends before the clip does")
+        except (AudioError, OSError) as error:
+            raise InvalidInputError(
+                f"{where} {error}; take its label away, or bring the file back"
+            ) from error
+
+
+def _hear(
+    examples: Sequence[Example], rows: Sequence[int], decoders: Decoders
+) -> Iterator[HeardClip]:
+    source = examples[rows[0]].source
+    spans = [(row, examples[row].source.clips[0]) for row in rows]
+    if spans[0][1].end == _WHOLE:
+        yield HeardClip(rows[0], _whole(source, decoders))
+    else:
+        wanted = tuple(replace(span, id=row) for row, span in spans)
+        yield from hear(replace(source, clips=wanted), decoders)
+
+
+def _whole(source: Source, decoders: Decoders) -> Samples:
+    parts: list[NDArray[np.float32]] = []
+    size = 0
+    messages = decoders.read(Path(source.paths[0]), [None])
+    try:
+        for message in messages:
+            if isinstance(message, Block):
+                parts.append(message.tracks[0])
+                size += len(message.tracks[0])
+                if size >= LONGEST * SAMPLE_RATE:
+                    break
+    finally:
+        messages.close()
+    return np.concatenate(parts)
+
+
+def split(
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    validation: Sequence[str] = (),
+    test: Sequence[str] = (),
+) -> Split:
+    """The examples by side: groups named for a side go there, of the others about a quarter of the
+    clips is validated on, chosen so that every class is on both sides.
+
+    Raises:
+        InvalidInputError: one class; fewer than two groups; a class that one side lacks or that has
+            too few clips to train on; a group that is not there.
+    """
+    labels = np.array([one.label for one in examples])
+    groups = np.array([one.group for one in examples])
+    unknown = sorted({*validation, *test} - set(groups.tolist()))
+    if unknown:
+        raise InvalidInputError(f"no labelled clip is of the speaker {unknown[0]}")
+    if set(validation) & set(test):
+        raise InvalidInputError("a speaker is either for validation or for the test")
+    tested = np.isin(groups, list(test))
+    classes = sorted(set(labels[~tested].tolist()))
+    if len(classes) < 2:
+        raise InvalidInputError(
+            f"fine-tuning needs two classes; the labels name {', '.join(classes) or 'none'}"
+        )
+    strange = set(labels[tested].tolist()) - set(classes)
+    if strange:
+        raise InvalidInputError(f"only speakers kept for the test have the label {min(strange)}")
+    names = sorted(set(groups[~tested].tolist()))
+    if len(names) < 2:
+        raise InvalidInputError(
+            "fine-tuning needs two speakers (or recordings, where speakers are not known): one to"
+            f" train on and one to stop by; there is {len(names)}"
+        )
+    held = list(validation) or _choose(labels[~tested], groups[~tested], names, classes, seed)
+    validated = np.isin(groups, held)
+    found = Split(
+        np.flatnonzero(~tested & ~validated), np.flatnonzero(validated), np.flatnonzero(tested)
+    )
+    counts = Counter(labels[found.train].tolist())
+    for name in classes:
+        if counts[name] < FEWEST:
+            raise InvalidInputError(
+                f"the class {name} has {counts[name]} clips to train on, beside the speakers"
+                f" validated on ({', '.join(held)}); {FEWEST} are needed: label more, or merge"
+                " classes"
+            )
+    missing = sorted(set(classes) - set(labels[found.validation].tolist()))
+    if missing:
+        raise InvalidInputError(
+            f"the speakers validated on ({', '.join(held)}) have no clip of the class {missing[0]}"
+        )
+    return found
+
+
+def _choose(
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    names: Sequence[str],
+    classes: Sequence[str],
+    seed: int,
+) -> list[str]:
+    """Groups to validate on: of random choices the one whose classes come nearest to a quarter."""
+    table = np.array(
+        [[np.sum((groups == name) & (labels == one)) for one in classes] for name in names]
+    )
+    total = table.sum(axis=0)
+    random = np.random.default_rng(seed)
+    best: tuple[float, list[int]] | None = None
+    for _ in range(_TRIES):
+        order = random.permutation(len(names))
+        sizes = table[order].sum(axis=1).cumsum()
+        stop = int(np.argmin(np.abs(sizes - _VALIDATED * table.sum()))) + 1
+        fewest = 2 if len(names) > 4 else 1  # one voice says little
+        rows = order[: min(max(stop, fewest), len(names) - 1)].tolist()
+        share = table[rows].sum(axis=0) / total
+        lost = np.sum((share == 0) | (total - table[rows].sum(axis=0) < FEWEST))
+        cost = float(100 * lost + np.abs(share - _VALIDATED).max())
+        if best is None or cost < best[0]:
+            best = (cost, rows)
+    assert best is not None
+    return sorted(names[row] for row in best[1])
+
+
+def data_hash(examples: Sequence[Example]) -> str:
+    """Hex sha256 of what was tuned on: bytes, spans, labels and groups, in any order."""
+    lines = []
+    for one in examples:
+        (span,) = one.source.clips
+        where = f"{one.source.sha256} {span.channel} {span.start:.3f} {span.end:.3f}"
+        lines.append(f"{where} {one.label} {one.group}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,0 +1,245 @@
+"""The tuning loop over the top layers: deterministic by seed, resumable after any epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.embedders.acoustic import SCALE
+from engine.finetune.bases import Base, Rows
+from engine.finetune.examples import Split
+from engine.finetune.head import class_weights, uar
+from index.errors import InvalidInputError
+
+_TOGETHER = 8  # batches whose clips are sorted by length
+_CLIP = 1.0  # longest gradient
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to tune; the same plan on the same clips gives the same weights on the same machine.
+
+    Attributes:
+        task: whose labels.
+        layers: tuned below the head, from the top.
+        epochs: at most.
+        patience: epochs without a better one before it stops.
+        batch: clips of a step.
+        rate: learning rate of the layers; that of the head is ten times it. None for the model's.
+    """
+
+    task: str = "emotion"
+    layers: int = 0
+    epochs: int = 20
+    patience: int = 4
+    batch: int = 16
+    rate: float | None = None
+    seed: int = 0
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+class Inputs:
+    """What the tuned layers get of each clip, in a file: float16 rows, read as they are needed."""
+
+    def __init__(self, path: Path, starts: NDArray[np.int64], width: int) -> None:
+        self._starts = starts
+        self._rows = np.memmap(path, np.float16, "r", shape=(int(starts[-1]), width))
+
+    def of(self, row: int) -> Rows:
+        """Float16, (rows, width), of one clip."""
+        return np.asarray(self._rows[self._starts[row] : self._starts[row + 1]])
+
+    def size(self, row: int) -> int:
+        """How many rows a clip has."""
+        return int(self._starts[row + 1] - self._starts[row])
+
+
+class Tuner:
+    """Layers and head on their way to better ones; begins with the head that was trained alone.
+
+    Args:
+        described: what has to be the same for a state to be gone on from.
+        folder: where the state is kept after each epoch.
+        resume: go on from the state there.
+        tell: called with a line now and then.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        inputs: Inputs,
+        labels: NDArray[np.int64],
+        split: Split,
+        plan: Plan,
+        head: tuple[Tensor, Tensor],
+        *,
+        device: torch.device,
+        described: str,
+        folder: Path,
+        resume: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._base, self._inputs, self._labels, self._split = base, inputs, labels, split
+        self._plan, self._device, self._tell = plan, device, tell
+        self._path, self._described = folder / "state.pt", described
+        self.top = base.top(plan.layers)
+        self.weight, self.bias = (
+            nn.Parameter(tensor.detach().clone().to(device)) for tensor in head
+        )
+        rate = base.rate if plan.rate is None else plan.rate
+        parameters = [*self.top.parameters()]
+        self._trained = [*parameters, self.weight, self.bias]
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": parameters, "lr": rate},
+                {"params": [self.weight], "lr": 10 * rate},
+                {"params": [self.bias], "lr": 0.0 if base.cosine else 10 * rate},
+            ],
+            weight_decay=0.01,
+        )
+        self._weights = class_weights(labels[split.train], len(self.weight)).to(device)
+        self._epoch, self._waited = 0, 0
+        self.history: list[tuple[float, float]] = []
+        if resume and self._path.exists():
+            self._resume()
+        else:
+            self._best = self._check()
+            self._kept = self._weights_now()
+            self._tell(f"before tuning: UAR {self._best[0]:.3f} on the validation speakers")
+
+    @property
+    def uar(self) -> float:
+        """UAR on the validation rows at the best epoch."""
+        return self._best[0]
+
+    @property
+    def epochs(self) -> int:
+        """How many were done."""
+        return self._epoch
+
+    def run(self) -> None:
+        """Tune until it gets no better, and leave everything at its best."""
+        plan = self._plan
+        while self._epoch < plan.epochs and self._waited < plan.patience:
+            loss = self._one_epoch()
+            found = self._check()
+            self._epoch += 1
+            self.history.append((loss, found[0]))
+            if found > self._best:
+                self._best, self._kept, self._waited = found, self._weights_now(), 0
+            else:
+                self._waited += 1
+            self._save()
+            mark = "  <- best" if self._waited == 0 else ""
+            self._tell(
+                f"epoch {self._epoch} of {plan.epochs}: loss {loss:.3f},"
+                f" UAR {found[0]:.3f} on the validation speakers{mark}"
+            )
+        with torch.no_grad():
+            for parameter, good in zip(self._trained, self._kept, strict=True):
+                parameter.copy_(good)
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias, on the CPU."""
+        return self.weight.detach().cpu(), self.bias.detach().cpu()
+
+    def _logits(self, rows: Sequence[int], random: np.random.Generator | None) -> Tensor:
+        with torch.autocast(
+            self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"
+        ):
+            vectors = self._base.vectors([self._inputs.of(row) for row in rows], random)
+        vectors = vectors.float()
+        if self._base.cosine:
+            unit = functional.normalize(self.weight)
+            return SCALE * functional.normalize(vectors) @ unit.T
+        return functional.linear(vectors, self.weight, self.bias)
+
+    def _one_epoch(self) -> float:
+        plan, losses = self._plan, []
+        random = np.random.default_rng([plan.seed, self._epoch])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(plan.seed * 100_003 + self._epoch)  # of dropout
+            for rows in self._batches(random):
+                wanted = torch.from_numpy(self._labels[rows]).to(self._device)
+                logits = self._logits(rows, random)
+                loss = functional.cross_entropy(logits, wanted, weight=self._weights)
+                self._optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(self._trained, _CLIP)
+                self._optimizer.step()
+                losses.append(loss.item())
+        return float(np.mean(losses))
+
+    def _batches(self, random: np.random.Generator) -> list[list[int]]:
+        """All training rows once, at random, clips of about the same length together."""
+        order, batch = random.permutation(self._split.train).tolist(), self._plan.batch
+        found = []
+        for at in range(0, len(order), _TOGETHER * batch):
+            some = sorted(order[at : at + _TOGETHER * batch], key=self._inputs.size)
+            found += [some[i : i + batch] for i in range(0, len(some), batch)]
+        random.shuffle(found)
+        return found
+
+    def _check(self) -> tuple[float, float]:
+        """UAR and minus the loss on the validation rows."""
+        rows = sorted(self._split.validation.tolist(), key=self._inputs.size)
+        batch = self._plan.batch
+        with torch.no_grad():
+            logits = torch.cat(
+                [self._logits(rows[i : i + batch], None) for i in range(0, len(rows), batch)]
+            )
+            wanted = torch.from_numpy(self._labels[rows]).to(self._device)
+            loss = functional.cross_entropy(logits, wanted, weight=self._weights)
+        return uar(self._labels[rows], logits.argmax(dim=1).cpu().numpy()), -float(loss)
+
+    def _weights_now(self) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in self._trained]
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "described": self._described,
+            "epoch": self._epoch,
+            "waited": self._waited,
+            "best": self._best,
+            "history": self.history,
+            "now": self._weights_now(),
+            "kept": self._kept,
+            "optimizer": self._optimizer.state_dict(),
+        }
+        temporary = self._path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self._path)  # noqa: PTH105
+
+    def _resume(self) -> None:
+        state = torch.load(self._path, weights_only=True, map_location=self._device)
+        if state["described"] != self._described:
+            raise InvalidInputError(
+                f"{self._path} is of another model, plan or other labels: leave --resume out to"
+                " begin anew, or name another --output"
+            )
+        self._epoch, self._waited = state["epoch"], state["waited"]
+        self._best = (state["best"][0], state["best"][1])
+        self.history = [(loss, found) for loss, found in state["history"]]
+        self._kept = state["kept"]
+        with torch.no_grad():
+            for parameter, now in zip(self._trained, state["now"], strict=True):
+                parameter.copy_(now)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._tell(f"going on after epoch {self._epoch}")
+
+
+def describe(plan: Plan, base: str, data: str) -> str:
+    """What has to be the same to go on: the plan but for its end, the model and the labels."""
+    kept = {k: v for k, v in asdict(plan).items() if k not in ("epochs", "patience")}
+    return json.dumps({"plan": kept, "base": base, "data": data}, sort_keys=True)
