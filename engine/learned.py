@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from engine.archive import Archive
 from index.classifiers import ClassifierInfo, delete_classifier, list_classifiers
 from index.clips import ClipDetails, clip_details
 from index.clusterings import (
@@ -14,9 +15,8 @@ from index.clusterings import (
     get_clustering,
     list_clusterings,
 )
-from index.database import Database
 from index.filters import EMOTION, ClipFilter
-from index.models import ModelInfo, active_model
+from index.models import active_model
 
 if TYPE_CHECKING:  # scikit-learn would cost every command a second
     from engine.classify.apply import Classified
@@ -27,22 +27,13 @@ if TYPE_CHECKING:  # scikit-learn would cost every command a second
     from engine.clusters.project import How, Map, Maps
 
 
-class _Archive(Protocol):
-    """What these methods need of the library."""
-
-    database: Database
-    _maps: Maps | None
-
-    def _model_here(self) -> ModelInfo: ...
-
-
-class Learned:
+class Learned(Archive):
     """Methods of ``Library`` about what can be learned from its stored embeddings."""
 
     _maps: Maps | None = None
 
     def train(
-        self: _Archive,
+        self,
         task: str,
         *,
         table: Path | None = None,
@@ -73,7 +64,7 @@ class Learned:
         )
 
     def classify(
-        self: _Archive,
+        self,
         task: str,
         *,
         version: int | None = None,
@@ -99,12 +90,12 @@ class Learned:
             progress=progress,
         )
 
-    def classifiers(self: _Archive, task: str | None = None) -> list[ClassifierInfo]:
+    def classifiers(self, task: str | None = None) -> list[ClassifierInfo]:
         """The classifiers of the archive, by task and version."""
         with self.database.read() as session:
             return list_classifiers(session, task)
 
-    def delete_classifier(self: _Archive, task: str, version: int) -> int:
+    def delete_classifier(self, task: str, version: int) -> int:
         """Delete a classifier with what it said; returns how many predictions went.
 
         Raises:
@@ -114,7 +105,7 @@ class Learned:
             return delete_classifier(session, task, version)
 
     def suggest(
-        self: _Archive, task: str, *, limit: int = 20, wanted: ClipFilter | None = None
+        self, task: str, *, limit: int = 20, wanted: ClipFilter | None = None
     ) -> list[Suggestion]:
         """The clips most worth labelling next; see ``engine.classify.suggest``.
 
@@ -127,7 +118,7 @@ class Learned:
         return suggest(self.database, self._model_here(), task=task, limit=limit, wanted=wanted)
 
     def cluster(
-        self: _Archive,
+        self,
         name: str,
         *,
         method: ClusterHow = "kmeans",
@@ -161,12 +152,12 @@ class Learned:
             progress=progress,
         )
 
-    def clusterings(self: _Archive) -> list[ClusteringInfo]:
+    def clusterings(self) -> list[ClusteringInfo]:
         """The saved clusterings, by name."""
         with self.database.read() as session:
             return list_clusterings(session)
 
-    def clustering(self: _Archive, name: str) -> ClusteringInfo:
+    def clustering(self, name: str) -> ClusteringInfo:
         """A saved clustering.
 
         Raises:
@@ -175,7 +166,7 @@ class Learned:
         with self.database.read() as session:
             return get_clustering(session, name)
 
-    def delete_clustering(self: _Archive, name: str) -> None:
+    def delete_clustering(self, name: str) -> None:
         """Delete a saved clustering.
 
         Raises:
@@ -185,7 +176,7 @@ class Learned:
             delete_clustering(session, name)
 
     def map(
-        self: _Archive,
+        self,
         *,
         method: How = "pca",
         limit: int = 2000,
@@ -213,7 +204,7 @@ class Learned:
             wanted=wanted,
         )
 
-    def details(self: _Archive, ids: Sequence[int]) -> list[ClipDetails]:
+    def details(self, ids: Sequence[int]) -> list[ClipDetails]:
         """The clips with these ids, in this order; unknown ones are left out."""
         with self.database.read() as session:
             return clip_details(session, active_model(session), ids)

@@ -1,0 +1,110 @@
+"""What an archive knows of its index and of the geometry that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.archive import Archive, absolute
+from engine.evaluation.labelled import LabelledVectors
+from engine.indexing import IndexStatus, index_status
+from engine.tuning import Tuning, labelled, labelled_alike, recalibrate, tune
+from index.filters import EMOTION
+from index.holdings import holding_called
+from index.models import active_model
+from index.space import Method, Space
+from index.spaces import (
+    SAMPLE,
+    SpaceInfo,
+    list_spaces,
+    use_space,
+)
+from index.verify import Verdict
+
+
+class Indexed(Archive):
+    """Methods of ``Library`` about spaces and the index."""
+
+    def tune(self, *, task: str = EMOTION, method: Method | None = None) -> Tuning:
+        """Fit the geometry of similarity to the archive and let it serve; see ``engine.tuning``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: it is too small, or the method does no good.
+        """
+        model = self._model_here()
+        result = tune(self.database, model, task=task, method=method)
+        self._search(model).keeper.save()
+        return result
+
+    def spaces(self) -> list[SpaceInfo]:
+        """The spaces of the archive, the plain one first; none while it is empty."""
+        with self.database.read() as session:
+            model = active_model(session)
+            return list_spaces(session, model) if model else []
+
+    def restore_space(self, version: int) -> None:
+        """Let a space serve that was fitted before; 0 is the plain one.
+
+        Raises:
+            NotFoundError: there is no such space, or the archive is empty.
+        """
+        model = self._model_here()
+        with self.database.write() as session:
+            use_space(session, model, version)
+        recalibrate(self.database, model)
+        self._search(model).keeper.save()
+
+    def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
+        """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space
+        yet, and the space that serves.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: too few labels.
+        """
+        return labelled(self.database, self._model_here(), task, most=most)
+
+    def labelled_by(
+        self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
+    ) -> list[tuple[LabelledVectors, Space]]:
+        """As ``labelled``, under several models: the clips that have an embedding under each.
+
+        Raises:
+            NotFoundError: the archive has none of a model.
+            InvalidInputError: too few labels.
+        """
+        with self.database.read() as session:
+            models = [holding_called(session, absolute(name)).model for name in names]
+        return labelled_alike(self.database, models, task, most=most)
+
+    def index_status(self) -> IndexStatus:
+        """What is told about the saved index, without loading it."""
+        return index_status(self.settings, self.database, self.model())
+
+    def verify_index(self) -> Verdict:
+        """The index compared with the database, clip by clip, and its recall on a sample.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        return self._search(self._model_here()).verify()
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the database, and save it.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        self._search(self._model_here()).keeper.rebuild()
+
+    def refresh(self) -> None:
+        """Load the index and bring it up to date, so that the first search need not."""
+        model = self.model()
+        if model is not None:
+            self._search(model).refresh()
+
+    def save_index(self) -> None:
+        """Bring the index up to date and write it to disk, for a quick start next time."""
+        model = self.model()
+        if model is not None:
+            self._search(model).keeper.save()
