@@ -132,6 +132,10 @@ def finetune(
             )
             tuner.run()
             head, epochs = tuner.head(), tuner.epochs
+            if not tuner.gained:
+                tell(
+                    "no epoch was better than the head alone, which is kept on the model as it was"
+                )
         model = _write(base, output, names, head, plan, data)
     given = told
     if epochs:

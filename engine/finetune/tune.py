@@ -23,6 +23,8 @@ from index.errors import InvalidInputError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
 _CLIP = 1.0  # longest gradient
+_SMOOTHING = 0.1  # of labels
+_AVERAGING = 0.95  # of the weights that are judged and kept, exponentially over steps
 
 
 @dataclass(frozen=True)
@@ -109,19 +111,20 @@ class Tuner:
             weight_decay=0.01,
         )
         self._weights = class_weights(labels[split.train], len(self.weight)).to(device)
-        self._epoch, self._waited = 0, 0
+        self._epoch, self._waited, self._gained = 0, 0, False
         self.history: list[tuple[float, float]] = []
         if resume and self._path.exists():
             self._resume()
         else:
+            self._averaged = self._copies()
             self._best = self._check()
-            self._kept = self._weights_now()
+            self._kept = self._copies()
             self._tell(f"before tuning: UAR {self._best[0]:.3f} on the validation speakers")
 
     @property
-    def uar(self) -> float:
-        """UAR on the validation rows at the best epoch."""
-        return self._best[0]
+    def gained(self) -> bool:
+        """Whether some epoch was better than what it began with."""
+        return self._gained
 
     @property
     def epochs(self) -> int:
@@ -133,22 +136,24 @@ class Tuner:
         plan = self._plan
         while self._epoch < plan.epochs and self._waited < plan.patience:
             loss = self._one_epoch()
+            going = self._copies()
+            self._set(self._averaged)
             found = self._check()
             self._epoch += 1
             self.history.append((loss, found[0]))
             if found > self._best:
-                self._best, self._kept, self._waited = found, self._weights_now(), 0
+                self._best, self._kept, self._waited = found, self._copies(), 0
+                self._gained = True
             else:
                 self._waited += 1
+            self._set(going)
             self._save()
             mark = "  <- best" if self._waited == 0 else ""
             self._tell(
                 f"epoch {self._epoch} of {plan.epochs}: loss {loss:.3f},"
                 f" UAR {found[0]:.3f} on the validation speakers{mark}"
             )
-        with torch.no_grad():
-            for parameter, good in zip(self._trained, self._kept, strict=True):
-                parameter.copy_(good)
+        self._set(self._kept)
 
     def head(self) -> tuple[Tensor, Tensor]:
         """Weight and bias, on the CPU."""
@@ -173,11 +178,14 @@ class Tuner:
             for rows in self._batches(random):
                 wanted = torch.from_numpy(self._labels[rows]).to(self._device)
                 logits = self._logits(rows, random)
-                loss = functional.cross_entropy(logits, wanted, weight=self._weights)
+                loss = functional.cross_entropy(
+                    logits, wanted, weight=self._weights, label_smoothing=_SMOOTHING
+                )
                 self._optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self._trained, _CLIP)
                 self._optimizer.step()
+                torch._foreach_lerp_(self._averaged, self._now(), 1 - _AVERAGING)
                 losses.append(loss.item())
         return float(np.mean(losses))
 
@@ -203,17 +211,27 @@ class Tuner:
             loss = functional.cross_entropy(logits, wanted, weight=self._weights)
         return uar(self._labels[rows], logits.argmax(dim=1).cpu().numpy()), -float(loss)
 
-    def _weights_now(self) -> list[Tensor]:
-        return [parameter.detach().clone() for parameter in self._trained]
+    def _now(self) -> list[Tensor]:
+        return [parameter.detach() for parameter in self._trained]
+
+    def _copies(self) -> list[Tensor]:
+        return [tensor.clone() for tensor in self._now()]
+
+    @torch.no_grad()
+    def _set(self, weights: Sequence[Tensor]) -> None:
+        for parameter, tensor in zip(self._trained, weights, strict=True):
+            parameter.copy_(tensor)
 
     def _save(self) -> None:
         state: dict[str, Any] = {
             "described": self._described,
             "epoch": self._epoch,
             "waited": self._waited,
+            "gained": self._gained,
             "best": self._best,
             "history": self.history,
-            "now": self._weights_now(),
+            "now": self._now(),
+            "averaged": self._averaged,
             "kept": self._kept,
             "optimizer": self._optimizer.state_dict(),
         }
@@ -229,12 +247,12 @@ class Tuner:
                 " begin anew, or name another --output"
             )
         self._epoch, self._waited = state["epoch"], state["waited"]
+        self._gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
         self.history = [(loss, found) for loss, found in state["history"]]
         self._kept = state["kept"]
-        with torch.no_grad():
-            for parameter, now in zip(self._trained, state["now"], strict=True):
-                parameter.copy_(now)
+        self._averaged = state["averaged"]
+        self._set(state["now"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._tell(f"going on after epoch {self._epoch}")
 

@@ -95,6 +95,7 @@ def test_only_the_layers_that_were_named_change(manifest, checkpoint, tmp_path):
     before = read_checkpoint(checkpoint).module.state_dict()
     after = read_checkpoint(done.model).module.state_dict()
     changed = {key for key in before if key[:5] != "proj." and not before[key].equal(after[key])}
+    assert changed
     assert all(key.startswith("blocks.1.") for key in changed)
     head = tuned(manifest, str(checkpoint), tmp_path / "head", QUICK)
     frozen = read_checkpoint(head.model).module.state_dict()

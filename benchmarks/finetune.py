@@ -1,0 +1,125 @@
+"""Fine-tuning on labels by some speakers, judged on others: UAR of the base, a new head, layers.
+
+    python benchmarks/finetune.py --manifest ../shared/data/emodb/labels.csv --column text
+
+Every fold keeps some speakers for the test; of the rest some are stopped by. Figures are pooled
+over folds, each clip judged by a model that never heard its speaker in tuning; the intervals are
+95 %, bootstrapped over speakers. What the base was trained on is for you to know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import describe  # noqa: E402
+from engine.decoding import Decoders  # noqa: E402
+from engine.embedders.loader import load_embedder  # noqa: E402
+from engine.finetune.examples import Example, examples_of_manifest, heard  # noqa: E402
+from engine.finetune.run import finetune  # noqa: E402
+from engine.finetune.tune import Plan  # noqa: E402
+from engine.library import absolute  # noqa: E402
+from engine.settings import Settings  # noqa: E402
+
+ROUNDS = 2000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--column", default="label", help="of the manifest: what to learn")
+    parser.add_argument("--base", default="acoustic")
+    parser.add_argument("--without", nargs="*", default=[], help="speakers to leave out wholly")
+    parser.add_argument("--layers", type=int, nargs="+", default=[0, 2])
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=Plan.epochs)
+    parser.add_argument("--rate", type=float)
+    given = parser.parse_args()
+    print(describe("torch", "numpy"))
+    with tempfile.TemporaryDirectory() as folder, closing(Decoders(60)) as decoders:
+        run(given, Path(folder), decoders)
+
+
+def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
+    """Prints a row for each number of layers."""
+    examples = read(given, folder)
+    speakers = sorted({one.group for one in examples})
+    settings = Settings(home=folder, device="cpu")
+    labels = np.array([one.label for one in examples])
+    groups = np.array([one.group for one in examples])
+    print(
+        f"{given.base}: {len(examples)} clips, {len(speakers)} speakers, {given.folds} folds,"
+        f" {len(set(labels))} classes (chance {1 / len(set(labels)):.3f})"
+    )
+    for layers in given.layers:
+        told = np.empty(len(examples), dtype=object)
+        began = time.perf_counter()
+        for fold in range(given.folds):
+            test = tuple(speakers[fold :: given.folds])
+            plan = Plan(layers=layers, test=test, epochs=given.epochs, rate=given.rate)
+            done = finetune(
+                examples,
+                absolute(given.base),
+                folder / f"{layers}-{fold}",
+                plan,
+                settings,
+                decoders,
+                source="a benchmark",
+                command="benchmarks/finetune.py",
+            )
+            model = load_embedder(str(done.model), settings)
+            rows = np.flatnonzero(np.isin(groups, test)).tolist()
+            for clip in heard([examples[row] for row in rows], decoders):
+                scores = model.embed([clip.samples]).scores[0]
+                told[rows[clip.id]] = done.classes[int(scores.argmax())]
+            if layers == given.layers[0] and done.judged["test"].own is not None:
+                print(f"base's own scores, fold {fold}: UAR {done.judged['test'].own:.3f}")
+        low, high = interval(labels, told, groups)
+        name = "head alone" if not layers else f"head and top {layers}"
+        found = f"UAR {recall(labels, told):.3f} [{low:.3f}, {high:.3f}]"
+        print(f"{name:<16} {found}   {(time.perf_counter() - began) / 60:.1f} min", flush=True)
+
+
+def read(given: argparse.Namespace, folder: Path) -> list[Example]:
+    """The clips of the manifest, labelled by a column of it."""
+    with given.manifest.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file) if row["speaker"] not in given.without]
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["path", "label", "speaker"])
+        for row in rows:
+            path = given.manifest.resolve().parent / row["path"]
+            out.writerow([path, row[given.column], row["speaker"]])
+    return examples_of_manifest(folder / "labels.csv", "emotion")
+
+
+def recall(labels: np.ndarray, told: np.ndarray) -> float:
+    """UAR."""
+    return float(np.mean([np.mean(told[labels == one] == one) for one in np.unique(labels)]))
+
+
+def interval(labels: np.ndarray, told: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Of the UAR, speakers drawn with replacement."""
+    random = np.random.default_rng(0)
+    names = np.unique(groups)
+    rows = {name: np.flatnonzero(groups == name) for name in names}
+    found = []
+    for _ in range(ROUNDS):
+        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
+        found.append(recall(labels[drawn], told[drawn]))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+if __name__ == "__main__":
+    main()
