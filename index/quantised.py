@@ -25,8 +25,8 @@ TRAINED_A_LIST = 48
 _DEPTH = 8  # candidates asked for first, for each clip that is wanted
 _LEAST = 96
 _ITERATIONS = 10
-_MORE = 4  # times as many lists as clips of the archive need: other queries lie further off
-_FEWEST = 8
+_MORE = 8  # times as many lists as clips of the archive need: other queries lie further off
+_FEWEST = 16
 _SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
 
 

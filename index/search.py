@@ -32,11 +32,14 @@ from index.vectors import (
 )
 from index.verify import Verdict, verify
 
+_GLANCE = 512
+"""Candidates that a search looks at in vain before it asks the database how many clips pass."""
+
 _PATIENCE = 4096
-"""Candidates that a search looks at in vain before it asks the database which clips pass."""
+"""Candidates that it looks at in vain, where many pass, before it searches among just these."""
 
 _FEW = 3000
-"""Clips that are compared one by one rather than searched among: see ``benchmarks/filters.py``."""
+"""Clips that are compared one by one rather than searched among: see ``benchmarks/search.py``."""
 
 _PART = 4096  # vectors read and compared at a time
 
@@ -161,13 +164,14 @@ class _Finder:
         self._rows = index.rows
         if wanted.is_empty:
             return self._nearest(index)
-        found = self._nearest_within(index, patience=_PATIENCE)
+        found = self._nearest_within(index, patience=_GLANCE)
         if found is not None:
             return found
         allowed = matching_ids(self._session, wanted, most=_FEW + 1)
         if len(allowed) > _FEW:
-            return self._nearest(index, matching_ids(self._session, wanted))
-        pool = Pool(self._target.wish, self._look, self._compare, self._vectors, look_first=True)
+            found = self._nearest_within(index, patience=_PATIENCE)
+            return found or self._nearest(index, matching_ids(self._session, wanted))
+        pool = Pool(self._target.wish, self._there, self._compare, self._vectors, look_first=True)
         pool.take(allowed, np.zeros(len(allowed)))
         return pool.best()
 
@@ -208,8 +212,15 @@ class _Finder:
         )
 
     def _look(self, ids: Ids) -> tuple[Ids, Ids]:
-        others = ids[~np.isin(ids, self._without)] if len(self._without) else ids
-        return passing(self._session, self._target.wanted, others)
+        """Those that pass the filter, and their recordings."""
+        return passing(self._session, self._target.wanted, self._others(ids))
+
+    def _there(self, ids: Ids) -> tuple[Ids, Ids]:
+        """Those that are there, of which it is known that they pass."""
+        return passing(self._session, ClipFilter(), self._others(ids))
+
+    def _others(self, ids: Ids) -> Ids:
+        return ids[~np.isin(ids, self._without)] if len(self._without) else ids
 
     def _compare(self, ids: Ids) -> tuple[Ids, Cosines]:
         """Of clips that have an embedding."""

@@ -106,7 +106,8 @@ def normalise(vectors: Vectors) -> Vectors:
     Raises:
         InvalidInputError: a vector is zero or not finite, so it has no direction.
     """
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    wide = vectors.astype(np.float64)
+    lengths = np.sqrt(np.einsum("...i,...i->...", wide, wide))[..., None]
     if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
         raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
     return np.asarray(vectors / lengths, dtype=np.float32)
@@ -143,5 +144,5 @@ def unit_query(query: Vectors, dimension: int) -> Vectors:
 def cosines(query: Vectors, vectors: Vectors) -> Cosines:
     """Cosines of L2-normalised vectors (n, dim) to a query (dim,): float64, rounded, so that equal
     ones are equal in whatever company they are computed."""
-    products = (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    products = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
     return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))

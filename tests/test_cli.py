@@ -104,7 +104,7 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
 def test_a_known_query_file_touches_no_model_and_is_no_hit(run, manifest, voices, monkeypatch):
     ingest(run, manifest)
     monkeypatch.setattr(
-        "engine.library.load_embedder", lambda *_: pytest.fail("a model was loaded")
+        "engine.archive.load_embedder", lambda *_: pytest.fail("a model was loaded")
     )
     hits = run("search", voices / "anger-0.wav", "--json", "-k", 100).records
     assert len(hits) == 11

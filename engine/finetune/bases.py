@@ -81,7 +81,7 @@ class CheckpointBase:
     def hear(self, samples: Samples, layers: int) -> tuple[Tensor, Rows]:
         """See ``Base``; the rows are tokens, the extra ones first."""
         with torch.inference_mode():
-            held, found = self._run(torch.from_numpy(samples).to(self._device), layers)
+            held, found = self._run(torch.tensor(samples).to(self._device), layers)
         vector = found.mean(dim=0).float().cpu()
         return vector, held[0].half().cpu().numpy() if layers else np.empty((0, 0), np.float16)
 
@@ -101,7 +101,7 @@ class CheckpointBase:
 
     def vectors(self, some: Sequence[Rows], random: np.random.Generator | None) -> Tensor:
         """See ``Base``. Padding is exact here: what looks at neighbours lies below."""
-        x = pad_sequence([torch.from_numpy(one) for one in some], batch_first=True)
+        x = pad_sequence([torch.tensor(one) for one in some], batch_first=True)
         x = x.to(self._device).float()
         sizes = torch.tensor([len(one) for one in some], device=self._device)
         padded = torch.arange(x.shape[1], device=self._device)[None] >= sizes[:, None]
@@ -169,7 +169,7 @@ class NetworkBase:
     def hear(self, samples: Samples, layers: int) -> tuple[Tensor, Rows]:
         """See ``Base``; the rows are frames of features."""
         with torch.inference_mode():
-            heard = features(torch.from_numpy(samples))
+            heard = features(torch.tensor(samples))
             vector = self.network(heard[None].to(self._device))[0].cpu()
         return vector, heard.T.half().numpy() if layers else np.empty((0, 0), np.float16)
 
