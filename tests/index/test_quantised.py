@@ -201,10 +201,15 @@ def test_vectors_added_after_others_were_removed_are_estimated_as_well():
         return float(np.std([t.estimates - c for t, c in zip(told, true, strict=True)]))
 
     usual = errors(np.arange(1000))
-    index.remove(rng.choice(1000, 300, replace=False))
+    gone = rng.choice(1000, 300, replace=False)
+    index.remove(gone)
+    left = np.setdiff1d(np.arange(1000), gone)
+    assert sorted(index.ids().tolist()) == left.tolist()
+    assert errors(left) < 1.15 * usual  # those that moved into the gaps among them
     for i in range(1000, 1300):
         index.add(np.array([i]), rows[i : i + 1])
     assert index.count == 1000
+    assert errors(left) < 1.15 * usual
     assert errors(np.arange(1000, 1300)) < 1.15 * usual
 
 
