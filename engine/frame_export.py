@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.archive_export import CsvFile, Exported, published, write_about
+from engine.archive_export import Exported, published, write_about
 from engine.audio import SAMPLE_RATE, AudioFile
 from engine.embedders.base import Embedder
+from engine.export_files import CsvFile
 from engine.npy import NpyWriter
 from engine.scan import unchanged
 from engine.segment import GivenSpans, Window
