@@ -42,7 +42,7 @@ from index.keeper import IndexKeeper  # noqa: E402
 from index.models import active_model, archive_uuid  # noqa: E402
 from index.pool import Wish  # noqa: E402
 from index.search import Searcher, Target, _Finder  # noqa: E402
-from index.vectors import cosines  # noqa: E402
+from index.space import Space  # noqa: E402
 
 BLOCK = 20
 """Queries that one side answers before it is the other's turn."""
@@ -191,7 +191,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
                 products = inside @ query
                 best = np.argpartition(-products, min(10, len(products) - 1))[:10]
                 by_hand.append((time.perf_counter() - start) * 1e3)
-                exact = np.sort(cosines(query, inside[best]))[::-1]
+                exact = np.sort(Space().cosines(query, inside[best]))[::-1]
                 right += int((similar >= exact[-1] - 2e-6).sum())
                 wrong += len(similar) != min(10, len(allowed)) or not np.isin(ids, allowed).all()
         print(

@@ -19,7 +19,7 @@ from engine.embedders.base import usable
 from engine.library import Library
 from engine.query import AnyExample, ClipExample, FileExample, SpanExample, VectorExample
 from engine.segment import windows
-from index.clips import clips_of, get_clip, get_recording, vectors_of
+from index.clips import clips_of, get_recording, owner_of, vectors_of
 from index.errors import AudioError, InvalidInputError, NotFoundError
 from index.models import ModelInfo
 from index.recordings import find_by_sha256
@@ -93,9 +93,9 @@ def resolved(
         if isinstance(example, ClipExample):
             if not 0 < example.clip < 2**63:
                 raise NotFoundError(f"no clip {example.clip} in this archive")
-            clip = get_clip(session, model, example.clip)
-            vector = normalise(vectors_of(session, model, [clip.id]))[0]
-            return Example(vector, (clip.id,), clip.recording_id, clip.speaker)
+            recording, speaker = owner_of(session, example.clip)
+            vector = normalise(vectors_of(session, model, [example.clip]))[0]
+            return Example(vector, (example.clip,), recording, speaker)
         return _of_span(session, model, example)
 
 

@@ -19,7 +19,7 @@ from index.rows import RowWriter
 from index.space import Space
 from index.spaces import sample_clips
 from index.topk import nearest
-from index.vectors import Cosines, Ids, VectorIndex, Vectors, cosines
+from index.vectors import Cosines, Ids, VectorIndex, Vectors
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def recall_of(
 
         def compare(ids: Ids, query: Vectors = query) -> tuple[Ids, Cosines]:
             known, stored = embeddings_by_id(session, model, ids)
-            return known, cosines(query, space.apply(stored))
+            return known, space.cosines(query, stored)
 
         hits = nearest(index, query, Wish(limit), look, compare, vectors)
         assert hits is not None  # without a limit to its patience

@@ -21,6 +21,19 @@ from index.predictions import predictions_of
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
 
 _IDS_A_QUERY = 500
+_TOLD = (  # columns that details take as they are
+    Clip.id,
+    Clip.recording_id,
+    Recording.name,
+    Recording.sha256,
+    Recording.source,
+    Recording.speaker,
+    Recording.recorded_at,
+    Clip.channel,
+    Clip.channel_name,
+    Clip.start,
+    Clip.end,
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,19 @@ def get_clip(session: Session, model: ModelInfo | None, clip_id: int) -> ClipDet
     if not found:
         raise NotFoundError(f"no clip {clip_id} in this archive")
     return found[0]
+
+
+def owner_of(session: Session, clip_id: int) -> tuple[int, str | None]:
+    """The recording of a clip, and who speaks in it (None: unknown).
+
+    Raises:
+        NotFoundError: no such clip.
+    """
+    query = select(Recording.id, Recording.speaker).join(Clip, Clip.recording_id == Recording.id)
+    found = session.execute(query.where(Clip.id == clip_id)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no clip {clip_id} in this archive")
+    return found[0], found[1]
 
 
 def clip_details(
@@ -190,12 +216,12 @@ def _details(
         Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
     )
     rows = session.execute(
-        select(Clip, Recording, Embedding.scores)
+        select(*_TOLD, Embedding.scores)
         .join(Recording, Recording.id == Clip.recording_id)
         .outerjoin(Embedding, join_scores)
         .where(Clip.id.in_(ids))
     ).all()
-    recording_ids = {recording.id for _, recording, _ in rows}
+    recording_ids = {row.recording_id for row in rows}
     labels: dict[int, dict[str, str]] = {}
     for clip_id, task, value in session.execute(
         select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
@@ -218,25 +244,15 @@ def _details(
     classes = model.classes if model else ()
     predictions = predictions_of(session, ids)
     return {
-        clip.id: ClipDetails(
-            id=clip.id,
-            recording_id=recording.id,
-            name=recording.name,
-            path=paths.get(recording.id),
-            sha256=recording.sha256,
-            source=recording.source,
-            speaker=recording.speaker,
-            recorded_at=recording.recorded_at,
-            channel=clip.channel,
-            channel_name=clip.channel_name,
-            start=clip.start,
-            end=clip.end,
-            labels=labels.get(clip.id, {}),
-            metadata=metadata.get(recording.id, {}),
-            scores=_named(classes, scores),
-            predictions=predictions.get(clip.id, {}),
+        row.id: ClipDetails(
+            **{column.key: value for column, value in zip(_TOLD, row, strict=False)},
+            path=paths.get(row.recording_id),
+            labels=labels.get(row.id, {}),
+            metadata=metadata.get(row.recording_id, {}),
+            scores=_named(classes, row.scores),
+            predictions=predictions.get(row.id, {}),
         )
-        for clip, recording, scores in rows
+        for row in rows
     }
 
 

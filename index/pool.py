@@ -53,6 +53,7 @@ class Pool:
         self._cosines = np.empty(0)
         self._passed = 0
         self._best: tuple[Ids, Cosines] | None = None
+        self._hoped: tuple[Ids, Cosines] | None = None
 
     def unseen(self, ids: Ids) -> Ids:
         """Places in ``ids`` of those that were not taken yet, ascending."""
@@ -63,7 +64,7 @@ class Pool:
     def take(self, ids: Ids, estimates: Cosines) -> None:
         """Compare these clips, none of which was taken before."""
         self._seen = np.concatenate([self._seen, ids])
-        self._best = None
+        self._best = self._hoped = None
         told = dict(zip(ids.tolist(), estimates.tolist(), strict=True))
         recordings = np.full(len(ids), _UNKNOWN)
         if self._look_first:
@@ -80,8 +81,16 @@ class Pool:
     def best(self) -> tuple[Ids, Cosines]:
         """Ids and cosines of the clips that the wish is for, best first, ties by id."""
         if self._best is None:
-            self._best = self._chosen()
+            self._best = self._chosen(look=True)
         return self._best
+
+    def hoped(self) -> tuple[Ids, Cosines]:
+        """What the best would be if all clips not looked up yet might be hits, each of a recording
+        of its own; nothing is looked up."""
+        if self._hoped is None:
+            costly = self.wish.distinct is not None  # it takes reading their vectors
+            self._hoped = self.best() if costly else self._chosen(look=False)
+        return self._hoped
 
     def rank(self) -> int:
         """How many clips of the index are at least as good as the last of the best, going by how
@@ -90,18 +99,18 @@ class Pool:
         as_good = int(np.count_nonzero(self._cosines >= similar[-1])) if len(similar) else 0
         return round(as_good * len(self._seen) / max(1, self._passed))
 
-    def _chosen(self) -> tuple[Ids, Cosines]:
+    def _chosen(self, *, look: bool) -> tuple[Ids, Cosines]:
         wish = self.wish
         first = wish.limit + _SPARE
         while True:
             order = np.lexsort((self._ids, -self._cosines))
             top = order[:first]
-            unknown = top[self._recordings[top] == _UNKNOWN]
-            if len(unknown):
-                self._settle(unknown)
+            unknown = self._recordings[top] == _UNKNOWN
+            if look and unknown.any():
+                self._settle(top[unknown])
                 continue
             if wish.per_recording is not None:
-                top = top[_occurrence(self._recordings[top]) < wish.per_recording]
+                top = top[unknown | (_occurrence(self._recordings[top]) < wish.per_recording)]
             if wish.distinct is not None:
                 top = self._distinct(top, wish.distinct)
             if len(top) >= wish.limit or first >= len(order):

@@ -27,7 +27,6 @@ from index.vectors import (
     Ids,
     VectorIndex,
     Vectors,
-    cosines,
     unit_query,
 )
 from index.verify import Verdict, verify
@@ -181,14 +180,14 @@ class _Finder:
         parts: list[tuple[Ids, Cosines]] = []
         if wanted.is_empty:
             for ids, stored in stream(self._session, self._model):
-                parts.append((ids, cosines(self._query, self._space.apply(stored))))
+                parts.append((ids, self._space.cosines(self._query, stored)))
         else:
             allowed = matching_ids(self._session, wanted)
             for begin in range(0, len(allowed), _PART):
                 ids, stored = embeddings_by_id(
                     self._session, self._model, allowed[begin : begin + _PART]
                 )
-                parts.append((ids, cosines(self._query, self._space.apply(stored))))
+                parts.append((ids, self._space.cosines(self._query, stored)))
         return self._nearest(_Compared(parts))
 
     def _nearest(self, index: Estimator, allowed: Ids | None = None) -> tuple[Ids, Cosines]:
@@ -228,7 +227,7 @@ class _Finder:
         for begin in range(0, len(ids), _PART):
             some, stored = self._embeddings(ids[begin : begin + _PART])
             known.append(some)
-            similar.append(cosines(self._query, self._space.apply(stored)))
+            similar.append(self._space.cosines(self._query, stored))
         return np.concatenate(known), np.concatenate(similar)
 
     def _embeddings(self, ids: Ids) -> tuple[Ids, Vectors]:

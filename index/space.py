@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InvalidInputError
-from index.vectors import Vectors, normalise
+from index.vectors import Cosines, Vectors, lengths_of, normalise, rounded
 
 Array = NDArray[np.float64]
 
@@ -53,20 +54,48 @@ class Space:
         rows = np.atleast_2d(vectors)
         for begin in range(0, len(rows), _ROWS):
             some = slice(begin, begin + _ROWS)
-            np.atleast_2d(unit)[some] = self._turned(rows[some])
+            wide = rows[some].astype(np.float64)
+            turned = self._turned(wide / lengths_of(wide)[:, None])
+            np.atleast_2d(unit)[some] = normalise(turned.astype(np.float32))
         return unit
 
-    def _turned(self, vectors: Vectors) -> Vectors:
+    def cosines(self, query: Vectors, vectors: Vectors) -> Cosines:
+        """Cosines of vectors (float32, (n, dim), as stored) to a query (float32, (dim,), in this
+        space already): float64, (n,), rounded, so that equal ones are equal in whatever company
+        they are computed.
+
+        Raises:
+            InvalidInputError: a vector is zero or not finite.
+        """
+        parts = [
+            self._cosines(query.astype(np.float64), vectors[begin : begin + _ROWS])
+            for begin in range(0, len(vectors), _ROWS)
+        ]
+        return rounded(np.concatenate(parts)) if parts else np.empty(0)
+
+    def _cosines(self, query: Array, vectors: Vectors) -> Array:
+        wide = vectors.astype(np.float64)
+        lengths = lengths_of(wide)
+        if self.mean is not None:
+            wide = self._turned(wide / lengths[:, None])
+            lengths = lengths_of(wide)
+        return np.asarray(np.einsum("ij,j->i", wide, query) / lengths)
+
+    def _turned(self, unit: Array) -> Array:
         # In float64: crowded vectors differ in their last digits, and equal ones have to stay
         # equal whatever they are multiplied together with.
         assert self.mean is not None
-        wide = vectors.astype(np.float64)
-        turned = wide / np.linalg.norm(wide, axis=1, keepdims=True) - self.mean
+        turned = unit - self.mean
         if self.matrix is not None:
-            turned = turned @ self.matrix.astype(np.float64)
+            turned = turned @ self._wide_matrix
         at_centre = np.linalg.norm(turned, axis=1) < _SMALL
         turned[at_centre, 0] = 1.0  # the centre has no direction; all such clips share this one
-        return normalise(turned.astype(np.float32))
+        return np.asarray(turned)
+
+    @cached_property
+    def _wide_matrix(self) -> Array:
+        assert self.matrix is not None
+        return self.matrix.astype(np.float64)
 
     @property
     def fingerprint(self) -> str:

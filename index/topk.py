@@ -61,7 +61,10 @@ def nearest(
         found = index.candidates(query, depth, rank=rank, allowed=allowed)
         left = pool.unseen(found.ids)
         while len(left):
-            needed = int(np.count_nonzero(found.estimates[left] >= _edge(pool, index)))
+            estimates = found.estimates[left]
+            needed = int(np.count_nonzero(estimates >= _edge(pool, index, pool.hoped())))
+            if needed == 0:  # but those hoped for may be no hits
+                needed = int(np.count_nonzero(estimates >= _edge(pool, index, pool.best())))
             if needed == 0:
                 break
             some, left = np.split(left, [min(needed, piece)])
@@ -70,7 +73,7 @@ def nearest(
         best = pool.best()
         if found.complete and not len(left):
             return best
-        if found.estimates[-1] < _edge(pool, index):
+        if found.estimates[-1] < _edge(pool, index, best):
             if pool.rank() <= rank:
                 return best
             rank = pool.rank()
@@ -82,9 +85,9 @@ def nearest(
         depth = min(depth, index.count)
 
 
-def _edge(pool: Pool, index: Estimator) -> float:
-    """The estimate below which no clip can be among the best."""
-    _, similar = pool.best()
+def _edge(pool: Pool, index: Estimator, best: tuple[Ids, Cosines]) -> float:
+    """The estimate below which no clip can be as good as these."""
+    _, similar = best
     if len(similar) < pool.wish.limit:
         return -np.inf
     errors = pool.errors[:_ERRORS]

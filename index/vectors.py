@@ -106,11 +106,20 @@ def normalise(vectors: Vectors) -> Vectors:
     Raises:
         InvalidInputError: a vector is zero or not finite, so it has no direction.
     """
-    wide = vectors.astype(np.float64)
-    lengths = np.sqrt(np.einsum("...i,...i->...", wide, wide))[..., None]
+    return np.asarray(vectors / lengths_of(vectors)[..., None], dtype=np.float32)
+
+
+def lengths_of(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The lengths of vectors (..., dim), each of which has one: float64, (...).
+
+    Raises:
+        InvalidInputError: a vector is zero or not finite, so it has no direction.
+    """
+    wide = vectors.astype(np.float64, copy=False)
+    lengths = np.sqrt(np.einsum("...i,...i->...", wide, wide))
     if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
         raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
-    return np.asarray(vectors / lengths, dtype=np.float32)
+    return np.asarray(lengths)
 
 
 def checked(ids: Ids, vectors: Vectors, dimension: int) -> tuple[Ids, Vectors]:
@@ -141,8 +150,6 @@ def unit_query(query: Vectors, dimension: int) -> Vectors:
     return normalise(query)
 
 
-def cosines(query: Vectors, vectors: Vectors) -> Cosines:
-    """Cosines of L2-normalised vectors (n, dim) to a query (dim,): float64, rounded, so that equal
-    ones are equal in whatever company they are computed."""
-    products = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
+def rounded(products: NDArray[np.float64]) -> Cosines:
+    """Cosines without the digits that rounding made up: float64, same shape, -1 to 1."""
     return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))

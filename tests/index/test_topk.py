@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from index.flat import FlatIndex
 from index.pool import Wish
 from index.quantised import QuantisedIndex
+from index.space import Space
 from index.topk import nearest
-from index.vectors import VectorIndex, cosines, normalise
+from index.vectors import VectorIndex, normalise
 
 DIM = 8
 # Few different values, so that equal vectors and equal similarities are common.
@@ -56,7 +57,7 @@ def ask(index: VectorIndex, held: dict[int, np.ndarray], query, wish: Wish, reco
         query,
         wish,
         look,
-        lambda some: (some, cosines(query, stored[some])),
+        lambda some: (some, Space().cosines(query, stored[some])),
         lambda some: stored[some],
         allowed=None if allowed is None else np.array(sorted(allowed), np.int64),
     )
