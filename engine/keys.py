@@ -66,6 +66,7 @@ class KeyRing:
         self._database = database
         self._lock = threading.Lock()
         self._keys: dict[str, KeyDetails] = {}
+        self._wanted = False
         self._read_at = float("-inf")
 
     @property
@@ -80,12 +81,14 @@ class KeyRing:
                 return
             found = keys(self._database)
             self._keys = {key.prefix: key for key in found if key.revoked_at is None}
+            self._wanted = bool(found)
             self._read_at = time.monotonic()
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no key is in force."""
-        return not self._keys
+    def are_wanted(self) -> bool:
+        """Whether a key was ever made: from then on every request needs one, also where the last
+        one was revoked."""
+        return self._wanted
 
     def find(self, token: str) -> KeyDetails | None:
         """The key of this token; None if it is none that is in force."""

@@ -143,8 +143,8 @@ def check_text(what: str, text: str) -> str:
     return clean(what, text)
 
 
-def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
-    """Metadata from ``key=value`` texts.
+def parse_pairs(pairs: Iterable[str], of: str = "metadata") -> dict[str, str]:
+    """Metadata, or labels, from ``key=value`` texts.
 
     Raises:
         InvalidInputError: one has no ``=`` or no key.
@@ -153,10 +153,10 @@ def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise InvalidInputError(f"metadata {pair!r} is not of the form key=value")
-        key, value = check_text("metadata key", key), clean(key, value.strip())
+            raise InvalidInputError(f"{of} {pair!r} is not of the form key=value")
+        key, value = check_text(f"{of} key", key), clean(key, value.strip())
         if found.setdefault(key, value) != value:
-            raise InvalidInputError(f"metadata {key} is given two values")
+            raise InvalidInputError(f"{of} {key} is given two values")
     return found
 
 

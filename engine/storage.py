@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from index.errors import StorageFullError
+from index.errors import BusyError, StorageFullError
+
+_GLANCE_S = 0.2  # between looks at whether to go on waiting
 
 
 @contextmanager
@@ -27,8 +31,32 @@ def space_needed(folder: Path) -> Iterator[None]:
         raise
 
 
-def upload_lock(folder: Path, sha256: str) -> FileLock:
-    """A lock on the bytes with this hash, among threads and processes that share ``folder``."""
+@contextmanager
+def upload_lock(
+    folder: Path, sha256: str, *, patience: float = 30.0, stop: threading.Event | None = None
+) -> Iterator[None]:
+    """Within, the bytes with this hash are ours, among threads and processes that share ``folder``.
+
+    Args:
+        patience: seconds to wait for another who has them.
+        stop: once set, there is no more waiting.
+
+    Raises:
+        BusyError: somebody else has them.
+    """
     locks = folder / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / sha256[:2], thread_local=False)
+    lock = FileLock(locks / sha256, thread_local=False)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            lock.acquire(timeout=max(0.0, min(_GLANCE_S, until - time.monotonic())))
+            break
+        except Timeout as error:
+            if time.monotonic() >= until or (stop is not None and stop.is_set()):
+                raise BusyError("the same bytes are being taken in; try again later") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from engine.audio import EXTENSIONS
+from engine.channels import MIX, Channels
 from engine.ingest_report import IngestReport
 from engine.library import Library
 from engine.scan import facts, unchanged
 from engine.storage import space_needed, upload_lock
 from index.clips import locations_of
-from index.errors import AudioError, EmotionSearchError
+from index.errors import AudioError, BusyError, EmotionSearchError
 from index.failures import NO_SPEECH, remove_failure
-from index.recordings import Annotations, add_location, annotate, find_by_sha256
+from index.recordings import (
+    Annotations,
+    add_location,
+    annotate,
+    find_by_sha256,
+    known_hashes,
+)
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ABANDONED_S = 3600.0  # after which a copy that is not finished is rubbish
+_ASKED = 500  # hashes of one question to the database
 
 
 class InterruptedUploadError(EmotionSearchError):
@@ -31,6 +46,7 @@ def take_in(
     *,
     name: str,
     said: Annotations,
+    channels: Channels = MIX,
     longest: float | None = None,
     progress: Callable[[IngestReport], None] = lambda _: None,
     stop: threading.Event | None = None,
@@ -42,6 +58,7 @@ def take_in(
     Args:
         file: a temporary file; it stays where it is.
         name: what the sender called it; never used as a path.
+        channels: which become clips.
         longest: seconds beyond which it is refused.
         progress: called with a report while it is embedded.
         stop: once set, the ingest ends, and nothing of it is kept unless it was complete.
@@ -54,7 +71,12 @@ def take_in(
     with file.open("rb") as handle:
         sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     folder = library.settings.uploads_folder
-    with space_needed(folder), upload_lock(folder, sha256):
+    with ExitStack() as held:
+        held.enter_context(space_needed(folder))
+        try:
+            held.enter_context(upload_lock(folder, sha256, patience=float("inf"), stop=stop))
+        except BusyError as error:
+            raise InterruptedUploadError(f"{name} was interrupted; send it again") from error
         with library.database.read() as session:
             known = find_by_sha256(session, sha256)
             places = locations_of(session, known) if known is not None else []
@@ -74,6 +96,7 @@ def take_in(
             report = library.ingest(
                 [found],
                 said={found.path: replace(said, name=name)},
+                channels=channels,
                 save_index=False,
                 longest=longest,
                 progress=progress,
@@ -91,6 +114,46 @@ def take_in(
         finally:
             if recording_id is None:
                 kept.unlink(missing_ok=True)
+
+
+def remove_orphans(library: Library) -> int:
+    """Remove kept bytes that no recording has any more, and copies that were never finished; how
+    many. A process that died leaves them, or another server on the same database that erased the
+    recording.
+    """
+    folder = library.settings.uploads_folder
+    found: dict[str, list[Path]] = {}
+    removed = 0
+    for path in folder.glob("*.*"):
+        if path.suffix == ".partial":
+            with contextlib.suppress(FileNotFoundError):  # it was finished meanwhile
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+                    removed += 1
+        elif _HASH.fullmatch(path.stem):
+            found.setdefault(path.stem, []).append(path)
+    hashes = list(found)
+    for begin in range(0, len(hashes), _ASKED):
+        some = hashes[begin : begin + _ASKED]
+        with library.database.read() as session:
+            orphans = set(some) - known_hashes(session, some)
+        for sha256 in orphans:
+            removed += _remove_orphan(library, sha256, found[sha256])
+    return removed
+
+
+def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
+    """Remove the bytes unless somebody takes them in now, or has done so meanwhile."""
+    try:
+        with upload_lock(library.settings.uploads_folder, sha256, patience=0):
+            with library.database.read() as session:
+                if known_hashes(session, [sha256]):
+                    return 0
+            for path in paths:
+                path.unlink(missing_ok=True)
+            return len(paths)
+    except BusyError:
+        return 0
 
 
 def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:

@@ -33,5 +33,9 @@ class DatabaseBusyError(DatabaseError):
     """Another writer held the database for longer than the busy timeout."""
 
 
+class BusyError(EmotionSearchError):
+    """Somebody else works on the same thing; it can be tried again."""
+
+
 class StorageFullError(EmotionSearchError):
     """No space is left for the database or the index; nothing half-written was kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -215,6 +215,11 @@ def insert_embeddings(
 def exists(session: Session, recording_id: int) -> bool:
     """Whether the archive has this recording."""
     return session.get(Recording, recording_id) is not None
+
+
+def known_hashes(session: Session, hashes: Collection[str]) -> set[str]:
+    """Those of the hashes (up to a few hundred) that are a recording's content."""
+    return set(session.scalars(select(Recording.sha256).where(Recording.sha256.in_(hashes))))
 
 
 def find_by_sha256(session: Session, sha256: str) -> int | None:

@@ -11,11 +11,12 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from engine.api.deps import in_thread
+from engine.api.deps import GatesDep
 from engine.keys import KeyRing, Scope
 
 OpenTo = Literal["loopback", "anyone", "nobody"]
-"""To whom the service is open while no key is in force."""
+"""To whom the service is open while no key was ever made: to this machine under its own names, to
+every machine under any name, or to nobody."""
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -29,8 +30,8 @@ bearer = HTTPBearer(
 class Caller:
     """Who sent a request: the key's beginning, empty where none is needed."""
 
-    owner: str = ""
-    scope: Scope = Scope.ADMIN
+    owner: str
+    scope: Scope
 
 
 class Needs:
@@ -42,6 +43,7 @@ class Needs:
     async def __call__(
         self,
         request: Request,
+        gates: GatesDep,
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> Caller:
         """Who sent the request.
@@ -51,10 +53,10 @@ class Needs:
         """
         ring: KeyRing = request.app.state.keys
         if not ring.is_fresh:
-            await in_thread(ring.refresh)
-        if ring.is_empty and given is None:
+            await gates.signs.run(ring.refresh)
+        if not ring.are_wanted and given is None:
             _require_neighbour(request)
-            return Caller()
+            return Caller("", Scope.ADMIN)
         key = ring.find(given.credentials) if given else None
         if key is None:
             raise HTTPException(

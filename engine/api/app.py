@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -14,7 +15,6 @@ from engine.api import documents, problems
 from engine.api.access import OpenTo
 from engine.api.dashboard import router as dashboard
 from engine.api.deps import Gates, in_thread
-from engine.api.gates import Gate
 from engine.api.limits import BodyLimit
 from engine.api.metrics import Metrics
 from engine.api.requests import Requests
@@ -33,6 +33,10 @@ from engine.jobs import Jobs
 from engine.keys import KeyRing
 from engine.library import Library
 from engine.settings import Settings
+from engine.upkeep import Upkeep
+from engine.uploads import remove_orphans
+
+_TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs, and kept uploads, are looked after
 
 _DESCRIPTION = """
 Query by example: give a clip, a stretch of a recording, a vector or an audio file, and get the
@@ -63,10 +67,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     Raises (at start-up):
         DatabaseError: the database cannot be used; names the cure.
     """
-    gates = Gates(
-        queries=Gate("searches", workers=settings.workers, most=settings.max_waiting),
-        uploads=Gate("uploads", workers=settings.workers, most=settings.max_waiting),
-    )
+    gates = Gates.of(settings)
     measured = Metrics(gates)
 
     @asynccontextmanager
@@ -84,10 +85,15 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 longest=settings.max_upload_minutes * 60,
             )
             app.state.jobs.start()
+            upkeep = Upkeep(
+                {app.state.jobs.tidy: _TIDY_S, partial(remove_orphans, library): _ORPHANS_S}
+            )
+            upkeep.start()
             measured.watch(library, app.state.jobs)
             try:
                 yield
             finally:
+                await in_thread(upkeep.stop)
                 await in_thread(app.state.jobs.stop, settings.shutdown_grace)
                 library.save_index()
 

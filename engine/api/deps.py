@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from engine.api.gates import Gate
 from engine.jobs import Jobs
 from engine.library import Library
+from engine.settings import Settings
 from engine.storage import space_needed
 from index.errors import InvalidInputError
 
@@ -29,6 +30,7 @@ T = TypeVar("T", bound=BaseModel)
 _LARGEST_JSON = 4_000_000
 _LARGE_JSON = 50_000  # bytes that are worth a thread
 _MOST_FIELDS = 200
+_FEW, _MANY = 4, 1000
 
 
 async def get_library(request: Request) -> Library:
@@ -57,6 +59,26 @@ class Gates:
 
     queries: Gate
     uploads: Gate
+    pictures: Gate
+    signs: Gate
+    arriving: Gate
+
+    @classmethod
+    def of(cls, settings: Settings) -> Gates:
+        """As many workers and places to wait as the settings say."""
+        workers, most = settings.workers, settings.max_waiting
+        return cls(
+            queries=Gate("searches", workers=workers, most=most),
+            uploads=Gate("uploads", workers=workers, most=most),
+            # Maps, trends, audio: seconds of work, of which lists and searches must not notice.
+            pictures=Gate("maps, trends and stretches of audio", workers=_FEW, most=most),
+            # Keys, signs of life: nothing else may keep them waiting.
+            signs=Gate("signs of life", workers=_FEW, most=_MANY),
+            arriving=Gate("uploads on their way", workers=2 * (workers + most), most=0),
+        )
+
+    def __iter__(self) -> Iterator[Gate]:
+        return iter((self.queries, self.uploads, self.pictures, self.signs, self.arriving))
 
 
 async def get_gates(request: Request) -> Gates:
@@ -106,9 +128,14 @@ async def upload_form(request: Request, most: int = 1) -> AsyncIterator[FormData
 
     Raises:
         HTTPException: 400 not a form, or more files or fields than are taken.
+        StorageFullError: no space is left for it.
     """
-    async with request.form(max_files=most, max_fields=_MOST_FIELDS) as form:
+    with space_needed(Path(tempfile.gettempdir())):
+        form = await request.form(max_files=most, max_fields=_MOST_FIELDS)
+    try:
         yield form
+    finally:
+        await form.close()
 
 
 def files_of(form: FormData, name: str) -> list[UploadFile]:

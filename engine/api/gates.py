@@ -37,6 +37,11 @@ class Gate:
         """How many wait for a worker."""
         return max(0, self.inside - self.workers)
 
+    def refuse_if_full(self) -> None:
+        """Raise TooBusyError if no more may wait."""
+        if self.inside >= self.workers + self._most:
+            raise TooBusyError(f"too many {self.name} at once; try again in a moment")
+
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
         """Within, a request counts: as one that is worked on, or that waits.
@@ -44,8 +49,7 @@ class Gate:
         Raises:
             TooBusyError: too many wait already.
         """
-        if self.inside >= self.workers + self._most:
-            raise TooBusyError(f"too many {self.name} at once; try again in a moment")
+        self.refuse_if_full()
         self.inside += 1
         try:
             yield
@@ -53,9 +57,14 @@ class Gate:
             self.inside -= 1
 
     async def run(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """What ``work`` returns, on one of the threads."""
+        """What ``work`` returns, on one of the threads.
+
+        Raises:
+            TooBusyError: too many wait already.
+        """
         if self._limiter is None:  # made here: it belongs to the event loop
             self._limiter = anyio.CapacityLimiter(self.workers)
-        return await anyio.to_thread.run_sync(
-            partial(work, *args, **options), limiter=self._limiter
-        )
+        async with self.entered():
+            return await anyio.to_thread.run_sync(
+                partial(work, *args, **options), limiter=self._limiter
+            )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from engine.api.models import Filters, Text
+from engine.api.models import Filters, Text, model_name
 from index.classifiers import ClassifierInfo
 from index.clusterings import ClusteringInfo
 
@@ -151,7 +151,7 @@ def classifier_out(info: ClassifierInfo) -> ClassifierOut:
         version=info.version,
         method=info.method,
         classes=list(info.classes),
-        model=info.model,
+        model=model_name(info.model),
         space=info.space_version,
         created_at=info.created_at,
         predictions=info.predictions,
@@ -160,5 +160,6 @@ def classifier_out(info: ClassifierInfo) -> ClassifierOut:
 
 
 def _fields(info: ClusteringInfo) -> dict[str, Any]:
-    names = ("name", "method", "k", "clips", "model", "created_at", "parameters")
-    return {**{name: getattr(info, name) for name in names}, "space": info.space_version}
+    names = ("name", "method", "k", "clips", "created_at", "parameters")
+    told = {name: getattr(info, name) for name in names}
+    return {**told, "model": model_name(info.model), "space": info.space_version}

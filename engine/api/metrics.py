@@ -62,19 +62,19 @@ class Metrics(Collector):
             "Requests that are worked on, or wait for it.",
             labels=["kind", "state"],
         )
-        for gate in (self._gates.queries, self._gates.uploads):
+        for gate in self._gates:
             inside.add_metric([gate.name, "working"], min(gate.inside, gate.workers))
             inside.add_metric([gate.name, "waiting"], gate.waiting)
         yield inside
         if self._watched is None:
             return
         library, jobs = self._watched
-        running = jobs.running
+        in_hand, running = jobs.counts()
         queue = GaugeMetricFamily(
             "emotion_search_jobs", "Uploads that this server has in hand.", labels=["status"]
         )
         queue.add_metric(["running"], running)
-        queue.add_metric(["queued"], max(0, jobs.waiting - running))
+        queue.add_metric(["queued"], in_hand - running)
         yield queue
         state = library.index_state()
         yield GaugeMetricFamily(

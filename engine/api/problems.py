@@ -17,6 +17,7 @@ from engine.jobs import EndingError, KeyReusedError, TooBusyError
 from engine.scan import printable
 from index.errors import (
     AudioError,
+    BusyError,
     DatabaseBusyError,
     DatabaseError,
     EmotionSearchError,
@@ -40,6 +41,7 @@ _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     AudioError: (422, "unusable-audio"),
     ModelMismatchError: (409, "model-mismatch"),
     ModelUnavailableError: (503, "model-unavailable"),
+    BusyError: (503, "busy"),
     DatabaseBusyError: (503, "database-busy"),
     DatabaseError: (503, "database-unavailable"),
     StorageFullError: (507, "storage-full"),
@@ -67,7 +69,7 @@ _SAID_PLAINLY = {  # their messages name files of the server
 KINDS = sorted({kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected"})
 """Ends of all types that there are, with ``invalid-request``."""
 
-_PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^\s:;,'\"()<>]*[/\\])?([^\s:;,'\"()<>]*)")
+_PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
 
 
 class Problem(BaseModel):

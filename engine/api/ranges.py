@@ -1,14 +1,24 @@
-"""One HTTP range of bytes that are in memory (RFC 9110, section 14)."""
+"""Audio as bytes in memory, and one HTTP range of them (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
+import io
 import re
 
+import soundfile
 from fastapi import Request, Response
 
 from engine.api.problems import problem
+from engine.audio import Samples
 
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
+
+
+def wav(samples: Samples, rate: int) -> bytes:
+    """Samples (float32, (n,)) at ``rate`` Hz as a file of 16-bit WAV."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
+    return content.getvalue()
 
 
 def ranged(request: Request, content: bytes, *, media_type: str, etag: str) -> Response:

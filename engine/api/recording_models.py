@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from engine.api.models import ClipOut, Moment, Text
 from engine.api.problems import Problem, body
+from engine.channels import parse_channels
 from engine.manifest import LONGEST, parse_pairs
+from engine.upload_said import UploadSaid
 from index.filters import EMOTION
 from index.jobs import Job, JobStatus
 from index.listing import RecordingDetails
@@ -28,20 +30,31 @@ class RecordingFields(BaseModel):
     speaker: Said | None = Field(default=None, description="Who speaks.")
     recorded_at: Moment | None = Field(default=None, description="ISO 8601.")
     metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
+    labels: list[Text] = Field(
+        default=[], description="`task=value` pairs: labels of its clips under other tasks."
+    )
+    channels: Text = Field(
+        default="mix",
+        max_length=LONGEST,
+        description="Which channels become clips: `mix` for all in one, `split` for each by"
+        " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
+    )
 
-    def said(self) -> Annotations:
-        """As annotations.
+    def said(self) -> UploadSaid:
+        """As it is taken in.
 
         Raises:
-            InvalidInputError: a metadata pair without ``=``.
+            InvalidInputError: a pair without ``=``, no such channels.
         """
-        return Annotations(
+        emotion = [f"{EMOTION}={self.label}"] if self.label else []
+        annotations = Annotations(
             source=self.source,
             speaker=self.speaker,
             recorded_at=self.recorded_at,
-            labels={EMOTION: self.label} if self.label else {},
+            labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
         )
+        return UploadSaid(annotations, parse_channels(self.channels))
 
 
 class RecordingOut(BaseModel):

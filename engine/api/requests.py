@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import re
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.problems import problem
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 """Of the request in hand; empty outside of one."""
+
+_GONE = 499  # as nginx counts those who went away before the answer
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -58,6 +62,13 @@ class Requests:
 
         try:
             await self._app(scope, receive, marked)
+        except ClientDisconnect:
+            status = _GONE  # nobody is left to answer
+        except asyncio.CancelledError:
+            if not status:  # the server's time to end is over
+                answer = problem(503, "ending", "the server has ended; ask again in a moment")
+                await answer(scope, receive, marked)
+            raise
         except Exception as error:
             log.error("%s %s failed", scope["method"], _route(scope), exc_info=error)
             if status:

@@ -2,58 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
-import time
-import weakref
-from types import FrameType
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from engine.api.access import OpenTo
 from engine.api.app import create_app
+from engine.api.connections import Connection, overdue
 from engine.api.logs import configure
 from engine.settings import Settings
 from index.errors import InvalidInputError
 
 _MOST_CONNECTIONS = 900  # below the usual limit on open files
-_HEADERS_S = 15.0  # in which a connection has to say what it wants
 _TICKS = 10  # of uvicorn's, a second
+_ENDING = 0.1  # share of their usual time that connections have while the server ends
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which lets go of connections that say nothing, and of followers when it ends."""
+    """uvicorn, which lets go of connections that cost more than they are worth, and of those who
+    wait for what will not be begun when it ends."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
-        self._silent_since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end: what is in flight is finished, what could last for ever is told."""
-        if (jobs := getattr(self._app.state, "jobs", None)) is not None:
-            jobs.end_soon()
-        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         if counter % _TICKS == 0:
-            self._close_silent()
+            self._let_go()
         return await super().on_tick(counter)
 
-    def _close_silent(self) -> None:
-        """Close connections that take too long over a request's headers."""
-        now = time.monotonic()
-        for connection in list(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
-            resting = getattr(connection, "timeout_keep_alive_task", None) is not None
-            transport = getattr(connection, "transport", None)
-            if resting or transport is None or (cycle is not None and not cycle.response_complete):
-                self._silent_since.pop(connection, None)
-            elif now - self._silent_since.setdefault(connection, now) > _HEADERS_S:
-                transport.abort()
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End: what is in flight is finished, what only waits is told to ask again."""
+        if (jobs := getattr(self._app.state, "jobs", None)) is not None:
+            await asyncio.to_thread(jobs.end_soon)
+        letting_go = asyncio.create_task(self._let_go_while_ending())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            letting_go.cancel()
+
+    async def _let_go_while_ending(self) -> None:
+        while True:
+            self._let_go(patience=_ENDING)
+            await asyncio.sleep(1 / _TICKS)
+
+    def _let_go(self, patience: float = 1.0) -> None:
+        for connection in overdue(self.server_state.connections, patience=patience):
+            connection.transport.abort()
 
 
 def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
@@ -73,6 +72,8 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
     app = create_app(settings, open_to=open_to)
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,  # our own line has the request's id
         server_header=False,

@@ -25,6 +25,14 @@ def serve(
     open_to_anyone: Annotated[
         bool, typer.Option("--open-to-anyone", help="Serve other machines without any key.")
     ] = False,
+    published_locally: Annotated[
+        bool,
+        typer.Option(
+            "--published-locally",
+            help="The port is let through to this machine alone, as from a container: without keys"
+            " answer under its own names.",
+        ),
+    ] = False,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -46,17 +54,24 @@ def serve(
 
     settings = settings_of(home, database, model, device)
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
-        has_keys = any(key.revoked_at is None for key in keys(library.database))
-    open_to: OpenTo = "loopback" if is_loopback(host) else "nobody"
+        known = keys(library.database)
+    has_keys = any(key.revoked_at is None for key in known)
+    open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
+    if known and not has_keys:
+        notice(
+            "every key is revoked, so nobody can ask anything; make one: emotion-search key create"
+        )
+    if open_to_anyone and published_locally:
+        raise InvalidInputError("say --open-to-anyone or --published-locally, not both")
     if open_to_anyone:
         open_to = "anyone"
-    elif open_to == "nobody" and not has_keys:
+    elif open_to == "nobody" and not known:
         raise InvalidInputError(
             f"--host {host} is reached from other machines and the archive has no keys: make one"
             " with emotion-search key create --name NAME, or say --open-to-anyone"
         )
-    if open_to_anyone and has_keys:
-        notice("the archive has keys, so every request needs one in spite of --open-to-anyone")
+    if open_to_anyone and known:
+        notice("keys were made, so every request needs one in spite of --open-to-anyone")
     run(settings, host=host, port=port, open_to=open_to)
 
 

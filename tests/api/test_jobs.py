@@ -173,6 +173,7 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
     with Library.open(settings, create=True) as library:
         from engine.api.problems import explain
         from engine.jobs import Jobs, Upload
+        from engine.upload_said import UploadSaid
         from index.recordings import Annotations
 
         gone = Jobs(library, explain=explain, at_once=1, most=9, longest=60)
@@ -180,7 +181,7 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
         gone.start()
         with voice.open("rb") as content:
             said = Annotations(source="desk", recorded_at=datetime(2026, 1, 2, tzinfo=UTC))
-            job, _ = gone.submit(Upload(content, "her.wav", said))
+            job, _ = gone.submit(Upload(content, "her.wav", UploadSaid(said)))
         for lock in gone._held.values():  # as the kernel does when a process dies
             lock.release()
         with library.database.write() as session:

@@ -17,7 +17,7 @@ from engine.keys import KeyRing, Scope, create, revoke
 from engine.settings import Settings
 from index.database import Database
 from index.errors import InvalidInputError, NotFoundError
-from tests.api.conftest import assert_problem, served, upload
+from tests.api.conftest import ROOT, assert_problem, served, upload
 from tests.conftest import tone, write_wav
 
 
@@ -115,6 +115,17 @@ def test_a_revoked_key_opens_nothing_even_if_it_was_the_last(client: TestClient)
     revoke(database, "a")
     refresh(client)
     assert_problem(client.get("/v1/stats", headers=bearer(token)), 401)
+    assert_problem(client.get("/v1/stats"), 401)
+    assert_problem(client.delete("/v1/recordings/2"), 401)
+
+
+def test_a_body_is_not_read_before_the_key_is_known_to_be_good(client: TestClient):
+    create(client.app.state.library.database, name="a", scope=Scope.WRITE)
+    refresh(client)
+    deep = b'{"value": ' + b"[" * 500_000
+    for path, method in (("/v1/clips/1/labels/a", "PUT"), ("/v1/search", "POST")):
+        kind = {"content-type": "application/json"}
+        assert_problem(client.request(method, path, content=deep, headers=kind), 401)
 
 
 def test_the_same_idempotency_key_of_two_senders_is_two(client: TestClient, tmp_path: Path):
@@ -176,12 +187,23 @@ def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch)
     home = ["--home", str(tmp_path / "home"), "--model", "acoustic"]
     with pytest.raises(InvalidInputError, match="key create"):
         run(capsys, "serve", "--host", "0.0.0.0", *home)
+    with pytest.raises(InvalidInputError, match="not both"):
+        run(capsys, "serve", "--open-to-anyone", "--published-locally", *home)
     run(capsys, "serve", "--host", "0.0.0.0", "--open-to-anyone", *home)
+    run(capsys, "serve", "--host", "0.0.0.0", "--published-locally", *home)
     run(capsys, "serve", *home)
     run(capsys, "serve", "--host", "::1", *home)
     run(capsys, "key", "create", "--name", "desk", *home[:2])
     run(capsys, "serve", "--host", "0.0.0.0", *home)
-    assert started == ["anyone", "loopback", "loopback", "nobody"]
+    run(capsys, "key", "revoke", "desk", *home[:2])
+    run(capsys, "serve", "--host", "0.0.0.0", *home)
+    assert started == ["anyone", "loopback", "loopback", "loopback", "nobody", "nobody"]
+
+
+def test_a_container_does_not_answer_pages_that_rebind_their_name():
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert '"--published-locally"' in compose
+    assert '"127.0.0.1:${PORT:-8000}:8000"' in compose
 
 
 def test_a_taken_port_is_named(tmp_path: Path):

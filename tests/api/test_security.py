@@ -138,8 +138,10 @@ def test_huge_and_deep_json_is_refused_quickly(reading: TestClient):
 
 def test_what_comes_in_headers_does_not_go_out_as_headers(reading: TestClient):
     for name in ("X-Request-ID", "Origin", "If-None-Match", "Range", "Prefer"):
-        answer = reading.get("/v1/clips/1", headers={name: "x\u010d\u010aSet-Cookie: a=b".encode()})
-        assert "set-cookie" not in answer.headers
+        for ends in (b"\r\n", b"\n", b"\r", "\u010d\u010a".encode()):
+            answer = reading.get("/v1/clips/1", headers={name: b"x" + ends + b"Set-Cookie: a=b"})
+            assert "set-cookie" not in answer.headers
+            assert not {"\r", "\n"} & set("".join(answer.headers.values()))
 
 
 def exchange(port: int, *parts: bytes, pause: float = 0.0, seconds: float = 20.0) -> bytes:
@@ -172,52 +174,15 @@ def test_slow_senders_and_raw_bytes_on_a_real_socket(tmp_path: Path):
             b"/v1/search", b"/v1/recordings"
         )
         part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-        dripped = exchange(server.port, form + part, *[b"-"] * 6, pause=0.4)
+        began = time.monotonic()
+        dripped = exchange(server.port, form + part, *[b"-"] * 20, pause=0.4)
         assert dripped[:13] in (b"HTTP/1.1 408 ", b"")  # a reset may overtake the answer
+        assert time.monotonic() - began < 8  # and not after all of them
         smuggled = exchange(
             server.port,
             b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\r\n b: c\r\n\r\n",
             seconds=7,
         )
-        assert b"200 OK" in smuggled or b"400 Bad Request" in smuggled
+        assert smuggled.startswith(b"HTTP/1.1 400")
         assert exchange(server.port, b"\x16\x03\x01nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
-        long = b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
-        assert exchange(server.port, long)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"")
         assert server.process.poll() is None
-
-
-def test_connections_that_say_nothing_are_let_go(tmp_path: Path, monkeypatch):
-    import asyncio
-
-    import uvicorn
-
-    import engine.api.server as module
-
-    monkeypatch.setattr(module, "_HEADERS_S", 0.5)
-    app = create_app(Settings(home=tmp_path / "home", model="acoustic"))
-
-    async def both() -> tuple[float, bytes]:
-        config = uvicorn.Config(app, port=0, log_config=None, timeout_keep_alive=5)
-        server = module.Server(config, app)
-        serving = asyncio.create_task(server._serve())
-        while not server.started:
-            await asyncio.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        _, lively = await asyncio.open_connection("127.0.0.1", port)
-        reader, silent = await asyncio.open_connection("127.0.0.1", port)
-        silent.write(b"GET /healthz HTTP/1.1\r\nHost:")
-        began = time.monotonic()
-        try:
-            said = await asyncio.wait_for(reader.read(), 8)
-        except ConnectionResetError:
-            said = b""
-        took = time.monotonic() - began
-        for writer in (silent, lively):
-            writer.close()
-        server.should_exit = True
-        await serving
-        return took, said
-
-    took, said = asyncio.run(both())
-    assert said == b""
-    assert 0.4 < took < 5

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from engine.api.app import create_app
 from engine.embedders.acoustic import Acoustic
+from engine.library import Library
 from engine.settings import Settings
 from engine.voices import speak
 from index.errors import ModelUnavailableError
@@ -36,10 +37,11 @@ def test_a_running_job_is_finished_and_its_log_is_json(tmp_path: Path):
         )
         status = f"/v1/jobs/{job}"
         eventually(lambda: http.get(status).json()["status"] != "queued")
-        eventually(lambda: server.lines() and http.get("/metrics").text.count("jobs{") > 0)
+        eventually(lambda: 'jobs{status="running"} 1.0' in http.get("/metrics").text)
         time.sleep(0.1)
         assert server.end() in (0, -15)
-        assert follower.result(30).text.rstrip().rsplit("event: ", 1)[1].startswith(("bye", "job"))
+        told = follower.result(30).text
+        assert "event: bye" in told or '"status":"done"' in told
         assert waiting.result(30).status_code in (200, 201)
         told = [line for line in server.lines() if line.get("request_id") == "last-one"]
     assert told[-1]["route"] == "/v1/recordings"
@@ -66,7 +68,7 @@ def test_slow_requests_block_neither_signs_of_life_nor_lists(
         with ThreadPoolExecutor(8) as several:
             slow = [several.submit(client.post, "/v1/search", files=upload(path)) for path in paths]
             gate = client.app.state.gates.uploads
-            eventually(lambda: gate.inside == 5)
+            eventually(lambda: gate.inside == 5 and gate.waiting == 3)
             refused = client.post("/v1/search", files=upload(paths[0]))
             assert_problem(refused, 429, "too-busy")
             assert refused.headers["retry-after"]
@@ -79,3 +81,50 @@ def test_slow_requests_block_neither_signs_of_life_nor_lists(
             for future in slow:
                 assert_problem(future.result(30), 503, "model-unavailable")
         assert gate.inside == 0
+
+
+def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
+    path = write_wav(tmp_path / "long.wav", speak("anger", speaker=1, seed=1, seconds=30.0))
+    other = write_wav(tmp_path / "other.wav", tone(1.0))
+    home = tmp_path / "home"
+    with (
+        served(home, EMOTION_SEARCH_JOBS="1", EMOTION_SEARCH_SEGMENTS="fixed") as server,
+        httpx.Client(base_url=server.address, timeout=30) as http,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        http.post("/v1/recordings", files=upload(path))
+        waiting = beside.submit(
+            httpx.post,
+            f"{server.address}/v1/recordings?wait=true",
+            files=upload(other),
+            timeout=30,
+        )
+        eventually(lambda: len(http.get("/v1/jobs").json()["data"]) == 2)
+        assert server.end() in (0, -15)
+        answer = waiting.result(30)
+        assert answer.status_code == 202
+        assert "Traceback" not in server.log.read_text()
+    with served(home) as server:
+        job = f"{server.address}{answer.headers['location']}"
+        eventually(lambda: httpx.get(job).json()["status"] == "done", 20)
+
+
+def test_slow_pictures_keep_nobody_else_waiting(voices_settings: Settings, monkeypatch):
+    go = threading.Event()
+    monkeypatch.setattr(Library, "map", lambda *_, **__: go.wait(30) and None)
+    with (
+        TestClient(create_app(voices_settings), raise_server_exceptions=False) as client,
+        ThreadPoolExecutor(60) as several,
+    ):
+        slow = [several.submit(client.get, "/v1/map") for _ in range(60)]
+        gate = client.app.state.gates.pictures
+        eventually(lambda: gate.inside == 60)
+        client.app.state.keys._read_at = float("-inf")  # as if a second had passed
+        for path in ("/healthz", "/readyz", "/v1/clips", "/v1/stats", "/metrics"):
+            began = time.monotonic()
+            assert client.get(path).status_code == 200
+            assert time.monotonic() - began < 1
+        assert client.post("/v1/search", json={"clip": 1}).status_code == 200
+        go.set()
+        for future in slow:
+            future.result(30)

@@ -7,13 +7,14 @@ import io
 from typing import Annotated
 
 import numpy as np
-import soundfile
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from starlette.exceptions import HTTPException
 
 from engine.api.access import Reader, Writer
-from engine.api.deps import LibraryDep
+from engine.api.deps import GatesDep, LibraryDep, in_thread, json_body, media_type
+from engine.api.documents import json_or_form
 from engine.api.models import ClipOut, ClipPage, ClipQuery, LabelIn, Text, clip_out
-from engine.api.ranges import ranged
+from engine.api.ranges import ranged, wav
 from engine.manifest import LONGEST, check_text
 from index.clips import vectors_of
 from index.errors import NotFoundError
@@ -64,21 +65,20 @@ def read_clip(
         **_UNCHANGED,
     },
 )
-def clip_audio(
+async def clip_audio(
     request: Request,
     library: LibraryDep,
+    gates: GatesDep,
     clip: ClipId,
     _: Reader,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Exactly the clip's span as 16-bit WAV at its own sample rate; one HTTP range is served."""
-    etag = f'"{library.clip(clip).sha256[:32]}-{clip}"'
+    etag = f'"{(await in_thread(library.clip, clip)).sha256[:32]}-{clip}"'
     if _has(if_none_match, etag):
         return Response(status_code=304, headers={"etag": etag})
-    samples, rate, _details = library.clip_audio(clip)
-    content = io.BytesIO()
-    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
-    return ranged(request, content.getvalue(), media_type="audio/wav", etag=etag)
+    samples, rate, _details = await gates.pictures.run(library.clip_audio, clip)
+    return ranged(request, wav(samples, rate), media_type="audio/wav", etag=etag)
 
 
 @router.get(
@@ -101,14 +101,23 @@ def clip_embedding(
     return _unless_known(content.getvalue(), "application/x-npy", if_none_match)
 
 
-@router.put("/{clip}/labels/{task}", summary="Label a clip")
-def label(library: LibraryDep, clip: ClipId, task: Task, said: LabelIn, _: Writer) -> ClipOut:
+@router.put(
+    "/{clip}/labels/{task:path}",
+    summary="Label a clip",
+    openapi_extra={"requestBody": json_or_form(LabelIn)},
+)
+async def label(
+    request: Request, library: LibraryDep, clip: ClipId, task: Task, _: Writer
+) -> ClipOut:
     """Says what is heard in a clip, under a task; what was said under it before is replaced."""
+    if media_type(request) != "application/json":
+        raise HTTPException(415, "send application/json with 'value'")
+    said = await json_body(request, LabelIn)  # read here: only once the key is known to be good
     value = check_text("value", said.value)
-    return _labelled(library, clip, check_text("task", task), value)
+    return await in_thread(_labelled, library, clip, check_text("task", task), value)
 
 
-@router.delete("/{clip}/labels/{task}", summary="Take a label away")
+@router.delete("/{clip}/labels/{task:path}", summary="Take a label away")
 def unlabel(library: LibraryDep, clip: ClipId, task: Task, _: Writer) -> ClipOut:
     """Takes away what was said under the task; it is no fault if nothing was."""
     return _labelled(library, clip, check_text("task", task), None)

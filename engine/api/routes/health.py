@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from engine.api.deps import JobsDep, LibraryDep
+from engine.api.deps import GatesDep, JobsDep, LibraryDep
 from engine.api.models import Health
 from engine.jobs import EndingError
+from engine.library import Library
 
 router = APIRouter(tags=["service"])
 
@@ -18,11 +19,15 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Whether searches can be answered")
-def readyz(library: LibraryDep, jobs: JobsDep) -> Health:
+async def readyz(library: LibraryDep, jobs: JobsDep, gates: GatesDep) -> Health:
     """Answers once the database can be read and the index is up to date; else a 503 problem, as
     while the server ends. Needs no key."""
     if jobs.stopping:
         raise EndingError("the server is about to end")
+    await gates.signs.run(_look, library)
+    return Health()
+
+
+def _look(library: Library) -> None:
     library.database.require_schema()
     library.refresh()
-    return Health()

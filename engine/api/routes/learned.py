@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from engine.api.access import Reader
-from engine.api.deps import LibraryDep
+from engine.api.deps import GatesDep, LibraryDep
 from engine.api.learned import (
     Classifiers,
     ClusteringDetails,
@@ -19,6 +19,7 @@ from engine.api.learned import (
     clustering_details,
     clustering_out,
 )
+from engine.library import Library
 from engine.manifest import LONGEST
 from index.text import clean
 
@@ -28,11 +29,17 @@ Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clusteri
 
 
 @router.get("/map", summary="Clips as points in a plane")
-def read_map(library: LibraryDep, query: Annotated[MapQuery, Query()], _: Reader) -> MapOut:
+async def read_map(
+    library: LibraryDep, gates: GatesDep, query: Annotated[MapQuery, Query()], _: Reader
+) -> MapOut:
     """The clips that pass the filters, or a sample of them, projected by PCA or UMAP.
 
     Points are kept until clips come or go; labels, predictions and clusters are always fresh.
     """
+    return await gates.pictures.run(_map, library, query)
+
+
+def _map(library: Library, query: MapQuery) -> MapOut:
     made = library.map(
         method=query.method,
         limit=query.limit,
@@ -71,7 +78,7 @@ def list_clusterings(library: LibraryDep, _: Reader) -> Clusterings:
     return Clusterings(data=[clustering_out(one) for one in library.clusterings()])
 
 
-@router.get("/clusterings/{name}", summary="Read a clustering")
+@router.get("/clusterings/{name:path}", summary="Read a clustering")
 def read_clustering(library: LibraryDep, name: Name, _: Reader) -> ClusteringDetails:
     """One of them, with what each of its clusters holds."""
     return clustering_details(library.clustering(clean("name", name)))

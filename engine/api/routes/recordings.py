@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from typing import Annotated, Any
 
-import soundfile
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -28,7 +26,7 @@ from engine.api.deps import (
 )
 from engine.api.documents import form_body, json_or_form
 from engine.api.models import ClipPage, ClipQuery, Paging, clip_out
-from engine.api.ranges import ranged
+from engine.api.ranges import ranged, wav
 from engine.api.recording_models import (
     Erased,
     JobOut,
@@ -50,7 +48,7 @@ from index.models import active_model
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
 
 RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recording.")]
-_LISTS = frozenset({"metadata"})
+_LISTS = frozenset({"metadata", "labels"})
 _PREFERS_WAIT = re.compile(r"(?:^|[,;]\s*)wait(?:\s*=\s*(\d{1,4}))?\s*(?:$|[,;])")
 _LONGEST_WAIT_S = 600.0
 _CLIPS_TOLD = 500
@@ -105,8 +103,9 @@ async def add_recording(
     if media_type(request) != "multipart/form-data":
         raise HTTPException(415, "send multipart/form-data with a part 'file'")
     jobs.refuse_if_full()
+    gates.uploads.refuse_if_full()
     patience = _patience(wait, prefer)
-    async with gates.uploads.entered():
+    async with gates.arriving.entered():
         job = await _submitted(request, jobs, gates, caller, idempotency_key)
     if patience:
         job = await _awaited(jobs, job, patience)
@@ -233,9 +232,10 @@ def clips(
         416: {"$ref": "#/components/responses/Problem416"},
     },
 )
-def audio(
+async def audio(
     request: Request,
     library: LibraryDep,
+    gates: GatesDep,
     recording: RecordingId,
     _: Reader,
     start: Annotated[float, Query(ge=0, lt=1e9, description="Seconds.")] = 0.0,
@@ -246,13 +246,18 @@ def audio(
 ) -> Response:
     """A stretch of up to ten minutes as 16-bit WAV at its own sample rate; a shorter recording
     needs neither `start` nor `end`. One HTTP range is served."""
+    content, sha256 = await gates.pictures.run(_heard, library, recording, start, end, channel)
+    etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
+    return ranged(request, content, media_type="audio/wav", etag=etag)
+
+
+def _heard(
+    library: Library, recording: int, start: float, end: float | None, channel: int | None
+) -> tuple[bytes, str]:
     samples, rate, sha256 = span_of_recording(
         library, recording, start=start, end=end, channel=channel
     )
-    content = io.BytesIO()
-    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
-    etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
-    return ranged(request, content.getvalue(), media_type="audio/wav", etag=etag)
+    return wav(samples, rate), sha256
 
 
 @router.delete("/{recording}", summary="Erase a recording")

@@ -76,12 +76,12 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     """
     kind = media_type(request)
     if kind == "application/json":
-        async with gates.queries.entered():
-            asked = await json_body(request, JsonSearch)
-            query = asked.query(*asked.examples())
-            return await gates.queries.run(_answer, library, query)
+        asked = await json_body(request, JsonSearch)
+        query = asked.query(*asked.examples())
+        return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
-        async with gates.uploads.entered(), upload_form(request, MOST_FILES) as form:
+        gates.uploads.refuse_if_full()  # before the files are sent, where that can be known
+        async with gates.arriving.entered(), upload_form(request, MOST_FILES) as form:
             options, asked_form = _options(form)
             files = files_of(form, "file"), files_of(form, "negative_file")
             if not any(files) and not asked_form.positive and asked_form.clip is None:
@@ -103,9 +103,8 @@ async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _
     and does not spoil the others."""
     if media_type(request) != "application/json":
         raise HTTPException(415, "send application/json with 'queries'")
-    async with gates.queries.entered():
-        asked = await json_body(request, BatchIn)
-        return await gates.queries.run(_answers, library, asked)
+    asked = await json_body(request, BatchIn)
+    return await gates.queries.run(_answers, library, asked)
 
 
 def _options(form: FormData) -> tuple[SearchOptions, SearchIn]:

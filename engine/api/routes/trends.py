@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from engine.api.access import Reader
-from engine.api.deps import LibraryDep
+from engine.api.deps import GatesDep, LibraryDep
+from engine.api.models import model_name
 from engine.api.trend_models import (
     RecordingTrendOut,
     RecordingTrendQuery,
@@ -22,37 +23,41 @@ RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recordi
 
 
 @router.get("/recordings/{recording}/trend", summary="Trend of a recording")
-def recording_trend(
+async def recording_trend(
     library: LibraryDep,
+    gates: GatesDep,
     recording: RecordingId,
     query: Annotated[RecordingTrendQuery, Query()],
     _: Reader,
 ) -> RecordingTrendOut:
     """Smoothed scores, turning points, peaks and shares of time of each channel, from the stored
     scores of its clips."""
-    trend = library.trend(recording, Options(query.smooth, query.penalty, query.shortest))
+    options = Options(query.smooth, query.penalty, query.shortest)
+    trend = await gates.pictures.run(library.trend, recording, options)
     return RecordingTrendOut.model_validate(
         {
             "recording": trend.recording,
             "file": trend.name,
             "duration": trend.duration,
-            "model": trend.model,
+            "model": model_name(trend.model),
             "channels": [channel.record() for channel in trend.channels],
         }
     )
 
 
 @router.get("/trends", summary="Trend over the archive")
-def archive_trend(
-    library: LibraryDep, query: Annotated[TrendQuery, Query()], _: Reader
+async def archive_trend(
+    library: LibraryDep, gates: GatesDep, query: Annotated[TrendQuery, Query()], _: Reader
 ) -> TrendOut:
     """Share of each emotion by day, week or month, with intervals, among the clips that pass the
     filters."""
-    trend = library.trend_over(query.by, query.wanted(), alerts=query.alert)
+    trend = await gates.pictures.run(
+        library.trend_over, query.by, query.wanted(), alerts=query.alert
+    )
     return TrendOut.model_validate(
         {
             "data": list(trend.records()),
-            "model": trend.model,
+            "model": model_name(trend.model),
             "undated": trend.undated,
             "alarmed": trend.alarmed,
             "method": trend.method,
