@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import operator
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any, SupportsIndex
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.client_http import OPERATIONS, ProblemError, Requests, as_text, problem_in, problem_of
 from engine.client_values import (
     Clip,
     Count,
@@ -28,65 +28,16 @@ from engine.client_values import (
     made,
 )
 
-T = TypeVar("T")
+__all__ = ["OPERATIONS", "Client", "Example", "ProblemError"]
 
-OPERATIONS = {
-    "search": ("post", "/v1/search"),
-    "search_batch": ("post", "/v1/search/batch"),
-    "upload": ("post", "/v1/recordings"),
-    "recordings": ("get", "/v1/recordings"),
-    "recording": ("get", "/v1/recordings/{recording}"),
-    "clips_of": ("get", "/v1/recordings/{recording}/clips"),
-    "recording_audio": ("get", "/v1/recordings/{recording}/audio"),
-    "erase": ("delete", "/v1/recordings/{recording}"),
-    "jobs": ("get", "/v1/jobs"),
-    "job": ("get", "/v1/jobs/{job}"),
-    "follow": ("get", "/v1/jobs/{job}/events"),
-    "clips": ("get", "/v1/clips"),
-    "clip": ("get", "/v1/clips/{clip}"),
-    "clip_audio": ("get", "/v1/clips/{clip}/audio"),
-    "embedding": ("get", "/v1/clips/{clip}/embedding"),
-    "label": ("put", "/v1/clips/{clip}/labels/{task}"),
-    "unlabel": ("delete", "/v1/clips/{clip}/labels/{task}"),
-    "tasks": ("get", "/v1/tasks"),
-    "labels": ("get", "/v1/labels"),
-    "stats": ("get", "/v1/stats"),
-    "models": ("get", "/v1/models"),
-    "failures": ("get", "/v1/failures"),
-    "trend": ("get", "/v1/recordings/{recording}/trend"),
-    "trends": ("get", "/v1/trends"),
-    "map": ("get", "/v1/map"),
-    "clusterings": ("get", "/v1/clusterings"),
-    "clustering": ("get", "/v1/clusterings/{name}"),
-    "classifiers": ("get", "/v1/classifiers"),
-}
-"""Methods of ``Client``, and the operation of the OpenAPI document that each calls."""
+_PASSING = (429, 502, 503, 504)  # problems that waiting may mend
+
+Example = SupportsIndex | str | Path | Mapping[str, Any]
+"""A clip's id, an audio file (by its path), or what the service takes, such as
+``{"recording": 7, "start": 1.5}`` or ``{"vector": […]}``."""
 
 
-class ProblemError(Exception):
-    """The service answered with a problem.
-
-    Attributes:
-        kind: the stable end of its type, such as ``not-found``.
-        status: of HTTP.
-        detail: the thing and the cure, for people.
-        request_id: by which the server's log has it.
-    """
-
-    def __init__(self, kind: str, status: int, detail: str, request_id: str | None) -> None:
-        super().__init__(f"{detail} ({kind}, {status})")
-        self.kind = kind
-        self.status = status
-        self.detail = detail
-        self.request_id = request_id
-
-
-Example = int | Path | Mapping[str, Any]
-"""A clip's id, an audio file, or what the service takes: ``{"recording": 7, "start": 1.5}``,
-``{"vector": […]}``."""
-
-
-class Client:
+class Client(Requests):
     """The service at an address.
 
     >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
@@ -110,8 +61,7 @@ class Client:
         timeout: float = 60.0,
         http: httpx.Client | None = None,
     ) -> None:
-        self._http = http or httpx.Client(base_url=address, timeout=timeout)
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        super().__init__(http or httpx.Client(base_url=address, timeout=timeout), key)
 
     def __enter__(self) -> Client:
         return self
@@ -152,11 +102,22 @@ class Client:
         """The hits of each query, as ``/v1/search`` takes it as JSON, or the problem with it."""
         answer = self._call("search_batch", json={"queries": list(queries)})
         return [
-            _problem(one["problem"], None)
+            problem_in(one["problem"])
             if one["problem"]
             else [made(Hit, hit) for hit in one["answer"]["hits"]]
             for one in answer.json()["results"]
         ]
+
+    def predict(self, file: Path, **how: Any) -> dict[str, Any]:
+        """What the service's model hears in a file, as the document has it; it is not kept.
+
+        Args:
+            how: ``granularity``, ``window``, ``hop``.
+        """
+        form = {key: value for key, value in how.items() if value is not None}
+        with file.open("rb") as content:
+            files = {"file": (file.name, content)}
+            return dict(self._call("predict", data=form, files=files).json())
 
     def upload(
         self,
@@ -170,11 +131,12 @@ class Client:
 
         Args:
             said: ``source``, ``label``, ``speaker``, ``recorded_at`` (a datetime or ISO 8601),
-                ``metadata`` (a mapping).
+                ``metadata`` and ``labels`` by task (mappings), ``channels`` such as
+                ``customer=1``.
         """
-        form = {key: _text(value) for key, value in said.items() if value is not None}
-        if "metadata" in said:
-            form["metadata"] = [f"{key}={value}" for key, value in dict(said["metadata"]).items()]
+        form = {key: as_text(value) for key, value in said.items() if value is not None}
+        for name in form.keys() & {"metadata", "labels"}:
+            form[name] = [f"{key}={value}" for key, value in dict(form[name]).items()]
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         with file.open("rb") as content:
             files = {"file": (name or file.name, content)}
@@ -182,23 +144,32 @@ class Client:
         return made(Job, answer.json())
 
     def wait_for(self, job: Job | int, *, timeout: float = 600.0) -> Job:
-        """The job once it is done.
+        """The job once it is done, also where the service is started again meanwhile.
 
         Raises:
-            ProblemError: it failed.
+            ProblemError: it failed, or there is no such job.
             TimeoutError: it is not finished in time.
         """
         number = job if isinstance(job, int) else job.job
         until = time.monotonic() + timeout
-        pause = 0.05
-        while not (now := self.job(number)).finished:
+        pause, status = 0.05, "unknown"
+        while True:
+            try:
+                now = self.job(number)
+            except (httpx.TransportError, ProblemError) as error:
+                if isinstance(error, ProblemError) and error.status not in _PASSING:
+                    raise
+                status = f"unknown ({error})"
+            else:
+                if now.problem:
+                    raise problem_in(now.problem)
+                if now.finished:
+                    return now
+                status = now.status
             if time.monotonic() > until:
-                raise TimeoutError(f"job {number} is still {now.status} after {timeout:g} s")
+                raise TimeoutError(f"job {number} is {status} after {timeout:g} s")
             time.sleep(pause)
             pause = min(1.0, pause * 1.5)
-        if now.problem:
-            raise _problem(now.problem, None)
-        return now
 
     def follow(self, job: Job | int) -> Iterator[Job]:
         """The job each time that it changes, until it is finished or the server ends."""
@@ -207,7 +178,7 @@ class Client:
         with self._http.stream("GET", path, headers=self._headers) as answer:
             if answer.status_code >= 400:
                 answer.read()
-                raise _problem_of(answer)
+                raise problem_of(answer)
             event = ""
             for line in answer.iter_lines():
                 if line.startswith("event:"):
@@ -245,7 +216,6 @@ class Client:
     ) -> bytes:
         """A stretch of a recording, in seconds, as WAV; of ten minutes at most."""
         params = {"start": start, "end": end, "channel": channel}
-        params = {name: value for name, value in params.items() if value is not None}
         return self._call("recording_audio", recording=recording, params=params).content
 
     def erase(self, recording: int) -> int:
@@ -294,9 +264,10 @@ class Client:
         """Models that the server knows."""
         return [made(Model, one) for one in self._call("models").json()["data"]]
 
-    def failures(self) -> Iterator[Failure]:
-        """All files that could not be ingested, latest first."""
-        return self._pages("failures", Failure, {})
+    def failures(self, **query: Any) -> Iterator[Failure]:
+        """All files that could not be ingested or hold no speech, latest first; ``kind="failed"``
+        for the former alone."""
+        return self._pages("failures", Failure, query)
 
     def trend(self, recording: int, **options: Any) -> dict[str, Any]:
         """How emotion moves through a recording, as the document has it."""
@@ -318,46 +289,14 @@ class Client:
         """One of them, with what each of its clusters holds."""
         return dict(self._call("clustering", name=name).json())
 
+    def suggestions(self, task: str = "emotion", **query: Any) -> list[dict[str, Any]]:
+        """Clips most worth labelling next, best first."""
+        params = {"task": task, **query}
+        return list(self._call("suggestions", params=params).json()["data"])
+
     def classifiers(self) -> list[dict[str, Any]]:
         """The classifiers, and how well they did."""
         return list(self._call("classifiers").json()["data"])
-
-    def _pages(
-        self, name: str, kind: type[T], query: Mapping[str, Any], **path: Any
-    ) -> Iterator[T]:
-        params = dict(query)
-        while True:
-            page = self._call(name, params=params, **path).json()
-            yield from (made(kind, one) for one in page["data"])
-            if page["next"] is None:
-                return
-            params["cursor"] = page["next"]
-
-    def _call(
-        self,
-        operation: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: Any = None,
-        files: Any = None,
-        **path: Any,
-    ) -> httpx.Response:
-        method, template = OPERATIONS[operation]
-        quoted = {name: quote(str(value), safe="") for name, value in path.items()}
-        answer = self._http.request(
-            method.upper(),
-            template.format(**quoted),
-            params=params,
-            headers={**self._headers, **(headers or {})},
-            json=json,
-            data=data,
-            files=files,
-        )
-        if answer.status_code >= 400:
-            raise _problem_of(answer)
-        return answer
 
 
 def _query(
@@ -365,40 +304,20 @@ def _query(
 ) -> tuple[dict[str, Any], list[Any]]:
     """The query as JSON, and the files that go with it."""
     query: dict[str, Any] = {
-        name: _text(value) if isinstance(value, datetime) else value
-        for name, value in options.items()
+        name: as_text(value) for name, value in options.items() if value is not None
     }
     files: list[Any] = []
     for part, name, examples in (
         ("file", "positive", positive),
         ("negative_file", "negative", negative),
     ):
-        if isinstance(examples, (int, Path, Mapping)):
-            examples = [examples]
+        several = isinstance(examples, Iterable) and not isinstance(examples, (str, Path, Mapping))
         query[name] = []
-        for one in examples:
-            if isinstance(one, Path):
-                files.append((part, (one.name, one.read_bytes())))
+        for one in examples if several else [examples]:
+            if isinstance(one, (str, Path)):
+                files.append((part, (Path(one).name, Path(one).read_bytes())))
+            elif isinstance(one, Mapping):
+                query[name].append(dict(one))
             else:
-                query[name].append({"clip": one} if isinstance(one, int) else dict(one))
+                query[name].append({"clip": operator.index(one)})
     return query, files
-
-
-def _text(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _problem_of(answer: httpx.Response) -> ProblemError:
-    try:
-        told = answer.json()
-    except ValueError:
-        told = {}
-    if not isinstance(told, dict):
-        told = {}
-    told = {"status": answer.status_code, "detail": answer.reason_phrase, **told}
-    return _problem(told, answer.headers.get("x-request-id"))
-
-
-def _problem(told: Mapping[str, Any], request_id: str | None) -> ProblemError:
-    kind = str(told.get("type", "about:blank")).rsplit(":", 1)[-1]
-    return ProblemError(kind, int(told["status"]), str(told["detail"]), request_id)

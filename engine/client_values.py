@@ -143,8 +143,9 @@ class Model:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be ingested."""
+    """A file that could not be ingested (``kind`` failed), or in which nobody speaks (silent)."""
 
+    kind: str
     file: str
     reason: str
     attempts: int

@@ -7,16 +7,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.audio import SAMPLE_RATE
-from engine.decoding import Block
 from engine.embedders.base import usable
 from engine.library import Library
+from engine.mono import MonoFile
 from engine.query import AnyExample, ClipExample, FileExample, SpanExample, VectorExample
 from engine.segment import windows
 from index.clips import clips_of, get_recording, owner_of, vectors_of
@@ -179,19 +177,8 @@ def _embedded(library: Library, model: ModelInfo, path: Path, longest: float | N
     embedder = library.embedder_of(model)
     vectors: list[Vectors] = []
     waiting = []
-    heard = 0
-
-    def blocks() -> Any:
-        nonlocal heard
-        for message in messages:
-            if isinstance(message, Block):
-                heard += len(message.tracks[0])
-                if longest is not None and heard > longest * SAMPLE_RATE:
-                    raise AudioError(f"is longer than {longest:g} s, the most that is taken here")
-                yield message.tracks[0]
-
-    with contextlib.closing(library.decoders.read(path, [None])) as messages:
-        for window in windows(blocks(), library.settings.window):
+    with contextlib.closing(MonoFile(library.decoders, path, longest=longest).blocks()) as blocks:
+        for window in windows(blocks, library.settings.window):
             waiting.append(window.samples)
             if len(waiting) == _BATCH:
                 vectors.append(embedder.embed(waiting).vectors)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import SAMPLE_RATE, AudioFile
+from engine.audio import SAMPLE_RATE, Samples
 from engine.embedders.base import FRAME_HOP, SHORTEST, Embedder, usable
 from engine.longform import stream_frames
 from engine.segment import FixedWindows, Window, windows
@@ -24,6 +25,21 @@ _SHORTEST_S = 0.025
 _TINY = 1e-38  # least score whose logarithm is taken
 
 Vector = NDArray[np.float32]
+
+
+class Sound(Protocol):
+    """A file that can be heard, such as ``engine.audio.AudioFile``.
+
+    Attributes:
+        duration: seconds, once its blocks have come to their end.
+    """
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+
+    def blocks(self) -> Iterator[Samples]:
+        """Its samples in order: mono float32, (n,), 16 kHz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +94,7 @@ class Heard:
             windows: the means by length.
     """
 
-    def __init__(self, audio: AudioFile, embedder: Embedder, granularity: Granularity) -> None:
+    def __init__(self, audio: Sound, embedder: Embedder, granularity: Granularity) -> None:
         self._audio, self._embedder, self._granularity = audio, embedder, granularity
         self.duration = 0.0
         self.vector: Vector = np.empty(0, np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from engine.audio import AudioFile
 from engine.embedders.base import Embedder
 from engine.export import named_scores, unique_names
-from engine.heard import Granularity, Heard
+from engine.heard import Granularity, Heard, Sound
 from engine.npy import NpyWriter
 from engine.scan import printable
 from index.errors import AudioError, InvalidInputError
@@ -64,11 +64,7 @@ def predict_files(
             would be written over.
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    if not embedder.classes:
-        raise InvalidInputError(
-            f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
-            " --model iic/emotion2vec_plus_large or --model acoustic"
-        )
+    _require_scores(embedder)
     targets: list[Path | None] = [None] * len(files)
     if folder is not None:
         targets = [folder / name for name in unique_names(files)]
@@ -82,6 +78,32 @@ def predict_files(
             yield from _predict(file, target, embedder, how)
         except AudioError as error:
             yield Prediction(printable(str(file)), how.name, error=str(error))
+
+
+def predictions(
+    name: str, audio: Sound, embedder: Embedder, granularity: Granularity | str = "utterance"
+) -> Iterator[Prediction]:
+    """What a model says of a file that is called ``name``: its parts as they come, then the whole.
+
+    Raises:
+        InvalidInputError: the model gives no scores, or not that finely.
+        AudioError: the file cannot be used.
+    """
+    how = Granularity(granularity) if isinstance(granularity, str) else granularity
+    _require_scores(embedder)
+    heard = Heard(audio, embedder, how)
+    for parts in heard:
+        for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
+            yield _said(name, how.name, start, end, embedder, row)
+    yield _said(name, "utterance", 0.0, heard.duration, embedder, heard.scores)
+
+
+def _require_scores(embedder: Embedder) -> None:
+    if not embedder.classes:
+        raise InvalidInputError(
+            f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
+            " --model iic/emotion2vec_plus_large or --model acoustic"
+        )
 
 
 def _predict(

@@ -24,17 +24,27 @@ class Transfers(Archive):
     """Methods of ``Library`` about labels of the model, trends, and files of embeddings."""
 
     def predict(
-        self, file: Path, granularity: Granularity | str = "utterance"
+        self,
+        file: Path,
+        granularity: Granularity | str = "utterance",
+        *,
+        longest: float | None = None,
     ) -> Iterator[Prediction]:
         """What the archive's model says of a file: its parts as they come, then the whole.
 
+        Args:
+            longest: seconds that the file may have; None for any.
+
         Raises:
             InvalidInputError: the model gives no scores, or not that finely.
+            AudioError: the file cannot be used.
             ModelMismatchError, ModelUnavailableError: see ``embedder``.
         """
-        from engine.predict import predict_files
+        from engine.mono import MonoFile
+        from engine.predict import predictions
 
-        return predict_files([file], self.embedder(), granularity)
+        sound = MonoFile(self.decoders, file, longest=longest)
+        return predictions(file.name, sound, self.embedder(), granularity)
 
     def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:
         """How emotion moves through a recording, by its id or its file; nothing is embedded.

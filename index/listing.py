@@ -150,11 +150,18 @@ def list_labels(session: Session, task: str) -> dict[str, int]:
 
 
 def page_failures(
-    session: Session, *, limit: int, until: datetime | None = None, skip: int = 0
+    session: Session,
+    *,
+    limit: int,
+    kind: str | None = None,
+    until: datetime | None = None,
+    skip: int = 0,
 ) -> list[FailureDetails]:
-    """Up to ``limit`` files that could not be ingested, latest first: those of ``until`` and
-    before, without the first ``skip``."""
+    """Up to ``limit`` files that could not be ingested (of a ``kind``, where one is given), latest
+    first: those of ``until`` and before, without the first ``skip``."""
     query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
+    if kind is not None:
+        query = query.where(Failure.kind == kind)
     if until is not None:
         query = query.where(Failure.failed_at <= until)
     return [

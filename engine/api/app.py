@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -25,6 +26,7 @@ from engine.api.routes import (
     jobs,
     learned,
     metrics,
+    predict,
     recordings,
     search,
     trends,
@@ -54,6 +56,9 @@ _TAGS = [
     {"name": "jobs", "description": "Uploads on their way into the archive."},
     {"name": "clips", "description": "Spans of recordings: what is embedded and found."},
     {"name": "archive", "description": "What the archive holds."},
+    {"name": "predict", "description": "What the model hears, of files that are not kept."},
+    {"name": "trends", "description": "How emotion moves through a recording, or over weeks."},
+    {"name": "learned", "description": "Maps, clusters, classifiers, what to label next."},
     {"name": "service", "description": "Whether and how the service works."},
 ]
 
@@ -97,7 +102,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 await in_thread(app.state.jobs.stop, settings.shutdown_grace)
                 library.save_index()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its pages at /docs and /redoc come from this machine
         title="emotion-search",
         version=version("emotion-search"),
         summary="Search archives of speech by the emotion in the voice.",
@@ -139,7 +144,8 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
             expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
         )
     app.add_middleware(Requests, observe=measured.observe)
-    for routes in (health, metrics, search, recordings, jobs, clips, archive, trends, learned):
+    for routes in (health, metrics, search, predict, trends, recordings, jobs, clips, archive):
         app.include_router(routes.router)
+    app.include_router(learned.router)
     app.include_router(dashboard.router)  # last: it has the paths that nothing else has
     return app

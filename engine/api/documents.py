@@ -83,7 +83,27 @@ _MEANINGS = {
 }
 _ALWAYS = (401, 403, 500, 503)
 _WITH_INPUT = (422,)
-_WITH_BODY = (400, 404, 408, 409, 413, 415, 429, 507)
+_WITH_BODY = (400, 404, 408, 413, 415, 507)
+_WITH_EXAMPLES = (409, 429)  # of routes that are asked with audio, or that search
+_HEADERS = {
+    "X-Request-ID": "That of the request, or one made for it; the server's log has it too.",
+    "Retry-After": "Seconds to wait.",
+    "WWW-Authenticate": "`Bearer`.",
+    "ETag": "Changes when the content does; send it as `If-None-Match`.",
+    "Accept-Ranges": "`bytes`.",
+    "Content-Range": "Which bytes these are, and of how many.",
+    "Location": "The job, or once it is taken in, the recording.",
+}
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of a route that may also answer with these problems."""
+    return {one: {"$ref": f"#/components/responses/Problem{one}"} for one in statuses}
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """Headers of a response, by their names."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -104,23 +124,31 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
-    retry = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    components["headers"] = {
+        name: {
+            "description": about,
+            "schema": {"type": "integer" if name == "Retry-After" else "string"},
+        }
+        for name, about in _HEADERS.items()
+    }
+    more = {401: ["WWW-Authenticate"], 416: ["Content-Range"]}
+    more |= {busy: ["Retry-After"] for busy in (429, 503)}
     components["responses"] = {
         f"Problem{status}": {
             "description": about,
             "content": content,
-            **({"headers": retry} if status in (429, 503) else {}),
+            "headers": headers("X-Request-ID", *more.get(status, [])),
         }
         for status, about in _MEANINGS.items()
     }
     for path, methods in document["paths"].items():
-        for operation in methods.values():
-            _complete(path, operation)
+        for method, operation in methods.items():
+            _complete(method, path, operation)
     return document
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Add the problems that every route of its kind may answer with."""
+def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Add the problems that every route of its kind may answer with, and the headers of all."""
     responses = operation["responses"]
     statuses = {500}
     if path.startswith("/v1") or path == "/metrics":
@@ -133,10 +161,17 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         statuses.add(404)
     if "requestBody" in operation:
         statuses |= {*_WITH_BODY}
+        if method == "post":
+            statuses |= {*_WITH_EXAMPLES}
+    if method == "delete":
+        statuses.add(507)
     for status in sorted(statuses):
         there = responses.get(str(status))
         if there is None or "HTTPValidationError" in str(there):
             responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    for answer in responses.values():
+        if "$ref" not in answer:
+            answer["headers"] = {**headers("X-Request-ID"), **answer.get("headers", {})}
     operation["responses"] = dict(sorted(responses.items()))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from engine.api.models import Filters, Text, model_name
+from engine.api.models import ClipOut, Filters, Text, model_name
 from index.classifiers import ClassifierInfo
 from index.clusterings import ClusteringInfo
 
@@ -30,6 +30,29 @@ class MapQuery(Filters):
     clustering: Text | None = Field(
         default=None, description="Name of a saved clustering, whose clusters the points then tell."
     )
+
+
+class SuggestQuery(Filters):
+    """Parameters of a list of suggestions; `task` is the one that is labelled."""
+
+    limit: int = Field(default=20, ge=1, le=500, description="Most clips.")
+
+
+class SuggestionOut(ClipOut):
+    """A clip that is worth labelling."""
+
+    value: str | None = Field(description="What the classifier would say; null where none is.")
+    probability: float | None = Field(description="Of that value, 0 to 1.")
+    uncertainty: float | None = Field(
+        description="1 where its two likeliest classes are equally likely, 0 where it is sure."
+    )
+    why: str = Field(description="In words.")
+
+
+class Suggestions(BaseModel):
+    """Clips that are worth labelling, best first."""
+
+    data: list[SuggestionOut]
 
 
 class Point(BaseModel):

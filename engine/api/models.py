@@ -158,6 +158,9 @@ class Counts(BaseModel):
     data: list[Count]
 
 
+FailureKind = Literal["failed", "silent"]
+
+
 class LabelIn(BaseModel):
     """What is said about a clip under a task."""
 
@@ -183,8 +186,9 @@ class Models(BaseModel):
 
 
 class FailureOut(BaseModel):
-    """A file that could not be ingested."""
+    """A file that could not be ingested, or in which nobody speaks."""
 
+    kind: FailureKind = Field(description="`failed`, or `silent` where nobody speaks.")
     file: str = Field(description="Its name, without the folder.")
     reason: str
     attempts: int
@@ -204,7 +208,7 @@ class StatsOut(BaseModel):
     recordings: int
     clips: int
     labelled: int
-    failures: int
+    failures: int = Field(description="Files that could not be ingested.")
     duration: float = Field(description="Seconds of audio.")
     sources: dict[str, int] = Field(description="Clips by source.")
     labels: dict[str, int] = Field(description="Clips by emotion label.")

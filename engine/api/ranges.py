@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Annotated, Any
 
 import soundfile
-from fastapi import Request, Response
+from fastapi import Header, Response
 
+from engine.api.documents import answers, headers
 from engine.api.problems import problem
 from engine.audio import Samples
+
+Range = Annotated[
+    str | None,
+    Header(alias="Range", description="One range of bytes, as `bytes=0-999`."),
+]
+IfRange = Annotated[
+    str | None,
+    Header(alias="If-Range", description="Only if this is still the ETag."),
+]
+_SENT = headers("ETag", "Accept-Ranges")
+HEARD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/wav": {}}, "headers": _SENT},
+    206: {
+        "content": {"audio/wav": {}},
+        "description": "The range asked for.",
+        "headers": {**_SENT, **headers("Content-Range")},
+    },
+    **answers(416, 429),
+}
+"""What routes answer that give audio."""
 
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
@@ -21,29 +43,31 @@ def wav(samples: Samples, rate: int) -> bytes:
     return content.getvalue()
 
 
-def ranged(request: Request, content: bytes, *, media_type: str, etag: str) -> Response:
+def ranged(
+    content: bytes, asked: str | None, if_range: str | None, *, media_type: str, etag: str
+) -> Response:
     """The whole (200), the part asked for (206), or a 416 problem if it begins beyond the end.
 
     A header that is not one range of bytes is ignored, as is one whose ``If-Range`` names another
     version.
     """
     size = len(content)
-    headers = {
+    told = {
         "accept-ranges": "bytes",
         "etag": etag,
         "cache-control": "private, max-age=3600",
     }
-    found = _ONE.match(request.headers.get("range", "").strip())
-    if request.headers.get("if-range", etag) != etag or not found or not any(found.groups()):
-        return Response(content, media_type=media_type, headers=headers)
+    found = _ONE.match((asked or "").strip())
+    if (if_range or etag) != etag or not found or not any(found.groups()):
+        return Response(content, media_type=media_type, headers=told)
     first, last = found.groups()
     start = int(first) if first else max(0, size - int(last))
     stop = min(int(last) + 1, size) if first and last else size
     if first and last and int(last) < start:
-        return Response(content, media_type=media_type, headers=headers)
+        return Response(content, media_type=media_type, headers=told)
     if start >= size:
         return problem(
             416, None, f"the audio has {size} bytes", {"content-range": f"bytes */{size}"}
         )
-    headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
-    return Response(content[start:stop], 206, media_type=media_type, headers=headers)
+    told["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return Response(content[start:stop], 206, media_type=media_type, headers=told)

@@ -302,7 +302,15 @@ def test_the_openapi_document_tells_both_ways_to_search(client: TestClient):
     assert {"file", "negative_file", "limit"} <= set(
         document["components"]["schemas"][form]["properties"]
     )
-    assert client.get("/docs").status_code == 200
+
+
+def test_the_pages_of_the_document_need_no_network(reading: TestClient):
+    for page in ("/docs", "/redoc"):
+        text = reading.get(page).text
+        assert "/openapi.json" in text
+        assert not re.findall(r'(?:src|href)="(?!/)[^"]*"', text)
+        for asset in re.findall(r'(?:src|href)="(/[^"]*)"', text):
+            assert reading.get(asset).status_code == 200, asset
 
 
 def test_a_running_server_sees_what_the_command_line_ingests(tmp_path: Path, voices: Path):

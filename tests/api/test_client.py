@@ -6,6 +6,7 @@ import typing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -14,6 +15,20 @@ from engine import client_values as module
 from engine.client import OPERATIONS, Client, ProblemError
 from engine.voices import speak
 from tests.conftest import write_wav
+
+JOB = {
+    "job": 1,
+    "status": "done",
+    "file": "a.wav",
+    "size": 1,
+    "progress": {"seconds": 0.0, "of": None, "fraction": None},
+    "recording": None,
+    "new": None,
+    "problem": None,
+    "created_at": "2026-01-01T00:00:00Z",
+    "started_at": None,
+    "finished_at": None,
+}
 
 
 @pytest.fixture
@@ -67,9 +82,67 @@ def test_lists_are_read_to_their_end(service: Client):
     assert isinstance(second, ProblemError)
 
 
+def test_a_file_is_heard(service: Client, tmp_path: Path):
+    path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3, seconds=3.0))
+    told = service.predict(path, granularity="window", window=1.0, hop=None)
+    assert len(told["parts"]) == 3
+    assert told["emotion"] in told["scores"]
+
+
+def test_examples_may_be_paths_and_numbers_of_any_kind(service: Client, voices: Path):
+    path = voices / "anger-1.wav"
+    assert service.search(str(path)) == service.search(path) == service.search([str(path)])
+    assert service.search(np.int64(3)) == service.search(3) == service.search(np.array([3]))
+    assert service.search(3, label=None, limit=None) == service.search(3)
+    assert len(list(service.clips(label=None, after=None))) == 12
+
+
+def test_what_is_not_said_about_an_upload_is_left_out(service: Client, tmp_path: Path):
+    path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
+    job = service.upload(path, metadata=None, labels={"mood": "low"}, channels=None)
+    (clip,) = service.clips_of(service.wait_for(job).recording)
+    assert clip.labels == {"mood": "low"}
+
+
+def test_waiting_goes_on_over_a_restart(monkeypatch):
+    answers = [
+        httpx.ConnectError("refused"),
+        httpx.Response(502, json={"status": "error"}),
+        httpx.Response(503, text="<html>"),
+        httpx.Response(200, json=JOB | {"status": "running"}),
+        httpx.Response(200, json=JOB | {"finished_at": JOB["created_at"], "recording": 5}),
+    ]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        one = answers.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    http = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://test")
+    assert Client(http=http).wait_for(1).recording == 5
+    answers[:] = [httpx.Response(404, json={"type": "urn:x:not-found", "detail": "no job 1"})]
+    with pytest.raises(ProblemError, match="no job 1"):
+        Client(http=http).wait_for(1)
+    answers[:] = [httpx.ConnectError("refused")] * 20
+    with pytest.raises(TimeoutError, match="refused"):
+        Client(http=http).wait_for(1, timeout=0.2)
+
+
+def test_a_proxys_page_is_a_problem_too():
+    page = httpx.Response(502, json={"status": "error", "type": 3})
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: page), base_url="http://test")
+    with pytest.raises(ProblemError) as caught:
+        Client(http=http).stats()
+    assert (caught.value.status, caught.value.detail) == (502, "Bad Gateway")
+
+
 def test_what_was_learned_is_read(service: Client):
     assert service.map(limit=5)["clips"] == 12
     assert service.clusterings() == service.classifiers() == []
+    with pytest.raises(ProblemError, match="every clip that matches is labelled"):
+        service.suggestions()
+    assert len(service.suggestions("mood", limit=3)) == 3
     with pytest.raises(ProblemError, match="moods"):
         service.clustering("moods")
     assert service.trend(1)["recording"] == 1

@@ -5,14 +5,17 @@ import re
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile_of
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
 
+from engine.api.app import create_app
 from engine.api.problems import KINDS
+from engine.settings import Settings
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 
@@ -69,10 +72,21 @@ def test_every_type_of_problem_is_documented():
         assert f"`{kind}`" in docs, kind
 
 
+@pytest.fixture(scope="module", params=["voices", "empty"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A client of the service over an archive of the voices, and over one without anything."""
+    if request.param == "voices":
+        yield request.getfixturevalue("reading")
+        return
+    empty = Settings(home=tmp_path_factory.mktemp("empty"), model="acoustic")
+    with TestClient(create_app(empty), raise_server_exceptions=False) as client:
+        yield client
+
+
 @pytest.mark.filterwarnings("ignore")  # schemathesis' own
-def test_generated_requests_are_answered_as_the_document_says(reading: TestClient):
+def test_generated_requests_are_answered_as_the_document_says(either: TestClient):
     """A short run; benchmarks/fuzz.py has the long one."""
-    schema = schemathesis.openapi.from_asgi("/openapi.json", reading.app)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", either.app)
     asked = 0
 
     def once(case: schemathesis.Case) -> None:
@@ -83,7 +97,7 @@ def test_generated_requests_are_answered_as_the_document_says(reading: TestClien
         case.validate_response(answer, checks=CHECKS)
         asked += 1
 
-    profile = settings(
+    profile = profile_of(
         max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     for result in schema.get_all_operations():

@@ -13,7 +13,8 @@ from engine.api.app import create_app
 from engine.api.problems import without_paths
 from engine.settings import Settings
 from index.clips import vectors_of
-from index.failures import add_failure
+from index.failures import Silence, add_failure, add_silence
+from index.files import FileFacts
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import tone, write_wav
 
@@ -130,8 +131,15 @@ def test_failures_are_told_by_name_and_paged(client: TestClient, tmp_path: Path)
     library = client.app.state.library
     with library.database.write() as session:
         for i in range(7):
-            add_failure(session, f"/srv/secret/{i}.wav", f"/srv/secret/{i}.wav: is no audio")
-    rows = pages(client, "/v1/failures", limit=2)
+            path = f"/srv/secret (old), 1/{i}.wav"
+            add_failure(session, path, f"{path}: is no audio")
+        silence = Silence(FileFacts("/srv/quiet.wav", 1, 1), "0" * 64, "speech")
+        add_silence(session, silence)
+    (silent,) = pages(client, "/v1/failures", kind="silent")
+    assert (silent["kind"], silent["file"]) == ("silent", "quiet.wav")
+    assert len(pages(client, "/v1/failures", limit=3)) == 8
+    rows = pages(client, "/v1/failures", limit=2, kind="failed")
+    assert len(rows) == client.get("/v1/stats").json()["failures"]
     assert sorted(row["file"] for row in rows) == [f"{i}.wav" for i in range(7)]
     assert rows[0]["reason"].endswith(".wav: is no audio")
     assert "secret" not in client.get("/v1/failures").text
@@ -150,6 +158,10 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
         assert active["available"]
         told = client.get("/v1/models").text + client.get("/v1/stats").text
         told += client.post("/v1/search", json={"clip": 1}).text
+        told += client.get("/v1/recordings/1/trend").text
+        told += client.post("/v1/predict", files=upload(path)).text
+        for more in ("/v1/trends", "/v1/map", "/v1/clusterings", "/v1/classifiers"):
+            told += client.get(more).text
         assert str(checkpoint.parent) not in told
 
 
@@ -163,6 +175,11 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
         ("1/2 of it and/or more", "1/2 of it and/or more"),
         ("~/calls/x.wav", "x.wav"),
         ("('/a/b/c')", "('c')"),
+        ("/srv/My Calls/secret folder/z.wav: boom", "z.wav: boom"),
+        (
+            "clip 1 has no embedding of /srv/secret models/tuned/m.pt; fill",
+            "clip 1 has no embedding of m.pt; fill",
+        ),
     ],
 )
 def test_paths_are_cut_from_details(text: str, told: str):

@@ -15,6 +15,7 @@ from engine.api.models import (
     MOST_LISTED,
     Count,
     Counts,
+    FailureKind,
     FailureOut,
     FailurePage,
     ModelOut,
@@ -41,6 +42,9 @@ class FailureQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: FailureKind | None = Field(
+        default=None, description="Only those that `failed`, or that are `silent`."
+    )
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
     cursor: str | None = Field(
         default=None, pattern=r"^\d{1,16}-\d{1,9}$", description="`next` of the page before."
@@ -97,21 +101,27 @@ def models(library: LibraryDep, _: Reader) -> Models:
 def failures(
     library: LibraryDep, query: Annotated[FailureQuery, Query()], _: Reader
 ) -> FailurePage:
-    """Files that could not be ingested, latest first, a page at a time; names without folders.
+    """Files that could not be ingested, or in which nobody speaks, latest first, a page at a time;
+    names without folders.
 
     Uploads are not among them: their senders were told.
     """
     until, skip = _place(query.cursor)
     with library.database.read() as session:
-        found = page_failures(session, limit=query.limit + 1, until=until, skip=skip)
+        found = page_failures(
+            session, kind=query.kind, limit=query.limit + 1, until=until, skip=skip
+        )
     page = found[: query.limit]
     return FailurePage(
         data=[
-            FailureOut(
-                file=Path(one.path).name,
-                reason=without_paths(one.reason),
-                attempts=one.attempts,
-                failed_at=one.failed_at,
+            FailureOut.model_validate(
+                {
+                    "kind": one.kind,
+                    "file": Path(one.path).name,
+                    "reason": without_paths(one.reason.replace(f"{Path(one.path).parent}/", "")),
+                    "attempts": one.attempts,
+                    "failed_at": one.failed_at,
+                }
             )
             for one in page
         ],

@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 
 from engine.api.access import Reader, Writer
 from engine.api.deps import GatesDep, LibraryDep, in_thread, json_body, media_type
-from engine.api.documents import json_or_form
+from engine.api.documents import headers, json_or_form
 from engine.api.models import ClipOut, ClipPage, ClipQuery, LabelIn, Text, clip_out
-from engine.api.ranges import ranged, wav
+from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
 from engine.manifest import LONGEST, check_text
 from index.clips import vectors_of
 from index.errors import NotFoundError
@@ -29,8 +29,10 @@ Task = Annotated[
 IfNoneMatch = Annotated[
     str | None, Header(max_length=1000, description="ETags that the sender has already.")
 ]
+_TAGGED = headers("ETag")
 _UNCHANGED: dict[int | str, dict[str, object]] = {
-    304: {"description": "The sender has it already."}
+    200: {"headers": _TAGGED},
+    304: {"description": "The sender has it already.", "headers": _TAGGED},
 }
 
 
@@ -58,34 +60,33 @@ def read_clip(
     "/{clip}/audio",
     summary="Hear a clip",
     response_class=Response,
-    responses={
-        200: {"content": {"audio/wav": {}}},
-        206: {"content": {"audio/wav": {}}, "description": "The range asked for."},
-        416: {"$ref": "#/components/responses/Problem416"},
-        **_UNCHANGED,
-    },
+    responses={**_UNCHANGED, **HEARD},
 )
 async def clip_audio(
-    request: Request,
     library: LibraryDep,
     gates: GatesDep,
     clip: ClipId,
     _: Reader,
     if_none_match: IfNoneMatch = None,
+    range_: Range = None,
+    if_range: IfRange = None,
 ) -> Response:
     """Exactly the clip's span as 16-bit WAV at its own sample rate; one HTTP range is served."""
     etag = f'"{(await in_thread(library.clip, clip)).sha256[:32]}-{clip}"'
     if _has(if_none_match, etag):
         return Response(status_code=304, headers={"etag": etag})
     samples, rate, _details = await gates.pictures.run(library.clip_audio, clip)
-    return ranged(request, wav(samples, rate), media_type="audio/wav", etag=etag)
+    return ranged(wav(samples, rate), range_, if_range, media_type="audio/wav", etag=etag)
 
 
 @router.get(
     "/{clip}/embedding",
     summary="Take a clip's embedding",
     response_class=Response,
-    responses={200: {"content": {"application/x-npy": {}}}, **_UNCHANGED},
+    responses={
+        **_UNCHANGED,
+        200: {"content": {"application/x-npy": {}}, "headers": _TAGGED},
+    },
 )
 def clip_embedding(
     library: LibraryDep, clip: ClipId, _: Reader, if_none_match: IfNoneMatch = None

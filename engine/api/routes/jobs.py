@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.api.access import Reader
 from engine.api.deps import JobsDep, LibraryDep, in_thread
+from engine.api.documents import answers
 from engine.api.models import MOST_LISTED
 from engine.api.recording_models import JobOut, JobPage, job_out
 from engine.jobs import Jobs, TooBusyError
@@ -81,7 +82,8 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
             " `/v1/jobs/{job}` gives it; the first comes at once, the last once it is finished. An"
             " event `gone` says that its recording was erased, `bye` that the server ends: follow"
             " it again.",
-        }
+        },
+        **answers(429),
     },
 )
 async def events(jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from engine.api.access import Reader
 from engine.api.deps import GatesDep, LibraryDep
+from engine.api.documents import answers
 from engine.api.learned import (
     Classifiers,
     ClusteringDetails,
@@ -15,10 +16,14 @@ from engine.api.learned import (
     MapOut,
     MapQuery,
     Point,
+    SuggestionOut,
+    Suggestions,
+    SuggestQuery,
     classifier_out,
     clustering_details,
     clustering_out,
 )
+from engine.api.models import clip_fields
 from engine.library import Library
 from engine.manifest import LONGEST
 from index.text import clean
@@ -28,7 +33,7 @@ router = APIRouter(prefix="/v1", tags=["learned"])
 Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clustering.")]
 
 
-@router.get("/map", summary="Clips as points in a plane")
+@router.get("/map", summary="Clips as points in a plane", responses=answers(404, 429))
 async def read_map(
     library: LibraryDep, gates: GatesDep, query: Annotated[MapQuery, Query()], _: Reader
 ) -> MapOut:
@@ -82,6 +87,36 @@ def list_clusterings(library: LibraryDep, _: Reader) -> Clusterings:
 def read_clustering(library: LibraryDep, name: Name, _: Reader) -> ClusteringDetails:
     """One of them, with what each of its clusters holds."""
     return clustering_details(library.clustering(clean("name", name)))
+
+
+@router.get(
+    "/suggestions",
+    summary="Clips most worth labelling next",
+    response_model=Suggestions,
+    responses=answers(404, 429),
+)
+async def suggestions(
+    library: LibraryDep, gates: GatesDep, query: Annotated[SuggestQuery, Query()], _: Reader
+) -> Suggestions:
+    """Unlabelled clips, best first: those that the task's classifier doubts most, none like
+    another; without a classifier yet, clips typical of parts of the archive."""
+    found = await gates.pictures.run(
+        library.suggest, query.task, limit=query.limit, wanted=query.wanted()
+    )
+    return Suggestions(
+        data=[
+            SuggestionOut.model_validate(
+                {
+                    **clip_fields(one.clip),
+                    "value": one.value,
+                    "probability": one.probability,
+                    "uncertainty": one.uncertainty,
+                    "why": one.why,
+                }
+            )
+            for one in found
+        ]
+    )
 
 
 @router.get("/classifiers", summary="List the classifiers")

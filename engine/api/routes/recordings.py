@@ -24,9 +24,9 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.documents import form_body, json_or_form
+from engine.api.documents import form_body, headers, json_or_form
 from engine.api.models import ClipPage, ClipQuery, Paging, clip_out
-from engine.api.ranges import ranged, wav
+from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
 from engine.api.recording_models import (
     Erased,
     JobOut,
@@ -72,11 +72,19 @@ IdempotencyKey = Annotated[
     response_model=JobOut,
     openapi_extra={"requestBody": json_or_form(form=_UPLOAD)},
     responses={
-        200: {"model": TakenIn, "description": "With `wait`: its bytes were known already."},
-        201: {"model": TakenIn, "description": "With `wait`: taken in."},
+        200: {
+            "model": TakenIn,
+            "description": "With `wait`: its bytes were known already.",
+            "headers": headers("Location"),
+        },
+        201: {
+            "model": TakenIn,
+            "description": "With `wait`: taken in.",
+            "headers": headers("Location"),
+        },
         202: {
             "description": "Stored; the job goes on in the background, also over a restart.",
-            "headers": {"Location": {"schema": {"type": "string"}, "description": "The job."}},
+            "headers": headers("Location"),
         },
     },
 )
@@ -226,14 +234,9 @@ def clips(
     "/{recording}/audio",
     summary="Hear a recording",
     response_class=Response,
-    responses={
-        200: {"content": {"audio/wav": {}}},
-        206: {"content": {"audio/wav": {}}, "description": "The range asked for."},
-        416: {"$ref": "#/components/responses/Problem416"},
-    },
+    responses=HEARD,
 )
 async def audio(
-    request: Request,
     library: LibraryDep,
     gates: GatesDep,
     recording: RecordingId,
@@ -243,12 +246,14 @@ async def audio(
     channel: Annotated[
         int | None, Query(ge=0, lt=64, description="Counted from 0; else all are mixed.")
     ] = None,
+    range_: Range = None,
+    if_range: IfRange = None,
 ) -> Response:
     """A stretch of up to ten minutes as 16-bit WAV at its own sample rate; a shorter recording
     needs neither `start` nor `end`. One HTTP range is served."""
     content, sha256 = await gates.pictures.run(_heard, library, recording, start, end, channel)
     etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
-    return ranged(request, content, media_type="audio/wav", etag=etag)
+    return ranged(content, range_, if_range, media_type="audio/wav", etag=etag)
 
 
 def _heard(

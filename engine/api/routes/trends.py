@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from engine.api.access import Reader
 from engine.api.deps import GatesDep, LibraryDep
+from engine.api.documents import answers
 from engine.api.models import model_name
 from engine.api.trend_models import (
     RecordingTrendOut,
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["trends"])
 RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recording.")]
 
 
-@router.get("/recordings/{recording}/trend", summary="Trend of a recording")
+@router.get("/recordings/{recording}/trend", summary="Trend of a recording", responses=answers(429))
 async def recording_trend(
     library: LibraryDep,
     gates: GatesDep,
@@ -45,7 +46,7 @@ async def recording_trend(
     )
 
 
-@router.get("/trends", summary="Trend over the archive")
+@router.get("/trends", summary="Trend over the archive", responses=answers(404, 429))
 async def archive_trend(
     library: LibraryDep, gates: GatesDep, query: Annotated[TrendQuery, Query()], _: Reader
 ) -> TrendOut:
