@@ -2,10 +2,8 @@
 
 import os
 import re
-import socket
 import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,7 +15,7 @@ from fastapi.testclient import TestClient
 from engine.api.app import create_app
 from engine.settings import Settings
 from engine.voices import speak
-from tests.api.conftest import assert_problem, upload
+from tests.api.conftest import assert_problem, served, upload
 from tests.conftest import tone, write_wav
 
 ROOT = Path(__file__).parents[2]
@@ -314,33 +312,16 @@ def test_the_pages_of_the_document_need_no_network(reading: TestClient):
 
 
 def test_a_running_server_sees_what_the_command_line_ingests(tmp_path: Path, voices: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    base = [sys.executable, str(ROOT / "cli.py")]
-    environment = {
-        **os.environ,
-        "EMOTION_SEARCH_HOME": str(tmp_path / "home"),
-        "EMOTION_SEARCH_MODEL": "acoustic",
-    }
-    server = subprocess.Popen([*base, "serve", "--port", str(port)], env=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            for _ in range(100):
-                try:
-                    assert client.get("/readyz").status_code == 200
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            assert client.get("/v1/stats").json()["clips"] == 0
-            subprocess.run([*base, "ingest", str(voices)], env=environment, check=True)
-            assert len(client.post("/v1/search", json={"clip": 1}).json()["hits"]) == 10
-            query = client.post("/v1/search", files=upload(voices / "anger-1.wav"))
-            assert len(query.json()["hits"]) == 10
-            subprocess.run([*base, "forget", "2"], env=environment, check=True)
-            hits = client.post("/v1/search", json={"clip": 1, "limit": 50}).json()["hits"]
-            assert len(hits) == 10
-            assert 2 not in {hit["clip"] for hit in hits}
-    finally:
-        server.terminate()
-        assert server.wait(timeout=10) in (0, -15)
+    with served(tmp_path / "home") as server, httpx.Client(base_url=server.address) as http:
+        run = partial(subprocess.run, env=server.environment, check=True)
+        assert http.get("/readyz").status_code == 200
+        assert http.get("/v1/stats").json()["clips"] == 0
+        run([*server.base, "ingest", str(voices)])
+        assert len(http.post("/v1/search", json={"clip": 1}).json()["hits"]) == 10
+        query = http.post("/v1/search", files=upload(voices / "anger-1.wav"), timeout=60)
+        assert len(query.json()["hits"]) == 10
+        run([*server.base, "forget", "2"])
+        hits = http.post("/v1/search", json={"clip": 1, "limit": 50}).json()["hits"]
+        assert len(hits) == 10
+        assert 2 not in {hit["clip"] for hit in hits}
+        assert server.end() in (0, -15)
