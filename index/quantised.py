@@ -7,7 +7,8 @@ without bias; FAISS compares 32 such codes at a time. 1024 dimensions take 136 b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -168,7 +169,8 @@ class QuantisedIndex:
         wanted = min(depth, self.count)
         while wanted:
             parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
-            similarities, found = self._faiss.search(turned, wanted, params=parameters)
+            with _one_thread():
+                similarities, found = self._faiss.search(turned, wanted, params=parameters)
             there = found[0] >= 0
             if there.all() or probes >= self.lists:
                 complete = bool(probes >= self.lists and not there.all()) or wanted == self.count
@@ -267,6 +269,18 @@ class QuantisedIndex:
         shift *= _SHIFT / np.linalg.norm(shift, axis=1, keepdims=True)
         quantizer.reset()
         quantizer.add(centres + shift)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within, FAISS uses this thread alone: others that it would wait for cost a single query more
+    than they bring, most of all where the cores have other queries to answer."""
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 def _selector(allowed: Ids, highest: int) -> faiss.IDSelector:
