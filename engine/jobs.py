@@ -241,6 +241,9 @@ class Jobs:
         except NotFoundError:
             self._incoming.drop(found.stored, lock)
             return
+        except BaseException:
+            lock.release()
+            raise
         if job.finished:
             self._incoming.drop(found.stored, lock)
         else:

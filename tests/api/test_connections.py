@@ -137,3 +137,23 @@ def test_those_that_do_not_read_are_let_go(tmp_path: Path, monkeypatch, ending: 
                 return time.monotonic() - began
 
     assert asyncio.run(unread()) < 12
+
+
+def test_those_who_go_away_before_the_answer_are_no_fault_of_the_servers(tmp_path: Path, caplog):
+    async def gone() -> str:
+        async with serving(tmp_path / "home") as (server, port):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+                b"Content-Type: application/json\r\n\r\n{"
+            )
+            await asyncio.sleep(0.3)
+            writer.close()
+            until = time.monotonic() + 10
+            while 'status="499"' not in (told := server._app.state.metrics.text().decode()):
+                assert time.monotonic() < until
+                await asyncio.sleep(0.05)
+            return told
+
+    assert 'status="500"' not in asyncio.run(gone())
+    assert "Traceback" not in caplog.text

@@ -1,6 +1,8 @@
 """Uploads as jobs: in the background, once, over restarts, told as they go."""
 
+import errno
 import json
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -270,3 +272,40 @@ def test_a_kill_loses_no_upload_that_was_answered(tmp_path: Path):
         for job in jobs:
             eventually(lambda j=job: http.get(f"/v1/jobs/{j}").json()["status"] == "done", 30)
         assert http.get("/v1/stats").json()["recordings"] == 8
+
+
+def test_the_log_of_a_job_tells_which_request_it_came_with(
+    client: TestClient, voice: Path, monkeypatch
+):
+    import engine.job_work as work
+    from engine.api.requests import request_id
+
+    seen = []
+
+    class Seen(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((record.getMessage(), request_id.get()))
+
+    def broken(*_, **__):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(work, "take_in", broken)
+    handler = Seen()
+    work.log.addHandler(handler)
+    try:
+        answer = client.post(WAIT, files=upload(voice), headers={"X-Request-ID": "my-id"})
+    finally:
+        work.log.removeHandler(handler)
+    assert_problem(answer, 500, "unexpected")
+    assert ("job 1 failed", "my-id") in seen
+
+
+def test_a_full_disk_is_told_as_such_wherever_it_is_noticed(
+    client: TestClient, voice: Path, monkeypatch
+):
+    async def full(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("starlette.formparsers.MultiPartParser.parse", full)
+    for path in ("/v1/recordings", "/v1/search", "/v1/predict"):
+        assert_problem(client.post(path, files=upload(voice)), 507, "storage-full")
