@@ -129,8 +129,9 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
     ids = [clip for clip, _, _ in rows]
     if not ids:
         raise InvalidInputError(
-            f"recording {example.recording} has no clip between {example.start:g} and"
-            f" {example.end:g} s"
+            f"recording {example.recording} has no clip"
+            f"{'' if example.channel is None else f' of channel {example.channel}'}"
+            f" between {example.start:g} s and {_told(example.end)}"
         )
     units = np.concatenate(
         [
@@ -145,6 +146,10 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
         raise InvalidInputError("the clips of the span cancel each other out")
     vector = normalise(np.asarray(mean, np.float32))
     return Example(vector, tuple(ids), recording.id, recording.speaker)
+
+
+def _told(end: float) -> str:
+    return "its end" if end == float("inf") else f"{end:g} s"
 
 
 def _of_file(

@@ -16,9 +16,8 @@ LONGEST = 600.0
 
 def span_of_recording(
     library: Library, recording_id: int, *, start: float, end: float | None, channel: int | None
-) -> tuple[Samples, int, str]:
-    """What a stretch of a recording sounds like: mono float32 (n,), its sample rate in Hz, and
-    the sha256 of the recording.
+) -> tuple[Samples, int]:
+    """What a stretch of a recording sounds like: mono float32 (n,), and its sample rate in Hz.
 
     Args:
         start, end: seconds; None for its end.
@@ -33,6 +32,8 @@ def span_of_recording(
         duration, channels, sha256 = row.duration, row.channels, row.sha256
         places = locations_of(session, recording_id)
     stop = duration if end is None else min(end, duration)
+    if end is not None and not start < end:
+        raise InvalidInputError(f"{start:g} to {end:g} s is no stretch: start must come before end")
     if not start < stop:
         raise InvalidInputError(f"the recording has {duration:.2f} s, none from {start:g} s on")
     if stop - start > LONGEST:
@@ -48,5 +49,5 @@ def span_of_recording(
                 raise NotFoundError(
                     f"recording {recording_id} cannot be heard there: {error}"
                 ) from error
-            return samples, rate, sha256
+            return samples, rate
     raise NotFoundError(f"the file of recording {recording_id} is no longer there, or has changed")

@@ -22,7 +22,7 @@ from engine.scan import facts, unchanged
 from engine.storage import space_needed, upload_lock
 from index.clips import locations_of
 from index.errors import AudioError, BusyError, EmotionSearchError
-from index.failures import NO_SPEECH, remove_failure
+from index.failures import remove_failure
 from index.recordings import (
     Annotations,
     add_location,
@@ -31,6 +31,7 @@ from index.recordings import (
     known_hashes,
 )
 
+_SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_S = 3600.0  # after which a copy that is not finished is rubbish
 _ASKED = 500  # hashes of one question to the database
@@ -109,7 +110,7 @@ def take_in(
             if recording_id is None:
                 if report.stopped and not report.failed:
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")
-                raise AudioError(f"{name} {report.failed[0][1] if report.failed else NO_SPEECH}")
+                raise AudioError(f"{name} {report.failed[0][1] if report.failed else _SILENT}")
             return recording_id, report.recordings == 1
         finally:
             if recording_id is None:

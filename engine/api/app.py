@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
@@ -15,7 +15,8 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from engine.api import documents, problems
 from engine.api.access import OpenTo
 from engine.api.dashboard import router as dashboard
-from engine.api.deps import Gates, in_thread
+from engine.api.deps import LARGEST_JSON, Gates, in_thread
+from engine.api.heads import Heads
 from engine.api.limits import BodyLimit
 from engine.api.metrics import Metrics
 from engine.api.requests import Requests
@@ -31,6 +32,7 @@ from engine.api.routes import (
     search,
     trends,
 )
+from engine.api.strict import only_known
 from engine.jobs import Jobs
 from engine.keys import KeyRing
 from engine.library import Library
@@ -38,6 +40,18 @@ from engine.settings import Settings
 from engine.upkeep import Upkeep
 from engine.uploads import remove_orphans
 
+_ROUTES = (
+    health,
+    metrics,
+    search,
+    predict,
+    trends,
+    recordings,
+    jobs,
+    clips,
+    archive,
+    learned,
+)
 _TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs, and kept uploads, are looked after
 
 _DESCRIPTION = """
@@ -46,9 +60,9 @@ clips whose voices sound most like it, with similarity and percentile.
 
 Lists are paged: pass `next` as `cursor` until it is null. Errors are
 [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stable `type`. Every answer has an
-`X-Request-ID`, that of the request if it sent one. Where the archive has keys, send one as
-`Authorization: Bearer KEY`: scope `read` searches, lists and hears, `write` also uploads and
-labels, `admin` also erases.
+`X-Request-ID`, that of the request if it sent one of up to 64 letters, digits and `._:-`. Where
+the archive has keys, send one as `Authorization: Bearer KEY`: scope `read` searches, lists and
+hears, `write` also uploads and labels, `admin` also erases.
 """
 _TAGS = [
     {"name": "search", "description": "Clips that sound like examples."},
@@ -61,6 +75,17 @@ _TAGS = [
     {"name": "learned", "description": "Maps, clusters, classifiers, what to label next."},
     {"name": "service", "description": "Whether and how the service works."},
 ]
+
+
+def _limits(settings: Settings) -> str:
+    return f"""
+This server takes requests of up to {settings.max_upload_mb:g} MB (JSON: {LARGEST_JSON / 1e6:g} MB),
+recordings of up to {settings.max_upload_minutes:g} minutes, and files to search by or to predict of
+up to {settings.max_example_minutes:g} minutes; whatever libsndfile and FFmpeg read: WAV, FLAC, MP3,
+Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {settings.body_timeout:g} s, without
+pausing for a quarter of that. Web pages of other origins are refused unless the server's setting
+`EMOTION_SEARCH_CORS_ORIGINS` names them.
+"""
 
 
 def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
@@ -106,9 +131,11 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
         title="emotion-search",
         version=version("emotion-search"),
         summary="Search archives of speech by the emotion in the voice.",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION + _limits(settings),
         openapi_tags=_TAGS,
         lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.gates = gates
     app.state.metrics = measured
@@ -143,9 +170,10 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
             ],
             expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
         )
+    app.add_middleware(Heads)
     app.add_middleware(Requests, observe=measured.observe)
-    for routes in (health, metrics, search, predict, trends, recordings, jobs, clips, archive):
-        app.include_router(routes.router)
-    app.include_router(learned.router)
+    for routes in _ROUTES:
+        app.include_router(routes.router, dependencies=[Depends(only_known)])
     app.include_router(dashboard.router)  # last: it has the paths that nothing else has
+    app.state.routes = [route for routes in (*_ROUTES, dashboard) for route in routes.router.routes]
     return app

@@ -27,7 +27,9 @@ from index.errors import InvalidInputError
 
 T = TypeVar("T", bound=BaseModel)
 
-_LARGEST_JSON = 4_000_000
+LARGEST_JSON = 4_000_000
+"""Bytes of JSON that are read."""
+
 _LARGE_JSON = 50_000  # bytes that are worth a thread
 _MOST_FIELDS = 200
 _FEW, _MANY = 4, 1000
@@ -107,8 +109,8 @@ async def json_body(request: Request, model: type[T]) -> T:
     async for part in request.stream():
         parts.append(part)
         size += len(part)
-        if size > _LARGEST_JSON:
-            raise HTTPException(413, f"a JSON body may have {_LARGEST_JSON} bytes at most")
+        if size > LARGEST_JSON:
+            raise HTTPException(413, f"a JSON body may have {LARGEST_JSON} bytes at most")
     if size < _LARGE_JSON:
         return _parsed(b"".join(parts), model)
     return await in_thread(_parsed, b"".join(parts), model)
@@ -153,7 +155,14 @@ def files_of(form: FormData, name: str) -> list[UploadFile]:
 def form_fields(
     form: FormData, lists: frozenset[str], files: frozenset[str] = frozenset({"file"})
 ) -> dict[str, Any]:
-    """The form's text fields, without ``files``; those named in ``lists`` with all values."""
+    """The form's text fields, without ``files``; those named in ``lists`` with all values.
+
+    Raises:
+        InvalidInputError: another has several.
+    """
+    for key in form.keys() - lists - files:
+        if len(form.getlist(key)) > 1:
+            raise InvalidInputError(f"the form has several parts '{key}', of which one is taken")
     return {
         key: form.getlist(key) if key in lists else form[key] for key in form if key not in files
     }

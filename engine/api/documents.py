@@ -10,6 +10,9 @@ from pydantic import BaseModel
 
 from engine.api import problems
 
+MOST_FILES = 16
+"""Most files of a form that takes several."""
+
 _REFERENCE = "#/components/schemas/{model}"
 _SCHEMAS = "x-schemas"  # of a body, until they are moved to where the document has them
 
@@ -40,7 +43,7 @@ def form_body(
     """
     schema = model.model_json_schema(ref_template=_REFERENCE)
     binary = {"type": "string", "format": "binary"}
-    several = {"type": "array", "items": binary}
+    several = {"type": "array", "items": binary, "maxItems": MOST_FILES}
     parts: dict[str, Any] = {
         part: {**(several if len(files) > 1 else binary), "description": about}
         for part, about in files.items()
@@ -48,10 +51,23 @@ def form_body(
     parts |= {
         part: {"type": "string", "description": about} for part, about in (texts or {}).items()
     }
+    for field in schema["properties"].values():
+        _as_in_a_form(field)
     schema |= {"title": name, "properties": {**parts, **schema["properties"]}}
     if len(files) == 1:
         schema["required"] = [*files]
     return name, schema
+
+
+def _as_in_a_form(field: dict[str, Any]) -> None:
+    """A field of a form, where nothing is null and a list is a part for each of its values."""
+    if "anyOf" in field:
+        (told,) = (one for one in field.pop("anyOf") if one != {"type": "null"})
+        field |= told
+        if field.get("default", 0) is None:
+            field.pop("default")
+    if field.get("type") == "array":
+        field["description"] = f"{field.get('description', '')} A part for each."
 
 
 def install(app: FastAPI) -> None:
@@ -66,16 +82,18 @@ def install(app: FastAPI) -> None:
 
 
 _MEANINGS = {
-    400: "The request cannot be read.",
+    400: "The request cannot be read: no JSON, no form, too many files or fields.",
     401: "No key in force was sent.",
     403: "The key's scope does not suffice, or the page is of another origin.",
-    404: "There is no such thing.",
+    404: "There is no such thing, or the archive is empty.",
     408: "The body did not arrive in time.",
     409: "The server's model is not the archive's.",
     413: "The request is too large.",
     415: "The body is of another media type.",
     416: "The range begins beyond the end.",
-    422: "A field is missing, unknown or out of range, or the audio cannot be used.",
+    422: "A field is missing, unknown or out of range (`invalid-request`, with `errors`); together"
+    " they make no sense, or a part of the form is missing (`invalid-input`); the audio cannot be"
+    " used (`unusable-audio`); the idempotency key was sent before with something else.",
     429: "Too much waits already; `Retry-After` tells when to try again.",
     500: "An unexpected error; the server's log tells more.",
     503: "The model or the database cannot be used now.",
@@ -85,6 +103,9 @@ _ALWAYS = (401, 403, 500, 503)
 _WITH_INPUT = (422,)
 _WITH_BODY = (400, 404, 408, 413, 415, 507)
 _WITH_EXAMPLES = (409, 429)  # of routes that are asked with audio, or that search
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+"""Content that is bytes."""
+
 _HEADERS = {
     "X-Request-ID": "That of the request, or one made for it; the server's log has it too.",
     "Retry-After": "Seconds to wait.",
@@ -94,6 +115,15 @@ _HEADERS = {
     "Content-Range": "Which bytes these are, and of how many.",
     "Location": "The job, or once it is taken in, the recording.",
 }
+
+
+UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {
+        "description": "The sender has it already.",
+        "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+    }
+}
+"""What a route may answer that heeds ``If-None-Match``."""
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -135,7 +165,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     more |= {busy: ["Retry-After"] for busy in (429, 503)}
     components["responses"] = {
         f"Problem{status}": {
-            "description": about,
+            "description": f"{about} Ends of `type`: {_ends(status)}.",
             "content": content,
             "headers": headers("X-Request-ID", *more.get(status, [])),
         }
@@ -145,6 +175,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for method, operation in methods.items():
             _complete(method, path, operation)
     return document
+
+
+def _ends(status: int) -> str:
+    return ", ".join(f"`{kind}`" for kind in problems.kinds_of(status))
 
 
 def _complete(method: str, path: str, operation: dict[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from engine.library import Status
 from engine.manifest import LONGEST, parse_pairs
@@ -18,6 +19,9 @@ MOST_LISTED = 500
 """Most clips of a page."""
 
 
+_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -25,7 +29,13 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("is out of range") from error
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+def _no_number(given: Any) -> Any:
+    if isinstance(given, int | float) or (isinstance(given, str) and _NUMBER.fullmatch(given)):
+        raise ValueError("give a moment as ISO 8601, such as 2026-05-01T12:00:00Z")
+    return given
+
+
+Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 """ISO 8601; without a zone it is taken as UTC."""
 
 
@@ -50,8 +60,10 @@ class Filters(BaseModel):
     channel: list[Text] = Field(
         default=[], description="Channel of the clip, by its name or its number from 0."
     )
-    after: Moment | None = Field(default=None, description="Recorded then or later (ISO 8601).")
-    before: Moment | None = Field(default=None, description="Recorded before then (ISO 8601).")
+    after: Moment | None = Field(
+        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is told."
+    )
+    before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
     metadata: list[Text] = Field(
         default=[], description="`key=value` pairs that the recording must all have."
     )
@@ -207,10 +219,10 @@ class StatsOut(BaseModel):
 
     recordings: int
     clips: int
-    labelled: int
+    labelled: int = Field(description="Clips with a label under the task `emotion`.")
     failures: int = Field(description="Files that could not be ingested.")
     duration: float = Field(description="Seconds of audio.")
-    sources: dict[str, int] = Field(description="Clips by source.")
+    sources: dict[str, int] = Field(description="Clips by source; `(none)` for those without.")
     labels: dict[str, int] = Field(description="Clips by emotion label.")
     model: str | None = Field(description="Embedding model; null while the archive is empty.")
     dimension: int | None = Field(description="Numbers of an embedding.")

@@ -17,15 +17,23 @@ class PredictFields(BaseModel):
 
     granularity: Literal["utterance", "window", "frame"] = Field(
         default="utterance",
-        description="`utterance` for the whole file alone, `window` for windows of some seconds"
-        " too, `frame` for 50 frames a second too, if the model has frames.",
+        description="`utterance` for the whole file, heard in stretches of up to 15 s; `window` for"
+        " windows of some seconds; `frame` for 50 frames a second, if the model has frames. The"
+        " whole is then the mean of these parts, and so differs a little with how fine they are.",
     )
-    window: float = Field(default=WINDOW_S, gt=0, le=30, description="Seconds of a window.")
+    window: float = Field(
+        default=WINDOW_S,
+        ge=0.025,
+        le=30,
+        description="Seconds of a window; what is left at the end and too short for one of its own"
+        " is part of the last.",
+    )
     hop: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.02,
         le=30,
-        description="Seconds from the start of a window to the next; null: end to end.",
+        description="Seconds from the start of a window to the next, a window at most; by default"
+        " they lie end to end.",
     )
 
     def how(self) -> Granularity:
@@ -48,7 +56,7 @@ class PartOut(BaseModel):
 
 
 class PredictOut(PartOut):
-    """What the model hears in a file as a whole, and in its parts."""
+    """What the model hears in a file as a whole, and in its parts, of which it is the mean."""
 
     file: str = Field(description="What the sender called the file.")
     model: str = Field(description="The embedding model.")

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from engine.jobs import EndingError, KeyReusedError, TooBusyError
 from engine.scan import printable
@@ -69,6 +70,18 @@ _SAID_PLAINLY = {  # their messages name files of the server
 KINDS = sorted({kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected"})
 """Ends of all types that there are, with ``invalid-request``."""
 
+_INVALID = "invalid-request"
+
+
+def kinds_of(status: int) -> list[str]:
+    """Ends of the types of problems with this status."""
+    kinds = {kind for one, kind in _KINDS.values() if one == status}
+    kinds |= {_STATUSES[status]} if status in _STATUSES else set()
+    return sorted(
+        kinds | ({_INVALID} if status == 422 else {"unexpected"} if status == 500 else set())
+    )
+
+
 _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
 
 
@@ -78,7 +91,9 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(
-        description="Stable; what programs look at.",
+        description="Stable; what programs look at: `urn:emotion-search:problem:` and one of "
+        + ", ".join(f"`{kind}`" for kind in sorted({*KINDS, _INVALID}))
+        + ".",
         examples=["urn:emotion-search:problem:not-found"],
     )
     title: str = Field(examples=["Not Found"])
@@ -116,6 +131,8 @@ def body(status: int, kind: str | None, detail: str, **more: Any) -> dict[str, A
 
 def explain(error: Exception) -> dict[str, Any]:
     """What is told of an error: ``status``, ``kind`` and ``detail``; no path of the server."""
+    if isinstance(error, RequestValidationError):
+        return {"status": 422, "kind": _INVALID, **faults(error)}
     if isinstance(error, HTTPException):
         return {"status": error.status_code, "kind": None, "detail": str(error.detail)}
     if not isinstance(error, EmotionSearchError):
@@ -148,12 +165,23 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(422, "invalid-request", **faults(error))
+        return problem(**explain(error))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405:
+            headers = {"allow": ", ".join(_allowed(app.state.routes, request))}
         return problem(error.status_code, None, str(error.detail), headers)
+
+
+def _allowed(routes: list[BaseRoute], request: Request) -> list[str]:
+    """Methods of all routes that have the request's path."""
+    there: set[str] = set()
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            there |= getattr(route, "methods", None) or set()
+    return sorted(there | ({"HEAD"} if "GET" in there else set()))
 
 
 def faults(error: RequestValidationError) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import soundfile
 from fastapi import Header, Response
 
-from engine.api.documents import answers, headers
+from engine.api.documents import BINARY, UNCHANGED, answers, headers
+from engine.api.etags import KEEP
 from engine.api.problems import problem
 from engine.audio import Samples
 
@@ -23,12 +24,13 @@ IfRange = Annotated[
 ]
 _SENT = headers("ETag", "Accept-Ranges")
 HEARD: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"audio/wav": {}}, "headers": _SENT},
+    200: {"content": {"audio/wav": BINARY}, "headers": _SENT},
     206: {
-        "content": {"audio/wav": {}},
+        "content": {"audio/wav": BINARY},
         "description": "The range asked for.",
         "headers": {**_SENT, **headers("Content-Range")},
     },
+    **UNCHANGED,
     **answers(416, 429),
 }
 """What routes answer that give audio."""
@@ -52,11 +54,7 @@ def ranged(
     version.
     """
     size = len(content)
-    told = {
-        "accept-ranges": "bytes",
-        "etag": etag,
-        "cache-control": "private, max-age=3600",
-    }
+    told = {"accept-ranges": "bytes", "etag": etag, **KEEP}
     found = _ONE.match((asked or "").strip())
     if (if_range or etag) != etag or not found or not any(found.groups()):
         return Response(content, media_type=media_type, headers=told)

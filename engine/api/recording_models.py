@@ -28,7 +28,9 @@ class RecordingFields(BaseModel):
     source: Said | None = Field(default=None, description="Where it comes from.")
     label: Said | None = Field(default=None, description="Emotion label of its clips.")
     speaker: Said | None = Field(default=None, description="Who speaks.")
-    recorded_at: Moment | None = Field(default=None, description="ISO 8601.")
+    recorded_at: Moment | None = Field(
+        default=None, description="ISO 8601, in UTC where no zone is told."
+    )
     metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
     labels: list[Text] = Field(
         default=[], description="`task=value` pairs: labels of its clips under other tasks."

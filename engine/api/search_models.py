@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 
 from engine.api.models import ClipOut, Filters, clip_fields
 from engine.api.problems import Problem
@@ -15,8 +15,6 @@ MOST_EXAMPLES = 100
 """Most examples of one query."""
 MOST_QUERIES = 50
 """Most queries of a batch."""
-MOST_FILES = 16
-"""Most files of one query."""
 _LONGEST_VECTOR = 8192
 
 Id = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
@@ -80,10 +78,13 @@ class SearchOptions(Filters):
         description="Leave out hits that are as alike as this cosine to a better one.",
     )
     exact: bool = Field(
-        default=False, description="Pass by an index that estimates, where there is one."
+        default=False,
+        description="Compare with every clip, where else an index that estimates is asked.",
     )
     exclude_same: Literal["recording", "speaker"] | None = Field(
-        default=None, description="Leave out clips of the examples' own recordings or speaker."
+        default=None,
+        description="Leave out clips of the positive examples' own recordings or speaker; those"
+        " must be known to the archive.",
     )
 
     def query(self, positive: list[AnyExample], negative: list[AnyExample] | None = None) -> Query:
@@ -123,7 +124,9 @@ class SearchIn(SearchOptions):
         },
     )
 
-    clip: Id | None = Field(default=None, description="Short for one positive example.")
+    clip: Id | None = Field(
+        default=None, description="Short for a positive example, beside those of `positive`."
+    )
     positive: list[AnyIn] = Field(
         default=[], max_length=MOST_EXAMPLES, description="What hits should sound like."
     )
@@ -151,11 +154,11 @@ class JsonSearch(SearchIn):
 
 
 class BatchIn(BaseModel):
-    """Several searches at once."""
+    """Several searches at once; each is looked at when its turn comes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: list[JsonSearch] = Field(min_length=1, max_length=MOST_QUERIES)
+    queries: list[SkipValidation[JsonSearch]] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
 class HitOut(ClipOut):

@@ -51,6 +51,37 @@ def test_every_operation_is_described_with_its_problems(document: dict):
             assert operation["requestBody"]["content"], where
 
 
+def test_operations_have_names_that_programs_can_use(document: dict):
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z_]+", name) for name in names)
+
+
+def test_a_form_has_no_nulls_and_says_what_is_repeated(document: dict):
+    schemas = document["components"]["schemas"]
+    for name in ("UploadSearch", "UploadRecording", "UploadPredict"):
+        for field in schemas[name]["properties"].values():
+            assert "anyOf" not in field
+            assert field.get("default", 0) is not None
+            assert (
+                field.get("type") != "array"
+                or "for each" in field["description"]
+                or (field["maxItems"] == 16)
+            )
+
+
+def test_each_status_tells_its_types(document: dict):
+    described = {
+        kind
+        for answer in document["components"]["responses"].values()
+        for kind in re.findall("`([a-z-]+)`", answer["description"].split("`type`:")[1])
+    }
+    about = document["components"]["schemas"]["Problem"]["properties"]["type"]["description"]
+    for kind in [*KINDS, "invalid-request"]:
+        assert f"`{kind}`" in about
+        assert kind in described | {"no-such-route", "method-not-allowed"}
+
+
 def test_every_reference_leads_somewhere(document: dict):
     text = str(document)
     for reference in set(re.findall(r"'\$ref': '#/([^']+)'", text)):

@@ -264,3 +264,68 @@ def test_ready_means_ready(tmp_path: Path, voices: Path):
         client.app.state.jobs.end_soon()
         assert_problem(client.get("/readyz"), 503, "ending")
         assert_problem(client.post(WAIT, files=upload(voices / "anger-0.wav")), 503, "ending")
+
+
+def test_what_a_sender_has_already_is_not_sent_again(reading: TestClient):
+    for path in ("/v1/recordings/1/audio?start=0.2", "/v1/clips/1/audio", "/v1/clips/1/embedding"):
+        first = reading.get(path)
+        assert first.headers["cache-control"] == "private, no-cache"  # it may be erased
+        again = reading.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+
+
+def test_a_parameter_that_is_not_known_is_refused(reading: TestClient, tmp_path: Path):
+    for path in ("/v1/stats", "/v1/labels", "/v1/clips/1", "/v1/recordings/1/audio", "/v1/map"):
+        body = assert_problem(reading.get(path, params={"strat": 1}), 422, "invalid-request")
+        assert body["errors"][0]["where"] == "query.strat"
+    path = write_wav(tmp_path / "x.wav", tone(1.0))
+    assert_problem(reading.post("/v1/recordings?wiat=true", files=upload(path)), 422)
+    assert reading.get("/v1/jobs").json()["data"] == []
+    assert reading.get("/healthz?x=1").status_code == 422
+    assert reading.get("/?x=1").status_code == 200  # a page's links may carry anything
+
+
+def test_head_is_answered_as_get_without_content(reading: TestClient):
+    for path in ("/v1/clips/1", "/v1/clips/1/audio", "/v1/stats", "/healthz", "/", "/v1/clips/99"):
+        got, head = reading.get(path), reading.head(path)
+        assert head.status_code == got.status_code
+        assert head.content == b""
+        assert head.headers["content-length"] == got.headers["content-length"]
+
+
+def test_methods_that_are_there_are_told(reading: TestClient):
+    for path, methods in (
+        ("/v1/clips/1/labels/a/b", "DELETE, PUT"),
+        ("/v1/recordings/1", "DELETE, GET, HEAD"),
+        ("/v1/recordings", "GET, HEAD, POST"),
+    ):
+        answer = reading.patch(path)
+        assert_problem(answer, 405, "method-not-allowed")
+        assert answer.headers["allow"] == methods
+
+
+def test_a_number_is_no_moment(reading: TestClient):
+    for text in ("0", "1793000000000", "1.5", " 7 "):
+        assert_problem(reading.get("/v1/clips", params={"after": text}), 422, "invalid-request")
+        asked = {"clip": 1, "after": float(text)}
+        assert_problem(reading.post("/v1/search", json=asked), 422, "invalid-request")
+    for text in ("2026-11-21", "2026-11-21T10:00:00", "2026-11-21T10:00:00+02:00"):
+        assert reading.get("/v1/clips", params={"after": text}).status_code == 200
+
+
+def test_what_is_missing_is_named(reading: TestClient):
+    for path in ("/v1/clips/999/embedding", "/v1/clips/999/audio", "/v1/clips/999"):
+        assert assert_problem(reading.get(path), 404)["detail"] == "no clip 999 in this archive"
+    body = assert_problem(reading.get("/v1/recordings/1/audio?start=1&end=0.5"), 422)
+    assert "start must come before end" in body["detail"]
+    asked = {"positive": [{"recording": 1, "channel": 3}]}
+    body = assert_problem(reading.post("/v1/search", json=asked), 422)
+    assert "no clip of channel 3 between 0 s and its end" in body["detail"]
+
+
+def test_tasks_may_have_slashes_in_their_names(client: TestClient):
+    for path in ("/v1/clips/1/labels/voice/quality", "/v1/clips/1/labels/voice%2Fquality"):
+        answer = client.put(path, json={"value": "clear"})
+        assert answer.json()["labels"]["voice/quality"] == "clear"
+        assert "voice/quality" not in client.delete(path).json()["labels"]

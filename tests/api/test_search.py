@@ -77,10 +77,19 @@ def test_per_recording_and_exact_are_taken(
 
 
 def test_a_batch_answers_each_query_for_itself(reading: TestClient):
-    queries = [{"clip": 1, "limit": 3}, {"clip": 999}, {"positive": [{"clip": 2}], "limit": 2}]
+    queries = [
+        {"clip": 1, "limit": 3},
+        {"clip": 999},
+        {"positive": [{"clip": 2}], "limit": 2},
+        {"clip": 1, "foo": 1},
+        {},
+    ]
     answer = reading.post("/v1/search/batch", json={"queries": queries})
     assert answer.status_code == 200
-    first, second, third = answer.json()["results"]
+    first, second, third, *misfits = answer.json()["results"]
+    for one, where in zip(misfits, ("foo", "give 'clip'"), strict=True):
+        assert one["problem"]["type"] == "urn:emotion-search:problem:invalid-request"
+        assert where in one["problem"]["detail"]
     assert first["answer"] == reading.post("/v1/search", json=queries[0]).json()
     assert first["problem"] is None
     assert second["answer"] is None
@@ -133,3 +142,19 @@ def test_forms_that_make_no_sense_are_problems(reading: TestClient, voices: Path
     assert_problem(reading.post("/v1/search/batch", files=file), 415)
     assert_problem(reading.post("/v1/search/batch", json={"queries": []}), 422)
     assert_problem(reading.post("/v1/search/batch", json={"queries": [{"clip": 1}] * 51}), 422)
+
+
+def test_a_query_may_be_sent_as_browsers_send_a_blob(reading: TestClient):
+    query = ("blob", json.dumps({"clip": 1, "limit": 3}).encode(), "application/json")
+    answer = reading.post("/v1/search", files={"query": query})
+    assert ids(answer) == search(reading, clip=1)[:3]
+
+
+def test_a_field_that_is_sent_twice_is_refused(reading: TestClient, voices: Path):
+    file = upload(voices / "anger-1.wav")
+    body = assert_problem(
+        reading.post("/v1/search", files=file, data={"limit": ["1", "2"]}), 422, "invalid-input"
+    )
+    assert "several parts 'limit'" in body["detail"]
+    several = {"label": ["anger", "sadness"], "limit": "50"}
+    assert len(ids(reading.post("/v1/search", files=file, data=several))) == 5

@@ -12,6 +12,7 @@ from engine.api.access import Reader
 from engine.api.dashboard.assets import Asset, assets, plotly
 from engine.api.dashboard.peaks import Peaks
 from engine.api.deps import GatesDep, LibraryDep
+from engine.api.etags import is_known
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,7 +48,6 @@ _PEAKS = Peaks()
 
 
 @router.get("/")
-@router.head("/")
 def page(request: Request) -> Response:
     """The one page; which view it shows is told after the ``#`` of its address."""
     return _sent(request, assets()["index.html"], _POLICY)
@@ -60,7 +60,6 @@ def plotly_js(request: Request) -> Response:
 
 
 @router.get("/assets/{name:path}")
-@router.head("/assets/{name:path}")
 def asset(request: Request, name: str) -> Response:
     """One of the dashboard's files."""
     found = assets().get(name)
@@ -89,8 +88,7 @@ def _sent(request: Request, asset: Asset, policy: dict[str, str], age: int = 0) 
         "permissions-policy": _PERMISSIONS,
         "referrer-policy": "no-referrer",
     }
-    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
-    if asset.etag.removeprefix("W/") in [one.strip() for one in known]:
+    if is_known(request.headers.get("if-none-match"), asset.etag):
         return Response(status_code=304, headers=headers)
     content = asset.content
     if asset.packed:

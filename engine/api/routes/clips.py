@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from engine.api.access import Reader, Writer
 from engine.api.deps import GatesDep, LibraryDep, in_thread, json_body, media_type
-from engine.api.documents import headers, json_or_form
+from engine.api.documents import BINARY, UNCHANGED, headers, json_or_form
+from engine.api.etags import IfNoneMatch, is_known, unchanged, unless_known
 from engine.api.models import ClipOut, ClipPage, ClipQuery, LabelIn, Text, clip_out
 from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
 from engine.manifest import LONGEST, check_text
-from index.clips import vectors_of
+from index.clips import owner_of, vectors_of
 from index.errors import NotFoundError
 from index.models import active_model
 
@@ -26,13 +26,10 @@ ClipId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the clip.")]
 Task = Annotated[
     Text, Path(min_length=1, max_length=LONGEST, description="Task, such as `emotion`.")
 ]
-IfNoneMatch = Annotated[
-    str | None, Header(max_length=1000, description="ETags that the sender has already.")
-]
 _TAGGED = headers("ETag")
 _UNCHANGED: dict[int | str, dict[str, object]] = {
     200: {"headers": _TAGGED},
-    304: {"description": "The sender has it already.", "headers": _TAGGED},
+    **UNCHANGED,
 }
 
 
@@ -53,7 +50,7 @@ def read_clip(
 ) -> Response:
     """One clip, with labels, metadata and scores. Its ETag changes with any of them."""
     content = clip_out(library.clip(clip)).model_dump_json().encode()
-    return _unless_known(content, "application/json", if_none_match)
+    return unless_known(content, "application/json", if_none_match)
 
 
 @router.get(
@@ -73,8 +70,8 @@ async def clip_audio(
 ) -> Response:
     """Exactly the clip's span as 16-bit WAV at its own sample rate; one HTTP range is served."""
     etag = f'"{(await in_thread(library.clip, clip)).sha256[:32]}-{clip}"'
-    if _has(if_none_match, etag):
-        return Response(status_code=304, headers={"etag": etag})
+    if is_known(if_none_match, etag):
+        return unchanged(etag)
     samples, rate, _details = await gates.pictures.run(library.clip_audio, clip)
     return ranged(wav(samples, rate), range_, if_range, media_type="audio/wav", etag=etag)
 
@@ -85,7 +82,7 @@ async def clip_audio(
     response_class=Response,
     responses={
         **_UNCHANGED,
-        200: {"content": {"application/x-npy": {}}, "headers": _TAGGED},
+        200: {"content": {"application/x-npy": BINARY}, "headers": _TAGGED},
     },
 )
 def clip_embedding(
@@ -96,10 +93,11 @@ def clip_embedding(
         model = active_model(session)
         if model is None:
             raise NotFoundError(f"no clip {clip} in this archive")
+        owner_of(session, clip)  # a clip that is not there is told as such
         (vector,) = vectors_of(session, model, [clip])
     content = io.BytesIO()
     np.save(content, vector)
-    return _unless_known(content.getvalue(), "application/x-npy", if_none_match)
+    return unless_known(content.getvalue(), "application/x-npy", if_none_match)
 
 
 @router.put(
@@ -128,17 +126,3 @@ def _labelled(library: LibraryDep, clip: int, task: str, value: str | None) -> C
     if library.label([(clip, task, value)]):
         raise NotFoundError(f"no clip {clip} in this archive")
     return clip_out(library.clip(clip))
-
-
-def _unless_known(content: bytes, media_type: str, if_none_match: str | None) -> Response:
-    """The content under its hash as ETag, or 304."""
-    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: it may be compressed
-    headers = {"etag": etag, "cache-control": "private, no-cache"}
-    if _has(if_none_match, etag):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type=media_type, headers=headers)
-
-
-def _has(if_none_match: str | None, etag: str) -> bool:
-    known = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
-    return "*" in known or etag.removeprefix("W/") in known

@@ -20,11 +20,13 @@ from engine.api.deps import (
     display_name,
     files_of,
     form_fields,
+    in_thread,
     media_type,
     upload_form,
     validated,
 )
 from engine.api.documents import form_body, headers, json_or_form
+from engine.api.etags import IfNoneMatch, is_known, unchanged
 from engine.api.models import ClipPage, ClipQuery, Paging, clip_out
 from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
 from engine.api.recording_models import (
@@ -42,7 +44,12 @@ from engine.library import Library
 from engine.listening import span_of_recording
 from index.errors import InvalidInputError
 from index.jobs import Job, JobStatus
-from index.listing import clips_of_recording, list_recordings, read_recording
+from index.listing import (
+    RecordingDetails,
+    clips_of_recording,
+    list_recordings,
+    read_recording,
+)
 from index.models import active_model
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
@@ -60,7 +67,9 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,200}$",
         description="Any text of your own: sent again with the same file and fields within seven"
-        " days, the upload is done once and answered alike.",
+        " days, the upload is done once, and answered as it stands then. With another file, file"
+        " name or field it is a 422 `idempotency-key-reused`. A failure of the server's own frees"
+        " the key.",
     ),
 ]
 
@@ -104,9 +113,11 @@ async def add_recording(
     """Stores an uploaded audio file, embeds and indexes it in the background; searches find it
     once its job is done.
 
-    Bytes that the archive has already are one recording: what is said about it is updated. With
-    `wait` the answer is the recording (or the problem that there is with it); if it takes longer
-    than ten minutes, or than told, it is the job as without.
+    A recording longer than the archive's window becomes a clip for each stretch of speech, and is
+    refused if it has none; a shorter one is one clip as it is. Bytes that the archive has already
+    are one recording: what is said about it is added, or replaces what was said; its clips stay.
+    With `wait` the answer is the recording (or the problem that there is with it); if it takes
+    longer than ten minutes, or than told, it is the job as without.
     """
     if media_type(request) != "multipart/form-data":
         raise HTTPException(415, "send multipart/form-data with a part 'file'")
@@ -161,11 +172,9 @@ async def _awaited(jobs: Jobs, job: Job, patience: float) -> Job:
 
 def _patience(wait: bool, prefer: str | None) -> float:
     """Seconds to wait for the job."""
-    if wait:
-        return _LONGEST_WAIT_S
     found = _PREFERS_WAIT.search((prefer or "").lower())
     if found is None:
-        return 0.0
+        return _LONGEST_WAIT_S if wait else 0.0
     return min(float(found[1]), _LONGEST_WAIT_S) if found[1] else _LONGEST_WAIT_S
 
 
@@ -206,8 +215,12 @@ def recordings(
 @router.get("/{recording}", summary="Read a recording")
 def recording(library: LibraryDep, recording: RecordingId, _: Reader) -> RecordingOut:
     """One recording, with counts of its clips and labels."""
+    return recording_out(_read(library, recording))
+
+
+def _read(library: Library, recording: int) -> RecordingDetails:
     with library.database.read() as session:
-        return recording_out(read_recording(session, recording))
+        return read_recording(session, recording)
 
 
 @router.get("/{recording}/clips", summary="List a recording's clips")
@@ -246,23 +259,20 @@ async def audio(
     channel: Annotated[
         int | None, Query(ge=0, lt=64, description="Counted from 0; else all are mixed.")
     ] = None,
+    if_none_match: IfNoneMatch = None,
     range_: Range = None,
     if_range: IfRange = None,
 ) -> Response:
     """A stretch of up to ten minutes as 16-bit WAV at its own sample rate; a shorter recording
     needs neither `start` nor `end`. One HTTP range is served."""
-    content, sha256 = await gates.pictures.run(_heard, library, recording, start, end, channel)
+    sha256 = (await in_thread(_read, library, recording)).sha256
     etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
-    return ranged(content, range_, if_range, media_type="audio/wav", etag=etag)
-
-
-def _heard(
-    library: Library, recording: int, start: float, end: float | None, channel: int | None
-) -> tuple[bytes, str]:
-    samples, rate, sha256 = span_of_recording(
-        library, recording, start=start, end=end, channel=channel
+    if is_known(if_none_match, etag):
+        return unchanged(etag)
+    samples, rate = await gates.pictures.run(
+        span_of_recording, library, recording, start=start, end=end, channel=channel
     )
-    return wav(samples, rate), sha256
+    return ranged(wav(samples, rate), range_, if_range, media_type="audio/wav", etag=etag)
 
 
 @router.delete("/{recording}", summary="Erase a recording")

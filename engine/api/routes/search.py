@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from engine.api import problems
 from engine.api.access import Reader
 from engine.api.deps import (
+    LARGEST_JSON,
     GatesDep,
     LibraryDep,
     display_name,
@@ -26,10 +27,9 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.documents import form_body, json_or_form
+from engine.api.documents import MOST_FILES, form_body, json_or_form
 from engine.api.models import model_name
 from engine.api.search_models import (
-    MOST_FILES,
     BatchIn,
     BatchOut,
     BatchResult,
@@ -71,8 +71,8 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     form with parts `file` and `negative_file`, and either fields or `query`).
 
     The query is the mean direction of the positive examples, less a quarter of that of the
-    negative ones. The examples' own clips are never hits; uploads are not kept. A filter that
-    nothing passes gives an empty list.
+    negative ones. The examples' own clips are never hits; uploads are not kept, and one whose bytes
+    the archive has stands for that recording. A filter that nothing passes gives an empty list.
     """
     kind = media_type(request)
     if kind == "application/json":
@@ -115,8 +115,11 @@ def _options(form: FormData) -> tuple[SearchOptions, SearchIn]:
     if len(fields) > 1:
         other = min(fields.keys() - {"query"})
         raise InvalidInputError(f"give '{other}' inside of 'query', not beside it")
+    text = fields["query"]
+    if isinstance(text, UploadFile):  # as browsers send a Blob
+        text = text.file.read(LARGEST_JSON)
     try:
-        told = json.loads(str(fields["query"]))
+        told = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"the part 'query' is not JSON ({error})") from error
     asked = validated(SearchIn, told)
@@ -157,8 +160,9 @@ def _told(library: Library, query: Query) -> dict[str, Any]:
 
 def _answers(library: Library, asked: BatchIn) -> BatchOut:
     results = []
-    for one in asked.queries:
+    for given in asked.queries:
         try:
+            one = validated(JsonSearch, given)
             told = SearchOut.model_validate(_told(library, one.query(*one.examples())))
             results.append(BatchResult(answer=told))
         except (EmotionSearchError, RequestValidationError) as error:
