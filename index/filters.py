@@ -32,6 +32,7 @@ EMOTION = "emotion"
 
 _MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
 _ASKED = 1000  # ids of one statement
+_ROUNDED_S = 0.0005  # of a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class ClipFilter:
         not_speaker: a speaker who is left out.
         emotions: of the clip, as the archive's model hears it: the class of the highest score.
         min_score: least score of that class, 0 to 1.
-        min_duration, max_duration: of the clip, in seconds.
+        min_duration, max_duration: of the clip, in seconds, to the millisecond.
         predicted: what a classifier says about the clip, under ``task``.
         min_probability: least probability of what it says, 0 to 1.
         clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
@@ -80,6 +81,7 @@ class ClipFilter:
         """
         learned.check(self.min_probability, self.clusters)
         for name, values in (
+            ("task", (self.task,)),
             ("source", self.sources),
             ("label", self.labels),
             ("speaker", self.speakers),
@@ -191,10 +193,12 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
         found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
     if wanted.min_duration is not None:
-        found.append(Clip.end - Clip.start >= wanted.min_duration)
+        found.append(Clip.end - Clip.start >= wanted.min_duration - _ROUNDED_S)
     if wanted.max_duration is not None:
-        found.append(Clip.end - Clip.start <= wanted.max_duration)
-    return found + learned.conditions(wanted)
+        found.append(Clip.end - Clip.start <= wanted.max_duration + _ROUNDED_S)
+    for other, conditions in learned.conditions(wanted):
+        found.append(_in(Clip.id, other, conditions, one_by_one))
+    return found
 
 
 def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
