@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     exists,
+    func,
     literal_column,
     not_,
     or_,
@@ -147,6 +148,23 @@ def passing(
     ]
     found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
     return found[:, 0], found[:, 1]
+
+
+def reachable(
+    session: Session,
+    wanted: ClipFilter,
+    without: Collection[int],
+    *,
+    per_recording: int,
+    most: int,
+) -> int:
+    """How many clips pass the filter, ``without`` some, if of each recording only so many count; no
+    more than ``most`` are counted."""
+    counted = _lean(wanted).with_only_columns(func.count()).group_by(Clip.recording_id)
+    if without:
+        counted = counted.where(Clip.id.not_in(without))
+    clips = session.scalars(counted.limit(most))
+    return min(sum(min(number, per_recording) for number in clips), most)
 
 
 def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
