@@ -24,7 +24,7 @@ from index.errors import (
     EmotionSearchError,
     NotFoundError,
 )
-from index.keeper import IndexState
+from index.held import IndexState
 from index.models import ModelInfo, active_model, mismatch
 from index.search import Searcher
 

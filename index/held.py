@@ -1,4 +1,4 @@
-"""An index as it is held in memory, and whether it holds what the database does."""
+"""An index as it is held in memory: whether it holds what the database does, and letting it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from index.embeddings import embeddings_by_id
+from index.embeddings import embeddings_by_id, stream
 from index.models import ModelInfo
 from index.rows import StoredRows
-from index.schema import Embedding
+from index.schema import Embedding, Tombstone
 from index.space import Space
 from index.vectors import VectorIndex
 
@@ -26,6 +26,37 @@ class Held:
     revision: int
     version: int
     space: Space
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
+    was."""
+
+    clips: int
+    fresh_at: float | None
+
+
+def bring_forward(
+    session: Session, model: ModelInfo, index: VectorIndex, space: Space, since: int
+) -> tuple[int, bool]:
+    """Add and remove what was committed after the revision ``since``; done twice it is the same as
+    once. Returns how many clips that were, and whether any of them went."""
+    changed = 0
+    for ids, vectors in stream(session, model, since):
+        index.add(ids, space.apply(vectors))
+        changed += len(ids)
+    gone = np.fromiter(
+        session.scalars(
+            select(Tombstone.clip_id).where(
+                Tombstone.model_id == model.id, Tombstone.revision > since
+            )
+        ),
+        dtype=np.int64,
+    )
+    before = index.count
+    index.remove(gone)
+    return changed + len(gone), index.count < before
 
 
 def agrees(session: Session, model: ModelInfo, held: Held) -> bool:

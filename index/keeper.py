@@ -7,20 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from index.build import FLAT_UP_TO, IndexKind, StoppedError, build, is_outgrown
 from index.cache import IndexCache
 from index.database import Database
-from index.embeddings import stream
 from index.errors import EmotionSearchError, StorageFullError
-from index.held import Held, agrees
+from index.held import Held, IndexState, agrees, bring_forward
 from index.models import ModelInfo, standing
-from index.schema import Tombstone
 from index.space import Space
 from index.spaces import active_space, count_embedded
 from index.turns import Turns
@@ -32,15 +27,6 @@ _SAVE_AFTER = 1000  # changed clips after which the index is saved, or a twentie
 _AGAIN_S = 60.0  # before what failed is tried again
 _QUICK_S, _REST = 0.2, 10  # a save that takes longer is followed by so many times its time
 _TRIES = 3  # at saving, while other processes publish indexes of their own
-
-
-@dataclass(frozen=True)
-class IndexState:
-    """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
-    was."""
-
-    clips: int
-    fresh_at: float | None
 
 
 class IndexKeeper:
@@ -278,23 +264,10 @@ class IndexKeeper:
         self, session: Session, index: VectorIndex, space: Space, since: int, revision: int
     ) -> None:
         """Add and remove what was committed after ``since``; done twice it is the same as once."""
-        if since == revision:
-            return
-        for ids, vectors in stream(session, self._model, since):
-            index.add(ids, space.apply(vectors))
-            self._unsaved += len(ids)
-        gone = np.fromiter(
-            session.scalars(
-                select(Tombstone.clip_id).where(
-                    Tombstone.model_id == self._model.id, Tombstone.revision > since
-                )
-            ),
-            dtype=np.int64,
-        )
-        held = index.count
-        index.remove(gone)
-        self._due |= index.count < held
-        self._unsaved += len(gone)
+        if since < revision:
+            changed, removed = bring_forward(session, self._model, index, space, since)
+            self._unsaved += changed
+            self._due |= removed
 
     def _write(self) -> bool:
         """Save the index if it is not saved as it is. False where it serves no longer, for another
