@@ -3,15 +3,17 @@
     python benchmarks/many_processes.py --seconds 60
     python benchmarks/many_processes.py --seconds 60 --database postgresql+psycopg://…
 
-Writers add recordings and remove some of theirs again. Readers, one with the exact index and one
+Writers add recordings and remove some of theirs again. Readers, two with the exact index and two
 with that of codes, search all the while: no hit may have been removed before the search
 began, no clip may come twice, and no clip that was there all along may be missing that is more
-alike than the last hit.
+alike than the last hit. The two of a kind share the folder of their saved index, and now and then
+save it, or make it anew: what is in force at the end has to be whole, and nothing else there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import sys
 import tempfile
@@ -41,12 +43,15 @@ from index.recordings import (  # noqa: E402
     add_recording,
     remove_recording,
 )
-from index.schema import Clip  # noqa: E402
+from index.schema import Clip, Tombstone  # noqa: E402
 from index.search import Searcher, Target  # noqa: E402
+from index.space import Space  # noqa: E402
 from index.vectors import Vectors, normalise  # noqa: E402
 
 DIMENSION = 16
 FIRST = 400  # clips that are there from the beginning
+KINDS: tuple[IndexKind, ...] = ("flat", "quantised")
+REBUILT, SAVED = 0.01, 0.1  # share of searches after which a reader makes the index anew, or saves
 
 
 def write(url: str, number: int, seconds: float, ready: Any, told: Any) -> None:
@@ -73,16 +78,18 @@ def write(url: str, number: int, seconds: float, ready: Any, told: Any) -> None:
     told.put(("writer", number, added, removed))
 
 
-def read(url: str, folder: Path, asked: IndexKind, seconds: float, ready: Any, told: Any) -> None:
+def read(
+    url: str, folder: Path, asked: IndexKind, number: int, seconds: float, ready: Any, told: Any
+) -> None:
     """Search until the time is up; tells how often, and what was wrong."""
     database = Database(url)
     model = opened(database)
     with database.read() as session:
         cache = IndexCache(folder, archive=archive_uuid(session), model=model.fingerprint)
     searcher = Searcher(database, model, IndexKeeper(database, model, cache, asked=asked))
-    random = np.random.default_rng(1)
     searches, wrong = 0, []
     searcher.refresh()
+    random = np.random.default_rng(number)
     ready.wait()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -92,6 +99,13 @@ def read(url: str, folder: Path, asked: IndexKind, seconds: float, ready: Any, t
         after = held(database, model)
         searches += 1
         wrong += mistakes(query, before, after, [(h.clip.id, h.similarity) for h in hits])
+        chance = random.uniform()
+        if chance < REBUILT:
+            searcher.keeper.rebuild()
+        elif chance < SAVED:
+            searcher.keeper.save()
+    searcher.keeper.save()
+    searcher.keeper.close()
     database.close()
     told.put(("reader", asked, searches, wrong))
 
@@ -118,6 +132,29 @@ def mistakes(
             if cosine > hits[-1][1] + 1e-5
         ]
     return wrong
+
+
+def faults(database: Database, folder: Path, kind: IndexKind) -> list[str]:
+    """What is wrong with the index that readers left in a folder, given the database."""
+    model = opened(database)
+    with database.read() as session:
+        cache = IndexCache(folder, archive=archive_uuid(session), model=model.fingerprint)
+        gone = select(Tombstone.clip_id).where(Tombstone.model_id == model.id)
+        loaded = cache.load(Space().fingerprint)
+        if loaded is None:
+            return ["nothing that can be loaded"]
+        index, revision = loaded
+        erased = np.array(session.scalars(gone.where(Tombstone.revision <= revision)).all())
+    wrong = [] if index.kind == kind else [f"an index of the kind {index.kind}"]
+    if np.isin(erased, index.ids()).any() or (index.rows and index.rows.get(erased)[0].any()):
+        wrong.append("holds what was removed")
+    (current,) = folder.rglob("current.json")
+    record = json.loads(current.read_text())
+    named = {current.name, ".lock", record["file"]}
+    if record["rows"]:
+        named |= {record["rows"], Path(record["rows"]).with_suffix(".npy").name}
+    there = {file.name for file in folder.rglob("*") if file.is_file()}
+    return wrong + [f"left {name}" for name in there - named]
 
 
 def held(database: Database, model: ModelInfo) -> dict[int, Vectors]:
@@ -150,7 +187,8 @@ def add(session: Any, model: ModelInfo, random: np.random.Generator, name: str) 
 
 
 def run(url: str, folder: Path, seconds: float) -> list[tuple]:
-    """What two writers and two readers tell after so many seconds, and the final comparison."""
+    """What two writers and four readers tell after so many seconds, what is wrong with the saved
+    indexes then, and the final comparison."""
     database = Database(url)
     database.create_or_require()
     model = opened(database)
@@ -160,11 +198,12 @@ def run(url: str, folder: Path, seconds: float) -> list[tuple]:
             add(session, model, random, f"first-{i}")
     spawn = multiprocessing.get_context("spawn")
     told = spawn.Queue()
-    ready = spawn.Barrier(4, timeout=120)
+    ready = spawn.Barrier(6, timeout=120)
     processes = [spawn.Process(target=write, args=(url, n, seconds, ready, told)) for n in (1, 2)]
     processes += [
-        spawn.Process(target=read, args=(url, folder / kind, kind, seconds, ready, told))
-        for kind in ("flat", "quantised")
+        spawn.Process(target=read, args=(url, folder / kind, kind, n, seconds, ready, told))
+        for kind in KINDS
+        for n in (1, 2)
     ]
     for process in processes:
         process.start()
@@ -173,8 +212,9 @@ def run(url: str, folder: Path, seconds: float) -> list[tuple]:
         process.join()
     with database.read() as session:
         clips = len(session.scalars(select(Clip.id)).all())
+    results += [("saved", kind, faults(database, folder / kind, kind)) for kind in KINDS]
     database.close()
-    kept = FIRST + sum(added - removed for kind, _, added, removed in results if kind == "writer")
+    kept = FIRST + sum(line[2] - line[3] for line in results if line[0] == "writer")
     results.append(("clips", clips, kept))
     return sorted(results, key=str)
 

@@ -24,7 +24,7 @@ from index.errors import (
     EmotionSearchError,
     NotFoundError,
 )
-from index.keeper import IndexState
+from index.held import IndexState
 from index.models import ModelInfo, active_model, mismatch
 from index.search import Searcher
 
@@ -54,7 +54,7 @@ class Archive:
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
         self._decoders = Decoders(settings.decode_timeout)
-        self._searchers: dict[int, Searcher] = {}  # by model; the serving one is the last
+        self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Self:
@@ -189,10 +189,13 @@ class Archive:
 
     def _search(self, model: ModelInfo) -> Searcher:
         with self._opening:
-            if model.id not in self._searchers:
-                while len(self._searchers) > 1:  # a search under the last model may still go on
-                    self._searchers.pop(next(iter(self._searchers))).keeper.close()
-                self._searchers[model.id] = open_searcher(
+            others = self._searchers.copy()
+            searcher = others.pop(model, None)
+            if searcher is None:
+                while len(others) > 1:  # a search under the last model may still go on
+                    others.pop(next(iter(others))).keeper.close()
+                searcher = open_searcher(
                     self.settings, self.database, model, background=self._background
                 )
-            return self._searchers[model.id]
+            self._searchers = {**others, model: searcher}
+            return searcher

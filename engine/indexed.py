@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from engine.archive import Archive, absolute
 from engine.evaluation.labelled import LabelledVectors
-from engine.indexing import IndexStatus, index_status
-from engine.tuning import Tuning, labelled, labelled_alike, recalibrate, tune
+from engine.indexing import IndexStatus, index_status, settle_index
+from engine.tuning import Tuning, labelled, labelled_alike, recalibrate, resettle, tune
 from index.filters import EMOTION
 from index.holdings import holding_called
-from index.models import active_model
+from index.models import active_model, list_models
 from index.space import Method, Space
 from index.spaces import (
     SAMPLE,
@@ -19,6 +20,8 @@ from index.spaces import (
     use_space,
 )
 from index.verify import Verdict
+
+log = logging.getLogger(__name__)
 
 
 class Indexed(Archive):
@@ -96,6 +99,22 @@ class Indexed(Archive):
             NotFoundError: the archive is empty.
         """
         self._search(self._model_here()).keeper.rebuild()
+
+    def settle(self) -> None:
+        """After recordings were removed: take their vectors out of the saved index of every model,
+        and out of the log of the database; bring the percentiles up to date."""
+        if not self.database.empty_log():
+            log.warning(
+                "%s is being read: what was erased stays in its -wal file until the next forget, or"
+                " until nobody has it open",
+                self.database,
+            )
+        with self.database.read() as session:
+            models, active = list_models(session), active_model(session)
+        if active is not None:
+            resettle(self.database, active, at=0)
+        for model in models:
+            settle_index(self.settings, self.database, model, self._searchers.get(model))
 
     def refresh(self) -> None:
         """Load the index and bring it up to date, so that the first search need not."""

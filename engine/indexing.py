@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from engine.settings import Settings
@@ -9,7 +10,10 @@ from index.cache import IndexCache
 from index.database import Database
 from index.keeper import IndexKeeper
 from index.models import ModelInfo, archive_uuid, standing
+from index.recordings import last_removal
 from index.search import Searcher
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,31 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
         lists=stamp.details.get("lists"),
         probes=probes,
     )
+
+
+def settle_index(
+    settings: Settings, database: Database, model: ModelInfo, searcher: Searcher | None
+) -> None:
+    """Take clips that were removed out of the saved index of a model, if it may hold any.
+
+    Args:
+        searcher: what this process searches the model's embeddings with, if it does.
+    """
+    cache = _cache(settings, database, model)
+    with database.read() as session:
+        removed = last_removal(session, model.id)
+
+    def may_hold_removed() -> bool:
+        saved = cache.saved()
+        return saved is None or saved[0].revision < removed
+
+    if cache.is_empty() or not removed or not may_hold_removed():
+        return
+    keeper = (searcher or open_searcher(settings, database, model, background=False)).keeper
+    keeper.save()
+    if may_hold_removed():
+        log.warning("the saved index of %s is removed; the next search makes it anew", model.name)
+        cache.clear()
 
 
 def remove_index(settings: Settings, database: Database, model: ModelInfo) -> None:

@@ -286,7 +286,7 @@ class Library(Indexed, Transfers, Switching, Learned):
         """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
 
         Args:
-            settle: bring index and percentiles up to date; not worth it before the last of many.
+            settle: ``settle`` then, whatever came of it; not worth it before the last of many.
 
         Returns:
             The paths it was known by; files of the user's own are left alone.
@@ -294,18 +294,18 @@ class Library(Indexed, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such recording.
         """
-        with self.database.read() as session:
-            sha256 = get_recording(session, recording_id).sha256
-        uploads = self.settings.uploads_folder
-        with upload_lock(uploads, sha256):
-            with self.database.write() as session:
-                model = active_model(session)
-                paths = remove_recording(session, recording_id)
-            for path in uploads.glob(f"{sha256}.*"):
-                path.unlink(missing_ok=True)
-        if model is not None and settle:
-            resettle(self.database, model, at=0)
-            self._search(model).keeper.save()
+        try:
+            with self.database.read() as session:
+                sha256 = get_recording(session, recording_id).sha256
+            uploads = self.settings.uploads_folder
+            with upload_lock(uploads, sha256):
+                with self.database.write() as session:
+                    paths = remove_recording(session, recording_id)
+                for path in uploads.glob(f"{sha256}.*"):
+                    path.unlink(missing_ok=True)
+        finally:  # a call before this one may have ended between its commit and here
+            if settle:
+                self.settle()
         return paths
 
 

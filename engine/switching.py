@@ -93,7 +93,7 @@ class Switching(Archive):
             model = holding_called(session, absolute(name)).model
             removed = drop_model(session, model)
         with self._opening:
-            searcher = self._searchers.pop(model.id, None)
+            searcher = self._searchers.pop(model, None)
         if searcher is not None:
             searcher.keeper.close()
         remove_index(self.settings, self.database, model)

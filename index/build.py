@@ -63,13 +63,13 @@ def build(
     model: ModelInfo,
     space: Space,
     asked: IndexKind,
-    writer: Callable[[], RowWriter],
+    writer: Callable[[], RowWriter | None],
     stop: threading.Event | None = None,
 ) -> VectorIndex:
     """An index of every embedding that the session sees.
 
     Args:
-        writer: gives what a large index puts its vectors into.
+        writer: gives what a large index puts its vectors into; None if there is no place for them.
 
     Raises:
         StoppedError: ``stop`` was set.
@@ -84,22 +84,25 @@ def build(
     if count > FLAT_UP_TO:
         log.warning("making the index of %d clips; this is done once", count)
     ids = np.random.default_rng(0).permutation(ids)[: TRAINED_A_LIST * lists_for(count)]
-    ids, vectors = embeddings_by_id(session, model, ids)
-    index = QuantisedIndex(space.apply(vectors), count=count)
-    held = Neighbours(ids[:_HELD], space.apply(vectors[:_HELD]))
+    own = ids[:_HELD]
+    index = QuantisedIndex(space.apply(embeddings_by_id(session, model, ids)[1]), count=count)
+    held = Neighbours(own, space.apply(embeddings_in_order(session, model, own)))
     rows = writer()
     try:
         for part, vectors in stream(session, model):
             _go_on(stop)
-            rows.add(part, vectors)
+            if rows is not None:
+                rows.add(part, vectors)
             turned = space.apply(vectors)
             index.add(part, turned)
             held.meet(part, turned)
-        index.rows = rows.close(model.dimension)
+        if rows is not None:
+            index.rows = rows.close(model.dimension)
+        _measure(session, model, space, index, held)
     except BaseException:
-        rows.abandon()
+        if rows is not None:
+            rows.abandon()
         raise
-    _measure(session, model, space, index, held)
     return index
 
 

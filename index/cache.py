@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import time
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -19,14 +18,13 @@ from filelock import FileLock, Timeout
 from index.errors import EmotionSearchError, StorageFullError
 from index.flat import FlatIndex
 from index.quantised import QuantisedIndex
-from index.rows import RowWriter, StoredRows
+from index.rows import RowWriter, StoredRows, remove_abandoned
 from index.vectors import VectorIndex
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 3
 _LOCK_S = 60.0
-_ABANDONED_S = 86_400.0  # after which a half-made file belongs to nobody
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,18 @@ class IndexCache:
             log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
         return None
 
-    def save(self, index: VectorIndex, revision: int, space: str) -> None:
-        """Publish ``index`` of a space (its fingerprint) as it stands at ``revision``.
+    def save(
+        self, index: VectorIndex, revision: int, space: str, *, over_newer: bool = False
+    ) -> bool:
+        """Publish ``index`` of a space (its fingerprint) as it stands at ``revision``, unless one
+        of a later revision is in force: another process saved it in the meantime.
+
+        Args:
+            over_newer: also over one of a later revision, for the database went back.
+
+        Returns:
+            Whether the index may go on to be used; not where its vectors are gone, for another
+            process published an index of its own in its place: load that one.
 
         Raises:
             StorageFullError: it cannot be written; the one in force stays.
@@ -84,43 +92,73 @@ class IndexCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
-                self._publish(index, revision, space)
-        except (OSError, RuntimeError, Timeout) as error:  # RuntimeError: FAISS's failed write
+                remove_abandoned(self._folder)
+                saved = self.saved()
+                if saved is not None and saved[0].revision > revision and not over_newer:
+                    return True
+                return self._publish(index, revision, space)
+        except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
                 f"the index cannot be saved in {self._folder}: {error}"
             ) from error
 
     def saved(self) -> tuple[Stamp, int] | None:
         """The stamp of the saved index, of whatever space, and its size in bytes; None where there
-        is none that can be read."""
+        is none of this archive and model that can be read."""
         try:
             record = json.loads((self._folder / "current.json").read_text())
-            if record["format"] == _FORMAT:
-                return Stamp(**record["stamp"]), int(record["size"])
+            stamp = Stamp(**record["stamp"])
+            mine = (stamp.archive, stamp.model) == (self._archive, self._model)
+            if record["format"] == _FORMAT and mine:
+                return stamp, int(record["size"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
+
+    def is_empty(self) -> bool:
+        """Whether there is no file that holds anything."""
+        return not any(file.suffix != ".lock" for file in self._folder.glob("[!.]*"))
 
     def clear(self) -> None:
         """Remove the saved index, and the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def row_writer(self) -> RowWriter:
-        """What a new index may put its vectors into; ``save`` publishes them with the index."""
-        for left in self._folder.glob("making-*"):  # of a process that was killed
-            if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                left.unlink(missing_ok=True)
-        return RowWriter(self._folder / f"making-{uuid.uuid4().hex}.f32")
+    def row_writer(self) -> RowWriter | None:
+        """What a new index may put its vectors into; ``save`` publishes them with the index. None,
+        with a notice, where the folder cannot be written to."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._locked():  # or a saver might take what is begun for abandoned
+                return RowWriter(self._folder)
+        except OSError as error:
+            log.warning("vectors cannot be written beside the index (%s); it goes without", error)
+            return None
 
     def _locked(self) -> FileLock:
         """Savers and loaders, of whatever process, take turns."""
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
 
-    def _publish(self, index: VectorIndex, revision: int, space: str) -> None:
-        for left in self._folder.glob("saving-*"):  # of a process that was killed
-            left.unlink(missing_ok=True)
+    def _publish(self, index: VectorIndex, revision: int, space: str) -> bool:
+        """Put the index in force; False, and nothing was done, where its vectors are gone."""
+        self._remove("saving-*")  # of a process that was killed
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
-        index.save(temporary)
+        try:
+            index.save(temporary)
+            _sync(temporary)
+            if index.rows is not None:
+                try:
+                    index.rows.publish(self._folder)
+                except FileNotFoundError:
+                    return False
+            self._point_at(index, temporary, revision, space)
+        finally:
+            self._remove("saving-*")  # not whole: the disk is full
+        return True
+
+    def _point_at(self, index: VectorIndex, temporary: Path, revision: int, space: str) -> None:
+        checksum = _checksum(temporary)
+        final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
+        rows = index.rows
         stamp = Stamp(
             self._archive,
             self._model,
@@ -131,11 +169,6 @@ class IndexCache:
             index.count,
             index.details(),
         )
-        checksum = _checksum(temporary)
-        rows = index.rows
-        if rows is not None and not rows.path.name.startswith("vectors-"):
-            rows.move(self._folder, f"vectors-{uuid.uuid4().hex}.f32")
-        final = self._folder / f"index-{revision}-{checksum:08x}.faiss"
         record = {
             "format": _FORMAT,
             "file": final.name,
@@ -144,7 +177,6 @@ class IndexCache:
             "rows": rows.path.name if rows is not None else None,
             "stamp": asdict(stamp),
         }
-        _sync(temporary)
         temporary.replace(final)
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
         pointer.write_text(json.dumps(record))
@@ -154,6 +186,10 @@ class IndexCache:
         for old in (*self._folder.glob("index-*.faiss"), *self._folder.glob("vectors-*")):
             if not {old.name, old.stem} & kept:
                 old.unlink(missing_ok=True)
+
+    def _remove(self, pattern: str) -> None:
+        for left in self._folder.glob(pattern):
+            left.unlink(missing_ok=True)
 
     def _read(self, current: Path, space: str) -> tuple[VectorIndex, int] | None:
         record = json.loads(current.read_text())

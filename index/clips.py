@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from index.predictions import predictions_of
 from index.schema import Clip, Embedding, Failure, Label, Location, Metadatum, Recording
 
 _IDS_A_QUERY = 500
+_NO_SOURCE = "(none)"
 _TOLD = (  # columns that details take as they are
     Clip.id,
     Clip.recording_id,
@@ -199,13 +201,17 @@ def count(session: Session) -> Counts:
         )
         or 0,
         duration=float(duration),
-        sources=_most_first((source or "(none)", n) for source, n in by_source),
+        sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
         labels=labels,
     )
 
 
 def _most_first(rows: Any) -> dict[str, int]:
-    return dict(sorted(((str(k), int(n)) for k, n in rows), key=lambda row: (-row[1], row[0])))
+    """Counts by name, summed where a name comes more than once."""
+    summed: Counter[str] = Counter()
+    for name, number in rows:
+        summed[str(name)] += int(number)
+    return dict(sorted(summed.items(), key=lambda row: (-row[1], row[0])))
 
 
 def _details(

@@ -47,9 +47,8 @@ def copy_archive(
                 writing.execute(insert(table), rows)
                 done[table.name] += len(rows)
                 progress(table.name, done[table.name])
-        if not target.is_sqlite:
-            for table in Base.metadata.sorted_tables:
-                _go_on_counting(writing, table)
+        for table in Base.metadata.sorted_tables:
+            _go_on_counting(reading, writing, table)
     return done
 
 
@@ -59,18 +58,33 @@ def _rows(session: Session, table: Table) -> Iterator[list[dict[str, Any]]]:
         yield [dict(row) for row in part]
 
 
-def _go_on_counting(session: Session, table: Table) -> None:
-    """Let the ids that Postgres hands out begin after those copied."""
+def _go_on_counting(source: Session, target: Session, table: Table) -> None:
+    """Let the ids that the target hands out begin after those that the source ever did."""
     column = table.autoincrement_column
     if column is None or len(table.primary_key.columns) != 1:
         return
-    sequence = session.scalar(
-        text("SELECT pg_get_serial_sequence(:table, :column)"),
-        {"table": table.name, "column": column.name},
-    )
-    if sequence is not None:
-        last = session.scalar(select(func.max(column)))
-        if last is not None:
-            session.execute(
-                text("SELECT setval(:sequence, :last)"), {"sequence": sequence, "last": last}
-            )
+    highest = target.scalar(select(func.max(column))) or 0
+    last = max(highest, _last_handed_out(source, table, column.name))
+    if not last:
+        return
+    if target.get_bind().dialect.name != "sqlite":
+        target.execute(
+            text("SELECT setval(pg_get_serial_sequence(:table, :column), :last)"),
+            {"table": table.name, "column": column.name, "last": last},
+        )
+    elif table.dialect_options["sqlite"]["autoincrement"]:
+        named = {"table": table.name, "last": last}
+        target.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), named)
+        target.execute(text("INSERT INTO sqlite_sequence VALUES (:table, :last)"), named)
+
+
+def _last_handed_out(source: Session, table: Table, column: str) -> int:
+    """The last id that a database gave to a row of the table, which may be gone; 0 if it does not
+    remember."""
+    if source.get_bind().dialect.name == "sqlite":
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+    else:
+        query = text(
+            "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :column)::regclass)"
+        )
+    return int(source.scalar(query, {"table": table.name, "column": column}) or 0)

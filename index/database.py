@@ -21,6 +21,7 @@ from index.schema import SCHEMA_VERSION
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
 _CONNECTIONS = 40  # as many as the API has threads; made when needed
+_PATIENT_MS = 2000
 
 
 class Database:
@@ -193,6 +194,22 @@ class Database:
             plain = self._alchemy.execution_options(sqlite_begin=None)
             with self._translated(), plain.connect() as connection:
                 connection.exec_driver_sql("VACUUM")
+            self.empty_log()
+
+    def empty_log(self) -> bool:
+        """Bring the log of commits into the SQLite file and cut it to nothing, so that rows that
+        were erased do not stay in it (Postgres looks after its own). False where readers stand in
+        the way: they are waited for, but not for long, since writers wait as well."""
+        if not self.is_sqlite:
+            return True
+        plain = self._alchemy.execution_options(sqlite_begin=None)
+        with self._translated(), plain.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENT_MS}")
+            try:
+                row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {self.busy_timeout * 1000:.0f}")
+        return not row[0]
 
     def create_or_require(self) -> None:
         """Create the tables of a new archive; check those of an existing one."""
@@ -264,6 +281,7 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
         _enter_wal(connection, busy_timeout)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
 
     @event.listens_for(alchemy, "begin")
     def begin(connection: Connection) -> None:

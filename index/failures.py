@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import collate, delete, select
 from sqlalchemy.orm import Session
 
 from index.files import FileFacts
@@ -14,6 +14,7 @@ from index.schema import Failure
 from index.upsert import insert_or_replace
 
 _PATHS_A_QUERY = 500
+_HIGHEST = chr(0x10FFFF)
 
 FAILED, SILENT = "failed", "silent"
 """What a row is about: a file that could not be used, or one in which nobody speaks."""
@@ -104,8 +105,11 @@ def remove_failures(session: Session, paths: Sequence[str]) -> None:
 
 
 def remove_failures_under(session: Session, prefix: str) -> None:
-    """Forget the failures whose path begins with ``prefix``."""
-    session.execute(delete(Failure).where(Failure.path.startswith(prefix, autoescape=True)))
+    """Forget the failures whose path begins with ``prefix``, letter by letter."""
+    path = Failure.path.expression
+    if session.get_bind().dialect.name != "sqlite":
+        path = collate(path, "C")  # the order of a language is not that of prefixes
+    session.execute(delete(Failure).where(path >= prefix, path < prefix + _HIGHEST))
 
 
 def _note(session: Session, path: str, **columns: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     exists,
+    func,
     literal_column,
     not_,
     or_,
@@ -32,6 +33,7 @@ EMOTION = "emotion"
 
 _MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
 _ASKED = 1000  # ids of one statement
+_ROUNDED_S = 0.0005  # of a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ClipFilter:
         not_speaker: a speaker who is left out.
         emotions: of the clip, as the archive's model hears it: the class of the highest score.
         min_score: least score of that class, 0 to 1.
-        min_duration, max_duration: of the clip, in seconds.
+        min_duration, max_duration: of the clip, in seconds, to the millisecond.
         predicted: what a classifier says about the clip, under ``task``.
         min_probability: least probability of what it says, 0 to 1.
         clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
@@ -80,6 +82,7 @@ class ClipFilter:
         """
         learned.check(self.min_probability, self.clusters)
         for name, values in (
+            ("task", (self.task,)),
             ("source", self.sources),
             ("label", self.labels),
             ("speaker", self.speakers),
@@ -147,6 +150,23 @@ def passing(
     return found[:, 0], found[:, 1]
 
 
+def reachable(
+    session: Session,
+    wanted: ClipFilter,
+    without: Collection[int],
+    *,
+    per_recording: int,
+    most: int,
+) -> int:
+    """How many clips pass the filter, ``without`` some, if of each recording only so many count; no
+    more than ``most`` are counted."""
+    counted = _lean(wanted).with_only_columns(func.count()).group_by(Clip.recording_id)
+    if without:
+        counted = counted.where(Clip.id.not_in(without))
+    clips = session.scalars(counted.limit(most))
+    return min(sum(min(number, per_recording) for number in clips), most)
+
+
 def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
     """Ids of the recordings of which some clip passes the filter, ascending."""
     query = matching(wanted).with_only_columns(Clip.recording_id).distinct()
@@ -191,10 +211,12 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
         found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
     if wanted.min_duration is not None:
-        found.append(Clip.end - Clip.start >= wanted.min_duration)
+        found.append(Clip.end - Clip.start >= wanted.min_duration - _ROUNDED_S)
     if wanted.max_duration is not None:
-        found.append(Clip.end - Clip.start <= wanted.max_duration)
-    return found + learned.conditions(wanted)
+        found.append(Clip.end - Clip.start <= wanted.max_duration + _ROUNDED_S)
+    for other, conditions in learned.conditions(wanted):
+        found.append(_in(Clip.id, other, conditions, one_by_one))
+    return found
 
 
 def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:

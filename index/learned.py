@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_, exists, or_
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from index.errors import InvalidInputError
-from index.schema import Clip, ClusteringRow, ClusterMember, Prediction
+from index.schema import ClusteringRow, ClusterMember, Prediction
 
 if TYPE_CHECKING:
     from index.filters import ClipFilter
@@ -43,28 +44,28 @@ def check(min_probability: float, clusters: Sequence[str]) -> None:
         cluster_of(text)
 
 
-def conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
-    """What a clip must satisfy to pass the filter's fields of this kind."""
-    found: list[ColumnElement[bool]] = []
+def conditions(
+    wanted: ClipFilter,
+) -> list[tuple[InstrumentedAttribute[int], tuple[ColumnElement[bool], ...]]]:
+    """What a clip must satisfy to pass the filter's fields of this kind: that a row of another
+    table, which names it by this column, meets these conditions."""
+    found: list[tuple[InstrumentedAttribute[int], tuple[ColumnElement[bool], ...]]] = []
     if wanted.predicted or wanted.min_probability > 0:
         said = [
-            Prediction.clip_id == Clip.id,
             Prediction.task == wanted.task,
             Prediction.probability >= wanted.min_probability,
         ]
         if wanted.predicted:
             said.append(Prediction.value.in_(wanted.predicted))
-        found.append(exists().where(*said))
+        found.append((Prediction.clip_id, tuple(said)))
     if wanted.clusters:
         meant = [
-            and_(ClusteringRow.name == name, ClusterMember.cluster == number)
+            and_(
+                ClusterMember.clustering_id
+                == select(ClusteringRow.id).where(ClusteringRow.name == name).scalar_subquery(),
+                ClusterMember.cluster == number,
+            )
             for name, number in map(cluster_of, wanted.clusters)
         ]
-        found.append(
-            exists().where(
-                ClusterMember.clip_id == Clip.id,
-                ClusterMember.clustering_id == ClusteringRow.id,
-                or_(*meant),
-            )
-        )
+        found.append((ClusterMember.clip_id, (or_(*meant),)))
     return found

@@ -44,6 +44,11 @@ def active_model(session: Session) -> ModelInfo | None:
     return None if row is None else _info(row)
 
 
+def list_models(session: Session) -> list[ModelInfo]:
+    """Every model that the archive knows, in the order in which they came."""
+    return [_info(row) for row in session.scalars(select(Model).order_by(Model.id))]
+
+
 def activate_model(
     session: Session, *, name: str, fingerprint: str, dimension: int, classes: tuple[str, ...]
 ) -> ModelInfo:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index.vectors import Cosines, Ids, Vectors
+from index.vectors import Cosines, Ids, Vectors, rounded
 
 _UNKNOWN = -1  # recording of a clip that was not looked up yet
 _SPARE = 6  # clips looked up beyond those that are wanted
+_PART = 256  # vectors compared with those of better clips at a time
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Wish:
     Attributes:
         limit: most clips.
         per_recording: most clips of one recording; None for no matter.
-        distinct: a clip whose cosine to a better one is this or more is left out; None for none.
+        distinct: a clip whose cosine to a better one is this or more, in so many digits as
+            similarities have, is left out; None for none.
     """
 
     limit: int
@@ -45,13 +48,15 @@ class Pool:
         look_first: bool,
     ) -> None:
         self.wish = wish
+        self.most = wish.limit
         self.errors = np.empty(0)
-        self._look, self._compare, self._vectors = look, compare, vectors
+        self._look, self._compare = look, compare
         self._look_first = look_first
         self._seen = np.empty(0, np.int64)
         self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
         self._cosines = np.empty(0)
         self._passed = 0
+        self._unlike = _Unlike(wish.distinct, vectors) if wish.distinct is not None else None
         self._best: tuple[Ids, Cosines] | None = None
         self._hoped: tuple[Ids, Cosines] | None = None
 
@@ -88,9 +93,14 @@ class Pool:
         """What the best would be if all clips not looked up yet might be hits, each of a recording
         of its own; nothing is looked up."""
         if self._hoped is None:
-            costly = self.wish.distinct is not None  # it takes reading their vectors
+            costly = self._unlike is not None  # it takes reading their vectors
             self._hoped = self.best() if costly else self._chosen(look=False)
         return self._hoped
+
+    def cap(self, most: int) -> None:
+        """There are no more hits than this, whatever else is taken."""
+        self.most = min(most, self.wish.limit)
+        self._best = self._hoped = None
 
     def rank(self) -> int:
         """How many clips of the index are at least as good as the last of the best, going by how
@@ -101,7 +111,7 @@ class Pool:
 
     def _chosen(self, *, look: bool) -> tuple[Ids, Cosines]:
         wish = self.wish
-        first = wish.limit + _SPARE
+        first = self.most + _SPARE
         while True:
             order = np.lexsort((self._ids, -self._cosines))
             top = order[:first]
@@ -111,10 +121,10 @@ class Pool:
                 continue
             if wish.per_recording is not None:
                 top = top[unknown | (_occurrence(self._recordings[top]) < wish.per_recording)]
-            if wish.distinct is not None:
-                top = self._distinct(top, wish.distinct)
-            if len(top) >= wish.limit or first >= len(order):
-                top = top[: wish.limit]
+            if self._unlike is not None:
+                top = top[self._unlike.first(self._ids[top], self.most)]
+            if len(top) >= self.most or first >= len(order):
+                top = top[: self.most]
                 return self._ids[top], self._cosines[top]
             first *= 4
 
@@ -130,14 +140,44 @@ class Pool:
             self._ids, self._cosines = self._ids[stay], self._cosines[stay]
             self._recordings = self._recordings[stay]
 
-    def _distinct(self, rows: Ids, threshold: float) -> Ids:
-        """Of the rows, greedily, those that are not nearly the same as a better one."""
-        vectors = self._vectors(self._ids[rows])
-        kept: list[int] = []
-        for i in range(len(rows)):
-            if not kept or float((vectors[kept] @ vectors[i]).max()) < threshold:
-                kept.append(i)
-        return rows[kept]
+
+class _Unlike:
+    """Of clips in their order, greedily, those that are not nearly the same as a better one.
+
+    What was found is kept: where the next clips begin with the same ones, it goes on after these.
+    """
+
+    def __init__(self, threshold: float, vectors: Callable[[Ids], Vectors]) -> None:
+        self._threshold = threshold
+        self._vectors = vectors
+        self._judged = np.empty(0, np.int64)  # ids, in their order
+        self._places: list[int] = []  # of those kept, among the judged
+        self._kept: list[Vectors] = []
+
+    def first(self, ids: Ids, most: int) -> NDArray[np.intp]:
+        """Places in ``ids`` of the first ``most`` that are kept."""
+        shared = min(len(ids), len(self._judged))
+        other = np.flatnonzero(ids[:shared] != self._judged[:shared])
+        if len(other):
+            self._judged = self._judged[: int(other[0])]
+            self._places = [place for place in self._places if place < len(self._judged)]
+            del self._kept[len(self._places) :]
+        while len(self._places) < most and len(self._judged) < len(ids):
+            self._judge(ids[len(self._judged) :][:_PART])
+        return np.array([place for place in self._places if place < len(ids)][:most], np.intp)
+
+    def _judge(self, ids: Ids) -> None:
+        vectors = self._vectors(ids)
+        left = np.ones(len(ids), np.bool_)
+        if self._kept:
+            left = _cosines(np.stack(self._kept), vectors).max(axis=0) < self._threshold
+        near = _cosines(vectors, vectors) >= self._threshold
+        for i in range(len(ids)):
+            if left[i]:
+                self._places.append(len(self._judged) + i)
+                self._kept.append(vectors[i])
+                left &= ~near[i]
+        self._judged = np.concatenate([self._judged, ids])
 
 
 def _place(known: Ids, wanted: Ids) -> Ids:
@@ -156,3 +196,7 @@ def _occurrence(values: Ids) -> Ids:
     counts = np.empty(len(values), np.int64)
     counts[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
     return counts
+
+
+def _cosines(ones: Vectors, others: Vectors) -> Cosines:
+    return rounded(ones.astype(np.float64) @ others.T.astype(np.float64))

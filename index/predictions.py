@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from index.classifiers import ClassifierInfo
 from index.embedded import ROWS
@@ -31,19 +31,14 @@ def next_unclassified(
 ) -> tuple[Ids, Vectors]:
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
     filter and that this classifier has not classified yet; none where all are done."""
+    known = aliased(Prediction)  # the filter may be about predictions as well
     query = (
         matching(wanted)
         .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
-        .outerjoin(
-            Prediction,
-            and_(Prediction.clip_id == Clip.id, Prediction.task == classifier.task),
-        )
+        .outerjoin(known, and_(known.clip_id == Clip.id, known.task == classifier.task))
         .where(
             Clip.id > after_id,
-            or_(
-                Prediction.classifier_id.is_(None),
-                Prediction.classifier_id != classifier.id,
-            ),
+            or_(known.classifier_id.is_(None), known.classifier_id != classifier.id),
         )
         .with_only_columns(Clip.id, Embedding.vector)
         .order_by(Clip.id)

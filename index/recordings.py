@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from index.errors import NotFoundError
@@ -312,3 +312,10 @@ def bury(session: Session, clip_ids: Sequence[int]) -> None:
                 for model_id, clip_id in embedded
             ],
         )
+
+
+def last_removal(session: Session, model_id: int) -> int:
+    """The revision at which a clip was last removed that had an embedding under the model; 0 if
+    none ever was."""
+    query = select(func.max(Tombstone.revision)).where(Tombstone.model_id == model_id)
+    return session.scalar(query) or 0

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -57,6 +57,7 @@ class Model(Base):
     """An embedding model, and the last revision handed out under it."""
 
     __tablename__ = "models"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - as with clips
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
@@ -199,6 +200,7 @@ class Embedding(Base):
     __table_args__ = (
         Index("ix_embeddings_model_id_revision", "model_id", "revision"),
         Index("ix_embeddings_emotion", "model_id", "emotion", "confidence"),
+        Index("ix_embeddings_confidence", "model_id", "confidence", "clip_id"),
     )
 
     clip_id: Mapped[int] = mapped_column(

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from index.calibration import Calibration
 from index.clips import ClipDetails, clip_details
 from index.database import Database
-from index.embeddings import embeddings_by_id, embeddings_in_order, stream
-from index.filters import ClipFilter, matching_ids, passing
+from index.embeddings import embeddings_by_id, stream
+from index.filters import ClipFilter, matching_ids, passing, reachable
 from index.keeper import IndexKeeper
 from index.models import ModelInfo
 from index.pool import Pool, Wish
@@ -208,6 +208,18 @@ class _Finder:
             look_first=patience is not None,
             allowed=allowed,
             patience=patience,
+            reach=None if self._target.wish.per_recording is None else self._reach,
+        )
+
+    def _reach(self) -> int:
+        """How many hits there can be, one recording having no more than is wished for."""
+        wish = self._target.wish
+        return reachable(
+            self._session,
+            self._target.wanted,
+            self._target.without,
+            per_recording=wish.per_recording or wish.limit,
+            most=wish.limit,
         )
 
     def _look(self, ids: Ids) -> tuple[Ids, Ids]:
@@ -242,7 +254,9 @@ class _Finder:
 
     def _vectors(self, ids: Ids) -> Vectors:
         """In the space, of clips that are there, in the order of ``ids``."""
-        return self._space.apply(embeddings_in_order(self._session, self._model, ids))
+        known, stored = self._embeddings(ids)
+        order = np.argsort(known)
+        return self._space.apply(stored[order[np.searchsorted(known[order], ids)]])
 
 
 class _Compared:

@@ -42,6 +42,7 @@ def nearest(
     look_first: bool = False,
     allowed: Ids | None = None,
     patience: int | None = None,
+    reach: Callable[[], int] | None = None,
 ) -> tuple[Ids, Cosines] | None:
     """Ids and cosines of the clips most like ``query`` (float32, (dim,), L2-normalised), best
     first, ties by id; all that there are where they are fewer than wished for.
@@ -53,10 +54,13 @@ def nearest(
         look_first: look candidates up before they are compared: worth it where few pass.
         allowed: only these ids count (ascending).
         patience: give up, with None, rather than look at more candidates than this.
+        reach: tells how many hits there can be at most (or the limit, where they are more); asked
+            where going deeper did not bring as many as wished for.
     """
     pool = Pool(wish, look, compare, vectors, look_first=look_first)
     piece, rank = index.depth(wish.limit), wish.limit
     depth = min(_AHEAD * piece, index.count)
+    fruitless = False
     while True:
         found = index.candidates(query, depth, rank=rank, allowed=allowed)
         left = pool.unseen(found.ids)
@@ -78,7 +82,13 @@ def nearest(
                 return best
             rank = pool.rank()
             continue
-        hoped = wish.limit / max(len(best[0]), 1 / _LEAP)
+        if len(best[0]) < pool.most:
+            if fruitless and reach is not None:
+                pool.cap(reach())
+                reach = None
+                continue
+            fruitless = True
+        hoped = pool.most / max(len(best[0]), 1 / _LEAP)
         depth = round(depth * min(max(1.5 * hoped, 4), _LEAP))
         if patience is not None and depth > patience:
             return None
@@ -88,7 +98,9 @@ def nearest(
 def _edge(pool: Pool, index: Estimator, best: tuple[Ids, Cosines]) -> float:
     """The estimate below which no clip can be as good as these."""
     _, similar = best
-    if len(similar) < pool.wish.limit:
+    if pool.most == 0:
+        return np.inf
+    if len(similar) < pool.most:
         return -np.inf
     errors = pool.errors[:_ERRORS]
     spread = index.spread

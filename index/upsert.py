@@ -22,9 +22,11 @@ def insert_new(session: Session, table: type[Base], rows: Sequence[Mapping[str, 
 def insert_or_replace(
     session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert ``rows``; where the primary key is there already, the new values replace the old."""
+    """Insert ``rows``; where the primary key is there already, the new values replace the old. Of
+    rows with the same key the last counts."""
     keys = [column.name for column in table.__table__.primary_key]
-    for chunk in _chunks(rows):
+    last = {tuple(row[name] for name in keys): row for row in rows}
+    for chunk in _chunks(list(last.values())):
         statement = _insert(session, table).values(chunk)
         changed = {name: statement.excluded[name] for name in chunk[0] if name not in keys}
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))

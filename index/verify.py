@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from index.build import LEAST_RECALL, Neighbours, recall_of
 from index.embeddings import embeddings_in_order, stream
-from index.keeper import Held
+from index.held import Held
 from index.models import ModelInfo
 from index.spaces import sample_clips
 

@@ -22,6 +22,7 @@ from engine.settings import Settings
 from engine.voices import MANNERS, speak
 from index.database import Database
 from index.recordings import Annotations
+from index.vectors import normalise
 from tests.checkpoints import make_checkpoint
 
 RATE = 16_000
@@ -155,6 +156,19 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **options: str)
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate, **options)
     return path
+
+
+def files_with(folder: Path, vector: np.ndarray) -> list[str]:
+    """Files under the folder in which some part of the vector lies, as it is or at length 1."""
+    unit = normalise(vector)
+    parts = {
+        one[begin : begin + 8].astype("<f4").tobytes()
+        for one in (vector, unit, normalise(unit))
+        for begin in range(0, len(one) - 7, 8)
+        if one[begin : begin + 8].all()
+    }
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return [str(file) for file in files if any(part in file.read_bytes() for part in parts)]
 
 
 @pytest.fixture

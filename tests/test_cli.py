@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import cli
+from engine.library import Library
 from engine.settings import Settings
 from tests.conftest import tone, write_wav
 
@@ -180,6 +181,20 @@ def test_forget_erases(run, manifest):
     assert "recording 3 forgotten" in run("forget", 3).out
     assert 3 not in {h["clip"] for h in run("search", "--clip", 1, "--json", "-k", 99).records}
     assert run("forget", 3).code == 1
+
+
+def test_an_unknown_recording_among_others_leaves_nothing_of_those_before_it(
+    run, manifest, tmp_path
+):
+    ingest(run, manifest)
+    assert run("forget", 3, 4, 999, 5).code == 1
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        status = library.index_status()
+        assert (status.clips, status.revision) == (10, status.of_revision)
+        library.forget(6, settle=False)  # and then the process was killed
+    assert run("forget", 6).code == 1
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        assert library.index_status().clips == 9
 
 
 def test_the_default_model_without_network_stops_in_seconds_with_the_cures(

@@ -75,10 +75,14 @@ def forget(
             if not sys.stdin.isatty():
                 raise InvalidInputError(f"{len(ids)} recordings would be forgotten: say --yes")
             typer.confirm(f"Forget {len(ids)} recordings?", abort=True, err=True)
-        for recording in ids:
-            paths = library.forget(recording, settle=recording == ids[-1])
-            if recordings:
-                print(f"recording {recording} forgotten ({', '.join(paths) or 'no file known'})")
+        try:
+            for recording in ids:
+                paths = library.forget(recording, settle=False)
+                if recordings:
+                    known = ", ".join(paths) or "no file known"
+                    print(f"recording {recording} forgotten ({known})")
+        finally:
+            library.settle()
     if not recordings:
         print(f"{len(ids)} recordings forgotten")
 

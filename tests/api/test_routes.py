@@ -16,7 +16,7 @@ from index.clips import vectors_of
 from index.failures import Silence, add_failure, add_silence
 from index.files import FileFacts
 from tests.api.conftest import assert_problem, upload
-from tests.conftest import tone, write_wav
+from tests.conftest import files_with, tone, write_wav
 
 WAIT = "/v1/recordings?wait=true"
 
@@ -51,6 +51,9 @@ def test_a_recording_is_erased_for_real(client: TestClient, tmp_path: Path, sett
     path = write_wav(tmp_path / "x.wav", tone(1.0, 333))
     made = client.post(WAIT, files=upload(path), data={"label": "unheard"}).json()
     (clip,) = made["clips"]
+    vector = np.load(io.BytesIO(client.get(f"/v1/clips/{clip['clip']}/embedding").content))
+    client.app.state.library.save_index()
+    assert files_with(settings.home, vector)
     assert client.delete(f"/v1/recordings/{made['recording']}").json() == {
         "recording": made["recording"],
         "clips": 1,
@@ -69,6 +72,8 @@ def test_a_recording_is_erased_for_real(client: TestClient, tmp_path: Path, sett
     }
     kept = [file.name for file in settings.uploads_folder.rglob("*") if file.is_file()]
     assert not [name for name in kept if name.endswith(".wav")]
+    for folder in (settings.home, tmp_path):  # the database lies beside the home
+        assert files_with(folder, vector) == []
 
 
 def test_a_stretch_of_a_recording_is_exactly_that(client: TestClient, voices: Path):

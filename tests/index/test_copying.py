@@ -9,7 +9,15 @@ from sqlalchemy import create_engine, select, text
 from index.copying import copy_archive
 from index.database import Database
 from index.errors import InvalidInputError
-from index.schema import Base
+from index.recordings import (
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+    remove_recording,
+)
+from index.schema import Base, Clip
 from tests.index.worlds import VectorArchive, ask, found
 
 
@@ -49,14 +57,36 @@ def test_everything_is_copied_and_the_archive_goes_on(
     truth = found(ask(archive.searcher(), vectors[3]))
     archive.database = other
     assert found(ask(archive.searcher(), vectors[3])) == truth
-    from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
-
     with other.write() as session:  # ids go on after those that were copied
         new = NewRecording(
             FileFacts("/x.wav", 1, 1), "x.wav", "e" * 64, 1.0, 8000, 1, Annotations(),
             [NewClip(None, 0.0, 1.0, vectors[0], np.array([0.2, 0.8], np.float32))],
         )  # fmt: skip
         assert add_recording(session, archive.model.id, new) == (51, True)
+
+
+def test_ids_of_what_was_removed_are_not_used_again_by_the_copy(
+    database: Database, other: Database, tmp_path: Path
+):
+    archive = VectorArchive(database, tmp_path / "index", 8)
+    vector = np.ones(8, np.float32)
+
+    def add(into: Database, number: int) -> int:
+        new = NewRecording(
+            None, "x.wav", f"{number:064x}", 1.0, 8000, 1, Annotations(),
+            [NewClip(None, 0.0, 1.0, vector, np.array([0.2, 0.8], np.float32))],
+        )  # fmt: skip
+        with into.write() as session:
+            return add_recording(session, archive.model.id, new)[0]
+
+    assert [add(database, number) for number in range(3)] == [1, 2, 3]
+    with database.write() as session:
+        for number in (2, 3):
+            remove_recording(session, number)
+    copy_archive(database, other)
+    assert add(other, 9) == 4
+    with other.read() as session:
+        assert list(session.scalars(select(Clip.id).order_by(Clip.id))) == [1, 4]
 
 
 def test_an_archive_is_not_copied_over_another(database: Database, other: Database, tmp_path: Path):

@@ -4,7 +4,9 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,9 +20,11 @@ from index.errors import (
     InvalidInputError,
     StorageFullError,
 )
-from index.failures import add_failure
-from index.models import archive_uuid
+from index.failures import add_failure, remove_failures
+from index.holdings import drop_model
+from index.models import ModelInfo, archive_uuid, register_model
 from index.schema import SCHEMA_VERSION, Base
+from tests.index.worlds import VectorArchive
 
 ROOT = Path(__file__).parents[2]
 
@@ -175,3 +179,84 @@ def test_passwords_are_not_shown():
 def test_an_unreachable_server_is_named():
     with pytest.raises(DatabaseError, match="cannot be reached"):
         Database("postgresql://me@127.0.0.1:1/x", busy_timeout=1).require_schema()
+
+
+def test_an_archive_keeps_its_rows_through_migrations_up_and_down(
+    database: Database, tmp_path: Path
+):
+    archive = VectorArchive(database, tmp_path / "index", 4)
+    archive.add(np.ones((3, 4), np.float32))
+
+    def rows() -> list[tuple]:
+        with database.read() as session:
+            return [
+                *session.execute(text("SELECT id, name, revision, space_version FROM models")),
+                *session.execute(text("SELECT clip_id, model_id FROM embeddings ORDER BY clip_id")),
+                *session.execute(text("SELECT active_model_id FROM archive")),
+            ]
+
+    before = rows()
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    with database.write() as session:
+        config.attributes["connection"] = session.connection()
+        command.downgrade(config, "0007")
+    assert database.schema_version() == "0007"
+    assert rows() == before
+    database.migrate()
+    assert rows() == before
+    if database.is_sqlite:
+        with database.read() as session:
+            assert session.execute(text("PRAGMA foreign_key_check")).all() == []
+    with pytest.raises(DatabaseError, match=r"(?i)foreign key"), database.write() as session:
+        session.execute(text("DELETE FROM models"))
+
+
+def test_the_id_of_a_model_is_never_used_again(database: Database, tmp_path: Path):
+    VectorArchive(database, tmp_path / "index", 4)
+
+    def register(fingerprint: str) -> ModelInfo:
+        with database.write() as session:
+            return register_model(
+                session, name="other", fingerprint=fingerprint, dimension=4, classes=()
+            )
+
+    first = register("a" * 64)
+    with database.write() as session:
+        drop_model(session, first)
+    assert register("b" * 64).id > first.id
+
+
+def test_erased_rows_leave_no_bytes_whatever_the_build_of_sqlite(tmp_path: Path, monkeypatch):
+    connect = sqlite3.connect
+
+    def careless(*given: object, **more: object) -> sqlite3.Connection:
+        connection = connect(*given, **more)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", careless)
+    made = Database(f"sqlite:///{tmp_path / 'archive.db'}")
+    made.migrate()
+    secret = "whatever was said here " * 400
+    with made.write() as session:
+        add_failure(session, "x", secret)
+    with made.write() as session:
+        remove_failures(session, ["x"])
+    assert made.empty_log()
+    for file in tmp_path.iterdir():
+        assert secret[:60].encode() not in file.read_bytes(), file.name
+    made.close()
+
+
+def test_a_log_that_is_being_read_is_not_emptied(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("index.database._PATIENT_MS", 50)
+    made = Database(f"sqlite:///{tmp_path / 'archive.db'}")
+    made.migrate()
+    with made.read() as session:
+        archive_uuid(session)
+        with made.write() as writing:
+            add_failure(writing, "x", "y")
+        assert not made.empty_log()
+    assert made.empty_log()
+    made.close()

@@ -1,4 +1,4 @@
-"""Two processes write and two search one archive: nothing lost, doubled or stale."""
+"""Two processes write and four search one archive: nothing lost, doubled, stale or left behind."""
 
 from pathlib import Path
 
@@ -13,6 +13,8 @@ def test_searches_are_right_while_others_write(database_url: str, tmp_path: Path
     ((clips, kept),) = told["clips"]
     assert clips == kept
     assert all(added > 5 for _, added, _ in told["writer"])
+    assert [kind for kind, *_ in told["reader"]] == ["flat", "flat", "quantised", "quantised"]
     for kind, searches, wrong in told["reader"]:
-        assert searches > 5, kind
+        assert searches > 2, kind
         assert wrong == []
+    assert told["saved"] == [("flat", []), ("quantised", [])]

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from index.cache import IndexCache
 from index.database import Database
+from index.embeddings import embeddings_by_id
 from index.errors import ModelMismatchError, NotFoundError
 from index.filters import ClipFilter
 from index.keeper import IndexKeeper
@@ -27,6 +28,7 @@ from index.recordings import (
     remove_recording,
 )
 from index.search import Searcher, Target
+from tests.index.worlds import VectorArchive
 
 DIM = 8
 
@@ -275,6 +277,31 @@ def test_a_filter_gives_k_or_all_that_match(world: World):
     without = find(world.searchers[0], QUERY, 10, ClipFilter(labels=("common",)), without=own)
     assert [h.clip.id for h in without[:7]] == [h.clip.id for h in common[3:]]
     assert len(without) == 10
+
+
+def test_few_recordings_are_found_without_comparing_every_clip(
+    database: Database, tmp_path: Path, monkeypatch
+):
+    archive = VectorArchive(database, tmp_path / "index", DIM)
+    rows = np.random.default_rng(0).normal(size=(8000, DIM)).astype(np.float32)
+    archive.add(rows, clips_each=1000)
+    archive.add(rows[:1], clips_each=1)  # the query's own, alone in its recording
+    searcher = archive.searcher()
+    read = []
+
+    def counted(session, model, ids):
+        read.extend(ids.tolist())
+        return embeddings_by_id(session, model, ids)
+
+    monkeypatch.setattr("index.search.embeddings_by_id", counted)
+    for per_recording, most in ((1, 8), (2, 16), (None, 30)):
+        read.clear()
+        wish = Wish(30, per_recording=per_recording)
+        hits = searcher.search(Target(rows[0], wish, without=[8001]))
+        assert len(read) < 2000
+        truth = searcher.search(Target(rows[0], wish, without=[8001], exact=True))
+        assert [hit.clip.id for hit in hits] == [hit.clip.id for hit in truth]
+        assert len(hits) == most
 
 
 def test_model_info_survives_the_database(world: World):

@@ -37,29 +37,48 @@ def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allow
         if wish.per_recording is not None and of[recording(i)] >= wish.per_recording:
             continue
         of[recording(i)] += 1
-        if wish.distinct is not None and any(v @ held[i] >= wish.distinct for v in chosen):
+        if wish.distinct is not None and any(
+            round(float(v.astype(float) @ held[i]), 6) >= wish.distinct for v in chosen
+        ):
             continue
         chosen.append(held[i])
         kept.append((i, -minus))
     return kept[: wish.limit]
 
 
-def ask(index: VectorIndex, held: dict[int, np.ndarray], query, wish: Wish, recording, allowed):
-    """The wish by the index; clips that are not held any more are looked up in vain."""
-    stored = np.array([held.get(i, np.zeros(DIM)) for i in range(1000)], np.float32)
+def ask(
+    index: VectorIndex, held: dict[int, np.ndarray], query, wish: Wish, recording, allowed, asked=()
+):
+    """The wish by the index; clips that are not held any more are looked up in vain. ``asked``
+    takes how many vectors were compared with the query, and with each other."""
+    stored = np.array([held.get(i, np.zeros(DIM)) for i in range(10_000)], np.float32)
+    compared, read = asked or ([], [])
 
     def look(some):
         there = np.array([i for i in some.tolist() if i in held], np.int64)
         return there, np.array([recording(i) for i in there.tolist()], np.int64)
+
+    def compare(some):
+        compared.append(len(some))
+        return some, Space().cosines(query, stored[some])
+
+    def vectors_of(some):
+        read.append(len(some))
+        return stored[some]
+
+    def reach():
+        clips = Counter(recording(i) for i in held if allowed is None or i in allowed)
+        return sum(min(number, wish.per_recording or number) for number in clips.values())
 
     found = nearest(
         index,
         query,
         wish,
         look,
-        lambda some: (some, Space().cosines(query, stored[some])),
-        lambda some: stored[some],
+        compare,
+        vectors_of,
         allowed=None if allowed is None else np.array(sorted(allowed), np.int64),
+        reach=reach,
     )
     assert found is not None
     return list(zip(found[0].tolist(), found[1].tolist(), strict=True))
@@ -150,3 +169,43 @@ def test_a_search_gives_up_where_it_was_told_to(index: VectorIndex):
         patience=300,
     )
     assert found is None
+
+
+@pytest.mark.parametrize("per_recording", [1, 2])
+def test_fewer_recordings_than_are_wished_for_do_not_cost_a_look_at_every_clip(
+    index: VectorIndex, per_recording
+):
+    rows = normalise(np.random.default_rng(4).normal(size=(4000, DIM)).astype(np.float32))
+    index.add(np.arange(4000), rows)
+    held = dict(enumerate(rows))
+    wish = Wish(20, per_recording)
+    compared: list[int] = []
+    found = ask(index, held, rows[0], wish, lambda i: i % 8, None, asked=(compared, []))
+    assert found == brute_force(held, rows[0], wish, lambda i: i % 8)
+    assert len(found) == 8 * per_recording
+    if isinstance(index, FlatIndex):  # estimates from so few bits leave nothing out
+        assert sum(compared) < 2000
+
+
+def test_a_large_group_of_duplicates_is_read_once_and_in_parts(index: VectorIndex):
+    rng = np.random.default_rng(5)
+    same = np.repeat(rng.normal(size=(1, DIM)), 3000, axis=0) + 3e-3 * rng.normal(size=(3000, DIM))
+    rows = normalise(np.concatenate([same, rng.normal(size=(50, DIM))]).astype(np.float32))
+    index.add(np.arange(len(rows)), rows)
+    held = dict(enumerate(rows))
+    wish = Wish(5, distinct=0.999)
+    read: list[int] = []
+    found = ask(index, held, rows[0], wish, lambda i: i, None, asked=([], read))
+    assert [i for i, _ in found] == [i for i, _ in brute_force(held, rows[0], wish, lambda i: i)]
+    times = 1.2 if isinstance(index, FlatIndex) else 3  # of codes the order changes as it goes
+    assert sum(read) < times * len(rows)
+    assert max(read) <= 256
+
+
+def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: VectorIndex):
+    rows = normalise(np.random.default_rng(6).normal(size=(200, DIM)).astype(np.float32))
+    assert (np.einsum("ij,ij->i", rows, rows) < 1).any()
+    index.add(np.arange(400), np.concatenate([rows, rows]))
+    held = dict(enumerate(np.concatenate([rows, rows])))
+    found = ask(index, held, rows[0], Wish(200, distinct=1.0), lambda i: i, None)
+    assert sorted(i for i, _ in found) == list(range(200))
