@@ -159,8 +159,9 @@ class SpeechWindows:
         if len(stretch) <= most:
             return first + len(stretch)
         half = most // 2
-        smooth = np.convolve(stretch[half:most], np.ones(5) / 5, mode="same")
-        return first + half + int(np.argmin(smooth)) + 1
+        later = np.pad(stretch[half:most], 2, mode="edge")  # by zeros, the edges would be quietest
+        smooth = np.convolve(later, np.ones(5) / 5, mode="valid")
+        return first + most - int(np.argmin(smooth[::-1]))  # of equals the last: the longest clip
 
     def _let_go(self, chunks: int) -> None:
         if chunks > 0:
