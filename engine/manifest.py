@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from index.text import clean
 LONGEST = 200
 """Most characters of a label, source, speaker or metadata key."""
 
-_REST = "\0rest"  # no column is called so
 _OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
 _TASK = "label:"  # begins the column of another task's labels
 _LONGEST_SPAN = 120.0  # seconds: a clip is held in memory
@@ -227,6 +228,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
     if "path" not in table.column_names:
         raise InvalidInputError(f"manifest {path} has no column 'path'")
+    _check_columns(path, table.column_names)
     for number, row in enumerate(table.to_pylist(), start=1):
         times = {key: value.isoformat() for key, value in row.items() if isinstance(value, date)}
         yield number, {**row, **times}
@@ -242,12 +244,63 @@ def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dic
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
-        reader = csv.DictReader(file, delimiter=delimiter, restkey=_REST, strict=True)
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if needed is not None and needed not in reader.fieldnames:
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        columns = [name.strip() for name in next(reader, [])]
+        if needed is not None and needed not in columns:
             raise InvalidInputError(f"manifest {path} has no column {needed!r} in its first line")
-        for row in reader:
-            yield reader.line_num, ("more cells than columns" if _REST in row else row)
+        _check_columns(path, columns)
+        while True:
+            lines.begin()
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                lines.back()
+                yield lines.number, f"is no CSV ({error})"
+                continue
+            if cells is None:
+                return
+            if len(cells) > len(columns):
+                yield lines.number, "more cells than columns"
+            elif cells:
+                yield lines.number, dict(zip_longest(columns, cells))
+
+
+class _Lines:
+    """The lines of a file, some of which may be read again.
+
+    Attributes:
+        number: of the line that was read last, from 1.
+    """
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._ahead, self._file = deque[str](), iter(file)
+        self._since: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._file)
+        self._since.append(line)
+        self.number += 1
+        return line
+
+    def begin(self) -> None:
+        """A row begins with the next line."""
+        self._since.clear()
+
+    def back(self) -> None:
+        """Go back to the second line of the row."""
+        self._ahead.extendleft(reversed(self._since[1:]))
+        self.number -= len(self._since) - 1
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    twice = [name for name, number in Counter(columns).items() if name and number > 1]
+    if twice:
+        raise InvalidInputError(f"manifest {path} has the column {twice[0]!r} twice")
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
