@@ -13,9 +13,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from engine.audio import SAMPLE_RATE
+from engine.embedders.base import SHORTEST
 from engine.scan import LONGEST_PATH
 from index.errors import InvalidInputError
 from index.filters import EMOTION
+from index.labels import ClipSpan, span_key
 from index.recordings import Annotations, Span
 from index.text import clean
 
@@ -34,9 +37,10 @@ class Manifest:
     Attributes:
         path: the manifest itself.
         rows: annotations by absolute path, in the file's order.
-        lines: line number by path.
+        lines: number of the first line by path.
         problems: rows that cannot be used: manifest and line, and the reason.
         naive_times: number of times without a zone, taken as UTC.
+        spans: of each path with rows that are spans, the line of each.
     """
 
     path: Path | None = None
@@ -44,6 +48,16 @@ class Manifest:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     naive_times: int = 0
+    spans: dict[str, dict[ClipSpan, int]] = field(default_factory=dict)
+
+    def place(self, path: str, span: Span | None = None) -> str:
+        """Where the manifest speaks of a file, or of a span in it: its name and the line."""
+        line = self.lines[path]
+        if span is not None:
+            channel, start, end = span_key(span.channel, span.start, span.end)
+            lines = self.spans.get(path, {})
+            line = lines.get((channel, start, end), lines.get((None, start, end), line))
+        return f"{self.path}: line {line}"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -75,14 +89,16 @@ def read_manifest(path: Path) -> Manifest:
                 raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
-            again = f"{named} again, first in line {manifest.lines.get(absolute)}"
             before = manifest.rows.get(absolute)
             if before is not None and not (before.spans and _text(row.get("start"))):
-                raise ValueError(again)
+                raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
             said = _annotations(row, manifest)
+            for span in said.spans:
+                lines = manifest.spans.setdefault(absolute, {})
+                first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
+                if first != line:
+                    raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
-                if said.spans[0] in before.spans:
-                    raise ValueError(again)
                 said = replace(said.over(before), spans=before.spans + said.spans)
             manifest.rows[absolute] = said
             manifest.lines.setdefault(absolute, line)
@@ -198,6 +214,9 @@ def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
         raise ValueError("start and end are both needed, in seconds") from error
     if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
         raise ValueError(f"{start:g} to {end:g} s is no span of up to {_LONGEST_SPAN:g} s")
+    if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
+        least = SHORTEST / SAMPLE_RATE
+        raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
     channel = said.get("channel")
     if channel is not None and not (channel.isdecimal() and int(channel) < 64):
         raise ValueError(f"channel {channel!r} is not a number from 0")
@@ -235,10 +254,12 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and cells by column of each row of a CSV, or what is wrong with the row.
+    """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
+    row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
+    line.
 
     Raises:
-        InvalidInputError: it has no column ``needed``.
+        InvalidInputError: it has no column ``needed``, or two columns of one name.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = file.readline()
