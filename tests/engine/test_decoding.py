@@ -95,9 +95,9 @@ def test_a_large_file_that_is_slow_to_read_is_not_given_up(tmp_path: Path):
             for _ in range(5):
                 file.write(bytes(large // 5))
                 file.flush()
-                time.sleep(0.4)
+                time.sleep(0.8)
 
-    decoders = Decoders(timeout=1.5)
+    decoders = Decoders(timeout=3.0)
     list(decoders.read(write_wav(tmp_path / "x.wav", tone(1.0)), [None]))  # a process waits
     threading.Thread(target=feed, daemon=True).start()
     messages = decoders.read(pipe, [None])
