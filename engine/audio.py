@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from engine.sndfile import SndfileSource, reason
+from engine.sound_bytes import missing_bytes
 from engine.source import Samples, Source
 from index.errors import AudioError
 
@@ -69,7 +70,6 @@ _CONTAINERS = frozenset(
         ".mpg",
         ".qcp",
         ".spx",
-        ".ts",
         ".webm",
         ".wma",
         ".wmv",
@@ -98,7 +98,7 @@ class AudioFile:
         self._channel = channel
         if not path.is_file():  # a pipe or a device would never end
             raise AudioError("is not a regular file" if path.exists() else "is not there")
-        self._source = _open(path)
+        self._path, self._source = path, _open(path)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
         if not _RATES[0] <= self.sample_rate <= _RATES[1]:
@@ -201,10 +201,15 @@ class AudioFile:
             yield frames
         if self._decoded == 0:
             raise AudioError("contains no audio")
-        promised = self._source.promised
-        if promised is not None and self.duration < promised - 0.5 / self.sample_rate:
+        if (missing := missing_bytes(self._path)) is not None:
+            there, declared = missing
             raise AudioError(
-                f"is truncated: {self.duration:.2f} s are there, {promised:.2f} s were promised"
+                f"is truncated after {self.duration:.2f} s: {there} bytes of sound are there,"
+                f" {declared} were promised"
+            )
+        if (short := self._source.cut_short(self._decoded)) is not None:
+            raise AudioError(
+                f"is truncated: {short[0]:.2f} s are there, {short[1]:.2f} s were promised"
             )
 
 

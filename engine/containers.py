@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,8 +21,10 @@ _FORMATS = (
     "m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,qcp,rm,tta,voc,w64,wav,wv"
 )
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+_EXACT = frozenset(["ape", "asf", "flac", "flv", "matroska", "tta", "wv"])
+"""Formats that write down how long they are; of others FFmpeg only estimates it."""
 _BEFORE_S = 0.5  # a decoder is fed from so far before the point that is wanted
-_SLACK_S, _SLACK = 0.5, 0.03  # of the length told by the container, which may be an estimate
+_SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
 
 
 class ContainerSource:
@@ -36,7 +40,12 @@ class ContainerSource:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._container = av.open(str(path), "r", container_options=_OPTIONS)
+            self._container = av.open(
+                str(path.absolute()),  # a colon in a relative one would make it an address
+                "r",
+                container_options=_OPTIONS,
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
         try:
@@ -48,6 +57,8 @@ class ContainerSource:
                 raise AudioError("has a sound track of a kind that cannot be decoded")
             self.sample_rate = int(context.sample_rate or 0)
             self.channels = int(context.channels or 0)
+            self._formats = frozenset(self._container.format.name.split(","))
+            self._reached = Fraction(0)  # seconds, of the last packet's end
         except BaseException:
             self._container.close()
             raise
@@ -56,12 +67,24 @@ class ContainerSource:
         """Let the file go."""
         self._container.close()
 
+    def cut_short(self, frames: int) -> tuple[float, float] | None:
+        """Where the last packet ends and how long the file says it is, if the one falls short of
+        the other; None if it does not, or the file does not say.
+
+        Not by what was decoded: there may be gaps between packets. The MP4 family says how long
+        each track is; of others the longest counts, which may be video.
+        """
+        promised = self._track_length if "mp4" in self._formats else None
+        if self._formats & _EXACT:
+            promised = self.told
+        if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
+            return None
+        return float(self._reached), promised
+
     @property
-    def promised(self) -> float | None:
-        """Seconds that the container tells, less what an estimate may be off; None if it does
-        not tell."""
-        told = self.told
-        return None if told is None else told * (1 - _SLACK) - _SLACK_S
+    def _track_length(self) -> float | None:
+        length, time_base = self._stream.duration, self._stream.time_base
+        return None if not length or time_base is None else float(length * time_base)
 
     @property
     def told(self) -> float | None:
@@ -121,11 +144,24 @@ class ContainerSource:
     def _frames(self) -> Iterator[AudioFrame]:
         resampler = AudioResampler(format="fltp", layout=self._stream.layout, rate=self.sample_rate)
         try:
-            for frame in self._container.decode(self._stream):
-                yield from resampler.resample(frame)
+            for packet in self._packets():
+                for frame in packet.decode():
+                    assert isinstance(frame, AudioFrame)
+                    yield from resampler.resample(frame)
             yield from resampler.resample(None)
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"cannot be decoded to its end ({_reason(error)})") from error
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        """Packets of the sound; of files of which the longest track counts, all go by."""
+        every = bool(self._formats & _EXACT)
+        origin = 0 if every else self._stream.start_time or 0
+        for packet in self._container.demux() if every else self._container.demux(self._stream):
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts - origin + (packet.duration or 0)) * packet.time_base
+                self._reached = max(self._reached, end)
+            if packet.stream_index == self._stream.index:
+                yield packet
 
     def _samples(self, frame: AudioFrame) -> Samples:
         return np.ascontiguousarray(frame.to_ndarray().T, dtype=np.float32)

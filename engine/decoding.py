@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.audio import AudioFile, Samples
+from engine.audio import AudioFile, Samples, told_duration
 from index.errors import AudioError
 
 _STOP_S = 5.0  # that a decoder has for letting go of a file
+_HASHED = 1 << 22  # bytes after which a decoder gives a sign of life
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ class Ended:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A file's seconds as its header tells; None where it does not tell."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class _Busy:
+    """A sign of life."""
+
+
 Message = Opened | Block | Ended
 
 
@@ -64,8 +77,18 @@ def read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message]
         AudioError: it cannot be decoded.
         OSError: it cannot be read.
     """
+    for message in _read(path, channels):
+        if not isinstance(message, _Busy):
+            yield message
+
+
+def _read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message | _Busy]:
+    digest = hashlib.sha256()
     with path.open("rb") as handle:
-        yield Opened(hashlib.file_digest(handle, "sha256").hexdigest())
+        while piece := handle.read(_HASHED):
+            digest.update(piece)
+            yield _Busy()
+    yield Opened(digest.hexdigest())
     with AudioFile(path) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
@@ -80,7 +103,8 @@ class Decoders:
     in this process.
 
     Args:
-        timeout: seconds that a decoder may take for ten seconds of audio before it is given up.
+        timeout: seconds that a decoder may take for ten seconds of audio, or for a few MiB of the
+            file, before it is given up.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -101,18 +125,25 @@ class Decoders:
         if os.name != "posix":
             yield from read(path, channels)
             return
-        decoder = self._taken()
-        try:
-            yield from decoder.read(path, channels, self._timeout)
-        except BaseException:
-            decoder.let_go()
-            raise
-        finally:
-            if decoder.alive:
-                self._idle.put(decoder)
-            else:
-                with self._lock:
-                    self._all.discard(decoder)
+        wanted = None if channels is None else list(channels)
+        with self._lent() as decoder:
+            for message in decoder.answers(["read", os.path.abspath(path), wanted], self._timeout):  # noqa: PTH100
+                assert not isinstance(message, Told)
+                yield message
+
+    def told(self, path: Path) -> float | None:
+        """Seconds of a file as its header tells, nothing decoded; None where it does not tell.
+
+        Raises:
+            AudioError: it is no audio, or the decoder died or took too long.
+            OSError: it cannot be read.
+        """
+        if os.name != "posix":
+            return told_duration(path)
+        with self._lent() as decoder:
+            (message,) = decoder.answers(["told", os.path.abspath(path)], self._timeout)  # noqa: PTH100
+        assert isinstance(message, Told)
+        return message.seconds
 
     def warm(self) -> None:
         """Start a process, if none waits for work, without waiting for it."""
@@ -125,6 +156,21 @@ class Decoders:
             decoders, self._all = self._all, set()
         for decoder in decoders:
             decoder.kill()
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[_Decoder]:
+        decoder = self._taken()
+        try:
+            yield decoder
+        except BaseException:
+            decoder.let_go()
+            raise
+        finally:
+            if decoder.alive:
+                self._idle.put(decoder)
+            else:
+                with self._lock:
+                    self._all.discard(decoder)
 
     def _taken(self) -> _Decoder:
         while True:
@@ -163,13 +209,11 @@ class _Decoder:
     def alive(self) -> bool:
         return not self._busy and self._process.poll() is None
 
-    def read(
-        self, path: Path, channels: Sequence[int | None] | None, timeout: float
-    ) -> Iterator[Message]:
+    def answers(self, request: list[Any], timeout: float) -> Iterator[Message | Told]:
+        """What the process answers to a request."""
         self._busy = True
-        wanted = None if channels is None else list(channels)
         try:
-            self._pipe.send_bytes(json.dumps([os.path.abspath(path), wanted]).encode())  # noqa: PTH100
+            self._pipe.send_bytes(json.dumps(request).encode())
             while True:
                 if not self._pipe.poll(timeout):
                     self.kill()
@@ -178,10 +222,11 @@ class _Decoder:
                 if isinstance(message, Exception):
                     self._busy = False
                     raise message
-                if isinstance(message, Ended):
-                    self._busy = False
-                yield message
-                if isinstance(message, Ended):
+                last = isinstance(message, Ended | Told)
+                self._busy = not last
+                if not isinstance(message, _Busy):
+                    yield message
+                if last:
                     return
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -197,7 +242,7 @@ class _Decoder:
         try:
             self._pipe.send_bytes(b"stop")
             while self._pipe.poll(_STOP_S):
-                if not isinstance(self._message(), (Opened, Block)):
+                if not isinstance(self._message(), _Busy | Opened | Block):
                     self._busy = False
                     return
         except (OSError, EOFError):
@@ -210,8 +255,12 @@ class _Decoder:
         self._process.wait()
         self._pipe.close()
 
-    def _message(self) -> Message | Exception:
+    def _message(self) -> Message | Told | _Busy | Exception:
         kind, *rest = json.loads(self._pipe.recv_bytes())
+        if kind == "busy":
+            return _Busy()
+        if kind == "told":
+            return Told(*rest)
         if kind == "opened":
             return Opened(*rest)
         if kind == "block":
@@ -228,13 +277,16 @@ def serve(pipe: Connection) -> None:
     """Decode what is asked for over the pipe, until it closes."""
     while True:
         try:
-            path, channels = json.loads(pipe.recv_bytes())
+            what, path, *rest = json.loads(pipe.recv_bytes())
         except (EOFError, ConnectionResetError):
             return
         except ValueError:  # a stop that came after the end
             continue
         try:
-            for message in read(Path(path), channels):
+            if what == "told":
+                _send(pipe, "told", told_duration(Path(path)))
+                continue
+            for message in _read(Path(path), *rest):
                 if pipe.poll() and pipe.recv_bytes() == b"stop":
                     _send(pipe, "error", "was let go")
                     break
@@ -247,8 +299,10 @@ def serve(pipe: Connection) -> None:
             _send(pipe, "error", f"cannot be decoded as audio ({type(error).__name__}: {error})")
 
 
-def _tell(pipe: Connection, message: Message) -> None:
-    if isinstance(message, Opened):
+def _tell(pipe: Connection, message: Message | _Busy) -> None:
+    if isinstance(message, _Busy):
+        _send(pipe, "busy")
+    elif isinstance(message, Opened):
         _send(pipe, "opened", message.sha256)
     elif isinstance(message, Block):
         _send(pipe, "block", len(message.tracks), message.told)

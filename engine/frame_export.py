@@ -109,20 +109,16 @@ def _windows(
     path: Path, channel: int | None, clips: Sequence[ClipDetails]
 ) -> Iterator[tuple[Window, list[ClipDetails]]]:
     """The samples of each span, and the clips that have it."""
-    spans: dict[tuple[int, int], list[ClipDetails]] = {}
+    spans: dict[tuple[float, float], list[ClipDetails]] = {}
     for clip in clips:
-        spans.setdefault(_samples(clip.start, clip.end), []).append(clip)
+        spans.setdefault((clip.start, clip.end), []).append(clip)
     cutter = GivenSpans((clip.start, clip.end) for clip in clips)
 
     def named(windows: Sequence[Window]) -> Iterator[tuple[Window, list[ClipDetails]]]:
         for window in windows:
-            yield window, spans.pop(_samples(window.start, window.end), [])
+            yield window, spans[window.start, window.end]
 
     with AudioFile(path, channel) as audio:
         for block in audio.blocks():
             yield from named(cutter.feed(block))
         yield from named(cutter.finish())
-
-
-def _samples(start: float, end: float) -> tuple[int, int]:
-    return round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -17,12 +16,12 @@ from engine.prefetch import prefetch
 from engine.reading import Cut, Reading, read_cuts
 from engine.writing import Writer
 from index.database import Database
-from index.errors import AudioError
+from index.errors import AudioError, InvalidInputError
 from index.failures import Silence, add_failure, is_silent, silent_files
 from index.files import FileFacts, known_files
 from index.labels import span_key
 from index.models import ModelInfo
-from index.recordings import Annotations, NewClip, add_location, annotate, exists, find_by_sha256
+from index.recordings import Annotations, NewClip, add_location, exists, find_by_sha256
 from index.recut import current_cut
 
 _MOVED = "was changed by another ingest meanwhile; try again"
@@ -59,7 +58,7 @@ class Ingest:
         self._model = model
         self._options = options
         self._decoders = decoders
-        self._said = said
+        self._given = said
         self._stop = stop or threading.Event()
         self._progress = progress
         self.report = IngestReport()
@@ -67,7 +66,7 @@ class Ingest:
         self._silent: dict[str, Reading] = {}  # the same, of those without a clip
         self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
         self._waiting: list[tuple[Reading, Cut]] = []
-        self._writer = Writer(model.id, options, said)
+        self._writer = Writer(model.id, options, self._said)
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
 
@@ -77,7 +76,8 @@ class Ingest:
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
-        new = itertools.islice(self._new(files), self._options.limit)
+        limit = self._options.limit
+        new = self._new(self._described(files))
         readers = prefetch(new, self._read, workers=self._options.decoders)
         with contextlib.closing(readers):  # or its threads would wait for ever after an error
             for file, messages in readers:
@@ -92,7 +92,7 @@ class Ingest:
                 if self._unwritten >= LOOKED_UP:
                     self._commit()
                 self._progress(self.report)
-                if self._stop.is_set():
+                if self._stop.is_set() or (limit is not None and self._taken >= limit):
                     break
         self.report.stopped = self._stop.is_set()
         self._commit()
@@ -104,6 +104,27 @@ class Ingest:
         """Files that are done with but for being written down."""
         return len(self._failed) + len(self._silent) + len(self._readings)
 
+    def _said(self, path: str) -> Annotations:
+        return self._options.given(self._given(path))
+
+    @property
+    def _taken(self) -> int:
+        """New files that are dealt with for good, written down or not."""
+        unwritten = [*self._readings.values(), *self._silent.values()]
+        done = self.report
+        written = done.recordings + done.duplicates + done.silent + done.recut
+        return written + sum(1 + len(reading.aliases) for reading in unwritten)
+
+    def _described(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
+        """The files about which something usable is said, if anything; the others fail."""
+        for file in files:
+            try:
+                self._said(file.path)
+            except InvalidInputError as error:
+                self._fail(file, str(error))
+            else:
+                yield file
+
     def _new(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
         """Files that have to be read; the known ones are only annotated."""
         options = self._options
@@ -112,19 +133,23 @@ class Ingest:
                 yield from (looked.file for looked in chunk)
                 continue
             unread = []
-            unchanged: list[tuple[int, Annotations]] = []
+            unchanged: list[tuple[int, str, bool]] = []
             for looked in chunk:
                 if looked.recording_id is not None and not (looked.otherwise and options.recut):
-                    unchanged.append((looked.recording_id, self._said(looked.file.path)))
+                    path = looked.file.path
+                    if self._said(path) != Annotations():
+                        unchanged.append((looked.recording_id, path, looked.otherwise))
                     if looked.otherwise:
                         self._otherwise.add(looked.recording_id)
                 elif not looked.silent or options.retry:
                     unread.append(looked.file)
-            if any(said != Annotations() for _, said in unchanged):
+            if unchanged:
                 with self._database.write() as session:
-                    for recording_id, said in unchanged:
+                    for recording_id, path, otherwise in unchanged:
+                        # of one that is cut otherwise a notice tells, not each of its spans
+                        done = IngestReport() if otherwise else self.report
                         if exists(session, recording_id):
-                            annotate(session, recording_id, said)
+                            self._writer.annotate(session, recording_id, path, done)
             self.report.otherwise = len(self._otherwise)
             self.report.known += len(chunk) - len(unread)
             yield from unread
@@ -252,6 +277,7 @@ class Ingest:
                 add_failure(session, reading.file.path, _MOVED)
         for name in ("recordings", "clips", "known", "duplicates", "silent", "recut", "duration"):
             setattr(self.report, name, getattr(self.report, name) + getattr(done, name))
+        self.report.lost += done.lost
         self.report.failed += [(reading.file.path, _MOVED) for reading in moved]
         self._readings.clear()
         self._silent.clear()
@@ -263,7 +289,7 @@ class Ingest:
             places = known_files(session, [file.path])
             if exists(session, recording_id):  # another process may have forgotten it since
                 add_location(session, recording_id, file)
-                annotate(session, recording_id, self._said(file.path))
+                self._writer.annotate(session, recording_id, file.path, self.report)
         if file.path in places and places[file.path].recording_id == recording_id:
             self.report.known += 1
         else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.channels import MIX, Channels
 from engine.segment import FixedWindows, Segmenter, SpeechWindows
-from index.recordings import Span
+from index.errors import InvalidInputError
+from index.recordings import Annotations, Span
 
 GIVEN = "given"
 """How the description of a cut begins whose spans somebody gave."""
@@ -27,7 +28,7 @@ class IngestOptions:
         channels: which become clips.
         batch: seconds of audio that are embedded and committed together.
         decoders: how many files are decoded at once.
-        limit: most new files to take; None for all.
+        limit: most new files to take, those that fail not counted; None for all.
         dated: where nobody said when it was, take the date of the file's ``tags``, or failing
             that the ``file``'s time of change.
         rescan: hash files also where path, size and time of change are known.
@@ -60,6 +61,26 @@ class IngestOptions:
         """How recordings are cut into clips, in words for the archive."""
         hop = f" every {self.hop:g} s" if self.hop else ""
         return f"{self.segments} up to {self.window:g} s{hop}, channels {self.channels}"
+
+    def given(self, said: Annotations) -> Annotations:
+        """What is said of a file, its spans on the one channel that is taken where they name none.
+
+        Raises:
+            InvalidInputError: several are taken, so that nobody knows which one they mean.
+        """
+        if all(span.channel is not None for span in said.spans) or self.channels == MIX:
+            return said
+        tracks = self.channels.tracks
+        if tracks is None or len(tracks) > 1:
+            raise InvalidInputError(
+                f"has spans without a channel, and --channels {self.channels} takes several: give"
+                " the spans a channel, or take one"
+            )
+        only = tracks[0].channel
+        spans = (
+            one if one.channel is not None else replace(one, channel=only) for one in said.spans
+        )
+        return replace(said, spans=tuple(spans))
 
     def cut_for(self, spans: Sequence[Span]) -> str:
         """How a recording is cut for which these spans were given, if any."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from index.recordings import Span
+
 
 @dataclass
 class IngestReport:
@@ -17,6 +19,7 @@ class IngestReport:
         recut: known recordings that were cut anew.
         otherwise: known recordings that are cut under other options, and were left so.
         failed: path and reason of each file that could not be used.
+        lost: path and span of each clip that somebody gave and that the recording does not hold.
         duration: seconds of audio added.
         reached, told: seconds into the file in hand that are embedded, and that its header tells
             (None: it does not).
@@ -31,6 +34,7 @@ class IngestReport:
     recut: int = 0
     otherwise: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[tuple[str, Span]] = field(default_factory=list)
     duration: float = 0.0
     reached: float = 0.0
     told: float | None = None

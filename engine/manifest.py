@@ -5,22 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from engine.audio import SAMPLE_RATE
+from engine.embedders.base import SHORTEST
 from engine.scan import LONGEST_PATH
 from index.errors import InvalidInputError
 from index.filters import EMOTION
+from index.labels import ClipSpan, span_key
 from index.recordings import Annotations, Span
 from index.text import clean
 
 LONGEST = 200
 """Most characters of a label, source, speaker or metadata key."""
 
-_REST = "\0rest"  # no column is called so
 _OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
 _TASK = "label:"  # begins the column of another task's labels
 _LONGEST_SPAN = 120.0  # seconds: a clip is held in memory
@@ -33,9 +37,10 @@ class Manifest:
     Attributes:
         path: the manifest itself.
         rows: annotations by absolute path, in the file's order.
-        lines: line number by path.
+        lines: number of the first line by path.
         problems: rows that cannot be used: manifest and line, and the reason.
         naive_times: number of times without a zone, taken as UTC.
+        spans: of each path with rows that are spans, the line of each.
     """
 
     path: Path | None = None
@@ -43,6 +48,16 @@ class Manifest:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     naive_times: int = 0
+    spans: dict[str, dict[ClipSpan, int]] = field(default_factory=dict)
+
+    def place(self, path: str, span: Span | None = None) -> str:
+        """Where the manifest speaks of a file, or of a span in it: its name and the line."""
+        line = self.lines[path]
+        if span is not None:
+            channel, start, end = span_key(span.channel, span.start, span.end)
+            lines = self.spans.get(path, {})
+            line = lines.get((channel, start, end), lines.get((None, start, end), line))
+        return f"{self.path}: line {line}"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -74,14 +89,16 @@ def read_manifest(path: Path) -> Manifest:
                 raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
-            again = f"{named} again, first in line {manifest.lines.get(absolute)}"
             before = manifest.rows.get(absolute)
             if before is not None and not (before.spans and _text(row.get("start"))):
-                raise ValueError(again)
+                raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
             said = _annotations(row, manifest)
+            for span in said.spans:
+                lines = manifest.spans.setdefault(absolute, {})
+                first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
+                if first != line:
+                    raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
-                if said.spans[0] in before.spans:
-                    raise ValueError(again)
                 said = replace(said.over(before), spans=before.spans + said.spans)
             manifest.rows[absolute] = said
             manifest.lines.setdefault(absolute, line)
@@ -197,6 +214,9 @@ def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
         raise ValueError("start and end are both needed, in seconds") from error
     if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
         raise ValueError(f"{start:g} to {end:g} s is no span of up to {_LONGEST_SPAN:g} s")
+    if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
+        least = SHORTEST / SAMPLE_RATE
+        raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
     channel = said.get("channel")
     if channel is not None and not (channel.isdecimal() and int(channel) < 64):
         raise ValueError(f"channel {channel!r} is not a number from 0")
@@ -227,27 +247,81 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
     if "path" not in table.column_names:
         raise InvalidInputError(f"manifest {path} has no column 'path'")
+    _check_columns(path, table.column_names)
     for number, row in enumerate(table.to_pylist(), start=1):
         times = {key: value.isoformat() for key, value in row.items() if isinstance(value, date)}
         yield number, {**row, **times}
 
 
 def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and cells by column of each row of a CSV, or what is wrong with the row.
+    """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
+    row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
+    line.
 
     Raises:
-        InvalidInputError: it has no column ``needed``.
+        InvalidInputError: it has no column ``needed``, or two columns of one name.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
-        reader = csv.DictReader(file, delimiter=delimiter, restkey=_REST, strict=True)
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if needed is not None and needed not in reader.fieldnames:
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        columns = [name.strip() for name in next(reader, [])]
+        if needed is not None and needed not in columns:
             raise InvalidInputError(f"manifest {path} has no column {needed!r} in its first line")
-        for row in reader:
-            yield reader.line_num, ("more cells than columns" if _REST in row else row)
+        _check_columns(path, columns)
+        while True:
+            lines.begin()
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                lines.back()
+                yield lines.number, f"is no CSV ({error})"
+                continue
+            if cells is None:
+                return
+            if len(cells) > len(columns):
+                yield lines.number, "more cells than columns"
+            elif cells:
+                yield lines.number, dict(zip_longest(columns, cells))
+
+
+class _Lines:
+    """The lines of a file, some of which may be read again.
+
+    Attributes:
+        number: of the line that was read last, from 1.
+    """
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._ahead, self._file = deque[str](), iter(file)
+        self._since: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._file)
+        self._since.append(line)
+        self.number += 1
+        return line
+
+    def begin(self) -> None:
+        """A row begins with the next line."""
+        self._since.clear()
+
+    def back(self) -> None:
+        """Go back to the second line of the row."""
+        self._ahead.extendleft(reversed(self._since[1:]))
+        self.number -= len(self._since) - 1
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    twice = [name for name, number in Counter(columns).items() if name and number > 1]
+    if twice:
+        raise InvalidInputError(f"manifest {path} has the column {twice[0]!r} twice")
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:

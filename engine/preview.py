@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.audio import SAMPLE_RATE, told_duration
+from engine.audio import SAMPLE_RATE
+from engine.decoding import Decoders
 from engine.embedders.base import Embedder
 from engine.ingest_options import IngestOptions
 from engine.known import look_up
 from engine.voices import speak
 from index.database import Database
-from index.errors import AudioError
+from index.errors import AudioError, InvalidInputError
 from index.files import FileFacts
 from index.recordings import Annotations
 
@@ -30,7 +31,8 @@ class Preview:
         otherwise: known recordings that are cut under other options, and would be left so.
         new: the others, of ``size`` bytes and ``duration`` seconds by their headers.
         untold: new files whose header does not tell a duration.
-        unusable: path and reason of new files that are no audio.
+        unusable: path and reason of files that cannot be taken: no audio, or with something said
+            of them that cannot be used.
     """
 
     files: int
@@ -49,14 +51,31 @@ def preview(
     database: Database | None,
     options: IngestOptions,
     said: Callable[[str], Annotations],
+    decoders: Decoders,
 ) -> Preview:
     """What an ingest of ``files`` into the archive (None: a new one) would find.
 
     Nothing is hashed: what would only be found out by the bytes of a file is not foreseen.
     """
     found = Preview(0, 0, 0, 0, 0, 0, 0.0, 0, [])
-    for chunk in look_up(database, files, lambda path: options.cut_for(said(path).spans)):
+
+    def described() -> Iterator[FileFacts]:
+        for file in files:
+            try:
+                options.given(said(file.path))
+            except InvalidInputError as error:
+                found.files += 1
+                found.unusable.append((file.path, str(error)))
+            else:
+                yield file
+
+    def cut_of(path: str) -> str:
+        return options.cut_for(options.given(said(path)).spans)
+
+    for chunk in look_up(database, described(), cut_of):
         for looked in chunk:
+            if options.limit is not None and found.new + found.recut >= options.limit:
+                return found
             found.files += 1
             if looked.recording_id is not None:
                 found.known += not (looked.otherwise and options.recut)
@@ -65,13 +84,13 @@ def preview(
             elif looked.silent and not options.retry:
                 found.known += 1
             else:
-                _look_into(looked.file, found)
+                _look_into(looked.file, found, decoders)
     return found
 
 
-def _look_into(file: FileFacts, found: Preview) -> None:
+def _look_into(file: FileFacts, found: Preview, decoders: Decoders) -> None:
     try:
-        told = told_duration(Path(file.path))
+        told = decoders.told(Path(file.path))
     except (AudioError, OSError) as error:
         found.unusable.append((file.path, str(error)))
         return

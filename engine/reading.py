@@ -17,7 +17,7 @@ from engine.scan import facts
 from engine.segment import GivenSpans, Segmenter, Window
 from index.errors import AudioError, InvalidInputError
 from index.files import FileFacts
-from index.labels import ClipSpan
+from index.labels import ClipSpan, span_key
 from index.recordings import Annotations, NewClip, NewRecording, Span
 
 _WHOLE_DATE = len("2026-01-31")  # a bare year says too little
@@ -135,7 +135,9 @@ def read_cuts(
 
 def _segmenter(track: Track, spans: Sequence[Span], options: IngestOptions) -> Segmenter:
     if spans:
-        return GivenSpans((s.start, s.end) for s in spans if s.channel == track.channel)
+        own = [span for span in spans if span.channel == track.channel]
+        keyed = {span_key(one.channel, one.start, one.end): (one.start, one.end) for one in own}
+        return GivenSpans(keyed.values())
     return options.segmenter()
 
 

@@ -29,7 +29,6 @@ from index.holdings import (
 from index.models import ModelInfo, register_model
 
 _LISTED = 200  # recordings asked of the database at a time
-_ROUNDED = SAMPLE_RATE // 20  # samples by which the end of a span may lie beyond the recording's
 
 
 @dataclass
@@ -271,21 +270,17 @@ class _Cutter:
 
     def __init__(self, clips: list[MissingClip]) -> None:
         self._spans = GivenSpans((clip.start, clip.end) for clip in clips)
-        self._clips: dict[int, list[tuple[int, int]]] = {}
+        self._ids: dict[tuple[float, float], list[int]] = {}
         for clip in clips:
-            begin, end = round(clip.start * SAMPLE_RATE), round(clip.end * SAMPLE_RATE)
-            self._clips.setdefault(begin, []).append((end, clip.id))
+            self._ids.setdefault((clip.start, clip.end), []).append(clip.id)
 
     def feed(self, block: Samples) -> Iterator[HeardClip]:
-        return self._named(self._spans.feed(block), 0)
+        return self._named(self._spans.feed(block))
 
     def finish(self) -> Iterator[HeardClip]:
-        return self._named(self._spans.finish(), _ROUNDED)
+        return self._named(self._spans.finish())
 
-    def _named(self, windows: list[Window], beyond: int) -> Iterator[HeardClip]:
+    def _named(self, windows: list[Window]) -> Iterator[HeardClip]:
         for window in windows:
-            begin, end = round(window.start * SAMPLE_RATE), round(window.end * SAMPLE_RATE)
-            for wanted, number in list(self._clips.get(begin, [])):
-                if end <= wanted <= end + beyond:
-                    self._clips[begin].remove((wanted, number))
-                    yield HeardClip(number, window.samples)
+            for number in self._ids[window.start, window.end]:
+                yield HeardClip(number, window.samples)

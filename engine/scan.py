@@ -44,6 +44,11 @@ class Scan:
     A file named itself is taken whatever its extension. Hidden files and folders are left out of
     folders. Links to folders are not followed.
 
+    Args:
+        arguments: as somebody typed them: files, folders, patterns, ``~``.
+        paths: as a program wrote them: files and folders, to the letter. One that is not there is
+            among ``found.unusable``.
+
     Attributes:
         found: what there is besides the files; complete once they have all been asked for.
 
@@ -51,38 +56,50 @@ class Scan:
         InvalidInputError: an argument names nothing.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self._named = [path for argument in arguments for path in _named(argument)]
+    def __init__(self, arguments: Sequence[str], paths: Sequence[str] = ()) -> None:
+        named = [path for argument in arguments for path in _named(argument)]
+        # abspath resolves no links, as users expect
+        self._named = [os.path.abspath(path) for path in (*named, *paths)]  # noqa: PTH100
         self.found = Found()
 
     def __iter__(self) -> Iterator[FileFacts]:
         seen: set[str] = set()
         several = len(self._named) > 1  # of which one may hold another
         for path in self._named:
-            for file in _walk(path, self.found) if path.is_dir() else [path]:
-                absolute = os.path.abspath(file)  # noqa: PTH100 - resolves no links, as users expect
+            for file in walk(path, self.found) if os.path.isdir(path) else [path]:  # noqa: PTH112
                 if several:
-                    if absolute in seen:
+                    if file in seen:
                         continue
-                    seen.add(absolute)
-                looked = _look(absolute, self.found)
+                    seen.add(file)
+                looked = look(file, self.found)
                 if looked is not None:
                     yield looked
 
     def count(self, stop: threading.Event) -> int | None:
         """How many files there are by their names, without a look at any; None once ``stop`` is
         set. Runs beside the scan itself, well ahead of it."""
-        number = 0
-        for path in self._named:
-            if any(other != path and path.is_relative_to(other) for other in self._named):
-                continue  # within a folder that is counted too
-            if not path.is_dir():
+        folders, number = set(), 0
+        named = dict.fromkeys(map(Path, self._named))
+        for path in named:
+            if stop.is_set():
+                return None
+            if os.path.isdir(path):  # noqa: PTH112 - it cannot raise
+                folders.add(path)
+            else:
                 number += 1
-                continue
-            for _ in _walk(path, Found()):
-                number += 1
-                if stop.is_set():
-                    return None
+        if not folders:
+            return number
+        for path in named:
+            if stop.is_set():
+                return None
+            inside = not folders.isdisjoint(path.parents)  # of a folder that is counted too
+            if path not in folders:
+                number -= inside
+            elif not inside:
+                for _ in walk(str(path), Found()):
+                    number += 1
+                    if stop.is_set():
+                        return None
         return number
 
 
@@ -97,24 +114,28 @@ def find_audio(arguments: Sequence[str]) -> Found:
     return replace(scan.found, files=files)
 
 
-def _named(argument: str) -> list[Path]:
-    try:
-        path = Path(argument).expanduser()
-        if path.exists():
-            return [path]
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidInputError(
-            f"{printable(argument[:200])}: cannot be looked at ({error})"
-        ) from error
+def _named(argument: str) -> list[str]:
+    if os.path.lexists(argument):  # a dead link too: it is a failure of its own
+        return [argument]
+    told = printable(argument[:200])
+    path = os.path.expanduser(argument)  # noqa: PTH111 - leaves the unknown as it is
+    if os.path.lexists(path):
+        return [path]
     if glob.has_magic(argument):
-        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
         if matches:
-            return [Path(match) for match in matches]
-        raise InvalidInputError(f"{argument}: nothing matches this pattern")
-    raise InvalidInputError(f"{argument}: no such file or folder")
+            return matches
+        raise InvalidInputError(f"{told}: nothing matches this pattern")
+    raise InvalidInputError(f"{told}: no such file or folder")
 
 
-def _walk(folder: Path, found: Found) -> Iterator[Path]:
+def walk(folder: str, found: Found) -> Iterator[str]:
+    """Paths of the audio files in a folder and those below it, by their names, in order.
+
+    Args:
+        found: gets what cannot be read, and what looks like audio of a kind not supported.
+    """
+
     def unreadable(error: OSError) -> None:
         found.unusable.append(
             (printable(str(error.filename)), f"cannot be read ({error.strerror})")
@@ -127,12 +148,14 @@ def _walk(folder: Path, found: Found) -> Iterator[Path]:
             if name.startswith("."):
                 continue
             if extension in EXTENSIONS:
-                yield Path(root, name)
+                yield os.path.join(root, name)  # noqa: PTH118
             elif extension in _OTHER_AUDIO:
                 found.passed_over[extension] += 1
 
 
-def _look(path: str, found: Found) -> FileFacts | None:
+def look(path: str, found: Found) -> FileFacts | None:
+    """The file at an absolute path as it is now; None, and why among ``found.unusable``, if that
+    is no file that can be taken."""
     if path != printable(path):
         found.unusable.append((printable(path), "its name is not valid UTF-8"))
         return None
@@ -142,7 +165,9 @@ def _look(path: str, found: Found) -> FileFacts | None:
     try:
         return facts(Path(path))
     except OSError as error:
-        found.unusable.append((path, f"cannot be read ({error.strerror})"))
+        gone = isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+        reason = "no such file" if gone else f"cannot be read ({error.strerror})"
+        found.unusable.append((path, reason))
         return None
 
 

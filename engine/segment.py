@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import SAMPLE_RATE, Samples
+from engine.embedders.base import SHORTEST
 from engine.vad import CHUNK, SpeechDetector
 
 _SHORTEST_S = 1.0  # a rest shorter than this joins the window before it
@@ -159,8 +160,9 @@ class SpeechWindows:
         if len(stretch) <= most:
             return first + len(stretch)
         half = most // 2
-        smooth = np.convolve(stretch[half:most], np.ones(5) / 5, mode="same")
-        return first + half + int(np.argmin(smooth)) + 1
+        later = np.pad(stretch[half:most], 2, mode="edge")  # by zeros, the edges would be quietest
+        smooth = np.convolve(later, np.ones(5) / 5, mode="valid")
+        return first + most - int(np.argmin(smooth[::-1]))  # of equals the last: the longest clip
 
     def _let_go(self, chunks: int) -> None:
         if chunks > 0:
@@ -170,10 +172,17 @@ class SpeechWindows:
 
 
 class GivenSpans:
-    """Spans that were given, in seconds; they may overlap. A span beyond the end is left out."""
+    """Spans that were given, in seconds; they may overlap. A span beyond the end is left out.
+
+    Its windows say start and end exactly as they were given, not as samples round them, so that
+    whoever gave them knows them again. An end up to 50 ms beyond the recording's is let pass.
+    """
 
     def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
-        self._spans = sorted({(round(a * SAMPLE_RATE), round(b * SAMPLE_RATE)) for a, b in spans})
+        self._spans = sorted(
+            (round(start * SAMPLE_RATE), round(end * SAMPLE_RATE), start, end)
+            for start, end in set(spans)
+        )
         self._held = np.empty(0, np.float32)
         self._at = 0
 
@@ -188,14 +197,21 @@ class GivenSpans:
 
     def finish(self) -> list[Window]:
         """The clips that end a little after the recording does."""
-        end = self._at + len(self._held)
-        self._spans = [(a, min(b, end)) for a, b in self._spans if b <= end + _BEYOND and a < end]
-        return self._cut(end)
+        size = self._at + len(self._held)
+        self._spans = [
+            (first, min(last, size), start, end)
+            for first, last, start, end in self._spans
+            if last <= size + _BEYOND and min(last, size) - first >= SHORTEST
+        ]
+        return self._cut(size)
 
-    def _cut(self, end: int) -> list[Window]:
-        whole = [span for span in self._spans if span[1] <= end]
-        self._spans = [span for span in self._spans if span[1] > end]
-        return [_window(a, self._held[a - self._at : b - self._at]) for a, b in whole]
+    def _cut(self, size: int) -> list[Window]:
+        whole = [span for span in self._spans if span[1] <= size]
+        self._spans = [span for span in self._spans if span[1] > size]
+        return [
+            Window(start, end, self._held[first - self._at : last - self._at].copy())
+            for first, last, start, end in whole
+        ]
 
 
 _BEYOND = SAMPLE_RATE // 20  # samples by which a rounded end may lie beyond the recording's

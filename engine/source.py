@@ -17,9 +17,9 @@ class Source(Protocol):
     sample_rate: int
     channels: int
 
-    @property
-    def promised(self) -> float | None:
-        """Seconds that must be there if the file is whole; None where it does not tell."""
+    def cut_short(self, frames: int) -> tuple[float, float] | None:
+        """Once ``blocks`` has ended after ``frames``: seconds that were found and seconds that were
+        promised, if the file is not whole; None where it is, or does not tell."""
 
     @property
     def told(self) -> float | None:

@@ -11,6 +11,7 @@ from engine.ingest_options import IngestOptions
 from engine.ingest_report import IngestReport
 from engine.reading import Reading
 from index.failures import Silence, add_failure, add_silence
+from index.labels import spans_without_clip
 from index.recordings import (
     Annotations,
     add_locations,
@@ -69,7 +70,8 @@ class Writer:
             done.duplicates += len(reading.aliases) + (not is_new)
             done.clips += len(reading.clips) * is_new
             done.duration += row.duration * is_new
-            self._aliases(session, recording_id, reading)
+            self._note_lost(session, recording_id, reading.file.path, done)
+            self._aliases(session, recording_id, reading, done)
         again = [reading for reading in readings if reading.recut is not None]
         return [reading for reading in again if not self._recut(session, reading, done)]
 
@@ -83,14 +85,28 @@ class Writer:
         if added is None:
             return False
         add_locations(session, [(recording_id, reading.file)])
-        annotate(session, recording_id, self.said(path))
+        self.annotate(session, recording_id, path, done)
         done.recut += 1
         done.clips += added
         done.known += len(reading.aliases)
-        self._aliases(session, recording_id, reading)
+        self._aliases(session, recording_id, reading, done)
         return True
 
-    def _aliases(self, session: Session, recording_id: int, reading: Reading) -> None:
+    def annotate(self, session: Session, recording_id: int, path: str, done: IngestReport) -> None:
+        """Write what is said about the file at a path to the recording that it holds, and note
+        the spans among it that are no clips of it."""
+        annotate(session, recording_id, self.said(path))
+        self._note_lost(session, recording_id, path, done)
+
+    def _aliases(
+        self, session: Session, recording_id: int, reading: Reading, done: IngestReport
+    ) -> None:
         add_locations(session, [(recording_id, alias) for alias in reading.aliases])
         for alias in reading.aliases:
-            annotate(session, recording_id, self.said(alias.path))
+            self.annotate(session, recording_id, alias.path, done)
+
+    def _note_lost(
+        self, session: Session, recording_id: int, path: str, done: IngestReport
+    ) -> None:
+        lost = spans_without_clip(session, recording_id, self.said(path).spans)
+        done.lost += [(path, span) for span in lost]

@@ -43,15 +43,25 @@ def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str
 
 
 def label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
-    """Label the clips of the recording that are these spans."""
+    """Label the clips of the recording that are these spans; of two labels that one clip is given
+    under a task, the last."""
     clips = spans_of(session, recording_id)
-    said = [
-        {"clip_id": clip_id, "task": task, "value": value}
+    said = {
+        (clip_id, task): value
         for span in spans
         if (clip_id := clips.get(span_key(span.channel, span.start, span.end))) is not None
         for task, value in span.labels.items()
-    ]
-    insert_or_replace(session, Label, said)
+    }
+    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in said.items()]
+    insert_or_replace(session, Label, rows)
+
+
+def spans_without_clip(session: Session, recording_id: int, spans: Sequence[Span]) -> list[Span]:
+    """Those of the spans that no clip of the recording is."""
+    if not spans:
+        return []
+    clips = spans_of(session, recording_id)
+    return [one for one in spans if span_key(one.channel, one.start, one.end) not in clips]
 
 
 def agreed_labels(session: Session, recording_id: int) -> dict[str, str]:

@@ -20,7 +20,9 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     bad = tmp_path / "bad.wav"
     bad.write_text("no audio")
     files = [voices / "anger-0.wav", bad, voices / "sadness-0.wav"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(str, files))))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(map(str, files)).encode()))
+    )
     done = run("predict", "-", "--model", "acoustic", "--json")
     assert done.code == 1
     assert [record["error"] is None for record in done.records] == [True, False, True]

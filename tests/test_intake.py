@@ -1,8 +1,11 @@
 """Ways into an archive and out of it, as a user meets them on the command line."""
 
+import contextlib
+import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.library import Library
 from engine.naming import Naming
 from index.errors import InvalidInputError
 from tests.conftest import tone, write_wav
@@ -34,6 +38,7 @@ def test_a_dry_run_counts_and_writes_nothing(run, calls: Path, tmp_path: Path): 
     shown = run("ingest", calls, "--model", "acoustic", "--dry-run", "--json")
     record = shown.records[0]
     assert (record["files"], record["new"], record["known"], record["unusable"]) == (7, 6, 0, 1)
+    assert "text.wav: " in shown.err
     assert record["duration"] == pytest.approx(3.0)
     assert record["estimated_seconds"] >= 0
     assert not (tmp_path / "home" / "archive.db").exists()
@@ -42,21 +47,129 @@ def test_a_dry_run_counts_and_writes_nothing(run, calls: Path, tmp_path: Path): 
     assert run("ingest", calls, "--dry-run", "--json").records[0]["known"] == 6
 
 
+def test_a_dry_run_foresees_limit_missing_files_and_names_that_cannot_be(run, calls: Path):  # noqa: F811
+    limited = run("ingest", calls, "--model", "acoustic", "--dry-run", "--limit", 2, "--json")
+    assert limited.records[0]["new"] == 2
+    (calls / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"x")
+    (calls / "m.csv").write_text("path\nanger/1.wav\ngone.wav\n")
+    shown = run("ingest", calls, "--model", "acoustic", "--dry-run", "--json")
+    assert shown.records[0]["unusable"] == 1
+    assert "not valid UTF-8" in shown.err
+    rows = run(
+        "ingest", "--manifest", calls / "m.csv", "--model", "acoustic", "--dry-run", "--json"
+    )
+    assert (rows.records[0]["new"], rows.records[0]["unusable"]) == (1, 1)
+    assert "m.csv: line 3" in rows.err
+
+
+def test_a_dry_run_opens_no_file_in_its_own_process(run, calls: Path, monkeypatch):  # noqa: F811
+    def fail(*_):
+        raise AssertionError("a decoder may crash")
+
+    monkeypatch.setattr("engine.audio._open", fail)
+    shown = run("ingest", calls, "--model", "acoustic", "--dry-run", "--json")
+    assert shown.records[0]["new"] == 6
+
+
 def test_a_limit_takes_so_many_new_files(run, calls: Path):  # noqa: F811
     assert ingest(run, calls, "--limit", 2).records[0]["recordings"] == 2
     second = ingest(run, calls, "--limit", 3).records[0]
     assert (second["known"], second["recordings"]) == (2, 3)
 
 
-def test_paths_come_on_standard_input(run, calls: Path, monkeypatch):  # noqa: F811
-    import io
+def test_a_limit_gets_past_files_that_cannot_be_used(run, calls: Path):  # noqa: F811
+    for number in range(3):
+        (calls / f"a{number}.wav").write_text("no audio")
+    for taken in (2, 2, 2):
+        done = ingest(run, calls, "--limit", 2).records[0]
+        assert (done["recordings"], done["failed"]) == (taken, 3)
+    assert run("status", "--json").records[0]["recordings"] == 6
 
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Gives bytes to the program on standard input."""
+
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def test_paths_come_on_standard_input(run, calls: Path, stdin):  # noqa: F811
     paths = [str(calls / "anger" / "1.wav"), str(calls / "gone.wav"), str(calls / "neutral")]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(paths) + "\n"))
+    stdin("\n".join([*paths, ""]).encode())
     done = ingest(run, "-")
     assert done.code == 1
     assert (done.records[0]["recordings"], done.records[0]["failed"]) == (4, 1)
     assert "gone.wav: no such file" in done.err
+
+
+def test_names_on_standard_input_are_taken_to_the_letter(
+    run,  # noqa: F811
+    calls: Path,
+    stdin,
+    monkeypatch,
+):
+    monkeypatch.chdir(calls)
+    write_wav(calls / "~x.wav", tone(0.5, 900))
+    write_wav(calls / "a[1].wav", tone(0.5, 950))
+    (calls / "dead.wav").symlink_to("nowhere")
+    strange = calls / os.fsdecode(b"caf\xe9.wav")
+    strange.write_bytes(b"x")
+    stdin(b"~x.wav\0a[1].wav\0dead.wav\0caf\xe9.wav\0" + b"y" * 3000)
+    done = ingest(run, "-")
+    assert (done.code, done.records[0]["recordings"], done.records[0]["failed"]) == (1, 2, 3)
+    assert "dead.wav: cannot be read" in done.err
+    assert "not valid UTF-8" in done.err
+
+
+def test_no_path_on_standard_input_is_not_the_whole_manifest(run, calls: Path, stdin, tmp_path):  # noqa: F811
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path\n{calls}/anger/1.wav\n")
+    stdin(b"")
+    done = ingest(run, "-", "--manifest", manifest)
+    assert done.code == 1
+    assert "no audio files in -" in done.err
+    assert run("status", "--json").records[0]["recordings"] == 0
+
+
+def test_an_odd_argument_is_a_failure_of_its_own(run, calls: Path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(calls)
+    write_wav(calls / "~x.wav", tone(0.5, 900))
+    (calls / "dead.wav").symlink_to("nowhere")
+    done = ingest(run, "~x.wav", "dead.wav", "neutral")
+    assert (done.code, done.records[0]["recordings"], done.records[0]["failed"]) == (1, 4, 1)
+    again = ingest(run, "--retry-failed")
+    assert (again.code, again.records[0]["failed"]) == (1, 1)
+
+
+def test_a_dead_link_in_a_manifest_costs_itself_alone(run, calls: Path):  # noqa: F811
+    (calls / "dead.wav").symlink_to("nowhere")
+    (calls / "m.csv").write_text("path\ndead.wav\nanger/1.wav\ngone.wav\n")
+    done = ingest(run, "--manifest", calls / "m.csv")
+    assert (done.code, done.records[0]["recordings"], done.records[0]["failed"]) == (1, 1, 2)
+    assert "m.csv: line 4" in done.err
+
+
+def test_a_path_that_says_no_label_is_a_failure_of_its_own(run, calls: Path):  # noqa: F811
+    write_wav(calls / ("l" * 210) / "x.wav", tone(0.5, 900))
+    for arguments in (("--dry-run",), ()):
+        done = ingest(run, calls, "--label-from", "parent-folder", *arguments)
+        assert "label must have 1 to 200 characters, not 210" in done.err
+    assert (done.code, done.records[0]["recordings"], done.records[0]["failed"]) == (1, 6, 1)
+
+
+def test_spans_that_a_recording_does_not_hold_are_failures_of_their_rows(run, calls: Path):  # noqa: F811
+    rows = ["path,start,end,label", "anger/1.wav,0.1,0.3,joy", "anger/1.wav,0.2,0.9,fear"]
+    (calls / "m.csv").write_text("\n".join(rows) + "\n")
+    for known in (0, 1):
+        done = ingest(run, "--manifest", calls / "m.csv")
+        assert (done.code, done.records[0]["known"], done.records[0]["failed"]) == (1, known, 1)
+        (failure,) = run("failures", "--json").records
+        assert failure["path"] == f"{calls / 'm.csv'}: line 3"
+        assert "no clip from 0.2 to 0.9 s" in failure["reason"]
+    assert run("status", "--json").records[0]["labels"] == {"joy": 1}
 
 
 def test_labels_are_read_off_paths(run, calls: Path):  # noqa: F811
@@ -85,6 +198,18 @@ def test_failed_files_are_tried_again(run, calls: Path):  # noqa: F811
     again = ingest(run, "--retry-failed")
     assert (again.code, again.records[0]["recordings"]) == (0, 1)
     assert run("failures").out == ""
+
+
+def test_trying_again_with_a_manifest_takes_no_other_rows(run, calls: Path):  # noqa: F811
+    bad = calls / "bad.wav"
+    bad.write_text("not yet")
+    ingest(run, bad)
+    write_wav(bad, tone(1.0, 500))
+    (calls / "m.csv").write_text("path,label\nbad.wav,joy\nanger/1.wav,joy\n")
+    for expected in (1, 0):
+        done = ingest(run, "--retry-failed", "--manifest", calls / "m.csv")
+        assert (done.code, done.records[0]["recordings"]) == (0, expected)
+    assert run("status", "--json").records[0]["labels"] == {"joy": 1}
 
 
 def test_a_preview_of_what_is_tried_again_counts_it(run, calls: Path):  # noqa: F811
@@ -202,12 +327,24 @@ def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+def recordings(home: Path) -> int:
+    """How many are committed so far."""
+    place = f"file:{home}/archive.db?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(place, uri=True)) as archive,
+    ):
+        return int(archive.execute("SELECT COUNT(*) FROM recordings").fetchone()[0])
+    return 0
+
+
 def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(tmp_path: Path):
     for i in range(400):
         write_wav(tmp_path / "calls" / f"{i:03}.wav", tone(2.0, 100 + i))
     home = tmp_path / "home"
     process = start(home, "ingest", tmp_path / "calls", "--model", "acoustic", "--json")
-    time.sleep(4)
+    while process.poll() is None and not recordings(home):
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
@@ -250,4 +387,40 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_what_arrives_during_the_first_ingest_is_watched_too(run, calls, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("EMOTION_SEARCH_WATCH_QUIET", "0.1")
+    original = Library.ingest
+
+    def slow(library: Library, files, **options):
+        files = list(files)
+        late = calls / "late.wav"
+        if late.exists():
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            write_wav(late, tone(0.5, 900))
+        return original(library, files, **{**options, "stop": None})
+
+    monkeypatch.setattr(Library, "ingest", slow)
+    first, second = ingest(run, calls, "--watch").records
+    assert (first["recordings"], second["recordings"]) == (6, 1)
+
+
+def test_a_watched_folder_may_be_empty_and_takes_folders_that_are_moved_in(tmp_path: Path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    write_wav(tmp_path / "batch" / "a.wav", tone(0.5))
+    (tmp_path / "batch" / "text.wav").write_text("no audio")
+    process = start(tmp_path / "home", "ingest", calls, "--watch", "--model", "acoustic", "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["recordings"] == 0
+    (tmp_path / "batch").rename(calls / "batch")
+    taken = json.loads(process.stdout.readline())
+    assert (taken["recordings"], taken["failed"]) == (1, 1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "text.wav" in err
     assert "Traceback" not in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -116,8 +117,8 @@ def clip_filter(
 
 
 def stdin_lines() -> list[str]:
-    """Paths from standard input, one a line or ended by NUL."""
-    text = sys.stdin.read()
+    """Paths from standard input, one a line or ended by NUL, in whatever bytes they are."""
+    text = os.fsdecode(sys.stdin.buffer.read())
     return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
-from engine.commands.ingest_files import NamedFiles
+from engine.commands.ingest_files import NamedFiles, tell_lost
 from engine.commands.ingest_options import (
     ChannelsOption,
     DryRunOption,
@@ -50,7 +51,9 @@ from index.errors import EmotionSearchError, InvalidInputError
 if TYPE_CHECKING:
     from engine.ingest_report import IngestReport
     from engine.library import Library
+    from engine.manifest import Manifest
     from engine.settings import Settings
+    from engine.watch import Watch
     from index.recordings import Annotations
 
 
@@ -113,19 +116,32 @@ def ingest(
         notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC")
 
     def files(library: Library | None) -> NamedFiles:
-        failures = library.failures() if retry_failed and library is not None else []
+        if not retry_failed:
+            return NamedFiles(paths, manifest, rows)
+        failures = library.failures() if library is not None else []
         return NamedFiles(paths, manifest, rows, [failure.path for failure in failures])
 
     if dry_run:
-        _preview(settings, files, said, as_json, **options)
+        _preview(settings, files, said, as_json, limit=limit, **options)
         return
     with Library.open(settings, create=True) as library:
         library.embedder()
         named = files(library)
         with interruptible() as stop:
-            report = _run(library, named, said, limit=limit, stop=stop, as_json=as_json, **options)
-            if watch and not stop.is_set():
-                _watch(library, paths or [], said, stop, as_json, **options)
+            watched = _watched(library, paths or [], stop) if watch else None
+            report = _run(
+                library,
+                named,
+                said,
+                limit=limit,
+                stop=stop,
+                as_json=as_json,
+                may_be_none=watch or retry_failed,
+                **options,
+            )
+            if watched is not None and not stop.is_set():
+                notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
+                _follow(library, watched, rows, said, stop, as_json, **options)
     if report.stopped:
         say_error("interrupted; what was committed is kept: run the same command to go on")
         raise typer.Exit(130)
@@ -140,40 +156,49 @@ def _run(
     *,
     as_json: bool,
     limit: int | None,
-    retry: bool,
+    may_be_none: bool,
     **options: Any,
 ) -> IngestReport:
     from engine.progress import IngestProgress
 
     with IngestProgress(files.count if limit is None else None) as progress:
-        report = library.ingest(
-            files, said=said, progress=progress.update, limit=limit, retry=retry, **options
-        )
+        report = library.ingest(files, said=said, progress=progress.update, limit=limit, **options)
     files.tell()
+    tell_lost(report, files.rows)
     library.note_failures(files.scan.found, files.rows)
     report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
-    if not report.files and not report.stopped and not retry:
+    if not report.files and not report.stopped and not may_be_none:
         raise EmotionSearchError(f"no audio files in {' '.join(files.named)}")
     print_report(report, progress.elapsed, as_json)
     return report
 
 
-def _watch(
+def _watched(library: Library, folders: list[str], stop: threading.Event) -> Watch:
+    """What arrives in the folders from now on, during the first ingest too."""
+    from engine.watch import Watch
+
+    return Watch(folders, quiet=library.settings.watch_quiet, stop=stop)
+
+
+def _follow(
     library: Library,
-    folders: list[str],
+    watched: Watch,
+    rows: Manifest,
     said: Callable[[str], Annotations],
     stop: threading.Event,
     as_json: bool,
     **options: Any,
 ) -> None:
+    """Ingest what arrives until somebody stops it."""
     import time
 
-    from engine.watch import arrivals
-
-    notice(f"watching {' '.join(folders)}; Ctrl-C ends it")
-    for files in arrivals(folders, quiet=library.settings.watch_quiet, stop=stop):
+    for found in watched:
         began = time.monotonic()
-        report = library.ingest(files, said=said, stop=stop, **options)
+        report = library.ingest(found.files, said=said, stop=stop, **options)
+        known = len(rows.problems)
+        tell_lost(report, rows)
+        library.note_failures(found, rows)
+        report.failed[:0] = [*found.unusable, *rows.problems[known:]]
         print_report(report, time.monotonic() - began, as_json)
 
 
@@ -184,6 +209,7 @@ def _preview(
     as_json: bool,
     **options: Any,
 ) -> None:
+    from engine.decoding import Decoders
     from engine.embedders.loader import load_embedder
     from engine.ingest_options import IngestOptions
     from engine.library import Library, model_name
@@ -197,15 +223,17 @@ def _preview(
     if there:
         with Library.open(settings) as library:
             files = named(library)
-            found = preview(files, library.database, how, said)
+            found = preview(files, library.database, how, said, library.decoders)
     else:
         files = named(None)
-        found = preview(files, None, how, said)
+        with contextlib.closing(Decoders(settings.decode_timeout)) as decoders:
+            found = preview(files, None, how, said, decoders)
     files.tell()
+    found.unusable[:0] = [*files.scan.found.unusable, *files.rows.problems]
     seconds = None
     try:
         speed = rate(load_embedder(model_name(settings), settings)) if found.new else 1.0
         seconds = round(found.duration / speed, 1)
     except EmotionSearchError as error:
         notice(f"no estimate of the time: {error}")
-    print_preview(found, files.scan.found.unusable, seconds, as_json)
+    print_preview(found, seconds, as_json)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.common import notice
+from engine.commands.common import notice, stdin_lines
 
 if TYPE_CHECKING:
+    from engine.ingest_report import IngestReport
     from engine.manifest import Manifest
     from index.files import FileFacts
 
@@ -20,9 +20,9 @@ class NamedFiles:
     """The files that the arguments mean, found while they are asked for.
 
     Args:
-        paths: folders, files, globs; - for paths on standard input.
-        rows: of the manifest: what is ingested where no path is named.
-        failed: paths that failed before and are tried again.
+        paths: folders, files, globs; - for paths on standard input, of which there may be none.
+        rows: of the manifest: what is ingested where neither paths nor failures are asked for.
+        failed: paths that failed before and are tried again; None if that is not asked for.
     """
 
     def __init__(
@@ -30,23 +30,17 @@ class NamedFiles:
         paths: list[str] | None,
         manifest: Path | None,
         rows: Manifest,
-        failed: Sequence[str] = (),
+        failed: Sequence[str] | None = None,
     ) -> None:
-        from engine.scan import Scan, printable
+        from engine.scan import Scan
 
         self.manifest, self.rows = manifest, rows
-        gone: list[str] = []
-        named: list[str] = []
-        for path in paths or []:
-            for line in _lines() if path == "-" else [path]:
-                (gone if path == "-" and not os.path.lexists(line) else named).append(line)
-        named += [path for path in failed if os.path.lexists(path)]
-        self.whole = bool(paths)
-        if not named:
-            named = [path for path in rows.rows if os.path.lexists(path)]
         self.named = paths or [str(manifest or "the failures")]
-        self.scan = Scan(named)
-        self.scan.found.unusable += [(printable(path), "no such file") for path in gone]
+        self._of_manifest = not paths and failed is None
+        written = [line for path in paths or [] if path == "-" for line in stdin_lines()]
+        wanted = rows.rows if self._of_manifest else failed or ()
+        written += [path for path in wanted if os.path.lexists(path)]
+        self.scan = Scan([path for path in paths or [] if path != "-"], written)
         self.seen: set[str] = set()
 
     def __iter__(self) -> Iterator[FileFacts]:
@@ -64,15 +58,16 @@ class NamedFiles:
         for extension, number in sorted(self.scan.found.passed_over.items()):
             notice(f"{number} files with extension {extension} passed over: format not supported")
         missing = [path for path in self.rows.rows if path not in self.seen]
-        if self.whole and missing:
+        if missing and not self._of_manifest:
             notice(f"{len(missing)} rows of {self.manifest} are for files that are not among these")
+            return
         for path in missing:
             if not os.path.lexists(path):
-                place = f"{self.manifest}: line {self.rows.lines[path]}"
-                if not self.whole:
-                    self.rows.problems.append((place, f"{path}: no such file"))
+                self.rows.problems.append((self.rows.place(path), f"{path}: no such file"))
 
 
-def _lines() -> Iterable[str]:
-    text = sys.stdin.read()
-    return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
+def tell_lost(report: IngestReport, rows: Manifest) -> None:
+    """Make spans of the manifest that their recordings do not hold problems of their rows."""
+    for path, span in report.lost:
+        reason = f"{path} has no clip from {span.start:g} to {span.end:g} s; does it end before?"
+        rows.problems.append((rows.place(path, span), reason))

@@ -39,14 +39,12 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
-    _tell_failures(report.failed)
+    _tell_failures(report.failed, "list them with: emotion-search failures")
     _tell_otherwise(report.otherwise)
 
 
-def print_preview(
-    found: Preview, unusable: list[tuple[str, str]], seconds: float | None, as_json: bool
-) -> None:
-    """What would be done, on stdout; on stderr what the scan found unusable, and a notice.
+def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
+    """What would be done, on stdout; on stderr what cannot be used, and a notice.
 
     Args:
         seconds: that embedding would take; None if nobody knows.
@@ -60,7 +58,7 @@ def print_preview(
         "bytes": found.size,
         "duration": round(found.duration, 3),
         "untold": found.untold,
-        "unusable": len(found.unusable) + len(unusable),
+        "unusable": len(found.unusable),
         "estimated_seconds": seconds,
     }
     if as_json:
@@ -69,21 +67,19 @@ def print_preview(
         print(
             f"{found.files} files: {found.known} known, {found.new} new"
             f" ({found.duration / 3600:.2f} h, {found.size / 1e6:.1f} MB),"
-            f" {record['unusable']} unusable"
+            f" {len(found.unusable)} unusable"
             + (f", {found.recut} to be cut anew" if found.recut else "")
             + ("" if seconds is None else f"; embedding would take about {seconds:.0f} s")
         )
-    for path, reason in found.unusable[:_SHOWN]:
-        say_error(f"{path}: {reason}")
+    _tell_failures(found.unusable, "an ingest lists them under: emotion-search failures")
     _tell_otherwise(found.otherwise)
 
 
-def _tell_failures(failed: list[tuple[str, str]]) -> None:
+def _tell_failures(failed: list[tuple[str, str]], where: str) -> None:
     for path, reason in failed[:_SHOWN]:
         say_error(f"{path}: {reason}")
     if len(failed) > _SHOWN:
-        more = len(failed) - _SHOWN
-        say_error(f"… and {more} more; list them with: emotion-search failures")
+        say_error(f"… and {len(failed) - _SHOWN} more; {where}")
 
 
 def _tell_otherwise(otherwise: int) -> None:

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from engine.embedders.funasr_class import emotion2vec_class
+from engine.embedders.hub import file_metas, section, weights_file
 from index.errors import ModelUnavailableError
 
 _SPEC = re.compile(r"[\[\]()+*,\s\d]{1,500}")
@@ -46,53 +47,55 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             that are missing or of another shape.
     """
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        metas = _metas(folder)
-        labels = _labels(folder, metas)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        config = section(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        labels = _labels(folder)
+        conf = copy.deepcopy(section(config, "model_conf"))
+        audio = section(section(conf, "modalities"), "audio")
+        scopes = _scopes(config.get("scope_map"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelUnavailableError(f"model folder {folder} cannot be read: {error}") from error
-    if not isinstance(config, dict) or config.get("model") != "Emotion2vec":
-        found = config.get("model") if isinstance(config, dict) else None
+    if config.get("model") != "Emotion2vec":
         raise ModelUnavailableError(
-            f"model folder {folder} holds a model {found!r}, not an Emotion2vec"
+            f"model folder {folder} holds a model {config.get('model')!r:.80}, not an Emotion2vec"
         )
     if config.get("trust_remote_code"):
         raise ModelUnavailableError(
             f"model folder {folder} wants to run its own code (trust_remote_code); not loaded"
         )
-    conf = copy.deepcopy(config.get("model_conf") or {})
-    _check_supported(folder, conf)
-    state = _state(folder / str(metas.get("init_param", "model.pt")))
+    _check_supported(folder, conf, audio)
+    state = _state(weights_file(folder))
     module = _build(folder, conf, labels)
-    chosen = _choose(folder, module, state, config.get("scope_map") or [])
+    chosen = _choose(folder, module, state, scopes)
     module.load_state_dict(chosen, strict=True, assign=True)
     module.eval().requires_grad_(requires_grad=False)
     return Checkpoint(conf, labels, module, _fingerprint(conf, labels, chosen))
 
 
-def _metas(folder: Path) -> dict[str, Any]:
-    """Which file is which, where the folder says so."""
-    path = folder / "configuration.json"
-    if not path.is_file():
-        return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")).get("file_path_metas") or {})
-
-
-def _labels(folder: Path, metas: dict[str, Any]) -> tuple[str, ...]:
+def _labels(folder: Path) -> tuple[str, ...]:
     """Class names in order: one a line, or a JSON list."""
-    named = (metas.get("tokenizer_conf") or {}).get("token_list", "tokens.txt")
+    named = section(file_metas(folder), "tokenizer_conf").get("token_list", "tokens.txt")
     path = folder / str(named)
     if not path.is_file():
         return ()
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
-        return tuple(map(str, json.loads(text)))
+        listed = json.loads(text)
+        if not isinstance(listed, list):
+            raise ValueError(f"{path.name} holds no list of class names")
+        return tuple(map(str, listed))
     return tuple(line.rstrip() for line in text.splitlines())
 
 
-def _check_supported(folder: Path, conf: dict[str, Any]) -> None:
+def _scopes(scope_map: Any) -> list[str]:
+    """FunASR's pairs of prefixes: in the file, and in the module."""
+    listed = scope_map.split(",") if isinstance(scope_map, str) else scope_map or []
+    if not isinstance(listed, list):
+        raise ValueError(f"scope_map is {scope_map!r:.80}, no list")
+    return [str(scope) for scope in listed]
+
+
+def _check_supported(folder: Path, conf: dict[str, Any], audio: dict[str, Any]) -> None:
     """Refuse variants of the architecture that no published emotion2vec has."""
-    audio = (conf.get("modalities") or {}).get("audio") or {}
     expected: list[tuple[dict[str, Any], str, Any]] = [
         (conf, "layer_norm_first", False),
         (audio, "extractor_mode", "layer_norm"),
@@ -100,10 +103,10 @@ def _check_supported(folder: Path, conf: dict[str, Any]) -> None:
         (audio, "learned_alibi_scale_per_layer", False),
         (audio, "conv_pos_pre_ln", False),
     ]
-    for section, key, wanted in expected:
-        if section.get(key, wanted) != wanted:
+    for part, key, wanted in expected:
+        if part.get(key, wanted) != wanted:
             raise ModelUnavailableError(
-                f"model folder {folder}: {key} is {section[key]!r}; only {wanted!r} is supported"
+                f"model folder {folder}: {key} is {part[key]!r}; only {wanted!r} is supported"
             )
     spec = str(audio.get("feature_encoder_spec", ""))
     if not _SPEC.fullmatch(spec):  # FunASR evaluates it as code
@@ -150,14 +153,13 @@ def _build(folder: Path, conf: dict[str, Any], labels: tuple[str, ...]) -> Any:
 
 
 def _choose(
-    folder: Path, module: Any, state: dict[str, torch.Tensor], scope_map: list[str] | str
+    folder: Path, module: Any, state: dict[str, torch.Tensor], scopes: list[str]
 ) -> dict[str, torch.Tensor]:
     """The weights under the module's names.
 
     FunASR leaves what is missing or of another shape at random values; here it is an error.
     """
-    scopes = scope_map.split(",") if isinstance(scope_map, str) else list(scope_map)
-    prefixes = [str(scope) for scope in scopes[::2] if str(scope).lower() != "none"]
+    prefixes = [scope for scope in scopes[::2] if scope.lower() != "none"]
     chosen = {}
     for name, wanted in module.state_dict().items():
         places = [prefix + name for prefix in (*prefixes, "d2v_model.", "module.", "")]

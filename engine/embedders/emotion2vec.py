@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from engine.audio import SAMPLE_RATE, Samples
 from engine.embedders.base import Embeddings, Frames, check
 from engine.embedders.checkpoint import read_checkpoint
+from engine.embedders.device import pick_device
 from engine.embedders.forward import Forward
 from engine.embedders.linear import PackedLinear, PlainLinear, packing_works
-from index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -138,21 +138,3 @@ def _cpu_has_bfloat16() -> bool:
     """Whether the processor is known to multiply in bfloat16 (AVX512-BF16, AMX, Arm's BF16)."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def pick_device(wanted: str) -> torch.device:
-    """The device of this name; for ``auto`` CUDA if there is one, else the CPU.
-
-    Raises:
-        ModelUnavailableError: it cannot be used here.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelUnavailableError(
-            f"device {wanted} is not usable here; use --device cpu"
-        ) from error
-    return device

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
-
-FILES = ("config.yaml", "model.pt")
-"""What a checkpoint folder must hold."""
 
 CURES = (
     "use the built-in model (--model acoustic), or a checkpoint folder that you have"
@@ -57,17 +56,57 @@ def resolve(model: str, *, hub: str, timeout: float) -> Path:
 def cached_folder(model: str, hub: str) -> Path | None:
     """The folder of a hub's model if it is on this machine, whole; no network is asked."""
     cached = _snapshot(model, hub, local_files_only=True)
-    if cached is not None and all((cached / name).is_file() for name in FILES):
-        return cached
-    return None
+    try:
+        return cached and _complete(cached)
+    except ModelUnavailableError:
+        return None
+
+
+def file_metas(folder: Path) -> dict[str, Any]:
+    """Which file of a checkpoint folder is which, where its ``configuration.json`` says so.
+
+    Raises:
+        ModelUnavailableError: that cannot be read.
+    """
+    path = folder / "configuration.json"
+    if not path.is_file():
+        return {}
+    try:
+        return section(section(json.loads(path.read_text(encoding="utf-8"))), "file_path_metas")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelUnavailableError(
+            f"model folder {folder}: {path.name} cannot be read ({error})"
+        ) from error
+
+
+def weights_file(folder: Path) -> Path:
+    """The file with the weights of the checkpoint in a folder.
+
+    Raises:
+        ModelUnavailableError: what the folder says of it cannot be read.
+    """
+    return folder / str(file_metas(folder).get("init_param") or "model.pt")
+
+
+def section(within: Any, name: str | None = None) -> dict[str, Any]:
+    """A part of a configuration, or the whole; empty where it is left out.
+
+    Raises:
+        ValueError: it is no mapping.
+    """
+    found = within if name is None else within.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise ValueError(f"{name or 'it'} is {found!r:.80}, no mapping")
+    return found or {}
 
 
 def _complete(folder: Path) -> Path:
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    wanted = (folder / "config.yaml", weights_file(folder))
+    missing = [path.name for path in wanted if not path.is_file()]
     if missing:
         raise ModelUnavailableError(
             f"model folder {folder} has no {missing[0]}; an emotion2vec checkpoint holds"
-            f" {', '.join(FILES)}"
+            f" {' and '.join(path.name for path in wanted)}"
         )
     return folder
 

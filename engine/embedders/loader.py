@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from engine.embedders.base import Embedder
 from engine.memory import bound_kernel_cache
 from engine.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def load_embedder(name: str, settings: Settings) -> Embedder:
@@ -16,16 +19,16 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
     """
-    if name == "acoustic":
-        from engine.embedders.acoustic import Acoustic
+    if name == "acoustic" or name.endswith(".safetensors"):
+        from engine.embedders.acoustic import WEIGHTS, Acoustic
+        from engine.embedders.device import pick_device
 
+        if settings.device != "auto" and pick_device(settings.device).type != "cpu":
+            log.warning(
+                "device %s has no effect: the model %s runs on the CPU", settings.device, name
+            )
         bound_kernel_cache()
-        return Acoustic()
-    if name.endswith(".safetensors"):
-        from engine.embedders.acoustic import Acoustic
-
-        bound_kernel_cache()
-        return Acoustic(Path(name), name=name)
+        return Acoustic(WEIGHTS if name == "acoustic" else Path(name), name=name)
     from engine.embedders.hub import resolve
 
     folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)

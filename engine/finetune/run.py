@@ -17,7 +17,8 @@ from torch import Tensor
 from engine.audio import Samples
 from engine.decoding import Decoders
 from engine.embedders.base import Embedder
-from engine.embedders.emotion2vec import english, pick_device
+from engine.embedders.device import pick_device
+from engine.embedders.emotion2vec import english
 from engine.embedders.loader import load_embedder
 from engine.finetune.bases import Base, CheckpointBase, NetworkBase, check_layers, open_base
 from engine.finetune.examples import Example, Split, data_hash, heard, split

@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.audio import SAMPLE_RATE, Samples, decode
+from engine.audio import Samples, decode
+from engine.embedders.acoustic import VERSION
 from engine.embedders.frontend import CHANNELS, FRAME, features
+from engine.scan import facts
 from engine.training.augment import augment
 from engine.training.corpora import LabelledClip
+from index.errors import AudioError, InvalidInputError
 
 LONGEST = 8.0
 """Seconds of a clip that are used, from its start."""
@@ -43,11 +46,15 @@ def prepare(
 ) -> list[Variant]:
     """Variant 0 of the clips, as they are, and ``variants`` augmented ones.
 
-    A variant that the folder holds already, of the same clips and seed, is taken from there.
+    A variant that the folder holds already, of the same clips and seed, is taken from there. Clips
+    are the same by path, size and time of change.
+
+    Raises:
+        InvalidInputError: a clip cannot be read or decoded; names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    named = "".join(f"{clip.path}\n" for clip in clips)
-    key = hashlib.sha256(f"{seed}\n{named}".encode()).hexdigest()[:12]
+    named = "".join(f"{clip.path}\n{_state(clip.path)}\n" for clip in clips)
+    key = hashlib.sha256(f"acoustic {VERSION}\n{seed}\n{named}".encode()).hexdigest()[:12]
     return [
         _variant(clips, folder / f"{key}-{number}", number, seed, processes)
         for number in range(variants + 1)
@@ -88,8 +95,19 @@ def _features_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArr
         return features(torch.from_numpy(_long_enough(samples))).T.numpy().astype(np.float16)
 
 
+def _state(path: Path) -> str:
+    try:
+        seen = facts(path)
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read ({error.strerror})") from error
+    return f"{seen.size} {seen.mtime_ns}"
+
+
 def _samples(path: Path) -> Samples:
-    return decode(path)[: int(LONGEST * SAMPLE_RATE)]
+    try:
+        return decode(path, end=LONGEST)
+    except (AudioError, OSError) as error:
+        raise InvalidInputError(f"{path} {error}") from error
 
 
 def _other(paths: Sequence[Path], random: np.random.Generator) -> Samples:

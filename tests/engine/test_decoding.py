@@ -1,5 +1,6 @@
 """Decoders in processes: the same samples, and a decoder that dies costs its file alone."""
 
+import hashlib
 import os
 import signal
 import threading
@@ -83,6 +84,36 @@ def test_a_decoder_that_hangs_is_given_up(call: Path):
     assert time.monotonic() - began < 10
     assert len(list(decoders.read(call, [None]))) > 2
     decoders.close()
+
+
+def test_a_large_file_that_is_slow_to_read_is_not_given_up(tmp_path: Path):
+    pipe, large = tmp_path / "pipe", 5 * (1 << 22)
+    os.mkfifo(pipe)
+
+    def feed() -> None:
+        with pipe.open("wb") as file:
+            for _ in range(5):
+                file.write(bytes(large // 5))
+                file.flush()
+                time.sleep(0.8)
+
+    decoders = Decoders(timeout=3.0)
+    list(decoders.read(write_wav(tmp_path / "x.wav", tone(1.0)), [None]))  # a process waits
+    threading.Thread(target=feed, daemon=True).start()
+    messages = decoders.read(pipe, [None])
+    assert next(messages) == Opened(hashlib.sha256(bytes(large)).hexdigest())
+    with pytest.raises(AudioError, match="regular file"):
+        next(messages)
+    decoders.close()
+
+
+def test_headers_tell_of_durations_in_a_process_too(decoders: Decoders, call: Path):
+    assert decoders.told(call) == 60.0
+    (call.parent / "text.wav").write_text("hello")
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        decoders.told(call.parent / "text.wav")
+    assert len(list(decoders.read(call, [None]))) > 2
+    assert len(processes(decoders)) == 1
 
 
 def test_a_file_may_be_left_in_the_middle(decoders: Decoders, call: Path):

@@ -1,5 +1,6 @@
 """Emotion2vec through the real FunASR class, on a small checkpoint of random weights."""
 
+import json
 import logging
 import random
 from pathlib import Path
@@ -126,6 +127,49 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path, harm):
         weights.write_bytes(b"not a checkpoint")
     with pytest.raises(ModelUnavailableError, match="broken"):
         load_embedder(str(folder), Settings())
+
+
+def test_weights_are_the_file_that_the_folder_names(checkpoint: Path, tmp_path: Path):
+    folder = make_checkpoint(tmp_path / "base", labels=None)
+    (folder / "model.pt").rename(folder / "emotion2vec_base.pt")
+    metas = {"init_param": "emotion2vec_base.pt", "config": "config.yaml"}
+    (folder / "configuration.json").write_text(json.dumps({"file_path_metas": metas}))
+    assert load_embedder(str(folder), Settings(device="cpu")).dimension == 32
+    (folder / "emotion2vec_base.pt").unlink()
+    with pytest.raises(ModelUnavailableError, match=r"has no emotion2vec_base\.pt"):
+        load_embedder(str(folder), Settings(device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("configuration.json", "[]"),
+        ("configuration.json", "{"),
+        ("configuration.json", "[" * 100_000),
+        ("configuration.json", '{"file_path_metas": ["model.pt"]}'),
+        ("configuration.json", '{"file_path_metas": {"tokenizer_conf": "tokens.txt"}}'),
+        ("config.yaml", "- Emotion2vec"),
+        ("config.yaml", "{model: Emotion2vec, model_conf: [1]}"),
+        ("config.yaml", "{model: Emotion2vec, model_conf: {modalities: audio}}"),
+        ("config.yaml", "{model: Emotion2vec, model_conf: {modalities: {audio: 3}}}"),
+        ("config.yaml", "{model: Emotion2vec, scope_map: 3}"),
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path, name: str, content: str):
+    folder = make_checkpoint(tmp_path / "odd")
+    (folder / name).write_text(content)
+    with pytest.raises(ModelUnavailableError, match=r"model folder .*odd"):
+        load_embedder(str(folder), Settings(device="cpu"))
+
+
+def test_the_built_in_model_says_that_it_has_no_choice_of_device(caplog):
+    with pytest.raises(ModelUnavailableError, match="device moon is not usable"):
+        load_embedder("acoustic", Settings(device="moon"))
+    with caplog.at_level(logging.WARNING):
+        load_embedder("acoustic", Settings(device="cpu"))
+        assert caplog.messages == []
+        load_embedder("acoustic", Settings(device="meta"))
+    assert caplog.messages == ["device meta has no effect: the model acoustic runs on the CPU"]
 
 
 def test_without_a_network_the_cures_are_named_at_once(monkeypatch, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from engine.audio import EXTENSIONS, AudioFile, decode, read_span
 from engine.scan import find_audio
 from engine.voices import speak
 from index.errors import AudioError
+from tests.conftest import write_wav
 from tests.formats import ENCODED, WRITTEN, encode, write_as
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
@@ -65,7 +67,11 @@ def test_channels_are_kept_apart(ending: str, tmp_path: Path):
         decode(path, channel=2)
 
 
-@pytest.mark.parametrize("ending", ["m4a", "mov", "mkv", "wma", "wav", "flac"])
+TOLD = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv"]
+BY_BYTES = ["aiff", "au", "caf", "w64", "24.wav", "gsm.wav", "adpcm.wav", "avi"]
+
+
+@pytest.mark.parametrize("ending", TOLD + BY_BYTES)
 def test_a_file_cut_in_the_middle_is_told(ending: str, tmp_path: Path):
     long = np.tile(VOICE, 5)
     path = write_as(tmp_path / "voice", long, ending)
@@ -75,9 +81,102 @@ def test_a_file_cut_in_the_middle_is_told(ending: str, tmp_path: Path):
         decode(path)
 
 
-def test_a_video_without_sound_is_told(tmp_path: Path):
-    import av
+@pytest.mark.parametrize("ending", BY_BYTES)
+def test_a_file_that_lacks_some_of_its_bytes_is_told_how_many(ending: str, tmp_path: Path):
+    path = write_as(tmp_path / "voice", np.tile(VOICE, 5), ending)
+    path.write_bytes(path.read_bytes()[:-4000])
+    with pytest.raises(AudioError, match=r"truncated after .* bytes of sound are there"):
+        decode(path)
 
+
+def test_a_whole_rf64_is_whole_and_a_cut_one_is_not(tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", VOICE, format="RF64")
+    assert len(decode(path)) == len(VOICE)
+    path.write_bytes(path.read_bytes()[:-4000])
+    with pytest.raises(AudioError, match="truncated"):
+        decode(path)
+
+
+def film(path: Path, container: str, video: str, audio: str, rate: int) -> Path:
+    """A film of 20 s whose sound track ends after 10 s."""
+    with av.open(str(path), "w", format=container) as out:
+        seen = out.add_stream(video, rate=10)
+        seen.width, seen.height, seen.pix_fmt = 64, 64, "yuv420p"
+        heard = out.add_stream(audio, rate=rate, layout="mono")
+        heard.bit_rate = 96_000
+        pieces = av.AudioFifo()
+        wave = 0.1 * np.sin(np.arange(10 * rate, dtype=np.float32) / 30)[None]
+        frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for piece in av.AudioResampler(heard.format.name, "mono", rate).resample(frame):
+            pieces.write(piece)
+        for second in range(20):
+            for tenth in range(10):
+                grey = np.full((64, 64, 3), tenth, np.uint8)
+                picture = av.VideoFrame.from_ndarray(grey, format="rgb24")
+                picture.pts = 10 * second + tenth
+                out.mux(seen.encode(picture))
+            size = heard.codec_context.frame_size or 1024
+            for _ in range(rate // size + 1):
+                if piece := pieces.read(size, partial=second >= 10):
+                    out.mux(heard.encode(piece))
+        out.mux(seen.encode(None))
+        out.mux(heard.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("container", "video", "audio", "rate"),
+    [
+        ("mp4", "mpeg4", "aac", 44_100),
+        ("mov", "mpeg4", "pcm_s16le", 16_000),
+        ("matroska", "mpeg4", "aac", 44_100),
+        ("webm", "libvpx", "libopus", 48_000),
+        ("avi", "mpeg4", "libmp3lame", 44_100),
+        ("asf", "msmpeg4", "wmav2", 44_100),
+    ],
+)
+def test_a_film_whose_sound_ends_early_is_whole(container, video, audio, rate, tmp_path: Path):
+    path = film(tmp_path / "film", container, video, audio, rate)
+    assert len(decode(path)) / 16_000 == pytest.approx(10.0, abs=0.2)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 4])
+    with pytest.raises(AudioError):
+        decode(path)
+
+
+def test_an_aac_that_begins_quietly_is_whole(tmp_path: Path):
+    quiet_first = np.concatenate([np.zeros(10 * 16_000, np.float32), np.tile(VOICE, 15)])
+    path = write_as(tmp_path / "voice", quiet_first, "aac")
+    assert len(decode(path)) == pytest.approx(len(quiet_first), abs=4000)
+
+
+def test_a_gap_in_time_is_no_cut(tmp_path: Path):
+    source = write_as(tmp_path / "voice", np.tile(VOICE, 5), "mkv")
+    path = tmp_path / "gap.mkv"
+    with av.open(str(source)) as read, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(read.streams.audio[0])
+        for packet in read.demux(read.streams.audio[0]):
+            if packet.dts is not None:
+                late = int(20 / packet.time_base) if packet.pts * packet.time_base > 5 else 0
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = stream
+                out.mux(packet)
+    assert len(decode(path)) / 16_000 == pytest.approx(10.0, abs=0.2)
+
+
+def test_a_relative_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_as(Path("call 10:30"), VOICE, "m4a").rename("http:call.m4a")
+    assert len(decode(Path("http:call.m4a"))) > 16_000
+
+
+def test_typescript_is_passed_over(tmp_path: Path):
+    (tmp_path / "app.ts").write_text("export const answer = 42;")
+    assert find_audio([str(tmp_path)]).files == []
+
+
+def test_a_video_without_sound_is_told(tmp_path: Path):
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("mpeg4", rate=10)
@@ -110,8 +209,6 @@ def test_lists_and_texts_are_no_audio(name: str, content: bytes, tmp_path: Path)
 
 
 def test_tags_are_read(tmp_path: Path):
-    import av
-
     encode(tmp_path / "a.mka", VOICE, "matroska", "flac", 16_000)
     with av.open(str(tmp_path / "a.mka")) as read, av.open(str(tmp_path / "b.mka"), "w") as out:
         out.metadata["title"] = "A call"
@@ -124,3 +221,7 @@ def test_tags_are_read(tmp_path: Path):
     with AudioFile(tmp_path / "b.mka") as file:
         assert file.tags["title"] == "A call"
         assert file.tags["date"] == "2026-01-31"
+    latin = (tmp_path / "b.mka").read_bytes().replace(b"A call", b"Caf\xe9 1")
+    (tmp_path / "b.mka").write_bytes(latin)
+    with AudioFile(tmp_path / "b.mka") as file:
+        assert file.tags["title"] == "Caf\ufffd 1"

@@ -75,13 +75,34 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"file,label\nx,y\n", b"path,label\n\xff\xfe\x00", b'path\n"unclosed\n']
+    "content",
+    [
+        b"",
+        b"file,label\nx,y\n",
+        b"path,label\n\xff\xfe\x00",
+        b'"path\nx.wav\n',
+        b"path,label,label\nx.wav,joy,fear\n",
+    ],
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, content):
     path = tmp_path / "m.csv"
     path.write_bytes(content)
     with pytest.raises(InvalidInputError, match=r"m\.csv"):
         read_manifest(path)
+
+
+def test_a_stray_quote_costs_its_own_row(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        'path,label\n"a"b.wav,joy\nx.wav,anger\n"c.wav,joy\ny.wav,"two\nlines"\n"unclosed,joy\nz.wav,joy\n'
+    )
+    manifest = read_manifest(path)
+    assert [where for where, _ in manifest.problems] == [f"{path}: line {n}" for n in (2, 4, 7)]
+    assert {Path(name).name: said.labels["emotion"] for name, said in manifest.rows.items()} == {
+        "x.wav": "anger",
+        "y.wav": "two\nlines",
+        "z.wav": "joy",
+    }
 
 
 def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -57,3 +58,12 @@ def test_a_scan_is_counted_by_names_alone(tmp_path: Path):
     assert Scan([str(tmp_path), str(tmp_path / "a"), str(tmp_path / "c/3.wav")]).count(stop) == 3
     stop.set()
     assert Scan([str(tmp_path)]).count(stop) is None
+    assert Scan([str(tmp_path / "a/1.wav")]).count(stop) is None
+
+
+def test_thousands_of_named_files_are_counted_at_once(tmp_path: Path):
+    names = [str(tmp_path / f"{number}.wav") for number in range(3000)]
+    began = time.monotonic()
+    assert Scan([], [*names, str(tmp_path)]).count(threading.Event()) == 0
+    assert Scan([], names).count(threading.Event()) == 3000
+    assert time.monotonic() - began < 10  # each compared with each, it was a minute

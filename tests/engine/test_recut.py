@@ -172,7 +172,7 @@ def test_a_preview_counts_what_would_be_cut_anew(library: Library, call: Path):
 
     def look(**options):
         how = IngestOptions(segments="fixed", window=5, **options)
-        return preview(files, library.database, how, lambda _: Annotations())
+        return preview(files, library.database, how, lambda _: Annotations(), library.decoders)
 
     assert (look().known, look().otherwise, look().recut) == (1, 1, 0)
     found = look(recut=True)

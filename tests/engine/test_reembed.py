@@ -104,7 +104,9 @@ def test_spans_channels_and_long_recordings_are_cut_as_they_were(
     soundfile.write(given, speak("neutral", speaker=2, seed=0, seconds=6.0), 8_000)
     from engine.channels import parse_channels
 
-    said = {str(given): Annotations(spans=(Span(0.5, 1.5), Span(1.0, 3.25), Span(0.5, 2.5)))}
+    said = {
+        str(given): Annotations(spans=(Span(0.5, 1.5, 0), Span(1.0, 3.25, 0), Span(0.5, 2.5, 0)))
+    }
     files = find_audio([str(call), str(given)]).files
     settings = sqlite_settings.model_copy(update={"segments": "fixed", "window": 6.0})
     with Library.open(settings, create=True) as library:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.audio import decode
@@ -13,6 +13,7 @@ from engine.segment import FixedWindows, SpeechWindows, windows
 from engine.vad import CHUNK
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     total=st.integers(1, 20 * 16_000), block=st.integers(500, 200_000), length=st.floats(1.0, 6.0)
 )
@@ -50,6 +51,7 @@ def test_no_more_than_a_window_is_held():
         assert taken <= 5 * number + 2
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 20 * 16_000), hop=st.floats(0.5, 3.0))
 def test_overlapping_windows_leave_nothing_out(total, hop):
     samples = np.arange(total, dtype=np.float32)
@@ -86,6 +88,7 @@ class Told:
         return said
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     stretches=st.lists(
         st.tuples(st.floats(0.05, 12.0), st.sampled_from([0.0, 0.4, 0.9])), min_size=1, max_size=12
@@ -123,6 +126,28 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """Start and length of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return [(int(a), int(b - a)) for a, b in edges.reshape(-1, 2)]
+
+
+def spoken(said: np.ndarray) -> list[tuple[float, float]]:
+    """Clips of up to 10 s of a call in which speech is this likely."""
+    cutter = SpeechWindows(10.0, Told(said))
+    made = [*cutter.feed(np.zeros(len(said) * CHUNK, np.float32)), *cutter.finish()]
+    return [(window.start, window.end) for window in made]
+
+
+def test_speech_without_a_pause_is_cut_as_late_as_may_be():
+    clips = spoken(np.full(1000, 0.99, np.float32))
+    assert len(clips) == 4
+    assert all(end - start > 9.7 for start, end in clips[:-1])
+
+
+@pytest.mark.parametrize("at", [7.0, 5.6, 9.2])
+def test_speech_without_a_pause_is_cut_where_it_is_quietest(at: float):
+    said = np.full(1000, 0.99, np.float32)
+    dip = round(at * 16_000 / CHUNK)
+    said[dip - 2 : dip + 3] = 0.6
+    first = spoken(said)[0]
+    assert first[1] == pytest.approx(at, abs=0.2)
 
 
 def test_silence_is_no_clip():

@@ -111,7 +111,13 @@ def test_a_preview_knows_silence_unless_it_is_tried_again(library: Library, quie
     files = find_audio([str(quiet)]).files
 
     def look(**options):
-        return preview(files, library.database, IngestOptions(**options), lambda _: Annotations())
+        return preview(
+            files,
+            library.database,
+            IngestOptions(**options),
+            lambda _: Annotations(),
+            library.decoders,
+        )
 
     assert (look().known, look().new) == (1, 0)
     assert look(retry=True).new == 1

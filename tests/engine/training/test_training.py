@@ -226,3 +226,28 @@ def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Pat
     )
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: --leave-out voices:nobody: no such speaker")
+
+
+def test_features_of_a_file_that_changed_are_made_anew(manifest: Path, tmp_path: Path):
+    clips = read_labelled(manifest)[:2]
+    copies = [replace(clip, path=tmp_path / clip.path.name) for clip in clips]
+    for clip, copy in zip(clips, copies, strict=True):
+        copy.path.write_bytes(clip.path.read_bytes())
+
+    def rows() -> np.ndarray:
+        return np.array(prepare(copies, tmp_path / "f", variants=0, seed=0, processes=1)[0].rows)
+
+    before = rows()
+    assert np.array_equal(rows(), before)
+    assert len(list((tmp_path / "f").glob("*.npy"))) == 1
+    copies[0].path.write_bytes(clips[1].path.read_bytes())
+    assert not np.array_equal(rows(), before)
+
+
+def test_a_file_that_cannot_be_used_is_named(manifest: Path, tmp_path: Path):
+    clip = read_labelled(manifest)[0]
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    for path in (bad, tmp_path / "gone.wav"):
+        with pytest.raises(InvalidInputError, match=path.name):
+            prepare([replace(clip, path=path)], tmp_path / "f", variants=0, seed=0, processes=1)
