@@ -32,8 +32,6 @@ _FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-# Routes that a server may lack; a browser says so on its console.
-_MAY_LACK = ("/v1/map", "/trend")
 
 # Remembers what is played, for the tests to look at.
 _EAR = """
@@ -80,10 +78,7 @@ class Visit:
     def _said(self, message) -> None:
         failed = "Failed to load resource" in message.text
         url = urlsplit(message.location.get("url", "")).path
-        known = failed and (
-            any(one in url for one in self.expected)
-            or ("404" in message.text and url.endswith(_MAY_LACK))
-        )
+        known = failed and any(one in url for one in self.expected)
         if message.type == "error" and not known:
             self.errors.append(f"{message.text} ({url})")
 
@@ -154,38 +149,6 @@ def visits(browser, server: Served) -> Iterator[Callable[..., Visit]]:
     yield make
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def map_of(api: httpx.Client) -> Callable[[Visit], None]:
-    """Gives a visit a map where the server makes none yet: each clip at a place of its own."""
-
-    def give(visit: Visit) -> None:
-        if api.get("/v1/map", params={"limit": 100}).status_code == 200:
-            return
-
-        def answer(route) -> None:
-            clips = api.get("/v1/clips", params={"limit": 500}).json()["data"]
-            points = [
-                {
-                    "clip": clip["clip"],
-                    "x": float(place % 5),
-                    "y": float(place // 5),
-                    "label": clip["label"],
-                    "predicted": None,
-                    "emotion": max(clip["scores"], key=clip["scores"].get),
-                    "source": clip["source"],
-                    "speaker": clip["speaker"],
-                    "cluster": None,
-                }
-                for place, clip in enumerate(clips)
-            ]
-            told = {"points": points, "clips": len(points), "method": "pca", "space": 0}
-            route.fulfill(json={**told, "explained": [0.5, 0.25], "revision": 1})
-
-        visit.page.route("**/v1/map?*", answer)
-
-    return give
 
 
 def clip_of(api: httpx.Client, **filters: str) -> dict:

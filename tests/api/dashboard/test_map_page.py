@@ -17,8 +17,7 @@ def expect(browser):
 
 
 @pytest.fixture
-def page(visit: Visit, map_of, expect):
-    map_of(visit)
+def page(visit: Visit, expect):
     opened = visit.open("/#/map")
     expect(opened.locator("iframe[data-drawn]")).to_be_visible()
     return opened

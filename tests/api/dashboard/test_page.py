@@ -37,12 +37,11 @@ def expect(browser):
 
 
 @pytest.fixture
-def ready(api: httpx.Client, map_of, expect):
+def ready(api: httpx.Client, expect):
     """Opens a page by its name and waits until it shows what it is for."""
     call = api.get("/v1/recordings", params={"source": "desk"}).json()["data"][0]["recording"]
 
     def open_page(visit: Visit, name: str):
-        map_of(visit)
         page = visit.open(PAGES[name].format(call=call))
         expect(page.locator(_READY[name])).to_be_visible()
         return page
