@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from engine.channels import parse_channels
 from engine.library import Library
 from engine.scan import find_audio
 from engine.settings import Settings
@@ -110,14 +111,30 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path) -> Iterator[Served]:
-    """A server over an archive of the voices and the call."""
+def duet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people on a channel each, twelve seconds."""
+    sides = [speak(emotion, speaker=6, seed=1, seconds=11.9) for emotion in ("sadness", "anger")]
+    both = np.stack([side[: min(map(len, sides))] for side in sides], axis=1)
+    return write_wav(tmp_path_factory.mktemp("duet") / "duet.wav", both)
+
+
+@pytest.fixture(scope="package")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path, duet: Path
+) -> Iterator[Served]:
+    """A server over an archive of the voices, the call and the duet, with a clustering."""
     home = tmp_path_factory.mktemp("dashboard")
     cut = Settings(home=home, model="acoustic", segments="fixed", window=4)
     with Library.open(cut, create=True) as library:
         ingest_voices(library, voices)
         said = {str(call): Annotations(source="desk", speaker="caller")}
         library.ingest(find_audio([str(call)]).files, said=said)
+        library.ingest(
+            find_audio([str(duet)]).files,
+            said={str(duet): Annotations(source="crm/2026")},
+            channels=parse_channels("agent=0,customer=1"),
+        )
+        library.cluster("voices", k=3)
     with served(home) as process:
         yield process
 
@@ -149,6 +166,37 @@ def visits(browser, server: Served) -> Iterator[Callable[..., Visit]]:
     yield make
     for one in made:
         one.close()
+
+
+class Held:
+    """Requests of a page that wait for the test to let them on: ``routes``, in their order."""
+
+    def __init__(self, page, url: str, method: str):
+        self.routes: list = []
+        self._page, self._method, self._open = page, method, False
+        page.route(url, self._came)
+
+    def _came(self, route) -> None:
+        if self._open or route.request.method != self._method:
+            route.fallback()
+        else:
+            self.routes.append(route)
+
+    def came(self, count: int) -> None:
+        """Wait for so many of them."""
+        eventually(lambda: self._page.wait_for_timeout(20) or len(self.routes) >= count)
+
+    def let(self, count: int | None = None) -> None:
+        """Let the first ones on, or all of them and those that are to come."""
+        self._open = count is None
+        for route in self.routes[:count]:
+            route.continue_()
+        del self.routes[:count]
+
+
+def hold(page, url: str, method: str = "GET") -> Held:
+    """Hold the page's requests that match."""
+    return Held(page, url, method)
 
 
 def clip_of(api: httpx.Client, **filters: str) -> dict:

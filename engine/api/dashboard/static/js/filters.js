@@ -55,7 +55,7 @@ const classes = async () => sorted((await remembered("/v1/stats")).classes).map(
 function choices(name, title, found, set, called = (value) => value) {
   let [chosen, shown, turn, most] = [[], "", 0, MOST_SHOWN];
   const box = h("div.choices", {});
-  const rest = h("button.quiet", { type: "button", hidden: true, onclick: () => { most = Infinity; rest.hidden = true; read(); box.querySelectorAll("input")[MOST_SHOWN]?.focus(); } });
+  const rest = h("button.quiet", { type: "button", hidden: true, onclick: async () => { most = Infinity; await read(); box.querySelectorAll("input")[MOST_SHOWN]?.focus(); } });
   const group = h("fieldset", { hidden: true }, h("legend", {}, title), box, rest);
 
   async function read() {

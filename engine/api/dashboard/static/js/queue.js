@@ -92,10 +92,10 @@ async function refused(item, error, used) {
   if (error.status === 401 && (await askForKey(used))) goOn();
 }
 
-/** Whether the file can be read, which a request that fails does not tell. */
+/** Fail if the file cannot be read, which a request that fails does not tell. */
 async function look(file) {
   try {
-    await file.slice(0, 1).arrayBuffer();
+    await (file.size ? file.slice(0, 1) : file).arrayBuffer();  // of one that is gone the size is 0
   } catch {
     throw new Error("it cannot be read: a folder, or a file that was moved or changed since");
   }
