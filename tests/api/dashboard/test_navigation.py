@@ -155,7 +155,8 @@ def test_a_file_is_an_example_only_of_the_search_it_was_given_to(
     expect(page.locator(".rows li.current")).to_be_visible()
     with page.expect_request("**/v1/search") as asked:
         page.locator(".clip-panel").get_by_role("link", name="Find alike").click()
-    assert list(asked.value.post_data_json) and "multipart" not in asked.value.headers["content-type"]
+    assert asked.value.headers["content-type"] == "application/json"
+    assert asked.value.post_data_json["positive"] != []
     expect(page.locator(HITS).first).to_be_visible()
     expect(page.locator(".chip")).to_have_count(1)
 
@@ -173,9 +174,7 @@ def test_a_link_to_another_clip_of_the_recording_that_is_shown_selects_it(visit,
     page = visit.open(f"/#/recordings/{call['recording']}")
     expect(page.locator(".rows li.current")).to_be_visible()
     page.evaluate(f"location.hash = '#/recordings/{call['recording']}?clip={clips[3]['clip']}'")
-    expect(page.locator(".rows li.current")).to_have_attribute(
-        "data-clip", str(clips[3]["clip"])
-    )
+    expect(page.locator(".rows li.current")).to_have_attribute("data-clip", str(clips[3]["clip"]))
     expect(page.locator(".clip-panel h2")).to_have_text(f"Clip {clips[3]['clip']}")
 
 

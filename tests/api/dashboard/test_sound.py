@@ -3,7 +3,6 @@ is shown."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np

@@ -222,7 +222,9 @@ def test_more_than_a_page_of_earlier_uploads_can_be_seen(visit: Visit, api, tmp_
     expect(table).to_contain_text("again0.wav")
 
 
-def test_an_upload_that_was_unfinished_is_told_until_it_is_done(visit: Visit, api, tmp_path, expect):
+def test_an_upload_that_was_unfinished_is_told_until_it_is_done(
+    visit: Visit, api, tmp_path, expect
+):
     (path,) = voices(tmp_path, 1, 160)
     api.post("/v1/recordings?wait=true", files=upload(path, "underway.wav"))
     asked: list[int] = []
@@ -257,7 +259,9 @@ def test_how_many_files_could_not_be_ingested_is_told(visit: Visit, expect):
     visit.page.route("**/v1/stats", stats)
     visit.page.route("**/v1/failures?*", failures)
     page = visit.open("/#/ingest")
-    expect(page.get_by_role("heading", name="Files that could not be ingested (41)")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name="Files that could not be ingested (41)")
+    ).to_be_visible()
     section = page.locator("section", has=page.get_by_role("heading", name="Files that could not"))
     section.get_by_role("button", name="Show more").click()
     expect(section.locator("tbody tr")).to_have_count(40)
