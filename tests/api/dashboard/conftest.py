@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from engine.channels import parse_channels
 from engine.library import Library
 from engine.scan import find_audio
 from engine.settings import Settings
@@ -32,8 +33,6 @@ _FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-# Routes that a server may lack; a browser says so on its console.
-_MAY_LACK = ("/v1/map", "/trend")
 
 # Remembers what is played, for the tests to look at.
 _EAR = """
@@ -80,10 +79,7 @@ class Visit:
     def _said(self, message) -> None:
         failed = "Failed to load resource" in message.text
         url = urlsplit(message.location.get("url", "")).path
-        known = failed and (
-            any(one in url for one in self.expected)
-            or ("404" in message.text and url.endswith(_MAY_LACK))
-        )
+        known = failed and any(one in url for one in self.expected)
         if message.type == "error" and not known:
             self.errors.append(f"{message.text} ({url})")
 
@@ -115,14 +111,30 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path) -> Iterator[Served]:
-    """A server over an archive of the voices and the call."""
+def duet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people on a channel each, twelve seconds."""
+    sides = [speak("neutral", speaker=speaker, seed=1, seconds=11.9) for speaker in (6, 8)]
+    both = np.stack([side[: min(map(len, sides))] for side in sides], axis=1)
+    return write_wav(tmp_path_factory.mktemp("duet") / "duet.wav", both)
+
+
+@pytest.fixture(scope="package")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, voices: Path, call: Path, duet: Path
+) -> Iterator[Served]:
+    """A server over an archive of the voices, the call and the duet, with a clustering."""
     home = tmp_path_factory.mktemp("dashboard")
     cut = Settings(home=home, model="acoustic", segments="fixed", window=4)
     with Library.open(cut, create=True) as library:
         ingest_voices(library, voices)
         said = {str(call): Annotations(source="desk", speaker="caller")}
         library.ingest(find_audio([str(call)]).files, said=said)
+        library.ingest(
+            find_audio([str(duet)]).files,
+            said={str(duet): Annotations(source="crm/2026")},
+            channels=parse_channels("agent=0,customer=1"),
+        )
+        library.cluster("voices", k=3)
     with served(home) as process:
         yield process
 
@@ -156,36 +168,35 @@ def visits(browser, server: Served) -> Iterator[Callable[..., Visit]]:
         one.close()
 
 
-@pytest.fixture
-def map_of(api: httpx.Client) -> Callable[[Visit], None]:
-    """Gives a visit a map where the server makes none yet: each clip at a place of its own."""
+class Held:
+    """Requests of a page that wait for the test to let them on: ``routes``, in their order."""
 
-    def give(visit: Visit) -> None:
-        if api.get("/v1/map", params={"limit": 100}).status_code == 200:
-            return
+    def __init__(self, page, url: str, method: str):
+        self.routes: list = []
+        self._page, self._method, self._open = page, method, False
+        page.route(url, self._came)
 
-        def answer(route) -> None:
-            clips = api.get("/v1/clips", params={"limit": 500}).json()["data"]
-            points = [
-                {
-                    "clip": clip["clip"],
-                    "x": float(place % 5),
-                    "y": float(place // 5),
-                    "label": clip["label"],
-                    "predicted": None,
-                    "emotion": max(clip["scores"], key=clip["scores"].get),
-                    "source": clip["source"],
-                    "speaker": clip["speaker"],
-                    "cluster": None,
-                }
-                for place, clip in enumerate(clips)
-            ]
-            told = {"points": points, "clips": len(points), "method": "pca", "space": 0}
-            route.fulfill(json={**told, "explained": [0.5, 0.25], "revision": 1})
+    def _came(self, route) -> None:
+        if self._open or route.request.method != self._method:
+            route.fallback()
+        else:
+            self.routes.append(route)
 
-        visit.page.route("**/v1/map?*", answer)
+    def came(self, count: int) -> None:
+        """Wait for so many of them."""
+        eventually(lambda: self._page.wait_for_timeout(20) or len(self.routes) >= count)
 
-    return give
+    def let(self, count: int | None = None) -> None:
+        """Let the first ones on, or all of them and those that are to come."""
+        self._open = count is None
+        for route in self.routes[:count]:
+            route.continue_()
+        del self.routes[:count]
+
+
+def hold(page, url: str, method: str = "GET") -> Held:
+    """Hold the page's requests that match."""
+    return Held(page, url, method)
 
 
 def clip_of(api: httpx.Client, **filters: str) -> dict:

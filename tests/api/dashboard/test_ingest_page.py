@@ -47,20 +47,14 @@ def test_a_file_that_fails_says_why_and_can_be_tried_again(visit: Visit, tmp_pat
     drop(page, ".zone", [bad, voice(tmp_path, "good.wav", 31)])
     expect(page.locator(".job.failed .why")).to_contain_text("decoded")
     expect(page.locator(".job.done")).to_have_count(1)
-    page.get_by_role("button", name="Try again").click()
+    with page.expect_response("**/v1/recordings") as again:
+        page.get_by_role("button", name="Try again letter.mp3").click()
+    assert again.value.status == 202
     expect(page.locator(".job.failed .why")).to_contain_text("decoded")
     page.reload()
     expect(page.get_by_role("region", name="Uploads of the last days")).to_contain_text(
         "letter.mp3"
     )
-
-
-def test_without_events_the_job_is_asked_for_again_and_again(visit: Visit, tmp_path: Path, expect):
-    visit.expect("/events")
-    visit.page.route("**/events", lambda route: route.abort())
-    page = visit.open("/#/ingest")
-    drop(page, ".zone", [voice(tmp_path, "polled.wav", 41)])
-    expect(page.locator(".job.done")).to_contain_text("polled.wav")
 
 
 def test_bytes_that_are_known_are_said_to_be(visit: Visit, voices: Path, expect):

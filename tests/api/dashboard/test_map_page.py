@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from tests.api.dashboard.conftest import Visit
+from tests.api.dashboard.conftest import Visit, until
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,9 @@ def expect(browser):
 
 
 @pytest.fixture
-def page(visit: Visit, map_of, expect):
-    map_of(visit)
+def page(visit: Visit, expect):
     opened = visit.open("/#/map")
-    expect(opened.locator("iframe[data-drawn]")).to_be_visible()
+    expect(opened.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
     return opened
 
 
@@ -79,7 +78,6 @@ def test_a_selection_is_exported_as_csv(page, expect):
 
 
 def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Client, expect):
-    page.get_by_label("Play on hover").check()
     frame = page.frame_locator("iframe").locator("#plot")
     place = frame.evaluate(
         """plot => {
@@ -88,9 +86,20 @@ def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Clie
         }"""
     )
     box = page.locator("iframe").bounding_box()
-    with page.expect_response(re.compile(r"/v1/clips/\d+/audio")) as answer:
+
+    def hover() -> None:
+        page.mouse.move(box["x"] + 20, box["y"] + 20, steps=8)  # over no point
+        page.wait_for_timeout(200)
         page.mouse.move(box["x"] + place[0] - 3, box["y"] + place[1] - 2)
         page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+
+    hover()
+    page.wait_for_timeout(600)
+    assert page.evaluate("window.heard.length") == 0  # nobody wants it
+    page.get_by_label("Play on hover").check()
+    with page.expect_response(re.compile(r"/v1/clips/\d+/audio")) as answer:
+        hover()
+    until(page, "window.heard.length && window.heard.at(-1).currentTime > 0")
     clip = re.search(r"/v1/clips/(\d+)/audio", answer.value.url)[1]  # one may lie on another
     page.wait_for_timeout(300)  # as a hand would: plotly.js looks what is under it now and then
     page.mouse.down()
@@ -101,16 +110,22 @@ def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Clie
     expect(page.locator(".found .card .likeness").first).to_be_visible()
 
 
-def test_the_frame_can_neither_call_the_server_nor_see_the_page(page):
+def test_the_frame_can_neither_call_the_server_nor_see_the_page(page, visit: Visit):
     frame = page.frame(url=re.compile("frame.html"))
     assert frame.evaluate("origin") == "null"
     assert (
         frame.evaluate("(() => { try { return parent.document; } catch { return 'no'; } })()")
         == "no"
     )
+    call = "fetch('/v1/stats').then(() => 'answered', () => 'refused')"
+    assert frame.evaluate(call.replace("/v1", f"{visit.address}/v1")) == "refused"
+    refusals = [one for one in visit.errors if "connect-src 'none'" in one]
+    assert refusals  # it is the policy that did, and the browser says so
+    visit.errors = [one for one in visit.errors if one not in refusals and "Fetch API" not in one]
 
 
 def test_a_server_without_maps_is_told_plainly(visit: Visit, expect):
+    visit.expect("/v1/map")
     problem = {"type": "urn:emotion-search:problem:no-such-route", "status": 404, "title": "Not"}
     visit.page.route("**/v1/map?*", lambda route: route.fulfill(status=404, json=problem))
     page = visit.open("/#/map")
@@ -125,3 +140,15 @@ def test_labels_that_look_like_formulas_are_only_text_in_a_csv(visit: Visit):
     )
     (row,) = csv.DictReader(text.splitlines())
     assert (row["x"], row["label"], row["emotion"]) == ("-0.5", "'=cmd()", 'a "b", c')
+
+
+def test_points_tell_the_clusters_of_the_clustering_that_is_chosen(page, expect):
+    chooser = page.get_by_label("Clusters of")
+    expect(chooser).to_have_value("")
+    chooser.select_option("voices")
+    expect(page.locator("iframe[data-colour=cluster]")).to_be_visible(timeout=15_000)
+    expect(page.locator(".groups")).to_contain_text(re.compile(r"cluster 0\s*\d+"))
+    expect(page.locator(".groups button", has_text=re.compile(r"^cluster \d"))).to_have_count(3)
+    assert page.url.endswith("colour=cluster&clustering=voices")
+    chooser.select_option("")
+    expect(page.get_by_label("Colour by")).to_have_value("emotion")

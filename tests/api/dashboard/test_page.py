@@ -37,14 +37,13 @@ def expect(browser):
 
 
 @pytest.fixture
-def ready(api: httpx.Client, map_of, expect):
+def ready(api: httpx.Client, expect):
     """Opens a page by its name and waits until it shows what it is for."""
     call = api.get("/v1/recordings", params={"source": "desk"}).json()["data"][0]["recording"]
 
     def open_page(visit: Visit, name: str):
-        map_of(visit)
         page = visit.open(PAGES[name].format(call=call))
-        expect(page.locator(_READY[name])).to_be_visible()
+        expect(page.locator(_READY[name])).to_be_visible(timeout=15_000)
         return page
 
     return open_page
@@ -111,7 +110,7 @@ def test_plotly_is_loaded_only_for_the_map(visit: Visit, ready, expect):
     ready(visit, "search")
     assert not any("plotly" in one for one in asked)
     visit.page.get_by_role("link", name="Map").click()
-    expect(visit.page.locator("iframe[data-drawn]")).to_be_visible()
+    expect(visit.page.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
     assert sum("plotly" in one for one in asked) == 1
 
 
@@ -132,6 +131,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
     with Library.open(Settings(home=tmp_path, model="acoustic"), create=True) as library:
         ingest_voices(library, voices)
         token, _ = create_key(library.database, name="desk", scope=Scope.READ)
+        writer, _ = create_key(library.database, name="labels", scope=Scope.WRITE)
     with served(tmp_path) as process:
         visit = Visit(browser, process.address)
         visit.expect("/v1/")
@@ -153,4 +153,18 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
         expect(page.locator(".labels button").nth(1)).to_be_visible()
         page.keyboard.press("1")
         expect(page.locator(".toast.error")).to_contain_text("scope write")
+
+        page.locator(".toast").get_by_role("button", name="Use another key").click()
+        page.get_by_role("textbox", name="Key").fill(writer)
+        page.get_by_role("button", name="Use key").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator(".labels button").nth(1)).to_be_visible()
+        page.keyboard.press("0")
+        expect(page.locator(".rows li.current .unlabelled")).to_be_visible()
+
+        page.get_by_role("button", name="Key", exact=True).click()
+        page.get_by_role("button", name="Forget key").click()
+        expect(dialog).to_contain_text("This archive needs a key")
+        assert page.evaluate("sessionStorage.getItem('key')") is None
+        expect(page.get_by_role("button", name="Key", exact=True)).to_be_hidden()
         visit.close()

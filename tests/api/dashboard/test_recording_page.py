@@ -22,6 +22,12 @@ def recording(api: httpx.Client) -> dict:
 
 
 @pytest.fixture
+def duo(api: httpx.Client) -> int:
+    """The duet."""
+    return api.get("/v1/recordings", params={"source": "crm/2026"}).json()["data"][0]["recording"]
+
+
+@pytest.fixture
 def page(visit: Visit, recording: dict, expect):
     opened = visit.open(f"/#/recordings/{recording['recording']}")
     expect(opened.locator("canvas[data-ready=yes]").first).to_be_visible()
@@ -152,5 +158,76 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     customer = page.get_by_role("img", name=re.compile("Emotion over time of customer"))
     assert "sad 53 %, angry 47 %" in customer.get_attribute("aria-label")
     expect(page.locator(".turns li")).to_contain_text("angry rises, sad falls (customer)")
+    rows = page.locator(".rows .span").all_inner_texts()
+    assert rows == sorted(rows)
     page.get_by_role("button", name="0:12", exact=True).click()
     until(page, "window.heard.at(-1)?.currentTime > 10")
+
+
+def test_the_clips_of_two_channels_are_in_the_order_of_time(visit: Visit, duo, api, expect):
+    page = visit.open(f"/#/recordings/{duo}")
+    expect(page.locator(".rows li.current")).to_be_visible()
+    clips = api.get(f"/v1/recordings/{duo}/clips").json()["data"]
+    assert len({clip["channel"] for clip in clips}) == 2
+    clips.sort(key=lambda clip: (clip["start"], clip["channel"]))
+    shown = [one.get_attribute("data-clip") for one in page.locator(".rows li").all()]
+    assert shown == [str(clip["clip"]) for clip in clips]
+    page.keyboard.press("j")
+    expect(page.locator(".rows li.current")).to_have_attribute("data-clip", shown[1])
+
+
+def test_a_stretch_is_that_of_the_channel_it_is_marked_in(visit: Visit, duo, expect):
+    page = visit.open(f"/#/recordings/{duo}")
+    expect(page.locator("canvas[data-ready=yes]").first).to_be_visible()
+    box = page.locator(".wave-area").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.75)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.75, steps=4)
+    page.mouse.up()
+    expect(page.get_by_label("Channel")).to_have_value("1")
+    with page.expect_request("**/v1/search") as asked:
+        page.locator(".cutbar").get_by_role("link", name="Find alike").click()
+    (example,) = asked.value.post_data_json["positive"]
+    assert example["channel"] == 1
+    assert page.url.endswith(":1")
+    expect(page.locator(".found .card .likeness").first).to_be_visible()
+    expect(page.locator(".chip")).to_contain_text("channel 1")
+
+
+def test_a_stretch_is_marked_by_keyboard_too(page, recording: dict, expect):
+    start, end = page.get_by_label("From"), page.get_by_label("To")
+    start.fill("0:05")
+    end.fill("3")
+    end.press("Enter")
+    expect(page.get_by_role("link", name="Find alike").first).not_to_have_attribute(
+        "href", re.compile("span")
+    )
+    assert "later than the start" in end.evaluate("one => one.validationMessage")
+    end.fill("12.5")
+    end.press("Enter")
+    expect(page.locator(".cut")).to_be_visible()
+    link = page.locator(".cutbar").get_by_role("link", name="Find alike")
+    expect(link).to_have_attribute("href", f"#/?span={recording['recording']}:5.00-12.50")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".cut")).to_be_hidden()
+
+
+def test_arrows_scroll_the_timeline_that_has_the_focus(page, expect):
+    page.get_by_role("button", name="8×").click()
+    scroll = page.locator(".timeline .scroll")
+    current = page.locator(".rows li.current").get_attribute("data-clip")
+    scroll.evaluate("one => { one.scrollLeft = 0; }")
+    scroll.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    until(page, "document.querySelector('.timeline .scroll').scrollLeft > 20")
+    expect(page.locator(".rows li.current")).to_have_attribute("data-clip", current)
+
+
+def test_a_trend_that_failed_is_said_to_have(visit: Visit, recording: dict, expect):
+    visit.expect("/trend")
+    problem = {"type": "urn:emotion-search:problem:unexpected", "detail": "an unexpected error"}
+    visit.page.route("**/trend", lambda route: route.fulfill(status=500, json=problem))
+    page = visit.open(f"/#/recordings/{recording['recording']}")
+    expect(page.get_by_text("No trend: an unexpected error")).to_be_visible()
+    expect(page.locator(".rows li.current")).to_be_visible()

@@ -69,7 +69,9 @@ def test_plotly_comes_compressed_and_may_be_kept(reading: TestClient):
     plain = reading.get("/assets/plotly.min.js", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.text == answer.text
-    assert gzip  # the client unpacked it
+    with reading.stream("GET", "/assets/plotly.min.js") as packed:
+        raw = b"".join(packed.iter_raw())
+    assert gzip.decompress(raw).decode() == plain.text
 
 
 @pytest.mark.parametrize("name", ["../router.py", "%2e%2e/router.py", "js/nothing.js", ""])

@@ -4,10 +4,11 @@ import { askForKey } from "./key.js";
 
 /** What the API said was wrong (problem details, RFC 9457). */
 export class Problem extends Error {
-  constructor(status, told = {}) {
+  constructor(status, told = {}, after = 0) {
     const parts = (told.errors ?? []).map((one) => `${one.where}: ${one.message}`);
-    super([told.detail ?? `the server answered ${status}`, ...parts].join("; "));
+    super(told.detail ?? (parts.join("; ") || `the server answered ${status}`));
     this.status = status;
+    this.after = after;  // seconds until it is worth another try; 0 if that was not told
     this.kind = (told.type ?? "").split(":").pop();
     this.title = told.title ?? "";
   }
@@ -21,8 +22,11 @@ export function authorization() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
-/** The answer to a request, once it is good. Asks for a key on 401, waits on 429 and 503. */
-export async function send(path, { method = "GET", json, body, headers = {}, signal } = {}) {
+/**
+ * The answer to a request, once it is good. Asks for a key on 401, waits on 429 and 503; if only
+ * `once` is to be tried, these are problems as all others.
+ */
+export async function send(path, { method = "GET", json, body, headers = {}, signal, once = false } = {}) {
   for (let tried = 1; ; tried++) {
     const key = sessionStorage.getItem("key");
     let answer;
@@ -39,12 +43,14 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
     }
     if (answer.ok) return answer;
     const told = await answer.json().catch(() => ({}));
-    if (answer.status === 401 && (await askForKey(told.detail, key))) continue;
+    const after = Number(answer.headers.get("retry-after")) || 0;
+    if (once) throw new Problem(answer.status, told, after);
+    if (answer.status === 401 && (await askForKey(key))) continue;
     if ([429, 503].includes(answer.status) && tried < TRIES && (method === "GET" || answer.status === 429)) {
-      await pause(Math.min(10, Number(answer.headers.get("retry-after")) || 1));
+      await pause(Math.min(10, after || 1));
       continue;
     }
-    throw new Problem(answer.status, told);
+    throw new Problem(answer.status, told, after);
   }
 }
 
@@ -65,32 +71,12 @@ export async function readAll(path, { most = 5000, signal } = {}) {
   return { rows, more: cursor !== null };
 }
 
-/** Events of a stream: `{event, data}`, data parsed. */
-export async function* events(path, { signal } = {}) {
-  const answer = await send(path, { signal, headers: { accept: "text/event-stream" } });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let pending = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    pending += value;
-    const blocks = pending.split("\n\n");
-    pending = blocks.pop();
-    for (const block of blocks) {
-      const lines = block.split("\n");
-      const part = (name) => lines.filter((one) => one.startsWith(`${name}:`)).map((one) => one.slice(name.length + 1).trim()).join("\n");
-      if (part("event")) yield { event: part("event"), data: part("data") ? JSON.parse(part("data")) : null };
-    }
-  }
-}
-
 const kept = new Map();
-const KEPT = 4 * 60 * 60;
 
 /** What is read once and then remembered for `seconds`: counts and names that change slowly. */
 export async function remembered(path, seconds = 20) {
   const known = kept.get(path);
-  if (known && Date.now() - known.at < Math.min(seconds, KEPT) * 1000) return known.value;
+  if (known && Date.now() - known.at < seconds * 1000) return known.value;
   const value = read(path);
   kept.set(path, { at: Date.now(), value });
   value.catch(() => kept.delete(path));

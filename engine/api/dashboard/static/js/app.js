@@ -2,8 +2,10 @@
 
 import { player } from "./audio.js";
 import { fill, h, icon, amount, plural } from "./dom.js";
-import { remembered } from "./api.js";
+import { changed, remembered } from "./api.js";
+import { replaceKey, tellKey } from "./key.js";
 import * as keys from "./keys.js";
+import { arrive, depart, enter, recall } from "./place.js";
 import { problemBox, emptyBox } from "./problems.js";
 
 const PAGES = [
@@ -30,15 +32,24 @@ async function show() {
     if (link.dataset.page === found?.page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${found?.title ?? "Not found"} · emotion-search`;
   tellArchive();
-  if (shown?.path === path && shown.update) { shown.update(params); return; }
+  const back = enter();
+  const top = back ? recall("scroll") : 0;
+  if (shown?.path === path && shown.update) {
+    shown.update(params);
+    if (back) arrive(top);
+    return;
+  }
+  const first = shown === null;
+  document.title = `${found?.title ?? "Not found"} · emotion-search`;
+  depart();
   leaving.abort();
   leaving = new AbortController();
   player.stop();
   keys.bind([]);
   shown = { path };
   if (!found) {
+    arrive(0);
     fill(main, h("h1", {}, "No such page"), emptyBox("Nothing is here", `There is no page ${path}.`, h("a.button", { href: "#/" }, "To the search")));
     return;
   }
@@ -48,10 +59,12 @@ async function show() {
     if (turn.aborted) return;
     fill(main);
     shown = { path, ...(page.render(main, { params, id: Number(path.match(found.path)[1]), signal: turn }) ?? {}) };
-    window.scrollTo(0, 0);
   } catch (error) {
     if (!turn.aborted) fill(main, problemBox(error, show));
   }
+  if (turn.aborted) return;
+  if (!first) main.focus({ preventScroll: true });
+  arrive(top);
 }
 
 async function tellArchive() {
@@ -69,7 +82,7 @@ function themes() {
     fill(button, icon({ auto: "auto", light: "sun", dark: "moon" }[now()]));
     button.setAttribute("aria-label", `Theme: ${THEMES[now()]}`);
     button.title = `Theme: ${THEMES[now()]}`;
-    document.dispatchEvent(new Event("themechange"));
+    for (const one of main.querySelectorAll("canvas, iframe")) one.dispatchEvent(new Event("themechange"));
   };
   button.addEventListener("click", () => {
     const names = Object.keys(THEMES);
@@ -88,5 +101,9 @@ document.querySelector(".skip").addEventListener("click", (event) => { event.pre
 document.getElementById("help").addEventListener("click", keys.help);
 // A file dropped beside a drop zone must not replace the page.
 for (const what of ["dragover", "drop"]) window.addEventListener(what, (event) => event.preventDefault());
+fill(document.getElementById("key"), icon("key"));
+document.getElementById("key").addEventListener("click", replaceKey);
+document.addEventListener("keychange", () => { changed(); shown = { path: null }; show(); });
 window.addEventListener("hashchange", show);
+tellKey();
 show();

@@ -5,43 +5,53 @@ import { send } from "./api.js";
 const MOST_KEPT = 80;
 const AT_ONCE = 4;
 
-const kept = new Map();
-const waiting = [];
+const kept = new Map();  // by path: {made, wanted, start, drop}, and `start` is null once it is fetched
 let running = 0;
 
-/** A WAV file of the API: its blob's address, its length in seconds, and its outline. */
-export function sound(path) {
-  if (kept.has(path)) {
-    const known = kept.get(path);
-    kept.delete(path);
-    kept.set(path, known);
-    return known;
-  }
-  const made = queued(async () => {
-    const bytes = await (await send(path)).arrayBuffer();
-    return { url: URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })), ...outline(bytes) };
-  });
-  kept.set(path, made);
-  made.catch(() => kept.delete(path));
-  if (kept.size > MOST_KEPT) {
-    const [oldest, gone] = kept.entries().next().value;
-    kept.delete(oldest);
-    gone.then(({ url }) => player.url !== url && URL.revokeObjectURL(url), () => {});
-  }
-  return made;
+/**
+ * A WAV file of the API: its blob's address, its length in seconds, and its outline.
+ * A few are fetched at a time, but `now` at once; one that still waits when the `signal`s of all
+ * who asked have gone off is not fetched: AbortError.
+ */
+export function sound(path, { now = false, signal = null } = {}) {
+  const one = kept.get(path) ?? fetched(path);
+  kept.delete(path);  // and to the end: that which was asked for last is kept longest
+  kept.set(path, one);
+  one.wanted++;
+  signal?.addEventListener("abort", () => { if (--one.wanted === 0 && one.start) one.drop(); }, { once: true });
+  if (now) one.start?.();
+  else next();
+  return one.made;
 }
 
-function queued(work) {
-  return new Promise((resolve, reject) => {
-    waiting.push(() => work().then(resolve, reject).finally(() => { running--; next(); }));
-    next();
+function fetched(path) {
+  const one = { wanted: 0 };
+  one.made = new Promise((resolve, reject) => {
+    one.start = () => {
+      one.start = null;
+      running++;
+      read(path).then(resolve, reject).finally(() => { running--; next(); });
+    };
+    one.drop = () => { one.start = null; kept.delete(path); reject(new DOMException("nobody waits for it", "AbortError")); };
   });
+  one.made.catch(() => { if (kept.get(path) === one) kept.delete(path); });
+  const [oldest, gone] = kept.entries().next().value ?? [];
+  if (kept.size >= MOST_KEPT && !gone.start) {
+    kept.delete(oldest);
+    gone.made.then(({ url }) => player.url !== url && URL.revokeObjectURL(url), () => {});
+  }
+  return one;
+}
+
+async function read(path) {
+  const bytes = await (await send(path)).arrayBuffer();
+  return { url: URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })), ...outline(bytes) };
 }
 
 function next() {
-  while (running < AT_ONCE && waiting.length) {
-    running++;
-    waiting.shift()();
+  for (const one of kept.values()) {
+    if (running >= AT_ONCE) return;
+    one.start?.();
   }
 }
 
@@ -76,13 +86,14 @@ function largest(samples, most) {
   return peaks;
 }
 
-/** The one player of the page. Tells `change` and, while it plays, `tick`. */
+/** The one player of the page. Tells `change`, while it plays `tick`, and `ended` where a sound ends by itself. */
 class Player extends EventTarget {
   constructor() {
     super();
     this.audio = new Audio();
     this.key = null;
     this.wanted = 0;
+    this.from = null;
     this.url = "";
     this.audio.addEventListener("ended", () => this.stop(true));
     this.audio.addEventListener("error", () => this.url && this.stop());
@@ -91,20 +102,23 @@ class Player extends EventTarget {
   /** Whether `key` plays or is about to. */
   plays(key) { return this.key === key; }
 
-  get time() { return this.audio.currentTime; }
+  /** Seconds into the sound; before it is there, where it will begin. */
+  get time() { return this.from ?? this.audio.currentTime; }
 
   /** Play what `path` names, from `at` seconds on, under a name; what played before ends. */
   async play(key, path, at = 0) {
     const turn = ++this.wanted;
     this.audio.pause();
     this.key = key;
+    this.from = at;
     this.#tell("change");
     try {
-      const { url } = await sound(path);
+      const { url } = await sound(path, { now: true });
       if (turn !== this.wanted) return;
       this.url = url;
       this.audio.src = url;
       this.audio.currentTime = at;
+      this.from = null;
       await this.audio.play();
       this.#tell("change");
       this.#tick(turn);
@@ -126,8 +140,8 @@ class Player extends EventTarget {
     this.audio.pause();
     const was = this.key;
     this.key = null;
-    this.#tell("change");
     if (ended) this.dispatchEvent(new CustomEvent("ended", { detail: was }));
+    if (this.key === null) this.#tell("change");  // else whoever was told it ended has played on
   }
 
   #tick(turn) {
@@ -141,12 +155,26 @@ class Player extends EventTarget {
 
 export const player = new Player();
 
-/** Listen to the player for as long as `element` is in the page. */
-export function follow(element, what, told) {
-  const listener = () => {
-    if (element.isConnected) told();
-    else if (element.dataset.shown) player.removeEventListener(what, listener);
-  };
-  player.addEventListener(what, listener);
-  requestAnimationFrame(() => { element.dataset.shown = "yes"; });
+const followers = new Set();
+
+/**
+ * Tell an element what the player does (`change`, `tick`) for as long as it is in the page. Sounds
+ * with a key that is `mine` end when the last element that owns them has left.
+ */
+export function follow(element, { change = () => {}, tick = () => {}, mine = () => false }) {
+  const one = { element, change, tick, mine, shown: false };
+  followers.add(one);
+  requestAnimationFrame(() => { one.shown = true; });
 }
+
+for (const what of ["change", "tick"]) {
+  player.addEventListener(what, () => { for (const one of followers) if (one.element.isConnected) one[what](); });
+}
+
+new MutationObserver((records) => {
+  if (!records.some((one) => one.removedNodes.length)) return;
+  const left = [...followers].filter((one) => one.shown && !one.element.isConnected);
+  for (const one of left) followers.delete(one);
+  const owns = (one) => player.key !== null && one.mine(player.key);
+  if (left.some(owns) && ![...followers].some(owns)) player.stop();
+}).observe(document.getElementById("main"), { childList: true, subtree: true });

@@ -38,9 +38,29 @@ const ICONS = {
   sun: "M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.500 1.500M17.500 17.500L19 19M5 19l1.500-1.500M17.500 6.500L19 5",
   moon: "M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500z",
   auto: "M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 3v18",
+  key: "M8 11a4 4 0 1 0 0 8a4 4 0 1 0 0-8zM11 12l8-8M16 7l3 3",
   link: "M10 14a4 4 0 0 0 6 0l4-4a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-4 4a4 4 0 0 0 6 6l1-1",
 };
 const FILLED = new Set(["play", "stop", "record"]);
+
+const CONTROLS = "a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), [tabindex]";
+const controls = (element) => [...element.querySelectorAll(CONTROLS)].filter((one) => !one.closest("[hidden]"));
+const nameOf = (one) => [one.tagName, one.name, one.type === "checkbox" && one.value, one.getAttribute("aria-label") ?? one.textContent].join(" ");
+
+/**
+ * Replace what an element holds without losing the keyboard's place: what replaces the focused
+ * control gets the focus, told by its name; else `otherwise`, else what stands in its place.
+ */
+export function refill(element, children, otherwise = null) {
+  const at = element.contains(document.activeElement) ? document.activeElement : null;
+  const [name, place] = at ? [nameOf(at), controls(element).indexOf(at)] : [];
+  fill(element, children);
+  if (!at || document.activeElement === at) return element;
+  const there = controls(element);
+  const found = there.find((one) => one === at) ?? there.find((one) => nameOf(one) === name) ?? otherwise ?? there[Math.max(0, Math.min(place, there.length - 1))];
+  (found ?? document.getElementById("main")).focus({ preventScroll: true });
+  return element;
+}
 
 /** A small picture that says nothing to screen readers. */
 export function icon(name) {
@@ -48,9 +68,9 @@ export function icon(name) {
     h("path", { d: ICONS[name] }));
 }
 
-/** A message that goes away; errors stay longer. */
-export function toast(text, kind = "info") {
-  const said = h(`p.toast.${kind}`, {}, text);
+/** A message that goes away, maybe with a button; errors stay longer. */
+export function toast(text, kind = "info", button = null) {
+  const said = h(`p.toast.${kind}`, {}, text, button);
   document.getElementById("toasts").append(said);
   setTimeout(() => said.remove(), kind === "error" ? 9000 : 4000);
 }
@@ -62,6 +82,12 @@ export function clock(seconds, fine = false) {
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   const tail = String(rest).padStart(2, "0") + (fine ? `.${tenths % 10}` : "");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+/** Seconds out of "83.5", "1:23.5" or "1:02:03"; NaN if it is none of them. */
+export function seconds(text) {
+  const parts = /^\s*(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?)\s*$/.exec(text);
+  return parts ? Number(parts[1] ?? 0) * 3600 + Number(parts[2] ?? 0) * 60 + Number(parts[3].replace(",", ".")) : NaN;
 }
 
 /** Seconds of audio in words. */

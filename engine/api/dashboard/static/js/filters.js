@@ -1,91 +1,157 @@
-// The filters of a search. Each change is a new address.
+// The filters of a search. Each change is a new address; the panel itself stays, so that nothing
+// that is being typed or stepped through is lost.
 
 import { remembered } from "./api.js";
-import { h, fill, number, percent } from "./dom.js";
+import { h, fill, number, percent, refill } from "./dom.js";
 import { dot, plain, sorted } from "./emotions.js";
+import { missing } from "./problems.js";
 
 const MOST_SHOWN = 60;
 
-/** The form of filters over `query`; `set(name, value)` is told of each change. */
-export function filterPanel(query, set, { hits = true } = {}) {
-  const count = Object.keys(query.filters).length;
-  return h("div.filters", {},
-    h("div.row.between", {}, h("h2", {}, "Filters", count ? h("span.count", {}, count) : null),
-      count ? h("button.quiet", { type: "button", onclick: () => set(null) }, "Clear all") : null),
-    choices("label", "Label", labels, query, set),
-    choices("emotion", "Heard by the model", classes, query, set),
-    query.filters.emotion && least(query, set),
-    choices("source", "Source", sources, query, set),
-    tokens("speaker", "Speaker", "emodb_08", query, set),
-    tokens("channel", "Channel", "customer", query, set),
-    tokens("metadata", "Metadata", "key=value", query, set, (text) => (/^[^=]+=/.test(text) ? null : "Write it as key=value.")),
-    h("fieldset", {}, h("legend", {}, "Recorded"),
-      h("div.pair", {}, input("after", "From", { type: "date" }, query, set), input("before", "Before", { type: "date" }, query, set))),
-    h("fieldset", {}, h("legend", {}, "Length in seconds"),
-      h("div.pair", {},
-        input("min_duration", "Least", { type: "number", min: 0, step: "any", inputmode: "decimal" }, query, set),
-        input("max_duration", "Most", { type: "number", min: 0, step: "any", inputmode: "decimal" }, query, set))),
-    hits && h("fieldset", {}, h("legend", {}, "Hits"),
-      h("div.pair", {},
-        input("per_recording", "Per recording", { type: "number", min: 1, max: 1000, step: 1, placeholder: "any" }, query, set),
-        choice("exclude_same", "Leave out", [["", "nothing"], ["recording", "same recording"], ["speaker", "same speaker"]], query, set))));
+/**
+ * The form of filters: its element, and `tell(query)`, which shows those of a query.
+ * `set(name, value)` is told of each change, `set(null)` that all are to go.
+ */
+export function filterPanel(set, { hits = true } = {}) {
+  const count = h("span.count", { hidden: true });
+  const clear = h("button.quiet", { type: "button", hidden: true, onclick: () => { heading.focus(); set(null); } }, "Clear all");
+  const heading = h("h2", { tabindex: "-1" }, "Filters", count);
+  const parts = [
+    choices("label", "Label", labels, set),
+    choices("emotion", "Heard by the model", classes, set, plain),
+    least(set),
+    choices("source", "Source", sources, set),
+    tokens("speaker", "Speaker", "emodb_08", set),
+    tokens("channel", "Channel", "customer", set),
+    tokens("metadata", "Metadata", "key=value", set, (text) => (/^[^=]+=/.test(text) ? null : "Write it as key=value.")),
+  ];
+  const recorded = [date("after", "From", set), date("before", "Before", set)];
+  const length = [figure("min_duration", "Least", { min: 0, step: "any", inputmode: "decimal" }, set), figure("max_duration", "Most", { min: 0, step: "any", inputmode: "decimal" }, set)];
+  const most = hits ? [
+    figure("per_recording", "Per recording", { min: 0, max: 1000, step: 1, placeholder: "1", title: "Most hits of one recording; 0: all" }, set, "0: all"),
+    choice("exclude_same", "Leave out", [["", "nothing"], ["recording", "same recording"], ["speaker", "same speaker"]], set),
+  ] : [];
+  const pair = (title, pairs) => h("fieldset", {}, h("legend", {}, title), h("div.pair", {}, pairs.map((one) => one.element)));
+  const element = h("div.filters", {},
+    h("div.row.between", {}, heading, clear),
+    parts.map((one) => one.element),
+    pair("Recorded", recorded), pair("Length in seconds", length), hits && pair("Hits", most));
+  return {
+    element,
+    tell(query) {
+      const chosen = Object.keys(query.filters).length;
+      fill(count, chosen);
+      count.hidden = clear.hidden = chosen === 0;
+      for (const one of [...parts, ...recorded, ...length, ...most]) one.tell(query);
+    },
+  };
 }
 
 const labels = async () => (await remembered("/v1/labels?task=emotion")).data;
 const sources = async () => Object.entries((await remembered("/v1/stats")).sources).map(([name, count]) => ({ name, count }));
 const classes = async () => sorted((await remembered("/v1/stats")).classes).map((name) => ({ name }));
 
-function choices(name, title, found, query, set) {
-  const chosen = query.filters[name] ?? [];
+/** Boxes to check, one for each value that the archive has; the less frequent ones on demand. */
+function choices(name, title, found, set, called = (value) => value) {
+  let [chosen, shown, turn, most] = [[], "", 0, MOST_SHOWN];
   const box = h("div.choices", {});
-  const group = h("fieldset", { hidden: !chosen.length }, h("legend", {}, title), box);
-  found().catch(() => []).then((there) => {
-    const rows = there.slice(0, MOST_SHOWN);
-    for (const one of chosen) if (!rows.some((row) => row.name === one)) rows.push({ name: one });
+  const rest = h("button.quiet", { type: "button", hidden: true, onclick: async () => { most = Infinity; await read(); box.querySelectorAll("input")[MOST_SHOWN]?.focus(); } });
+  const group = h("fieldset", { hidden: true }, h("legend", {}, title), box, rest);
+
+  async function read() {
+    const now = ++turn;
+    let there;
+    try {
+      there = await found();
+    } catch (error) {
+      if (now === turn) { shown = ""; group.hidden = false; fill(box, missing("Not read", error)); }
+      return;
+    }
+    if (now !== turn) return;
+    const rows = there.slice(0, most);
+    for (const one of chosen) if (!rows.some((row) => row.name === one)) rows.push(there.find((row) => row.name === one) ?? { name: one });
     group.hidden = rows.length === 0;
-    fill(box, rows.map((row) => {
-      const check = h("input", {
-        type: "checkbox", name, value: row.name, checked: chosen.includes(row.name),
-        onchange: () => set(name, check.checked ? [...chosen, row.name] : chosen.filter((one) => one !== row.name)),
-      });
-      return h("label", {}, check, name === "source" ? null : dot(row.name), h("span", {}, plain(row.name)), row.count && h("small", {}, number(row.count)));
-    }));
+    rest.hidden = there.length <= most;
+    rest.textContent = `All ${number(there.length)}`;
+    if (shown !== JSON.stringify(rows)) {
+      shown = JSON.stringify(rows);
+      refill(box, rows.map(boxOf));
+    }
+    for (const check of box.querySelectorAll("input")) check.checked = chosen.includes(check.value);
+  }
+  function boxOf(row) {
+    const check = h("input", {
+      type: "checkbox", name, value: row.name,
+      onchange: () => set(name, check.checked ? [...chosen, row.name] : chosen.filter((one) => one !== row.name)),
+    });
+    return h("label", {}, check, name === "source" ? null : dot(row.name), h("span", {}, called(row.name)), row.count && h("small", {}, number(row.count)));
+  }
+  return { element: group, tell: (query) => { chosen = query.filters[name] ?? []; read(); } };
+}
+
+function least(set) {
+  const shown = h("span", {});
+  const range = h("input", { type: "range", min: 0, max: 0.95, step: 0.05, name: "min_score", oninput: say, onchange: () => set("min_score", Number(range.value) ? range.value : "") });
+  const element = h("label.field", { hidden: true }, h("span", {}, "Least score: ", shown), range);
+  function say() { shown.textContent = Number(range.value) ? percent(Number(range.value)) : "highest of all"; }
+  return {
+    element,
+    tell: (query) => {
+      element.hidden = !query.filters.emotion;
+      if (Number(range.value) !== Number(query.filters.min_score ?? 0)) range.value = query.filters.min_score ?? 0;
+      say();
+    },
+  };
+}
+
+// What a field says is put into it only where it says something else: what is half typed stays.
+function telling(name, field, rest = {}) {
+  const tell = (query) => { if (field.value !== (query.filters[name] ?? "")) field.value = query.filters[name] ?? ""; };
+  return { field, tell, ...rest };
+}
+
+function figure(name, title, props, set, hint = null) {
+  const field = h("input", { type: "number", ...props, name, onchange: () => field.checkValidity() && set(name, field.value) });
+  return telling(name, field, { element: h("label.field", {}, h("span", {}, title), field, hint && h("small", {}, hint)) });
+}
+
+/** A date: while it is typed each digit of the year makes another one, so it counts once that ends. */
+function date(name, title, set) {
+  let [typing, now] = [false, ""];
+  const commit = () => { typing = false; if (field.checkValidity() && field.value !== now) set(name, field.value); };
+  const field = h("input", {
+    type: "date", name,
+    onkeydown: (event) => { if (event.key === "Enter") commit(); else typing = event.key !== "Tab" || typing; },
+    onblur: commit,
+    onchange: () => { if (!typing) commit(); },  // picked from the calendar
   });
-  return group;
+  const { tell } = telling(name, field);
+  return { element: h("label.field", {}, h("span", {}, title), field), tell: (query) => { now = query.filters[name] ?? ""; if (!typing) tell(query); } };
 }
 
-function least(query, set) {
-  const now = query.filters.min_score ?? "0";
-  const shown = h("output", {}, Number(now) ? percent(Number(now)) : "highest of all");
-  const range = h("input", {
-    type: "range", min: 0, max: 0.95, step: 0.05, value: now, name: "min_score",
-    oninput: () => { shown.textContent = Number(range.value) ? percent(Number(range.value)) : "highest of all"; },
-    onchange: () => set("min_score", Number(range.value) ? range.value : ""),
-  });
-  return h("label.field", {}, h("span", {}, "Least score: ", shown), range);
+function choice(name, title, options, set) {
+  const field = h("select", { name, onchange: () => set(name, field.value) }, options.map(([value, text]) => h("option", { value }, text)));
+  return telling(name, field, { element: h("label.field", {}, h("span", {}, title), field) });
 }
 
-function input(name, title, props, query, set) {
-  const field = h("input", { ...props, name, value: query.filters[name] ?? "", onchange: () => field.checkValidity() && set(name, field.value) });
-  return h("label.field", {}, h("span", {}, title), field);
-}
-
-function choice(name, title, options, query, set) {
-  const now = query.filters[name] ?? "";
-  const field = h("select", { name, onchange: () => set(name, field.value) },
-    options.map(([value, text]) => h("option", { value, selected: value === now }, text)));
-  return h("label.field", {}, h("span", {}, title), field);
-}
-
-function tokens(name, title, example, query, set, wrong = () => null) {
-  const chosen = query.filters[name] ?? [];
+/** Values that are written, one after the other. */
+function tokens(name, title, example, set, wrong = () => null) {
+  let chosen = [];
   const add = () => {
     const text = field.value.trim();
     field.setCustomValidity((text && wrong(text)) || "");
-    if (text && field.reportValidity() && !chosen.includes(text)) set(name, [...chosen, text]);
+    if (!text || !field.reportValidity()) return;
+    field.value = "";
+    if (!chosen.includes(text)) set(name, [...chosen, text]);
   };
   const field = h("input", { type: "text", name, placeholder: example, autocomplete: "off", onchange: add, oninput: () => field.setCustomValidity("") });
-  return h("label.field", {}, h("span", {}, title), field,
-    chosen.length ? h("span.tokens", {}, chosen.map((one) =>
-      h("button.token", { type: "button", "aria-label": `Remove ${title.toLowerCase()} ${one}`, onclick: (event) => { event.preventDefault(); set(name, chosen.filter((other) => other !== one)); } }, one, " ×"))) : null);
+  const there = h("span.tokens", { hidden: true });
+  return {
+    element: h("div", {}, h("label.field", {}, h("span", {}, title), field), there),
+    tell: (query) => {
+      chosen = query.filters[name] ?? [];
+      there.hidden = !chosen.length;
+      refill(there, chosen.map((one) => h("button.token", { type: "button", "aria-label": `Remove ${title.toLowerCase()} ${one}`, onclick: () => set(name, chosen.filter((other) => other !== one)) }, one, " ×")), field);
+    },
+  };
 }

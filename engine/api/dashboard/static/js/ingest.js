@@ -1,145 +1,117 @@
 // Adds recordings: drop files, watch each on its way, see what failed and why.
 
-import { changed, events, read, send } from "./api.js";
-import { fill, h, icon, amount, number, toast } from "./dom.js";
+import { fill, h, icon, amount, number, plural, refill } from "./dom.js";
+import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
+import { replaceButton } from "./key.js";
+import { add, again, goOn, held, items, queue, wrongMetadata } from "./queue.js";
 
-const AT_ONCE = 2;
-const POLL_S = 1;
-const LISTED = 20;
+const MOST_SHOWN = 200;
+const REST_MS = 250;  // between looks at what has changed: of many files many change at once
+const ORDER = { failed: 0, running: 1, sending: 1, queued: 2, waiting: 3, done: 4 };
 
-// What was added in this tab stays in sight while other pages are looked at.
-const items = [];
-let running = 0;
-let list = null;
+const said = {};  // what was last said about files, as other pages are looked at in between
+const shown = new WeakMap();  // elements by item
 
 export function render(main, { signal }) {
-  const said = { source: text("source", "Source", "support-2026", "Where they come from"), label: text("label", "Label", "", "What all of them sound like, if known"), speaker: text("speaker", "Speaker", ""), recorded_at: h("input", { type: "datetime-local", name: "recorded_at", id: "said-recorded_at" }), metadata: text("metadata", "Metadata", "queue=billing, team=north") };
-  const chooser = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Audio files", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", onchange: () => { take(chooser.files); chooser.value = ""; } });
+  const input = (name, props) => h("input", { type: "text", name, id: `said-${name}`, maxlength: 200, autocomplete: "off", value: said[name] ?? "", ...props });
+  const fields = {
+    source: input("source", { placeholder: "support-2026" }),
+    label: input("label"),
+    speaker: input("speaker"),
+    recorded_at: input("recorded_at", { type: "datetime-local", maxlength: null }),
+    metadata: input("metadata", { placeholder: "queue=billing, team=north", maxlength: 2000 }),
+  };
+  const form = h("form.about", { onsubmit: (event) => event.preventDefault(), oninput: () => { for (const [name, field] of Object.entries(fields)) said[name] = field.value; } },
+    h("h2", {}, "About the next files"),
+    labelled("Source", fields.source, "Where they come from"),
+    labelled("Label", fields.label, "What all of them sound like, if known"),
+    labelled("Speaker", fields.speaker), labelled("Recorded at", fields.recorded_at),
+    labelled("Metadata", fields.metadata, "key=value, several with commas between"));
+  const wrong = h("p.said", { role: "alert" });
+
+  /** What the form says; null, and why, if it cannot be used. */
+  function about() {
+    fields.metadata.setCustomValidity(wrongMetadata(fields.metadata.value));
+    const bad = Object.values(fields).find((field) => !field.checkValidity());
+    fields.metadata.setCustomValidity("");
+    fill(wrong, bad ? `Nothing was sent: ${bad === fields.metadata ? wrongMetadata(bad.value) || bad.validationMessage : bad.validationMessage} (${bad.labels[0].textContent}). Correct it, then try again.` : "");
+    bad?.focus();
+    return bad ? null : Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()]));
+  }
+  const take = (files) => { const now = about(); if (now) add(files, now); };
+  const retry = (some) => { const now = about(); if (now) again(some, now); };
+
+  const chooser = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Audio files", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", onchange: () => { take([...chooser.files]); chooser.value = ""; } });
   const zone = h("div.zone.tall", {
     ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
     ondragleave: (event) => { if (!zone.contains(event.relatedTarget)) zone.classList.remove("over"); },
     ondrop: (event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer.files); },
   }, h("p", {}, h("b", {}, "Drop recordings here"), " – calls, messages, any audio"),
-    h("div.row.centre", {}, h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), "Choose files")), chooser);
-  list = h("ol.jobs", { "aria-label": "Files on their way" });
-  const before = h("section", {});
-  const failures = h("section", {});
+    h("div.row.centre", {}, h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), "Choose files")), chooser, wrong);
+  const summary = h("p.summary", { role: "status" });
+  const hold = h("div.hold", {});
+  const all = h("button", { type: "button", hidden: true, onclick: () => retry(items.filter((one) => one.state === "failed")) }, "Try all failed again");
+  const list = h("ol.jobs", { "aria-label": "Files on their way" });
+  const rest = h("p.hint", { hidden: true });
 
-  function take(files) {
-    const about = {};
-    for (const [name, field] of Object.entries(said)) about[name] = field.value.trim();
-    for (const file of files) items.push({ file, about, state: "waiting", key: unique(), progress: null, element: h("li.job", {}) });
-    show();
-    pump();
+  let waiting = 0;
+  function tell() {
+    waiting = 0;
+    const many = (...states) => items.filter((one) => states.includes(one.state)).length;
+    const [done, failed, unsent] = [many("done"), many("failed"), many("waiting", "sending")];
+    fill(summary, items.length ? [`${number(done)} of ${number(items.length)} done`, failed && `${number(failed)} failed`, unsent && `${number(unsent)} not sent yet: keep this tab open`].filter(Boolean).join(", ") : "");
+    refill(hold, held ? [holding()] : []);
+    all.hidden = failed < 2;
+    const sorted = items.map((item, place) => ({ item, place })).sort((a, b) => ORDER[a.item.state] - ORDER[b.item.state] || b.place - a.place).slice(0, MOST_SHOWN).map((one) => one.item);
+    refill(list, sorted.map((item) => tellItem(item, retry)), zone.querySelector("button"));
+    rest.hidden = items.length <= MOST_SHOWN;
+    fill(rest, `and ${plural(items.length - MOST_SHOWN, "more file")}`);
   }
+  const soon = () => { waiting ||= setTimeout(tell, REST_MS); };
+  queue.addEventListener("change", soon, { signal });
+  signal.addEventListener("abort", () => clearTimeout(waiting));
 
   fill(main, h("h1", {}, "Add recordings"),
     h("p.lead", {}, "Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in."),
     h("div.columns.wide", {},
-      h("section", {}, zone, list),
-      h("section.about", {}, h("h2", {}, "About the next files"),
-        field("Source", said.source), field("Label", said.label), field("Speaker", said.speaker),
-        field("Recorded at", said.recorded_at), field("Metadata", said.metadata, "key=value, several with commas between"))),
-    before, failures);
+      h("section", {}, zone, h("div.row.between", {}, summary, all), hold, list, rest),
+      form),
+    uploads(signal), failures(signal));
   bind([]);
-  show();
-  told(before, failures, signal);
+  tell();
 }
 
-const text = (name, title, placeholder) => h("input", { type: "text", name, id: `said-${name}`, placeholder, maxlength: 200, autocomplete: "off" });
+const labelled = (title, input, hint) => h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint));
 
-function field(title, input, hint) {
-  return h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint));
+function holding() {
+  return h("div.problem", { role: "alert" },
+    h("p", {}, held.passing ? `Sending waits a little and then goes on: ${held.text}` : `Stopped: ${held.text}`),
+    h("div.row", {},
+      h("button", { type: "button", onclick: goOn }, held.passing ? "Try now" : "Go on"),
+      ["forbidden", "unauthorized"].includes(held.kind) && replaceButton()));
 }
 
-function unique() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
-}
-
-function show() {
-  items.forEach(tell);
-  fill(list, items.map((one) => one.element).reverse());
-}
-
-function pump() {
-  while (running < AT_ONCE) {
-    const next = items.find((one) => one.state === "waiting");
-    if (!next) return;
-    running++;
-    next.state = "sending";
-    tell(next);
-    work(next).catch((error) => { next.state = "failed"; next.error = error.message; }).finally(() => { running--; tell(next); changed(); pump(); });
-  }
-}
-
-/** Send a file and follow its job: by events, or if they break off, by asking again and again. */
-async function work(item) {
-  const form = new FormData();
-  form.append("file", item.file, item.file.name);
-  for (const [name, value] of Object.entries(item.about)) {
-    if (!value) continue;
-    if (name === "metadata") for (const pair of value.split(",").map((one) => one.trim()).filter(Boolean)) form.append(name, pair);
-    else form.append(name, name === "recorded_at" ? new Date(value).toISOString() : value);
-  }
-  let job = await (await send("/v1/recordings", { method: "POST", body: form, headers: { "idempotency-key": item.key } })).json();
-  const news = (now) => { job = now; item.state = now.status; item.progress = now.progress.fraction; item.job = now; tell(item); };
-  news(job);
-  while (!["done", "failed"].includes(job.status)) {
-    try {
-      for await (const { event, data } of events(`/v1/jobs/${job.job}/events`)) {
-        if (event === "job") news(data);
-        if (event === "gone") throw Object.assign(new Error("the recording was erased"), { status: 404 });
-        if (event === "bye") break;
-      }
-    } catch (error) {
-      if (error.status === 404) throw error;
-    }
-    if (["done", "failed"].includes(job.status)) break;
-    await new Promise((done) => setTimeout(done, POLL_S * 1000));
-    news(await read(`/v1/jobs/${job.job}`));
-  }
-  if (job.status === "failed") throw new Error(job.problem?.detail ?? "it could not be taken in");
-}
-
-const WORDS = { waiting: "waiting", sending: "sending…", queued: "in the queue", running: "being embedded", done: "in the archive", failed: "failed" };
-
-function tell(item) {
-  const { state, job, progress } = item;
-  const word = state === "done" && job.new === false ? "was in the archive already" : WORDS[state];
-  const moves = ["sending", "queued", "running"].includes(state);
-  item.element.className = `job ${state}`;
-  item.element.dataset.state = state;
-  fill(item.element,
-    h("div.row.between", {}, h("b", {}, item.file.name), h("span.state", {}, word)),
-    moves && bar(progress),
+/** The element of an item, told anew where the item has changed. */
+function tellItem(item, retry) {
+  const known = shown.get(item);
+  const { state, job, error, file } = item;
+  const now = JSON.stringify([state, job?.progress, error]);
+  if (known?.now === now && known.retry === retry) return known.element;
+  const element = known?.element ?? h("li.job", {});
+  shown.set(item, { element, now, retry });
+  element.className = `job ${state}`;
+  return refill(element, [
+    h("div.row.between", {}, h("b", {}, file.name), h("span.state", {}, state === "done" && job.new === false ? "was in the archive already" : WORDS[state])),
+    ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
     state === "running" && job.progress.of && h("p.hint", {}, `${amount(job.progress.seconds)} of ${amount(job.progress.of)}`),
-    state === "done" && h("a", { href: `#/recordings/${job.recording}` }, "Open the recording"),
-    state === "failed" && h("div.row.between", {}, h("p.why", {}, item.error), h("button", { type: "button", onclick: () => { Object.assign(item, { state: "waiting", key: unique(), progress: null, error: null }); tell(item); pump(); } }, "Try again")));
+    state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": `Open the recording ${file.name}` }, "Open the recording"),
+    state === "failed" && h("div.row.between", {}, h("p.why", {}, error), h("button", { type: "button", "aria-label": `Try again ${file.name}`, onclick: () => retry([item]) }, "Try again")),
+  ]);
 }
 
-function bar(fraction) {
-  const made = h("progress", { max: 1, "aria-label": "Progress" });
+function bar(fraction, name) {
+  const made = h("progress", { max: 1, "aria-label": `Progress of ${name}` });
   if (fraction) made.value = fraction;
   return made;
 }
-
-async function told(before, failures, signal) {
-  try {
-    const [jobs, failed] = await Promise.all([read(`/v1/jobs?limit=${LISTED}`, { signal }), read(`/v1/failures?limit=${LISTED}`, { signal })]);
-    const earlier = jobs.data.filter((job) => !items.some((one) => one.job?.job === job.job));
-    fill(before, h("h2", {}, "Uploads of the last days"), earlier.length
-      ? h("div.table", { tabindex: "0", role: "region", "aria-label": "Uploads of the last days" }, h("table", {}, h("thead", {}, h("tr", {}, ["File", "State", "When", "Recording"].map((one) => h("th", { scope: "col" }, one)))),
-        h("tbody", {}, earlier.map((job) => h("tr", {}, h("td", {}, job.file), h("td", {}, job.status === "failed" ? job.problem.detail : WORDS[job.status] ?? job.status), h("td", {}, when(job.created_at)),
-          h("td", {}, job.recording ? h("a", { href: `#/recordings/${job.recording}` }, "open") : ""))))))
-      : h("p.hint", {}, "None yet."));
-    fill(failures, h("h2", {}, "Files that could not be ingested"), failed.data.length
-      ? h("div.table", { tabindex: "0", role: "region", "aria-label": "Failures" }, h("table", {}, h("thead", {}, h("tr", {}, ["File", "Why", "Tried", "When"].map((one) => h("th", { scope: "col" }, one)))),
-        h("tbody", {}, failed.data.map((one) => h("tr", {}, h("td", {}, one.file), h("td", {}, one.reason), h("td", {}, number(one.attempts)), h("td", {}, when(one.failed_at)))))))
-      : h("p.hint", {}, "None. Failed uploads are told above, with the reason."));
-  } catch (error) {
-    if (!signal.aborted) toast(error.message, "error");
-  }
-}
-
-const when = (moment) => new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

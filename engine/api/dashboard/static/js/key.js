@@ -5,14 +5,29 @@ import { h } from "./dom.js";
 let asking = null;
 
 /** Whether there is another key to try than `used`: asks for it, once for all that wait. */
-export function askForKey(detail, used) {
+export function askForKey(used) {
   const now = sessionStorage.getItem("key");
   if (now !== used) return Promise.resolve(true);
-  asking ??= ask(detail, used).finally(() => { asking = null; });
+  asking ??= ask(used ? "That key is not in force" : "This archive needs a key").finally(() => { asking = null; });
   return asking;
 }
 
-function ask(detail, used) {
+/** Ask for a key in place of the one in use; once it is given, the page is shown anew with it. */
+export async function replaceKey() {
+  asking ??= ask("Use another key").finally(() => { asking = null; });
+  if (await asking) document.dispatchEvent(new Event("keychange"));
+}
+
+/** A button that does so. */
+export const replaceButton = () => h("button", { type: "button", onclick: replaceKey }, "Use another key");
+
+// A reload, so that nothing that the key has opened stays in memory.
+function forget() {
+  sessionStorage.removeItem("key");
+  location.reload();
+}
+
+function ask(title) {
   return new Promise((resolve) => {
     const field = h("input", { type: "password", id: "key-field", autocomplete: "off", required: true, spellcheck: "false" });
     let given = false;
@@ -20,22 +35,29 @@ function ask(detail, used) {
       h("form", {
         onsubmit: (event) => {
           event.preventDefault();
+          if (!field.value.trim()) return;
           sessionStorage.setItem("key", field.value.trim());
           given = true;
           dialog.close();
         },
       },
-        h("h2", { id: "key-title" }, used ? "That key is not in force" : "This archive needs a key"),
+        h("h2", { id: "key-title" }, title),
         h("p", {}, "Ask whoever runs the server, or make one there: ",
           h("code", {}, "emotion-search key create --name dashboard --scope write")),
         h("label", { for: "key-field" }, "Key"),
         field,
         h("p.hint", {}, "Kept for this tab until it is closed; sent to this server only."),
         h("div.row.end", {},
+          sessionStorage.getItem("key") && h("button", { type: "button", onclick: forget }, "Forget key"),
           h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
           h("button.primary", { type: "submit" }, "Use key"))));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(given); });
+    dialog.addEventListener("close", () => { dialog.remove(); tellKey(); resolve(given); });
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** Show the button of the key while there is one. */
+export function tellKey() {
+  document.getElementById("key").hidden = !sessionStorage.getItem("key");
 }

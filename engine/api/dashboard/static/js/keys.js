@@ -7,14 +7,19 @@ let bound = [];
 /** Bind `[{keys: ["j"], does: "next clip", run}]` until the next page. */
 export function bind(shortcuts) { bound = shortcuts; }
 
-const typing = (element) => element.closest("input:not([type=checkbox]):not([type=range]):not([type=radio]), textarea, select, dialog, [contenteditable]");
+// Controls that have a use of their own for keys; of arrows alone what scrolls by them, of space
+// what it presses (but a row of a list: pressing it has chosen it already).
+const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]");
+const scrolls = (element) => element.closest(".scroll");
+const presses = (element) => element.closest("button:not(.pick), a, summary, input");
 
 export function install() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (event.key === "?") { event.preventDefault(); help(); return; }
     const name = event.key === " " ? "space" : event.key;
-    if (name === "space" && event.target.closest("button, a, summary, input")) return;
+    if (name === "space" && presses(event.target)) return;
+    if (name.startsWith("Arrow") && scrolls(event.target)) return;
     const found = bound.find((one) => one.keys.includes(name));
     if (!found) return;
     event.preventDefault();

@@ -23,10 +23,22 @@ export async function tasks() {
   return ["emotion", ...found.filter((name) => name !== "emotion")];
 }
 
-/** Say what is heard in a clip; null takes back what was said. The clip as it is now. */
-export async function setLabel(clip, task, value) {
+const last = new Map();  // what is being said, by clip
+
+/**
+ * Say what is heard in a clip; null takes back what was said. The clip as it is now. What is said
+ * about one clip is sent in the order in which it is said, so that the last word counts.
+ */
+export function setLabel(clip, task, value) {
   const path = `/v1/clips/${clip}/labels/${encodeURIComponent(task)}`;
-  const answer = await send(path, value === null ? { method: "DELETE" } : { method: "PUT", json: { value } });
-  changed();
-  return answer.json();
+  const put = async () => {
+    const answer = await send(path, value === null ? { method: "DELETE" } : { method: "PUT", json: { value } });
+    changed();
+    return answer.json();
+  };
+  const said = (last.get(clip) ?? Promise.resolve()).then(put, put);
+  last.set(clip, said);
+  const rest = () => { if (last.get(clip) === said) last.delete(clip); };
+  said.then(rest, rest);
+  return said;
 }

@@ -3,33 +3,42 @@
 import { read } from "./api.js";
 import { player } from "./audio.js";
 import { card } from "./card.js";
-import { fill, h, number, plural, toast, token } from "./dom.js";
+import { fill, h, number, plural, refill, token } from "./dom.js";
 import { colour, plain, sorted, symbol } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
-import { busyBox, emptyBox, problemBox } from "./problems.js";
+import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { selectionPanel } from "./selection.js";
 
 const COLOURS = { emotion: "emotion heard", label: "label", source: "source", predicted: "prediction", cluster: "cluster", speaker: "speaker" };
+const METHODS = { pca: "overall (PCA)", umap: "neighbours (UMAP)" };
 const LIMITS = [1000, 2000, 5000, 20000];
 const MOST_GROUPS = 12;
+const HOVER_MS = 120;  // over a point, before it is heard: a hand on its way somewhere plays nothing
 const NONE = "(none)";
 
 export function render(main, { params, signal }) {
   let asked = state(params);
   let turn = new AbortController();
-  let [points, picked, ready] = [[], new Set(), false];
+  let [points, picked, ready, held, hovering, clusterings] = [[], new Set(), false, false, 0, []];
 
   const frame = h("iframe", { src: "/assets/map/frame.html", sandbox: "allow-scripts", title: "Map of clips; the panel beside it does the same by keyboard", tabindex: "-1" });
-  const tools = h("div.row.tools", {});
   const note = h("p.hint", { role: "status" });
   const cover = h("div.cover", {}, busyBox("Placing the clips…"));
   const panel = h("aside.picked", { "aria-live": "polite", "aria-label": "Selection" });
-  const filters = h("div", {});
   const sounds = h("input", { type: "checkbox" });
+  const colours = chooser("Colour by", (value) => go({ ...asked, colour: value }));
+  const layouts = chooser("Layout", (value) => go({ ...asked, method: value }));
+  const sizes = chooser("Clips", (value) => go({ ...asked, limit: Number(value) }));
+  const clusters = chooser("Clusters of", (value) => go({ ...asked, clustering: value, colour: value ? "cluster" : asked.colour === "cluster" ? "emotion" : asked.colour }));
+  const filters = filterPanel((name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false });
+  const count = h("span.count", { hidden: true });
+  const unread = h("div", {});
 
-  fill(main, h("h1", {}, "Map of the archive"), tools, filters,
+  fill(main, h("h1", {}, "Map of the archive"),
+    h("div.row.tools", {}, colours.element, layouts.element, sizes.element, clusters.element, h("label.check", {}, sounds, "Play on hover")), unread,
+    h("details.inline", { open: asked.query.filtered }, h("summary", {}, "Filters", count), filters.element),
     h("div.map", {}, h("div.plot", {}, frame, cover), panel), note);
   bind([{ keys: ["Escape"], shown: ["Esc"], does: "clear the selection", run: () => choose([]) }]);
 
@@ -38,19 +47,22 @@ export function render(main, { params, signal }) {
     if (changed.colour !== "emotion") params.set("colour", changed.colour);
     if (changed.method !== "pca") params.set("method", changed.method);
     if (changed.limit !== 2000) params.set("points", changed.limit);
+    if (changed.clustering) params.set("clustering", changed.clustering);
     location.hash = `#/map${params.size ? `?${params}` : ""}`;
   };
 
   function controls() {
-    const there = Object.keys(COLOURS).filter((name) => ["emotion", "label", "source"].includes(name) || points.some((one) => one[name]));
-    fill(tools,
-      field("Colour by", there.map((name) => [name, COLOURS[name]]), asked.colour, (value) => go({ ...asked, colour: value })),
-      field("Layout", [["pca", "overall (PCA)"], ["umap", "neighbours (UMAP)"]], asked.method, (value) => go({ ...asked, method: value })),
-      field("Clips", LIMITS.map((one) => [one, `up to ${number(one)}`]), asked.limit, (value) => go({ ...asked, limit: Number(value) })),
-      h("label.check", {}, sounds, "Play on hover"));
-    const open = filters.querySelector("details")?.open ?? asked.query.filtered;
-    fill(filters, h("details.inline", { open }, h("summary", {}, "Filters", asked.query.filtered ? h("span.count", {}, Object.keys(asked.query.filters).length) : null),
-      filterPanel(asked.query, (name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false })));
+    const there = Object.keys(COLOURS).filter((name) => ["emotion", "label", "source", asked.colour].includes(name) || points.some((one) => one[name] !== null && one[name] !== undefined));
+    colours.tell(there.map((name) => [name, COLOURS[name]]), asked.colour);
+    layouts.tell(Object.entries(METHODS), asked.method);
+    sizes.tell(LIMITS.map((one) => [one, `up to ${number(one)}`]), asked.limit);
+    const names = clusterings.map((one) => one.name);
+    if (asked.clustering && !names.includes(asked.clustering)) names.push(asked.clustering);
+    clusters.element.hidden = !names.length;
+    clusters.tell([["", "none"], ...names.map((name) => [name, name])], asked.clustering);
+    fill(count, Object.keys(asked.query.filters).length);
+    count.hidden = !asked.query.filtered;
+    filters.tell(asked.query);
   }
 
   async function load() {
@@ -62,6 +74,7 @@ export function render(main, { params, signal }) {
     const params = asked.query.listing();
     params.set("limit", asked.limit);
     params.set("method", asked.method);
+    if (asked.clustering) params.set("clustering", asked.clustering);
     try {
       const map = await read(`/v1/map?${params}`, { signal: stopped });
       points = map.points;
@@ -103,16 +116,19 @@ export function render(main, { params, signal }) {
   }
 
   function choose(clips, redraw = true) {
+    if (held) return;  // these are being labelled, by the panel that tells how far that is
     picked = new Set(clips);
     tell();
     if (redraw) draw();
   }
 
   function tell() {
+    if (held) return;
     const chosen = points.filter((one) => picked.has(one.clip));
-    fill(panel,
+    refill(panel, [
       legend(),
-      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelled: load }) : h("p.hint", {}, "Click a point to hear its clip; circle some to label or export them. Or take a whole group above."));
+      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelling: (begun) => { held = begun; if (!begun) load(); }, signal }) : h("p.hint", {}, "Click a point to hear its clip; circle some to label or export them. Or take a whole group above."),
+    ]);
   }
 
   function legend() {
@@ -137,21 +153,25 @@ export function render(main, { params, signal }) {
     if (type === "drawn") { cover.hidden = true; frame.dataset.drawn = points.length; frame.dataset.colour = asked.colour; }
     if (type === "click") choose([clip]);
     if (type === "selected") choose(clips, clips.length === 0);
-    if (type === "hover" && sounds.checked) player.play(`clip-${clip}`, `/v1/clips/${clip}/audio`).catch((error) => toast(error.message, "error"));
+    if (type === "hover" || type === "unhover") clearTimeout(hovering);
+    if (type === "hover" && sounds.checked) hovering = setTimeout(() => player.play(`clip-${clip}`, `/v1/clips/${clip}/audio`).catch(sayFailure), HOVER_MS);
     if (type === "failed") { cover.hidden = false; fill(cover, emptyBox("The map cannot be drawn", `${message}. The groups beside it can still be taken.`)); }
   }
-  window.addEventListener("message", heard);
-  document.addEventListener("themechange", draw);
-  signal.addEventListener("abort", () => { turn.abort(); window.removeEventListener("message", heard); document.removeEventListener("themechange", draw); });
+  window.addEventListener("message", heard, { signal });
+  frame.addEventListener("themechange", () => { draw(); panel.querySelector(".groups")?.replaceWith(legend()); });
+  signal.addEventListener("abort", () => { turn.abort(); clearTimeout(hovering); });
 
   controls();
   load();
+  read("/v1/clusterings", { signal }).then(
+    (found) => { clusterings = found.data; controls(); },
+    (error) => { if (!signal.aborted) fill(unread, missing("The clusterings are not known", error)); });
   return {
     update: (changed) => {
       const before = asked;
       asked = state(changed);
       controls();
-      if (`${before.query}` === `${asked.query}` && before.method === asked.method && before.limit === asked.limit) { draw(); tell(); } else load();
+      if (`${before.query}` === `${asked.query}` && before.method === asked.method && before.limit === asked.limit && before.clustering === asked.clustering) { draw(); tell(); } else load();
     },
   };
 }
@@ -163,6 +183,7 @@ function state(params) {
     colour: one("colour", Object.keys(COLOURS), "emotion"),
     method: one("method", ["pca", "umap"], "pca"),
     limit: Number(one("points", LIMITS.map(String), "2000")),
+    clustering: params.get("clustering") ?? "",
   };
 }
 
@@ -180,7 +201,7 @@ function groups(points, by) {
   const shown = names.slice(0, felt ? names.length : MOST_GROUPS);
   const rest = [...names.slice(shown.length), ...(found.has(NONE) ? [NONE] : [])];
   const made = shown.map((name, place) => ({
-    name: plain(name),
+    name: by === "emotion" ? plain(name) : by === "cluster" && name !== "noise" ? `cluster ${name}` : name,
     points: found.get(name),
     colour: felt ? colour(name) : token(`--group-${place % 8}`),
     symbol: felt ? symbol(name) : ["circle", "diamond", "square", "triangle-up", "cross", "x"][Math.floor(place / 8) + (place % 3)],
@@ -195,8 +216,13 @@ function told(map) {
   return `${plural(map.points.length, "clip")}${sample}.${axes} Near means alike; directions have no meaning of their own.`;
 }
 
-function field(title, options, now, set) {
-  const chooser = h("select", { onchange: () => set(chooser.value) }, options.map(([value, text]) => h("option", { value, selected: value === now }, text)));
-  return h("label.field", {}, h("span", {}, title), chooser);
+function chooser(title, set) {
+  const field = h("select", { onchange: () => set(field.value) });
+  return {
+    element: h("label.field", {}, h("span", {}, title), field),
+    tell(options, now) {
+      if ([...field.options].map((one) => one.value).join("\n") !== options.map(([value]) => value).join("\n")) fill(field, options.map(([value, text]) => h("option", { value }, text)));
+      field.value = now;
+    },
+  };
 }
-

@@ -1,6 +1,7 @@
 // What is shown where something went wrong or nothing is there.
 
-import { h } from "./dom.js";
+import { h, toast } from "./dom.js";
+import { replaceButton } from "./key.js";
 
 const CURES = {
   unauthorized: "Reload the page and give a key that is in force.",
@@ -26,8 +27,18 @@ export function problemBox(error, again) {
     h("h2", {}, TITLES[error.kind] ?? "Something went wrong"),
     h("p", {}, error.message),
     CURES[error.kind] && h("p.hint", {}, CURES[error.kind]),
-    again && h("button", { type: "button", onclick: again }, "Try again"));
+    h("div.row", {},
+      again && h("button", { type: "button", onclick: again }, "Try again"),
+      error.kind === "forbidden" && replaceButton()));
 }
+
+/** Say in passing that something failed; that it was called off is no failure. */
+export function sayFailure(error) {
+  if (error.name !== "AbortError") toast(error.message, "error", error.kind === "forbidden" ? replaceButton() : null);
+}
+
+/** A line in the place of what could not be read. */
+export const missing = (what, error) => h("p.why", { role: "status" }, `${what}: ${error.message}`);
 
 /** A place where something will be. */
 export function emptyBox(title, text, ...actions) {

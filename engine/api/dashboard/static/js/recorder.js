@@ -19,7 +19,7 @@ const REASONS = {
 
 /** A button that records; `done(file)` gets what was said, `failed(text)` why nothing was. */
 export function recordButton(done, failed) {
-  let ending = null;
+  let [starting, ending] = [false, null];
   const button = h("button", { type: "button", onclick: () => (ending ? ending() : start()) });
   const rest = () => { ending = null; button.classList.remove("recording"); fill(button, icon("record"), "Record"); };
   rest();
@@ -27,20 +27,28 @@ export function recordButton(done, failed) {
   async function start() {
     const why = missing();
     if (why) { failed(why); return; }
+    if (starting) return;  // the browser still asks whether it may
+    starting = true;
+    button.ariaDisabled = "true";
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     } catch (error) {
       failed(REASONS[error.name] ?? `The microphone gives nothing (${error.message}).`);
       return;
+    } finally {
+      starting = false;
+      button.ariaDisabled = "false";
     }
+    if (!button.isConnected) { stream.getTracks().forEach((track) => track.stop()); return; }
     const recorder = new MediaRecorder(stream);
     const parts = [];
     const began = performance.now();
     const seconds = () => (performance.now() - began) / 1000;
+    const end = () => { if (recorder.state !== "inactive") recorder.stop(); };
     const told = () => {
       fill(button, icon("stop"), `Stop ${clock(seconds())}`);
-      if (seconds() > LONGEST_S || !button.isConnected) ending?.();
+      if (seconds() > LONGEST_S || !button.isConnected) end();
     };
     const beat = setInterval(told, 250);
     recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
@@ -55,7 +63,7 @@ export function recordButton(done, failed) {
       if (lasted < 0.5) failed("That was too short; speak for a second or more.");
       else if (button.isConnected) done(new File(parts, `recorded ${time}.${kind}`, { type }));
     });
-    ending = () => { if (recorder.state !== "inactive") recorder.stop(); };
+    ending = end;
     recorder.start();
     button.classList.add("recording");
     told();

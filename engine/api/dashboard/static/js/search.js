@@ -2,15 +2,17 @@
 
 import { read, remembered } from "./api.js";
 import { card, placeOf } from "./card.js";
-import { fill, h, icon, clock, amount, number, plural, toast } from "./dom.js";
+import { fill, h, icon, clock, amount, number, plural, refill, toast } from "./dom.js";
 import { dot } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
-import { busyBox, emptyBox, problemBox } from "./problems.js";
-import { PAGE, Query, uploads } from "./query.js";
+import { recall, remember } from "./place.js";
+import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
+import { fileExample, fileOf, MOST, PAGE, Query } from "./query.js";
 import { recordButton } from "./recorder.js";
 
 const BROWSED = 24;
+const LISTED = 500;  // most clips of a page of the API's list
 const MOST_FILES = 16;
 
 /** Show the page; the answer takes later changes of the address. */
@@ -20,8 +22,8 @@ export function render(main, { params, signal }) {
   signal.addEventListener("abort", () => turn.abort());
 
   const examples = h("ul.chips", { "aria-label": "Examples" });
-  const side = h("aside", { "aria-label": "Filters" });
-  const found = h("section.found", { "aria-live": "polite", "aria-busy": "false" });
+  const found = h("section.found", { "aria-busy": "false" });
+  const said = h("p.unseen", { role: "status" });
 
   const go = (changed) => {
     const next = `#/${changed.toString() ? `?${changed}` : ""}`;
@@ -29,20 +31,22 @@ export function render(main, { params, signal }) {
     else location.hash = next;
   };
   const add = (example) => { go(query.withExample(example)); window.scrollTo({ top: 0, behavior: "smooth" }); };
-  const set = (name, value) => go(name === null ? query.with({ filters: {} }) : query.withFilter(name, value));
+  const filters = filterPanel((name, value) => go(name === null ? query.with({ filters: {} }) : query.withFilter(name, value)));
+  const count = h("span.count", { hidden: true });
 
-  const take = (files, against = false) => {
+  const take = (files) => {
     const audio = [...files];
-    if (uploads.length + audio.length > MOST_FILES) { toast(`Up to ${MOST_FILES} files can be examples at once.`, "error"); return; }
-    uploads.push(...audio.map((file) => ({ file, name: file.name, against })));
-    go(query.with({}));
+    if (query.usable.filter((one) => one.file).length + audio.length > MOST_FILES) { toast(`Up to ${MOST_FILES} files can be examples at once.`, "error"); return; }
+    go(query.with({ examples: [...query.examples, ...audio.map((file) => fileExample(file))] }));
   };
 
   fill(main,
-    h("h1.quiet-title", {}, "Find voices that sound alike"),
+    h("h1", {}, "Find voices that sound alike"),
     asker(take, (clip) => add({ clip, against: false })),
-    examples,
-    h("div.columns", {}, side, found));
+    examples, said,
+    h("div.columns", {},
+      h("aside", { "aria-label": "Filters" }, h("details", { open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, "Filters", count), filters.element)),
+      found));
 
   bind([
     { keys: ["j", "ArrowDown"], shown: ["j", "↓"], does: "next clip", run: () => step(found, 1) },
@@ -54,27 +58,32 @@ export function render(main, { params, signal }) {
   ]);
 
   function show(asked) {
+    const longer = asked.limit > query.limit && `${asked.with({})}` === `${query.with({})}`;
     query = asked;
     turn.abort();
     turn = new AbortController();
-    fill(examples, chips(query, go));
+    refill(examples, chips(query, go));
     examples.hidden = !examples.children.length;
-    const open = side.querySelector("details")?.open ?? matchMedia("(min-width: 60rem)").matches;
-    const at = document.activeElement?.closest("aside") ? document.activeElement : null;
-    const [name, value] = [at?.name, at?.value];
-    fill(side, h("details", { open }, h("summary", {}, "Filters", query.filtered ? h("span.count", {}, Object.keys(query.filters).length) : null), filterPanel(query, set)));
-    if (name) setTimeout(() => [...side.querySelectorAll(`[name="${name}"]`)].find((one) => one.type !== "checkbox" || one.value === value)?.focus(), 60);
-    answer(query, turn.signal);
+    const chosen = Object.keys(query.filters).length;
+    fill(count, chosen);
+    count.hidden = chosen === 0;
+    filters.tell(query);
+    answer(query, turn.signal, longer ? found.querySelectorAll(".card").length : 0);
   }
 
-  async function answer(asked, stopped) {
+  /** Show what is found; of more of the same the focus goes to the first that is new. */
+  async function answer(asked, stopped, known) {
     found.setAttribute("aria-busy", "true");
     if (!found.children.length) fill(found, busyBox("Asking…"));
     try {
       const shown = asked.asks ? await hits(asked, stopped, { add, go }) : await browse(asked, stopped, { add, go });
-      if (!stopped.aborted) fill(found, shown);
+      if (stopped.aborted) return;
+      const [parts, inside] = [[shown].flat(), found.contains(document.activeElement)];
+      refill(found, parts, parts.find((one) => one?.matches?.("h2")));
+      if (known && inside) found.querySelectorAll(".card h3 a")[known]?.focus({ preventScroll: true });
+      fill(said, found.querySelector("h2")?.textContent ?? "");
     } catch (error) {
-      if (!stopped.aborted && error.name !== "AbortError") fill(found, problemBox(error, () => show(asked)), asked.filtered ? clearing(asked, go) : null);
+      if (!stopped.aborted && error.name !== "AbortError") refill(found, [problemBox(error, () => show(asked)), asked.filtered ? clearing(asked, go) : null]);
     } finally {
       if (!stopped.aborted) found.setAttribute("aria-busy", "false");
     }
@@ -105,20 +114,26 @@ function asker(take, pick) {
 }
 
 function chips(query, go) {
-  const fromFiles = uploads.map((one) => chip(one.name, one, "this tab only: a link cannot carry it",
-    () => { uploads.splice(uploads.indexOf(one), 1); go(query.with({})); },
-    () => { one.against = !one.against; go(query.with({})); }));
-  const fromArchive = query.examples.map((one) => {
-    const text = h("span", {}, one.clip ? `clip ${one.clip}` : `recording ${one.recording}, ${clock(one.start, true)} – ${clock(one.end, true)}`);
-    if (one.clip) read(`/v1/clips/${one.clip}`).then((clip) => fill(text, h("a", { href: placeOf(clip) }, clip.file)), () => {});
-    return chip(text, one, null, () => go(query.without(one)), () => go(query.without(one).withExample({ ...one, against: !one.against })));
+  const all = query.examples.map((one) => {
+    const [text, note] = one.file ? fileText(one) : [archiveText(one), null];
+    return chip(text, one, note, () => go(query.without(one)), () => go(query.without(one).withExample({ ...one, against: !one.against })));
   });
-  const all = [...fromFiles, ...fromArchive];
-  if (all.length) {
-    all.push(h("li", {}, h("button.quiet", { type: "button", onclick: () => { uploads.length = 0; go(query.with({ examples: [] })); } }, "Start anew")));
-    if (!uploads.length) all.push(h("li", {}, h("button.quiet", { type: "button", onclick: share }, icon("link"), "Copy link")));
-  }
-  return all;
+  if (!all.length) return [];
+  const shared = query.examples.every((one) => !one.file);
+  return [...all,
+    h("li", {}, h("button.quiet", { type: "button", onclick: () => go(query.with({ examples: [] })) }, "Start anew")),
+    shared && h("li", {}, h("button.quiet", { type: "button", onclick: share }, icon("link"), "Copy link"))];
+}
+
+function fileText(example) {
+  const file = fileOf(example);
+  return file ? [file.name, "this tab only: a link cannot carry it"] : ["a file", "of another tab, or from before a reload: choose it again"];
+}
+
+function archiveText(one) {
+  const text = h("span", {}, one.clip ? `clip ${one.clip}` : `recording ${one.recording}${one.channel === undefined ? "" : `, channel ${one.channel}`}, ${clock(one.start, true)} – ${clock(one.end, true)}`);
+  if (one.clip) read(`/v1/clips/${one.clip}`).then((clip) => fill(text, h("a", { href: placeOf(clip) }, clip.file)), () => {});
+  return text;
 }
 
 function chip(text, one, note, remove, turn) {
@@ -145,10 +160,11 @@ async function hits(query, signal, { add, go }) {
       ? emptyBox("No clip passes these filters", "Take some away, or all of them.", clearing(query, go))
       : emptyBox("Nothing else is there", "The archive has no clip but the examples.", h("a.button", { href: "#/ingest" }, "Add recordings"));
   }
+  const more = h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, "Show more");
   return [
-    h("div.row.between", {}, h("h2", {}, `${plural(hits.length, "hit")}, most alike first`)),
+    h("h2", { tabindex: "-1" }, `${plural(hits.length, "hit")}, most alike first`),
     h("ol.cards", {}, hits.map((hit, place) => card(hit, { rank: place + 1, go: add, asked: true }))),
-    hits.length >= query.limit && query.limit < 1000 && h("div.row.centre", {}, h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, "Show more")),
+    hits.length >= query.limit && query.limit < MOST && h("div.row.centre", {}, more),
   ];
 }
 
@@ -158,19 +174,35 @@ async function browse(query, signal, { add, go }) {
     return emptyBox("The archive is empty", "Add recordings, and every clip of them can be found by how it sounds.", h("a.button.primary", { href: "#/ingest" }, "Add recordings"));
   }
   const params = query.listing();
-  params.set("limit", BROWSED);
   const list = h("ol.cards", {});
-  const more = h("button", { type: "button", onclick: () => next().catch((error) => toast(error.message, "error")) }, "Show more");
-  const next = async () => {
+  const more = h("button", { type: "button", onclick: further }, "Show more");
+  async function next(count) {
+    params.set("limit", count);
     const page = await read(`/v1/clips?${params}`, { signal });
-    list.append(...page.data.map((clip) => card(clip, { go: add })));
+    const cards = page.data.map((clip) => card(clip, { go: add }));
+    list.append(...cards);
     more.hidden = page.next === null;
     if (page.next !== null) params.set("cursor", page.next);
-  };
-  await next();
+    return cards;
+  }
+  async function further() {
+    if (more.ariaDisabled === "true") return;  // not `disabled`, which would lose the focus
+    more.ariaDisabled = "true";
+    try {
+      const [first] = await next(BROWSED);
+      remember("browsed", list.children.length);
+      first?.querySelector("h3 a").focus({ preventScroll: true });
+    } catch (error) {
+      sayFailure(error);
+    } finally {
+      more.ariaDisabled = "false";
+    }
+  }
+  for (let left = recall("browsed") ?? BROWSED; left > 0 && !more.hidden; left -= LISTED) await next(Math.min(left, LISTED));
   return [
+    query.examples.length > 0 && h("p.hint", { role: "status" }, "Give an example of what clips should sound like, too: there is none to search with, so the archive is shown."),
     overview(stats, query, go),
-    h("h2", {}, query.filtered ? "Clips that pass the filters" : "Or start from a clip of the archive"),
+    h("h2", { tabindex: "-1" }, query.filtered ? "Clips that pass the filters" : "Or start from a clip of the archive"),
     list.children.length ? list : emptyBox("No clip passes these filters", "Take some away, or all of them.", clearing(query, go)),
     h("div.row.centre", {}, more),
   ];

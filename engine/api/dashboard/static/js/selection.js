@@ -2,6 +2,7 @@
 
 import { h, fill, number, plural, toast } from "./dom.js";
 import { dot, plain, sorted } from "./emotions.js";
+import { replaceButton } from "./key.js";
 import { labelsOf, setLabel } from "./labelling.js";
 import { playButton } from "./wave.js";
 
@@ -9,12 +10,15 @@ const LISTED = 40;
 const AT_ONCE = 4;
 const COLUMNS = ["clip", "x", "y", "label", "predicted", "emotion", "source", "speaker", "cluster"];
 
-/** A panel about the chosen points. */
-export function selectionPanel(points, { clear, labelled }) {
+/**
+ * A panel about the chosen points; `labelling` is told true when all of them begin to be labelled,
+ * and false when that has ended. It also ends with `signal`, when the page is left.
+ */
+export function selectionPanel(points, { clear, labelling, signal }) {
   return h("div.selection", {},
     h("h2", {}, `${plural(points.length, "clip")} selected`),
     spread(points),
-    labelAll(points, labelled),
+    labelAll(points, labelling, signal),
     h("div.row", {},
       h("button", { type: "button", onclick: () => save(csv(points), "selection.csv") }, "Export CSV"),
       h("button", { type: "button", onclick: clear }, "Clear")),
@@ -32,33 +36,37 @@ function spread(points) {
   return names.length ? h("p.legend", {}, names.map((name) => h("span", {}, dot(name), plain(name), h("b", {}, number(counts.get(name)))))) : null;
 }
 
-function labelAll(points, labelled) {
+function labelAll(points, labelling, signal) {
   const names = h("datalist", { id: "all-labels" });
-  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), () => {});
-  const task = h("input", { type: "text", value: "emotion", required: true, maxlength: 200, "aria-label": "Task" });
-  const value = h("input", { type: "text", required: true, maxlength: 200, placeholder: "label", "aria-label": "Label for all", list: "all-labels", autocomplete: "off" });
+  const told = h("p.hint", { role: "status" });
+  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(told, `The labels in use are not known: ${error.message}`));
+  const written = { required: true, pattern: ".*\\S.*", title: "More than spaces", maxlength: 200, autocomplete: "off" };
+  const task = h("input", { type: "text", ...written, value: "emotion", "aria-label": "Task" });
+  const value = h("input", { type: "text", ...written, placeholder: "label", "aria-label": "Label for all", list: "all-labels" });
   const button = h("button.primary", { type: "submit" }, "Label all");
   const bar = h("progress", { max: points.length, value: 0, hidden: true, "aria-label": "Labelled" });
-  const told = h("p.hint", { role: "status" });
   let stopped = null;
+
+  async function run(under, name) {
+    stopped = new AbortController();
+    task.disabled = value.disabled = true;
+    button.textContent = "Stop";
+    bar.hidden = false;
+    labelling(true);
+    const { done, failed } = await each(points, (one) => setLabel(one.clip, under, name), (count) => {
+      bar.value = count;
+      told.textContent = `${number(count)} of ${number(points.length)}`;
+    }, AbortSignal.any([stopped.signal, signal]));
+    const text = `${plural(done, "clip")} labelled ${name}${done + failed.length < points.length ? `, then stopped` : ""}`;
+    if (failed.length) toast(`${text}; ${plural(failed.length, "clip")} not: ${failed[0].message}`, "error", failed[0].kind === "forbidden" ? replaceButton() : null);
+    else toast(text);
+    if (!signal.aborted) labelling(false);
+  }
   return h("form.label-all", {
-    onsubmit: async (event) => {
+    onsubmit: (event) => {
       event.preventDefault();
-      if (stopped) { stopped.abort(); return; }
-      stopped = new AbortController();
-      button.textContent = "Stop";
-      bar.hidden = false;
-      const { done, failed } = await each(points, (one) => setLabel(one.clip, task.value.trim(), value.value.trim()), (count) => {
-        bar.value = count;
-        told.textContent = `${number(count)} of ${number(points.length)}`;
-      }, stopped.signal);
-      stopped = null;
-      button.textContent = "Label all";
-      bar.hidden = true;
-      const text = `${plural(done, "clip")} labelled ${value.value.trim()}`;
-      if (failed.length) toast(`${text}; ${plural(failed.length, "clip")} not: ${failed[0].message}`, "error");
-      else toast(text);
-      labelled();
+      if (stopped) stopped.abort();
+      else run(task.value.trim(), value.value.trim());
     },
   }, h("div.pair", {}, task, value), names, h("div.row", {}, button, told), bar);
 }

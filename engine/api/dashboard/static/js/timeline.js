@@ -10,8 +10,8 @@ const DRAG = 5;
 
 /**
  * @param duration seconds
- * @param lanes [{name, clips, stretches: [{start, end, scores}]}], one for each channel
- * @param told {pick(clip), hear(seconds), stretch({start, end})}
+ * @param lanes [{name, channel, clips, stretches: [{start, end, scores}]}], one for each channel
+ * @param told {pick(clip), hear(seconds), stretch({start, end, channel})}; stretch(null): no longer
  */
 export class Timeline {
   constructor(duration, lanes, told) {
@@ -34,7 +34,7 @@ export class Timeline {
     this.element = h("div.timeline", {}, this.scroll);
     this.#pointers();
     new ResizeObserver(() => this.paint()).observe(this.inner);
-    document.addEventListener("themechange", () => this.paint());
+    this.wave.addEventListener("themechange", () => this.paint());
   }
 
   setPeaks(peaks) { this.peaks = peaks; this.wave.dataset.ready = "yes"; this.paint(); }
@@ -70,9 +70,7 @@ export class Timeline {
   relabel(clip) {
     const mark = this.marks.get(clip.clip);
     if (!mark) return;
-    mark.classList.toggle("labelled", Boolean(clip.label));
     mark.style.setProperty("--c", clip.label ? `var(${colourName(clip.label)})` : "transparent");
-    mark.title = `${clock(clip.start, true)} – ${clock(clip.end, true)}: ${clip.label ?? "no label"}`;
   }
 
   paint() {
@@ -127,26 +125,29 @@ export class Timeline {
       return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)) * this.duration;
     };
     let began = null;
+    const moved = (event) => Math.hypot(event.clientX - began.x, event.clientY - began.y) > DRAG;
+    const laneOf = (y) => {
+      const box = area.getBoundingClientRect();
+      return this.lanes[Math.max(0, Math.min(this.lanes.length - 1, Math.floor(((y - box.top) / box.height) * this.lanes.length)))];
+    };
     area.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       began = { x: event.clientX, at: second(event), y: event.clientY };
       if (event.pointerType === "mouse") area.setPointerCapture(event.pointerId);
     });
     area.addEventListener("pointermove", (event) => {
-      if (began && event.pointerType === "mouse" && Math.abs(event.clientX - began.x) > DRAG) this.setCut(span(began.at, second(event)));
+      if (began && event.pointerType === "mouse" && moved(event)) this.setCut(span(began.at, second(event)));
     });
     area.addEventListener("pointercancel", () => { began = null; });
     area.addEventListener("pointerup", (event) => {
       if (!began) return;
-      const [from, to] = [began.at, second(event)];
-      const dragged = event.pointerType === "mouse" && Math.abs(event.clientX - began.x) > DRAG;
-      const box = area.getBoundingClientRect();
-      const lane = Math.min(this.lanes.length - 1, Math.floor(((began.y - box.top) / box.height) * this.lanes.length));
+      const [from, to, lane, dragged] = [began.at, second(event), laneOf(began.y), moved(event)];
       began = null;
-      if (dragged) { this.told.stretch(span(from, to)); return; }
-      this.setCut(null);
+      // A finger that has moved meant to scroll; stretches are marked by the fields below, too.
+      if (dragged && event.pointerType !== "mouse") return;
+      if (dragged && from !== to) { this.told.stretch({ ...span(from, to), channel: lane.channel }); return; }
       this.told.stretch(null);
-      const clip = this.lanes[lane].clips.find((one) => one.start <= to && to < one.end);
+      const clip = lane.clips.find((one) => one.start <= to && to < one.end);
       if (clip) this.told.pick(clip);
       this.told.hear(to);
     });

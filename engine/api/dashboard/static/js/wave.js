@@ -1,7 +1,8 @@
 // Waveforms: an outline on a canvas, with what was played of it in another colour.
 
 import { follow, player, sound } from "./audio.js";
-import { h, icon, toast, token } from "./dom.js";
+import { h, icon, token } from "./dom.js";
+import { sayFailure } from "./problems.js";
 
 /** Draw an outline (0 to 1) as bars; `played` is the part that was heard. */
 export function draw(canvas, peaks, played = 0) {
@@ -33,38 +34,49 @@ export function playButton(key, path, name) {
   const button = h("button.play", {
     type: "button",
     "aria-label": `Play ${name}`,
-    onclick: () => player.toggle(key, path).catch((error) => toast(error.message, "error")),
+    onclick: () => player.toggle(key, path).catch(sayFailure),
   }, icon("play"));
-  follow(button, "change", () => {
+  const tell = () => {
     const plays = player.plays(key);
     if (button.classList.contains("playing") === plays) return;
     button.classList.toggle("playing", plays);
     button.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${name}`);
     button.replaceChildren(icon(plays ? "stop" : "play"));
-  });
+  };
+  follow(button, { change: tell, mine: (one) => one === key });
+  tell();
   return button;
 }
 
-/** A clip's waveform, fetched when it comes into view; a click on it plays from there. */
+/**
+ * A clip's waveform, fetched while it is in view; a click on it plays from there. It is painted
+ * anew when it is told of a `themechange`.
+ */
 export function wave(key, path, name) {
   const canvas = h("canvas.wave", { role: "img", "aria-label": `Waveform of ${name}` });
   let heard = null;
+  let looking = null;
   const paint = () => heard && draw(canvas, heard.peaks, player.plays(key) ? player.time / heard.duration : 0);
   const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((one) => one.isIntersecting)) return;
-    seen.disconnect();
-    sound(path).then((found) => { heard = found; canvas.dataset.ready = "yes"; paint(); },
-      () => { canvas.dataset.ready = "failed"; canvas.setAttribute("aria-label", `The audio of ${name} is not there`); });
+    if (!entries.at(-1).isIntersecting) { looking?.abort(); looking = null; return; }
+    looking ??= new AbortController();
+    sound(path, { signal: looking.signal }).then(
+      (found) => { heard = found; canvas.dataset.ready = "yes"; seen.disconnect(); paint(); },
+      (error) => {
+        if (error.name === "AbortError") return;
+        seen.disconnect();
+        canvas.dataset.ready = "failed";
+        canvas.setAttribute("aria-label", `The audio of ${name} is not there`);
+      });
   }, { rootMargin: "200px" });
   seen.observe(canvas);
   new ResizeObserver(paint).observe(canvas);
-  follow(canvas, "tick", () => player.plays(key) && paint());
-  follow(canvas, "change", paint);
-  document.addEventListener("themechange", paint);
+  follow(canvas, { change: paint, tick: () => player.plays(key) && paint() });
+  canvas.addEventListener("themechange", paint);
   canvas.addEventListener("click", (event) => {
     if (!heard) return;
     const part = event.offsetX / canvas.clientWidth;
-    player.play(key, path, part * heard.duration).catch((error) => toast(error.message, "error"));
+    player.play(key, path, part * heard.duration).catch(sayFailure);
   });
   return canvas;
 }

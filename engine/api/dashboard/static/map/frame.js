@@ -58,6 +58,7 @@
 
   function listen() {
     plot.on("plotly_hover", ({ points }) => tell({ type: "hover", clip: points[0].customdata }));
+    plot.on("plotly_unhover", () => tell({ type: "unhover" }));
     plot.on("plotly_click", ({ points }) => tell({ type: "click", clip: points[0].customdata }));
     plot.on("plotly_selected", (event) => event && tell({ type: "selected", clips: event.points.map((one) => one.customdata) }));
     plot.on("plotly_deselect", () => tell({ type: "selected", clips: [] }));

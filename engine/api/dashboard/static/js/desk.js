@@ -1,0 +1,81 @@
+// The label desk: buttons that set a label of a clip, their keys, and the choice of a task.
+
+import { h, refill } from "./dom.js";
+import { dot } from "./emotions.js";
+import { labelsOf, tasks } from "./labelling.js";
+import { missing } from "./problems.js";
+
+const KEYS = 9;
+
+/** `{element, tell(clip), press(key)}`; `set(clip, task, value)` is told what is pressed, null for none. */
+export function labelDesk(set) {
+  let [task, names, clip, hint] = ["emotion", [], null, null];
+  const buttons = h("div.labels", { role: "group", "aria-label": "Labels" });
+  const chooser = h("select", { "aria-label": "Task", onchange: () => change(chooser.value) });
+  const other = h("input", { type: "text", placeholder: "another label", "aria-label": "Another label", maxlength: 200 });
+  const kind = h("input", { type: "text", placeholder: "another task", "aria-label": "Another task", maxlength: 200 });
+  const written = (field, use) => h("form", {
+    onsubmit: (event) => {
+      event.preventDefault();
+      const text = field.value.trim();
+      field.value = "";
+      if (text) use(text);
+    },
+  }, field);
+  const element = h("div.desk", {},
+    h("div.row.between", {}, h("h3", {}, "Label"), chooser),
+    buttons,
+    h("div.pair", {},
+      written(other, (name) => { if (!names.includes(name)) { names.push(name); list(); } set(clip, task, name); }),
+      written(kind, change)));
+
+  /** Take up another task; its labels can be pressed once they are known. */
+  async function change(name) {
+    task = name;
+    if (![...chooser.options].some((one) => one.value === name)) chooser.append(h("option", { value: name }, name));
+    chooser.value = name;
+    [names, hint] = [[], h("p.hint", { role: "status" }, "Reading the labels…")];
+    list();
+    let found;
+    try {
+      found = [await labelsOf(name), null];
+    } catch (error) {
+      found = [[], missing("The labels in use are not known", error)];
+    }
+    if (task !== name) return;
+    [names, hint] = found;
+    list();
+  }
+
+  function list() {
+    const none = names.length ? null : h("p.hint", {}, "No label is in use under this task; write one.");
+    refill(buttons, [
+      names.map((name, place) => h("button", { type: "button", dataset: { name }, onclick: () => set(clip, task, name) },
+        place < KEYS && h("kbd", {}, place + 1), dot(name), name)),
+      hint ?? none,
+      h("button", { type: "button", dataset: { none: "yes" }, onclick: () => press(0) }, h("kbd", {}, "0"), "no label"),
+    ], chooser);
+    tell(clip);
+  }
+
+  /** Show what is said of a clip; the buttons stay as they are, and with them the focus. */
+  function tell(now) {
+    clip = now;
+    const said = clip?.labels[task];
+    for (const one of buttons.querySelectorAll("button")) {
+      if (one.dataset.none) one.ariaDisabled = String(said === undefined);
+      else one.ariaPressed = String(one.dataset.name === said);
+    }
+  }
+
+  function press(key) {
+    if (!clip) return;
+    if (key !== 0) { if (names[key - 1] !== undefined) set(clip, task, names[key - 1]); } else if (clip.labels[task] !== undefined) set(clip, task, null);
+  }
+
+  tasks().then(
+    (found) => { for (const name of found) if (![...chooser.options].some((one) => one.value === name)) chooser.append(h("option", { value: name }, name)); },
+    (error) => { element.append(missing("The tasks in use are not known", error)); });
+  change(task);
+  return { element, tell, press };
+}

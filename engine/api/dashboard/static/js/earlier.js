@@ -1,0 +1,89 @@
+// Tables of what was added before: uploads of the last days, and files that could not be ingested.
+
+import { read } from "./api.js";
+import { fill, h, number, plural, refill } from "./dom.js";
+import { items } from "./queue.js";
+import { missing, sayFailure } from "./problems.js";
+
+const LISTED = 20;
+const MOST_LISTED = 500;
+const REFRESH_S = 2;
+
+export const WORDS = { waiting: "waiting", sending: "sending…", queued: "in the queue", running: "being embedded", done: "in the archive", failed: "failed" };
+
+/** Uploads that are not among those of this tab; told anew while one of them is unfinished. */
+export function uploads(signal) {
+  const table = listing("Uploads of the last days", "/v1/jobs", ["File", "State", "When", "Recording"], "None yet.", (job) => [
+    job.file,
+    job.status === "failed" ? job.problem.detail : WORDS[job.status],
+    when(job.created_at),
+    job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": `open ${job.file}` }, "open") : "",
+  ], signal, (job) => !items.some((one) => one.job?.job === job.job));
+  const look = async () => {
+    await table.load();
+    if (!signal.aborted && table.rows().some((job) => ["queued", "running"].includes(job.status))) setTimeout(() => signal.aborted || look(), REFRESH_S * 1000);
+  };
+  look();
+  return table.element;
+}
+
+/** Files that the command line could not ingest, and how many there are. */
+export function failures(signal) {
+  const table = listing("Files that could not be ingested", "/v1/failures", ["File", "Why", "Tried", "When"], "None. Failed uploads are told above, with the reason.",
+    (one) => [one.file, one.reason, plural(one.attempts, "time"), when(one.failed_at)], signal);
+  table.load();
+  read("/v1/stats", { signal }).then((stats) => table.count(stats.failures), () => {});  // the table tells why
+  return table.element;
+}
+
+/** A section with a table of the API's list at `path`, and a way to the rows beyond the first. */
+function listing(title, path, columns, none, cells, signal, wanted = () => true) {
+  let [rows, cursor] = [[], null];
+  const heading = h("h2", {}, title);
+  const body = h("tbody", {});
+  const table = h("div.table", { tabindex: "0", role: "region", "aria-label": title, hidden: true },
+    h("table", {}, h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col" }, one)))), body));
+  const hint = h("div.hint", {});
+  const more = h("button", { type: "button", hidden: true, onclick: further }, "Show more");
+
+  function tell(page) {
+    cursor = page.next;
+    const shown = rows.filter(wanted);
+    refill(body, shown.map((one) => h("tr", {}, cells(one).map((cell) => h("td", {}, cell)))), more);
+    table.hidden = !shown.length;
+    fill(hint, shown.length ? "" : cursor === null ? none : "So far only those above.");
+    if (cursor === null && document.activeElement === more) table.focus();
+    more.hidden = cursor === null;
+  }
+  /** The rows that are shown, or the first ones, as they are now. */
+  async function load() {
+    try {
+      const page = await read(`${path}?limit=${Math.min(MOST_LISTED, Math.max(LISTED, rows.length))}`, { signal });
+      rows = [...page.data, ...rows.slice(page.data.length)];
+      tell(rows.length > page.data.length ? { next: cursor } : page);
+    } catch (error) {
+      if (!signal.aborted) fill(hint, missing("Not read", error));
+    }
+  }
+  async function further() {
+    if (more.ariaDisabled === "true") return;
+    more.ariaDisabled = "true";
+    try {
+      const page = await read(`${path}?limit=${LISTED}&cursor=${cursor}`, { signal });
+      rows.push(...page.data);
+      tell(page);
+    } catch (error) {
+      sayFailure(error);
+    } finally {
+      more.ariaDisabled = "false";
+    }
+  }
+  return {
+    element: h("section", {}, heading, table, hint, h("div.row.centre", {}, more)),
+    load,
+    rows: () => rows.filter(wanted),
+    count: (many) => fill(heading, many ? `${title} (${number(many)})` : title),
+  };
+}
+
+const when = (moment) => new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

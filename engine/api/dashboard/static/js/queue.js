@@ -1,0 +1,176 @@
+// Files on their way into the archive: sent a few at a time, then followed until they are in it.
+// They outlast the page that shows them, but not the tab: it asks before it is closed.
+
+import { changed, read, send } from "./api.js";
+import { askForKey } from "./key.js";
+
+const AT_ONCE = 2;
+const POLL_S = 1;
+const PAUSE_S = 5;  // where the server does not say for how long
+const MOST_LISTED = 500;
+const PASSING = [0, 429, 503];  // unreachable, busy, ending: the file is as good as before
+const NO_USE = [401, 403, 507];  // no file would be taken
+
+/** `{file, about, key, state, job, error}`; states: waiting, sending, queued, running, done, failed. */
+export const items = [];
+
+/** Tells `change` when something about the items has, or about what holds them up. */
+export const queue = new EventTarget();
+
+/** What keeps those that wait from being sent: `{text, kind, passing}`; null if nothing does. */
+export let held = null;
+let pause = 0;
+
+/** Send these as well; `about` is what is said about them, as `{name: text}`. */
+export function add(files, about) {
+  items.push(...[...files].map((file) => ({ file, about, key: unique(), state: "waiting", job: null, error: null })));
+  pump();
+}
+
+/** Send failed ones again, with what is said about them now. */
+export function again(some, about) {
+  for (const item of some) Object.assign(item, { about, key: unique(), state: "waiting", job: null, error: null });
+  pump();
+}
+
+/** Try at once what is held up. */
+export function goOn() {
+  clearTimeout(pause);
+  held = null;
+  pump();
+  follow();
+}
+
+function hold(error) {
+  clearTimeout(pause);
+  held = { text: error.message, kind: error.kind, passing: PASSING.includes(error.status) };
+  if (held.passing) pause = setTimeout(goOn, (error.after || PAUSE_S) * 1000);
+  told();
+}
+
+const told = () => {
+  const unsent = items.some((one) => ["waiting", "sending"].includes(one.state));
+  if (unsent) addEventListener("beforeunload", ask);
+  else removeEventListener("beforeunload", ask);
+  queue.dispatchEvent(new Event("change"));
+};
+const ask = (event) => event.preventDefault();
+
+function pump() {
+  let sending = items.filter((one) => one.state === "sending").length;
+  for (const item of items) {
+    if (held || sending >= AT_ONCE) break;
+    if (item.state !== "waiting") continue;
+    item.state = "sending";
+    sending++;
+    post(item).finally(pump);
+  }
+  told();
+}
+
+async function post(item) {
+  const used = sessionStorage.getItem("key");
+  try {
+    await look(item.file);
+    const answer = await send("/v1/recordings", { method: "POST", body: form(item), headers: { "idempotency-key": item.key }, once: true });
+    take(item, await answer.json());
+    follow();
+  } catch (error) {
+    await refused(item, error, used);
+  }
+}
+
+async function refused(item, error, used) {
+  const readable = await look(item.file).then(() => null, (unreadable) => unreadable);
+  if (readable || ![...PASSING, ...NO_USE].includes(error.status)) {
+    Object.assign(item, { state: "failed", error: (readable ?? error).message });
+    return;
+  }
+  item.state = "waiting";
+  if (held) return;  // the other one was refused as well, and told
+  hold(error);
+  if (error.status === 401 && (await askForKey(used))) goOn();
+}
+
+/** Fail if the file cannot be read, which a request that fails does not tell. */
+async function look(file) {
+  try {
+    await (file.size ? file.slice(0, 1) : file).arrayBuffer();  // of one that is gone the size is 0
+  } catch {
+    throw new Error("it cannot be read: a folder, or a file that was moved or changed since");
+  }
+}
+
+function form({ file, about }) {
+  const made = new FormData();
+  made.append("file", file, file.name);
+  for (const [name, value] of Object.entries(about)) {
+    if (name === "metadata") for (const pair of pairsOf(value)) made.append(name, pair);
+    else if (value) made.append(name, name === "recorded_at" ? new Date(value).toISOString() : value);
+  }
+  return made;
+}
+
+const pairsOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
+
+/** What is wrong with metadata as they are written; "" if nothing is. */
+export function wrongMetadata(text) {
+  const known = new Map();
+  for (const pair of pairsOf(text)) {
+    const [, key, value] = /^\s*([^=]*?)\s*=\s*(.*)$/.exec(pair) ?? [];
+    if (!key) return `"${pair}" is not of the form key=value`;
+    if ((known.get(key) ?? value) !== value) return `${key} is given two values`;
+    known.set(key, value);
+  }
+  return "";
+}
+
+function unique() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+}
+
+function take(item, job) {
+  if (job.status === "done" && item.state !== "done") changed();
+  Object.assign(item, { job, state: job.status });
+  if (job.status === "failed") item.error = job.problem?.detail ?? "it could not be taken in";
+}
+
+const open = () => items.filter((one) => ["queued", "running"].includes(one.state));
+let following = false;
+
+/** Ask how far the jobs are, all of them at once, until none is open. */
+async function follow() {
+  if (following) return;
+  following = true;
+  let rest = POLL_S;
+  while (open().length) {
+    await new Promise((done) => setTimeout(done, rest * 1000));
+    try {
+      await news(open());
+      rest = POLL_S;
+    } catch (error) {
+      if (NO_USE.includes(error.status)) { hold(error); break; }
+      rest = error.after || PAUSE_S;
+    }
+  }
+  following = false;
+}
+
+async function news(some) {
+  const ids = some.map((one) => one.job.job);
+  const [first, jobs] = [Math.min(...ids), new Map()];
+  for (let cursor = Math.max(...ids) + 1; cursor !== null && cursor > first;) {
+    const page = await read(`/v1/jobs?limit=${Math.min(MOST_LISTED, cursor - first)}&cursor=${cursor}`, { once: true });
+    for (const job of page.data) jobs.set(job.job, job);
+    cursor = page.next;
+  }
+  for (const item of some) {
+    const job = jobs.get(item.job.job);
+    if (job) take(item, job);
+    else Object.assign(item, { state: "failed", error: "the server knows its job no longer: the recording was erased" });
+  }
+  told();
+}
+
+document.addEventListener("keychange", () => { if (held) goOn(); });
+addEventListener("online", () => { if (held?.passing) goOn(); });
