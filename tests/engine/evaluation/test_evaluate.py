@@ -1,6 +1,7 @@
 """A whole evaluation: probes, calibration, report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from engine.evaluation.labelled import LabelledVectors
 from engine.evaluation.probes import probe
 from engine.evaluation.report import write_report
 from index.errors import InvalidInputError
-from index.space import Space
+from index.space import Method, Space, fit_space
 
 
 def speech(speakers: int = 8, spread: float = 1.0, speaker_weight: float = 1.0) -> LabelledVectors:
@@ -39,6 +40,20 @@ def test_an_evaluation_tells_every_part_and_is_json():
     assert record["micro"]["mAP"]["low"] < record["micro"]["mAP"]["value"]
     assert set(record["steps"]) == {"plain", "centred", "whitened", "learned"}
     assert record["calibration"]["readings"]
+
+
+def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
+    data = speech()
+    learned = fit_space(Method.LEARNED, data.vectors, data.labels)
+    plain, judged = evaluate(data, Space(), rounds=20), evaluate(data, learned, rounds=20)
+    assert judged.learned
+    assert replace(judged, learned=False) == plain
+    assert (
+        judged.steps["learned"]
+        < evaluate(data.with_vectors(learned.apply(data.vectors)), Space(), rounds=0)
+        .micro["mAP"]
+        .value
+    )
 
 
 def test_the_same_seed_gives_the_same_evaluation():
