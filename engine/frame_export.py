@@ -46,7 +46,7 @@ def export_frames(
     embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if the model has none
     done = Exported(output)
     wanted = wanted or ClipFilter()
-    with published(output, overwrite=overwrite) as partial:
+    with published(output, database, overwrite=overwrite) as partial:
         (partial / "frames").mkdir(parents=True)
         with database.read() as session:
             known = tasks(session)
