@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,6 +57,17 @@ class Row:
     source: str | None
     speaker: str | None
     recorded_at: datetime | None
+
+    def said_of_recording(self) -> Iterator[tuple[str, str]]:
+        """What the row says of its recording, each with its name."""
+        if self.source is not None:
+            yield "source", self.source
+        if self.speaker is not None:
+            yield "speaker", self.speaker
+        if self.recorded_at is not None:
+            yield "recorded_at", self.recorded_at.isoformat()
+        for key, value in self.metadata.items():
+            yield f"metadata {key}", value
 
     def digest(self) -> bytes:
         """16 bytes that tell this clip from all others."""

@@ -98,7 +98,7 @@ def test_overwriting_spares_a_folder_with_anything_else_in_it(filled, tmp_path, 
 def test_overwriting_spares_a_folder_that_is_no_export(filled, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "clips.csv").write_text("mine")
-    with pytest.raises(InvalidInputError, match="no about.json"):
+    with pytest.raises(InvalidInputError, match=r"no about\.json"):
         filled.export(tmp_path / "out", overwrite=True)
 
 
