@@ -56,6 +56,13 @@ def active_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
     return version, get_space(session, model, version)
 
 
+def untaught_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
+    """Version and map of the space that serves; of the plain one where that was learned from
+    labels. It has seen them, so that whatever is found in it agrees with them too well."""
+    version, space = active_space(session, model)
+    return (0, Space()) if space.method is Method.LEARNED else (version, space)
+
+
 def get_space(session: Session, model: ModelInfo, version: int) -> Space:
     """One space.
 

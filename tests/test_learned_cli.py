@@ -3,15 +3,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engine.library import Library
 from engine.settings import Settings
-from index.holdings import Embedded, add_embeddings
-from index.models import register_model
 from index.space import Method
-from tests.archives import CLASSES, blobs, fill
+from tests.archives import blobs, fill, twin
 from tests.test_cli import manifest, run  # noqa: F401 - fixtures
 
 
@@ -43,22 +40,11 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     assert run(*asked).out == ""
 
 
-def twin(library: Library, vectors: np.ndarray) -> None:
-    """Another model, with the same embeddings of the first clips."""
-    with library.database.write() as session:
-        model = register_model(
-            session, name="twin", fingerprint="e" * 64, dimension=vectors.shape[1], classes=CLASSES
-        )
-        scores = np.array([0.5, 0.5], np.float32)
-        rows = [Embedded(i, vector, scores) for i, vector in enumerate(vectors, start=1)]
-        add_embeddings(session, model.id, rows)
-
-
 def test_models_are_compared_in_one_kind_of_space(run, tmp_path: Path):  # noqa: F811
     vectors, labels, speakers = blobs(spread=2.0)
     with Library.open(Settings(home=tmp_path / "home"), create=True) as library:
         fill(library.database, vectors, labels=labels, speakers=speakers)
-        twin(library, vectors)
+        twin(library.database, vectors)
         library.tune(method=Method.LEARNED)
     asked = ("evaluate", "--models", "made", "--models", "twin", "--bootstrap", 0)
     one, two = run(*asked, "--json").records

@@ -81,6 +81,11 @@ def test_a_percentile_means_what_it_says_on_other_speakers():
         assert reading.share == pytest.approx(100 - reading.percentile, rel=0.2)
 
 
+def test_what_a_percentile_means_is_not_told_from_one_voice():
+    assert check_calibration(speech(3), seed=0) is None
+    assert check_calibration(speech(4), seed=0) is not None
+
+
 def test_pairs_at_a_high_percentile_share_their_label_more_often():
     check = check_calibration(speech(speaker_weight=0.2, spread=0.5), seed=0)
     assert check.readings[-1].same > check.same + 0.3
