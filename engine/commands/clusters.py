@@ -155,7 +155,7 @@ def map(  # noqa: A001
         made = library.map(method=how, limit=limit, task=task, clustering=clustering, wanted=wanted)
         page.coloured(made, colour)
         if html is not None:
-            details = library.details(made.ids.tolist())
+            details = {clip.id: clip for clip in library.details(made.ids.tolist())}
             page.write_map(made, html, by=colour, details=details, sound=sound)
         if png is not None:
             page.write_png(made, png, by=colour)

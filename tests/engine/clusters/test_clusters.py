@@ -235,7 +235,7 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
     model = fill(sqlite, vectors, labels=[evil if i % 2 else x for i, x in enumerate(labels)])
     made = Maps().make(sqlite, model)
     with sqlite.read() as session:
-        details = clip_details(session, model, made.ids.tolist())
+        details = {one.id: one for one in clip_details(session, model, made.ids.tolist())}
     page = tmp_path / "map.html"
     sound = map_page.api_url("http://127.0.0.1:8000/")
     map_page.write_map(made, page, by="label", details=details, sound=sound)
@@ -243,7 +243,7 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
     assert "alert(1)</script>" not in written
     assert '<script src="http' not in written
     assert "http://127.0.0.1:8000/v1/clips/7/audio" in written
-    assert map_page.file_url(details[0]) == "file:///made/0.wav#t=0.000,1.000"
+    assert map_page.file_url(details[1]) == "file:///made/0.wav#t=0.000,1.000"
     with pytest.raises(InvalidInputError, match="http://HOST:PORT"):
         map_page.api_url("javascript:alert(1)")
     with pytest.raises(InvalidInputError, match="choose emotion"):
@@ -252,6 +252,25 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
         map_page.write_map(
             made, tmp_path / "no" / "map.html", by="label", details=details, sound=sound
         )
+
+
+def test_a_recording_forgotten_meanwhile_is_no_point_and_the_others_keep_their_names(
+    sqlite: Database, tmp_path: Path
+):
+    model = archive(sqlite, classes=2, speakers=2, each=2)
+    made = Maps().make(sqlite, model)
+    with sqlite.write() as session:
+        remove_recording(session, 3)
+    with sqlite.read() as session:
+        details = {one.id: one for one in clip_details(session, model, made.ids.tolist())}
+    page = tmp_path / "map.html"
+    map_page.write_map(made, page, by="label", details=details, sound=map_page.file_url)
+    written = page.read_text()
+    data = json.loads(written[written.index("const clips = ") + 14 :].split(";\n")[0])
+    assert data[2] is None
+    assert data[3]["about"].startswith("clip 4, 3.wav")
+    assert '"3: 2.wav' not in written
+    assert '"4: 3.wav' in written
 
 
 def test_the_rarest_of_many_values_share_a_colour(sqlite: Database):
