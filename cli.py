@@ -74,7 +74,7 @@ def embed(
 
     \b
     emotion-search embed a.wav b.wav --output-dir out
-    emotion-search embed call.wav --output-dir out --granularity frame --model acoustic
+    emotion-search embed call.wav --output-dir out --granularity window --model acoustic
     """
     from engine.embedders.loader import load_embedder
     from engine.export import export_files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.audio import AudioFile
+from engine.audio import SAMPLE_RATE, AudioFile
 from engine.embedders.base import Embedder
-from engine.export import named_scores, unique_names
+from engine.export import named_scores, run_of, unique_names, write_json
 from engine.heard import Granularity, Heard
 from engine.npy import NpyWriter
 from engine.scan import printable
+from engine.unfinished import Journal, refuse_occupied
 from index.errors import AudioError, InvalidInputError
 
 _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
@@ -56,7 +56,8 @@ def predict_files(
     Args:
         folder: gets, for each file, a folder of its own with ``result.json`` (the whole's
             prediction and the time), ``embedding.npy`` (a vector, or one row a part) and, of parts,
-            ``scores.npy`` (one row a part, a column a class).
+            ``scores.npy`` (one row a part, a column a class). The same call, after one that was
+            killed, goes on with the files that are missing; of the others it gives the whole alone.
         overwrite: write over such files.
 
     Raises:
@@ -69,19 +70,39 @@ def predict_files(
             f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
             " --model iic/emotion2vec_plus_large or --model acoustic"
         )
-    targets: list[Path | None] = [None] * len(files)
-    if folder is not None:
-        targets = [folder / name for name in unique_names(files)]
-        existing = [t / name for t in targets if t for name in _WRITTEN if (t / name).exists()]
-        if existing and not overwrite:
-            raise InvalidInputError(
-                f"{existing[0]} exists; choose another folder, or say --overwrite"
-            )
-    for file, target in zip(files, targets, strict=True):
-        try:
-            yield from _predict(file, target, embedder, how)
-        except AudioError as error:
-            yield Prediction(printable(str(file)), how.name, error=str(error))
+    if folder is None:
+        for file in files:
+            yield from _or_error(file, None, embedder, how)
+        return
+    named = list(zip(unique_names(files), files, strict=True))
+    journal = Journal(folder, run_of(embedder, how), anew=overwrite)
+    others = [folder / name for name, file in named if not journal.ours(name, file)]
+    refuse_occupied([path / one for path in others for one in _WRITTEN], overwrite=overwrite)
+    if how.name == "frame":
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
+    for name, file in named:
+        result = folder / name / "result.json"
+        known = journal.done(name, file) if result.exists() else None
+        if known is not None:
+            yield Prediction(**known)
+            continue
+        journal.begin(name, file)
+        result.unlink(missing_ok=True)  # of what is written over
+        said = None
+        for said in _or_error(file, folder / name, embedder, how):
+            yield said
+        if said is not None and said.error is None:
+            journal.finish(name, file, vars(said))
+    journal.end()
+
+
+def _or_error(
+    file: Path, target: Path | None, embedder: Embedder, how: Granularity
+) -> Iterator[Prediction]:
+    try:
+        yield from _predict(file, target, embedder, how)
+    except AudioError as error:
+        yield Prediction(printable(str(file)), how.name, error=str(error))
 
 
 def _predict(
@@ -146,9 +167,7 @@ def _write_result(
         result |= {"window": how.window, "hop": how.hop or how.window}
     if how.name == "utterance":
         (target / "scores.npy").unlink(missing_ok=True)  # of parts, written over
-    partial = target / "result.json.partial"
-    partial.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    partial.replace(target / "result.json")
+    write_json(target / "result.json", result)
 
 
 def _remove_if_empty(folder: Path) -> None:
