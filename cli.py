@@ -274,7 +274,8 @@ def main() -> None:
         say_error(" ".join(str(error).split()))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except OSError as error:
-        say_error(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        named = error.strerror and error.filename
+        say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
         sys.exit(1)
 
 

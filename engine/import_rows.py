@@ -189,7 +189,14 @@ def _seconds(name: str, said: Mapping[str, str]) -> float:
 
 
 def _text(value: Any) -> str:
-    """A cell as text: null is nothing, numbers as they are written."""
+    """A cell as text: null is nothing, numbers as they are written.
+
+    Raises:
+        ValueError: it cannot be text.
+    """
     if value is None or isinstance(value, dict | list):
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+    try:
+        return value.strip() if isinstance(value, str) else json.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"a cell of type {type(value).__name__} cannot be kept as text") from error

@@ -133,7 +133,10 @@ def map(  # noqa: A001
     emotion-search map --json --limit 500
     """
     from engine.library import Library
+    from engine.page import check_target
 
+    for path in (html, png):
+        check_target(path)
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
     how = _method(method)

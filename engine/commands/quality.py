@@ -74,7 +74,9 @@ def evaluate(
     from engine.evaluation.evaluate import evaluate as measure
     from engine.evaluation.retrieval import Gallery
     from engine.evaluation.terminal import print_evaluation
+    from engine.page import check_target
 
+    check_target(html)
     gallery = None
     if exclude_same is not None:
         gallery = _choice("--exclude-same", exclude_same, {one.value: one for one in Gallery})

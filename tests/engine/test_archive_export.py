@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyarrow import parquet
+from sqlalchemy import update
 
 from engine import archive_export, frame_export
 from engine.archive_export import export_archive
@@ -18,6 +19,7 @@ from engine.voices import speak
 from index.clips import vectors_of
 from index.errors import InvalidInputError
 from index.filters import ClipFilter
+from index.schema import Clip
 from tests.conftest import ingest_voices, write_wav
 
 
@@ -155,6 +157,18 @@ def test_frames_average_to_the_stored_embedding(checkpoint: Path, tmp_path, monk
             assert np.allclose(frames.mean(axis=0), vector, atol=1e-4)
         assert [reason for _, reason in done.failed] == ["its file is gone, or has changed"]
         assert isinstance(library.embedder()._embedder, Emotion2vec)
+
+
+def test_a_clip_that_is_rounded_beyond_its_file_is_heard_to_its_end(checkpoint, tmp_path):
+    path = write_wav(tmp_path / "a.wav", speak("anger", speaker=1, seed=0))
+    settings = Settings(home=tmp_path / "home", model=str(checkpoint), device="cpu")
+    with Library.open(settings, create=True) as library:
+        library.ingest(find_audio([str(path)]).files)
+        for beyond, clips in ((0.03, 1), (0.06, 0)):
+            with library.database.write() as session:
+                session.execute(update(Clip).values(end=2.0 + beyond))
+            done = library.export_frames(tmp_path / "out", overwrite=True)
+            assert (done.clips, len(done.failed)) == (clips, 1 - clips)
 
 
 def test_frames_of_a_model_without_are_refused(filled, tmp_path):

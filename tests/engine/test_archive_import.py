@@ -4,13 +4,18 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from engine import archive_import, import_identity
 from engine.archive_import import import_archive
+from engine.evaluation.labelled import read_labelled_vectors
 from engine.import_source import open_source
 from engine.library import Library
 from engine.scan import find_audio
@@ -209,6 +214,53 @@ def test_a_bad_row_is_named_and_nothing_is_taken(blank, tmp_path, change, messag
 def test_bad_vectors_are_named(blank, tmp_path, given, message):
     with pytest.raises(InvalidInputError, match=message):
         blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
+
+
+def test_columns_of_other_kinds_are_kept_as_text_or_refused(blank, tmp_path):
+    columns = {
+        "id": ["a", "b"],
+        "embedding": [[1.0, 2.0], [2.0, 1.0]],
+        "end": [Decimal("1.50"), Decimal("2.25")],
+        "price": [Decimal("1.10"), None],
+        "at": [time(9, 30), None],
+        "day": [date(2026, 1, 5), None],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    blank.import_embeddings(tmp_path / "x.parquet", model="mine")
+    one, two = blank.clips()
+    assert (one.end, two.end) == (1.5, 2.25)
+    assert one.metadata == {"price": "1.10", "at": "09:30:00", "day": "2026-01-05"}
+    parquet.write_table(pyarrow.table({**columns, "raw": [None, b"x"]}), tmp_path / "y.parquet")
+    with pytest.raises(InvalidInputError, match=r"row 2 .*bytes cannot be kept as text"):
+        blank.import_embeddings(tmp_path / "y.parquet", model="mine")
+    parquet.write_table(pyarrow.table({"id": ["a"], "embedding": [1.0]}), tmp_path / "z.parquet")
+    with pytest.raises(InvalidInputError, match="row 1: its embedding is not a list of numbers"):
+        blank.import_embeddings(tmp_path / "z.parquet", model="mine")
+
+
+def test_a_damaged_parquet_is_named(blank, tmp_path):
+    path = tmp_path / "x.parquet"
+    table = pyarrow.table({"id": ["a"] * 5000, "embedding": [[1.0, 2.0]] * 5000})
+    parquet.write_table(table, path)
+    whole = path.read_bytes()
+    path.write_bytes(b"\xff" * 2000 + whole[2000:])
+    with pytest.raises(InvalidInputError, match=r"x\.parquet cannot be read: .{4}"):
+        blank.import_embeddings(path, model="mine")
+
+
+@pytest.mark.parametrize("content", ["npz", "zip", "text"])
+def test_what_is_no_array_is_named(blank, tmp_path, content):
+    _, table = write(tmp_path / "in", ROWS)
+    path = tmp_path / "in" / "y.npy"
+    if content == "npz":
+        np.savez(tmp_path / "y.npz", np.ones((3, 4)))
+        shutil.move(tmp_path / "y.npz", path)
+    else:
+        path.write_bytes(b"PK\x03\x04 and no more" if content == "zip" else b"hello")
+    with pytest.raises(InvalidInputError, match=r"y\.npy"):
+        blank.import_embeddings(path, table, model="mine")
+    with pytest.raises(InvalidInputError, match=r"y\.npy"):
+        read_labelled_vectors(path, table)
 
 
 def test_another_model_or_dimension_is_refused(filled, tmp_path):
