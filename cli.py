@@ -74,7 +74,7 @@ def embed(
 
     \b
     emotion-search embed a.wav b.wav --output-dir out
-    emotion-search embed call.wav --output-dir out --granularity frame --model acoustic
+    emotion-search embed call.wav --output-dir out --granularity window --model acoustic
     """
     from engine.embedders.loader import load_embedder
     from engine.export import export_files
@@ -274,7 +274,8 @@ def main() -> None:
         say_error(" ".join(str(error).split()))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except OSError as error:
-        say_error(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        named = error.strerror and error.filename
+        say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
         sys.exit(1)
 
 

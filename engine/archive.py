@@ -53,6 +53,7 @@ class Archive:
         self._background = background
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
+        self._warming: threading.Thread | None = None
         self._decoders = Decoders(settings.decode_timeout)
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
 
@@ -96,6 +97,8 @@ class Archive:
 
     def close(self) -> None:
         """Close the database's connections, and end what goes on in the background."""
+        if self._warming is not None:
+            self._warming.join()  # torch does not survive the end of the process under it
         self._decoders.close()
         for searcher in self._searchers.values():
             searcher.keeper.close()
@@ -143,7 +146,8 @@ class Archive:
                 log.warning("%s", error)
 
         if self.model() is not None:
-            threading.Thread(target=load, name="warm-up", daemon=True).start()
+            self._warming = threading.Thread(target=load, name="warm-up", daemon=True)
+            self._warming.start()
 
     @property
     def decoders(self) -> Decoders:

@@ -21,6 +21,9 @@ from index.models import ModelInfo
 FORMATS = ("npy", "parquet", "csv", "jsonl")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
+_ABOUT = "about.json"
+_OURS = {_ABOUT, "clips.csv", "embeddings.npy", "scores.npy"}  # and frames/CLIP.npy
+
 _PAGE = 1000  # clips in memory
 
 
@@ -57,17 +60,21 @@ def export_archive(
 
     Args:
         kind: one of ``FORMATS``; by the ending of ``output`` if left out, else ``npy``.
-        overwrite: take the place of what is there.
+        overwrite: take the place of an earlier export, or of another file.
 
     Raises:
-        InvalidInputError: ``output`` is there already, or cannot be written; no such format;
-            ``pyarrow`` is missing.
+        InvalidInputError: ``output`` is there already, or cannot be written; it is a folder that
+            holds anything but an export, or the archive's database; no such format; ``pyarrow`` is
+            missing.
         StorageFullError: no space is left; nothing half-written is kept.
     """
     kind = kind_of(output, kind)
     wanted = wanted or ClipFilter()
     done = Exported(output)
-    with published(output, overwrite=overwrite) as partial, database.read() as session:
+    with (
+        published(output, database, overwrite=overwrite) as partial,
+        database.read() as session,
+    ):
         known = tasks(session)
         with writer(kind, partial, model, known) as out:
             after = 0
@@ -99,19 +106,22 @@ def kind_of(output: Path, kind: str | None) -> str:
 
 
 @contextmanager
-def published(output: Path, *, overwrite: bool) -> Iterator[Path]:
+def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[Path]:
     """A name to write a file or folder under, which takes the place of ``output`` at the end.
 
     Where the block raises, what it wrote is removed.
 
     Raises:
-        InvalidInputError: ``output`` is there already, or cannot be written.
+        InvalidInputError: ``output`` is there already, or cannot be written; to be overwritten, it
+            is a folder that is no export, or the database.
         StorageFullError: no space is left.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolves no links
     occupied = output.exists() and not (output.is_dir() and not any(output.iterdir()))
     if occupied and not overwrite:
         raise InvalidInputError(f"{output} exists; choose another name, or say --overwrite")
+    if occupied:
+        _check_replaceable(output, database)
     partial = output.with_name(f".{output.name}.partial")
     aside = output.with_name(f".{output.name}.replaced")
     try:
@@ -141,7 +151,31 @@ def write_about(folder: Path, model: ModelInfo, clips: int, granularity: str) ->
         "granularity": granularity,
     }
     text = json.dumps(about, ensure_ascii=False, indent=2) + "\n"
-    (folder / "about.json").write_text(text, encoding="utf-8")
+    (folder / _ABOUT).write_text(text, encoding="utf-8")
+
+
+def _check_replaceable(output: Path, database: Database) -> None:
+    """Refuse to replace what nobody can mean to lose: the database, or a folder with anything in it
+    that no export has written."""
+    if not output.is_dir():
+        if database.file is not None and output.resolve() == database.file.resolve():
+            raise InvalidInputError(f"{output} is the archive's database; choose another name")
+        return
+    names = {path.name for path in output.iterdir()}
+    strange = sorted(names - _OURS - {"frames"})
+    frames = output / "frames"
+    if "frames" in names and frames.is_dir():
+        strange += sorted(
+            f"frames/{path.name}"
+            for path in frames.iterdir()
+            if path.suffix != ".npy" or not path.stem.isdecimal()
+        )
+    if strange or _ABOUT not in names:
+        what = f"it holds {strange[0]}" if strange else f"it has no {_ABOUT}"
+        raise InvalidInputError(
+            f"{output} is no folder that export has written ({what}), so it is not overwritten;"
+            " choose another name, or remove it yourself"
+        )
 
 
 def _remove(path: Path) -> None:

@@ -5,31 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from engine.embedders.base import usable
+from engine.import_identity import Identities, Identity
 from engine.import_rows import Row, read_row, score_columns
 from engine.import_source import About, Source, Vector
-from engine.scan import facts
-from index.clips import get_recording
 from index.database import Database
 from index.errors import InvalidInputError
 from index.models import ModelInfo, activate_model, active_model, mismatch
 from index.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     Span,
     add_recording,
     add_spans,
     annotate,
-    find_by_sha256,
 )
-from index.scores import recording_at
 
 _BATCH = 1000  # rows that are committed together, about
 
@@ -61,9 +55,9 @@ def import_archive(
     """Take in the rows of ``source`` with their embeddings; no audio is needed.
 
     A recording is known by its ``sha256``, else by the bytes of the file at its ``path`` where that
-    is here, else by the path itself, or its ``id``. Rows of one recording should follow each other.
-    All rows are checked before the first is written. Batches commit whole, so that the same import,
-    run again after whatever stopped it, goes on.
+    is here, else by the path itself, or its ``id``; see ``engine.import_identity``. Rows of one
+    recording should follow each other. All rows are checked before the first is written. Batches
+    commit whole, so that the same import, run again after whatever stopped it, goes on.
 
     Args:
         model: whose embeddings they are; what the source itself says if left out. An empty archive
@@ -72,7 +66,8 @@ def import_archive(
 
     Raises:
         InvalidInputError: rows without a vector or the other way round; a wrong dimension; a vector
-            that is not finite or zero; a row that is doubled or unusable: names it.
+            that is not finite or zero; a row that is doubled or unusable, or says of its recording
+            what another row denies: names it.
         ModelMismatchError: the archive holds embeddings of another model.
     """
     about = source.about
@@ -105,10 +100,12 @@ def import_archive(
             classes=classes,
         )
     done = Imported()
+    identities = Identities(database)
     for batch in _batches(source, classes):
+        known = identities.of([[row for row, _ in rows] for rows in batch])
         with database.write() as session:
-            for rows in batch:
-                new = _recording(session, rows)
+            for rows, identity in zip(batch, known, strict=True):
+                new = _recording(rows, identity)
                 said = Annotations(spans=new.annotations.spans)
                 recording, is_new = add_recording(session, info.id, new)
                 added = len(rows)
@@ -127,6 +124,7 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     """Go through all rows once; the classes of their scores (the first row's, if None is given)."""
     seen: list[bytes] = []
     lines: list[int] = []
+    said: dict[str, dict[str, int]] = {}
     for line, cells, vector in source.rows():
         where = f"{source.name}: row {len(lines) + 1} (line {line} of its table)"
         if classes is None:
@@ -140,7 +138,9 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             reason = "zero" if np.isfinite(vector).all() else "not finite (NaN or infinity)"
             raise InvalidInputError(f"{where}: its embedding is {reason}")
         try:
-            seen.append(read_row(cells, source.folder, classes).digest())
+            row = read_row(cells, source.folder, classes)
+            _check_said(row, said.setdefault(row.key, {}))
+            seen.append(row.digest())
         except (ValueError, InvalidInputError) as error:
             raise InvalidInputError(f"{where}: {error}") from error
         lines.append(line)
@@ -156,6 +156,17 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             f" its table) are the same clip; {len(same)} rows are doubled"
         )
     return classes
+
+
+def _check_said(row: Row, before: dict[str, int]) -> None:
+    """Refuse a row that says of its recording what an earlier one denies, of which hashes are in
+    ``before``, by what is said."""
+    for name, value in row.said_of_recording():
+        if before.setdefault(name, hash(value)) != hash(value):
+            raise ValueError(
+                f"its {name} is {value[:80]!r}, but another row of the same recording says"
+                " otherwise; a recording has one, so make them equal, or leave the column out"
+            )
 
 
 def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tuple[Row, Vector]]]]:
@@ -175,21 +186,21 @@ def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tup
         yield batch
 
 
-def _recording(session: Session, rows: list[tuple[Row, Vector]]) -> NewRecording:
-    first = rows[0][0]
-    sha256, file = _identity(session, first)
+def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecording:
+    sha256, file = identity
+    said = [row for row, _ in rows]  # no two of which contradict each other
     return NewRecording(
         file=file,
-        name=first.name,
+        name=said[0].name,
         sha256=sha256,
         duration=max(row.duration for row, _ in rows),
         sample_rate=0,  # nobody has heard it
         channels=len({row.channel for row, _ in rows}),
         annotations=Annotations(
-            source=first.source,
-            speaker=first.speaker,
-            recorded_at=first.recorded_at,
-            metadata=first.metadata,
+            source=next((row.source for row in said if row.source), None),
+            speaker=next((row.speaker for row in said if row.speaker), None),
+            recorded_at=next((row.recorded_at for row in said if row.recorded_at), None),
+            metadata={key: value for row in said for key, value in row.metadata.items()},
             spans=tuple(Span(row.start, row.end, row.channel, row.labels) for row, _ in rows),
         ),
         clips=[
@@ -198,35 +209,6 @@ def _recording(session: Session, rows: list[tuple[Row, Vector]]) -> NewRecording
         ],
         cut="import",
     )
-
-
-def _identity(session: Session, row: Row) -> tuple[str, FileFacts | None]:
-    """The sha256 that a recording is known by, and where it lies, so far as it is new."""
-    here = None if row.path is None else _facts(row.path)
-    sha256 = row.sha256 or (None if here is None else _sha256(Path(here.path)))
-    if sha256 is None and row.path is not None:
-        known = recording_at(session, row.path)
-        sha256 = None if known is None else get_recording(session, known).sha256
-    if sha256 is None:
-        sha256 = hashlib.sha256(f"emotion-search import\0{row.key}".encode()).hexdigest()
-    if here is None and row.path is not None and find_by_sha256(session, sha256) is None:
-        return sha256, FileFacts(row.path, 0, 0)  # where it is said to lie
-    return sha256, here
-
-
-def _facts(path: str) -> FileFacts | None:
-    try:
-        return facts(Path(path))
-    except OSError:
-        return None
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _fingerprint(model: str, dimension: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -23,8 +22,10 @@ from index.scores import stream_scores
 
 PERIODS = ("day", "week", "month")
 
+LONGEST_ALERT = 250
+"""Most characters of an alert."""
+
 _CONFIDENCE = 0.95
-_ALERT = re.compile(r"\s*([^<>=]+?)\s*([<>])\s*(\d*\.?\d+)\s*(%?)\s*$")
 
 METHOD = (
     "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"
@@ -224,13 +225,19 @@ def parse_alert(text: str, classes: Sequence[str]) -> Alert:
     Raises:
         InvalidInputError: it is none, or its class is none of the model's.
     """
-    found = _ALERT.match(text)
-    if found is None:
-        raise InvalidInputError(f"alert {text!r}: write EMOTION>SHARE, such as 'angry>0.3'")
-    threshold = float(found[3]) / (100 if found[4] else 1)
+    sign = ">" if ">" in text else "<"
+    emotion, _, share = (part.strip() for part in text.partition(sign))
+    number = share.removesuffix("%").rstrip()
+    strange = not number.replace(".", "", 1).isdecimal() or not emotion or set(emotion) & set("<=>")
+    if strange or len(text) > LONGEST_ALERT:
+        raise InvalidInputError(
+            f"alert {text[:LONGEST_ALERT]!r}: write EMOTION>SHARE, such as 'angry>0.3', in at most"
+            f" {LONGEST_ALERT} characters"
+        )
+    threshold = float(number) / (100 if share.endswith("%") else 1)
     if threshold > 1:
         raise InvalidInputError(f"alert {text!r}: a share is 0 to 1, or 0% to 100%")
-    return Alert(class_called(found[1], classes), found[2] == ">", threshold)
+    return Alert(class_called(emotion, classes), sign == ">", threshold)
 
 
 def write_csv(trend: ArchiveTrend, out: TextIO) -> None:

@@ -31,7 +31,7 @@ def change_points(
         weights: (n,), positive; seconds of the clips.
         times: (n + 1,), seconds, where each clip begins (and the last one ends).
         penalty: about 5; more finds fewer changes.
-        shortest: least seconds of a stretch.
+        shortest: least seconds of a stretch, unless it is the only one.
     """
     n = len(scores)
     if n < 2:
@@ -46,6 +46,8 @@ def change_points(
     before = np.zeros(n + 1, dtype=np.int64)
     for end in range(1, n + 1):
         last = int(np.searchsorted(times[:end], times[end] - shortest + 1e-9, side="right"))
+        if not last and end < n:
+            continue  # too near to the start for a change
         starts = slice(0, max(last, 1))
         sums = total[end] - total[starts]
         within = square[end] - square[starts]

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import AudioFile
+from engine.audio import SAMPLE_RATE, AudioFile
 from engine.embedders.base import Embedder
 from engine.heard import Granularity, Heard
 from engine.npy import NpyWriter
 from engine.scan import printable
-from index.errors import AudioError, InvalidInputError
+from engine.unfinished import Journal, refuse_occupied
+from index.errors import AudioError
 
 
 @dataclass(frozen=True)
@@ -49,42 +50,67 @@ def export_files(
 ) -> Iterator[Exported]:
     """Embed ``files`` into ``folder``, one after the other; ``result.json`` is written at the end.
 
-    Files of one name get ``name.npy``, ``name-2.npy``, …
+    Files of one name get ``name.npy``, ``name-2.npy``, … Each is there once it is whole; the same
+    call, after one that was killed, goes on with the files that are missing.
 
     Raises:
         InvalidInputError: an unknown granularity, or one that the model has not; the folder holds
             what would be written over.
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    names = [f"{name}.npy" for name in unique_names(files)]
-    existing = [n for n in (*names, "result.json") if (folder / n).exists()]
-    if existing and not overwrite:
-        raise InvalidInputError(
-            f"{folder / existing[0]} exists; choose another folder, or say --overwrite"
-        )
+    named = [(f"{name}.npy", file) for name, file in zip(unique_names(files), files, strict=True)]
+    result = folder / "result.json"
+    journal = Journal(folder, run_of(embedder, how), anew=overwrite)
+    others = [folder / name for name, file in named if not journal.ours(name, file)]
+    refuse_occupied([result, *others], overwrite=overwrite)
+    if how.name == "frame":
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
     folder.mkdir(parents=True, exist_ok=True)
+    result.unlink(missing_ok=True)  # of what is written over
     done = []
-    for file, name in zip(files, names, strict=True):
-        done.append(_export(file, folder / name, embedder, how))
-        yield done[-1]
+    for name, file in named:
+        known = journal.done(name, file) if (folder / name).exists() else None
+        if known is None:
+            journal.begin(name, file)
+            one = _export(file, folder / name, embedder, how)
+            if one.error is None:
+                journal.finish(name, file, vars(one))
+        else:
+            one = Exported(**known)
+        done.append(one)
+        yield one
     written = datetime.now(UTC).isoformat(timespec="seconds")
     results = [
         {**vars(one), "granularity": how.name, "timestamp": written, "model": embedder.name}
         for one in done
     ]
-    text = json.dumps(results, ensure_ascii=False, indent=2)
-    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    write_json(result, results)
+    journal.end()
+
+
+def run_of(embedder: Embedder, how: Granularity) -> dict[str, object]:
+    """What makes outputs those of one run."""
+    return {"model": embedder.name, "fingerprint": embedder.fingerprint, **vars(how)}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file of JSON, which is there once it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:
     """The name of each file without its extension, all different, whatever the letters' case."""
     taken: set[str] = set()
+    last: dict[str, int] = {}  # number given, by stem
     names = []
     for file in files:
-        name, number = file.stem, 1
+        name, stem = file.stem, file.stem.lower()
         while name.lower() in taken:
-            number += 1
-            name = f"{file.stem}-{number}"
+            last[stem] = last.get(stem, 1) + 1
+            name = f"{file.stem}-{last[stem]}"
         taken.add(name.lower())
         names.append(name)
     return names

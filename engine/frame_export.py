@@ -13,12 +13,13 @@ from engine.audio import SAMPLE_RATE, AudioFile
 from engine.embedders.base import Embedder
 from engine.export_files import CsvFile
 from engine.npy import NpyWriter
+from engine.reembed import Cutter, HeardClip
 from engine.scan import unchanged
-from engine.segment import GivenSpans, Window
 from index.clips import ClipDetails, list_clips, locations_of, tasks
 from index.database import Database
 from index.errors import AudioError
 from index.filters import ClipFilter
+from index.holdings import MissingClip
 from index.models import ModelInfo
 
 _PAGE = 500
@@ -46,7 +47,7 @@ def export_frames(
     embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if the model has none
     done = Exported(output)
     wanted = wanted or ClipFilter()
-    with published(output, overwrite=overwrite) as partial:
+    with published(output, database, overwrite=overwrite) as partial:
         (partial / "frames").mkdir(parents=True)
         with database.read() as session:
             known = tasks(session)
@@ -86,14 +87,14 @@ def _recording(
         return dict.fromkeys((clip.id for clip in clips), "its file is gone, or has changed")
     failed: dict[int, str] = {}
     for channel, some in groupby(sorted(clips, key=_by_channel), lambda clip: clip.channel):
-        missing = {clip.id: clip for clip in some}
+        wanted = [MissingClip(one.id, channel, one.start, one.end) for one in some]
+        missing = {clip.id for clip in wanted}
         try:
-            for window, own in _windows(path, channel, list(missing.values())):
-                frames = embedder.frames(window.samples).vectors
-                for clip in own:
-                    with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
-                        out.append(frames)
-                    del missing[clip.id]
+            for clip in _heard(path, channel, wanted):
+                frames = embedder.frames(clip.samples).vectors
+                with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
+                    out.append(frames)
+                missing.discard(clip.id)
             reason = "its span is not in the file"
         except AudioError as error:
             reason = str(error)
@@ -105,20 +106,9 @@ def _by_channel(clip: ClipDetails) -> tuple[int, int]:
     return (-1 if clip.channel is None else clip.channel, clip.id)
 
 
-def _windows(
-    path: Path, channel: int | None, clips: Sequence[ClipDetails]
-) -> Iterator[tuple[Window, list[ClipDetails]]]:
-    """The samples of each span, and the clips that have it."""
-    spans: dict[tuple[float, float], list[ClipDetails]] = {}
-    for clip in clips:
-        spans.setdefault((clip.start, clip.end), []).append(clip)
-    cutter = GivenSpans((clip.start, clip.end) for clip in clips)
-
-    def named(windows: Sequence[Window]) -> Iterator[tuple[Window, list[ClipDetails]]]:
-        for window in windows:
-            yield window, spans[window.start, window.end]
-
+def _heard(path: Path, channel: int | None, clips: Sequence[MissingClip]) -> Iterator[HeardClip]:
+    cutter = Cutter(clips)
     with AudioFile(path, channel) as audio:
         for block in audio.blocks():
-            yield from named(cutter.feed(block))
-        yield from named(cutter.finish())
+            yield from cutter.feed(block)
+        yield from cutter.finish()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,6 +57,17 @@ class Row:
     source: str | None
     speaker: str | None
     recorded_at: datetime | None
+
+    def said_of_recording(self) -> Iterator[tuple[str, str]]:
+        """What the row says of its recording, each with its name."""
+        if self.source is not None:
+            yield "source", self.source
+        if self.speaker is not None:
+            yield "speaker", self.speaker
+        if self.recorded_at is not None:
+            yield "recorded_at", self.recorded_at.isoformat()
+        for key, value in self.metadata.items():
+            yield f"metadata {key}", value
 
     def digest(self) -> bytes:
         """16 bytes that tell this clip from all others."""
@@ -178,7 +189,14 @@ def _seconds(name: str, said: Mapping[str, str]) -> float:
 
 
 def _text(value: Any) -> str:
-    """A cell as text: null is nothing, numbers as they are written."""
+    """A cell as text: null is nothing, numbers as they are written.
+
+    Raises:
+        ValueError: it cannot be text.
+    """
     if value is None or isinstance(value, dict | list):
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+    try:
+        return value.strip() if isinstance(value, str) else json.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"a cell of type {type(value).__name__} cannot be kept as text") from error

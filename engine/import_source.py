@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
+from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.manifest import csv_rows, json_rows
+from engine.npy import mapped
 from index.errors import InvalidInputError
 
 Vector = NDArray[np.float32]
@@ -82,10 +85,7 @@ class NpySource:
     """A ``.npy`` of shape (rows, dim) and the table of its rows."""
 
     def __init__(self, vectors: Path, table: Path, about: About) -> None:
-        try:
-            array = np.load(vectors, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InvalidInputError(f"{vectors} cannot be read as .npy: {error}") from error
+        array = mapped(vectors)
         if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
             raise InvalidInputError(
                 f"{vectors} is {array.dtype} of shape {array.shape}; it must be numbers of shape"
@@ -143,28 +143,36 @@ class ParquetSource:
             if _EMBEDDING not in file.schema_arrow.names:
                 raise InvalidInputError(f"{path} has no column 'embedding'")
             said = (file.schema_arrow.metadata or {}).get(b"emotion_search")
+        try:
             self.about = _about(json.loads(said)) if said else About()
+        except ValueError as error:
+            raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
         first = next(iter(self._cells()), None)
         if first is None:
             raise InvalidInputError(f"{path} has no rows")
-        self.dimension = len(first[1].get(_EMBEDDING) or ())
+        self.dimension = len(self._vector(*first))
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
         for number, cells in self._cells():
-            given = cells.pop(_EMBEDDING)
-            try:
-                vector = np.array(given, dtype=np.float32)
-            except (TypeError, ValueError) as error:
-                raise InvalidInputError(
-                    f"{self._path}: row {number}: its embedding is not a list of numbers"
-                ) from error
+            vector = self._vector(number, cells)
+            del cells[_EMBEDDING]
             if vector.shape != (self.dimension,):
                 raise InvalidInputError(
                     f"{self._path}: row {number}: its embedding has shape {vector.shape}, the"
                     f" first one's is ({self.dimension},)"
                 )
             yield number, cells, vector
+
+    def _vector(self, number: int, cells: Mapping[str, Any]) -> Vector:
+        wrong = f"{self._path}: row {number}: its embedding is not a list of numbers"
+        try:
+            vector = np.array(cells[_EMBEDDING], dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(wrong) from error
+        if vector.ndim != 1 or not len(vector):
+            raise InvalidInputError(wrong)
+        return vector
 
     def _cells(self) -> Iterator[tuple[int, dict[str, Any]]]:
         return _parquet_rows(self._path)
@@ -177,11 +185,19 @@ def _parquet_rows(path: Path, without: str | None = None) -> Iterator[tuple[int,
         for batch in file.iter_batches(_ROWS, columns=names):
             for cells in batch.to_pylist():
                 number += 1
-                times = {k: v.isoformat() for k, v in cells.items() if isinstance(v, date)}
-                yield number, {**cells, **times}
+                yield number, {name: _plain(cell) for name, cell in cells.items()}
 
 
-def _parquet(path: Path) -> Any:
+def _plain(cell: Any) -> Any:
+    """A cell as JSON has it: times as ISO 8601, exact numbers as they are written."""
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, Decimal) else cell
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """The file, open; what goes wrong with it within is our error."""
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -189,7 +205,8 @@ def _parquet(path: Path) -> Any:
             "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
         ) from error
     try:
-        return parquet.ParquetFile(path)
+        with parquet.ParquetFile(path) as file:
+            yield file
     except (ArrowException, OSError) as error:
         raise InvalidInputError(f"{path} cannot be read: {error}") from error
 

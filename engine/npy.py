@@ -1,4 +1,4 @@
-"""Arrays written row by row: a ``.npy`` of any length, in memory that does not grow with it."""
+"""Arrays in files of any length, in memory that does not grow with it: ``.npy``, row by row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from index.errors import InvalidInputError
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy``, mapped.
+
+    Raises:
+        InvalidInputError: it is none (an ``.npz`` is not), or holds Python objects.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidInputError(f"{path} is not a readable .npy file: {error}") from error
 
 
 class NpyWriter:

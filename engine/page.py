@@ -25,6 +25,21 @@ p { max-width: 45rem; }
 """
 
 
+def check_target(path: Path | None) -> None:
+    """Refuse a path that nothing can be written to, before anything is done for it; None is fine.
+
+    Raises:
+        InvalidInputError: its folder is not there or may not be written to, or it is a folder.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InvalidInputError(f"{path} cannot be written: there is no folder {folder}")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise InvalidInputError(f"{path} cannot be written")
+
+
 def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:
     """Write a page of HTML ``parts`` to ``path``, in place of what is there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.audio import AudioFile
+from engine.audio import SAMPLE_RATE, AudioFile
 from engine.embedders.base import Embedder
-from engine.export import named_scores, unique_names
-from engine.heard import Granularity, Heard, Sound
+from engine.export import named_scores, run_of, unique_names, write_json
+from engine.heard import Granularity, Heard, Parts, Sound
 from engine.npy import NpyWriter
 from engine.scan import printable
+from engine.unfinished import Journal, refuse_occupied
 from index.errors import AudioError, InvalidInputError
 
 _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
@@ -56,7 +56,8 @@ def predict_files(
     Args:
         folder: gets, for each file, a folder of its own with ``result.json`` (the whole's
             prediction and the time), ``embedding.npy`` (a vector, or one row a part) and, of parts,
-            ``scores.npy`` (one row a part, a column a class).
+            ``scores.npy`` (one row a part, a column a class). The same call, after one that was
+            killed, goes on with the files that are missing; of the others it gives the whole alone.
         overwrite: write over such files.
 
     Raises:
@@ -65,19 +66,43 @@ def predict_files(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     _require_scores(embedder)
-    targets: list[Path | None] = [None] * len(files)
-    if folder is not None:
-        targets = [folder / name for name in unique_names(files)]
-        existing = [t / name for t in targets if t for name in _WRITTEN if (t / name).exists()]
-        if existing and not overwrite:
-            raise InvalidInputError(
-                f"{existing[0]} exists; choose another folder, or say --overwrite"
-            )
-    for file, target in zip(files, targets, strict=True):
-        try:
-            yield from _predict(file, target, embedder, how)
-        except AudioError as error:
-            yield Prediction(printable(str(file)), how.name, error=str(error))
+    if folder is None:
+        for file in files:
+            yield from _or_error(file, None, embedder, how)
+        return
+    named = list(zip(unique_names(files), files, strict=True))
+    journal = Journal(folder, run_of(embedder, how), anew=overwrite)
+    others = [folder / name for name, file in named if not journal.ours(name, file)]
+    refuse_occupied([path / one for path in others for one in _WRITTEN], overwrite=overwrite)
+    if how.name == "frame":
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
+    for name, file in named:
+        result = folder / name / "result.json"
+        known = journal.done(name, file) if result.exists() else None
+        if known is not None:
+            yield Prediction(**known)
+            continue
+        journal.begin(name, file)
+        result.unlink(missing_ok=True)  # of what is written over
+        said = None
+        for said in _or_error(file, folder / name, embedder, how):
+            yield said
+        if said is not None and said.error is None:
+            journal.finish(name, file, vars(said))
+    journal.end()
+
+
+def _or_error(
+    file: Path, target: Path | None, embedder: Embedder, how: Granularity
+) -> Iterator[Prediction]:
+    try:
+        if target is None:
+            with AudioFile(file) as audio:
+                yield from predictions(printable(str(file)), audio, embedder, how)
+        else:
+            yield from _written(file, target, embedder, how)
+    except AudioError as error:
+        yield Prediction(printable(str(file)), how.name, error=str(error))
 
 
 def predictions(
@@ -93,8 +118,7 @@ def predictions(
     _require_scores(embedder)
     heard = Heard(audio, embedder, how)
     for parts in heard:
-        for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
-            yield _said(name, how.name, start, end, embedder, row)
+        yield from _parts_said(name, parts, embedder, how)
     yield _said(name, "utterance", 0.0, heard.duration, embedder, heard.scores)
 
 
@@ -106,35 +130,40 @@ def _require_scores(embedder: Embedder) -> None:
         )
 
 
-def _predict(
-    file: Path, target: Path | None, embedder: Embedder, how: Granularity
+def _written(
+    file: Path, target: Path, embedder: Embedder, how: Granularity
 ) -> Iterator[Prediction]:
+    """As ``predictions``, and the files of ``target``."""
     name = printable(str(file))
     whole = how.name == "utterance"
     with ExitStack() as stack:
         audio = stack.enter_context(AudioFile(file))
-        vectors = scores = None
-        if target is not None:
-            target.mkdir(parents=True, exist_ok=True)
-            stack.callback(_remove_if_empty, target)
-            width = None if whole else embedder.dimension
-            vectors = stack.enter_context(NpyWriter(target / "embedding.npy", width))
-            if not whole:
-                columns = len(embedder.classes)
-                scores = stack.enter_context(NpyWriter(target / "scores.npy", columns))
+        target.mkdir(parents=True, exist_ok=True)
+        stack.callback(_remove_if_empty, target)
+        width = None if whole else embedder.dimension
+        vectors = stack.enter_context(NpyWriter(target / "embedding.npy", width))
+        scores = None
+        if not whole:
+            columns = len(embedder.classes)
+            scores = stack.enter_context(NpyWriter(target / "scores.npy", columns))
         heard = Heard(audio, embedder, how)
         for parts in heard:
-            if vectors is not None and scores is not None:
-                vectors.append(parts.vectors)
+            vectors.append(parts.vectors)
+            if scores is not None:
                 scores.append(parts.scores)
-            for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
-                yield _said(name, how.name, start, end, embedder, row)
-        if whole and vectors is not None:
+            yield from _parts_said(name, parts, embedder, how)
+        if whole:
             vectors.append(heard.vector)
     said = _said(name, "utterance", 0.0, heard.duration, embedder, heard.scores)
-    if target is not None:
-        _write_result(target, said, embedder, how, heard.duration)
+    _write_result(target, said, embedder, how, heard.duration)
     yield said
+
+
+def _parts_said(
+    name: str, parts: Parts, embedder: Embedder, how: Granularity
+) -> Iterator[Prediction]:
+    for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
+        yield _said(name, how.name, start, end, embedder, row)
 
 
 def _said(
@@ -168,9 +197,7 @@ def _write_result(
         result |= {"window": how.window, "hop": how.hop or how.window}
     if how.name == "utterance":
         (target / "scores.npy").unlink(missing_ok=True)  # of parts, written over
-    partial = target / "result.json.partial"
-    partial.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    partial.replace(target / "result.json")
+    write_json(target / "result.json", result)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -67,6 +67,8 @@ def recording_trend(
     with database.read() as session:
         if isinstance(recording, Path):
             recording = _id_of(session, recording)
+        if not 0 < recording < 2**63:  # beyond what a database can be asked
+            raise NotFoundError(f"no recording {recording} in this archive")
         row = get_recording(session, recording)
         name, duration = row.name, row.duration
         channels = scores_of_recording(session, model, recording)

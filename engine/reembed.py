@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -252,7 +252,7 @@ def hear(source: Source, decoders: Decoders) -> Iterator[HeardClip]:
                 if opened.sha256 != source.sha256:
                     problem = AudioError("has changed since it was taken in")
                     continue
-                cutters = [_Cutter([c for c in source.clips if c.channel == n]) for n in channels]
+                cutters = [Cutter([c for c in source.clips if c.channel == n]) for n in channels]
                 for message in messages:
                     if isinstance(message, Block):
                         for cutter, samples in zip(cutters, message.tracks, strict=True):
@@ -265,19 +265,22 @@ def hear(source: Source, decoders: Decoders) -> Iterator[HeardClip]:
     raise problem
 
 
-class _Cutter:
-    """The clips of one channel, cut where they were cut when they were taken in."""
+class Cutter:
+    """The clips of one channel, cut where they were cut when they were taken in; the end of one may
+    be rounded a little beyond the recording's."""
 
-    def __init__(self, clips: list[MissingClip]) -> None:
+    def __init__(self, clips: Sequence[MissingClip]) -> None:
         self._spans = GivenSpans((clip.start, clip.end) for clip in clips)
         self._ids: dict[tuple[float, float], list[int]] = {}
         for clip in clips:
             self._ids.setdefault((clip.start, clip.end), []).append(clip.id)
 
     def feed(self, block: Samples) -> Iterator[HeardClip]:
+        """The clips that this block completes."""
         return self._named(self._spans.feed(block))
 
     def finish(self) -> Iterator[HeardClip]:
+        """The clips that the end completes."""
         return self._named(self._spans.finish())
 
     def _named(self, windows: list[Window]) -> Iterator[HeardClip]:

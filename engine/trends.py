@@ -231,12 +231,13 @@ def _borders(starts: Array, ends: Array) -> Array:
 
 
 def _without_odd(scores: Array) -> Array:
-    """Each clip's scores as the medians of it and its two neighbours: a single clip that differs
-    makes a peak, no stretch of its own; steps stay where they are (Tukey's running median)."""
+    """Each clip's scores as the medians of it and its two neighbours, at either end of the
+    outermost three: a single clip that differs makes a peak, no stretch of its own; steps stay
+    where they are (Tukey's running median)."""
     if len(scores) < 3:
         return scores
     middle = np.median(np.stack([scores[:-2], scores[1:-1], scores[2:]]), axis=0)
-    return np.concatenate([scores[:1], middle, scores[-1:]])
+    return np.concatenate([middle[:1], middle, middle[-1:]])
 
 
 def _stretches(

@@ -13,11 +13,24 @@ from index.classifiers import ClassifierInfo
 from index.embedded import ROWS
 from index.filters import ClipFilter, matching
 from index.models import ModelInfo
-from index.schema import Clip, Embedding, Label, Prediction
+from index.schema import ClassifierRow, Clip, Embedding, Label, Prediction
 from index.upsert import insert_or_replace
 from index.vectors import Ids, Vectors
 
 _IDS_A_QUERY = 500
+
+
+def standing_classifiers(
+    session: Session, model: ModelInfo, classifier: ClassifierInfo, *, named: bool
+) -> list[int]:
+    """Ids of the classifiers whose word ``classifier`` does not replace: its own, and unless it was
+    ``named`` those of its task and model that are newer."""
+    newer = select(ClassifierRow.id).where(
+        ClassifierRow.task == classifier.task,
+        ClassifierRow.model_id == model.id,
+        ClassifierRow.id > classifier.id,
+    )
+    return [classifier.id, *([] if named else session.scalars(newer))]
 
 
 def next_unclassified(
@@ -25,12 +38,13 @@ def next_unclassified(
     model: ModelInfo,
     classifier: ClassifierInfo,
     wanted: ClipFilter,
+    standing: Sequence[int],
     *,
     after_id: int,
     limit: int = ROWS,
 ) -> tuple[Ids, Vectors]:
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
-    filter and that this classifier has not classified yet; none where all are done."""
+    filter and of which no ``standing`` classifier has said anything; none where all are done."""
     known = aliased(Prediction)  # the filter may be about predictions as well
     query = (
         matching(wanted)
@@ -38,7 +52,7 @@ def next_unclassified(
         .outerjoin(known, and_(known.clip_id == Clip.id, known.task == classifier.task))
         .where(
             Clip.id > after_id,
-            or_(known.classifier_id.is_(None), known.classifier_id != classifier.id),
+            or_(known.classifier_id.is_(None), known.classifier_id.not_in(standing)),
         )
         .with_only_columns(Clip.id, Embedding.vector)
         .order_by(Clip.id)
@@ -51,10 +65,16 @@ def next_unclassified(
 
 
 def count_unclassified(
-    session: Session, model: ModelInfo, classifier: ClassifierInfo, wanted: ClipFilter
+    session: Session,
+    model: ModelInfo,
+    classifier: ClassifierInfo,
+    wanted: ClipFilter,
+    standing: Sequence[int],
 ) -> int:
     """How many clips ``next_unclassified`` would give in all."""
-    done = select(Prediction.clip_id).where(Prediction.classifier_id == classifier.id)
+    done = select(Prediction.clip_id).where(
+        Prediction.task == classifier.task, Prediction.classifier_id.in_(standing)
+    )
     query = (
         matching(wanted)
         .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
@@ -70,13 +90,23 @@ def put_predictions(
     ids: Ids,
     values: Sequence[str],
     probabilities: NDArray[np.float64],
+    standing: Sequence[int],
 ) -> int:
-    """Store what the classifier says, in place of what its task had; returns how many clips were
-    still there to store it for."""
+    """Store what the classifier says, in place of what its task had by none of the ``standing``
+    ones; returns for how many clips it was stored."""
     known: set[int] = set()
     for begin in range(0, len(ids), _IDS_A_QUERY):
         some = ids[begin : begin + _IDS_A_QUERY].tolist()
         known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+        known.difference_update(
+            session.scalars(
+                select(Prediction.clip_id).where(
+                    Prediction.clip_id.in_(some),
+                    Prediction.task == classifier.task,
+                    Prediction.classifier_id.in_(standing),
+                )
+            )
+        )
     rows = [
         {
             "task": classifier.task,

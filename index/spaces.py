@@ -56,6 +56,13 @@ def active_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
     return version, get_space(session, model, version)
 
 
+def untaught_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
+    """Version and map of the space that serves; of the plain one where that was learned from
+    labels. It has seen them, so that whatever is found in it agrees with them too well."""
+    version, space = active_space(session, model)
+    return (0, Space()) if space.method is Method.LEARNED else (version, space)
+
+
 def get_space(session: Session, model: ModelInfo, version: int) -> Space:
     """One space.
 
@@ -66,7 +73,7 @@ def get_space(session: Session, model: ModelInfo, version: int) -> Space:
         return Space()
     row = session.get(SpaceRow, (model.id, version))
     if row is None:
-        raise NotFoundError(f"no space {version} in this archive; list them with: tune --list")
+        raise _no_space(version)
     matrix = None
     if row.matrix is not None:
         matrix = np.frombuffer(row.matrix, dtype="<f4").reshape(model.dimension, -1)
@@ -125,12 +132,18 @@ def use_space(session: Session, model: ModelInfo, version: int) -> None:
         NotFoundError: there is no such version.
     """
     if version != 0:
+        if not 0 < version < 2**31:  # beyond what a database can be asked
+            raise _no_space(version)
         there = select(SpaceRow.version).where(
             SpaceRow.model_id == model.id, SpaceRow.version == version
         )
         if session.execute(there).first() is None:
-            raise NotFoundError(f"no space {version} in this archive; list them with: tune --list")
+            raise _no_space(version)
     session.execute(update(Model).where(Model.id == model.id).values(space_version=version))
+
+
+def _no_space(version: int) -> NotFoundError:
+    return NotFoundError(f"no space {version} in this archive; list them with: tune --list")
 
 
 def get_calibration(session: Session, model: ModelInfo, version: int) -> Calibration | None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from index.database import Database
-from index.models import ModelInfo, activate_model
+from index.holdings import Embedded, add_embeddings
+from index.models import ModelInfo, activate_model, register_model
 from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
 
 CLASSES = ("angry", "sad")
@@ -64,6 +65,18 @@ def fill(
                     ],
                 ),
             )
+    return model
+
+
+def twin(database: Database, vectors: np.ndarray) -> ModelInfo:
+    """Another model, with embeddings of the first clips: float32 (n, dim)."""
+    with database.write() as session:
+        model = register_model(
+            session, name="twin", fingerprint="e" * 64, dimension=vectors.shape[1], classes=CLASSES
+        )
+        scores = np.array([0.5, 0.5], np.float32)
+        rows = [Embedded(i, vector, scores) for i, vector in enumerate(vectors, start=1)]
+        add_embeddings(session, model.id, rows)
     return model
 
 

@@ -85,6 +85,10 @@ MISUSES = [
     (["trend", "1", "--alert", "bored>0.1"], "no class bored"),
     (["trend", "1", "--smooth", "0"], "smoothing"),
     (["trend", "--by", "year"], "choose day, week, month"),
+    (["trend", "--by", "week", "--smooth", "5"], "--smooth is for a recording"),
+    (["trend", "--by", "week", "--penalty", "5.0"], "--penalty is for a recording"),
+    (["evaluate", "--html", "/nonexistent/r.html"], "no folder /nonexistent"),
+    (["map", "--html", "/nonexistent/r.html"], "no folder /nonexistent"),
     (["export", "--output", "x", "--format", "xml"], "choose npy"),
     (["export", "--output", "x", "--granularity", "frame", "--format", "csv"], "npy only"),
     (["import", "x.npy", "--model", "acoustic"], "table beside it"),
@@ -97,6 +101,25 @@ def test_misuse_is_told(run, manifest):
     for arguments, message in MISUSES:
         done = run(*arguments)
         assert (done.code, done.out, message in done.err) == (2, "", True), (arguments, done.err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("trend", 99999999999999999999999), ("tune", "--restore", 99999999999999999999)],
+)
+def test_a_number_that_no_database_holds_is_not_there(run, manifest, arguments):
+    ingest(run, manifest)
+    done = run(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert f"{arguments[-1]} in this archive" in done.err
+
+
+def test_an_error_of_the_system_without_words_of_its_own_is_told(run, monkeypatch):
+    def broken(*_: object) -> None:
+        raise OSError("the page is damaged")
+
+    monkeypatch.setattr("engine.library.Library.open", broken)
+    assert run("status").err == "error: the page is damaged\n"
 
 
 def test_export_and_import(run, manifest: Path, tmp_path):

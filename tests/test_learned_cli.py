@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.library import Library
 from engine.settings import Settings
-from tests.archives import blobs, fill
+from index.space import Method
+from tests.archives import blobs, fill, twin
 from tests.test_cli import manifest, run  # noqa: F401 - fixtures
 
 
@@ -37,6 +39,45 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     assert "mood" in run("classifiers").out
     assert "95 predictions" in run("classifiers", "--task", "mood", "--delete", 1).out
     assert run(*asked).out == ""
+
+
+def test_nothing_is_stored_where_the_report_cannot_be_written(run, made):  # noqa: F811
+    done = run("train", "--task", "mood", "--html", "/nonexistent/r.html", "--bootstrap", 0)
+    assert (done.code, done.out) == (2, "")
+    assert "/nonexistent" in done.err
+    assert run("classifiers", "--json").records == []
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_vectors_of_ones_own_are_evaluated(run, tmp_path: Path, separator):  # noqa: F811
+    vectors, labels, speakers = blobs()
+    np.save(tmp_path / "x.npy", vectors)
+    table = tmp_path / "x.csv"
+    rows = [("label", "speaker"), *zip(labels, speakers, strict=True)]
+    table.write_text("\n".join(separator.join(row) for row in rows))
+    asked = ("evaluate", "--embeddings", tmp_path / "x.npy", "--labels", table, "--json")
+    (found,) = run(*asked, "--bootstrap", 0).records
+    assert (found["clips"]["class0"], found["speakers"]) == (30, 6)
+    table.write_text("label\nclass0,more\n")
+    assert "line 2: more cells than columns" in run(*asked).err
+
+
+def test_models_are_compared_in_one_kind_of_space(run, tmp_path: Path):  # noqa: F811
+    vectors, labels, speakers = blobs(spread=2.0)
+    with Library.open(Settings(home=tmp_path / "home"), create=True) as library:
+        fill(library.database, vectors, labels=labels, speakers=speakers)
+        twin(library.database, vectors)
+        library.tune(method=Method.LEARNED)
+    asked = ("evaluate", "--models", "made", "--models", "twin", "--bootstrap", 0)
+    one, two = run(*asked, "--json").records
+    assert one["micro"] == two["micro"]
+    assert {one["space"], two["space"]} == {"plain"}
+    shown = run(*asked)
+    assert "spaces of different kinds" in shown.err
+    assert "unseen speakers" in shown.out
+    (alone,) = run("evaluate", "--json", "--bootstrap", 0).records
+    assert (alone["learned"], alone["micro"]) == (True, one["micro"])
+    assert "has seen such labels" in run("evaluate", "--bootstrap", 0).out
 
 
 def test_suggest_lists_what_has_no_label(run, made):  # noqa: F811

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from engine.api.models import Filters, Text
+from engine.archive_trend import LONGEST_ALERT
 from engine.trends import PENALTIES, PENALTY, SHORTEST_S, SHORTESTS, SMOOTH_S, SMOOTHINGS
 
 
@@ -40,7 +41,9 @@ class TrendQuery(Filters):
     """Parameters of a trend over the archive."""
 
     by: Literal["day", "week", "month"] = Field(default="week", description="Periods, in UTC.")
-    alert: list[Text] = Field(default=[], max_length=20, description="Such as `angry>0.3`.")
+    alert: list[Annotated[Text, Field(max_length=LONGEST_ALERT)]] = Field(
+        default=[], max_length=20, description="Such as `angry>0.3`."
+    )
 
 
 class TurnOut(BaseModel):

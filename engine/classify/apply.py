@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.classify.calibrate import Curves, curves_of
 from engine.classify.fitted import Fitted, Neighbours, from_bytes
+from engine.classify.heldout import HeldOut, held_out_of
 from index.classifiers import ClassifierInfo, get_classifier
 from index.database import Database
 from index.embedded import vectors_by_id
@@ -22,10 +23,11 @@ from index.predictions import (
     count_unclassified,
     next_unclassified,
     put_predictions,
+    standing_classifiers,
 )
 from index.space import Space
 from index.spaces import get_space
-from index.vectors import Vectors
+from index.vectors import Ids, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +37,21 @@ class Ready:
     info: ClassifierInfo
     fitted: Fitted
     curves: Curves
+    held_out: HeldOut
     space: Space
 
-    def decide(self, vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The class given to each of ``vectors`` (float32 (n, dim)), (n,), and the probabilities
-        of all classes, (n, classes).
+    def decide(self, ids: Ids, vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The class given to each of the clips ``ids`` with ``vectors`` (float32 (n, dim)), (n,),
+        and the probabilities of all classes, (n, classes).
 
         The decision weighs every class the same; the probabilities go by how frequent the classes
         were among the examples. So a clip may be given a rare class at a probability below half.
+        Of an example it is what was said without its speaker.
         """
         scores = self.fitted.scores(self.space.apply(vectors))
-        return scores.argmax(axis=1), self.curves.probabilities(scores)
+        given, chances = scores.argmax(axis=1), self.curves.probabilities(scores)
+        self.held_out.put(ids, given, chances)
+        return given, chances
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,11 @@ def load_classifier(
     info, data = get_classifier(session, model, task, version)
     fitted, calibration = from_bytes(data)
     try:
-        curves = curves_of(calibration)
+        curves, held_out = curves_of(calibration), held_out_of(calibration)
     except KeyError as error:
         raise DatabaseError(
-            f"classifier {task} {info.version} has no calibration; delete it and train it again"
+            f"classifier {task} {info.version} is of an earlier program and says too little of its"
+            f" examples; train it again with: emotion-search train --task {task}"
         ) from error
     space = get_space(session, model, info.space_version)
     if isinstance(fitted, Neighbours):
@@ -92,7 +99,7 @@ def load_classifier(
             )
         vectors = space.apply(np.concatenate([some for _, some in found]))
         fitted = fitted.with_examples(ids, vectors)
-    return Ready(info, fitted, curves, space)
+    return Ready(info, fitted, curves, held_out, space)
 
 
 def classify(
@@ -107,11 +114,14 @@ def classify(
 ) -> Classified:
     """Write what the task's latest classifier says about the clips that it has not classified yet.
 
-    What an older classifier said is replaced; labels that people gave are left alone. Each batch
-    is a transaction of its own: killed at any time, the same call goes on where it stopped.
+    What an older classifier said is replaced, and what one of another model did; what a newer one
+    says is not, which may be trained and run meanwhile. Labels that people gave are left alone.
+    Each batch is a transaction of its own: killed at any time, the same call goes on where it
+    stopped.
 
     Args:
-        version: of the classifier; None for the latest.
+        version: of the classifier, whose word then stands over that of newer ones too; None for
+            the latest.
         wanted: which clips; None for all.
         dry_run: write nothing.
         progress: called after each batch with clips done and clips in all.
@@ -122,20 +132,25 @@ def classify(
     chosen = wanted or ClipFilter()
     with database.read() as session:
         ready = load_classifier(session, model, task, version)
-        total = count_unclassified(session, model, ready.info, chosen)
+        standing = standing_classifiers(session, model, ready.info, named=version is not None)
+        total = count_unclassified(session, model, ready.info, chosen, standing)
         if dry_run:
             return Classified(ready.info, total, count_predictions(session, ready.info))
     done = after = 0
     while True:
         with database.read() as session:
-            ids, vectors = next_unclassified(session, model, ready.info, chosen, after_id=after)
+            standing = standing_classifiers(session, model, ready.info, named=version is not None)
+            ids, vectors = next_unclassified(
+                session, model, ready.info, chosen, standing, after_id=after
+            )
         if not len(ids):
             break
-        given, chances = ready.decide(vectors)
+        given, chances = ready.decide(ids, vectors)
         values = [ready.info.classes[c] for c in given]
         with database.write() as session:
+            standing = standing_classifiers(session, model, ready.info, named=version is not None)
             done += put_predictions(
-                session, ready.info, ids, values, chances[np.arange(len(ids)), given]
+                session, ready.info, ids, values, chances[np.arange(len(ids)), given], standing
             )
         after = int(ids[-1])
         progress(done, total)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.classify.calibrate import Curves, Kind, fit_curves, kind_for
 from engine.classify.examples import Examples
 from engine.classify.measure import Bin, Measured, measure, reliability
-from engine.classify.methods import METHODS
+from engine.classify.methods import METHODS, SHARES
 from index.errors import InvalidInputError
 
 Array = NDArray[np.float64]
@@ -50,12 +50,15 @@ class Checked:
     Attributes:
         kind: of calibration.
         curves: fitted to all held-out scores; what serves.
-        bins, error: reliability of curves that were fitted without the clip's part.
-        bare_error: the same of the scores as they come, taken as a softmax; for comparison.
+        chances: float64 (n, classes), of each clip by curves that were fitted without its part.
+        bins, error: reliability of these.
+        bare_error: the same of the scores as they come, for comparison: shares of votes as they
+            are, others by their softmax.
     """
 
     kind: Kind
     curves: Curves
+    chances: Array
     bins: tuple[Bin, ...]
     error: float
     bare_error: float
@@ -134,19 +137,20 @@ def best_of(compared: Sequence[Compared]) -> Compared:
     return best
 
 
-def check_probabilities(examples: Examples, splits: Sequence[Split], scores: Array) -> Checked:
-    """Calibrate held-out scores, and look whether the probabilities hold: those of each part are
-    judged by curves that were fitted to the other parts."""
+def check_probabilities(examples: Examples, splits: Sequence[Split], compared: Compared) -> Checked:
+    """Calibrate the held-out scores of a method, and look whether the probabilities hold: those of
+    each part are judged by curves that were fitted to the other parts."""
+    scores = compared.scores
     kind = kind_for(examples.classes)
     curves = fit_curves(scores, examples.classes, kind)
     decided = scores.argmax(axis=1)
-    said = np.empty(len(scores))
+    chances = np.empty_like(scores)
     for fit, held in splits:
         part = fit_curves(scores[fit], examples.classes[fit], kind)
-        chances = part.probabilities(scores[held])
-        said[held] = chances[np.arange(len(held)), decided[held]]
+        chances[held] = part.probabilities(scores[held])
     right = decided == examples.classes
-    bins, error = reliability(said, right)
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    bare = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
-    return Checked(kind, curves, tuple(bins), error, reliability(bare, right)[1])
+    bins, error = reliability(chances[np.arange(len(scores)), decided], right)
+    bare = scores.max(axis=1)
+    if compared.name not in SHARES:
+        bare = 1 / np.exp(scores - bare[:, None]).sum(axis=1)
+    return Checked(kind, curves, chances, tuple(bins), error, reliability(bare, right)[1])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.manifest import read_labels, read_manifest
+from engine.manifest import csv_rows, read_labels, read_manifest
 from engine.tuning import sample
 from index.clips import clips_of
 from index.errors import InvalidInputError
-from index.files import known_files
+from index.files import KnownFile, known_files
 from index.filters import EMOTION
 from index.labelled import LabelledClips, clips_labelled_as, labelled_clips
+from index.labels import span_key, spans_of
 from index.models import ModelInfo
 from index.predictions import tasks_with_labels
+from index.recordings import Annotations
 from index.vectors import Vectors
+
+log = logging.getLogger(__name__)
 
 FEWEST = 5
 """Fewest clips of a class."""
@@ -30,6 +36,8 @@ FEWEST_GROUPS = 2
 
 MOST = 10_000
 """Most clips that a classifier is trained on; of more, a random sample."""
+
+_PATHS_A_QUERY = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +83,7 @@ def choose(
     if table is None:
         clips = labelled_clips(session, model, task)
     else:
-        clips = clips_labelled_as(session, model, _said(session, table, task))
+        clips = _labelled_in(session, model, table, task)
     if not len(clips.ids):
         raise InvalidInputError(_nothing(session, task, table))
     unknown = set(without) - set(clips.labels.tolist())
@@ -156,36 +164,67 @@ def examples_of(clips: LabelledClips, features: Vectors, available: int) -> Exam
     )
 
 
-def _said(session: Session, table: Path, task: str) -> dict[int, str]:
-    """Label by clip, of a CSV with the column ``clip`` or ``path``."""
-    if not _has_column(table, "clip"):
-        return _said_of_files(session, table, task)
-    rows = read_labels(table, task)
-    return {clip: value for clip, of, value in rows if of == task and value is not None}
+def _labelled_in(session: Session, model: ModelInfo, table: Path, task: str) -> LabelledClips:
+    """The clips that a table labels; says how many of its rows are of no clip here."""
+    if _names_clips(table):
+        rows = read_labels(table, task)
+        said = {clip: value for clip, of, value in rows if of == task and value is not None}
+        clips = clips_labelled_as(session, model, said)
+        strange = len(said) - len(clips.ids)
+    else:
+        said, strange = _said_of_files(session, table, task)
+        clips = clips_labelled_as(session, model, said)
+    if strange and len(clips.ids):
+        log.warning("%d rows of %s are of no clip of this archive, and left out", strange, table)
+    return clips
 
 
-def _said_of_files(session: Session, table: Path, task: str) -> dict[int, str]:
+def _said_of_files(session: Session, table: Path, task: str) -> tuple[dict[int, str], int]:
+    """Label by clip of a table of files, or spans of files, and how many rows match no clip."""
     manifest = read_manifest(table)
     if manifest.problems:
         where, why = manifest.problems[0]
         raise InvalidInputError(f"{where}: {why}")
-    known = known_files(session, list(manifest.rows))
     said: dict[int, str] = {}
-    for path, row in manifest.rows.items():
-        value = row.labels.get(task, row.labels.get(EMOTION))
-        if path in known and value is not None:
-            said |= dict.fromkeys(clips_of(session, known[path].recording_id), value)
-    return said
+    strange = 0
+    paths = list(manifest.rows)
+    for begin in range(0, len(paths), _PATHS_A_QUERY):
+        some = paths[begin : begin + _PATHS_A_QUERY]
+        known = known_files(session, some)
+        for path in some:
+            row = manifest.rows[path]
+            for labels, clips in _labels_of(session, row, known.get(path)):
+                value = labels.get(task, labels.get(EMOTION))
+                if value is not None:
+                    said |= dict.fromkeys(clips, value)
+                    strange += not clips
+    return said, strange
 
 
-def _has_column(table: Path, name: str) -> bool:
+def _labels_of(
+    session: Session, row: Annotations, known: KnownFile | None
+) -> Iterator[tuple[Mapping[str, str], list[int]]]:
+    """The labels that are given to a file or its spans, each with the clips that it means."""
+    if not row.spans:
+        yield row.labels, [] if known is None else clips_of(session, known.recording_id)
+        return
+    clips = {} if known is None else spans_of(session, known.recording_id)
+    for span in row.spans:
+        clip = clips.get(span_key(span.channel, span.start, span.end))
+        yield span.labels, [] if clip is None else [clip]
+
+
+def _names_clips(table: Path) -> bool:
+    """Whether a table is a CSV with the column ``clip``, else it names files."""
+    if table.suffix.lower() in (".jsonl", ".ndjson", ".parquet"):
+        return False
     try:
-        with table.open(encoding="utf-8-sig") as file:
-            first = file.readline()
-    except (OSError, UnicodeDecodeError) as error:
+        first = next(csv_rows(table, needed=None), None)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"{table} cannot be read: {error}") from error
-    separator = max(",;\t", key=first.count)
-    return name in [one.strip().strip('"') for one in first.strip().split(separator)]
+    if first is not None and isinstance(first[1], str):
+        raise InvalidInputError(f"{table}: line {first[0]}: {first[1]}")
+    return first is not None and "clip" in first[1]
 
 
 def _nothing(session: Session, task: str, table: Path | None) -> str:

@@ -96,6 +96,10 @@ METHODS: dict[str, Callable[[Vectors, Classes, int], Fitted]] = {
 """By name, the simpler ones first; each takes features, classes and a seed."""
 
 
+SHARES = ("k-NN", "random forest")
+"""Those whose scores are shares of votes: 0 to 1, and 1 in all."""
+
+
 def _linear(machine: object, features: Vectors, classes: Classes) -> Linear:
     """A linear classifier with the standardisation of the features folded into its weights."""
     mean = features.mean(axis=0, dtype=np.float64)

@@ -26,7 +26,7 @@ MOST = 500
 
 _POOL = 20  # uncertain clips kept for each that is suggested
 _DOUBTFUL = 0.5  # of the doubt of the last clip that doubt alone would suggest
-_SAMPLE = 10_000  # clips looked at where there is no classifier yet
+_SAMPLE = 10_000  # clips, and unlabelled ones, looked at where there is no classifier yet
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ def suggest(
             raise InvalidInputError(f"nothing to suggest under the task {task}: {what}")
         try:
             ready = load_classifier(session, model, task)
-        except (NotFoundError, ModelMismatchError):
+        except (NotFoundError, ModelMismatchError) as error:
+            mismatch = f"; {error}" if isinstance(error, ModelMismatchError) else ""
             space = active_space(session, model)[1]
-            return _typical(session, model, space, ids, unlabelled, known, limit, seed)
+            return _typical(session, model, space, ids, unlabelled, known, limit, seed, mismatch)
         return _uncertain(session, model, ready, unlabelled, limit, seed)
 
 
@@ -89,7 +90,7 @@ def _uncertain(
 ) -> list[Suggestion]:
     pool = _Pool(_POOL * limit)
     for some, vectors in vectors_by_id(session, model, ids):
-        given, chances = ready.decide(vectors)
+        given, chances = ready.decide(some, vectors)
         ordered = np.sort(chances, axis=1)
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
         said = chances[np.arange(len(some)), given]
@@ -122,8 +123,9 @@ def _typical(
     known: Ids,
     limit: int,
     seed: int,
+    mismatch: str,
 ) -> list[Suggestion]:
-    drawn = draw(ids, _SAMPLE, seed=seed)
+    drawn = np.union1d(draw(ids, _SAMPLE, seed=seed), draw(unlabelled, _SAMPLE, seed=seed))
     parts = [(some, space.apply(v)) for some, v in vectors_by_id(session, model, drawn)]
     drawn, vectors = (np.concatenate(list(column)) for column in zip(*parts, strict=True))
     number = min(2 * limit, len(drawn))
@@ -145,7 +147,8 @@ def _typical(
             None,
             None,
             f"typical of {sizes[clusters[row]]} clips"
-            + ("" if labels[clusters[row]] else ", none of them labelled"),
+            + ("" if labels[clusters[row]] else ", none of them labelled")
+            + mismatch,
         )
         for clip, row in zip(details, rows, strict=True)
     ]

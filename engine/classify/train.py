@@ -20,14 +20,14 @@ from engine.classify.compare import (
 )
 from engine.classify.examples import MOST, Examples, choose, examples_of
 from engine.classify.fitted import Neighbours, to_bytes
+from engine.classify.heldout import HeldOut
 from engine.classify.methods import METHODS
 from index.classifiers import ClassifierInfo, add_classifier, list_classifiers
 from index.database import Database
 from index.embedded import vectors_by_id
 from index.errors import InvalidInputError
 from index.models import ModelInfo
-from index.space import Method
-from index.spaces import active_space, get_space
+from index.spaces import untaught_space
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,16 +86,15 @@ def train(
         raise InvalidInputError(f"method {method}: choose {', '.join(METHODS)}")
     with database.read() as session:
         clips, available = choose(session, model, task, table=table, without=without, most=most)
-        space_version, space = active_space(session, model)
-        if space.method is Method.LEARNED:
-            space_version, space = 0, get_space(session, model, 0)
+        space_version, space = untaught_space(session, model)
         vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
     examples = examples_of(clips, space.apply(vectors), available)
     splits = splits_of(examples, seed=seed)
     tried = tuple(METHODS) if method is None else (method,)
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
     best = best_of(compared)
-    checked = check_probabilities(examples, splits, best.scores)
+    checked = check_probabilities(examples, splits, best)
+    held = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
     progress(f"{best.name} on all clips")
     fitted = METHODS[best.name](examples.features, examples.classes, seed)
     if isinstance(fitted, Neighbours):
@@ -136,7 +135,7 @@ def train(
             classes=examples.names,
             space_version=space_version,
             provenance=provenance,
-            parameters=to_bytes(fitted, checked.curves.arrays()),
+            parameters=to_bytes(fitted, {**checked.curves.arrays(), **held.arrays()}),
         )
         info = next(one for one in list_classifiers(session, task) if one.id == number)
     return Trained(info, examples, tuple(compared), best, checked, len(splits))

@@ -23,7 +23,7 @@ from index.filters import EMOTION, ClipFilter
 from index.learned import NOISE
 from index.models import ModelInfo
 from index.space import Space
-from index.spaces import active_space
+from index.spaces import untaught_space
 from index.vectors import Ids, Vectors
 
 How = Literal["kmeans", "hdbscan"]
@@ -80,6 +80,9 @@ def cluster(
 ) -> Clustered:
     """Cluster clips in the space that serves, say what each cluster holds, and save it.
 
+    Where that space was learned from labels, the plain one is taken: clusters in it would hold the
+    labels that it was taught, and that they do would say nothing.
+
     Memory is that of a sample of vectors and some bytes a clip; vectors are read in batches.
 
     Args:
@@ -104,7 +107,7 @@ def cluster(
     with database.read() as session:
         if not replace and has_clustering(session, name):
             raise name_taken(name)
-        version, space = active_space(session, model)
+        version, space = untaught_space(session, model)
         ids = embedded_ids(session, model, wanted or ClipFilter())
         if len(ids) < max(FEWEST, k or 0):
             raise InvalidInputError(

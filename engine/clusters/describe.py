@@ -16,7 +16,7 @@ from index.vectors import Vectors
 TYPICAL = 5
 """Clips that are named as typical of a cluster."""
 
-_SIGNIFICANT = 0.01  # over all values of all clusters together (Bonferroni)
+_SIGNIFICANT = 0.01  # over all values of all kinds and clusters together (Bonferroni)
 _SHOWN = 5  # values of a kind
 
 
@@ -146,7 +146,8 @@ def describe(
         "emotions": known.emotion,
         "sources": known.source,
     }
-    excesses = {name: _excesses(kind, clusters, numbers) for name, kind in kinds.items()}
+    tests = len(numbers) * sum(len(kind.names) for kind in kinds.values())
+    excesses = {name: _excesses(kind, clusters, numbers, tests) for name, kind in kinds.items()}
     rows = np.searchsorted(known.ids, gathered.candidates())
     recording_of = dict(zip(known.ids[rows].tolist(), known.recordings[rows].tolist(), strict=True))
     found = []
@@ -174,14 +175,13 @@ def describe(
 
 
 def _excesses(
-    kind: Attribute, clusters: NDArray[np.int32], numbers: list[int]
+    kind: Attribute, clusters: NDArray[np.int32], numbers: list[int], tests: int
 ) -> dict[int, tuple[Excess, ...]]:
     there = kind.codes != ABSENT
     if not there.any():
         return dict.fromkeys(numbers, ())
     codes, of = kind.codes[there], clusters[there]
     everywhere = np.bincount(codes, minlength=len(kind.names))
-    tests = len(kind.names) * len(numbers)
     found: dict[int, tuple[Excess, ...]] = {}
     for number in numbers:
         here = np.bincount(codes[of == number], minlength=len(kind.names))

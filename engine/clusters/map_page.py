@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -110,14 +110,15 @@ def write_map(
     path: Path,
     *,
     by: str,
-    details: Sequence[ClipDetails],
+    details: Mapping[int, ClipDetails],
     sound: Callable[[ClipDetails], str | None],
 ) -> None:
     """Write the map as a page that tells of the clip under the pointer and plays it.
 
     Args:
         by: what points are coloured by.
-        details: of the map's clips, in its order.
+        details: of the map's clips, by id; what has none, because it was forgotten since the map
+            was made, is no point of the page.
         sound: URL of a clip's audio; None for silence.
 
     Raises:
@@ -125,16 +126,21 @@ def write_map(
     """
     known = coloured(made, by)
     figure = go.Figure()
-    for name, colour, rows in layers(known):
+    there = [details.get(clip) for clip in made.ids.tolist()]
+    for name, colour, every in layers(known):
+        shown = [(row, clip) for row in every.tolist() if (clip := there[row]) is not None]
+        if not shown:
+            continue
+        rows = [row for row, _ in shown]
         figure.add_trace(
             go.Scattergl(
                 x=made.xy[rows, 0].tolist(),
                 y=made.xy[rows, 1].tolist(),
-                customdata=rows.tolist(),
+                customdata=rows,
                 mode="markers",
                 name=escape(name),
                 marker={"size": 6, "color": colour, "opacity": 0.8},
-                text=[escape(_short(details[row])) for row in rows],
+                text=[escape(_short(clip)) for _, clip in shown],
                 hovertemplate="%{text}<extra></extra>",
             )
         )
@@ -148,7 +154,7 @@ def write_map(
     first, second = axes(made)
     figure.update_xaxes(title=first, zeroline=False)
     figure.update_yaxes(title=second, zeroline=False)
-    clips = [{"about": _about(clip), "audio": sound(clip)} for clip in details]
+    clips = [clip and {"about": _about(clip), "audio": sound(clip)} for clip in there]
     # "<" never stands bare in a script, so that no file's name can end it.
     data = json.dumps(clips, ensure_ascii=True).replace("<", "\\u003c")
     write_page(

@@ -60,7 +60,9 @@ def train(
     emotion-search train --task satisfaction --from labels.csv --html report.html
     """
     from engine.library import Library
+    from engine.page import check_target
 
+    check_target(html)
     with Library.open(settings_of(home, database)) as library:
         from engine.classify.terminal import classifier_record, print_trained
 

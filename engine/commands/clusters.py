@@ -133,7 +133,10 @@ def map(  # noqa: A001
     emotion-search map --json --limit 500
     """
     from engine.library import Library
+    from engine.page import check_target
 
+    for path in (html, png):
+        check_target(path)
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
     how = _method(method)
@@ -155,7 +158,7 @@ def map(  # noqa: A001
         made = library.map(method=how, limit=limit, task=task, clustering=clustering, wanted=wanted)
         page.coloured(made, colour)
         if html is not None:
-            details = library.details(made.ids.tolist())
+            details = {clip.id: clip for clip in library.details(made.ids.tolist())}
             page.write_map(made, html, by=colour, details=details, sound=sound)
         if png is not None:
             page.write_png(made, png, by=colour)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,7 @@ def finetune(
         test=tuple(test or ()),
     )
     settings = settings_of(home, database, None, device)
-    command = shlex.join(["emotion-search", *sys.argv[1:]])
+    command = shlex.join(["emotion-search", *_public(sys.argv[1:])])
     said: dict[str, Any] = {
         "resume": resume,
         "overwrite": overwrite,
@@ -122,3 +123,19 @@ def finetune(
         print(f"{name:<16} {one.clips:>5}   {found}")
     print(f"model in {done.model} ({', '.join(done.classes)})")
     notice(f"fill an archive in with it: emotion-search reembed --model {done.model}")
+
+
+_PRIVATE = ("--database", "--home")
+
+
+def _public(arguments: Sequence[str]) -> list[str]:
+    """The arguments without those that say where the archive is: a model card is handed on, and a
+    database's address holds its password."""
+    kept: list[str] = []
+    left = iter(arguments)
+    for one in left:
+        if one in _PRIVATE:
+            next(left, None)  # its value
+        elif not one.startswith(tuple(f"{name}=" for name in _PRIVATE)):
+            kept.append(one)
+    return kept

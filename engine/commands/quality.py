@@ -40,7 +40,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="current|plain|centred|whitened",
-            help="Space to take similarity in.",
+            help="Space to take similarity in; plain in place of a learned one.",
         ),
     ] = "current",
     embeddings: Annotated[
@@ -74,7 +74,9 @@ def evaluate(
     from engine.evaluation.evaluate import evaluate as measure
     from engine.evaluation.retrieval import Gallery
     from engine.evaluation.terminal import print_evaluation
+    from engine.page import check_target
 
+    check_target(html)
     gallery = None
     if exclude_same is not None:
         gallery = _choice("--exclude-same", exclude_same, {one.value: one for one in Gallery})
@@ -190,6 +192,9 @@ def _side_by_side(
 
     with Library.open(settings_of(home, database)) as library:
         found = library.labelled_by(models, task)
+    if space == "current" and len({serving.method for _, serving in found}) > 1:
+        notice("the models are served in spaces of different kinds: compared in the plain space")
+        space = "plain"
     results = [
         measure(data, _space(space, serving, data), gallery=gallery, rounds=rounds, seed=seed)
         for data, serving in found

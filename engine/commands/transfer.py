@@ -33,7 +33,7 @@ def export(
         str,
         typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy)."),
     ] = "utterance",
-    overwrite: Annotated[bool, typer.Option(help="Take the place of what is there.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
     source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,

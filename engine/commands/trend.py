@@ -47,11 +47,18 @@ def trend(
     table: Annotated[
         Path | None, typer.Option("--csv", help="Write the numbers here; - for stdout.")
     ] = None,
-    smooth: Annotated[float, typer.Option(help="Seconds of the smoothing kernel.")] = 10.0,
+    smooth: Annotated[
+        float | None,
+        typer.Option(help="Seconds of the smoothing kernel.", show_default="10.0"),
+    ] = None,
     penalty: Annotated[
-        float, typer.Option(help="Price of a turning point; more finds fewer.")
-    ] = 5.0,
-    shortest: Annotated[float, typer.Option(help="Least seconds between turning points.")] = 20.0,
+        float | None,
+        typer.Option(help="Price of a turning point; more finds fewer.", show_default="5.0"),
+    ] = None,
+    shortest: Annotated[
+        float | None,
+        typer.Option(help="Least seconds between turning points.", show_default="20.0"),
+    ] = None,
     source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
@@ -78,16 +85,24 @@ def trend(
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     if recording is not None and not wanted.is_empty:
         raise InvalidInputError("filters are for --by; a recording is shown whole")
+    how = {"smooth": smooth, "penalty": penalty, "shortest": shortest}
+    given = {name: value for name, value in how.items() if value is not None}
+    if by is not None and given:
+        raise InvalidInputError(f"--{next(iter(given))} is for a recording, not for --by")
     with Library.open(settings_of(home, database)) as library:
         if recording is not None:
-            named = int(recording) if recording.isdecimal() else Path(recording)
-            one = library.trend(named, Options(smooth, penalty, shortest))
+            one = library.trend(_named(recording), Options(**given))
             alarmed = _recording(one, alert or [], html, png, table, as_json)
         else:
             over = library.trend_over(str(by), wanted, alerts=alert or [])
             alarmed = _archive(over, html, png, table, as_json)
     if alarmed:
         raise typer.Exit(ALARMED)
+
+
+def _named(recording: str) -> int | Path:
+    """The id that is meant, or the file; digits that are too many for an id are a name."""
+    return int(recording) if recording.isdecimal() and len(recording) < 100 else Path(recording)
 
 
 def _recording(

@@ -43,11 +43,13 @@ class CalibrationCheck:
 def check_calibration(data: LabelledVectors, *, seed: int) -> CalibrationCheck | None:
     """Percentiles calibrated on one half of the speakers, read on pairs of the other half.
 
-    By recording where speakers are not known; None where a half has no pair.
+    By recording where speakers are not known; None with fewer than two of them in each half.
     """
     groups = data.recordings if data.speakers is None else data.speakers
     random = np.random.default_rng(seed)
     names = random.permutation(np.unique(groups))
+    if len(names) < 4:  # of one speaker, all pairs are of the same voice
+        return None
     half = np.isin(groups, names[: len(names) // 2])
     first, second = (_some(np.flatnonzero(rows), random) for rows in (half, ~half))
     numbers = np.unique(groups, return_inverse=True)[1].astype(np.int64)

@@ -13,7 +13,7 @@ from engine.evaluation.probes import Probe, probe
 from engine.evaluation.retrieval import METRICS, Gallery, Judged, judge
 from engine.evaluation.summary import Estimate, over_classes, over_queries
 from engine.tuning import compare_methods
-from index.space import Space
+from index.space import Method, Space
 
 QUERIES = 2000
 """Most queries; beyond, a random sample asks."""
@@ -26,6 +26,8 @@ class Evaluation:
     Attributes:
         name: the model, or the file of the vectors.
         space: the method of the space that similarity was taken in.
+        learned: a learned space was asked about; as it has seen labels, everything but ``steps``
+            was measured in the plain space instead.
         clips: by class.
         speakers: how many; None where they are not all known.
         gallery: what galleries left out besides the query.
@@ -41,6 +43,7 @@ class Evaluation:
 
     name: str
     space: str
+    learned: bool
     clips: dict[str, int]
     speakers: int | None
     gallery: str
@@ -70,6 +73,10 @@ def evaluate(
 ) -> Evaluation:
     """The evaluation of labelled clips in a space.
 
+    A learned space was fitted to the labels of these clips or of clips by these speakers, and finds
+    them again: in its place the plain space is measured. What learning is worth on speakers that
+    the space was not fitted to, ``steps`` tell.
+
     Args:
         data: embeddings, not in any space yet.
         gallery: None for other speakers where they are known, else other recordings.
@@ -81,6 +88,9 @@ def evaluate(
     known = data.speakers is not None and len(np.unique(data.speakers)) > 1
     if gallery is None:
         gallery = Gallery.SPEAKER if known else Gallery.RECORDING
+    learned = space.method is Method.LEARNED
+    if learned:
+        space = Space()
     turned = data.with_vectors(space.apply(data.vectors))
     queries = None
     if len(data.labels) > QUERIES:
@@ -95,6 +105,7 @@ def evaluate(
     return Evaluation(
         name=data.name,
         space=space.method.value,
+        learned=learned,
         clips=dict(zip(names.tolist(), counts.tolist(), strict=True)),
         speakers=None if data.speakers is None else len(np.unique(data.speakers)),
         gallery=gallery.value,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.manifest import csv_rows
+from engine.npy import mapped
 from index.errors import InvalidInputError
 
 Strings = NDArray[np.str_]
@@ -79,24 +82,22 @@ def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
     Raises:
         InvalidInputError: a file cannot be read, or they do not fit together.
     """
-    try:
-        vectors = np.load(embeddings, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InvalidInputError(f"{embeddings} is not a readable .npy file: {error}") from error
+    vectors = mapped(embeddings)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise InvalidInputError(
             f"{embeddings} holds {vectors.dtype} of shape {vectors.shape}, not numbers of"
             " shape (clips, dimensions)"
         )
+    rows: list[dict[str, Any]] = []
     try:
-        with labels.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = reader.fieldnames or []
+        for line, row in csv_rows(labels, needed=None):
+            if isinstance(row, str):
+                raise InvalidInputError(f"{labels}: line {line}: {row}")
+            rows.append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"{labels} cannot be read: {error}") from error
-    if "label" not in columns:
-        raise InvalidInputError(f"{labels} has no column label")
+    if not rows or "label" not in rows[0]:
+        raise InvalidInputError(f"{labels} has no column label, or no rows")
     if len(rows) != len(vectors):
         raise InvalidInputError(
             f"{labels} has {len(rows)} rows for {len(vectors)} embeddings in {embeddings}"

@@ -13,6 +13,9 @@ from engine.evaluation.retrieval import METRICS
 from engine.evaluation.summary import Estimate
 from engine.page import FAINT, INK, STRONG, confusion, figure_html, write_page
 
+LEARNED = "the learned space that serves has seen such labels: all was measured in the plain space"
+"""What is said where a learned space serves."""
+
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
     """Write the page to ``path``, in place of what is there.
@@ -26,6 +29,8 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
 
 def _page(it: Evaluation) -> Iterator[str]:
     yield f"<p>{escape(_what(it))}</p>"
+    if it.learned:
+        yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space.</p>"
     yield "<h2>Retrieval</h2>"
     yield _table(it)
     yield figure_html(_bars(it), "Retrieval metrics beside chance")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.evaluation.evaluate import Evaluation
-from engine.evaluation.report import interval
+from engine.evaluation.report import LEARNED, interval
 from engine.evaluation.retrieval import METRICS
 from engine.tuning import Tuning
 from index.spaces import SpaceInfo
@@ -20,6 +20,8 @@ def print_evaluation(it: Evaluation) -> None:
     classes = ", ".join(f"{name} {count}" for name, count in it.clips.items())
     speakers = f" by {it.speakers} speakers" if it.speakers else ""
     print(f"{it.name}, {it.space} space: {sum(it.clips.values())} clips{speakers} ({classes})")
+    if it.learned:
+        print(f"{LEARNED}; what it gains on others: mAP by space")
     print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
     table = _table("", "over queries", "chance", "over classes", "chance")
@@ -50,11 +52,18 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     speakers = f" by {first.speakers} speakers" if first.speakers else ""
     print(f"{sum(first.clips.values())} clips{speakers} ({classes})")
     print(f"galleries without the same {first.gallery}")
+    if any(one.learned for one in results):
+        print(LEARNED)
     table = _table("over classes", *(Path(one.name).name for one in results), "chance")
     table.add_row("space", *(one.space for one in results), "")
     for name in METRICS:
         chance = f"{first.chance_macro[name]:.3f}"
         table.add_row(name, *(interval(one.macro[name]) for one in results), chance)
+    for method in first.steps:
+        if any(method not in one.steps for one in results):
+            continue
+        found = (f"{one.steps[method]:.3f}" for one in results)
+        table.add_row(f"mAP, {method}, unseen speakers", *found, "")
     for probes in zip(*(one.probes for one in results), strict=True):
         name = f"UAR, {probes[0].name} probe"
         table.add_row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")

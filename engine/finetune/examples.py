@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ class Example:
     """A labelled clip.
 
     Attributes:
-        source: its recording, with this clip alone.
+        source: its recording, with this clip alone; one that ends at infinity is the whole file.
         label: what it is to be classified as.
         group: who speaks, or which recording it is where that is not known: all of a group go to
             one side of a split.
@@ -49,6 +50,11 @@ class Example:
     label: str
     group: str
     clip: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of its file, of whatever length."""
+        return self.source.clips[0].end == math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +112,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
             line = manifest.lines[file]
             raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
         spans = [(s.channel, s.start, s.end, s.labels) for s in said.spans] or [
-            (None, 0.0, _WHOLE, said.labels)
+            (None, 0.0, math.inf, said.labels)
         ]
         for channel, start, end, labels in spans:
             if task in labels:
@@ -117,10 +123,6 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
         column = "label" if task == "emotion" else f"label:{task}"
         raise InvalidInputError(f"{path} has no label under the task {task} (column {column})")
     return found
-
-
-_WHOLE = 0.0
-"""End of a span that is a whole file."""
 
 
 def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip]:
@@ -149,7 +151,7 @@ def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip
                 raise AudioError("ends before the clip does")
         except (AudioError, OSError) as error:
             raise InvalidInputError(
-                f"{where} {error}; take its label away, or bring the file back"
+                f"{where}: {error}; take its label away, or bring the file back"
             ) from error
 
 
@@ -157,12 +159,13 @@ def _hear(
     examples: Sequence[Example], rows: Sequence[int], decoders: Decoders
 ) -> Iterator[HeardClip]:
     source = examples[rows[0]].source
-    spans = [(row, examples[row].source.clips[0]) for row in rows]
-    if spans[0][1].end == _WHOLE:
+    if examples[rows[0]].whole:
         yield HeardClip(rows[0], _whole(source, decoders))
-    else:
-        wanted = tuple(replace(span, id=row) for row, span in spans)
-        yield from hear(replace(source, clips=wanted), decoders)
+        return
+    wanted = tuple(replace(examples[row].source.clips[0], id=row) for row in rows)
+    if any(span.end <= span.start for span in wanted):
+        raise AudioError("has a labelled clip of no length, imported without a span")
+    yield from hear(replace(source, clips=wanted), decoders)
 
 
 def _whole(source: Source, decoders: Decoders) -> Samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.embedders.acoustic import SCALE
+from engine.emotions import common
+
+if TYPE_CHECKING:
+    from engine.finetune.bases import Base
 
 _STEPS = 400
 _RATE = 0.02
@@ -135,6 +140,50 @@ def train_head(
         for tensor, good in zip(head.parameters, kept, strict=True):
             tensor.copy_(good)
     return best[0]
+
+
+def own_head(base: Base, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:
+    """The base's own head for labels; None where some label means none of its classes, or two mean
+    the same."""
+    wanted = [one for one in mapping(names, base.classes).values() if one is not None]
+    if len(set(wanted)) < len(names):
+        return None
+    rows = [base.classes.index(one) for one in wanted]
+    weight, bias = base.own()
+    return weight[rows], bias[rows]
+
+
+def best_head(
+    base: Base,
+    vectors: Tensor,
+    labels: NDArray[np.int64],
+    train: NDArray[np.intp],
+    validation: NDArray[np.intp],
+    began: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """The head that is best on the validation rows, from the base's own or from none."""
+    classes = int(labels.max()) + 1
+    head = (
+        CosineHead(vectors[train], labels[train], classes, None if began is None else began[0])
+        if base.cosine
+        else LinearHead(vectors[train], classes, began)
+    )
+    train_head(head, vectors, labels, train, validation)
+    return head.folded()
+
+
+def given_by(base: Base, vectors: Tensor, head: tuple[Tensor, Tensor]) -> NDArray[np.int64]:
+    """The class that a head gives to each vector."""
+    weight, bias = head
+    if base.cosine:
+        vectors, weight = (functional.normalize(one) for one in (vectors, weight))
+    return np.asarray((vectors @ weight.T + bias).argmax(dim=1).numpy())
+
+
+def mapping(classes: Sequence[str], before: Sequence[str]) -> dict[str, str | None]:
+    """The base's class that means the same, by new class; None where there is none."""
+    named = {common(one): one for one in before}
+    return {one: named.get(common(one)) for one in classes}
 
 
 def confusion(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +17,14 @@ from torch.nn import functional
 from engine.embedders.acoustic import SCALE
 from engine.finetune.bases import Base, Rows
 from engine.finetune.examples import Split
+from engine.finetune.files import put_torch
 from engine.finetune.head import class_weights, uar
 from index.errors import InvalidInputError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
 _CLIP = 1.0  # longest gradient
 _SMOOTHING = 0.1  # of labels
+_STATE = "state.pt"
 _AVERAGING = 0.95  # of the weights that are judged and kept, exponentially over steps
 
 
@@ -94,7 +95,7 @@ class Tuner:
     ) -> None:
         self._base, self._inputs, self._labels, self._split = base, inputs, labels, split
         self._plan, self._device, self._tell = plan, device, tell
-        self._path, self._described = folder / "state.pt", described
+        self._path, self._described = folder / _STATE, described
         self.top = base.top(plan.layers)
         self.weight, self.bias = (
             nn.Parameter(tensor.detach().clone().to(device)) for tensor in head
@@ -235,17 +236,11 @@ class Tuner:
             "kept": self._kept,
             "optimizer": self._optimizer.state_dict(),
         }
-        temporary = self._path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self._path)  # noqa: PTH105
+        put_torch(self._path, state)
 
     def _resume(self) -> None:
         state = torch.load(self._path, weights_only=True, map_location=self._device)
-        if state["described"] != self._described:
-            raise InvalidInputError(
-                f"{self._path} is of another model, plan or other labels: leave --resume out to"
-                " begin anew, or name another --output"
-            )
+        assert state["described"] == self._described  # see check_state
         self._epoch, self._waited = state["epoch"], state["waited"]
         self._gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
@@ -261,3 +256,24 @@ def describe(plan: Plan, base: str, data: str) -> str:
     """What has to be the same to go on: the plan but for its end, the model and the labels."""
     kept = {k: v for k, v in asdict(plan).items() if k not in ("epochs", "patience")}
     return json.dumps({"plan": kept, "base": base, "data": data}, sort_keys=True)
+
+
+def check_state(folder: Path, described: str) -> None:
+    """Refuse to go on from a state of another run.
+
+    Raises:
+        InvalidInputError: the state in ``folder`` is one.
+    """
+    path = folder / _STATE
+    if path.exists():
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        if state["described"] != described:
+            raise other_run(path)
+
+
+def other_run(path: Path) -> InvalidInputError:
+    """What is said of a file that another run has left."""
+    return InvalidInputError(
+        f"{path} is of another model, plan or other labels: leave --resume out to begin anew, or"
+        " name another --output"
+    )

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.emotions import common
 from engine.finetune.bases import CheckpointBase, NetworkBase
+from engine.finetune.files import put_safetensors, put_torch
+from engine.finetune.judge import Judgement
 from engine.finetune.tune import Plan
 from index.errors import InvalidInputError
 
@@ -41,12 +40,6 @@ def check_classes(classes: Sequence[str]) -> None:
     for name, count in Counter(name.strip().lower() for name in classes).items():
         if count > 1:
             raise InvalidInputError(f"{count} labels differ from {name} in their case alone: merge")
-
-
-def mapping(classes: Sequence[str], before: Sequence[str]) -> dict[str, str | None]:
-    """The base's class that means the same, by new class; None where there is none."""
-    named = {common(one): one for one in before}
-    return {one: named.get(common(one)) for one in classes}
 
 
 def write_checkpoint(
@@ -81,9 +74,7 @@ def write_checkpoint(
         yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"
     )
     (folder / "configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
-    temporary = folder / "model.tmp"
-    torch.save({"model": state}, temporary)
-    temporary.replace(folder / "model.pt")
+    put_torch(folder / "model.pt", {"model": state})
 
 
 def write_network(
@@ -100,30 +91,7 @@ def write_network(
             tensors[f"network.{name}"] = value.detach().cpu().contiguous()
     tensors["classes"] = head[0].contiguous()
     kept = {"shape": base.about["shape"], "classes": list(classes), "about": dict(about)}
-    temporary = folder / "model.tmp"
-    save_file(tensors, temporary, metadata={"emotion_search": json.dumps(kept, sort_keys=True)})
-    temporary.replace(folder / NETWORK_FILE)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """UAR on one side of the split.
-
-    Attributes:
-        clips: how many.
-        groups: which speakers or recordings.
-        own: by the base's own scores, where its classes mean the labels; None where they do not.
-        head: by a new head on the base as it was.
-        tuned: by the model that was written.
-        chance: one over the number of classes there.
-    """
-
-    clips: int
-    groups: tuple[str, ...]
-    own: float | None
-    head: float
-    tuned: float
-    chance: float
+    put_safetensors(folder / NETWORK_FILE, tensors, kept)
 
 
 def write_card(

@@ -52,6 +52,7 @@ def test_the_archives_trend(client: TestClient):
         ("/v1/trends?by=year", 422, "invalid-request"),
         ("/v1/trends?alert=bored%3E0.1", 422, "invalid-input"),
         ("/v1/trends?alert=%00", 422, "invalid-request"),
+        ("/v1/trends?alert=" + "+" * 251, 422, "invalid-request"),
     ],
 )
 def test_wrong_requests_are_problems(client: TestClient, path, status, kind):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyarrow import parquet
+from sqlalchemy import update
 
 from engine import archive_export, frame_export
 from engine.archive_export import export_archive
@@ -18,7 +19,8 @@ from engine.voices import speak
 from index.clips import vectors_of
 from index.errors import InvalidInputError
 from index.filters import ClipFilter
-from tests.conftest import write_wav
+from index.schema import Clip
+from tests.conftest import ingest_voices, write_wav
 
 
 def stored(library: Library, ids) -> np.ndarray:
@@ -74,11 +76,43 @@ def test_nothing_is_written_over_unasked(filled, tmp_path):
     assert (tmp_path / "x.csv").read_text() == "mine"
     filled.export(tmp_path / "x.csv", overwrite=True)
     filled.export(tmp_path / "out")
-    (tmp_path / "out" / "old.txt").write_text("of before")
-    filled.export(tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out" / "old.txt").exists()
+    with pytest.raises(InvalidInputError, match="--overwrite"):
+        filled.export(tmp_path / "out")
+    assert filled.export(tmp_path / "out", overwrite=True).clips == 12
+    filled.export(tmp_path / "out", kind="csv", overwrite=True)
+    assert (tmp_path / "out").is_file()
     with pytest.raises(InvalidInputError, match="choose npy, parquet"):
         filled.export(tmp_path / "y", kind="xlsx")
+
+
+@pytest.mark.parametrize("mine", ["notes.txt", "frames/mine.npy", ".hidden", "clips/1.wav"])
+def test_overwriting_spares_a_folder_with_anything_else_in_it(filled, tmp_path, mine):
+    filled.export(tmp_path / "out")
+    path = tmp_path / "out" / mine
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(InvalidInputError, match="no folder that export has written"):
+        filled.export(tmp_path / "out", overwrite=True)
+    assert path.read_text() == "mine"
+    assert (tmp_path / "out" / "about.json").exists()
+
+
+def test_overwriting_spares_a_folder_that_is_no_export(filled, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "clips.csv").write_text("mine")
+    with pytest.raises(InvalidInputError, match=r"no about\.json"):
+        filled.export(tmp_path / "out", overwrite=True)
+
+
+def test_overwriting_never_takes_the_archive(sqlite_settings, voices):
+    with Library.open(sqlite_settings, create=True) as library:
+        ingest_voices(library, voices)
+        home = sqlite_settings.home
+        for output, kind in ((home, None), (home.parent, None), (home / "archive.db", "csv")):
+            with pytest.raises(InvalidInputError, match="another name"):
+                library.export(output, kind=kind, overwrite=True)
+        assert library.status().counts.clips == 12
+        assert library.export(home / "out", overwrite=True).clips == 12
 
 
 @pytest.mark.parametrize("name", ["out", "x.parquet", "x.csv", "x.jsonl"])
@@ -123,6 +157,18 @@ def test_frames_average_to_the_stored_embedding(checkpoint: Path, tmp_path, monk
             assert np.allclose(frames.mean(axis=0), vector, atol=1e-4)
         assert [reason for _, reason in done.failed] == ["its file is gone, or has changed"]
         assert isinstance(library.embedder()._embedder, Emotion2vec)
+
+
+def test_a_clip_that_is_rounded_beyond_its_file_is_heard_to_its_end(checkpoint, tmp_path):
+    path = write_wav(tmp_path / "a.wav", speak("anger", speaker=1, seed=0))
+    settings = Settings(home=tmp_path / "home", model=str(checkpoint), device="cpu")
+    with Library.open(settings, create=True) as library:
+        library.ingest(find_audio([str(path)]).files)
+        for beyond, clips in ((0.03, 1), (0.06, 0)):
+            with library.database.write() as session:
+                session.execute(update(Clip).values(end=2.0 + beyond))
+            done = library.export_frames(tmp_path / "out", overwrite=True)
+            assert (done.clips, len(done.failed)) == (clips, 1 - clips)
 
 
 def test_frames_of_a_model_without_are_refused(filled, tmp_path):

@@ -1,20 +1,28 @@
 """Embeddings from elsewhere: all of them or a reason, once, and searchable without audio."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
-from engine import archive_import
+from engine import archive_import, import_identity
 from engine.archive_import import import_archive
+from engine.evaluation.labelled import read_labelled_vectors
 from engine.import_source import open_source
 from engine.library import Library
+from engine.scan import find_audio
 from engine.settings import Settings
 from index.clips import vectors_of
-from index.errors import InvalidInputError, ModelMismatchError
+from index.database import Database
+from index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from tests.conftest import ingest_voices
 
 
@@ -89,6 +97,77 @@ def test_audio_ingested_later_is_the_recording_that_was_imported(filled, tmp_pat
         assert copy.status().counts.clips == 12
 
 
+def test_a_file_with_other_bytes_is_not_the_recording_of_a_given_sha256(tmp_path, voices):
+    """The audio at the path was replaced since it was embedded: an ingest takes the new one in."""
+    audio = tmp_path / "in" / "a.wav"
+    audio.parent.mkdir()
+    shutil.copy(voices / "anger-0.wav", audio)
+    given = np.random.default_rng(0).normal(size=(2, 256))
+    with Library.open(Settings(home=tmp_path / "copy", model="acoustic"), create=True) as copy:
+        copy.ingest(find_audio([str(voices / "sadness-0.wav")]).files)
+        scores = dict.fromkeys(copy.model().classes, 0.1)
+        rows = [
+            {"path": f"{name}.wav", "sha256": name * 64, "duration": 3, "scores": scores}
+            for name in ("a", "b")
+        ]
+        copy.import_embeddings(*write(tmp_path / "in", rows, given), model="acoustic")
+        with pytest.raises(NotFoundError):
+            copy.clip_audio(2)
+        assert copy.ingest(find_audio([str(audio)]).files).recordings == 1
+        assert len(copy.clip_audio(4)[0])
+
+
+def test_a_file_with_these_bytes_is_where_the_recording_lies(filled, tmp_path):
+    filled.export(tmp_path / "feat")
+    with Library.open(Settings(home=tmp_path / "copy", model="acoustic"), create=True) as copy:
+        copy.import_embeddings(tmp_path / "feat")
+        assert np.array_equal(copy.clip_audio(1)[0], filled.clip_audio(1)[0])
+
+
+def test_others_can_write_while_files_are_hashed(blank, tmp_path, voices, monkeypatch):
+    hashed = []
+
+    def hashing(path: str):
+        other = Database(blank.database.url, busy_timeout=0.1)
+        with other.write():
+            hashed.append(path)
+        other.close()
+
+    monkeypatch.setattr(import_identity, "_hashed", hashing)
+    path = str(voices / "anger-0.wav")
+    rows = [{"path": path, "start": i, "end": i + 1} for i in range(3)]
+    blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
+    assert hashed == [path]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"speaker": "a"}, {"speaker": "b"}, "row 3 .*its speaker is 'b'"),
+        ({"source": "a"}, {"source": "b"}, "row 3 .*its source"),
+        ({"recorded_at": "2026-01-05"}, {"recorded_at": "2026-01-06"}, "row 3 .*its recorded_at"),
+        ({"metadata": {"k": "1"}}, {"k": "2"}, "row 3 .*its metadata k is '2'"),
+    ],
+)
+def test_rows_of_one_recording_agree_about_it(blank, tmp_path, first, second, message):
+    spans = [{"id": "r", "start": i, "end": i + 1} for i in range(2)]
+    rows = [{**spans[0], **first}, {"id": "other", "end": 1}, {**spans[1], **second}]
+    with pytest.raises(InvalidInputError, match=message):
+        blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
+    assert blank.status().counts.clips == 0
+
+
+def test_rows_of_one_recording_may_each_say_a_part(blank, tmp_path):
+    rows = [
+        {"id": "r", "start": 0, "end": 1, "a": "1"},
+        {"id": "r", "start": 1, "end": 2, "speaker": "s", "b": "2", "recorded_at": "2026-01-05"},
+    ]
+    blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
+    one, two = blank.clips()
+    assert (one.speaker, one.metadata) == (two.speaker, two.metadata) == ("s", {"a": "1", "b": "2"})
+    assert one.recorded_at is not None
+
+
 def test_new_spans_join_a_known_recording(blank, tmp_path):
     blank.import_embeddings(*write(tmp_path / "in", ROWS), model="mine")
     more = [{**ROWS[0], "label": "joy"}, {**ROWS[0], "start": 8, "end": 9}]
@@ -135,6 +214,53 @@ def test_a_bad_row_is_named_and_nothing_is_taken(blank, tmp_path, change, messag
 def test_bad_vectors_are_named(blank, tmp_path, given, message):
     with pytest.raises(InvalidInputError, match=message):
         blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
+
+
+def test_columns_of_other_kinds_are_kept_as_text_or_refused(blank, tmp_path):
+    columns = {
+        "id": ["a", "b"],
+        "embedding": [[1.0, 2.0], [2.0, 1.0]],
+        "end": [Decimal("1.50"), Decimal("2.25")],
+        "price": [Decimal("1.10"), None],
+        "at": [time(9, 30), None],
+        "day": [date(2026, 1, 5), None],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    blank.import_embeddings(tmp_path / "x.parquet", model="mine")
+    one, two = blank.clips()
+    assert (one.end, two.end) == (1.5, 2.25)
+    assert one.metadata == {"price": "1.10", "at": "09:30:00", "day": "2026-01-05"}
+    parquet.write_table(pyarrow.table({**columns, "raw": [None, b"x"]}), tmp_path / "y.parquet")
+    with pytest.raises(InvalidInputError, match=r"row 2 .*bytes cannot be kept as text"):
+        blank.import_embeddings(tmp_path / "y.parquet", model="mine")
+    parquet.write_table(pyarrow.table({"id": ["a"], "embedding": [1.0]}), tmp_path / "z.parquet")
+    with pytest.raises(InvalidInputError, match="row 1: its embedding is not a list of numbers"):
+        blank.import_embeddings(tmp_path / "z.parquet", model="mine")
+
+
+def test_a_damaged_parquet_is_named(blank, tmp_path):
+    path = tmp_path / "x.parquet"
+    table = pyarrow.table({"id": ["a"] * 5000, "embedding": [[1.0, 2.0]] * 5000})
+    parquet.write_table(table, path)
+    whole = path.read_bytes()
+    path.write_bytes(b"\xff" * 2000 + whole[2000:])
+    with pytest.raises(InvalidInputError, match=r"x\.parquet cannot be read: .{4}"):
+        blank.import_embeddings(path, model="mine")
+
+
+@pytest.mark.parametrize("content", ["npz", "zip", "text"])
+def test_what_is_no_array_is_named(blank, tmp_path, content):
+    _, table = write(tmp_path / "in", ROWS)
+    path = tmp_path / "in" / "y.npy"
+    if content == "npz":
+        np.savez(tmp_path / "y.npz", np.ones((3, 4)))
+        shutil.move(tmp_path / "y.npz", path)
+    else:
+        path.write_bytes(b"PK\x03\x04 and no more" if content == "zip" else b"hello")
+    with pytest.raises(InvalidInputError, match=r"y\.npy"):
+        blank.import_embeddings(path, table, model="mine")
+    with pytest.raises(InvalidInputError, match=r"y\.npy"):
+        read_labelled_vectors(path, table)
 
 
 def test_another_model_or_dimension_is_refused(filled, tmp_path):

@@ -1,5 +1,6 @@
 """Trends over an archive: shares by period with intervals that hold, and alerts."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -110,10 +111,28 @@ def test_alerts_name_the_periods_that_set_them_off(database):
     assert not archive_trend(database, model, by="week", alerts=["angry>0.4"]).alarmed
 
 
-@pytest.mark.parametrize("text", ["angry", "angry>", "angry>3", "angry=0.3", ">0.3", "bored>0.1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("angry", "angry>", "angry>3", "angry=0.3", ">0.3", "bored>0.1", "angry>.", "angry>nan"),
+        *("angry<0.1>0.2", "angry>-1", "angry>=0.3", "angry>1e-1", "angry>0.3" + " " * 300),
+    ],
+)
 def test_alerts_that_are_none_are_refused(text):
     with pytest.raises(InvalidInputError):
         parse_alert(text, CLASSES)
+
+
+@pytest.mark.parametrize("text", [" angry > 30 % ", "anger>.3", "angry>0.30"])
+def test_alerts_may_be_written_in_several_ways(text):
+    assert parse_alert(text, CLASSES).text == "angry>0.3"
+
+
+def test_an_alert_of_any_length_is_refused_at_once():
+    began = time.process_time()
+    with pytest.raises(InvalidInputError, match="at most 250 characters"):
+        parse_alert(" " * 20_000 + "x", CLASSES)
+    assert time.process_time() - began < 1
 
 
 def test_models_without_classes_and_unknown_periods_are_refused(database):

@@ -1,6 +1,7 @@
 """Embeddings as files: what numpy reads is what the model said, and nothing is lost on the way."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from engine.audio import decode
 from engine.embedders.acoustic import Acoustic
 from engine.embedders.emotion2vec import Emotion2vec
-from engine.export import export_files
+from engine.export import export_files, unique_names
 from engine.voices import speak
 from index.errors import InvalidInputError
 from tests.conftest import tone, write_wav
@@ -76,4 +77,79 @@ def test_a_granularity_that_is_not_to_be_had_is_refused(embedder, files, tmp_pat
         list(export_files(files, tmp_path / "out", embedder, granularity="word"))
     with pytest.raises(InvalidInputError, match="no frames"):
         list(export_files(files, tmp_path / "out", Acoustic(), granularity="frame"))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+class Counting:
+    """A model that notes how often it is asked."""
+
+    def __init__(self, embedder: Emotion2vec) -> None:
+        self._embedder, self.asked = embedder, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._embedder, name)
+
+    def embed(self, clips):
+        self.asked += 1
+        return self._embedder.embed(clips)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, files, tmp_path, overwrite):
+    third = write_wav(tmp_path / "y.wav", tone(1.0))
+    out, counting = tmp_path / "out", Counting(embedder)
+    every = [*files, third]
+    running = export_files(every, out, counting, overwrite=overwrite)
+    next(running)
+    one = next(running)
+    running.close()  # killed
+    with (out / "unfinished.jsonl").open("a") as journal:
+        journal.write('{"name": "y.n')
+    assert not (out / "result.json").exists()
+    (out / one.embedding).unlink()  # before it was renamed
+    done = list(export_files(every, out, counting, overwrite=overwrite))
+    assert counting.asked == 4
+    assert done == list(export_files(every, tmp_path / "whole", embedder))
+    written = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("out", "whole")]
+    for results in written:
+        for result in results:
+            del result["timestamp"]
+    assert written[0] == written[1]
+    assert {p.name for p in out.iterdir()} == {"result.json", "x.npy", "x-2.npy", "y.npy"}
+
+
+def test_a_file_that_changed_since_is_embedded_again(embedder, files, tmp_path):
+    running = export_files(files, tmp_path / "out", embedder)
+    first = next(running)
+    running.close()
+    write_wav(files[0], tone(2.5))
+    again, _ = export_files(files, tmp_path / "out", embedder)
+    assert (first.duration, again.duration) == (2.0, 2.5)
+
+
+def test_what_another_run_has_left_is_not_gone_on_with(embedder, files, tmp_path):
+    running = export_files(files, tmp_path / "out", embedder)
+    next(running)
+    running.close()
+    with pytest.raises(InvalidInputError, match="another model or granularity"):
+        list(export_files(files, tmp_path / "out", Acoustic()))
+    with pytest.raises(InvalidInputError, match=r"x\.npy exists"):
+        list(export_files(files[::-1], tmp_path / "out", embedder))
+    assert len(list(export_files(files, tmp_path / "out", Acoustic(), overwrite=True))) == 2
+    assert not (tmp_path / "out" / "unfinished.jsonl").exists()
+
+
+def test_a_result_that_is_being_written_over_is_not_told_of(embedder, files, tmp_path):
+    list(export_files(files, tmp_path / "out", embedder))
+    running = export_files(files, tmp_path / "out", embedder, overwrite=True)
+    next(running)
+    running.close()
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_many_files_of_one_name_are_named_at_once():
+    began = time.process_time()
+    names = unique_names([Path("x.wav"), Path("x-2.wav"), *[Path("X.wav")] * 20_000])
+    assert time.process_time() - began < 2
+    assert names[:4] == ["x", "x-2", "X-3", "X-4"]
+    assert len({name.lower() for name in names}) == 20_002

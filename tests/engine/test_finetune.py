@@ -1,23 +1,32 @@
 """Fine-tuning: what is learned, what is written, what is refused."""
 
 import csv
+import errno
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from engine.decoding import Decoders
 from engine.embedders.acoustic import Acoustic
 from engine.embedders.emotion2vec import Emotion2vec
+from engine.finetune import files
+from engine.finetune.bases import open_base
 from engine.finetune.examples import data_hash, examples_of_manifest, split
+from engine.finetune.hearing import heard_by
 from engine.finetune.run import Finetuned, finetune
 from engine.finetune.tune import Plan
 from engine.library import Library
 from engine.settings import Settings
 from engine.voices import MANNERS, speak
-from index.errors import InvalidInputError, ModelUnavailableError
+from index.errors import InvalidInputError, ModelUnavailableError, StorageFullError
 from tests.conftest import ingest_voices
 from tests.test_cli import run
 
@@ -46,10 +55,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tuned(manifest: Path, base: str, output: Path, plan: Plan = QUICK, **how: object) -> Finetuned:
-    from contextlib import closing
-
-    from engine.decoding import Decoders
-
     settings = Settings(home=output.parent / "home", device="cpu")
     with closing(Decoders(60)) as decoders:
         return finetune(
@@ -152,6 +157,100 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(manifest, checkpoint
     assert one.fingerprint == two.fingerprint
 
 
+def test_another_plan_is_refused_before_anything_of_the_run_is_touched(
+    manifest, checkpoint, tmp_path
+):
+    plan = replace(QUICK, layers=1)
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(manifest, str(checkpoint), tmp_path / "out", plan, tell=stop)
+    state = tmp_path / "out" / "state"
+    before = {path.name: path.read_bytes() for path in state.iterdir()}
+    other = replace(plan, layers=2)
+    with pytest.raises(InvalidInputError, match="another model, plan"):
+        tuned(manifest, str(checkpoint), tmp_path / "out", other, resume=True)
+    assert {path.name: path.read_bytes() for path in state.iterdir()} == before
+    (state / "heard.json").unlink()  # killed while it heard anew
+    with pytest.raises(InvalidInputError, match="another model, plan"):
+        tuned(manifest, str(checkpoint), tmp_path / "out", other, resume=True)
+
+
+def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, checkpoint, tmp_path):
+    plan = replace(QUICK, layers=1)
+    state = tmp_path / "out" / "state"
+    state.mkdir(parents=True)
+    (state / "heard.json").write_text("of another run")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    base = open_base(str(checkpoint), checkpoint, torch.device("cpu"))
+    base.hear = stop
+    examples = examples_of_manifest(manifest, "emotion")
+    with closing(Decoders(60)) as decoders, pytest.raises(KeyboardInterrupt):
+        heard_by(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
+    assert not (state / "heard.json").exists()
+
+
+@pytest.mark.parametrize("base", ["acoustic", "checkpoint"])
+def test_a_full_disk_is_said_in_words(manifest, checkpoint, tmp_path, monkeypatch, base):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    whole = files.put
+
+    def put(path: Path, data: bytes) -> None:
+        if path.name.startswith("model."):
+            raise full
+        whole(path, data)
+
+    monkeypatch.setattr(files, "put", put)
+    name = str(checkpoint) if base == "checkpoint" else base
+    with pytest.raises(StorageFullError, match="no space left"):
+        tuned(manifest, name, tmp_path / "out")
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """No file may grow beyond a thousand bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("write", ["put_torch", "put_safetensors", "put_array"])
+def test_weights_that_do_not_fit_leave_the_last_ones(tmp_path, little_room, write):
+    """And it is Python's error, which tells why: those libraries raise errors of their own."""
+    path = tmp_path / "weights"
+    path.write_text("the last ones")
+    tensors = {"a": torch.zeros(1000)}
+    given = {"put_torch": (tensors,), "put_safetensors": (tensors, {})}
+    with pytest.raises(OSError, match="File too large"):
+        getattr(files, write)(path, *given.get(write, (tensors["a"].numpy(),)))
+    assert path.read_text() == "the last ones"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_clips_that_were_imported_without_audio_are_named(sqlite_settings, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(32, 256)))
+    rows = [
+        {"id": f"r{i}", "speaker": f"s{i % 8}", "label": "ab"[i // 16], "end": i // 8 % 2}
+        for i in range(32)
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    plan = Plan(layers=1)
+    with Library.open(sqlite_settings, create=True) as library:
+        library.import_embeddings(tmp_path / "x.npy", tmp_path / "x.jsonl", model="acoustic")
+        with pytest.raises(InvalidInputError, match="r0: has a labelled clip of no length"):
+            library.finetune("acoustic", tmp_path / "out", plan)
+        library.label([(clip.id, "emotion", None) for clip in library.clips() if not clip.end])
+        with pytest.raises(InvalidInputError, match="r8: no file of it is known"):
+            library.finetune("acoustic", tmp_path / "two", plan)
+
+
 def test_no_speaker_is_on_two_sides(manifest):
     examples = examples_of_manifest(manifest, "emotion")
     for seed in range(5):
@@ -223,4 +322,10 @@ def test_the_command_tells_what_it_did(manifest, tmp_path, run):
     assert record["model"] == str(out / "model.safetensors")
     assert record["judged"]["validation"]["tuned"] > 0.25
     assert "emotion-search finetune --labels" in (out / "README.md").read_text()
+    secret = "postgresql+psycopg://me:hunter2@host/calls"
+    for private in ("--database", secret), (f"--database={secret}",), ("--home", tmp_path / "x"):
+        assert run(*given, *private, "--overwrite").code == 0
+        card = (out / "README.md").read_text()
+        assert "hunter2" not in card
+        assert f"--output {out} --overwrite\n" in card
     assert (run(*given).code, run(*given, "--overwrite", "--layers", 99).code) == (2, 2)

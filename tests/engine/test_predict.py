@@ -98,10 +98,32 @@ def test_each_file_gets_result_and_embedding(embedder, clip, tmp_path):
     list(predict_files([clip], embedder, folder=out, overwrite=True))
 
 
+def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, clip, tmp_path):
+    files = [clip, write_wav(tmp_path / "b" / "clip.wav", tone(1.0)),
+             write_wav(tmp_path / "c.wav", tone(1.0))]  # fmt: skip
+    out, how = tmp_path / "out", Granularity("window", 0.5)
+    running = predict_files(files, embedder, how, folder=out)
+    for said in running:
+        if said.file == str(files[1]) and said.granularity == "utterance":
+            break
+    running.close()  # killed before it noted that the second was done
+    told = (out / "clip" / "embedding.npy").stat().st_mtime_ns
+    with pytest.raises(InvalidInputError, match="another model or granularity"):
+        list(predict_files(files, embedder, folder=out))
+    again = list(predict_files(files, embedder, how, folder=out))
+    whole = list(predict_files(files, embedder, how))
+    assert [one for one in again if one.granularity == "utterance"] == [
+        one for one in whole if one.granularity == "utterance"
+    ]
+    assert [one.file for one in again].count(str(clip)) == 1
+    assert (out / "clip" / "embedding.npy").stat().st_mtime_ns == told
+    assert sorted(path.name for path in out.iterdir()) == ["c", "clip", "clip-2"]
+
+
 def test_what_a_model_has_not_is_refused(clip, tmp_path):
     with pytest.raises(InvalidInputError, match="granularity window"):
         list(predict_files([clip], Acoustic(), "frame", folder=tmp_path / "out"))
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
     headless = Emotion2vec(make_checkpoint(tmp_path / "m", labels=None), name="base", device="cpu")
     with pytest.raises(InvalidInputError, match="no emotion scores"):
         list(predict_files([clip], headless))

@@ -56,9 +56,19 @@ def test_noise_alone_has_no_turning_point(seed):
     assert found.turns == ()
 
 
-def test_one_odd_clip_is_no_turning_point():
-    rows = steps((10, CALM), (1, ANGRY), (10, CALM))
-    assert trend_of(clips(rows), CLASSES, Options()).turns == ()
+@pytest.mark.parametrize("before", [10, 1, 0])
+@pytest.mark.parametrize("length", [5.0, 25.0])
+def test_one_odd_clip_is_no_turning_point(before, length):
+    blocks = [(n, row) for n, row in ((before, CALM), (1, ANGRY), (10, CALM)) if n]
+    for some in (blocks, blocks[::-1]):
+        assert trend_of(clips(steps(*some), length=length), CLASSES, Options()).turns == ()
+
+
+def test_two_odd_clips_at_either_end_are_a_stretch():
+    found = trend_of(clips(steps((2, ANGRY), (10, CALM)), length=15.0), CLASSES, Options())
+    assert [turn.time for turn in found.turns] == [30.0]
+    found = trend_of(clips(steps((10, CALM), (2, ANGRY)), length=15.0), CLASSES, Options())
+    assert [turn.time for turn in found.turns] == [150.0]
 
 
 @given(
@@ -66,12 +76,13 @@ def test_one_odd_clip_is_no_turning_point():
         np.float64, st.tuples(st.integers(2, 9), st.just(2)), elements=st.floats(0, 1)
     ),
     penalty=st.floats(0.1, 5),
+    shortest=st.integers(1, 4),
 )
-@options_of_hypothesis(deadline=None, max_examples=60)
-def test_the_stretches_are_the_best_of_all(rows, penalty):
+@options_of_hypothesis(deadline=None, max_examples=100)
+def test_the_stretches_are_the_best_of_all_that_are_long_enough(rows, penalty, shortest):
     n = len(rows)
     times = np.arange(n + 1.0)
-    found = change_points(rows, np.ones(n), times, penalty=penalty, shortest=1.0)
+    found = change_points(rows, np.ones(n), times, penalty=penalty, shortest=float(shortest))
     squares = (np.diff(rows, axis=0) ** 2).sum(axis=1)
     price = penalty * max(np.median(squares) / 1.2, 0.01) * np.log(max(n, 3))
 
@@ -81,7 +92,9 @@ def test_the_stretches_are_the_best_of_all(rows, penalty):
         return sum(((p - p.mean(axis=0)) ** 2).sum() for p in parts) + price * len(changes)
 
     every = [[i for i in range(1, n) if bits >> (i - 1) & 1] for bits in range(2 ** (n - 1))]
-    assert cost(found) == pytest.approx(min(map(cost, every)), abs=1e-9)
+    long = [c for c in every if not c or min(np.diff([0, *c, n])) >= shortest]
+    assert found in long
+    assert cost(found) == pytest.approx(min(map(cost, long)), abs=1e-9)
 
 
 def test_the_curve_is_the_kernels_mean_over_the_clips_spans():

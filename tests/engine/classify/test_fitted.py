@@ -12,6 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from engine.classify.calibrate import curves_of, fit_curves, kind_for, margin
+from engine.classify.compare import Compared, check_probabilities
+from engine.classify.examples import Examples
 from engine.classify.fitted import Neighbours, from_bytes, to_bytes
 from engine.classify.measure import measure, reliability
 from engine.classify.methods import METHODS, forest, logistic, svm
@@ -107,6 +109,23 @@ def test_calibrated_probabilities_hold_on_new_clips():
         decided = scores[4000:].argmax(axis=1)
         said = curves.probabilities(scores[4000:])[np.arange(4000), decided]
         assert reliability(said, decided == y[4000:])[1] < 0.03
+
+
+def test_shares_of_votes_are_probabilities_as_they_are():
+    rng = np.random.default_rng(0)
+    chances = rng.dirichlet([1.0, 1.0], 2000)
+    classes = (rng.random(2000) < chances[:, 1]).astype(np.int64)
+    rows = np.arange(2000)
+    examples = Examples(
+        rows, chances.astype(np.float32), classes, ("a", "b"), rows.astype(str), "speaker", 2000, ""
+    )
+    splits = [(rows[:1000], rows[1000:]), (rows[1000:], rows[:1000])]
+    errors = {
+        name: check_probabilities(examples, splits, Compared(name, None, chances, 0.0)).bare_error
+        for name in METHODS
+    }
+    assert errors["random forest"] == errors["k-NN"] < 0.03
+    assert errors["linear SVM"] == errors["logistic regression"] > 0.1
 
 
 def test_isotonic_only_where_there_are_examples_enough():

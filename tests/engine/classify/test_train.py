@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from engine.classify import apply
+from engine.classify import suggest as suggest_module
 from engine.classify.apply import classify, load_classifier
 from engine.classify.compare import splits_of
 from engine.classify.report import write_report
@@ -23,7 +24,7 @@ from index.labels import set_labels
 from index.recordings import remove_recording
 from index.space import Method, fit_space
 from index.spaces import add_space
-from tests.archives import blobs, fill
+from tests.archives import blobs, fill, twin
 
 
 def archive(database: Database, **options):
@@ -79,7 +80,7 @@ def test_labels_that_only_tell_the_speaker_are_not_learned(sqlite: Database):
     model = fill(sqlite, vectors, labels=labels, speakers=[str(s) for s in speakers])
     done = train(sqlite, model, task="emotion", rounds=0)
     assert done.best.measured.uar.value < 0.85
-    fitted = load(sqlite, model).decide(vectors)[0]
+    fitted = load(sqlite, model).fitted.scores(vectors).argmax(axis=1)
     assert (fitted == [s % 2 for s in speakers]).mean() > 0.95
 
 
@@ -150,6 +151,25 @@ def test_labels_from_a_table_are_used_and_not_stored(sqlite: Database, tmp_path:
         train(sqlite, model, task="mood", table=table)
 
 
+def test_a_table_may_label_spans_and_rows_of_no_clip_are_counted(
+    sqlite: Database, tmp_path: Path, caplog
+):
+    vectors, labels, speakers = blobs()
+    model = fill(sqlite, vectors, speakers=speakers)
+    table = tmp_path / "labels.csv"
+    rows = [f"/made/{i}.wav;0;1.0;{label}" for i, label in enumerate(labels)]
+    rows += ["/made/3.wav;0.5;1.0;class2", "/elsewhere/x.wav;0;1;class0"]
+    table.write_text("path;start;end;label\n" + "\n".join(rows))
+    done = train(sqlite, model, task="mood", table=table, method="k-NN", rounds=0)
+    assert [done.examples.names[c] for c in done.examples.classes] == labels
+    assert "2 rows of" in caplog.text
+    caplog.clear()
+    rows = [f"{i + 1},{label}" for i, label in enumerate(labels)]
+    table.write_text("clip,label\n" + "\n".join([*rows, "5000,class0"]))
+    train(sqlite, model, task="mood", table=table, method="k-NN", rounds=0)
+    assert "1 rows of" in caplog.text
+
+
 def test_everything_is_classified_and_labels_stay(database: Database):
     model = archive(database)
     train(database, model, task="emotion", rounds=0)
@@ -170,6 +190,80 @@ def test_everything_is_classified_and_labels_stay(database: Database):
         assert list(matching_ids(session, both)) == [1]
         (clip,) = list_clips(session, model, both, limit=5)
         assert clip.label == "something else"
+
+
+def predictions(database: Database) -> dict[int, tuple[str, float, int]]:
+    with database.read() as session:
+        rows = session.execute(
+            text("SELECT clip_id, value, probability, classifier_id FROM predictions")
+        )
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+
+def test_an_example_is_classified_as_without_its_speaker(database: Database):
+    """Else a forest would say of nearly all examples what it remembers, at probabilities near 1."""
+    model = archive(database, spread=2.0)
+    done = train(database, model, task="emotion", method="random forest", rounds=0)
+    classify(database, model, task="emotion")
+    said = predictions(database)
+    given = done.best.scores.argmax(axis=1)
+    names = done.examples.names
+    assert [said[i][0] for i in range(1, 91)] == [names[c] for c in given]
+    chances = [said[i][1] for i in range(1, 91)]
+    np.testing.assert_allclose(chances, done.checked.chances[np.arange(90), given], atol=1e-6)
+    assert np.mean(chances) == pytest.approx(done.best.measured.accuracy, abs=0.1)
+    ready = load(database, model)
+    ids = np.array([3, 500])
+    vectors = np.stack([blobs(spread=2.0)[0][2]] * 2)
+    alone = ready.decide(ids[:1], vectors[:1])[1]
+    both = ready.decide(ids, vectors)[1]
+    np.testing.assert_array_equal(both[0], alone[0])
+    assert both[1].max() > both[0].max()  # one that is no example is classified by all of them
+
+
+def test_a_slow_run_does_not_write_over_a_newer_classifier(database: Database, monkeypatch):
+    model = archive(database)
+    first = train(database, model, task="emotion", method="k-NN", rounds=0).classifier
+    real = apply.next_unclassified
+    monkeypatch.setattr(apply, "next_unclassified", lambda *a, **k: real(*a, **{**k, "limit": 40}))
+
+    def overtaken(done: int, total: int) -> None:
+        if done == 40:
+            train(database, model, task="emotion", method="linear SVM", rounds=0)
+            assert classify(database, model, task="emotion").done == 90
+
+    assert classify(database, model, task="emotion", progress=overtaken).done == 40
+    assert {by for _, _, by in predictions(database).values()} == {first.id + 1}
+    assert classify(database, model, task="emotion").done == 0
+    named = classify(database, model, task="emotion", version=1)
+    assert (named.done, sum(named.counts.values())) == (90, 90)
+
+
+def test_predictions_made_between_reading_and_writing_stand(sqlite: Database, monkeypatch):
+    model = archive(sqlite)
+    train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    real = apply.next_unclassified
+
+    def overtaken(*given, **how):
+        found = real(*given, **how)
+        monkeypatch.setattr(apply, "next_unclassified", real)
+        if len(found[0]):
+            train(sqlite, model, task="emotion", method="linear SVM", rounds=0)
+            classify(sqlite, model, task="emotion")
+        return found
+
+    monkeypatch.setattr(apply, "next_unclassified", overtaken)
+    assert classify(sqlite, model, task="emotion").done == 0
+    assert {by for _, _, by in predictions(sqlite).values()} == {2}
+
+
+def test_what_a_newer_classifier_of_another_model_said_is_replaced(sqlite: Database):
+    model = archive(sqlite)
+    train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    other = twin(sqlite, blobs()[0])
+    train(sqlite, other, task="emotion", method="k-NN", rounds=0)
+    assert classify(sqlite, other, task="emotion").done == 90
+    assert classify(sqlite, model, task="emotion").done == 90
 
 
 def test_new_clips_and_new_versions_are_caught_up_with(database: Database):
@@ -257,6 +351,23 @@ def test_suggestions_are_doubtful_unlabelled_and_of_different_recordings(databas
             suggest(database, model, task="emotion", limit=limit)
     with pytest.raises(InvalidInputError, match="no clip matches"):
         suggest(database, model, task="emotion", wanted=ClipFilter(sources=("none",)))
+
+
+def test_the_few_clips_without_a_label_are_found_among_many_with_one(sqlite: Database, monkeypatch):
+    monkeypatch.setattr(suggest_module, "_SAMPLE", 5)
+    model = archive(sqlite)
+    fill(sqlite, blobs()[0][:2], begin=500)
+    assert {one.clip.id for one in suggest(sqlite, model, task="emotion")} == {91, 92}
+
+
+def test_a_classifier_of_another_model_is_said_to_be_one(sqlite: Database):
+    model = archive(sqlite)
+    train(sqlite, model, task="emotion", method="k-NN", rounds=0)
+    fill(sqlite, blobs()[0][:2], begin=500)
+    other = twin(sqlite, blobs()[0][[*range(90), 0, 1]])
+    found = suggest(sqlite, other, task="emotion")
+    assert len(found) == 2
+    assert all("trained on embeddings of model made, not of twin" in one.why for one in found)
 
 
 def test_nothing_is_suggested_where_all_is_labelled(sqlite: Database):

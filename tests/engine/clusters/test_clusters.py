@@ -10,8 +10,10 @@ from sqlalchemy import text
 from engine.clusters import cluster as clustering_module
 from engine.clusters import map_page
 from engine.clusters.cluster import cluster
+from engine.clusters.describe import Gatherer, describe
 from engine.clusters.kmeans import assign, choose_k, fit_centres
 from engine.clusters.project import Maps, pca
+from index.attributes import Attribute, Attributes
 from index.clips import clip_details
 from index.clusterings import (
     delete_clustering,
@@ -24,6 +26,8 @@ from index.errors import InvalidInputError, NotFoundError
 from index.filters import ClipFilter, matching_ids
 from index.labels import set_labels
 from index.recordings import remove_recording
+from index.space import Method, fit_space
+from index.spaces import add_space
 from index.vectors import normalise
 from tests.archives import blobs, fill
 
@@ -54,6 +58,37 @@ def test_k_means_finds_the_blobs_and_says_what_they_hold(database: Database):
         passing = matching_ids(session, ClipFilter(clusters=("moods:0", "moods:1")))
         assert set(passing) == set(ids[clusters < 2])
         assert not len(matching_ids(session, ClipFilter(clusters=("other:0",))))
+
+
+def test_clusters_are_not_looked_for_in_a_space_that_labels_taught(sqlite: Database):
+    vectors, labels, _ = blobs(spread=2.0)
+    model = fill(sqlite, vectors, labels=labels)
+    plain = cluster(sqlite, model, name="plain", k=3)
+    with sqlite.write() as session:
+        space = fit_space(Method.LEARNED, vectors, np.array(labels))
+        add_space(session, model, space, task="emotion", clips=90, gain=None)
+    assert cluster(sqlite, model, name="x", k=3).clusters == plain.clusters
+    with sqlite.read() as session:
+        assert get_clustering(session, "x").space_version == 0
+
+
+def test_an_excess_is_beyond_chance_among_all_that_was_looked_at():
+    """Fifteen of twenty have the label that half of all have: p is 0.002."""
+    n, half = 40, 20
+    clusters = np.repeat([0, 1], half).astype(np.int32)
+    codes = np.array([0] * 15 + [1] * 5 + [0] * 5 + [1] * 15, np.int32)
+    absent = Attribute((), np.full(n, -1, np.int32))
+    many = Attribute(tuple("abcdefghij"), (np.arange(n) % 10).astype(np.int32))
+    found = {}
+    for sources in (absent, many):
+        label = Attribute(("x", "y"), codes)
+        ids = np.arange(n)
+        known = Attributes(ids, label, absent, absent, sources, absent, ids)
+        gathered = Gatherer(2, 2)
+        gathered.renumber(np.array([0, 1]))
+        found[sources.names] = [one.labels for one in describe(known, clusters, 2, gathered)]
+    assert [[one.value for one in some] for some in found[()]] == [["x"], ["y"]]
+    assert found[many.names] == [(), ()]
 
 
 def test_hdbscan_leaves_noise_out(sqlite: Database):
@@ -200,7 +235,7 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
     model = fill(sqlite, vectors, labels=[evil if i % 2 else x for i, x in enumerate(labels)])
     made = Maps().make(sqlite, model)
     with sqlite.read() as session:
-        details = clip_details(session, model, made.ids.tolist())
+        details = {one.id: one for one in clip_details(session, model, made.ids.tolist())}
     page = tmp_path / "map.html"
     sound = map_page.api_url("http://127.0.0.1:8000/")
     map_page.write_map(made, page, by="label", details=details, sound=sound)
@@ -208,7 +243,7 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
     assert "alert(1)</script>" not in written
     assert '<script src="http' not in written
     assert "http://127.0.0.1:8000/v1/clips/7/audio" in written
-    assert map_page.file_url(details[0]) == "file:///made/0.wav#t=0.000,1.000"
+    assert map_page.file_url(details[1]) == "file:///made/0.wav#t=0.000,1.000"
     with pytest.raises(InvalidInputError, match="http://HOST:PORT"):
         map_page.api_url("javascript:alert(1)")
     with pytest.raises(InvalidInputError, match="choose emotion"):
@@ -217,6 +252,25 @@ def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
         map_page.write_map(
             made, tmp_path / "no" / "map.html", by="label", details=details, sound=sound
         )
+
+
+def test_a_recording_forgotten_meanwhile_is_no_point_and_the_others_keep_their_names(
+    sqlite: Database, tmp_path: Path
+):
+    model = archive(sqlite, classes=2, speakers=2, each=2)
+    made = Maps().make(sqlite, model)
+    with sqlite.write() as session:
+        remove_recording(session, 3)
+    with sqlite.read() as session:
+        details = {one.id: one for one in clip_details(session, model, made.ids.tolist())}
+    page = tmp_path / "map.html"
+    map_page.write_map(made, page, by="label", details=details, sound=map_page.file_url)
+    written = page.read_text()
+    data = json.loads(written[written.index("const clips = ") + 14 :].split(";\n")[0])
+    assert data[2] is None
+    assert data[3]["about"].startswith("clip 4, 3.wav")
+    assert '"3: 2.wav' not in written
+    assert '"4: 3.wav' in written
 
 
 def test_the_rarest_of_many_values_share_a_colour(sqlite: Database):

@@ -1,6 +1,7 @@
 """A whole evaluation: probes, calibration, report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from engine.evaluation.labelled import LabelledVectors
 from engine.evaluation.probes import probe
 from engine.evaluation.report import write_report
 from index.errors import InvalidInputError
-from index.space import Space
+from index.space import Method, Space, fit_space
 
 
 def speech(speakers: int = 8, spread: float = 1.0, speaker_weight: float = 1.0) -> LabelledVectors:
@@ -41,6 +42,20 @@ def test_an_evaluation_tells_every_part_and_is_json():
     assert record["calibration"]["readings"]
 
 
+def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
+    data = speech()
+    learned = fit_space(Method.LEARNED, data.vectors, data.labels)
+    plain, judged = evaluate(data, Space(), rounds=20), evaluate(data, learned, rounds=20)
+    assert judged.learned
+    assert replace(judged, learned=False) == plain
+    assert (
+        judged.steps["learned"]
+        < evaluate(data.with_vectors(learned.apply(data.vectors)), Space(), rounds=0)
+        .micro["mAP"]
+        .value
+    )
+
+
 def test_the_same_seed_gives_the_same_evaluation():
     assert evaluate(speech(), Space(), rounds=50) == evaluate(speech(), Space(), rounds=50)
 
@@ -64,6 +79,11 @@ def test_a_percentile_means_what_it_says_on_other_speakers():
     check = check_calibration(speech(100, speaker_weight=0.0), seed=0)
     for reading in check.readings:
         assert reading.share == pytest.approx(100 - reading.percentile, rel=0.2)
+
+
+def test_what_a_percentile_means_is_not_told_from_one_voice():
+    assert check_calibration(speech(3), seed=0) is None
+    assert check_calibration(speech(4), seed=0) is not None
 
 
 def test_pairs_at_a_high_percentile_share_their_label_more_often():

@@ -1,0 +1,107 @@
+"""How good a tuned model is, on speakers that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio import Samples
+from engine.decoding import Decoders
+from engine.embedders.base import Embedder
+from engine.embedders.emotion2vec import english
+from engine.embedders.loader import load_embedder
+from engine.finetune.examples import Example, Split, heard
+from engine.finetune.head import uar
+from engine.settings import Settings
+
+_BATCH = 16  # clips that are embedded together
+
+Given = NDArray[np.int64]
+"""The class given to each example."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """UAR on one side of the split.
+
+    Attributes:
+        clips: how many.
+        groups: which speakers or recordings.
+        own: by the base's own scores, where its classes mean the labels; None where they do not.
+        head: by a new head on the base as it was.
+        tuned: by the model that was written.
+        chance: one over the number of classes there.
+    """
+
+    clips: int
+    groups: tuple[str, ...]
+    own: float | None
+    head: float
+    tuned: float
+    chance: float
+
+
+def judge(
+    examples: Sequence[Example],
+    labels: Given,
+    parts: Split,
+    *,
+    own: Given | None,
+    head: Given,
+    tuned: Given,
+) -> dict[str, Judgement]:
+    """How good the classes are that were given, on ``validation`` and, where there is one,
+    ``test``."""
+    return {
+        name: Judgement(
+            clips=len(rows),
+            groups=groups_of(examples, rows),
+            own=None if own is None else uar(labels[rows], own[rows]),
+            head=uar(labels[rows], head[rows]),
+            tuned=uar(labels[rows], tuned[rows]),
+            chance=1 / len(np.unique(labels[rows])),
+        )
+        for name, rows in (("validation", parts.validation), ("test", parts.test))
+        if len(rows)
+    }
+
+
+def classified(
+    model: Path,
+    examples: Sequence[Example],
+    parts: Split,
+    names: Sequence[str],
+    settings: Settings,
+    decoders: Decoders,
+) -> Given:
+    """The labels that the written model gives to what was not trained on, from the audio, loaded as
+    any model is; -1 for the rest."""
+    embedder = load_embedder(str(model), settings)
+    assert embedder.classes == tuple(
+        names if model.suffix == ".safetensors" else map(english, names)
+    )
+    rows = np.concatenate([parts.validation, parts.test]).tolist()
+    given = np.full(len(examples), -1)
+    waiting = []
+    for clip in heard([examples[row] for row in rows], decoders):
+        waiting.append((rows[clip.id], clip.samples))
+        if len(waiting) == _BATCH:
+            _classify(embedder, waiting, given)
+            waiting = []
+    if waiting:
+        _classify(embedder, waiting, given)
+    return given
+
+
+def groups_of(examples: Sequence[Example], rows: NDArray[np.intp]) -> tuple[str, ...]:
+    """The speakers (recordings) of some examples, sorted."""
+    return tuple(sorted({examples[row].group for row in rows.tolist()}))
+
+
+def _classify(embedder: Embedder, waiting: list[tuple[int, Samples]], given: Given) -> None:
+    scores = embedder.embed([samples for _, samples in waiting]).scores
+    given[[row for row, _ in waiting]] = scores.argmax(axis=1)
