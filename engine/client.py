@@ -289,6 +289,10 @@ class Client(Requests):
         """One of them, with what each of its clusters holds."""
         return dict(self._call("clustering", name=name).json())
 
+    def evaluation(self, task: str = "emotion", **query: Any) -> dict[str, Any]:
+        """How good query by example is on labelled clips, as the document has it."""
+        return dict(self._call("evaluation", params={"task": task, **query}).json())
+
     def suggestions(self, task: str = "emotion", **query: Any) -> list[dict[str, Any]]:
         """Clips most worth labelling next, best first."""
         params = {"task": task, **query}

@@ -42,6 +42,7 @@ OPERATIONS = {
     "map": ("get", "/v1/map"),
     "clusterings": ("get", "/v1/clusterings"),
     "clustering": ("get", "/v1/clusterings/{name}"),
+    "evaluation": ("get", "/v1/evaluation"),
     "suggestions": ("get", "/v1/suggestions"),
     "classifiers": ("get", "/v1/classifiers"),
 }

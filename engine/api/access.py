@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from engine.api.deps import GatesDep
+from engine.api.deps import Gates, GatesDep
+from engine.api.strict import require_known
 from engine.keys import KeyRing, Scope
 
 OpenTo = Literal["loopback", "anyone", "nobody"]
@@ -35,7 +36,7 @@ class Caller:
 
 
 class Needs:
-    """A dependency that lets pass who has a key of this scope."""
+    """A dependency that lets pass who has a key of this scope, and asks for nothing unknown."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -50,7 +51,15 @@ class Needs:
 
         Raises:
             HTTPException: 401 without a key in force, 403 where its scope does not suffice.
+            RequestValidationError: the route has no such query parameter.
         """
+        caller = await self._caller(request, gates, given)
+        require_known(request)
+        return caller
+
+    async def _caller(
+        self, request: Request, gates: Gates, given: HTTPAuthorizationCredentials | None
+    ) -> Caller:
         ring: KeyRing = request.app.state.keys
         if not ring.is_fresh:
             await gates.signs.run(ring.refresh)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
@@ -32,7 +32,6 @@ from engine.api.routes import (
     search,
     trends,
 )
-from engine.api.strict import only_known
 from engine.jobs import Jobs
 from engine.keys import KeyRing
 from engine.library import Library
@@ -173,7 +172,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.add_middleware(Heads)
     app.add_middleware(Requests, observe=measured.observe)
     for routes in _ROUTES:
-        app.include_router(routes.router, dependencies=[Depends(only_known)])
+        app.include_router(routes.router)
     app.include_router(dashboard.router)  # last: it has the paths that nothing else has
     app.state.routes = [route for routes in (*_ROUTES, dashboard) for route in routes.router.routes]
     return app

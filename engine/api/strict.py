@@ -8,8 +8,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
 
-async def only_known(request: Request) -> None:
-    """A dependency that refuses query parameters that the route's operation has not.
+def require_known(request: Request) -> None:
+    """Refuse query parameters that the route's operation has not.
 
     Raises:
         RequestValidationError: names them.
@@ -17,7 +17,9 @@ async def only_known(request: Request) -> None:
     if not request.url.query:
         return
     path: str = request.scope["route"].path_format
-    operation: dict[str, Any] = request.app.openapi()["paths"][path][request.method.lower()]
+    operations: dict[str, Any] = request.app.openapi()["paths"].get(path, {})
+    if (operation := operations.get(request.method.lower())) is None:
+        return  # a page's own
     known = {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
     unknown = [name for name in request.query_params if name not in known]
     if unknown:

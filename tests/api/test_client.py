@@ -143,6 +143,12 @@ def test_what_was_learned_is_read(service: Client):
     with pytest.raises(ProblemError, match="every clip that matches is labelled"):
         service.suggestions()
     assert len(service.suggestions("mood", limit=3)) == 3
+    quality = service.evaluation()
+    assert quality["clips"] == {"anger": 3, "happiness": 3, "neutral": 3, "sadness": 3}
+    assert quality["chance"]["mAP"] < quality["micro"]["mAP"]["value"] <= 1
+    assert service.evaluation(exclude_same="none")["gallery"] == "none"
+    with pytest.raises(ProblemError, match="mood"):
+        service.evaluation("mood")
     with pytest.raises(ProblemError, match="moods"):
         service.clustering("moods")
     assert service.trend(1)["recording"] == 1

@@ -37,7 +37,7 @@ def test_a_running_job_is_finished_and_its_log_is_json(tmp_path: Path):
         )
         status = f"/v1/jobs/{job}"
         eventually(lambda: http.get(status).json()["status"] != "queued")
-        eventually(lambda: 'jobs{status="running"} 1.0' in http.get("/metrics").text)
+        eventually(lambda: 'jobs{status="running"} 2.0' in http.get("/metrics").text)
         time.sleep(0.1)
         assert server.end() in (0, -15)
         told = follower.result(30).text

@@ -149,7 +149,7 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
         (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
         (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
         (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
-        (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip between"),
+        (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
         (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),
         (Query([VectorExample((0.0,) * 256)]), InvalidInputError, "no direction"),
         (Query([VectorExample((float("inf"),) * 256)]), InvalidInputError, "no direction"),

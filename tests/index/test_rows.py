@@ -154,6 +154,8 @@ def test_clips_to_classify_may_be_chosen_by_what_was_predicted(archive: VectorAr
     with archive.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Prediction)) == 3
         wanted = ClipFilter(predicted=("joy", "fear"))
-        ids, vectors = next_unclassified(session, archive.model, second, wanted, after_id=0)
+        ids, vectors = next_unclassified(
+            session, archive.model, second, wanted, [second.id], after_id=0
+        )
         assert ids.tolist() == [1, 3]
         assert vectors.shape == (2, 4)

@@ -24,6 +24,8 @@ from engine.api.learned import (
     clustering_out,
 )
 from engine.api.models import clip_fields
+from engine.api.quality_models import EvaluationOut, EvaluationQuery, evaluation_out
+from engine.evaluation.evaluate import evaluate
 from engine.library import Library
 from engine.manifest import LONGEST
 from index.text import clean
@@ -117,6 +119,23 @@ async def suggestions(
             for one in found
         ]
     )
+
+
+@router.get(
+    "/evaluation", summary="How good retrieval is on labelled clips", responses=answers(404, 429)
+)
+async def evaluation(
+    library: LibraryDep, gates: GatesDep, query: Annotated[EvaluationQuery, Query()], _: Reader
+) -> EvaluationOut:
+    """Query by example of labelled clips among those of other speakers: mAP, precision and recall
+    beside chance, and classifiers on speakers they did not hear. Takes seconds, of many clips
+    minutes."""
+    return await gates.pictures.run(_evaluated, library, query)
+
+
+def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
+    data, space = library.labelled(query.task)
+    return evaluation_out(evaluate(data, space, gallery=query.gallery()))
 
 
 @router.get("/classifiers", summary="List the classifiers")
