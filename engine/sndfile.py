@@ -71,5 +71,6 @@ class SndfileSource:
 
 def reason(error: Exception) -> str:
     """What libsndfile says is wrong, without a full stop."""
-    text = getattr(error, "error_string", None) or str(error)
-    return str(text).strip().rstrip(".")
+    text = str(getattr(error, "error_string", None) or error).strip().rstrip(".")
+    # of MP3 it says that there were no such file where it found no sound in one
+    return "no MPEG audio in it" if "possibly a pipe" in text else text

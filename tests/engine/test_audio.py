@@ -116,3 +116,10 @@ def test_a_wav_whose_recorder_never_filled_in_its_length_is_read_to_its_end(tmp_
 
 def test_real_speech_decodes(emodb: Path):
     assert decode(emodb / "03a01Fa.flac").shape == (30372,)
+
+
+def test_an_mp3_without_sound_is_told_as_such(tmp_path: Path):
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"a,b\n1,2\n" * 100)
+    with pytest.raises(AudioError, match="no MPEG audio in it"):
+        decode(path)
