@@ -31,7 +31,10 @@ def main(
         typer.Option(metavar="CORPUS:SPEAKER", help="Check on this speaker, do not train."),
     ] = None,
     steps: Annotated[int, typer.Option(min=10)] = Plan.steps,
-    variants: Annotated[int, typer.Option(min=0, help="Augmented copies of a large corpus.")] = 1,
+    variants: Annotated[
+        int | None,
+        typer.Option(min=0, help="Augmented copies of each clip; default: 1, of a small corpus 8."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
 ) -> None:
@@ -45,13 +48,15 @@ def main(
             clips.setdefault(clip.corpus, []).append(clip)
     if not clips:
         raise InvalidInputError("name labelled speech: --emogator FOLDER or --manifest FILE")
+    left_out = _by_corpus(leave_out or [], clips)  # said at once, if there is none
     corpora = {}
     for name, some in clips.items():
-        copies = variants if len(some) > _SMALL else max(variants, _COPIES_OF_SMALL)
+        usual = 1 if len(some) > _SMALL else _COPIES_OF_SMALL
+        copies = usual if variants is None else variants
         typer.echo(f"{name}: preparing {len(some)} clips as they are and {copies} times augmented")
         made = prepare(some, work / "features", variants=copies, seed=seed, processes=threads)
         corpora[name] = Corpus.of(some, made)
-    plan = Plan(steps=steps, seed=seed, left_out=_by_corpus(leave_out or [], clips))
+    plan = Plan(steps=steps, seed=seed, left_out=left_out)
     trainer = Trainer(corpora, plan, work, tell=typer.echo)
     trainer.run()
     about = {"corpora": {name: len(some) for name, some in clips.items()}, "seed": seed}

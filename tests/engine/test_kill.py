@@ -68,7 +68,7 @@ def test_kill_minus_nine_at_random_instants(
     rng = random.Random(request.node.name)
     home = tmp_path / "home"
     kills = 0
-    for _ in range(6):
+    for _ in range(4):
         process = ingest(home, database_url, calls)
         time.sleep(rng.uniform(0.7, 1.8))
         if process.poll() is None:
