@@ -37,21 +37,18 @@ def requests(clips: int, count: int) -> list[int]:
     return np.random.default_rng(1).integers(1, clips + 1, count).tolist()
 
 
-def in_process(home: Path, clips: list[int], threads: int) -> tuple[list[float], float]:
+def in_process(library: Library, clips: list[int], threads: int) -> tuple[list[float], float]:
     """Seconds of each query, and queries a second."""
-    with Library.open(Settings(home=home)) as library:
-        library.refresh()
 
-        def one(clip: int) -> float:
-            began = time.perf_counter()
-            answer(library, Query([ClipExample(clip)]))
-            return time.perf_counter() - began
+    def one(clip: int) -> float:
+        began = time.perf_counter()
+        answer(library, Query([ClipExample(clip)]))
+        return time.perf_counter() - began
 
-        one(clips[0])
-        with ThreadPoolExecutor(threads) as several:
-            began = time.perf_counter()
-            times = list(several.map(one, clips))
-            return times, len(clips) / (time.perf_counter() - began)
+    with ThreadPoolExecutor(threads) as several:
+        began = time.perf_counter()
+        times = list(several.map(one, clips))
+        return times, len(clips) / (time.perf_counter() - began)
 
 
 async def over_http(port: int, clips: list[int], clients: int) -> tuple[list[float], float, int]:
@@ -82,12 +79,29 @@ async def over_http(port: int, clips: list[int], clients: int) -> tuple[list[flo
     return times, len(clips) / (time.perf_counter() - began), errors
 
 
+def ask(port: int, clients: int, options: argparse.Namespace) -> tuple[list[float], float, int]:
+    """As ``over_http``, from a process of its own."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            __file__,
+            *("--client", str(port), str(clients)),
+            *("--clips", str(options.clips)),
+            *("--requests", str(options.requests)),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    times, rate, errors = json.loads(told.stdout)
+    return times, rate, errors
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=1024)
-    parser.add_argument("--requests", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=100, help="Of a round.")
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--home", type=Path, help="Keep the synthetic archive here.")
     parser.add_argument("--client", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -104,29 +118,22 @@ def main() -> None:
         figures: dict[tuple[str, int], list[tuple[float, float]]] = {}
         failed = 0
         clips = requests(options.clips, options.requests)
-        for _ in range(options.rounds):
-            for clients in (1, 32):
-                # as many threads as the service has workers: more only wait in both
-                times, rate = in_process(home, clips, min(clients, 8))
-                figures.setdefault(("process", clients), []).append(
-                    (statistics.median(times), rate)
-                )
-                with served(home, EMOTION_SEARCH_MODEL="") as server:
-                    told = subprocess.run(
-                        [
-                            sys.executable,
-                            __file__,
-                            *("--client", str(server.port), str(clients)),
-                            *("--clips", str(options.clips)),
-                            *("--requests", str(options.requests)),
-                        ],
-                        capture_output=True,
-                        check=True,
-                    )
-                    server.end()
-                times, rate, errors = json.loads(told.stdout)
-                failed += errors
-                figures.setdefault(("http", clients), []).append((statistics.median(times), rate))
+        with (
+            Library.open(Settings(home=home)) as library,
+            served(home, EMOTION_SEARCH_MODEL="") as server,
+        ):
+            library.refresh()
+            for turn in range(options.rounds + 1):  # both are up; the first turn warms them
+                for clients in (1, 32):
+                    # as many threads as the service has workers: more only wait in both
+                    times, rate = in_process(library, clips, min(clients, 8))
+                    http_times, http_rate, errors = ask(server.port, clients, options)
+                    failed += errors
+                    if turn:
+                        process = figures.setdefault(("process", clients), [])
+                        process.append((statistics.median(times), rate))
+                        http = figures.setdefault(("http", clients), [])
+                        http.append((statistics.median(http_times), http_rate))
     print(f"{options.clips} clips x {options.dimension}, {options.requests} requests a round\n")
     print("clients  way       p50 ms   queries/s")
     median = {
