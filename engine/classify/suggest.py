@@ -29,6 +29,10 @@ _DOUBTFUL = 0.5  # of the doubt of the last clip that doubt alone would suggest
 _SAMPLE = 10_000  # clips, and unlabelled ones, looked at where there is no classifier yet
 
 
+class NothingToSuggestError(InvalidInputError):
+    """Every clip that is meant has its label, or none is meant."""
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """A clip that is worth labelling.
@@ -65,7 +69,8 @@ def suggest(
     that have no labels.
 
     Raises:
-        InvalidInputError: a limit out of range, or nothing is left to label.
+        InvalidInputError: a limit out of range.
+        NothingToSuggestError: nothing is left to label.
     """
     if not 1 <= limit <= MOST:
         raise InvalidInputError(f"limit must be 1 to {MOST}, not {limit}")
@@ -75,7 +80,7 @@ def suggest(
         unlabelled = ids[~np.isin(ids, known)]
         if not len(unlabelled):
             what = "no clip matches" if not len(ids) else "every clip that matches is labelled"
-            raise InvalidInputError(f"nothing to suggest under the task {task}: {what}")
+            raise NothingToSuggestError(f"nothing to suggest under the task {task}: {what}")
         try:
             ready = load_classifier(session, model, task)
         except (NotFoundError, ModelMismatchError) as error:

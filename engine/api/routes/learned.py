@@ -25,6 +25,7 @@ from engine.api.learned import (
 )
 from engine.api.models import clip_fields
 from engine.api.quality_models import EvaluationOut, EvaluationQuery, evaluation_out
+from engine.classify.suggest import NothingToSuggestError
 from engine.evaluation.evaluate import evaluate
 from engine.library import Library
 from engine.manifest import LONGEST
@@ -101,10 +102,14 @@ async def suggestions(
     library: LibraryDep, gates: GatesDep, query: Annotated[SuggestQuery, Query()], _: Reader
 ) -> Suggestions:
     """Unlabelled clips, best first: those that the task's classifier doubts most, none like
-    another; without a classifier yet, clips typical of parts of the archive."""
-    found = await gates.pictures.run(
-        library.suggest, query.task, limit=query.limit, wanted=query.wanted()
-    )
+    another; without a classifier yet, clips typical of parts of the archive. None where all that
+    pass the filters are labelled."""
+    try:
+        found = await gates.pictures.run(
+            library.suggest, query.task, limit=query.limit, wanted=query.wanted()
+        )
+    except NothingToSuggestError:  # the end of a labeller's work is no fault
+        found = []
     return Suggestions(
         data=[
             SuggestionOut.model_validate(
