@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.api.models import Text, model_name
-from engine.evaluation.evaluate import Evaluation
 from engine.evaluation.retrieval import Gallery
 from engine.manifest import LONGEST
 from index.filters import EMOTION
+
+if TYPE_CHECKING:
+    from engine.evaluation.evaluate import Evaluation
 
 
 class EvaluationQuery(BaseModel):

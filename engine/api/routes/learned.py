@@ -26,7 +26,6 @@ from engine.api.learned import (
 from engine.api.models import clip_fields
 from engine.api.quality_models import EvaluationOut, EvaluationQuery, evaluation_out
 from engine.classify.suggest import NothingToSuggestError
-from engine.evaluation.evaluate import evaluate
 from engine.library import Library
 from engine.manifest import LONGEST
 from index.text import clean
@@ -139,6 +138,8 @@ async def evaluation(
 
 
 def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
+    from engine.evaluation.evaluate import evaluate  # scikit-learn and torch come with it
+
     data, space = library.labelled(query.task)
     return evaluation_out(evaluate(data, space, gallery=query.gallery()))
 
