@@ -84,11 +84,11 @@ def test_no_path_leads_out(reading: TestClient, path: str):
 
 
 @pytest.mark.parametrize("form", ["flac", "opus"])
-def test_hours_of_silence_in_a_small_file_are_refused_early(limited: TestClient, tmp_path, form):
+def test_long_silence_in_a_small_file_is_refused_early(limited: TestClient, tmp_path, form):
     path = tmp_path / f"x.{form}"
     options = {"format": "OGG", "subtype": "OPUS"} if form == "opus" else {}
     with soundfile.SoundFile(path, "w", 16_000, 1, **options) as file:
-        for _ in range(360):  # an hour
+        for _ in range(120):  # twenty minutes
             file.write(np.zeros(160_000, np.float32))
     assert path.stat().st_size < 3e6
     began = time.monotonic()

@@ -20,7 +20,7 @@ from tests.conftest import tone, write_wav
 
 def test_a_running_job_is_finished_and_its_log_is_json(tmp_path: Path):
     home = tmp_path / "home"
-    path = write_wav(tmp_path / "long.wav", speak("anger", speaker=1, seed=1, seconds=60.0))
+    path = write_wav(tmp_path / "long.wav", speak("anger", speaker=1, seed=1, seconds=40.0))
     with (
         served(home, EMOTION_SEARCH_LOG_FORMAT="json", EMOTION_SEARCH_SEGMENTS="fixed") as server,
         httpx.Client(base_url=server.address) as http,
