@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, time
-from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,14 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.manifest import csv_rows, json_rows
 from engine.npy import mapped
+from engine.tables import csv_rows, json_rows, parquet_file, parquet_rows
 from index.errors import InvalidInputError
 
 Vector = NDArray[np.float32]
 
 _EMBEDDING = "embedding"
-_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ class NpySource:
     def _read(self) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
         suffix = self._table.suffix.lower()
         if suffix == ".parquet":
-            yield from _parquet_rows(self._table, without=_EMBEDDING)
+            yield from parquet_rows(self._table, without=_EMBEDDING)
             return
         try:
             if suffix in (".jsonl", ".ndjson"):
@@ -139,7 +135,7 @@ class ParquetSource:
     def __init__(self, path: Path) -> None:
         self.name, self.folder = str(path), path.absolute().parent
         self._path = path
-        with _parquet(path) as file:
+        with parquet_file(path) as file:
             if _EMBEDDING not in file.schema_arrow.names:
                 raise InvalidInputError(f"{path} has no column 'embedding'")
             said = (file.schema_arrow.metadata or {}).get(b"emotion_search")
@@ -175,40 +171,7 @@ class ParquetSource:
         return vector
 
     def _cells(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        return _parquet_rows(self._path)
-
-
-def _parquet_rows(path: Path, without: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _parquet(path) as file:
-        names = [name for name in file.schema_arrow.names if name != without]
-        number = 0
-        for batch in file.iter_batches(_ROWS, columns=names):
-            for cells in batch.to_pylist():
-                number += 1
-                yield number, {name: _plain(cell) for name, cell in cells.items()}
-
-
-def _plain(cell: Any) -> Any:
-    """A cell as JSON has it: times as ISO 8601, exact numbers as they are written."""
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    return str(cell) if isinstance(cell, Decimal) else cell
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
-    """The file, open; what goes wrong with it within is our error."""
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise InvalidInputError(
-            "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
-        ) from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            yield file
-    except (ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+        return parquet_rows(self._path)
 
 
 def _about_file(path: Path) -> About:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from itertools import zip_longest
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.audio import SAMPLE_RATE
 from engine.embedders.base import SHORTEST
 from engine.scan import LONGEST_PATH
+from engine.tables import csv_rows, json_rows, parquet_file, parquet_rows
 from index.errors import InvalidInputError
 from index.filters import EMOTION
 from index.labels import ClipSpan, span_key
@@ -227,112 +226,18 @@ def _text(value: Any) -> str:
     """A JSON value as the text it is kept as: strings bare, null nothing, the rest as JSON."""
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except TypeError as error:  # bytes, say
+        raise ValueError(f"a cell is {type(value).__name__}, which is no text") from error
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     if path.suffix in (".jsonl", ".ndjson"):
         return json_rows(path)
-    return _parquet_rows(path) if path.suffix == ".parquet" else csv_rows(path)
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise InvalidInputError(f"manifest {path} needs pyarrow: pip install pyarrow") from error
-    try:
-        table = parquet.read_table(path)
-    except ArrowException as error:
-        raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
-    if "path" not in table.column_names:
-        raise InvalidInputError(f"manifest {path} has no column 'path'")
-    _check_columns(path, table.column_names)
-    for number, row in enumerate(table.to_pylist(), start=1):
-        times = {key: value.isoformat() for key, value in row.items() if isinstance(value, date)}
-        yield number, {**row, **times}
-
-
-def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
-    row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
-    line.
-
-    Raises:
-        InvalidInputError: it has no column ``needed``, or two columns of one name.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        delimiter = max(",;\t", key=header.count)
-        file.seek(0)
-        lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        columns = [name.strip() for name in next(reader, [])]
-        if needed is not None and needed not in columns:
-            raise InvalidInputError(f"manifest {path} has no column {needed!r} in its first line")
-        _check_columns(path, columns)
-        while True:
-            lines.begin()
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                lines.back()
-                yield lines.number, f"is no CSV ({error})"
-                continue
-            if cells is None:
-                return
-            if len(cells) > len(columns):
-                yield lines.number, "more cells than columns"
-            elif cells:
-                yield lines.number, dict(zip_longest(columns, cells))
-
-
-class _Lines:
-    """The lines of a file, some of which may be read again.
-
-    Attributes:
-        number: of the line that was read last, from 1.
-    """
-
-    def __init__(self, file: Iterable[str]) -> None:
-        self._ahead, self._file = deque[str](), iter(file)
-        self._since: list[str] = []
-        self.number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else next(self._file)
-        self._since.append(line)
-        self.number += 1
-        return line
-
-    def begin(self) -> None:
-        """A row begins with the next line."""
-        self._since.clear()
-
-    def back(self) -> None:
-        """Go back to the second line of the row."""
-        self._ahead.extendleft(reversed(self._since[1:]))
-        self.number -= len(self._since) - 1
-
-
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    twice = [name for name, number in Counter(columns).items() if name and number > 1]
-    if twice:
-        raise InvalidInputError(f"manifest {path} has the column {twice[0]!r} twice")
-
-
-def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and object of each line of a file of JSON lines, or what is wrong with it."""
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield number, f"not JSON ({error})"
-                continue
-            yield number, row if isinstance(row, dict) else "not a JSON object"
+    if path.suffix != ".parquet":
+        return csv_rows(path)
+    with parquet_file(path) as file:
+        if "path" not in file.schema_arrow.names:
+            raise InvalidInputError(f"{path} has no column 'path'")
+    return parquet_rows(path)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.manifest import csv_rows, read_labels, read_manifest
+from engine.manifest import read_labels, read_manifest
+from engine.tables import csv_rows
 from engine.tuning import sample
 from index.clips import clips_of
 from index.errors import InvalidInputError

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.manifest import csv_rows
 from engine.npy import mapped
+from engine.tables import csv_rows
 from index.errors import InvalidInputError
 
 Strings = NDArray[np.str_]

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from engine.api.app import create_app
 from engine.api.problems import KINDS
+from engine.api.strict import query_names
 from engine.settings import Settings
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
@@ -55,6 +56,20 @@ def test_operations_have_names_that_programs_can_use(document: dict):
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch("[a-z_]+", name) for name in names)
+
+
+def test_a_route_knows_the_parameters_that_the_document_tells(reading: TestClient, document: dict):
+    told = {
+        (method, path): {
+            one["name"] for one in operation.get("parameters", []) if one["in"] == "query"
+        }
+        for method, path, operation in operations(document)
+    }
+    for route in reading.app.state.routes:
+        for method in route.methods:
+            if (names := told.pop((method.lower(), route.path_format), None)) is not None:
+                assert query_names(route) == names, route.path
+    assert not told
 
 
 def test_a_form_has_no_nulls_and_says_what_is_repeated(document: dict):

@@ -141,3 +141,37 @@ def test_metadata_pairs():
     for bad in (["a"], ["=b"], ["a=\0"], ["a=1", "a=2"]):
         with pytest.raises(InvalidInputError):
             parse_pairs(bad)
+
+
+def test_parquet_cells_of_every_kind_are_text_or_a_problem_of_their_row(tmp_path: Path):
+    import datetime as dt
+    from decimal import Decimal
+
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table(
+        {
+            "path": ["a.wav", "b.wav"],
+            "recorded_at": [dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)] * 2,
+            "cost": [Decimal("1.50"), None],
+            "shift": [dt.time(8, 30), None],
+            "raw": [None, b"\xff\x00"],
+        }
+    )
+    parquet.write_table(table, tmp_path / "m.parquet")
+    read = read_manifest(tmp_path / "m.parquet")
+    (said,) = read.rows.values()
+    assert said.recorded_at == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    assert said.metadata == {"cost": "1.50", "shift": "08:30:00"}
+    ((where, why),) = read.problems
+    assert where.endswith("m.parquet: line 2")
+    assert why == "a cell is bytes, which is no text"
+
+
+def test_a_damaged_parquet_manifest_is_refused_by_name(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "m.parquet"
+    path.write_bytes(b"PAR1" + b"x" * 100 + b"PAR1")
+    with pytest.raises(InvalidInputError, match=r"m\.parquet cannot be read: ."):
+        read_manifest(path)
