@@ -15,6 +15,7 @@ COPY pyproject.toml README.md LICENSE cli.py ./
 COPY engine engine
 COPY index index
 COPY migrations migrations
+COPY emotion_search emotion_search
 RUN pip install --no-cache-dir -c constraints.txt '.[postgres]'
 
 USER emotion

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.commands.archive import copy, migrate
-from engine.commands.classifiers import classifiers, classify, suggest, train
-from engine.commands.clusters import cluster, map  # noqa: A004
-from engine.commands.common import (
+from emotion_search.engine.commands.archive import copy, migrate
+from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
+from emotion_search.engine.commands.clusters import cluster, map  # noqa: A004
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -24,18 +24,18 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
-from engine.commands.finetune import finetune
-from engine.commands.index import describe, index_app
-from engine.commands.ingest import ingest
-from engine.commands.keeping import failures, forget, label
-from engine.commands.models import forget_model, reembed, use
-from engine.commands.predict import predict
-from engine.commands.quality import evaluate, tune
-from engine.commands.search import search
-from engine.commands.serving import key_app, serve
-from engine.commands.transfer import export, import_embeddings
-from engine.commands.trend import trend
-from index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.engine.commands.curate import failures, forget, label
+from emotion_search.engine.commands.evaluate import evaluate, tune
+from emotion_search.engine.commands.finetune import finetune
+from emotion_search.engine.commands.index import describe, index_app
+from emotion_search.engine.commands.ingest import ingest
+from emotion_search.engine.commands.models import forget_model, reembed, use
+from emotion_search.engine.commands.predict import predict
+from emotion_search.engine.commands.search import search
+from emotion_search.engine.commands.serve import key_app, serve
+from emotion_search.engine.commands.transfer import export, import_embeddings
+from emotion_search.engine.commands.trend import trend
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 app = typer.Typer(
     name="emotion-search",
@@ -76,9 +76,9 @@ def embed(
     emotion-search embed a.wav b.wav --output-dir out
     emotion-search embed call.wav --output-dir out --granularity window --model acoustic
     """
-    from engine.embedders.loader import load_embedder
-    from engine.export import export_files
-    from engine.library import model_name
+    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.inference.embed import export_files
+    from emotion_search.engine.library.library import model_name
 
     settings = settings_of(home, database, model, device)
     embedder = load_embedder(model_name(settings), settings)
@@ -108,9 +108,9 @@ def status(
     emotion-search status
     emotion-search status --json
     """
-    from engine.library import Library
-    from engine.records import status_record
-    from engine.terminal import tally
+    from emotion_search.engine.commands.show.hits import tally
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.transfer.records import status_record
 
     with Library.open(settings_of(home, database)) as library:
         record = status_record(library.status())
@@ -162,8 +162,8 @@ def demo(
     emotion-search demo
     emotion-search demo --audio ~/recordings
     """
-    from engine.demo import run_demo
-    from engine.terminal import print_hits
+    from emotion_search.engine.commands.show.hits import print_hits
+    from emotion_search.engine.demo import run_demo
 
     for line in run_demo(audio):
         if isinstance(line, str):
@@ -207,8 +207,8 @@ def models(
     emotion-search models fetch iic/emotion2vec_plus_base
     emotion-search models check /path/to/checkpoint
     """
-    from engine.embedders.catalogue import list_models
-    from engine.library import archive_holdings
+    from emotion_search.engine.embedders.catalogue import list_models
+    from emotion_search.engine.library.library import archive_holdings
 
     if ctx.invoked_subcommand is not None:
         return
@@ -231,8 +231,8 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
     \b
     emotion-search models fetch iic/emotion2vec_plus_large
     """
-    from engine.embedders.checkpoint import read_checkpoint
-    from engine.embedders.hub import resolve
+    from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
+    from emotion_search.engine.embedders.hub import resolve
 
     settings = settings_of(None, None)
     folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
@@ -249,7 +249,7 @@ def check(
     \b
     emotion-search models check /path/to/checkpoint
     """
-    from engine.embedders.catalogue import compare_with_funasr
+    from emotion_search.engine.embedders.catalogue import compare_with_funasr
 
     settings = settings_of(None, None, device=device)
     result = compare_with_funasr(name, settings)

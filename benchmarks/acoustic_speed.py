@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
-from engine.embedders.acoustic import Acoustic  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
 
 
 def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> float:

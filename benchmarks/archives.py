@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import insert
 
-from engine.settings import Settings
-from index.database import Database
-from index.models import activate_model, next_revision
-from index.schema import Clip, Embedding, Label, Recording
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import activate_model, next_revision
+from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
 
 _ROWS = 5000
 _EACH = 10  # clips of a recording

@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
-from engine.channels import parse_channels  # noqa: E402
-from engine.library import Library  # noqa: E402
-from engine.scan import Scan  # noqa: E402
-from engine.settings import Settings  # noqa: E402
-from index.clips import ClipDetails  # noqa: E402
-from index.filters import ClipFilter  # noqa: E402
+from emotion_search.engine.audio.channels import parse_channels  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.files.scan import Scan  # noqa: E402
+from emotion_search.engine.library.library import Library  # noqa: E402
+from emotion_search.engine.settings import Settings  # noqa: E402
+from emotion_search.index.database.clips import ClipDetails  # noqa: E402
+from emotion_search.index.database.filters import ClipFilter  # noqa: E402
 
 NAMES = ("agent", "customer")
 

@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.voices import speak  # noqa: E402
+from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
 
 OURS = """
 import sys, numpy
 from pathlib import Path
-from engine.embedders.emotion2vec import Emotion2vec
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 model = Emotion2vec(Path(sys.argv[1]), name="x", device="cpu")
 model.embed([numpy.ones(16000, numpy.float32)])
 """

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.embedders.emotion2vec import Emotion2vec  # noqa: E402
-from engine.embedders.quiet import undisturbed  # noqa: E402
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec  # noqa: E402
+from emotion_search.engine.embedders.quiet import undisturbed  # noqa: E402
 from tests.checkpoints import BASE, LARGE, make_checkpoint  # noqa: E402
 
 CONFS = {"base": BASE, "large": LARGE}

@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
-from engine.embedders.emotion2vec import Emotion2vec  # noqa: E402
-from engine.longform import stream_frames  # noqa: E402
-from engine.scan import find_audio  # noqa: E402
-from engine.segment import windows  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.audio.windows import windows  # noqa: E402
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec  # noqa: E402
+from emotion_search.engine.files.scan import find_audio  # noqa: E402
+from emotion_search.engine.inference.frames import stream_frames  # noqa: E402
 from tests.checkpoints import BASE, make_checkpoint  # noqa: E402
 
 LENGTH = 60 * SAMPLE_RATE

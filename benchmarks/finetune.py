@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.decoding import Decoders  # noqa: E402
-from engine.embedders.loader import load_embedder  # noqa: E402
-from engine.finetune.examples import Example, examples_of_manifest, heard  # noqa: E402
-from engine.finetune.run import finetune  # noqa: E402
-from engine.finetune.tune import Plan  # noqa: E402
-from engine.library import absolute  # noqa: E402
-from engine.settings import Settings  # noqa: E402
+from emotion_search.engine.audio.workers import Decoders  # noqa: E402
+from emotion_search.engine.embedders.load import load_embedder  # noqa: E402
+from emotion_search.engine.finetune.examples import Example, examples_of_manifest, heard  # noqa: E402
+from emotion_search.engine.finetune.run import finetune  # noqa: E402
+from emotion_search.engine.finetune.tune import Plan  # noqa: E402
+from emotion_search.engine.library.library import absolute  # noqa: E402
+from emotion_search.engine.settings import Settings  # noqa: E402
 
 ROUNDS = 2000
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from benchmarks.mutations import mutated  # noqa: E402
-from engine.voices import speak  # noqa: E402
+from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
 from tests.api.serving import Served, served  # noqa: E402
 from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
 

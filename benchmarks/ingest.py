@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
 
 PAUSE = np.zeros(SAMPLE_RATE * 3 // 2, np.float32)
 
@@ -68,9 +68,9 @@ def run(role: str, folder: Path, model: str) -> tuple[float, float, int]:
 
 def work(role: str, folder: Path, model: str) -> None:
     """Do what ``run`` wants, and print its figures."""
-    from engine.library import Library
-    from engine.scan import Scan
-    from engine.settings import load_settings
+    from emotion_search.engine.files.scan import Scan
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.settings import load_settings
 
     with tempfile.TemporaryDirectory() as home:
         settings = load_settings(home=home, database_url=f"sqlite:///{home}/a.db", model=model)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from benchmarks.vectors import clustered, fill  # noqa: E402
-from index.database import Database  # noqa: E402
+from emotion_search.index.database.connection import Database  # noqa: E402
 
 COMMANDS = {
     "forget": ["forget", "--source", "half", "--yes"],

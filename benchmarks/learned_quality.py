@@ -28,16 +28,16 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from benchmarks.retrieval_quality import egemaps  # noqa: E402
-from engine.audio import decode  # noqa: E402
-from engine.classify.compare import compare, held_out_scores, splits_of  # noqa: E402
-from engine.classify.examples import Examples, examples_of  # noqa: E402
-from engine.classify.measure import Measured, measure  # noqa: E402
-from engine.classify.methods import METHODS  # noqa: E402
-from engine.clusters.density import fit_dense  # noqa: E402
-from engine.clusters.kmeans import assign, choose_k, fit_centres  # noqa: E402
-from engine.embedders.acoustic import Acoustic  # noqa: E402
-from index.labelled import LabelledClips  # noqa: E402
-from index.vectors import normalise  # noqa: E402
+from emotion_search.engine.audio.file import decode  # noqa: E402
+from emotion_search.engine.classify.compare import compare, held_out_scores, splits_of  # noqa: E402
+from emotion_search.engine.classify.examples import Examples, examples_of  # noqa: E402
+from emotion_search.engine.classify.measure import Measured, measure  # noqa: E402
+from emotion_search.engine.classify.methods import METHODS  # noqa: E402
+from emotion_search.engine.clusters.density import fit_dense  # noqa: E402
+from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres  # noqa: E402
+from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
+from emotion_search.index.database.labelled_clips import LabelledClips  # noqa: E402
+from emotion_search.index.vectors.base import normalise  # noqa: E402
 
 STATISTICS = 64
 

@@ -25,10 +25,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from index.database import Database  # noqa: E402
-from index.labels import set_labels  # noqa: E402
-from index.models import activate_model, next_revision  # noqa: E402
-from index.schema import Clip, Embedding, Recording  # noqa: E402
+from emotion_search.index.database.connection import Database  # noqa: E402
+from emotion_search.index.database.labels import set_labels  # noqa: E402
+from emotion_search.index.database.models import activate_model, next_revision  # noqa: E402
+from emotion_search.index.database.schema import Clip, Embedding, Recording  # noqa: E402
 
 BATCH = 5000
 SPEAKERS, BLOBS, EMOTIONS = 200, 20, ("anger", "happiness", "neutral", "sadness")

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.library import Library  # noqa: E402
-from engine.settings import Settings  # noqa: E402
+from emotion_search.engine.library.library import Library  # noqa: E402
+from emotion_search.engine.settings import Settings  # noqa: E402
 
 HITS = 10
 

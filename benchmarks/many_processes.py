@@ -28,14 +28,10 @@ sys.path.insert(0, str(ROOT))
 
 from sqlalchemy import select  # noqa: E402
 
-from index.build import IndexKind  # noqa: E402
-from index.cache import IndexCache  # noqa: E402
-from index.database import Database  # noqa: E402
-from index.embeddings import stream  # noqa: E402
-from index.keeper import IndexKeeper  # noqa: E402
-from index.models import ModelInfo, activate_model, archive_uuid  # noqa: E402
-from index.pool import Wish  # noqa: E402
-from index.recordings import (  # noqa: E402
+from emotion_search.index.database.connection import Database  # noqa: E402
+from emotion_search.index.database.embeddings import stream  # noqa: E402
+from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid  # noqa: E402
+from emotion_search.index.database.recordings import (  # noqa: E402
     Annotations,
     FileFacts,
     NewClip,
@@ -43,10 +39,14 @@ from index.recordings import (  # noqa: E402
     add_recording,
     remove_recording,
 )
-from index.schema import Clip, Tombstone  # noqa: E402
-from index.search import Searcher, Target  # noqa: E402
-from index.space import Space  # noqa: E402
-from index.vectors import Vectors, normalise  # noqa: E402
+from emotion_search.index.database.schema import Clip, Tombstone  # noqa: E402
+from emotion_search.index.lifecycle.build import IndexKind  # noqa: E402
+from emotion_search.index.lifecycle.keeper import IndexKeeper  # noqa: E402
+from emotion_search.index.lifecycle.saved import IndexCache  # noqa: E402
+from emotion_search.index.search import Searcher, Target  # noqa: E402
+from emotion_search.index.vectors.base import Vectors, normalise  # noqa: E402
+from emotion_search.index.vectors.pool import Wish  # noqa: E402
+from emotion_search.index.vectors.space import Space  # noqa: E402
 
 DIMENSION = 16
 FIRST = 400  # clips that are there from the beginning

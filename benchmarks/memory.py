@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.ingest import run, short_files  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
 
 _EVERY = 12 * SAMPLE_RATE
 _WIDTH, _HEIGHT, _TOP = 340, 260, 500  # of a panel, pixels; MiB at its top

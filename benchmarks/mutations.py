@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.decoding import Decoders  # noqa: E402
-from engine.voices import speak  # noqa: E402
-from index.errors import AudioError  # noqa: E402
+from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
+from emotion_search.engine.audio.workers import Decoders  # noqa: E402
+from emotion_search.index.errors import AudioError  # noqa: E402
 from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
 
 

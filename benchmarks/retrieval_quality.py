@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import decode  # noqa: E402
-from engine.embedders.acoustic import Acoustic  # noqa: E402
-from engine.evaluation.labelled import LabelledVectors  # noqa: E402
-from engine.evaluation.retrieval import Gallery, Judged, judge  # noqa: E402
-from engine.evaluation.summary import over_classes, over_queries  # noqa: E402
+from emotion_search.engine.audio.file import decode  # noqa: E402
+from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
+from emotion_search.engine.quality.labelled import LabelledVectors  # noqa: E402
+from emotion_search.engine.quality.retrieval import Gallery, Judged, judge  # noqa: E402
+from emotion_search.engine.quality.summary import over_classes, over_queries  # noqa: E402
 
 Vectors = np.ndarray
 

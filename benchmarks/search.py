@@ -34,15 +34,15 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from benchmarks.vectors import clustered, emodb_embeddings, fill, repeated  # noqa: E402
-from index.cache import IndexCache  # noqa: E402
-from index.database import Database  # noqa: E402
-from index.embeddings import embeddings_in_order, stream  # noqa: E402
-from index.filters import ClipFilter, matching_ids  # noqa: E402
-from index.keeper import IndexKeeper  # noqa: E402
-from index.models import active_model, archive_uuid  # noqa: E402
-from index.pool import Wish  # noqa: E402
-from index.search import Searcher, Target, _Finder  # noqa: E402
-from index.space import Space  # noqa: E402
+from emotion_search.index.database.connection import Database  # noqa: E402
+from emotion_search.index.database.embeddings import embeddings_in_order, stream  # noqa: E402
+from emotion_search.index.database.filters import ClipFilter, matching_ids  # noqa: E402
+from emotion_search.index.database.models import active_model, archive_uuid  # noqa: E402
+from emotion_search.index.lifecycle.keeper import IndexKeeper  # noqa: E402
+from emotion_search.index.lifecycle.saved import IndexCache  # noqa: E402
+from emotion_search.index.search import Searcher, Target, _Finder  # noqa: E402
+from emotion_search.index.vectors.pool import Wish  # noqa: E402
+from emotion_search.index.vectors.space import Space  # noqa: E402
 
 BLOCK = 20
 """Queries that one side answers before it is the other's turn."""
@@ -232,7 +232,13 @@ def _hours(count: int, share: float) -> ClipFilter:
 
 def add(database: Database, model, most: int, vectors) -> None:  # type: ignore[no-untyped-def]
     """Add recordings of one clip each, as an ingest does."""
-    from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
+    from emotion_search.index.database.recordings import (
+        Annotations,
+        FileFacts,
+        NewClip,
+        NewRecording,
+        add_recording,
+    )
 
     with database.write() as session:
         for i, vector in enumerate(vectors, start=most + 1):
@@ -249,8 +255,8 @@ def add(database: Database, model, most: int, vectors) -> None:  # type: ignore[
 
 def remove(database: Database) -> None:
     """Remove them again."""
-    from index.filters import recordings_of
-    from index.recordings import remove_recording
+    from emotion_search.index.database.filters import recordings_of
+    from emotion_search.index.database.recordings import remove_recording
 
     with database.read() as session:
         ids = recordings_of(session, ClipFilter(sources=("added",)))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.voices import MANNERS, speak  # noqa: E402
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak  # noqa: E402
 from tests.api.serving import Served, served  # noqa: E402
 
 _BASE = 60  # clips that are there from the start

@@ -51,8 +51,8 @@ def make(folder: Path, clips: int) -> None:
 
 def step(name: str, folder: Path) -> None:
     """One command in this process; prints seconds and peak memory as JSON."""
-    from engine.library import Library
-    from engine.settings import load_settings
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.settings import load_settings
 
     with Library.open(load_settings(home=folder / "home", tune_at=0), create=True) as library:
         began = time.perf_counter()

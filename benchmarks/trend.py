@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
-from engine.audio import SAMPLE_RATE, decode  # noqa: E402
-from engine.library import Library  # noqa: E402
-from engine.recording_trend import recording_trend  # noqa: E402
-from engine.scan import find_audio  # noqa: E402
-from engine.settings import load_settings  # noqa: E402
-from engine.trends import Options  # noqa: E402
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
+from emotion_search.engine.files.scan import find_audio  # noqa: E402
+from emotion_search.engine.library.library import Library  # noqa: E402
+from emotion_search.engine.settings import load_settings  # noqa: E402
+from emotion_search.engine.trends.curve import Options  # noqa: E402
+from emotion_search.engine.trends.recording import recording_trend  # noqa: E402
 
 
 def chain(
@@ -135,7 +135,7 @@ def main() -> None:
                         f"  {precision:9.2f}  {both:5.2f}  {off:9.2f} s  {most:9.2f} s"
                     )
                 if options.html is not None and window == options.window[-1]:
-                    from engine.trend_report import write_recording
+                    from emotion_search.engine.pages.trend import write_recording
 
                     path, turns = next(iter(truth.items()))
                     write_recording(

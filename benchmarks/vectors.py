@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import insert
 
-from index.database import Database
-from index.models import ModelInfo, activate_model
-from index.schema import Clip, Embedding, Label, Model, Recording
-from index.vectors import Vectors, normalise
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo, activate_model
+from emotion_search.index.database.schema import Clip, Embedding, Label, Model, Recording
+from emotion_search.index.vectors.base import Vectors, normalise
 
 PART = 10_000
 
@@ -113,8 +113,8 @@ def emodb_embeddings(folder: Path) -> Vectors:
     import soundfile
     import soxr
 
-    from engine.embedders.loader import load_embedder
-    from engine.settings import load_settings
+    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.settings import load_settings
 
     embedder = load_embedder("acoustic", load_settings(home=str(folder / "none")))
     rows = []

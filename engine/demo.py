@@ -10,14 +10,14 @@ from pathlib import Path
 
 import soundfile
 
-from engine.audio import SAMPLE_RATE
-from engine.library import Library
-from engine.manifest import read_manifest
-from engine.scan import find_audio
-from engine.settings import load_settings
-from engine.voices import MANNERS, speak
-from index.errors import InvalidInputError
-from index.search import Hit
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.files.manifest import read_manifest
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import load_settings
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.search import Hit
 
 _SPEAKERS = 8
 _UTTERANCES = 2

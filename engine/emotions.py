@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 _ALSO = {
     "anger": "angry",

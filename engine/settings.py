@@ -9,7 +9,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL

@@ -8,19 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy.orm import Session
 
-from index.calibration import Calibration
-from index.clips import ClipDetails, clip_details
-from index.database import Database
-from index.embeddings import embeddings_by_id, stream
-from index.filters import ClipFilter, matching_ids, passing, reachable
-from index.keeper import IndexKeeper
-from index.models import ModelInfo
-from index.pool import Pool, Wish
-from index.rows import StoredRows
-from index.space import Space
-from index.spaces import active_space, calibrated_clips, get_calibration
-from index.topk import nearest
-from index.vectors import (
+from emotion_search.index.database.clips import ClipDetails, clip_details
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import embeddings_by_id, stream
+from emotion_search.index.database.filters import ClipFilter, matching_ids, passing, reachable
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.spaces import active_space, calibrated_clips, get_calibration
+from emotion_search.index.lifecycle.keeper import IndexKeeper
+from emotion_search.index.lifecycle.verify import Verdict, verify
+from emotion_search.index.vectors.base import (
     Candidates,
     Cosines,
     Estimator,
@@ -29,7 +25,11 @@ from index.vectors import (
     Vectors,
     unit_query,
 )
-from index.verify import Verdict, verify
+from emotion_search.index.vectors.mapped_rows import StoredRows
+from emotion_search.index.vectors.percentiles import Calibration
+from emotion_search.index.vectors.pool import Pool, Wish
+from emotion_search.index.vectors.space import Space
+from emotion_search.index.vectors.topk import nearest
 
 _GLANCE = 512
 """Candidates that a search looks at in vain before it asks the database how many clips pass."""

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from index.schema import Base
+from emotion_search.index.database.schema import Base
 
 
 def run(connection: Connection) -> None:
@@ -23,7 +23,7 @@ if given is not None:
 else:  # `alembic revision --autogenerate` and friends, by hand
     from sqlalchemy import create_engine
 
-    from engine.settings import load_settings
+    from emotion_search.engine.settings import load_settings
 
     with create_engine(load_settings().database).begin() as opened:
         run(opened)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-import index.schema
+import emotion_search.index.database.schema
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

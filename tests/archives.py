@@ -7,10 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from index.database import Database
-from index.holdings import Embedded, add_embeddings
-from index.models import ModelInfo, activate_model, register_model
-from index.recordings import Annotations, FileFacts, NewClip, NewRecording, add_recording
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.coverage import Embedded, add_embeddings
+from emotion_search.index.database.models import ModelInfo, activate_model, register_model
+from emotion_search.index.database.recordings import (
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+)
 
 CLASSES = ("angry", "sad")
 

@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from engine.embedders.quiet import undisturbed
+from emotion_search.engine.embedders.quiet import undisturbed
 
 LABELS = (
     "生气/angry",

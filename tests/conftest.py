@@ -16,16 +16,18 @@ import pytest
 import soundfile
 from sqlalchemy import create_engine, text
 
-from engine.library import Library
-from engine.scan import find_audio
-from engine.settings import Settings
-from engine.voices import MANNERS, speak
-from index.database import Database
-from index.recordings import Annotations
-from index.vectors import normalise
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.vectors.base import normalise
 from tests.checkpoints import make_checkpoint
 
 RATE = 16_000
+ROOT = Path(__file__).parents[1]
+"""The checkout."""
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +139,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def emodb() -> Path:
     """Real speech: the EMO-DB clips, where they are."""
-    default = Path(__file__).parents[2] / "shared" / "data"
+    default = ROOT.parent / "shared" / "data"
     folder = Path(os.environ.get("EMOTION_SEARCH_TEST_DATA", default)) / "emodb"
     if not (folder / "labels.csv").exists():
         pytest.skip(f"no real speech at {folder}; set EMOTION_SEARCH_TEST_DATA")

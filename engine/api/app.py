@@ -12,15 +12,16 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
-from engine.api import documents, problems
-from engine.api.access import OpenTo
-from engine.api.dashboard import router as dashboard
-from engine.api.deps import LARGEST_JSON, Gates, in_thread
-from engine.api.heads import Heads
-from engine.api.limits import BodyLimit
-from engine.api.metrics import Metrics
-from engine.api.requests import Requests
-from engine.api.routes import (
+from emotion_search.engine.api.dashboard import router as dashboard
+from emotion_search.engine.api.http import openapi as documents
+from emotion_search.engine.api.http import problems
+from emotion_search.engine.api.http.access import OpenTo
+from emotion_search.engine.api.http.deps import LARGEST_JSON, Gates, in_thread
+from emotion_search.engine.api.http.head import Heads
+from emotion_search.engine.api.http.limits import BodyLimit
+from emotion_search.engine.api.http.metrics import Metrics
+from emotion_search.engine.api.http.requests import Requests
+from emotion_search.engine.api.routes import (
     archive,
     clips,
     health,
@@ -32,12 +33,12 @@ from engine.api.routes import (
     search,
     trends,
 )
-from engine.jobs import Jobs
-from engine.keys import KeyRing
-from engine.library import Library
-from engine.settings import Settings
-from engine.upkeep import Upkeep
-from engine.uploads import remove_orphans
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.jobs import Jobs
+from emotion_search.engine.service.keys import KeyRing
+from emotion_search.engine.service.upkeep import Upkeep
+from emotion_search.engine.service.uploads import remove_orphans
+from emotion_search.engine.settings import Settings
 
 _ROUTES = (
     health,

@@ -9,12 +9,12 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from engine.api.access import OpenTo
-from engine.api.app import create_app
-from engine.api.connections import Connection, overdue
-from engine.api.logs import configure
-from engine.settings import Settings
-from index.errors import InvalidInputError
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http.access import OpenTo
+from emotion_search.engine.api.http.connections import Connection, overdue
+from emotion_search.engine.api.http.logs import configure
+from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import InvalidInputError
 
 _MOST_CONNECTIONS = 900  # below the usual limit on open files
 _TICKS = 10  # of uvicorn's, a second

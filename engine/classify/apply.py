@@ -9,25 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.classify.calibrate import Curves, curves_of
-from engine.classify.fitted import Fitted, Neighbours, from_bytes
-from engine.classify.heldout import HeldOut, held_out_of
-from index.classifiers import ClassifierInfo, get_classifier
-from index.database import Database
-from index.embedded import vectors_by_id
-from index.errors import DatabaseError, NotFoundError
-from index.filters import ClipFilter
-from index.models import ModelInfo
-from index.predictions import (
+from emotion_search.engine.classify.calibrate import Curves, curves_of
+from emotion_search.engine.classify.fitted import Fitted, Neighbours, from_bytes
+from emotion_search.engine.classify.heldout import HeldOut, held_out_of
+from emotion_search.index.database.bulk_embeddings import vectors_by_id
+from emotion_search.index.database.classifiers import ClassifierInfo, get_classifier
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.predictions import (
     count_predictions,
     count_unclassified,
     next_unclassified,
     put_predictions,
     standing_classifiers,
 )
-from index.space import Space
-from index.spaces import get_space
-from index.vectors import Ids, Vectors
+from emotion_search.index.database.spaces import get_space
+from emotion_search.index.errors import DatabaseError, NotFoundError
+from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.space import Space
 
 
 @dataclass(frozen=True, eq=False)

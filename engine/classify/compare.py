@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.classify.calibrate import Curves, Kind, fit_curves, kind_for
-from engine.classify.examples import Examples
-from engine.classify.measure import Bin, Measured, measure, reliability
-from engine.classify.methods import METHODS, SHARES
-from index.errors import InvalidInputError
+from emotion_search.engine.classify.calibrate import Curves, Kind, fit_curves, kind_for
+from emotion_search.engine.classify.examples import Examples
+from emotion_search.engine.classify.measure import Bin, Measured, measure, reliability
+from emotion_search.engine.classify.methods import METHODS, SHARES
+from emotion_search.index.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]

@@ -13,19 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.manifest import read_labels, read_manifest
-from engine.tables import csv_rows
-from engine.tuning import sample
-from index.clips import clips_of
-from index.errors import InvalidInputError
-from index.files import KnownFile, known_files
-from index.filters import EMOTION
-from index.labelled import LabelledClips, clips_labelled_as, labelled_clips
-from index.labels import span_key, spans_of
-from index.models import ModelInfo
-from index.predictions import tasks_with_labels
-from index.recordings import Annotations
-from index.vectors import Vectors
+from emotion_search.engine.files.manifest import read_labels, read_manifest
+from emotion_search.engine.files.tables import csv_rows
+from emotion_search.engine.quality.tune import sample
+from emotion_search.index.database.clips import clips_of
+from emotion_search.index.database.files import KnownFile, known_files
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.labelled_clips import (
+    LabelledClips,
+    clips_labelled_as,
+    labelled_clips,
+)
+from emotion_search.index.database.labels import span_key, spans_of
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.predictions import tasks_with_labels
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Vectors
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from index.errors import DatabaseError
-from index.vectors import Vectors, normalise
+from emotion_search.index.errors import DatabaseError
+from emotion_search.index.vectors.base import Vectors, normalise
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluation.summary import CONFIDENCE, Estimate
+from emotion_search.engine.quality.summary import CONFIDENCE, Estimate
 
 Array = NDArray[np.float64]
 Classes = NDArray[np.int64]

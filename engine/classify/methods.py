@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.classify.fitted import Fitted, Forest, Linear, Neighbours
-from index.vectors import Vectors
+from emotion_search.engine.classify.fitted import Fitted, Forest, Linear, Neighbours
+from emotion_search.index.vectors.base import Vectors
 
 Classes = NDArray[np.int64]
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.classify.apply import Ready, load_classifier
-from index.clips import ClipDetails, clip_details
-from index.database import Database
-from index.embedded import draw, embedded_ids, vectors_by_id
-from index.errors import InvalidInputError, ModelMismatchError, NotFoundError
-from index.filters import ClipFilter
-from index.models import ModelInfo
-from index.predictions import labelled_ids
-from index.space import Space
-from index.spaces import active_space
-from index.vectors import Ids, Vectors
+from emotion_search.engine.classify.apply import Ready, load_classifier
+from emotion_search.index.database.bulk_embeddings import draw, embedded_ids, vectors_by_id
+from emotion_search.index.database.clips import ClipDetails, clip_details
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.predictions import labelled_ids
+from emotion_search.index.database.spaces import active_space
+from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.space import Space
 
 MOST = 500
 """Most clips that are suggested at once."""
@@ -217,7 +217,7 @@ def _kmeans(
     vectors: Vectors, number: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The cluster of each vector, (n,), and its cosine to the cluster's centre, (n,)."""
-    from engine.clusters.kmeans import assign, fit_centres
+    from emotion_search.engine.clusters.kmeans import assign, fit_centres
 
     centres = fit_centres(vectors, number, seed=seed)
     clusters, cosines = assign(vectors, centres)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.classify.compare import (
+from emotion_search.engine.classify.compare import (
     Checked,
     Compared,
     best_of,
@@ -18,16 +18,20 @@ from engine.classify.compare import (
     compare,
     splits_of,
 )
-from engine.classify.examples import MOST, Examples, choose, examples_of
-from engine.classify.fitted import Neighbours, to_bytes
-from engine.classify.heldout import HeldOut
-from engine.classify.methods import METHODS
-from index.classifiers import ClassifierInfo, add_classifier, list_classifiers
-from index.database import Database
-from index.embedded import vectors_by_id
-from index.errors import InvalidInputError
-from index.models import ModelInfo
-from index.spaces import untaught_space
+from emotion_search.engine.classify.examples import MOST, Examples, choose, examples_of
+from emotion_search.engine.classify.fitted import Neighbours, to_bytes
+from emotion_search.engine.classify.heldout import HeldOut
+from emotion_search.engine.classify.methods import METHODS
+from emotion_search.index.database.bulk_embeddings import vectors_by_id
+from emotion_search.index.database.classifiers import (
+    ClassifierInfo,
+    add_classifier,
+    list_classifiers,
+)
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.spaces import untaught_space
+from emotion_search.index.errors import InvalidInputError
 
 
 @dataclass(frozen=True, eq=False)

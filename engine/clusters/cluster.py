@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from engine.clusters.density import DIMENSIONS, fit_dense
-from engine.clusters.describe import Described, Gatherer, describe
-from engine.clusters.kmeans import assign, choose_k, fit_centres
-from engine.manifest import check_text
-from index.attributes import attributes_of
-from index.clusterings import add_clustering, has_clustering, name_taken
-from index.database import Database
-from index.embedded import draw, embedded_ids, vectors_by_id
-from index.errors import InvalidInputError
-from index.filters import EMOTION, ClipFilter
-from index.learned import NOISE
-from index.models import ModelInfo
-from index.space import Space
-from index.spaces import untaught_space
-from index.vectors import Ids, Vectors
+from emotion_search.engine.clusters.density import DIMENSIONS, fit_dense
+from emotion_search.engine.clusters.describe import Described, Gatherer, describe
+from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
+from emotion_search.engine.files.manifest import check_text
+from emotion_search.index.database.bulk_embeddings import draw, embedded_ids, vectors_by_id
+from emotion_search.index.database.clip_columns import attributes_of
+from emotion_search.index.database.clusterings import add_clustering, has_clustering, name_taken
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.learned_filters import NOISE
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.spaces import untaught_space
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.space import Space
 
 How = Literal["kmeans", "hdbscan"]
 METHODS: tuple[How, ...] = get_args(How)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from index.attributes import ABSENT, Attribute, Attributes
-from index.learned import NOISE
-from index.vectors import Vectors
+from emotion_search.index.database.clip_columns import ABSENT, Attribute, Attributes
+from emotion_search.index.database.learned_filters import NOISE
+from emotion_search.index.vectors.base import Vectors
 
 TYPICAL = 5
 """Clips that are named as typical of a cluster."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from index.embedded import draw
-from index.errors import InvalidInputError
-from index.vectors import Vectors, normalise
+from emotion_search.index.database.bulk_embeddings import draw
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Vectors, normalise
 
 JUDGED = 2000
 """Vectors that a silhouette is taken over."""

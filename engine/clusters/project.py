@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from index.attributes import Attribute, Attributes, attributes_of
-from index.clusterings import members
-from index.database import Database
-from index.embedded import draw, embedded_ids, vectors_by_id
-from index.errors import InvalidInputError
-from index.filters import EMOTION, ClipFilter
-from index.learned import NOISE
-from index.models import ModelInfo, standing
-from index.spaces import active_space
-from index.vectors import Ids, Vectors
+from emotion_search.index.database.bulk_embeddings import draw, embedded_ids, vectors_by_id
+from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
+from emotion_search.index.database.clusterings import members
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.learned_filters import NOISE
+from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.spaces import active_space
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Ids, Vectors
 
 How = Literal["pca", "umap"]
 METHODS: tuple[How, ...] = get_args(How)

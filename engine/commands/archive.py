@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.common import DatabaseOption, HomeOption, settings_of
+from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
 
 
 def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
@@ -16,7 +16,7 @@ def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
     \b
     emotion-search migrate --database postgresql+psycopg://user@host/name
     """
-    from index.database import Database
+    from emotion_search.index.database.connection import Database
 
     settings = settings_of(home, database)
     target = Database(settings.database, busy_timeout=settings.busy_timeout)
@@ -36,8 +36,8 @@ def copy(
     \b
     emotion-search copy --from sqlite:///archive.db --to postgresql+psycopg://user@host/name
     """
-    from index.copying import copy_archive
-    from index.database import Database
+    from emotion_search.index.database.connection import Database
+    from emotion_search.index.database.copy import copy_archive
 
     told = sys.stderr.isatty()
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
@@ -59,12 +59,12 @@ def train(
     emotion-search train --task satisfaction
     emotion-search train --task satisfaction --from labels.csv --html report.html
     """
-    from engine.library import Library
-    from engine.page import check_target
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.pages.page import check_target
 
     check_target(html)
     with Library.open(settings_of(home, database)) as library:
-        from engine.classify.terminal import classifier_record, print_trained
+        from emotion_search.engine.commands.show.classifiers import classifier_record, print_trained
 
         done = library.train(
             task,
@@ -76,7 +76,7 @@ def train(
             progress=_step if sys.stderr.isatty() else lambda _: None,
         )
     if html is not None:
-        from engine.classify.report import write_report
+        from emotion_search.engine.pages.classifier import write_report
 
         write_report(done, html)
         notice(f"report in {html}")
@@ -106,11 +106,11 @@ def classify(
     emotion-search classify --task satisfaction
     emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     wanted = clip_filter(source, None, speaker, None, after, before, None)
     with Library.open(settings_of(home, database)) as library:
-        from engine.classify.terminal import print_classified
+        from emotion_search.engine.commands.show.classifiers import print_classified
 
         done = library.classify(
             task,
@@ -148,8 +148,8 @@ def classifiers(
     emotion-search classifiers
     emotion-search classifiers --task satisfaction --delete 1
     """
-    from engine.library import Library
-    from index.errors import InvalidInputError
+    from emotion_search.engine.library.library import Library
+    from emotion_search.index.errors import InvalidInputError
 
     if delete is not None and task is None:
         raise InvalidInputError("--delete VERSION needs --task")
@@ -159,7 +159,7 @@ def classifiers(
             print(f"classifier {task} {delete} deleted, and {gone} predictions")
             return
         found = library.classifiers(task)
-    from engine.classify.terminal import classifier_record, print_classifiers
+    from emotion_search.engine.commands.show.classifiers import classifier_record, print_classifiers
 
     if as_json:
         for one in found:
@@ -187,12 +187,12 @@ def suggest(
     emotion-search suggest --task satisfaction --limit 20
     emotion-search label 17 --task satisfaction --label low
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     wanted = clip_filter(source, None, speaker, None, after, before, None)
     with Library.open(settings_of(home, database)) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
-    from engine.classify.terminal import print_suggestions, suggestion_record
+    from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record
 
     if as_json:
         for one in found:

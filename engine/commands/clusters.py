@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
@@ -17,14 +17,14 @@ from engine.commands.common import (
     notice,
     settings_of,
 )
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.library import Library
-    from index.clips import ClipDetails
-    from index.filters import ClipFilter
+    from emotion_search.engine.library.library import Library
+    from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.database.filters import ClipFilter
 
 SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only from here.")]
 LabelOption = Annotated[list[str] | None, typer.Option("--label", help="Only with this label.")]
@@ -68,7 +68,7 @@ def cluster(
     emotion-search cluster --name unknown --method hdbscan --source support-2026
     emotion-search search --clip 42 --cluster moods:3
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
@@ -85,7 +85,7 @@ def cluster(
             wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
             _make(library, name, method, k, least, task, wanted, replace, seed)
         found = library.clustering(str(name or show).strip())
-    from engine.clusters.terminal import clustering_record, print_clustering
+    from emotion_search.engine.commands.show.clusters import clustering_record, print_clustering
 
     if as_json:
         print(json.dumps(clustering_record(found), ensure_ascii=False))
@@ -132,8 +132,8 @@ def map(  # noqa: A001
     emotion-search map --html map.html --method umap --colour cluster --clustering moods
     emotion-search map --json --limit 500
     """
-    from engine.library import Library
-    from engine.page import check_target
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.pages.page import check_target
 
     for path in (html, png):
         check_target(path)
@@ -144,7 +144,7 @@ def map(  # noqa: A001
         colour = "cluster"
     wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
     with Library.open(settings_of(home, database)) as library:
-        from engine.clusters import map_page as page
+        from emotion_search.engine.pages import map as page
 
         if embed_audio > page.MOST_EMBEDDED:
             raise InvalidInputError(f"--embed-audio: {page.MOST_EMBEDDED} clips at most")
@@ -199,7 +199,7 @@ def _make(
     replace: bool,
     seed: int,
 ) -> None:
-    from engine.clusters.cluster import METHODS
+    from emotion_search.engine.clusters.cluster import METHODS
 
     chosen = next((one for one in METHODS if one == method), None)
     if chosen is None:
@@ -218,7 +218,7 @@ def _make(
 
 
 def _list(library: Library, as_json: bool) -> None:
-    from engine.clusters.terminal import clustering_record, print_clusterings
+    from emotion_search.engine.commands.show.clusters import clustering_record, print_clusterings
 
     found = library.clusterings()
     if as_json:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.settings import Settings, load_settings
-from index.errors import InvalidInputError
+from emotion_search.engine.settings import Settings, load_settings
+from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
-    from index.filters import ClipFilter
+    from emotion_search.index.database.filters import ClipFilter
 
 HomeOption = Annotated[
     str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
@@ -67,7 +67,7 @@ def moment(option: str, text: str | None) -> datetime | None:
     Raises:
         InvalidInputError: it is none; names the option.
     """
-    from engine.manifest import parse_time
+    from emotion_search.engine.files.manifest import parse_time
 
     if text is None:
         return None
@@ -79,7 +79,7 @@ def moment(option: str, text: str | None) -> datetime | None:
 
 def pairs(meta: list[str] | None) -> dict[str, str]:
     """The keys and values that ``--meta`` gives."""
-    from engine.manifest import parse_pairs
+    from emotion_search.engine.files.manifest import parse_pairs
 
     return parse_pairs(meta or [])
 
@@ -99,7 +99,7 @@ def clip_filter(
     cluster: list[str] | None = None,
 ) -> ClipFilter:
     """The filter that these options make."""
-    from index.filters import ClipFilter
+    from emotion_search.index.database.filters import ClipFilter
 
     return ClipFilter(
         sources=tuple(source or ()),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -67,12 +67,12 @@ def finetune(
     emotion-search finetune --model ~/emotion2vec_plus_base --layers 2 --output tuned --test anna
     emotion-search finetune --task satisfaction --labels labels.csv --model acoustic --output tuned
     """
-    from engine.decoding import Decoders
-    from engine.finetune.run import card_record
-    from engine.finetune.run import finetune as tune
-    from engine.finetune.tune import Plan
-    from engine.library import Library, absolute
-    from index.errors import InvalidInputError
+    from emotion_search.engine.audio.workers import Decoders
+    from emotion_search.engine.finetune.run import card_record
+    from emotion_search.engine.finetune.run import finetune as tune
+    from emotion_search.engine.finetune.tune import Plan
+    from emotion_search.engine.library.library import Library, absolute
+    from emotion_search.index.errors import InvalidInputError
 
     if rate is not None and not 0 < rate < 1:
         raise InvalidInputError(f"--rate must be between 0 and 1, not {rate:g}")
@@ -96,7 +96,7 @@ def finetune(
         "command": command,
     }
     if labels is not None:
-        from engine.finetune.examples import examples_of_manifest
+        from emotion_search.engine.finetune.examples import examples_of_manifest
 
         examples = examples_of_manifest(labels, task)
         with closing(Decoders(settings.decode_timeout)) as decoders:

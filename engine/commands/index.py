@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from engine.commands.common import DatabaseOption, HomeOption, JsonOption, settings_of
-from index.errors import EmotionSearchError
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    settings_of,
+)
+from emotion_search.index.errors import EmotionSearchError
 
 if TYPE_CHECKING:
-    from engine.indexing import IndexStatus
+    from emotion_search.engine.archive.index import IndexStatus
 
 index_app = typer.Typer(
     help="Show, check and make anew the search index; it is a cache of the database.",
@@ -30,7 +35,7 @@ def status(
     \b
     emotion-search index status
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database)) as library:
         _print(library.index_status(), as_json)
@@ -45,7 +50,7 @@ def rebuild(
     \b
     emotion-search index rebuild
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database)) as library:
         library.rebuild_index()
@@ -64,7 +69,7 @@ def verify(
     \b
     emotion-search index verify
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database)) as library:
         found = library.verify_index()

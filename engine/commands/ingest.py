@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -22,8 +22,8 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
-from engine.commands.ingest_files import NamedFiles, tell_lost
-from engine.commands.ingest_options import (
+from emotion_search.engine.commands.ingest_files import NamedFiles, tell_lost
+from emotion_search.engine.commands.ingest_options import (
     ChannelsOption,
     DryRunOption,
     HopOption,
@@ -45,16 +45,16 @@ from engine.commands.ingest_options import (
     all_said,
     annotations_of,
 )
-from engine.commands.ingest_print import print_preview, print_report
-from index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.engine.commands.show.ingest import print_preview, print_report
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
-    from engine.ingest_report import IngestReport
-    from engine.library import Library
-    from engine.manifest import Manifest
-    from engine.settings import Settings
-    from engine.watch import Watch
-    from index.recordings import Annotations
+    from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.watch import Watch
+    from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.settings import Settings
+    from emotion_search.index.database.recordings import Annotations
 
 
 def ingest(
@@ -92,9 +92,9 @@ def ingest(
     emotion-search ingest --manifest corpus/labels.csv --model acoustic
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
-    from engine.channels import parse_channels
-    from engine.library import Library
-    from engine.manifest import Manifest, read_manifest
+    from emotion_search.engine.audio.channels import parse_channels
+    from emotion_search.engine.files.manifest import Manifest, read_manifest
+    from emotion_search.engine.library.library import Library
 
     if not paths and manifest is None and not retry_failed:
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
@@ -159,7 +159,7 @@ def _run(
     may_be_none: bool,
     **options: Any,
 ) -> IngestReport:
-    from engine.progress import IngestProgress
+    from emotion_search.engine.commands.show.progress import IngestProgress
 
     with IngestProgress(files.count if limit is None else None) as progress:
         report = library.ingest(files, said=said, progress=progress.update, limit=limit, **options)
@@ -175,7 +175,7 @@ def _run(
 
 def _watched(library: Library, folders: list[str], stop: threading.Event) -> Watch:
     """What arrives in the folders from now on, during the first ingest too."""
-    from engine.watch import Watch
+    from emotion_search.engine.files.watch import Watch
 
     return Watch(folders, quiet=library.settings.watch_quiet, stop=stop)
 
@@ -209,12 +209,12 @@ def _preview(
     as_json: bool,
     **options: Any,
 ) -> None:
-    from engine.decoding import Decoders
-    from engine.embedders.loader import load_embedder
-    from engine.ingest_options import IngestOptions
-    from engine.library import Library, model_name
-    from engine.preview import preview, rate
-    from index.database import Database
+    from emotion_search.engine.audio.workers import Decoders
+    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.ingest.dry_run import preview, rate
+    from emotion_search.engine.ingest.options import IngestOptions
+    from emotion_search.engine.library.library import Library, model_name
+    from emotion_search.index.database.connection import Database
 
     database = Database(settings.database, busy_timeout=settings.busy_timeout)
     there = database.schema_version() is not None

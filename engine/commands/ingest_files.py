@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.common import notice, stdin_lines
+from emotion_search.engine.commands.common import notice, stdin_lines
 
 if TYPE_CHECKING:
-    from engine.ingest_report import IngestReport
-    from engine.manifest import Manifest
-    from index.files import FileFacts
+    from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.index.database.files import FileFacts
 
 
 class NamedFiles:
@@ -32,7 +32,7 @@ class NamedFiles:
         rows: Manifest,
         failed: Sequence[str] | None = None,
     ) -> None:
-        from engine.scan import Scan
+        from emotion_search.engine.files.scan import Scan
 
         self.manifest, self.rows = manifest, rows
         self.named = paths or [str(manifest or "the failures")]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.commands.common import moment, pairs
+from emotion_search.engine.commands.common import moment, pairs
 
 if TYPE_CHECKING:
-    from engine.manifest import Manifest
-    from index.recordings import Annotations
+    from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.index.database.recordings import Annotations
 
 PathsArgument = Annotated[
     list[str] | None,
@@ -70,9 +70,9 @@ def annotations_of(
     meta: list[str] | None,
 ) -> Annotations:
     """What the options say about every file."""
-    from engine.manifest import check_text
-    from index.filters import EMOTION
-    from index.recordings import Annotations
+    from emotion_search.engine.files.manifest import check_text
+    from emotion_search.index.database.filters import EMOTION
+    from emotion_search.index.database.recordings import Annotations
 
     return Annotations(
         source=check_text("--source", source) if source is not None else None,
@@ -87,8 +87,8 @@ def all_said(
     rows: Manifest, label_from: str | None, defaults: Annotations
 ) -> Callable[[str], Annotations]:
     """What manifest, path and options say about the file at a path, in this order."""
-    from engine.naming import Naming
-    from index.recordings import Annotations
+    from emotion_search.engine.files.path_rules import Naming
+    from emotion_search.index.database.recordings import Annotations
 
     naming = Naming(label_from) if label_from else None
     nothing = Annotations()

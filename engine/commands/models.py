@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -20,9 +20,9 @@ from engine.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from engine.library import Library
-    from engine.reembed import Reembedding
-    from index.models import ModelInfo
+    from emotion_search.engine.ingest.reembed import Reembedding
+    from emotion_search.engine.library.library import Library
+    from emotion_search.index.database.models import ModelInfo
 
 _SHOWN = 20  # failures that are printed
 
@@ -45,7 +45,7 @@ def reembed(
     emotion-search evaluate --models acoustic --models ~/finetuned
     emotion-search use ~/finetuned
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with (
         Library.open(settings_of(home, database, None, device)) as library,
@@ -135,7 +135,7 @@ def use(
     emotion-search use ~/finetuned
     emotion-search use acoustic
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database)) as library:
         holding = library.use(model, partial=partial)
@@ -161,7 +161,7 @@ def forget_model(
     \b
     emotion-search models forget ~/finetuned
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database)) as library:
         info, removed = library.forget_model(model)

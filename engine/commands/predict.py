@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -47,11 +47,11 @@ def predict(
     emotion-search predict call.wav --granularity window --window 5 --json
     find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
     """
-    from engine.embedders.loader import load_embedder
-    from engine.heard import Granularity
-    from engine.library import model_name
-    from engine.predict import predict_files
-    from engine.terminal import clock
+    from emotion_search.engine.commands.show.hits import clock
+    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.inference.parts import Granularity
+    from emotion_search.engine.inference.predict import predict_files
+    from emotion_search.engine.library.library import model_name
 
     how = Granularity(granularity, window, hop)
     settings = settings_of(home, database, model, device)

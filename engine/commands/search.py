@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     ClusterOption,
     DatabaseOption,
     DeviceOption,
@@ -23,7 +23,7 @@ from engine.commands.common import (
     notice,
     settings_of,
 )
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 
 def search(
@@ -94,10 +94,10 @@ def search(
     emotion-search search angry.wav loud.wav --unlike-clip 7
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
     """
-    from engine.library import Library
-    from engine.query import EXCLUDABLE
-    from engine.records import hit_record
-    from engine.terminal import print_hits
+    from emotion_search.engine.commands.show.hits import print_hits
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.query.query import EXCLUDABLE
+    from emotion_search.engine.transfer.records import hit_record
 
     if not examples and not clip:
         raise InvalidInputError("give an example: an audio file, or --clip ID")

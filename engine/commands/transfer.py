@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     DeviceOption,
     HomeOption,
@@ -18,7 +18,7 @@ from engine.commands.common import (
     say_error,
     settings_of,
 )
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 
 def export(
@@ -53,7 +53,7 @@ def export(
     emotion-search export --output angry.parquet --label anger --source support
     emotion-search export --output frames --granularity frame --speaker anna
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     if granularity not in ("utterance", "frame"):
         raise InvalidInputError(f"--granularity {granularity}: choose utterance or frame")
@@ -98,7 +98,7 @@ def import_embeddings(
     emotion-search import features --home ~/other
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
-    from engine.library import Library
+    from emotion_search.engine.library.library import Library
 
     with Library.open(settings_of(home, database), create=True) as library:
         done = library.import_embeddings(embeddings, table, model=model, dimension=dimension)

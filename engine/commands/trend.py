@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from engine.commands.common import (
+from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
@@ -20,11 +20,11 @@ from engine.commands.common import (
     notice,
     settings_of,
 )
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from engine.archive_trend import ArchiveTrend
-    from engine.recording_trend import RecordingTrend
+    from emotion_search.engine.trends.archive import ArchiveTrend
+    from emotion_search.engine.trends.recording import RecordingTrend
 
 ALARMED = 3
 """Exit code when an alert is set off."""
@@ -77,8 +77,8 @@ def trend(
     emotion-search trend call.wav --json
     emotion-search trend --by week --source support --alert 'angry>0.3'
     """
-    from engine.library import Library
-    from engine.trends import Options
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.trends.curve import Options
 
     wanted = clip_filter(source, label, speaker, channel, after, before, meta)
     if (recording is None) == (by is None):
@@ -114,9 +114,9 @@ def _recording(
     as_json: bool,
 ) -> bool:
     """Show it; whether an alert is set off."""
-    from engine.archive_trend import parse_alert
-    from engine.recording_trend import write_csv
-    from engine.terminal import print_trend
+    from emotion_search.engine.commands.show.hits import print_trend
+    from emotion_search.engine.trends.archive import parse_alert
+    from emotion_search.engine.trends.recording import write_csv
 
     watched = [parse_alert(text, trend.channels[0].classes) for text in alerts]
     raised = [
@@ -124,7 +124,7 @@ def _recording(
         for channel in trend.channels
     ]
     if html is not None or png is not None:
-        from engine.trend_report import write_recording, write_recording_png
+        from emotion_search.engine.pages.trend import write_recording, write_recording_png
 
         if html is not None:
             write_recording(trend, html)
@@ -151,15 +151,15 @@ def _archive(
     trend: ArchiveTrend, html: Path | None, png: Path | None, table: Path | None, as_json: bool
 ) -> bool:
     """Show it; whether an alert is set off."""
-    from engine.archive_trend import write_csv
-    from engine.terminal import print_shares
+    from emotion_search.engine.commands.show.hits import print_shares
+    from emotion_search.engine.trends.archive import write_csv
 
     if trend.undated:
         notice(f"{trend.undated} clips left out: nobody said when they were recorded")
     if trend.timeless:
         notice(f"{trend.timeless} clips left out: they have no length")
     if html is not None or png is not None:
-        from engine.trend_report import write_archive, write_archive_png
+        from emotion_search.engine.pages.trend import write_archive, write_archive_png
 
         if html is not None:
             write_archive(trend, html)

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import SAMPLE_RATE, Samples
-from index.errors import AudioError
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.index.errors import AudioError
 
 SHORTEST = 400
 """Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""

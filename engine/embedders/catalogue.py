@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.embedders.emotion2vec import Emotion2vec
-from engine.embedders.hub import cached_folder, resolve
-from engine.embedders.quiet import undisturbed
-from engine.settings import Settings
-from engine.voices import MANNERS, speak
-from index.holdings import Holding
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.embedders.hub import cached_folder, resolve
+from emotion_search.engine.embedders.quiet import undisturbed
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.coverage import Holding
 
 _KNOWN = {
     "acoustic": (256, "eight classes"),

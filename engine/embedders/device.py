@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError
 
 
 def pick_device(wanted: str) -> torch.device:

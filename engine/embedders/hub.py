@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
-from engine.audio import SAMPLE_RATE, Samples
-from engine.embedders.base import Embedder, Embeddings, Frames, check
-from index.errors import ModelUnavailableError
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.embedders.base import Embedder, Embeddings, Frames, check
+from emotion_search.index.errors import ModelUnavailableError
 
 _WAIT_S = 0.004  # for company; nothing beside the time that a model takes
 _MOST_SECONDS = 60.0  # of audio in one group; a caller with more goes alone

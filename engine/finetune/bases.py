@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from engine.audio import Samples
-from engine.embedders.acoustic import WEIGHTS, fingerprint_of, read_weights
-from engine.embedders.base import FRAME_HOP, SHORTEST
-from engine.embedders.checkpoint import read_checkpoint
-from engine.embedders.emotion2vec import english
-from engine.embedders.frontend import CHANNELS, features
-from engine.embedders.network import Shape, VoiceNetwork
-from engine.training.batches import length, vary
-from index.errors import InvalidInputError
+from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.embedders.acoustic.features import CHANNELS, features
+from emotion_search.engine.embedders.acoustic.model import WEIGHTS, fingerprint_of, read_weights
+from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
+from emotion_search.engine.embedders.base import FRAME_HOP, SHORTEST
+from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
+from emotion_search.engine.embedders.emotion2vec.model import english
+from emotion_search.engine.training.batches import length, vary
+from emotion_search.index.errors import InvalidInputError
 
 Rows = NDArray[np.float16]
 

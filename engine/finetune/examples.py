@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import SAMPLE_RATE, Samples
-from engine.decoding import Block, Decoders
-from engine.embedders.base import check
-from engine.manifest import read_manifest
-from engine.reembed import HeardClip, Source, hear
-from engine.scan import facts
-from index.clips import locations_of
-from index.database import Database
-from index.errors import AudioError, InvalidInputError
-from index.holdings import MissingClip
-from index.labelled import labelled_spans
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.workers import Block, Decoders
+from emotion_search.engine.embedders.base import check
+from emotion_search.engine.files.manifest import read_manifest
+from emotion_search.engine.files.scan import facts
+from emotion_search.engine.ingest.reembed import HeardClip, Source, hear
+from emotion_search.index.database.clips import locations_of
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.coverage import MissingClip
+from emotion_search.index.database.labelled_clips import labelled_spans
+from emotion_search.index.errors import AudioError, InvalidInputError
 
 LONGEST = 15.0
 """Seconds of a clip that are tuned on, from its start."""

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from engine.embedders.acoustic import SCALE
-from engine.emotions import common
+from emotion_search.engine.embedders.acoustic.model import SCALE
+from emotion_search.engine.emotions import common
 
 if TYPE_CHECKING:
-    from engine.finetune.bases import Base
+    from emotion_search.engine.finetune.bases import Base
 
 _STEPS = 400
 _RATE = 0.02

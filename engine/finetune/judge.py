@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import Samples
-from engine.decoding import Decoders
-from engine.embedders.base import Embedder
-from engine.embedders.emotion2vec import english
-from engine.embedders.loader import load_embedder
-from engine.finetune.examples import Example, Split, heard
-from engine.finetune.head import uar
-from engine.settings import Settings
+from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.emotion2vec.model import english
+from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.finetune.examples import Example, Split, heard
+from emotion_search.engine.finetune.head import uar
+from emotion_search.engine.settings import Settings
 
 _BATCH = 16  # clips that are embedded together
 

@@ -12,24 +12,30 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from engine.decoding import Decoders
-from engine.embedders.device import pick_device
-from engine.finetune.bases import Base, CheckpointBase, NetworkBase, check_layers, open_base
-from engine.finetune.examples import Example, data_hash, split
-from engine.finetune.head import best_head, given_by, mapping, own_head, uar
-from engine.finetune.hearing import Stored, check_heard, heard_by
-from engine.finetune.judge import Judgement, classified, groups_of, judge
-from engine.finetune.tune import Plan, Tuner, check_state, describe
-from engine.finetune.write import (
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.device import pick_device
+from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.finetune.bases import (
+    Base,
+    CheckpointBase,
+    NetworkBase,
+    check_layers,
+    open_base,
+)
+from emotion_search.engine.finetune.examples import Example, data_hash, split
+from emotion_search.engine.finetune.features import Stored, check_heard, heard_by
+from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
+from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
+from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
+from emotion_search.engine.finetune.write import (
     NETWORK_FILE,
     check_classes,
     write_card,
     write_checkpoint,
     write_network,
 )
-from engine.settings import Settings
-from engine.storage import space_needed
-from index.errors import InvalidInputError
+from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def finetune(
 def _folder(name: str, settings: Settings) -> Path | None:
     if name == "acoustic" or name.endswith(".safetensors"):
         return None
-    from engine.embedders.hub import resolve
+    from emotion_search.engine.embedders.hub import resolve
 
     return resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
 

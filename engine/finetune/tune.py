@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.embedders.acoustic import SCALE
-from engine.finetune.bases import Base, Rows
-from engine.finetune.examples import Split
-from engine.finetune.files import put_torch
-from engine.finetune.head import class_weights, uar
-from index.errors import InvalidInputError
+from emotion_search.engine.embedders.acoustic.model import SCALE
+from emotion_search.engine.finetune.bases import Base, Rows
+from emotion_search.engine.finetune.examples import Split
+from emotion_search.engine.finetune.files import put_torch
+from emotion_search.engine.finetune.head import class_weights, uar
+from emotion_search.index.errors import InvalidInputError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
 _CLIP = 1.0  # longest gradient

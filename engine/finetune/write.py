@@ -12,11 +12,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from engine.finetune.bases import CheckpointBase, NetworkBase
-from engine.finetune.files import put_safetensors, put_torch
-from engine.finetune.judge import Judgement
-from engine.finetune.tune import Plan
-from index.errors import InvalidInputError
+from emotion_search.engine.finetune.bases import CheckpointBase, NetworkBase
+from emotion_search.engine.finetune.files import put_safetensors, put_torch
+from emotion_search.engine.finetune.judge import Judgement
+from emotion_search.engine.finetune.tune import Plan
+from emotion_search.index.errors import InvalidInputError
 
 UNKNOWN = "unuse_unk"
 """FunASR's tokenizer wants a symbol for what it does not know; a class whose name begins so gets no

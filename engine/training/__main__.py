@@ -1,4 +1,4 @@
-"""Train the built-in model from labelled folders: ``python -m engine.training --help``."""
+"""``python -m emotion_search.engine.training``: train the built-in model from labelled folders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 import torch
 import typer
 
-from engine.training.batches import Corpus
-from engine.training.corpora import LabelledClip, read_emogator, read_labelled
-from engine.training.prepare import prepare
-from engine.training.train import Plan, Trainer
-from index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.engine.training.batches import Corpus
+from emotion_search.engine.training.corpora import LabelledClip, read_emogator, read_labelled
+from emotion_search.engine.training.prepare import prepare
+from emotion_search.engine.training.train import Plan, Trainer
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 
 def main(

@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from engine.audio import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 
 _TELEPHONE_RATE = 8000
 _TELEPHONE_HZ = (300.0, 3400.0)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.embedders.frontend import CHANNELS, MELS
-from engine.training.corpora import LabelledClip
-from engine.training.prepare import Variant
+from emotion_search.engine.embedders.acoustic.features import CHANNELS, MELS
+from emotion_search.engine.training.corpora import LabelledClip
+from emotion_search.engine.training.prepare import Variant
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError
 
 _EMOGATOR_NAME = re.compile(r"(\d{6})-(\d{2})-[123]\.mp3")
 _EMOGATOR_LABELS = (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.training.batches import Batch, Corpus
+from emotion_search.engine.training.batches import Batch, Corpus
 
 CLASSES = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")
 """Those of emotion2vec+'s nine that labels exist for; all but ``unknown``."""

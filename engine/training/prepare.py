@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.audio import Samples, decode
-from engine.embedders.acoustic import VERSION
-from engine.embedders.frontend import CHANNELS, FRAME, features
-from engine.scan import facts
-from engine.training.augment import augment
-from engine.training.corpora import LabelledClip
-from index.errors import AudioError, InvalidInputError
+from emotion_search.engine.audio.file import Samples, decode
+from emotion_search.engine.embedders.acoustic.features import CHANNELS, FRAME, features
+from emotion_search.engine.embedders.acoustic.model import VERSION
+from emotion_search.engine.files.scan import facts
+from emotion_search.engine.training.augment import augment
+from emotion_search.engine.training.corpora import LabelledClip
+from emotion_search.index.errors import AudioError, InvalidInputError
 
 LONGEST = 8.0
 """Seconds of a clip that are used, from its start."""

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from engine.embedders.described import Described
-from engine.embedders.frontend import CHANNELS
-from engine.embedders.network import Shape, VoiceNetwork, descriptors
-from engine.evaluation.labelled import LabelledVectors
-from engine.evaluation.retrieval import Gallery, judge
-from engine.training.batches import Corpus, draw, length
-from engine.training.objective import CLASSES, Objective
-from engine.training.prepare import Variant
-from index.errors import InvalidInputError
+from emotion_search.engine.embedders.acoustic.features import CHANNELS
+from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork, descriptors
+from emotion_search.engine.embedders.acoustic.statistics import Described
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.retrieval import Gallery, judge
+from emotion_search.engine.training.batches import Corpus, draw, length
+from emotion_search.engine.training.objective import CLASSES, Objective
+from emotion_search.engine.training.prepare import Variant
+from emotion_search.index.errors import InvalidInputError
 
 _MOST_CHECKED = 2000  # clips of a corpus that a check embeds
 _SCALED_ON = 1500  # clips that the scale of the features is taken from

@@ -8,15 +8,13 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.library import Library
-from engine.settings import Settings
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
 from tests.api.serving import served
 from tests.conftest import ingest_voices
 
 __all__ = ["assert_problem", "eventually", "served", "upload"]
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

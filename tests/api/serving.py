@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 class Served:

@@ -12,13 +12,12 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.settings import Settings
-from engine.voices import speak
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.settings import Settings
 from tests.api.conftest import assert_problem, served, upload
 from tests.conftest import tone, write_wav
 
-ROOT = Path(__file__).parents[2]
 WAIT = "/v1/recordings?wait=true"
 
 
@@ -121,7 +120,7 @@ def test_audio_that_is_gone_or_changed_is_not_found(settings, tmp_path: Path):
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     with TestClient(create_app(settings)) as client:
         library = client.app.state.library
-        from engine.scan import find_audio
+        from emotion_search.engine.files.scan import find_audio
 
         library.ingest(find_audio([str(path)]).files)
         os.utime(path, ns=(5, 5))  # touched, but the same

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from engine import client_values as module
-from engine.client import OPERATIONS, Client, ProblemError
-from engine.voices import speak
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.client import values as module
+from emotion_search.engine.client.client import OPERATIONS, Client, ProblemError
 from tests.conftest import write_wav
 
 JOB = {

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-import engine.api.connections as module
-from engine.api.app import create_app
-from engine.api.connections import Connection
-from engine.api.server import Server
-from engine.settings import Settings
+import emotion_search.engine.api.http.connections as module
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http.connections import Connection
+from emotion_search.engine.api.server import Server
+from emotion_search.engine.settings import Settings
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 FLOOD = b"X-Filler: " + b"x" * 8000 + b"\r\n"

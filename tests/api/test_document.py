@@ -13,10 +13,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from engine.api.app import create_app
-from engine.api.problems import KINDS
-from engine.api.strict import query_names
-from engine.settings import Settings
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http.problems import KINDS
+from emotion_search.engine.api.http.unknown_parameters import query_names
+from emotion_search.engine.settings import Settings
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.embedders.acoustic import Acoustic
-from engine.library import Library
-from engine.settings import Settings
-from engine.voices import speak
-from index.jobs import set_job
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.jobs import set_job
 from tests.api.conftest import assert_problem, eventually, served, upload
 from tests.conftest import tone, write_wav
 
@@ -140,7 +140,7 @@ def test_the_same_idempotency_key_does_it_once(client: TestClient, voice: Path, 
 def test_a_failure_of_the_servers_does_not_use_up_the_key(
     client: TestClient, voice: Path, monkeypatch
 ):
-    from index.errors import ModelUnavailableError
+    from emotion_search.index.errors import ModelUnavailableError
 
     def broken(self, clips):
         raise ModelUnavailableError("the model at /srv/models/x is gone")
@@ -173,10 +173,10 @@ def test_more_than_may_wait_are_refused(settings: Settings, voice: Path, stuck):
 def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monkeypatch):
     """What was queued or running when the process ended is done by the next one."""
     with Library.open(settings, create=True) as library:
-        from engine.api.problems import explain
-        from engine.jobs import Jobs, Upload
-        from engine.upload_said import UploadSaid
-        from index.recordings import Annotations
+        from emotion_search.engine.api.http.problems import explain
+        from emotion_search.engine.service.annotations import UploadSaid
+        from emotion_search.engine.service.jobs import Jobs, Upload
+        from emotion_search.index.database.recordings import Annotations
 
         gone = Jobs(library, explain=explain, at_once=1, most=9, longest=60)
         monkeypatch.setattr(gone, "_run", lambda job: None)  # the process dies before its work
@@ -277,8 +277,8 @@ def test_a_kill_loses_no_upload_that_was_answered(tmp_path: Path):
 def test_the_log_of_a_job_tells_which_request_it_came_with(
     client: TestClient, voice: Path, monkeypatch
 ):
-    import engine.job_work as work
-    from engine.api.requests import request_id
+    import emotion_search.engine.service.work as work
+    from emotion_search.engine.api.http.requests import request_id
 
     seen = []
 

@@ -11,12 +11,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cli
-from engine.api.app import create_app
-from engine.keys import KeyRing, Scope, create, revoke
-from engine.settings import Settings
-from index.database import Database
-from index.errors import InvalidInputError, NotFoundError
+from emotion_search import cli
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.service.keys import KeyRing, Scope, create, revoke
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 from tests.api.conftest import ROOT, assert_problem, served, upload
 from tests.conftest import tone, write_wav
 
@@ -49,7 +49,7 @@ def test_only_a_hash_of_a_token_is_kept(database: Database):
 def test_no_other_text_is_a_key(text: str):
     from datetime import UTC, datetime
 
-    from index.keys import KeyDetails
+    from emotion_search.index.database.keys import KeyDetails
 
     token = "es_0123456789ab_" + "x" * 43
     known = hashlib.sha256(token.encode()).hexdigest()
@@ -183,7 +183,10 @@ def test_keys_on_the_command_line(capsys, tmp_path: Path):
 
 def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch):
     started = []
-    monkeypatch.setattr("engine.api.server.run", lambda *_, **how: started.append(how["open_to"]))
+    monkeypatch.setattr(
+        "emotion_search.engine.api.server.run",
+        lambda *_, **how: started.append(how["open_to"]),
+    )
     home = ["--home", str(tmp_path / "home"), "--model", "acoustic"]
     with pytest.raises(InvalidInputError, match="key create"):
         run(capsys, "serve", "--host", "0.0.0.0", *home)
@@ -207,7 +210,7 @@ def test_a_container_does_not_answer_pages_that_rebind_their_name():
 
 
 def test_a_taken_port_is_named(tmp_path: Path):
-    from engine.api.server import run as serve
+    from emotion_search.engine.api.server import run as serve
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.embedders.acoustic import Acoustic
-from engine.predict import predict_files
-from engine.settings import Settings
-from engine.voices import speak
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.inference.predict import predict_files
+from emotion_search.engine.settings import Settings
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import tone, write_wav
 

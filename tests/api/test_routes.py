@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.api.problems import without_paths
-from engine.settings import Settings
-from index.clips import vectors_of
-from index.failures import Silence, add_failure, add_silence
-from index.files import FileFacts
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http.problems import without_paths
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.clips import vectors_of
+from emotion_search.index.database.failures import Silence, add_failure, add_silence
+from emotion_search.index.database.files import FileFacts
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import files_with, tone, write_wav
 
@@ -203,7 +203,7 @@ def test_an_unexpected_error_is_a_problem_with_an_id(client: TestClient, monkeyp
     def broken(*_: object):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("engine.api.routes.archive.list_tasks", broken)
+    monkeypatch.setattr("emotion_search.engine.api.routes.archive.list_tasks", broken)
     answer = client.get("/v1/tasks", headers={"X-Request-ID": "mine"})
     assert_problem(answer, 500, "unexpected")
     assert answer.headers["x-request-id"] == "mine"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.voices import speak
-from index.flat import FlatIndex
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.index.vectors.flat import FlatIndex
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import write_wav
 

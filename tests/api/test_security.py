@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.settings import Settings
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.settings import Settings
 from tests.api.conftest import assert_problem, served, upload
 
 WAIT = "/v1/recordings?wait=true"

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.embedders.acoustic import Acoustic
-from engine.library import Library
-from engine.settings import Settings
-from engine.voices import speak
-from index.errors import ModelUnavailableError
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import ModelUnavailableError
 from tests.api.conftest import assert_problem, eventually, served, upload
 from tests.conftest import tone, write_wav
 

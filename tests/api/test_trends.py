@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.api.app import create_app
-from engine.library import Library
-from engine.settings import Settings
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
 from tests.api.test_api import assert_problem
 from tests.conftest import ingest_voices
 

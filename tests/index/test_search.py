@@ -11,15 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from index.cache import IndexCache
-from index.database import Database
-from index.embeddings import embeddings_by_id
-from index.errors import ModelMismatchError, NotFoundError
-from index.filters import ClipFilter
-from index.keeper import IndexKeeper
-from index.models import ModelInfo, activate_model, archive_uuid
-from index.pool import Wish
-from index.recordings import (
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import embeddings_by_id
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid
+from emotion_search.index.database.recordings import (
     Annotations,
     FileFacts,
     NewClip,
@@ -27,7 +23,11 @@ from index.recordings import (
     add_recording,
     remove_recording,
 )
-from index.search import Searcher, Target
+from emotion_search.index.errors import ModelMismatchError, NotFoundError
+from emotion_search.index.lifecycle.keeper import IndexKeeper
+from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.search import Searcher, Target
+from emotion_search.index.vectors.pool import Wish
 from tests.index.worlds import VectorArchive
 
 DIM = 8
@@ -293,7 +293,7 @@ def test_few_recordings_are_found_without_comparing_every_clip(
         read.extend(ids.tolist())
         return embeddings_by_id(session, model, ids)
 
-    monkeypatch.setattr("index.search.embeddings_by_id", counted)
+    monkeypatch.setattr("emotion_search.index.search.embeddings_by_id", counted)
     for per_recording, most in ((1, 8), (2, 16), (None, 30)):
         read.clear()
         wish = Wish(30, per_recording=per_recording)

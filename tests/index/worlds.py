@@ -7,16 +7,21 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from index.build import IndexKind
-from index.cache import IndexCache
-from index.database import Database
-from index.filters import ClipFilter
-from index.keeper import IndexKeeper
-from index.models import ModelInfo, activate_model, archive_uuid, next_revision
-from index.pool import Wish
-from index.schema import Clip, Embedding, Label, Recording
-from index.search import Hit, Searcher, Target
-from index.vectors import Vectors
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import (
+    ModelInfo,
+    activate_model,
+    archive_uuid,
+    next_revision,
+)
+from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
+from emotion_search.index.lifecycle.build import IndexKind
+from emotion_search.index.lifecycle.keeper import IndexKeeper
+from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.search import Hit, Searcher, Target
+from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.pool import Wish
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

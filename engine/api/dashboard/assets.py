@@ -36,7 +36,7 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """All files by name, such as ``js/app.js``, which is the one way to them."""
-    return dict(_found(files("engine.api.dashboard") / "static", ""))
+    return dict(_found(files("emotion_search.engine.api.dashboard") / "static", ""))
 
 
 @cache

@@ -8,11 +8,11 @@ from threading import Lock
 
 import numpy as np
 
-from engine.audio import SAMPLE_RATE, AudioFile
-from engine.library import Library
-from engine.scan import unchanged
-from index.clips import get_recording, locations_of
-from index.errors import AudioError, NotFoundError
+from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.files.scan import unchanged
+from emotion_search.engine.library.library import Library
+from emotion_search.index.database.clips import get_recording, locations_of
+from emotion_search.index.errors import AudioError, NotFoundError
 
 MOST = 8000
 """Most numbers of an outline."""

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
-from engine.api.access import Reader
-from engine.api.dashboard.assets import Asset, assets, plotly
-from engine.api.dashboard.peaks import Peaks
-from engine.api.deps import GatesDep, LibraryDep
-from engine.api.etags import is_known
+from emotion_search.engine.api.dashboard.assets import Asset, assets, plotly
+from emotion_search.engine.api.dashboard.peaks import Peaks
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.etags import is_known
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,7 +50,7 @@ _PEAKS = Peaks()
 @router.get("/")
 def page(request: Request) -> Response:
     """The one page; which view it shows is told after the ``#`` of its address."""
-    return _sent(request, assets()["index.html"], _POLICY)
+    return _sent(request, assets()["emotion_search.index.html"], _POLICY)
 
 
 @router.get("/assets/plotly.min.js")

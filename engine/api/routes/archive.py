@@ -9,9 +9,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.api.access import Reader
-from engine.api.deps import LibraryDep
-from engine.api.models import (
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import LibraryDep
+from emotion_search.engine.api.http.problems import without_paths
+from emotion_search.engine.api.wire.clips import (
     MOST_LISTED,
     Count,
     Counts,
@@ -25,12 +26,11 @@ from engine.api.models import (
     model_name,
     stats_out,
 )
-from engine.api.problems import without_paths
-from engine.embedders.catalogue import list_models
-from engine.manifest import LONGEST
-from index.failures import FailureDetails
-from index.filters import EMOTION
-from index.listing import list_labels, list_tasks, page_failures
+from emotion_search.engine.embedders.catalogue import list_models
+from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.pages import list_labels, list_tasks, page_failures
 
 router = APIRouter(prefix="/v1", tags=["archive"])
 

@@ -9,16 +9,29 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from engine.api.access import Reader, Writer
-from engine.api.deps import GatesDep, LibraryDep, in_thread, json_body, media_type
-from engine.api.documents import BINARY, UNCHANGED, headers, json_or_form
-from engine.api.etags import IfNoneMatch, is_known, unchanged, unless_known
-from engine.api.models import ClipOut, ClipPage, ClipQuery, LabelIn, Text, clip_out
-from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
-from engine.manifest import LONGEST, check_text
-from index.clips import owner_of, vectors_of
-from index.errors import NotFoundError
-from index.models import active_model
+from emotion_search.engine.api.http.access import Reader, Writer
+from emotion_search.engine.api.http.deps import (
+    GatesDep,
+    LibraryDep,
+    in_thread,
+    json_body,
+    media_type,
+)
+from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
+from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
+from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
+from emotion_search.engine.api.wire.clips import (
+    ClipOut,
+    ClipPage,
+    ClipQuery,
+    LabelIn,
+    Text,
+    clip_out,
+)
+from emotion_search.engine.files.manifest import LONGEST, check_text
+from emotion_search.index.database.clips import owner_of, vectors_of
+from emotion_search.index.database.models import active_model
+from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
 

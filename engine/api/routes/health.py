@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from engine.api.deps import GatesDep, JobsDep, LibraryDep
-from engine.api.models import Health
-from engine.jobs import EndingError
-from engine.library import Library
+from emotion_search.engine.api.http.deps import GatesDep, JobsDep, LibraryDep
+from emotion_search.engine.api.wire.clips import Health
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.jobs import EndingError
 
 router = APIRouter(tags=["service"])
 

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.api.access import Reader
-from engine.api.deps import JobsDep, LibraryDep, in_thread
-from engine.api.documents import answers
-from engine.api.models import MOST_LISTED
-from engine.api.recording_models import JobOut, JobPage, job_out
-from engine.jobs import Jobs, TooBusyError
-from index.errors import NotFoundError
-from index.jobs import JobStatus, list_jobs
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import JobsDep, LibraryDep, in_thread
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.clips import MOST_LISTED
+from emotion_search.engine.api.wire.recordings import JobOut, JobPage, job_out
+from emotion_search.engine.service.jobs import Jobs, TooBusyError
+from emotion_search.index.database.jobs import JobStatus, list_jobs
+from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

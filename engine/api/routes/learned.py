@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from engine.api.access import Reader
-from engine.api.deps import GatesDep, LibraryDep
-from engine.api.documents import answers
-from engine.api.learned import (
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.clips import clip_fields
+from emotion_search.engine.api.wire.evaluation import EvaluationOut, EvaluationQuery, evaluation_out
+from emotion_search.engine.api.wire.learned import (
     Classifiers,
     ClusteringDetails,
     Clusterings,
@@ -23,12 +25,10 @@ from engine.api.learned import (
     clustering_details,
     clustering_out,
 )
-from engine.api.models import clip_fields
-from engine.api.quality_models import EvaluationOut, EvaluationQuery, evaluation_out
-from engine.classify.suggest import NothingToSuggestError
-from engine.library import Library
-from engine.manifest import LONGEST
-from index.text import clean
+from emotion_search.engine.classify.suggest import NothingToSuggestError
+from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.library.library import Library
+from emotion_search.index.database.text import clean
 
 router = APIRouter(prefix="/v1", tags=["learned"])
 
@@ -138,7 +138,9 @@ async def evaluation(
 
 
 def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
-    from engine.evaluation.evaluate import evaluate  # scikit-learn and torch come with it
+    from emotion_search.engine.quality.evaluate import (
+        evaluate,  # scikit-learn and torch come with it
+    )
 
     data, space = library.labelled(query.task)
     return evaluation_out(evaluate(data, space, gallery=query.gallery()))

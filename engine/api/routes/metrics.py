@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from engine.api.access import Reader
-from engine.api.metrics import Metrics
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.metrics import Metrics
 
 router = APIRouter(tags=["service"])
 

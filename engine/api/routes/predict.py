@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from engine.api.access import Reader
-from engine.api.deps import (
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import (
     GatesDep,
     LibraryDep,
     display_name,
@@ -22,12 +22,12 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.documents import form_body, json_or_form
-from engine.api.models import model_name
-from engine.api.predict_models import PredictFields, PredictOut, part_fields
-from engine.heard import Granularity
-from engine.library import Library
-from index.errors import AudioError, InvalidInputError
+from emotion_search.engine.api.http.openapi import form_body, json_or_form
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.predict import PredictFields, PredictOut, part_fields
+from emotion_search.engine.inference.parts import Granularity
+from emotion_search.engine.library.library import Library
+from emotion_search.index.errors import AudioError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["predict"])
 

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from engine.api import problems
-from engine.api.access import Admin, Caller, Reader, Writer
-from engine.api.deps import (
+from emotion_search.engine.api.http import problems
+from emotion_search.engine.api.http.access import Admin, Caller, Reader, Writer
+from emotion_search.engine.api.http.deps import (
     Gates,
     GatesDep,
     JobsDep,
@@ -25,11 +25,11 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.documents import form_body, headers, json_or_form
-from engine.api.etags import IfNoneMatch, is_known, unchanged
-from engine.api.models import ClipPage, ClipQuery, Paging, clip_out
-from engine.api.ranges import HEARD, IfRange, Range, ranged, wav
-from engine.api.recording_models import (
+from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
+from emotion_search.engine.api.http.openapi import form_body, headers, json_or_form
+from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
+from emotion_search.engine.api.wire.clips import ClipPage, ClipQuery, Paging, clip_out
+from emotion_search.engine.api.wire.recordings import (
     Erased,
     JobOut,
     RecordingFields,
@@ -39,18 +39,18 @@ from engine.api.recording_models import (
     job_out,
     recording_out,
 )
-from engine.jobs import Jobs, Upload
-from engine.library import Library
-from engine.listening import span_of_recording
-from index.errors import InvalidInputError
-from index.jobs import Job, JobStatus
-from index.listing import (
+from emotion_search.engine.archive.playback import span_of_recording
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.jobs import Jobs, Upload
+from emotion_search.index.database.jobs import Job, JobStatus
+from emotion_search.index.database.models import active_model
+from emotion_search.index.database.pages import (
     RecordingDetails,
     clips_of_recording,
     list_recordings,
     read_recording,
 )
-from index.models import active_model
+from emotion_search.index.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
 

@@ -12,9 +12,9 @@ from pydantic_core import to_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from engine.api import problems
-from engine.api.access import Reader
-from engine.api.deps import (
+from emotion_search.engine.api.http import problems
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import (
     LARGEST_JSON,
     GatesDep,
     LibraryDep,
@@ -27,9 +27,9 @@ from engine.api.deps import (
     upload_form,
     validated,
 )
-from engine.api.documents import MOST_FILES, form_body, json_or_form
-from engine.api.models import model_name
-from engine.api.search_models import (
+from emotion_search.engine.api.http.openapi import MOST_FILES, form_body, json_or_form
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.search import (
     BatchIn,
     BatchOut,
     BatchResult,
@@ -39,9 +39,9 @@ from engine.api.search_models import (
     SearchOut,
     hit_fields,
 )
-from engine.library import Library
-from engine.query import FileExample, Query, answer
-from index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.query.query import FileExample, Query, answer
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 

@@ -6,17 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from engine.api.access import Reader
-from engine.api.deps import GatesDep, LibraryDep
-from engine.api.documents import answers
-from engine.api.models import model_name
-from engine.api.trend_models import (
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.trends import (
     RecordingTrendOut,
     RecordingTrendQuery,
     TrendOut,
     TrendQuery,
 )
-from engine.trends import Options
+from emotion_search.engine.trends.curve import Options
 
 router = APIRouter(prefix="/v1", tags=["trends"])
 

@@ -9,12 +9,12 @@ import httpx
 import numpy as np
 import pytest
 
-from engine.channels import parse_channels
-from engine.library import Library
-from engine.scan import find_audio
-from engine.settings import Settings
-from engine.voices import MANNERS, speak
-from index.recordings import Annotations
+from emotion_search.engine.audio.channels import parse_channels
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.recordings import Annotations
 from tests.api.conftest import eventually
 from tests.api.serving import Served, served
 from tests.conftest import RATE, ingest_voices, write_wav

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.voices import speak
+from emotion_search.engine.audio.synthetic_voices import speak
 from tests.api.dashboard.conftest import Visit
 from tests.api.dashboard.test_search_page import drop
 from tests.conftest import write_wav

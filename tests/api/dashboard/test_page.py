@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.keys import Scope
-from engine.keys import create as create_key
-from engine.library import Library
-from engine.settings import Settings
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.keys import Scope
+from emotion_search.engine.service.keys import create as create_key
+from emotion_search.engine.settings import Settings
 from tests.api.dashboard.conftest import Visit
 from tests.api.serving import served
 from tests.conftest import ingest_voices

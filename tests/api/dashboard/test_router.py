@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from engine.api.dashboard.assets import assets
-from engine.api.dashboard.peaks import MOST, outline
-from index.errors import NotFoundError
+from emotion_search.engine.api.dashboard.assets import assets
+from emotion_search.engine.api.dashboard.peaks import MOST, outline
+from emotion_search.index.errors import NotFoundError
 from tests.api.conftest import assert_problem
 from tests.conftest import tone, write_wav
 
@@ -44,7 +44,7 @@ def test_only_the_sandboxed_frame_may_compile_and_it_may_call_nobody(reading: Te
 
 
 def test_every_file_is_served_once_and_then_known(reading: TestClient):
-    assert {"index.html", "js/app.js", "css/base.css", "icon.svg"} <= assets().keys()
+    assert {"emotion_search.index.html", "js/app.js", "css/base.css", "icon.svg"} <= assets().keys()
     for name in assets():
         answer = reading.get(f"/assets/{name}")
         assert answer.status_code == 200

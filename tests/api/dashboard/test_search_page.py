@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from engine.voices import speak
+from emotion_search.engine.audio.synthetic_voices import speak
 from tests.api.dashboard.conftest import Visit, clip_of, until
 from tests.conftest import RATE, write_wav
 

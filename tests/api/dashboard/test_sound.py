@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from engine.voices import speak
+from emotion_search.engine.audio.synthetic_voices import speak
 from tests.api.conftest import upload
 from tests.api.dashboard.conftest import Visit, hold, until
 from tests.conftest import write_wav

@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from engine.classify.calibrate import curves_of, fit_curves, kind_for, margin
-from engine.classify.compare import Compared, check_probabilities
-from engine.classify.examples import Examples
-from engine.classify.fitted import Neighbours, from_bytes, to_bytes
-from engine.classify.measure import measure, reliability
-from engine.classify.methods import METHODS, forest, logistic, svm
-from index.errors import DatabaseError
+from emotion_search.engine.classify.calibrate import curves_of, fit_curves, kind_for, margin
+from emotion_search.engine.classify.compare import Compared, check_probabilities
+from emotion_search.engine.classify.examples import Examples
+from emotion_search.engine.classify.fitted import Neighbours, from_bytes, to_bytes
+from emotion_search.engine.classify.measure import measure, reliability
+from emotion_search.engine.classify.methods import METHODS, forest, logistic, svm
+from emotion_search.index.errors import DatabaseError
 from tests.archives import blobs
 
 

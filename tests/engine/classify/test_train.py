@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from engine.classify import apply
-from engine.classify import suggest as suggest_module
-from engine.classify.apply import classify, load_classifier
-from engine.classify.compare import splits_of
-from engine.classify.report import write_report
-from engine.classify.suggest import suggest
-from engine.classify.train import train
-from index.classifiers import delete_classifier, list_classifiers
-from index.clips import list_clips
-from index.database import Database
-from index.errors import InvalidInputError, ModelMismatchError, NotFoundError
-from index.filters import ClipFilter, matching_ids
-from index.labels import set_labels
-from index.recordings import remove_recording
-from index.space import Method, fit_space
-from index.spaces import add_space
+from emotion_search.engine.classify import apply
+from emotion_search.engine.classify import suggest as suggest_module
+from emotion_search.engine.classify.apply import classify, load_classifier
+from emotion_search.engine.classify.compare import splits_of
+from emotion_search.engine.classify.suggest import suggest
+from emotion_search.engine.classify.train import train
+from emotion_search.engine.pages.classifier import write_report
+from emotion_search.index.database.classifiers import delete_classifier, list_classifiers
+from emotion_search.index.database.clips import list_clips
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.database.spaces import add_space
+from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.vectors.space import Method, fit_space
 from tests.archives import blobs, fill, twin
 
 

@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from engine.clusters import cluster as clustering_module
-from engine.clusters import map_page
-from engine.clusters.cluster import cluster
-from engine.clusters.describe import Gatherer, describe
-from engine.clusters.kmeans import assign, choose_k, fit_centres
-from engine.clusters.project import Maps, pca
-from index.attributes import Attribute, Attributes
-from index.clips import clip_details
-from index.clusterings import (
+from emotion_search.engine.clusters import cluster as clustering_module
+from emotion_search.engine.clusters.cluster import cluster
+from emotion_search.engine.clusters.describe import Gatherer, describe
+from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
+from emotion_search.engine.clusters.project import Maps, pca
+from emotion_search.engine.pages import map as map_page
+from emotion_search.index.database.clip_columns import Attribute, Attributes
+from emotion_search.index.database.clips import clip_details
+from emotion_search.index.database.clusterings import (
     delete_clustering,
     get_clustering,
     list_clusterings,
     members,
 )
-from index.database import Database
-from index.errors import InvalidInputError, NotFoundError
-from index.filters import ClipFilter, matching_ids
-from index.labels import set_labels
-from index.recordings import remove_recording
-from index.space import Method, fit_space
-from index.spaces import add_space
-from index.vectors import normalise
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.database.spaces import add_space
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.space import Method, fit_space
 from tests.archives import blobs, fill
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.training import augment as change
-from engine.voices import speak
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.training import augment as change
 
 VOICE = speak("neutral", speaker=0, seed=0, seconds=1.0)
 

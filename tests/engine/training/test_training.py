@@ -11,15 +11,16 @@ import pytest
 import soundfile
 import torch
 
-from engine.embedders.acoustic import Acoustic
-from engine.embedders.network import Shape
-from engine.training.batches import Corpus, draw, vary
-from engine.training.corpora import read_emogator, read_labelled
-from engine.training.objective import CLASSES, Objective, class_of
-from engine.training.prepare import prepare
-from engine.training.train import Plan, Trainer
-from engine.voices import MANNERS, speak
-from index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.acoustic.network import Shape
+from emotion_search.engine.training.batches import Corpus, draw, vary
+from emotion_search.engine.training.corpora import read_emogator, read_labelled
+from emotion_search.engine.training.objective import CLASSES, Objective, class_of
+from emotion_search.engine.training.prepare import prepare
+from emotion_search.engine.training.train import Plan, Trainer
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from tests.conftest import ROOT
 
 SMALL = Plan(
     steps=6,
@@ -195,9 +196,8 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, content: bytes):
 
 def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Path, tmp_path: Path):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "engine.training", *arguments]
-        root = Path(__file__).parents[3]
-        return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+        command = [sys.executable, "-m", "emotion_search.engine.training", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
     output, work = tmp_path / "w.safetensors", str(tmp_path / "work")
     done = run(

@@ -1,0 +1,1 @@
+"""emotion-search: search archives of speech by the emotion in the voice."""

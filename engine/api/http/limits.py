@@ -1,0 +1,62 @@
+"""Limits on request bodies: their size, and the time that they take to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from emotion_search.engine.api.http.problems import problem
+
+
+class BodyLimit:
+    """Middleware that refuses a body of more than ``most`` bytes, told or untold, with 413, and
+    one that takes more than ``seconds`` to arrive, or pauses for a quarter of them, with 408."""
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
+        self._app = app
+        self._most = most
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting what arrives."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = Headers(scope=scope).get("content-length", "0")
+        if not told.isdecimal() or len(told) > 18 or int(told) > self._most:
+            await problem(413, "too-large", self._detail())(scope, receive, send)
+            return
+        arrived = 0
+        whole = False
+        until = asyncio.get_running_loop().time() + self._seconds
+
+        async def counted() -> Message:
+            nonlocal arrived, whole
+            if whole:  # what comes now is the end of the connection, which may take its time
+                return await receive()
+            left = until - asyncio.get_running_loop().time()
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, min(left, self._seconds / 4)))
+            except TimeoutError as error:
+                raise HTTPException(
+                    408,
+                    f"the body did not arrive within {self._seconds:g} s, or paused for too long"
+                    " (the server's setting EMOTION_SEARCH_BODY_TIMEOUT)",
+                    headers={"connection": "close"},
+                ) from error
+            arrived += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if arrived > self._most:
+                raise HTTPException(413, self._detail(), headers={"connection": "close"})
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _detail(self) -> str:
+        return (
+            f"a request may have {self._most / 1e6:g} MB at most"
+            " (the server's setting EMOTION_SEARCH_MAX_UPLOAD_MB)"
+        )

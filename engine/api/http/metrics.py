@@ -1,0 +1,98 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from emotion_search.engine.api.http.deps import Gates
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.jobs import Jobs
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics(Collector):
+    """Counters of one app, and what is read when somebody asks."""
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
+        self._watched: tuple[Library, Jobs] | None = None
+        self._registry = CollectorRegistry()
+        names = ["method", "route"]
+        self._requests = Counter(
+            "emotion_search_requests",
+            "Answers by route.",
+            [*names, "status"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "emotion_search_request_seconds",
+            "Time to answer by route.",
+            names,
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._registry.register(self)
+
+    def watch(self, library: Library, jobs: Jobs) -> None:
+        """Tell of these from now on."""
+        self._watched = library, jobs
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        if method not in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"):
+            method = "other"
+        self._requests.labels(method, route, str(status)).inc()
+        if not route.endswith("/events"):  # open as long as somebody listens
+            self._latency.labels(method, route).observe(seconds)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is read at this moment."""
+        inside = GaugeMetricFamily(
+            "emotion_search_requests_inside",
+            "Requests that are worked on, or wait for it.",
+            labels=["kind", "state"],
+        )
+        for gate in self._gates:
+            inside.add_metric([gate.name, "working"], min(gate.inside, gate.workers))
+            inside.add_metric([gate.name, "waiting"], gate.waiting)
+        yield inside
+        if self._watched is None:
+            return
+        library, jobs = self._watched
+        in_hand, running = jobs.counts()
+        queue = GaugeMetricFamily(
+            "emotion_search_jobs", "Uploads that this server has in hand.", labels=["status"]
+        )
+        queue.add_metric(["running"], running)
+        queue.add_metric(["queued"], in_hand - running)
+        yield queue
+        state = library.index_state()
+        yield GaugeMetricFamily(
+            "emotion_search_index_clips", "Clips in the index.", value=state.clips
+        )
+        yield GaugeMetricFamily(
+            "emotion_search_index_age_seconds",
+            "Since the index was last brought up to date with the database.",
+            value=time.time() - state.fresh_at if state.fresh_at else float("nan"),
+        )
+        model = library.loaded()
+        calls, audio, busy = model.spent if model else (0, 0.0, 0.0)
+        yield CounterMetricFamily(
+            "emotion_search_model_calls", "Batches that the model embedded.", value=calls
+        )
+        yield CounterMetricFamily(
+            "emotion_search_model_audio_seconds", "Audio that the model embedded.", value=audio
+        )
+        yield CounterMetricFamily(
+            "emotion_search_model_seconds", "Time that the model took.", value=busy
+        )

@@ -1,0 +1,213 @@
+"""The OpenAPI document: bodies that routes read themselves, problems, and what goes for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from emotion_search.engine.api.http import problems
+
+MOST_FILES = 16
+"""Most files of a form that takes several."""
+
+_REFERENCE = "#/components/schemas/{model}"
+_SCHEMAS = "x-schemas"  # of a body, until they are moved to where the document has them
+
+
+def json_or_form(
+    model: type[BaseModel] | None = None, form: tuple[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """A request body that is JSON of a model, a form that ``form_body`` made, or either."""
+    content: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    if model is not None:
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+        content["application/json"] = _referring(model.__name__)
+    if form is not None:
+        name, schema = form
+        schemas |= {**schema.pop("$defs", {}), name: schema}
+        content["multipart/form-data"] = _referring(name)
+    return {"required": True, "content": content, _SCHEMAS: schemas}
+
+
+def form_body(
+    model: type[BaseModel], name: str, *, files: dict[str, str], texts: dict[str, str] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Name and schema of a form: files and texts (with descriptions), the fields of ``model``.
+
+    One file alone is required; of several kinds each may come any number of times.
+    """
+    schema = model.model_json_schema(ref_template=_REFERENCE)
+    binary = {"type": "string", "format": "binary"}
+    several = {"type": "array", "items": binary, "maxItems": MOST_FILES}
+    parts: dict[str, Any] = {
+        part: {**(several if len(files) > 1 else binary), "description": about}
+        for part, about in files.items()
+    }
+    parts |= {
+        part: {"type": "string", "description": about} for part, about in (texts or {}).items()
+    }
+    for field in schema["properties"].values():
+        _as_in_a_form(field)
+    schema |= {"title": name, "properties": {**parts, **schema["properties"]}}
+    if len(files) == 1:
+        schema["required"] = [*files]
+    return name, schema
+
+
+def _as_in_a_form(field: dict[str, Any]) -> None:
+    """A field of a form, where nothing is null and a list is a part for each of its values."""
+    if "anyOf" in field:
+        (told,) = (one for one in field.pop("anyOf") if one != {"type": "null"})
+        field |= told
+        if field.get("default", 0) is None:
+            field.pop("default")
+    if field.get("type") == "array":
+        field["description"] = f"{field.get('description', '')} A part for each."
+
+
+def install(app: FastAPI) -> None:
+    """Give ``app`` its document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+_MEANINGS = {
+    400: "The request cannot be read: no JSON, no form, too many files or fields.",
+    401: "No key in force was sent.",
+    403: "The key's scope does not suffice, or the page is of another origin.",
+    404: "There is no such thing, or the archive is empty.",
+    408: "The body did not arrive in time.",
+    409: "The server's model is not the archive's.",
+    413: "The request is too large.",
+    415: "The body is of another media type.",
+    416: "The range begins beyond the end.",
+    422: "A field is missing, unknown or out of range (`invalid-request`, with `errors`); together"
+    " they make no sense, or a part of the form is missing (`invalid-input`); the audio cannot be"
+    " used (`unusable-audio`); the idempotency key was sent before with something else.",
+    429: "Too much waits already; `Retry-After` tells when to try again.",
+    500: "An unexpected error; the server's log tells more.",
+    503: "The model or the database cannot be used now.",
+    507: "The server has no space left; nothing half-written was kept.",
+}
+_ALWAYS = (401, 403, 500, 503)
+_WITH_INPUT = (422,)
+_WITH_BODY = (400, 404, 408, 413, 415, 507)
+_WITH_EXAMPLES = (409, 429)  # of routes that are asked with audio, or that search
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+"""Content that is bytes."""
+
+_HEADERS = {
+    "X-Request-ID": "That of the request, or one made for it; the server's log has it too.",
+    "Retry-After": "Seconds to wait.",
+    "WWW-Authenticate": "`Bearer`.",
+    "ETag": "Changes when the content does; send it as `If-None-Match`.",
+    "Accept-Ranges": "`bytes`.",
+    "Content-Range": "Which bytes these are, and of how many.",
+    "Location": "The job, or once it is taken in, the recording.",
+}
+
+
+UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {
+        "description": "The sender has it already.",
+        "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+    }
+}
+"""What a route may answer that heeds ``If-None-Match``."""
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of a route that may also answer with these problems."""
+    return {one: {"$ref": f"#/components/responses/Problem{one}"} for one in statuses}
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """Headers of a response, by their names."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REFERENCE)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            schemas.update(operation.get("requestBody", {}).pop(_SCHEMAS, {}))
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
+    components["headers"] = {
+        name: {
+            "description": about,
+            "schema": {"type": "integer" if name == "Retry-After" else "string"},
+        }
+        for name, about in _HEADERS.items()
+    }
+    more = {401: ["WWW-Authenticate"], 416: ["Content-Range"]}
+    more |= {busy: ["Retry-After"] for busy in (429, 503)}
+    components["responses"] = {
+        f"Problem{status}": {
+            "description": f"{about} Ends of `type`: {_ends(status)}.",
+            "content": content,
+            "headers": headers("X-Request-ID", *more.get(status, [])),
+        }
+        for status, about in _MEANINGS.items()
+    }
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _complete(method, path, operation)
+    return document
+
+
+def _ends(status: int) -> str:
+    return ", ".join(f"`{kind}`" for kind in problems.kinds_of(status))
+
+
+def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Add the problems that every route of its kind may answer with, and the headers of all."""
+    responses = operation["responses"]
+    statuses = {500}
+    if path.startswith("/v1") or path == "/metrics":
+        statuses |= {*_ALWAYS}
+    if path == "/readyz":
+        statuses |= {503}
+    if operation.get("parameters") or "requestBody" in operation:
+        statuses |= {*_WITH_INPUT}
+    if "{" in path:
+        statuses.add(404)
+    if "requestBody" in operation:
+        statuses |= {*_WITH_BODY}
+        if method == "post":
+            statuses |= {*_WITH_EXAMPLES}
+    if method == "delete":
+        statuses.add(507)
+    for status in sorted(statuses):
+        there = responses.get(str(status))
+        if there is None or "HTTPValidationError" in str(there):
+            responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    for answer in responses.values():
+        if "$ref" not in answer:
+            answer["headers"] = {**headers("X-Request-ID"), **answer.get("headers", {})}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _referring(name: str) -> dict[str, Any]:
+    return {"schema": {"$ref": _REFERENCE.format(model=name)}}

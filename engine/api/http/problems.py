@@ -1,0 +1,196 @@
+"""Errors as RFC 9457 problem details, translated in this one place."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from emotion_search.engine.files.scan import printable
+from emotion_search.engine.service.jobs import EndingError, KeyReusedError, TooBusyError
+from emotion_search.index.errors import (
+    AudioError,
+    BusyError,
+    DatabaseBusyError,
+    DatabaseError,
+    EmotionSearchError,
+    InvalidInputError,
+    ModelMismatchError,
+    ModelUnavailableError,
+    NotFoundError,
+    StorageFullError,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:emotion-search:problem:"
+RETRY_S = 2
+"""Seconds after which one who was refused may try again."""
+
+_KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
+    NotFoundError: (404, "not-found"),
+    InvalidInputError: (422, "invalid-input"),
+    AudioError: (422, "unusable-audio"),
+    ModelMismatchError: (409, "model-mismatch"),
+    ModelUnavailableError: (503, "model-unavailable"),
+    BusyError: (503, "busy"),
+    DatabaseBusyError: (503, "database-busy"),
+    DatabaseError: (503, "database-unavailable"),
+    StorageFullError: (507, "storage-full"),
+    EndingError: (503, "ending"),
+    TooBusyError: (429, "too-busy"),
+    KeyReusedError: (422, "idempotency-key-reused"),
+}
+_STATUSES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "no-such-route",
+    405: "method-not-allowed",
+    408: "timeout",
+    413: "too-large",
+    415: "unsupported-media-type",
+    416: "range-not-satisfiable",
+    429: "too-busy",
+}
+_SAID_PLAINLY = {  # their messages name files of the server
+    "database-busy": "another writer holds the database; try again",
+    "database-unavailable": "the database cannot be used; the server's log tells why",
+    "storage-full": "the server has no space left; nothing half-written was kept",
+}
+KINDS = sorted({kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected"})
+"""Ends of all types that there are, with ``invalid-request``."""
+
+_INVALID = "invalid-request"
+
+
+def kinds_of(status: int) -> list[str]:
+    """Ends of the types of problems with this status."""
+    kinds = {kind for one, kind in _KINDS.values() if one == status}
+    kinds |= {_STATUSES[status]} if status in _STATUSES else set()
+    return sorted(
+        kinds | ({_INVALID} if status == 422 else {"unexpected"} if status == 500 else set())
+    )
+
+
+_PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Stable; what programs look at: `urn:emotion-search:problem:` and one of "
+        + ", ".join(f"`{kind}`" for kind in sorted({*KINDS, _INVALID}))
+        + ".",
+        examples=["urn:emotion-search:problem:not-found"],
+    )
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(
+        description="For people: the thing and the cure.",
+        examples=["no clip 9999 in this archive"],
+    )
+    errors: list[dict[str, str]] | None = Field(
+        default=None, description="With `invalid-request`: `where` and `message` of each fault."
+    )
+
+
+def problem(
+    status: int, kind: str | None, detail: str, headers: dict[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A problem response; ``kind`` is the stable end of its type, None for that of the status."""
+    if status in (429, 503):
+        headers = {"retry-after": str(RETRY_S), **(headers or {})}
+    content = body(status, kind, detail, **more)
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def body(status: int, kind: str | None, detail: str, **more: Any) -> dict[str, Any]:
+    """A problem as plain data."""
+    kind = kind or _STATUSES.get(status)
+    return {
+        "type": f"{PREFIX}{kind}" if kind else "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+
+
+def explain(error: Exception) -> dict[str, Any]:
+    """What is told of an error: ``status``, ``kind`` and ``detail``; no path of the server."""
+    if isinstance(error, RequestValidationError):
+        return {"status": 422, "kind": _INVALID, **faults(error)}
+    if isinstance(error, HTTPException):
+        return {"status": error.status_code, "kind": None, "detail": str(error.detail)}
+    if not isinstance(error, EmotionSearchError):
+        return {
+            "status": 500,
+            "kind": "unexpected",
+            "detail": "an unexpected error; the server's log tells more",
+        }
+    for cls in type(error).__mro__:
+        if cls in _KINDS:
+            status, kind = _KINDS[cls]
+            detail = _SAID_PLAINLY.get(kind)
+            if detail is not None:
+                log.warning("%s", error)
+            return {"status": status, "kind": kind, "detail": detail or without_paths(str(error))}
+    return {"status": 500, "kind": "unexpected", "detail": without_paths(str(error))}
+
+
+def without_paths(text: str) -> str:
+    """``text`` with the last part alone of every absolute path in it."""
+    return _PATH.sub(r"\1", text)
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error with a problem."""
+
+    @app.exception_handler(EmotionSearchError)
+    async def ours(_: Request, error: EmotionSearchError) -> JSONResponse:
+        return problem(**explain(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(**explain(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405:
+            headers = {"allow": ", ".join(_allowed(app.state.routes, request))}
+        return problem(error.status_code, None, str(error.detail), headers)
+
+
+def _allowed(routes: list[BaseRoute], request: Request) -> list[str]:
+    """Methods of all routes that have the request's path."""
+    there: set[str] = set()
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            there |= getattr(route, "methods", None) or set()
+    return sorted(there | ({"HEAD"} if "GET" in there else set()))
+
+
+def faults(error: RequestValidationError) -> dict[str, Any]:
+    """``detail`` and ``errors`` of a request that does not fit."""
+    errors = [
+        {
+            "where": printable(".".join(str(part) for part in one["loc"]))[:500],
+            "message": printable(one["msg"])[:500],
+        }
+        for one in error.errors()[:20]
+    ]
+    return {"detail": "; ".join(f"{e['where']}: {e['message']}" for e in errors), "errors": errors}

@@ -1,0 +1,71 @@
+"""Audio as bytes in memory, and one HTTP range of them (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Annotated, Any
+
+import soundfile
+from fastapi import Header, Response
+
+from emotion_search.engine.api.http.etags import KEEP
+from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, answers, headers
+from emotion_search.engine.api.http.problems import problem
+from emotion_search.engine.audio.file import Samples
+
+Range = Annotated[
+    str | None,
+    Header(alias="Range", description="One range of bytes, as `bytes=0-999`."),
+]
+IfRange = Annotated[
+    str | None,
+    Header(alias="If-Range", description="Only if this is still the ETag."),
+]
+_SENT = headers("ETag", "Accept-Ranges")
+HEARD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/wav": BINARY}, "headers": _SENT},
+    206: {
+        "content": {"audio/wav": BINARY},
+        "description": "The range asked for.",
+        "headers": {**_SENT, **headers("Content-Range")},
+    },
+    **UNCHANGED,
+    **answers(416, 429),
+}
+"""What routes answer that give audio."""
+
+_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
+
+
+def wav(samples: Samples, rate: int) -> bytes:
+    """Samples (float32, (n,)) at ``rate`` Hz as a file of 16-bit WAV."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
+    return content.getvalue()
+
+
+def ranged(
+    content: bytes, asked: str | None, if_range: str | None, *, media_type: str, etag: str
+) -> Response:
+    """The whole (200), the part asked for (206), or a 416 problem if it begins beyond the end.
+
+    A header that is not one range of bytes is ignored, as is one whose ``If-Range`` names another
+    version.
+    """
+    size = len(content)
+    told = {"accept-ranges": "bytes", "etag": etag, **KEEP}
+    found = _ONE.match((asked or "").strip())
+    if (if_range or etag) != etag or not found or not any(found.groups()):
+        return Response(content, media_type=media_type, headers=told)
+    first, last = found.groups()
+    start = int(first) if first else max(0, size - int(last))
+    stop = min(int(last) + 1, size) if first and last else size
+    if first and last and int(last) < start:
+        return Response(content, media_type=media_type, headers=told)
+    if start >= size:
+        return problem(
+            416, None, f"the audio has {size} bytes", {"content-range": f"bytes */{size}"}
+        )
+    told["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return Response(content[start:stop], 206, media_type=media_type, headers=told)

@@ -1,0 +1,188 @@
+"""What goes over the wire about what was learned: maps, clusterings, classifiers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from emotion_search.engine.api.wire.clips import ClipOut, Filters, Text, model_name
+from emotion_search.index.database.classifiers import ClassifierInfo
+from emotion_search.index.database.clusterings import ClusteringInfo
+
+MOST_POINTS = 20_000
+"""Most points of a map in one answer."""
+
+
+class MapQuery(Filters):
+    """Parameters of a map."""
+
+    limit: int = Field(
+        default=2000,
+        ge=3,
+        le=MOST_POINTS,
+        description="Most points; of more clips, a random sample, always the same.",
+    )
+    method: Literal["pca", "umap"] = Field(
+        default="pca", description="The plane of most variance, or of neighbours (much slower)."
+    )
+    clustering: Text | None = Field(
+        default=None, description="Name of a saved clustering, whose clusters the points then tell."
+    )
+
+
+class SuggestQuery(Filters):
+    """Parameters of a list of suggestions; `task` is the one that is labelled."""
+
+    limit: int = Field(default=20, ge=1, le=500, description="Most clips.")
+
+
+class SuggestionOut(ClipOut):
+    """A clip that is worth labelling."""
+
+    value: str | None = Field(description="What the classifier would say; null where none is.")
+    probability: float | None = Field(description="Of that value, 0 to 1.")
+    uncertainty: float | None = Field(
+        description="1 where its two likeliest classes are equally likely, 0 where it is sure."
+    )
+    why: str = Field(description="In words.")
+
+
+class Suggestions(BaseModel):
+    """Clips that are worth labelling, best first."""
+
+    data: list[SuggestionOut]
+
+
+class Point(BaseModel):
+    """A clip in the plane."""
+
+    clip: int
+    x: float
+    y: float
+    label: str | None = Field(description="Given by a person under the task.")
+    predicted: str | None = Field(description="Said by a classifier under the task.")
+    emotion: str | None = Field(description="The likeliest class by the embedding model's scores.")
+    source: str | None
+    speaker: str | None
+    cluster: str | None = Field(description="Its number, or `noise`; null if none was asked for.")
+
+
+class MapOut(BaseModel):
+    """Clips as points in a plane."""
+
+    points: list[Point] = Field(description="By ascending clip.")
+    clips: int = Field(description="How many clips pass; the points are a sample of them.")
+    method: Literal["pca", "umap"]
+    explained: tuple[float, float] | None = Field(
+        description="Share of the variance that each axis holds, of PCA."
+    )
+    revision: int = Field(description="Of the archive; the same points come while it stays.")
+    space: int = Field(description="Version of the space that the embeddings were taken in.")
+
+
+class ExcessOut(BaseModel):
+    """A value that a cluster has more of than all clips have."""
+
+    value: str
+    clips: int
+    share: float = Field(description="Of the cluster's clips of which it is known, 0 to 1.")
+    lift: float = Field(description="That share over the share among all clips.")
+    p: float = Field(description="Chance of as many in a random draw (hypergeometric).")
+
+
+class ClusterOut(BaseModel):
+    """What a cluster holds."""
+
+    cluster: int = Field(description="Its number, by size; -1 for the clips that are in none.")
+    size: int
+    share: float
+    typical: list[int] = Field(description="Clips nearest to its centre.")
+    cohesion: float = Field(description="Mean cosine of its clips to its centre.")
+    labels: list[ExcessOut]
+    predicted: list[ExcessOut]
+    emotions: list[ExcessOut]
+    sources: list[ExcessOut]
+    speakers: int
+    speaker_share: float | None = Field(description="Part of the most frequent known speaker.")
+
+
+class ClusteringOut(BaseModel):
+    """A saved clustering."""
+
+    name: str
+    method: str
+    k: int = Field(description="Clusters; noise is not counted.")
+    clips: int
+    model: str
+    space: int
+    created_at: datetime
+    parameters: dict[str, Any]
+
+
+class ClusteringDetails(ClusteringOut):
+    """A saved clustering with what each cluster holds."""
+
+    clusters: list[ClusterOut]
+
+
+class Clusterings(BaseModel):
+    """All saved clusterings."""
+
+    data: list[ClusteringOut]
+
+
+class ClassifierOut(BaseModel):
+    """A classifier that was trained on labels."""
+
+    task: str
+    version: int
+    method: str
+    classes: list[str]
+    model: str
+    space: int
+    created_at: datetime
+    predictions: int = Field(description="How many clips it has classified.")
+    provenance: dict[str, Any] = Field(
+        description="What it was trained on, how well each method did on speakers left out, its"
+        " confusion matrix and whether its probabilities hold."
+    )
+
+
+class Classifiers(BaseModel):
+    """All classifiers."""
+
+    data: list[ClassifierOut]
+
+
+def clustering_out(info: ClusteringInfo) -> ClusteringOut:
+    """A clustering as it goes over the wire."""
+    return ClusteringOut.model_validate(_fields(info))
+
+
+def clustering_details(info: ClusteringInfo) -> ClusteringDetails:
+    """A clustering with its clusters as it goes over the wire."""
+    return ClusteringDetails.model_validate({**_fields(info), "clusters": list(info.summary)})
+
+
+def classifier_out(info: ClassifierInfo) -> ClassifierOut:
+    """A classifier as it goes over the wire."""
+    provenance = {key: value for key, value in info.provenance.items() if key != "labels"}
+    return ClassifierOut(
+        task=info.task,
+        version=info.version,
+        method=info.method,
+        classes=list(info.classes),
+        model=model_name(info.model),
+        space=info.space_version,
+        created_at=info.created_at,
+        predictions=info.predictions,
+        provenance=provenance,  # but for the path of the labels' file, which is the server's own
+    )
+
+
+def _fields(info: ClusteringInfo) -> dict[str, Any]:
+    names = ("name", "method", "k", "clips", "created_at", "parameters")
+    told = {name: getattr(info, name) for name in names}
+    return {**told, "model": model_name(info.model), "space": info.space_version}

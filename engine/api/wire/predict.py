@@ -1,0 +1,69 @@
+"""What a prediction is asked with, and what it answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emotion_search.engine.inference.parts import WINDOW_S, Granularity
+from emotion_search.engine.inference.predict import Prediction
+
+
+class PredictFields(BaseModel):
+    """How finely a file is heard."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    granularity: Literal["utterance", "window", "frame"] = Field(
+        default="utterance",
+        description="`utterance` for the whole file, heard in stretches of up to 15 s; `window` for"
+        " windows of some seconds; `frame` for 50 frames a second, if the model has frames. The"
+        " whole is then the mean of these parts, and so differs a little with how fine they are.",
+    )
+    window: float = Field(
+        default=WINDOW_S,
+        ge=0.025,
+        le=30,
+        description="Seconds of a window; what is left at the end and too short for one of its own"
+        " is part of the last.",
+    )
+    hop: float | None = Field(
+        default=None,
+        ge=0.02,
+        le=30,
+        description="Seconds from the start of a window to the next, a window at most; by default"
+        " they lie end to end.",
+    )
+
+    def how(self) -> Granularity:
+        """As the library takes it.
+
+        Raises:
+            InvalidInputError: a window or a hop that is none.
+        """
+        return Granularity(self.granularity, self.window, self.hop)
+
+
+class PartOut(BaseModel):
+    """What the model hears in a part of a file."""
+
+    start: float = Field(description="Seconds.")
+    end: float = Field(description="Seconds.")
+    emotion: str = Field(description="The class with the highest score.")
+    confidence: float = Field(description="Its score, 0 to 1.")
+    scores: dict[str, float] = Field(description="By class; they add up to 1.")
+
+
+class PredictOut(PartOut):
+    """What the model hears in a file as a whole, and in its parts, of which it is the mean."""
+
+    file: str = Field(description="What the sender called the file.")
+    model: str = Field(description="The embedding model.")
+    parts: list[PartOut] = Field(description="In order; none of an utterance.")
+
+
+def part_fields(said: Prediction) -> dict[str, object]:
+    """A prediction as it goes over the wire."""
+    names = ("start", "end", "emotion", "confidence", "scores")
+    return {name: getattr(said, name) for name in names}

@@ -1,0 +1,206 @@
+"""What a search is asked with, and what it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
+
+from emotion_search.engine.api.http.problems import Problem
+from emotion_search.engine.api.wire.clips import ClipOut, Filters, clip_fields
+from emotion_search.engine.query.query import (
+    AnyExample,
+    ClipExample,
+    Query,
+    SpanExample,
+    VectorExample,
+)
+from emotion_search.index.search import Hit
+
+MOST_EXAMPLES = 100
+"""Most examples of one query."""
+MOST_QUERIES = 50
+"""Most queries of a batch."""
+_LONGEST_VECTOR = 8192
+
+Id = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+Seconds = Annotated[float, Field(ge=0, lt=1e9)]
+
+
+class _Example(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ByClip(_Example):
+    """A clip of the archive."""
+
+    clip: Id = Field(description="Id of the clip.")
+
+    def example(self) -> ClipExample:
+        """As the search takes it."""
+        return ClipExample(self.clip)
+
+
+class BySpan(_Example):
+    """A stretch of a recording: the mean of its clips, by how much of each lies in it."""
+
+    recording: Id = Field(description="Id of the recording.")
+    start: Seconds = Field(default=0.0, description="Seconds from the recording's start.")
+    end: Seconds | None = Field(default=None, description="Seconds; null for its end.")
+    channel: int | None = Field(
+        default=None, ge=0, lt=64, description="Only clips of this channel, counted from 0."
+    )
+
+    def example(self) -> SpanExample:
+        """As the search takes it."""
+        end = float("inf") if self.end is None else self.end
+        return SpanExample(self.recording, self.start, end, self.channel)
+
+
+class ByVector(_Example):
+    """An embedding of the archive's model, such as `/v1/clips/{clip}/embedding` gives."""
+
+    vector: list[float] = Field(min_length=1, max_length=_LONGEST_VECTOR)
+
+    def example(self) -> VectorExample:
+        """As the search takes it."""
+        return VectorExample(tuple(self.vector))
+
+
+AnyIn = ByClip | BySpan | ByVector
+
+
+class SearchOptions(Filters):
+    """How to search."""
+
+    limit: int = Field(default=10, ge=1, le=1000, description="Most hits.")
+    per_recording: int = Field(
+        default=1, ge=0, le=1000, description="Most hits of one recording; 0 for all."
+    )
+    distinct: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="Leave out hits that are as alike as this cosine to a better one.",
+    )
+    exact: bool = Field(
+        default=False,
+        description="Compare with every clip, where else an index that estimates is asked.",
+    )
+    exclude_same: Literal["recording", "speaker"] | None = Field(
+        default=None,
+        description="Leave out clips of the positive examples' own recordings or speaker; those"
+        " must be known to the archive.",
+    )
+
+    def query(self, positive: list[AnyExample], negative: list[AnyExample] | None = None) -> Query:
+        """The query with these examples.
+
+        Raises:
+            InvalidInputError: a filter makes no sense.
+        """
+        return Query(
+            positive,
+            negative or [],
+            limit=self.limit,
+            per_recording=self.per_recording or None,
+            distinct=self.distinct,
+            exact=self.exact,
+            wanted=self.wanted(),
+            exclude_same=self.exclude_same,
+        )
+
+
+class SearchIn(SearchOptions):
+    """A search by examples: `clip` for one clip, else `positive`, and `negative` if wanted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [
+                {"clip": 42, "limit": 5},
+                {
+                    "positive": [{"clip": 42}, {"recording": 7, "start": 12.5, "end": 20}],
+                    "negative": [{"clip": 43}],
+                    "source": ["support-2026"],
+                    "per_recording": 1,
+                },
+            ]
+        },
+    )
+
+    clip: Id | None = Field(
+        default=None, description="Short for a positive example, beside those of `positive`."
+    )
+    positive: list[AnyIn] = Field(
+        default=[], max_length=MOST_EXAMPLES, description="What hits should sound like."
+    )
+    negative: list[AnyIn] = Field(
+        default=[], max_length=MOST_EXAMPLES, description="What they should not sound like."
+    )
+
+    def examples(self) -> tuple[list[AnyExample], list[AnyExample]]:
+        """Positive and negative examples, in this order."""
+        first: list[AnyExample] = [ClipExample(self.clip)] if self.clip is not None else []
+        return (
+            first + [one.example() for one in self.positive],
+            [one.example() for one in self.negative],
+        )
+
+
+class JsonSearch(SearchIn):
+    """A search by examples: `clip` for one clip, else `positive`, and `negative` if wanted."""
+
+    @model_validator(mode="after")
+    def _has_example(self) -> JsonSearch:
+        if self.clip is None and not self.positive:
+            raise ValueError("give 'clip', or 'positive' with at least one example")
+        return self
+
+
+class BatchIn(BaseModel):
+    """Several searches at once; each is looked at when its turn comes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: list[SkipValidation[JsonSearch]] = Field(min_length=1, max_length=MOST_QUERIES)
+
+
+class HitOut(ClipOut):
+    """A clip found."""
+
+    similarity: float = Field(
+        description="Cosine similarity to the query in the archive's space, -1 to 1."
+    )
+    percentile: float | None = Field(
+        description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
+        " the archive is too small to tell."
+    )
+    space: int = Field(description="Version of the space; 0 is the plain one.")
+
+
+class SearchOut(BaseModel):
+    """The answer to a search."""
+
+    hits: list[HitOut] = Field(description="Best first; equal similarities by clip id.")
+    model: str = Field(description="The embedding model.")
+
+
+class BatchResult(BaseModel):
+    """What became of one search of a batch: an answer or a problem."""
+
+    answer: SearchOut | None = None
+    problem: Problem | None = None
+
+
+class BatchOut(BaseModel):
+    """The answers to a batch, in the order of its queries."""
+
+    results: list[BatchResult]
+
+
+def hit_fields(hit: Hit) -> dict[str, Any]:
+    """A hit as it goes over the wire."""
+    told = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
+    return {**clip_fields(hit.clip), **told}

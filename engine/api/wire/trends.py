@@ -1,0 +1,148 @@
+"""Trends as they go over the wire."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from emotion_search.engine.api.wire.clips import Filters, Text
+from emotion_search.engine.trends.archive import LONGEST_ALERT
+from emotion_search.engine.trends.curve import (
+    PENALTIES,
+    PENALTY,
+    SHORTEST_S,
+    SHORTESTS,
+    SMOOTH_S,
+    SMOOTHINGS,
+)
+
+
+class RecordingTrendQuery(BaseModel):
+    """How a recording's trend is taken."""
+
+    model_config = {"extra": "forbid"}
+
+    smooth: float = Field(
+        default=SMOOTH_S,
+        ge=SMOOTHINGS[0],
+        le=SMOOTHINGS[1],
+        description="Seconds of the smoothing kernel.",
+    )
+    penalty: float = Field(
+        default=PENALTY,
+        ge=PENALTIES[0],
+        le=PENALTIES[1],
+        description="Price of a turning point; more finds fewer.",
+    )
+    shortest: float = Field(
+        default=SHORTEST_S,
+        ge=SHORTESTS[0],
+        le=SHORTESTS[1],
+        description="Least seconds between turning points.",
+    )
+
+
+class TrendQuery(Filters):
+    """Parameters of a trend over the archive."""
+
+    by: Literal["day", "week", "month"] = Field(default="week", description="Periods, in UTC.")
+    alert: list[Annotated[Text, Field(max_length=LONGEST_ALERT)]] = Field(
+        default=[], max_length=20, description="Such as `angry>0.3`."
+    )
+
+
+class TurnOut(BaseModel):
+    """A turning point: the class that rises most there, the one that falls most, and how far."""
+
+    time: float = Field(description="Seconds.")
+    rises: str
+    rise: float
+    falls: str
+    fall: float
+
+
+class StretchOut(BaseModel):
+    """A stretch between turning points."""
+
+    start: float
+    end: float
+    emotion: str = Field(description="Top class of its mean scores.")
+    scores: dict[str, float]
+
+
+class PeakOut(BaseModel):
+    """A local maximum of a smoothed score."""
+
+    emotion: str
+    time: float
+    score: float
+
+
+class PointsOut(BaseModel):
+    """Smoothed curves by column; null where nobody speaks near."""
+
+    time: list[float]
+    scores: dict[str, list[float | None]]
+    valence: list[float | None]
+    arousal: list[float | None]
+
+
+class ChannelTrendOut(BaseModel):
+    """The trend of a channel."""
+
+    channel: int | None
+    channel_name: str | None
+    clips: int
+    spoken: float = Field(description="Seconds that lie in some clip.")
+    share: dict[str, float] = Field(description="Share of time by top class.")
+    mean: dict[str, float] = Field(description="Mean score by class.")
+    valence: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
+    arousal: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
+    turning_points: list[TurnOut]
+    stretches: list[StretchOut]
+    peaks: list[PeakOut]
+    points: PointsOut
+
+
+class RecordingTrendOut(BaseModel):
+    """How emotion moves through a recording."""
+
+    recording: int
+    file: str
+    duration: float
+    model: str
+    channels: list[ChannelTrendOut]
+
+
+class ShareOut(BaseModel):
+    """Share of time of an emotion with its 95 % interval, and its mean score."""
+
+    share: float
+    low: float
+    high: float
+    mean: float
+
+
+class PeriodOut(BaseModel):
+    """A period: ISO date, week or month."""
+
+    period: str
+    start: date
+    end: date = Field(description="The first day after it.")
+    recordings: int
+    clips: int
+    seconds: float
+    emotions: dict[str, ShareOut]
+    alerts: list[str] = Field(description="Those that it sets off.")
+
+
+class TrendOut(BaseModel):
+    """How shares of emotions move over the archive."""
+
+    data: list[PeriodOut]
+    model: str
+    undated: int = Field(description="Clips left out because nobody said when they were recorded.")
+    alarmed: bool = Field(description="Whether some alert is set off.")
+    method: str

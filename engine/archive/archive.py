@@ -1,0 +1,205 @@
+"""An open archive: its database, its model, its index; what all its methods stand on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from emotion_search.engine.archive.index import open_searcher
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.shared import SharedEmbedder
+from emotion_search.engine.settings import DEFAULT_MODEL, Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo, active_model, mismatch
+from emotion_search.index.errors import (
+    DatabaseError,
+    EmotionSearchError,
+    NotFoundError,
+)
+from emotion_search.index.lifecycle.catch_up import IndexState
+from emotion_search.index.search import Searcher
+
+log = logging.getLogger(__name__)
+
+
+def absolute(name: str) -> str:
+    """What a model is known by: the absolute path of a folder or file, else the name itself."""
+    if name != "acoustic" and Path(name).exists():
+        return os.path.abspath(name)  # noqa: PTH100 - resolves no links, as users expect
+    return name
+
+
+class Archive:
+    """An open archive.
+
+    Args:
+        settings: where it is and how to work.
+        database: the database that the settings name, its tables in place.
+        background: let a large index be made anew while the last one serves.
+    """
+
+    def __init__(self, settings: Settings, database: Database, *, background: bool = False) -> None:
+        self.settings = settings
+        self.database = database
+        self._background = background
+        self._loading, self._opening = threading.Lock(), threading.Lock()
+        self._embedder: SharedEmbedder | None = None
+        self._warming: threading.Thread | None = None
+        self._decoders = Decoders(settings.decode_timeout)
+        self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Self:
+        """The archive that the settings name.
+
+        Args:
+            create: make a new one where there is none.
+            background: let a large index be made anew while the last one serves; for servers.
+
+        Raises:
+            DatabaseError: there is none, or its database cannot be used.
+        """
+        database = Database(settings.database, busy_timeout=settings.busy_timeout)
+        try:
+            if create:
+                settings.home.mkdir(parents=True, exist_ok=True)
+                database.create_or_require()
+            else:
+                database.require_schema()
+        except OSError as error:
+            raise DatabaseError(
+                f"home {settings.home} cannot be made ({error.strerror}); choose another --home"
+            ) from error
+        except EmotionSearchError:
+            database.close()
+            raise
+        return cls(settings, database, background=background)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database's connections, and end what goes on in the background."""
+        if self._warming is not None:
+            self._warming.join()  # torch does not survive the end of the process under it
+        self._decoders.close()
+        for searcher in self._searchers.values():
+            searcher.keeper.close()
+        self.database.close()
+
+    def embedder(self) -> Embedder:
+        """The archive's model, loaded once; for a new archive the one of the settings.
+
+        Raises:
+            ModelMismatchError: the settings name another model than the archive's.
+            ModelUnavailableError: it cannot be loaded.
+        """
+        return self.embedder_of(self.model())
+
+    def embedder_of(self, active: ModelInfo | None) -> Embedder:
+        """As ``embedder``, for the model that serves; loaded anew where that was switched."""
+        with self._loading:
+            known = self._embedder
+            if known is None or (active and known.fingerprint != active.fingerprint):
+                self._check_name(active)
+                default = active.name if active else DEFAULT_MODEL
+                name = absolute(self.settings.model or default)
+                loaded = load_embedder(name, self.settings)
+                if active and loaded.fingerprint != active.fingerprint:
+                    raise mismatch(active.name, name)
+                known = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
+                self._embedder = known
+            return known
+
+    def model(self) -> ModelInfo | None:
+        """The model whose embeddings the archive holds; None while it is empty."""
+        with self.database.read() as session:
+            return active_model(session)
+
+    def warm_up(self) -> None:
+        """Load the archive's model on a thread of its own, so that the first request need not.
+
+        A model that cannot be loaded is left to the request that needs it to tell.
+        """
+
+        def load() -> None:
+            try:
+                self.embedder().embed([np.zeros(SAMPLE_RATE, np.float32)])
+            except EmotionSearchError as error:
+                log.warning("%s", error)
+
+        if self.model() is not None:
+            self._warming = threading.Thread(target=load, name="warm-up", daemon=True)
+            self._warming.start()
+
+    @property
+    def decoders(self) -> Decoders:
+        """What decodes audio in processes of its own."""
+        return self._decoders
+
+    def searcher(self) -> tuple[ModelInfo, Searcher]:
+        """The archive's model, and the search over its embeddings.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelMismatchError: the settings name another model than the archive's.
+        """
+        model = self._model_here()
+        self._check_name(model)
+        return model, self._search(model)
+
+    def index_state(self) -> IndexState:
+        """How much is in the index, and since when; nothing is read from the database."""
+        serving = list(self._searchers.values())[-1:]
+        return serving[0].keeper.state() if serving else IndexState(0, None)
+
+    def loaded(self) -> SharedEmbedder | None:
+        """The model, if it is loaded."""
+        return self._embedder
+
+    def _model_here(self) -> ModelInfo:
+        model = self.model()
+        if model is None:
+            raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
+        return model
+
+    def _check_name(self, active: ModelInfo | None) -> None:
+        """Refuse a model that cannot be the archive's, before anything is loaded.
+
+        A folder or file may hold the same weights under another name: its fingerprint will tell.
+        """
+        asked = self.settings.model
+        if active is None or asked is None or asked == active.name:
+            return
+        if asked == "acoustic" or not (Path(asked).exists() or Path(active.name).exists()):
+            raise mismatch(active.name, asked)
+
+    def _search(self, model: ModelInfo) -> Searcher:
+        with self._opening:
+            others = self._searchers.copy()
+            searcher = others.pop(model, None)
+            if searcher is None:
+                while len(others) > 1:  # a search under the last model may still go on
+                    others.pop(next(iter(others))).keeper.close()
+                searcher = open_searcher(
+                    self.settings, self.database, model, background=self._background
+                )
+            self._searchers = {**others, model: searcher}
+            return searcher

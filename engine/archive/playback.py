@@ -1,0 +1,53 @@
+"""Stretches of recordings, for listening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emotion_search.engine.audio.file import Samples, read_span
+from emotion_search.engine.files.scan import unchanged
+from emotion_search.engine.library.library import Library
+from emotion_search.index.database.clips import get_recording, locations_of
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+
+LONGEST = 600.0
+"""Seconds that are given at once."""
+
+
+def span_of_recording(
+    library: Library, recording_id: int, *, start: float, end: float | None, channel: int | None
+) -> tuple[Samples, int]:
+    """What a stretch of a recording sounds like: mono float32 (n,), and its sample rate in Hz.
+
+    Args:
+        start, end: seconds; None for its end.
+        channel: counted from 0; None mixes all down.
+
+    Raises:
+        NotFoundError: no such recording, or its file is no longer there or has changed.
+        InvalidInputError: no such channel, an empty stretch, or one longer than ten minutes.
+    """
+    with library.database.read() as session:
+        row = get_recording(session, recording_id)
+        duration, channels, sha256 = row.duration, row.channels, row.sha256
+        places = locations_of(session, recording_id)
+    stop = duration if end is None else min(end, duration)
+    if end is not None and not start < end:
+        raise InvalidInputError(f"{start:g} to {end:g} s is no stretch: start must come before end")
+    if not start < stop:
+        raise InvalidInputError(f"the recording has {duration:.2f} s, none from {start:g} s on")
+    if stop - start > LONGEST:
+        raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
+    if channel is not None and channel >= channels:
+        raise InvalidInputError(f"the recording has {channels} channels, counted from 0")
+    for place in places:
+        path = Path(place.path)
+        if unchanged(path, place, sha256):
+            try:
+                samples, rate = read_span(path, channel=channel, start=start, end=stop)
+            except AudioError as error:
+                raise NotFoundError(
+                    f"recording {recording_id} cannot be heard there: {error}"
+                ) from error
+            return samples, rate
+    raise NotFoundError(f"the file of recording {recording_id} is no longer there, or has changed")

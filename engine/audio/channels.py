@@ -1,0 +1,68 @@
+"""Which channels of a recording become clips, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emotion_search.index.database.text import clean
+from emotion_search.index.errors import InvalidInputError
+
+_MOST = 64  # channels of a recording
+_LONGEST = 50  # characters of a channel's name
+
+
+@dataclass(frozen=True)
+class Track:
+    """A channel (counted from 0; None for all mixed down) and its name, if it has one."""
+
+    channel: int | None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The tracks that are wanted; None for every channel there is."""
+
+    tracks: tuple[Track, ...] | None = (Track(None),)
+
+    @property
+    def wanted(self) -> list[int | None] | None:
+        """The channels alone."""
+        return None if self.tracks is None else [track.channel for track in self.tracks]
+
+    def track(self, i: int) -> Track:
+        """What the i-th of the channels that are read is."""
+        return Track(i) if self.tracks is None else self.tracks[i]
+
+    def __str__(self) -> str:
+        if self.tracks is None:
+            return "split"
+        if self.tracks == (Track(None),):
+            return "mix"
+        return ",".join(f"{t.name}={t.channel}" if t.name else str(t.channel) for t in self.tracks)
+
+
+MIX, SPLIT = Channels(), Channels(None)
+
+
+def parse_channels(text: str) -> Channels:
+    """``mix`` (all in one), ``split`` (each by itself), or channels counted from 0, by number or
+    as ``NAME=N``, with commas between.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    if text in ("mix", "split"):
+        return MIX if text == "mix" else SPLIT
+    tracks = []
+    for part in text.split(","):
+        name, equals, number = part.strip().rpartition("=")
+        named = bool(name) and len(name) <= _LONGEST and not name.isdigit()
+        if not number.isdecimal() or int(number) >= _MOST or (equals and not named):
+            raise InvalidInputError(
+                f"channels {text!r}: give mix, split, or numbers from 0, such as 1 or customer=1"
+            )
+        tracks.append(Track(int(number), clean("channel name", name) if name else None))
+    if len({track.channel for track in tracks}) < len(tracks):
+        raise InvalidInputError(f"channels {text!r}: a channel is named twice")
+    return Channels(tuple(tracks))

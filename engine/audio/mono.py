@@ -1,0 +1,45 @@
+"""A file mixed down to one channel, decoded in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.workers import Block, Decoders, Ended
+from emotion_search.index.errors import AudioError
+
+
+class MonoFile:
+    """What ``engine.audio.file.AudioFile`` tells of a file, without opening it in this process.
+
+    Args:
+        longest: seconds that it may have; None for any.
+
+    Attributes:
+        duration: seconds, once ``blocks`` has come to its end.
+    """
+
+    def __init__(self, decoders: Decoders, path: Path, *, longest: float | None = None) -> None:
+        self._decoders, self._path, self._longest = decoders, path, longest
+        self.duration = 0.0
+
+    def blocks(self) -> Generator[Samples, None, None]:
+        """Its samples in order: float32, (n,), 16 kHz.
+
+        Raises:
+            AudioError: it cannot be decoded, or is longer than it may be.
+        """
+        heard = 0
+        with contextlib.closing(self._decoders.read(self._path, [None])) as messages:
+            for message in messages:
+                if isinstance(message, Block):
+                    heard += len(message.tracks[0])
+                    if self._longest is not None and heard > self._longest * SAMPLE_RATE:
+                        raise AudioError(
+                            f"is longer than {self._longest:g} s, the most that is taken here"
+                        )
+                    yield message.tracks[0]
+                elif isinstance(message, Ended):
+                    self.duration = message.duration

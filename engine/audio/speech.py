@@ -1,0 +1,150 @@
+"""Where somebody speaks: the speech probability of every 32 ms, by Silero VAD, in numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.audio.file import Samples
+from emotion_search.index.errors import ModelUnavailableError
+
+Array = NDArray[np.float32]
+
+CHUNK = 512
+"""Samples of one probability (32 ms at 16 kHz)."""
+
+_CONTEXT = 64  # samples of the chunk before that a chunk is heard with
+_FFT, _HOP = 256, 128
+_BINS = _FFT // 2 + 1
+
+
+class SpeechDetector:
+    """Silero VAD (MIT; github.com/snakers4/silero-vad), 16 kHz, with the weights of its wheel.
+
+    It is small and recurrent: in numpy it runs at some hundred times realtime in any thread,
+    without torch. It hears a stream, so feed it the blocks of one recording in order.
+
+    Raises:
+        ModelUnavailableError: the package silero-vad is not installed whole.
+    """
+
+    def __init__(self) -> None:
+        self._weights = _weights()
+        self._context = np.zeros(_CONTEXT, np.float32)
+        self._rest = np.empty(0, np.float32)
+        self._hidden = np.zeros(128, np.float32)
+        self._cell = np.zeros(128, np.float32)
+
+    def feed(self, block: Samples) -> Array:
+        """Probabilities of the chunks that this block completes: float32, (n,), 0 to 1."""
+        samples = np.concatenate([self._rest, block])
+        whole = len(samples) - len(samples) % CHUNK
+        self._rest = samples[whole:]
+        return self._heard(samples[:whole])
+
+    def finish(self) -> Array:
+        """The probability of what is left, filled up with silence: (1,), or (0,) if nothing is."""
+        if not len(self._rest):
+            return np.empty(0, np.float32)
+        rest, self._rest = self._rest, np.empty(0, np.float32)
+        return self._heard(np.pad(rest, (0, CHUNK - len(rest))))
+
+    def _heard(self, samples: Samples) -> Array:
+        if not len(samples):
+            return np.empty(0, np.float32)
+        stream = np.concatenate([self._context, samples])
+        self._context = samples[-_CONTEXT:]
+        chunks = np.lib.stride_tricks.sliding_window_view(stream, _CONTEXT + CHUNK)[::CHUNK]
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd samples are no speech
+            return np.nan_to_num(self._decoded(self._encoded(chunks)))
+
+    def _encoded(self, chunks: Array) -> Array:
+        """What the convolutions make of chunks (n, 576): (n, 128)."""
+        w = self._weights
+        padded = np.pad(chunks, ((0, 0), (0, _CONTEXT)), mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT, axis=1)[:, ::_HOP]
+        spectra = frames @ w.transform
+        x = np.sqrt(spectra[..., :_BINS] ** 2 + spectra[..., _BINS:] ** 2)
+        for (kernel, bias), stride in zip(w.convolutions, (1, 2, 2, 1), strict=True):
+            x = np.maximum(_convolved(x, kernel, stride) + bias, 0)
+        return x[:, 0]
+
+    def _decoded(self, x: Array) -> Array:
+        """Probabilities, (n,), of the convolutions' answers, through the recurrent cell."""
+        w = self._weights
+        outputs = np.empty((len(x), 128), np.float32)
+        hidden, cell = self._hidden, self._cell
+        for i, given in enumerate(x @ w.input + w.bias):
+            gates = given + hidden @ w.recurrent
+            enter, keep, out = (
+                _sigmoid(gates[:128]),
+                _sigmoid(gates[128:256]),
+                _sigmoid(gates[384:]),
+            )
+            cell = keep * cell + enter * np.tanh(gates[256:384])
+            hidden = out * np.tanh(cell)
+            outputs[i] = hidden
+        self._hidden, self._cell = hidden, cell
+        return np.asarray(_sigmoid(np.maximum(outputs, 0) @ w.final + w.final_bias))
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    transform: Array  # (256, 258)
+    convolutions: tuple[tuple[Array, Array], ...]  # ((3 * in, out), (out,))
+    input: Array  # (128, 512)
+    recurrent: Array  # (128, 512)
+    bias: Array  # (512,)
+    final: Array  # (128,)
+    final_bias: Array  # ()
+
+
+@cache
+def _weights() -> _Weights:
+    import torch
+
+    # Not imported: its package sets the number of torch's threads for the whole process.
+    package = find_spec("silero_vad")
+    if package is None or package.origin is None:
+        raise ModelUnavailableError("speech detection needs the package silero-vad: install it")
+    path = Path(package.origin).parent / "data" / "silero_vad.jit"
+    try:
+        state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+        read = {name.removeprefix("_model."): tensor.numpy() for name, tensor in state.items()}
+        convolutions = [
+            (
+                read[f"encoder.{i}.reparam_conv.weight"].transpose(2, 1, 0).reshape(-1, n).copy(),
+                read[f"encoder.{i}.reparam_conv.bias"],
+            )
+            for i, n in enumerate((128, 64, 64, 128))
+        ]
+        return _Weights(
+            transform=np.ascontiguousarray(read["stft.forward_basis_buffer"][:, 0].T),
+            convolutions=tuple(convolutions),
+            input=np.ascontiguousarray(read["decoder.rnn.weight_ih"].T),
+            recurrent=np.ascontiguousarray(read["decoder.rnn.weight_hh"].T),
+            bias=read["decoder.rnn.bias_ih"] + read["decoder.rnn.bias_hh"],
+            final=read["decoder.decoder.2.weight"][0, :, 0],
+            final_bias=read["decoder.decoder.2.bias"][0],
+        )
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"silero-vad's weights in {path} cannot be used ({error!r}); install silero-vad 6.2"
+        ) from error
+
+
+def _convolved(x: Array, kernel: Array, stride: int) -> Array:
+    """A convolution of width 3 over axis 1 of x (n, frames, in), with a zero on either side."""
+    padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=1)[:, ::stride]
+    taps = windows.transpose(0, 1, 3, 2).reshape(len(x), -1, kernel.shape[0])
+    return np.asarray(taps @ kernel)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))

@@ -1,0 +1,328 @@
+"""Decoding in processes of its own: a file that hangs or kills its decoder costs itself alone."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emotion_search.engine.audio.file import AudioFile, Samples, told_duration
+from emotion_search.index.errors import AudioError
+
+_STOP_S = 5.0  # that a decoder has for letting go of a file
+_HASHED = 1 << 22  # bytes after which a decoder gives a sign of life
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file before its first samples."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The next samples of each channel: float32, (n,), 16 kHz; and the seconds of the whole file
+    as its header tells (None: it does not)."""
+
+    tracks: list[Samples]
+    told: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A file after its last samples; duration in seconds, sample rate in Hz."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A file's seconds as its header tells; None where it does not tell."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class _Busy:
+    """A sign of life."""
+
+
+Message = Opened | Block | Ended
+
+
+def read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message]:
+    """A file as messages, in this process.
+
+    Args:
+        channels: as ``AudioFile.tracks`` has them; None for each channel there is.
+
+    Raises:
+        AudioError: it cannot be decoded.
+        OSError: it cannot be read.
+    """
+    for message in _read(path, channels):
+        if not isinstance(message, _Busy):
+            yield message
+
+
+def _read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message | _Busy]:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(_HASHED):
+            digest.update(piece)
+            yield _Busy()
+    yield Opened(digest.hexdigest())
+    with AudioFile(path) as audio:
+        wanted = range(audio.channels) if channels is None else channels
+        for tracks in audio.tracks(list(wanted)):
+            yield Block(tracks, audio.told)
+        yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags)
+
+
+class Decoders:
+    """Decoder processes that are started when first needed, and used again.
+
+    Safe for use from several threads. Without a way to start them (on Windows) files are decoded
+    in this process.
+
+    Args:
+        timeout: seconds that a decoder may take for ten seconds of audio, or for a few MiB of the
+            file, before it is given up.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
+        self._all: set[_Decoder] = set()
+        self._lock = threading.Lock()
+
+    def read(
+        self, path: Path, channels: Sequence[int | None] | None
+    ) -> Generator[Message, None, None]:
+        """A file as messages, decoded in another process; see ``read``.
+
+        Raises:
+            AudioError: it cannot be decoded, or the decoder died or took too long.
+            OSError: it cannot be read.
+        """
+        if os.name != "posix":
+            yield from read(path, channels)
+            return
+        wanted = None if channels is None else list(channels)
+        with self._lent() as decoder:
+            for message in decoder.answers(["read", os.path.abspath(path), wanted], self._timeout):  # noqa: PTH100
+                assert not isinstance(message, Told)
+                yield message
+
+    def told(self, path: Path) -> float | None:
+        """Seconds of a file as its header tells, nothing decoded; None where it does not tell.
+
+        Raises:
+            AudioError: it is no audio, or the decoder died or took too long.
+            OSError: it cannot be read.
+        """
+        if os.name != "posix":
+            return told_duration(path)
+        with self._lent() as decoder:
+            (message,) = decoder.answers(["told", os.path.abspath(path)], self._timeout)  # noqa: PTH100
+        assert isinstance(message, Told)
+        return message.seconds
+
+    def warm(self) -> None:
+        """Start a process, if none waits for work, without waiting for it."""
+        if os.name == "posix" and self._idle.empty():
+            self._idle.put(self._started())
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._lock:
+            decoders, self._all = self._all, set()
+        for decoder in decoders:
+            decoder.kill()
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[_Decoder]:
+        decoder = self._taken()
+        try:
+            yield decoder
+        except BaseException:
+            decoder.let_go()
+            raise
+        finally:
+            if decoder.alive:
+                self._idle.put(decoder)
+            else:
+                with self._lock:
+                    self._all.discard(decoder)
+
+    def _taken(self) -> _Decoder:
+        while True:
+            try:
+                decoder = self._idle.get_nowait()
+            except queue.Empty:
+                decoder = self._started()
+            if decoder.alive:
+                return decoder
+
+    def _started(self) -> _Decoder:
+        decoder = _Decoder()
+        with self._lock:
+            self._all.add(decoder)
+        return decoder
+
+
+class _Decoder:
+    """One process, which decodes one file at a time."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                [sys.executable, "-m", "emotion_search.engine.audio.workers", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[3],
+                start_new_session=True,  # Ctrl-C is for the program, which then ends us
+            )
+        self._busy = False
+
+    @property
+    def alive(self) -> bool:
+        return not self._busy and self._process.poll() is None
+
+    def answers(self, request: list[Any], timeout: float) -> Iterator[Message | Told]:
+        """What the process answers to a request."""
+        self._busy = True
+        try:
+            self._pipe.send_bytes(json.dumps(request).encode())
+            while True:
+                if not self._pipe.poll(timeout):
+                    self.kill()
+                    raise AudioError(f"was given up: its decoder did nothing for {timeout:g} s")
+                message = self._message()
+                if isinstance(message, Exception):
+                    self._busy = False
+                    raise message
+                last = isinstance(message, Ended | Told)
+                self._busy = not last
+                if not isinstance(message, _Busy):
+                    yield message
+                if last:
+                    return
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_STOP_S)
+            self.kill()
+            code = self._process.returncode
+            raise AudioError(f"kills its decoder (exit code {code})") from error
+
+    def let_go(self) -> None:
+        """Leave the file that is being decoded."""
+        if not self._busy:
+            return
+        try:
+            self._pipe.send_bytes(b"stop")
+            while self._pipe.poll(_STOP_S):
+                if not isinstance(self._message(), _Busy | Opened | Block):
+                    self._busy = False
+                    return
+        except (OSError, EOFError):
+            pass
+        self.kill()
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+
+    def _message(self) -> Message | Told | _Busy | Exception:
+        kind, *rest = json.loads(self._pipe.recv_bytes())
+        if kind == "busy":
+            return _Busy()
+        if kind == "told":
+            return Told(*rest)
+        if kind == "opened":
+            return Opened(*rest)
+        if kind == "block":
+            data = [self._pipe.recv_bytes() for _ in range(rest[0])]
+            return Block([np.frombuffer(one, np.float32) for one in data], rest[1])
+        if kind == "ended":
+            return Ended(*rest)
+        if kind == "os-error":
+            return OSError(rest[0], rest[1])
+        return AudioError(rest[0])
+
+
+def serve(pipe: Connection) -> None:
+    """Decode what is asked for over the pipe, until it closes."""
+    while True:
+        try:
+            what, path, *rest = json.loads(pipe.recv_bytes())
+        except (EOFError, ConnectionResetError):
+            return
+        except ValueError:  # a stop that came after the end
+            continue
+        try:
+            if what == "told":
+                _send(pipe, "told", told_duration(Path(path)))
+                continue
+            for message in _read(Path(path), *rest):
+                if pipe.poll() and pipe.recv_bytes() == b"stop":
+                    _send(pipe, "error", "was let go")
+                    break
+                _tell(pipe, message)
+        except AudioError as error:
+            _send(pipe, "error", str(error))
+        except OSError as error:
+            _send(pipe, "os-error", error.errno, error.strerror)
+        except Exception as error:  # noqa: BLE001 - a library stumbled over this file alone
+            _send(pipe, "error", f"cannot be decoded as audio ({type(error).__name__}: {error})")
+
+
+def _tell(pipe: Connection, message: Message | _Busy) -> None:
+    if isinstance(message, _Busy):
+        _send(pipe, "busy")
+    elif isinstance(message, Opened):
+        _send(pipe, "opened", message.sha256)
+    elif isinstance(message, Block):
+        _send(pipe, "block", len(message.tracks), message.told)
+        for track in message.tracks:
+            pipe.send_bytes(np.ascontiguousarray(track, np.float32).tobytes())
+    else:
+        _send(
+            pipe,
+            "ended",
+            message.duration,
+            message.sample_rate,
+            message.channels,
+            message.tags,
+        )
+
+
+def _send(pipe: Connection, *parts: Any) -> None:
+    pipe.send_bytes(json.dumps(parts).encode())
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,334 @@
+"""A typed Python client of the HTTP service."""
+
+from __future__ import annotations
+
+import io
+import json
+import operator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, SupportsIndex
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.client.http import (
+    OPERATIONS,
+    ProblemError,
+    Requests,
+    as_text,
+    problem_in,
+    problem_of,
+)
+from emotion_search.engine.client.values import (
+    Clip,
+    Count,
+    Failure,
+    Hit,
+    Job,
+    Model,
+    Recording,
+    Stats,
+    made,
+)
+
+__all__ = ["OPERATIONS", "Client", "Example", "ProblemError"]
+
+_PASSING = (429, 502, 503, 504)  # problems that waiting may mend
+
+Example = SupportsIndex | str | Path | Mapping[str, Any]
+"""A clip's id, an audio file (by its path), or what the service takes, such as
+``{"recording": 7, "start": 1.5}`` or ``{"vector": […]}``."""
+
+
+class Client(Requests):
+    """The service at an address.
+
+    >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+    ...     for hit in client.search(Path("angry.wav"), limit=5, source=["support-2026"]):
+    ...         print(hit.similarity, hit.file, hit.start)
+
+    Errors are ``ProblemError``; what keeps the service from being reached is httpx's own.
+
+    Args:
+        address: of the service.
+        key: one that ``emotion-search key create`` made, if the service wants one.
+        timeout: seconds to wait for each part of an answer.
+        http: used in place of a new httpx client.
+    """
+
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:8000",
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        http: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(http or httpx.Client(base_url=address, timeout=timeout), key)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def search(
+        self,
+        positive: Example | Sequence[Example],
+        negative: Example | Sequence[Example] = (),
+        **options: Any,
+    ) -> list[Hit]:
+        """Clips that sound like the positive examples and unlike the negative ones, best first.
+
+        Args:
+            options: ``limit``, ``per_recording``, ``exact``, ``exclude_same``, and filters such
+                as ``source=["support"]``, as the service has them.
+        """
+        query, files = _query(positive, negative, options)
+        if files:
+            form = {"query": json.dumps(query)}
+            answer = self._call("search", data=form, files=files)
+        else:
+            answer = self._call("search", json=query)
+        return [made(Hit, hit) for hit in answer.json()["hits"]]
+
+    def search_batch(self, queries: Sequence[Mapping[str, Any]]) -> list[list[Hit] | ProblemError]:
+        """The hits of each query, as ``/v1/search`` takes it as JSON, or the problem with it."""
+        answer = self._call("search_batch", json={"queries": list(queries)})
+        return [
+            problem_in(one["problem"])
+            if one["problem"]
+            else [made(Hit, hit) for hit in one["answer"]["hits"]]
+            for one in answer.json()["results"]
+        ]
+
+    def predict(self, file: Path, **how: Any) -> dict[str, Any]:
+        """What the service's model hears in a file, as the document has it; it is not kept.
+
+        Args:
+            how: ``granularity``, ``window``, ``hop``.
+        """
+        form = {key: value for key, value in how.items() if value is not None}
+        with file.open("rb") as content:
+            files = {"file": (file.name, content)}
+            return dict(self._call("predict", data=form, files=files).json())
+
+    def upload(
+        self,
+        file: Path,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+        **said: Any,
+    ) -> Job:
+        """Send an audio file; the job that takes it in, as it stands at once.
+
+        Args:
+            said: ``source``, ``label``, ``speaker``, ``recorded_at`` (a datetime or ISO 8601),
+                ``metadata`` and ``labels`` by task (mappings), ``channels`` such as
+                ``customer=1``.
+        """
+        form = {key: as_text(value) for key, value in said.items() if value is not None}
+        for name in form.keys() & {"metadata", "labels"}:
+            form[name] = [f"{key}={value}" for key, value in dict(form[name]).items()]
+        headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        with file.open("rb") as content:
+            files = {"file": (name or file.name, content)}
+            answer = self._call("upload", data=form, files=files, headers=headers)
+        return made(Job, answer.json())
+
+    def wait_for(self, job: Job | int, *, timeout: float = 600.0) -> Job:
+        """The job once it is done, also where the service is started again meanwhile.
+
+        Raises:
+            ProblemError: it failed, or there is no such job.
+            TimeoutError: it is not finished in time.
+        """
+        number = job if isinstance(job, int) else job.job
+        until = time.monotonic() + timeout
+        pause, status = 0.05, "unknown"
+        while True:
+            try:
+                now = self.job(number)
+            except (httpx.TransportError, ProblemError) as error:
+                if isinstance(error, ProblemError) and error.status not in _PASSING:
+                    raise
+                status = f"unknown ({error})"
+            else:
+                if now.problem:
+                    raise problem_in(now.problem)
+                if now.finished:
+                    return now
+                status = now.status
+            if time.monotonic() > until:
+                raise TimeoutError(f"job {number} is {status} after {timeout:g} s")
+            time.sleep(pause)
+            pause = min(1.0, pause * 1.5)
+
+    def follow(self, job: Job | int) -> Iterator[Job]:
+        """The job each time that it changes, until it is finished or the server ends."""
+        number = job if isinstance(job, int) else job.job
+        path = f"/v1/jobs/{number}/events"
+        with self._http.stream("GET", path, headers=self._headers) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                raise problem_of(answer)
+            event = ""
+            for line in answer.iter_lines():
+                if line.startswith("event:"):
+                    event = line.removeprefix("event:").strip()
+                elif line.startswith("data:") and event == "job":
+                    yield made(Job, json.loads(line.removeprefix("data:")))
+
+    def job(self, job: int) -> Job:
+        """A job as it stands."""
+        return made(Job, self._call("job", job=job).json())
+
+    def jobs(self, **query: Any) -> Iterator[Job]:
+        """All jobs that are kept, latest first; ``status=["failed"]`` for some alone."""
+        return self._pages("jobs", Job, query)
+
+    def recordings(self, **filters: Any) -> Iterator[Recording]:
+        """All recordings of which some clip passes the filters."""
+        return self._pages("recordings", Recording, filters)
+
+    def recording(self, recording: int) -> Recording:
+        """One recording."""
+        return made(Recording, self._call("recording", recording=recording).json())
+
+    def clips_of(self, recording: int) -> Iterator[Clip]:
+        """All clips of a recording."""
+        return self._pages("clips_of", Clip, {}, recording=recording)
+
+    def recording_audio(
+        self,
+        recording: int,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        channel: int | None = None,
+    ) -> bytes:
+        """A stretch of a recording, in seconds, as WAV; of ten minutes at most."""
+        params = {"start": start, "end": end, "channel": channel}
+        return self._call("recording_audio", recording=recording, params=params).content
+
+    def erase(self, recording: int) -> int:
+        """Erase a recording; the number of clips that went with it."""
+        return int(self._call("erase", recording=recording).json()["clips"])
+
+    def clips(self, **filters: Any) -> Iterator[Clip]:
+        """All clips that pass the filters."""
+        return self._pages("clips", Clip, filters)
+
+    def clip(self, clip: int) -> Clip:
+        """One clip."""
+        return made(Clip, self._call("clip", clip=clip).json())
+
+    def clip_audio(self, clip: int) -> bytes:
+        """Exactly the clip's span as WAV."""
+        return self._call("clip_audio", clip=clip).content
+
+    def embedding(self, clip: int) -> NDArray[np.float32]:
+        """The clip's stored embedding: float32, (dimension,), not in any space."""
+        content = self._call("embedding", clip=clip).content
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
+
+    def label(self, clip: int, value: str, *, task: str = "emotion") -> Clip:
+        """Say what is heard in a clip; the clip with it."""
+        return made(Clip, self._call("label", clip=clip, task=task, json={"value": value}).json())
+
+    def unlabel(self, clip: int, *, task: str = "emotion") -> Clip:
+        """Take a label away; the clip without it."""
+        return made(Clip, self._call("unlabel", clip=clip, task=task).json())
+
+    def tasks(self) -> list[Count]:
+        """Tasks, and how many labels each has."""
+        return [made(Count, one) for one in self._call("tasks").json()["data"]]
+
+    def labels(self, task: str = "emotion") -> list[Count]:
+        """Labels of a task, most clips first."""
+        answer = self._call("labels", params={"task": task})
+        return [made(Count, one) for one in answer.json()["data"]]
+
+    def stats(self) -> Stats:
+        """What the archive holds."""
+        return made(Stats, self._call("stats").json())
+
+    def models(self) -> list[Model]:
+        """Models that the server knows."""
+        return [made(Model, one) for one in self._call("models").json()["data"]]
+
+    def failures(self, **query: Any) -> Iterator[Failure]:
+        """All files that could not be ingested or hold no speech, latest first; ``kind="failed"``
+        for the former alone."""
+        return self._pages("failures", Failure, query)
+
+    def trend(self, recording: int, **options: Any) -> dict[str, Any]:
+        """How emotion moves through a recording, as the document has it."""
+        return dict(self._call("trend", params=options, recording=recording).json())
+
+    def trends(self, **options: Any) -> dict[str, Any]:
+        """Shares of emotions by day, week or month, as the document has them."""
+        return dict(self._call("trends", params=options).json())
+
+    def map(self, **options: Any) -> dict[str, Any]:
+        """Clips as points in a plane, as the document has them."""
+        return dict(self._call("map", params=options).json())
+
+    def clusterings(self) -> list[dict[str, Any]]:
+        """The saved clusterings."""
+        return list(self._call("clusterings").json()["data"])
+
+    def clustering(self, name: str) -> dict[str, Any]:
+        """One of them, with what each of its clusters holds."""
+        return dict(self._call("clustering", name=name).json())
+
+    def evaluation(self, task: str = "emotion", **query: Any) -> dict[str, Any]:
+        """How good query by example is on labelled clips, as the document has it."""
+        return dict(self._call("evaluation", params={"task": task, **query}).json())
+
+    def suggestions(self, task: str = "emotion", **query: Any) -> list[dict[str, Any]]:
+        """Clips most worth labelling next, best first."""
+        params = {"task": task, **query}
+        return list(self._call("suggestions", params=params).json()["data"])
+
+    def classifiers(self) -> list[dict[str, Any]]:
+        """The classifiers, and how well they did."""
+        return list(self._call("classifiers").json()["data"])
+
+
+def _query(
+    positive: Any, negative: Any, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Any]]:
+    """The query as JSON, and the files that go with it."""
+    query: dict[str, Any] = {
+        name: as_text(value) for name, value in options.items() if value is not None
+    }
+    files: list[Any] = []
+    for part, name, examples in (
+        ("file", "positive", positive),
+        ("negative_file", "negative", negative),
+    ):
+        several = isinstance(examples, Iterable) and not isinstance(examples, (str, Path, Mapping))
+        query[name] = []
+        for one in examples if several else [examples]:
+            if isinstance(one, (str, Path)):
+                files.append((part, (Path(one).name, Path(one).read_bytes())))
+            elif isinstance(one, Mapping):
+                query[name].append(dict(one))
+            else:
+                query[name].append({"clip": operator.index(one)})
+    return query, files

@@ -1,0 +1,147 @@
+"""Requests of the Python client: paths, pages, and answers that are problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from emotion_search.engine.client.values import made
+
+T = TypeVar("T")
+
+OPERATIONS = {
+    "search": ("post", "/v1/search"),
+    "search_batch": ("post", "/v1/search/batch"),
+    "predict": ("post", "/v1/predict"),
+    "upload": ("post", "/v1/recordings"),
+    "recordings": ("get", "/v1/recordings"),
+    "recording": ("get", "/v1/recordings/{recording}"),
+    "clips_of": ("get", "/v1/recordings/{recording}/clips"),
+    "recording_audio": ("get", "/v1/recordings/{recording}/audio"),
+    "erase": ("delete", "/v1/recordings/{recording}"),
+    "jobs": ("get", "/v1/jobs"),
+    "job": ("get", "/v1/jobs/{job}"),
+    "follow": ("get", "/v1/jobs/{job}/events"),
+    "clips": ("get", "/v1/clips"),
+    "clip": ("get", "/v1/clips/{clip}"),
+    "clip_audio": ("get", "/v1/clips/{clip}/audio"),
+    "embedding": ("get", "/v1/clips/{clip}/embedding"),
+    "label": ("put", "/v1/clips/{clip}/labels/{task}"),
+    "unlabel": ("delete", "/v1/clips/{clip}/labels/{task}"),
+    "tasks": ("get", "/v1/tasks"),
+    "labels": ("get", "/v1/labels"),
+    "stats": ("get", "/v1/stats"),
+    "models": ("get", "/v1/models"),
+    "failures": ("get", "/v1/failures"),
+    "trend": ("get", "/v1/recordings/{recording}/trend"),
+    "trends": ("get", "/v1/trends"),
+    "map": ("get", "/v1/map"),
+    "clusterings": ("get", "/v1/clusterings"),
+    "clustering": ("get", "/v1/clusterings/{name}"),
+    "evaluation": ("get", "/v1/evaluation"),
+    "suggestions": ("get", "/v1/suggestions"),
+    "classifiers": ("get", "/v1/classifiers"),
+}
+"""Methods of ``Client``, and the operation of the OpenAPI document that each calls."""
+
+
+class ProblemError(Exception):
+    """The service answered with a problem.
+
+    Attributes:
+        kind: the stable end of its type, such as ``not-found``.
+        status: of HTTP.
+        detail: the thing and the cure, for people.
+        request_id: by which the server's log has it.
+    """
+
+    def __init__(self, kind: str, status: int, detail: str, request_id: str | None) -> None:
+        super().__init__(f"{detail} ({kind}, {status})")
+        self.kind = kind
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+
+
+class Requests:
+    """Requests to the service at an address.
+
+    Args:
+        key: one that ``emotion-search key create`` made, if the service wants one.
+    """
+
+    def __init__(self, http: httpx.Client, key: str | None) -> None:
+        self._http = http
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+
+    def _pages(
+        self, name: str, kind: type[T], query: Mapping[str, Any], **path: Any
+    ) -> Iterator[T]:
+        params = dict(query)
+        while True:
+            page = self._call(name, params=params, **path).json()
+            yield from (made(kind, one) for one in page["data"])
+            if page["next"] is None:
+                return
+            params["cursor"] = page["next"]
+
+    def _call(
+        self,
+        operation: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: Any = None,
+        files: Any = None,
+        **path: Any,
+    ) -> httpx.Response:
+        method, template = OPERATIONS[operation]
+        quoted = {name: quote(str(value), safe="") for name, value in path.items()}
+        answer = self._http.request(
+            method.upper(),
+            template.format(**quoted),
+            params=_said(params or {}),
+            headers={**self._headers, **(headers or {})},
+            json=json,
+            data=data,
+            files=files,
+        )
+        if answer.status_code >= 400:
+            raise problem_of(answer)
+        return answer
+
+
+def as_text(value: Any) -> Any:
+    """Moments as ISO 8601, anything else as it is."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def problem_of(answer: httpx.Response) -> ProblemError:
+    """What went wrong, of an answer that is a problem, or a proxy's own page."""
+    try:
+        told = answer.json()
+    except ValueError:
+        told = None
+    ours = isinstance(told, dict) and str(told.get("type", "")).startswith("urn:")
+    told = {
+        "detail": answer.reason_phrase,
+        **(told if ours else {}),
+        "status": answer.status_code,
+    }
+    return problem_in(told, answer.headers.get("x-request-id"))
+
+
+def problem_in(told: Mapping[str, Any], request_id: str | None = None) -> ProblemError:
+    """What went wrong, of a problem as JSON."""
+    kind = str(told.get("type", "about:blank")).rsplit(":", 1)[-1]
+    return ProblemError(kind, int(told["status"]), str(told["detail"]), request_id)
+
+
+def _said(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those that say nothing."""
+    return {name: as_text(value) for name, value in params.items() if value is not None}

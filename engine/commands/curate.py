@@ -1,0 +1,128 @@
+"""What an archive holds and loses: ``failures``, ``forget``, ``label``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    clip_filter,
+    notice,
+    settings_of,
+)
+from emotion_search.index.errors import InvalidInputError
+
+
+def failures(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """List the files that could not be ingested or hold no speech, and why.
+
+    \b
+    emotion-search failures
+    emotion-search ingest --retry-failed
+    """
+    from emotion_search.engine.library.library import Library
+
+    with Library.open(settings_of(home, database)) as library:
+        found = library.failures()
+    for failure in found:
+        if as_json:
+            record = {**vars(failure), "failed_at": failure.failed_at.isoformat()}
+            print(json.dumps(record, ensure_ascii=False))
+        else:
+            print(f"{failure.path}: {failure.reason} (tried {failure.attempts} times)")
+
+
+def forget(
+    recordings: Annotated[
+        list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of recordings.")
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="All from here; repeatable.")] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="All of this speaker.")] = None,
+    after: Annotated[str | None, typer.Option(help="All recorded then or later.")] = None,
+    before: Annotated[str | None, typer.Option(help="All recorded before then.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, erase nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.
+
+    \b
+    emotion-search forget 17 18
+    emotion-search forget --source support-2019 --dry-run
+    emotion-search forget --before 2020-01-01 --yes
+    """
+    from emotion_search.engine.library.library import Library
+
+    wanted = clip_filter(source, None, speaker, None, after, before, None)
+    if bool(recordings) != wanted.is_empty:
+        raise InvalidInputError("give recordings, or one of --source --speaker --after --before")
+    with Library.open(settings_of(home, database)) as library:
+        ids = list(recordings or library.recordings(wanted))
+        if dry_run:
+            print(f"{len(ids)} recordings would be forgotten")
+            return
+        if not recordings and ids and not yes:
+            if not sys.stdin.isatty():
+                raise InvalidInputError(f"{len(ids)} recordings would be forgotten: say --yes")
+            typer.confirm(f"Forget {len(ids)} recordings?", abort=True, err=True)
+        try:
+            for recording in ids:
+                paths = library.forget(recording, settle=False)
+                if recordings:
+                    known = ", ".join(paths) or "no file known"
+                    print(f"recording {recording} forgotten ({known})")
+        finally:
+            library.settle()
+    if not recordings:
+        print(f"{len(ids)} recordings forgotten")
+
+
+def label(
+    clips: Annotated[
+        list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of clips.")
+    ] = None,
+    value: Annotated[str | None, typer.Option("--label", help="What is heard in them.")] = None,
+    task: Annotated[str, typer.Option(help="Under which task.")] = "emotion",
+    remove: Annotated[bool, typer.Option("--remove", help="Take the label away.")] = False,
+    table: Annotated[
+        Path | None, typer.Option("--from", help="CSV with the columns clip, label and maybe task.")
+    ] = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Give clips a label, correct it or take it away; nothing is embedded again.
+
+    \b
+    emotion-search label 17 18 --label anger
+    emotion-search label 17 --task satisfaction --remove
+    emotion-search label --from labels.csv
+    """
+    from emotion_search.engine.files.manifest import check_text, read_labels
+    from emotion_search.engine.library.library import Library
+
+    if (value is not None) + remove + (table is not None) != 1 or bool(clips) == bool(table):
+        raise InvalidInputError("give clips and --label or --remove, or a table by --from")
+    task = check_text("--task", task)
+    if table is not None:
+        said = read_labels(table, task)
+    else:
+        text = None if value is None else check_text("--label", value)
+        said = [(clip, task, text) for clip in clips or []]
+    with Library.open(settings_of(home, database)) as library:
+        unknown = library.label(said)
+    done = len({clip for clip, _, _ in said} - set(unknown))
+    print(f"{done} clips {'unlabelled' if remove else 'labelled'}")
+    if unknown:
+        shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+        notice(f"{len(unknown)} clips are not in this archive: {shown}")
+        raise typer.Exit(1)

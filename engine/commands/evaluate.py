@@ -1,0 +1,216 @@
+"""How good retrieval is, and making it better: ``evaluate`` and ``tune``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    notice,
+    settings_of,
+)
+from emotion_search.index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from emotion_search.engine.quality.labelled import LabelledVectors
+    from emotion_search.engine.quality.retrieval import Gallery
+    from emotion_search.index.vectors.space import Space
+
+Choice = TypeVar("Choice")
+
+TaskOption = Annotated[str, typer.Option(help="Whose labels to use.")]
+
+
+def evaluate(
+    task: TaskOption = "emotion",
+    exclude_same: Annotated[
+        str | None,
+        typer.Option(
+            metavar="speaker|recording|none",
+            help="What galleries leave out; default: speaker where all are known, else recording.",
+        ),
+    ] = None,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="current|plain|centred|whitened",
+            help="Space to take similarity in; plain in place of a learned one.",
+        ),
+    ] = "current",
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Your own vectors: .npy of shape (clips, dimensions).")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="CSV with a row for each: label, and speaker, recording if known."),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare the archive's embeddings under these models; repeat it."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with plots here.")] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure query by example on labelled clips, beside chance.
+
+    \b
+    emotion-search evaluate
+    emotion-search evaluate --exclude-same recording --html report.html
+    emotion-search evaluate --embeddings peer.npy --labels labels.csv --json
+    emotion-search evaluate --models acoustic --models ~/finetuned
+    """
+    from emotion_search.engine.commands.show.evaluation import print_evaluation
+    from emotion_search.engine.pages.page import check_target
+    from emotion_search.engine.quality.evaluate import evaluate as measure
+    from emotion_search.engine.quality.retrieval import Gallery
+
+    check_target(html)
+    gallery = None
+    if exclude_same is not None:
+        gallery = _choice("--exclude-same", exclude_same, {one.value: one for one in Gallery})
+    if models:
+        if html is not None or embeddings is not None or labels is not None:
+            raise InvalidInputError("--models goes without --html, --embeddings and --labels")
+        _side_by_side(
+            models, task, home, database, as_json, space, gallery, rounds=bootstrap, seed=seed
+        )
+        return
+    data, serving = _data(task, embeddings, labels, home, database)
+    chosen = _space(space, serving, data)
+    result = measure(data, chosen, gallery=gallery, rounds=bootstrap, seed=seed)
+    if html is not None:
+        from emotion_search.engine.pages.evaluation import write_report
+
+        write_report(result, html)
+        notice(f"report in {html}")
+    if as_json:
+        print(json.dumps(result.record(), ensure_ascii=False))
+    else:
+        print_evaluation(result)
+
+
+def tune(
+    task: TaskOption = "emotion",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="centred|whitened|learned", help="Fit this one; default: the best, by labels."
+        ),
+    ] = None,
+    restore: Annotated[
+        int | None, typer.Option(min=0, help="Go back to this version; 0 is the plain space.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the versions.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the geometry of similarity to the archive; each fit is a version that can be restored.
+
+    \b
+    emotion-search tune
+    emotion-search tune --list
+    emotion-search tune --restore 0
+    """
+    from emotion_search.engine.commands.show.evaluation import print_spaces, print_tuning
+    from emotion_search.engine.library.library import Library
+    from emotion_search.index.vectors.space import Method
+
+    fitted: dict[str, Method] = {one.value: one for one in Method if one is not Method.PLAIN}
+    chosen = None if method is None else _choice("--method", method, fitted)
+    if (show, restore is not None, method is not None).count(True) > 1:
+        raise InvalidInputError("give one of --method, --restore and --list")
+    with Library.open(settings_of(home, database)) as library:
+        if restore is not None:
+            library.restore_space(restore)
+        elif not show:
+            result = library.tune(task=task, method=chosen)
+            if not as_json:
+                print_tuning(result)
+                return
+        spaces = library.spaces()
+    if as_json:
+        for one in spaces:
+            moment = one.fitted_at.isoformat() if one.fitted_at else None
+            print(json.dumps({**vars(one), "fitted_at": moment}, ensure_ascii=False))
+    else:
+        print_spaces(spaces)
+
+
+def _choice(option: str, text: str, choices: dict[str, Choice]) -> Choice:
+    if text not in choices:
+        raise InvalidInputError(f"{option} {text}: choose {', '.join(choices)}")
+    return choices[text]
+
+
+def _data(
+    task: str,
+    embeddings: Path | None,
+    labels: Path | None,
+    home: str | None,
+    database: str | None,
+) -> tuple[LabelledVectors, Space]:
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.quality.labelled import read_labelled_vectors
+    from emotion_search.index.vectors.space import Space
+
+    if (embeddings is None) != (labels is None):
+        raise InvalidInputError("--embeddings and --labels go together")
+    if embeddings is not None and labels is not None:
+        return read_labelled_vectors(embeddings, labels), Space()
+    with Library.open(settings_of(home, database)) as library:
+        return library.labelled(task)
+
+
+def _side_by_side(
+    models: list[str],
+    task: str,
+    home: str | None,
+    database: str | None,
+    as_json: bool,
+    space: str,
+    gallery: Gallery | None,
+    *,
+    rounds: int,
+    seed: int,
+) -> None:
+    from emotion_search.engine.commands.show.evaluation import print_comparison
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.quality.evaluate import evaluate as measure
+
+    with Library.open(settings_of(home, database)) as library:
+        found = library.labelled_by(models, task)
+    if space == "current" and len({serving.method for _, serving in found}) > 1:
+        notice("the models are served in spaces of different kinds: compared in the plain space")
+        space = "plain"
+    results = [
+        measure(data, _space(space, serving, data), gallery=gallery, rounds=rounds, seed=seed)
+        for data, serving in found
+    ]
+    if as_json:
+        for result in results:
+            print(json.dumps(result.record(), ensure_ascii=False))
+    else:
+        print_comparison(results)
+
+
+def _space(name: str, serving: Space, data: LabelledVectors) -> Space:
+    from emotion_search.index.vectors.space import Method, fit_space
+
+    unsupervised = (Method.PLAIN, Method.CENTRED, Method.WHITENED)
+    if name == "current":
+        return serving
+    method = _choice("--space", name, {one.value: one for one in unsupervised})
+    return fit_space(method, data.vectors)

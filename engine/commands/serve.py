@@ -1,0 +1,162 @@
+"""The HTTP service and its keys: ``serve``, ``key``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    notice,
+    settings_of,
+)
+from emotion_search.index.errors import InvalidInputError
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    open_to_anyone: Annotated[
+        bool, typer.Option("--open-to-anyone", help="Serve other machines without any key.")
+    ] = False,
+    published_locally: Annotated[
+        bool,
+        typer.Option(
+            "--published-locally",
+            help="The port is let through to this machine alone, as from a container: without keys"
+            " answer under its own names.",
+        ),
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Serve the search API; its description is at /docs.
+
+    Beyond this machine a key is needed: make one first.
+
+    \b
+    emotion-search serve --port 8000
+    emotion-search key create --name dashboard --scope write
+    emotion-search serve --host 0.0.0.0
+    """
+    from emotion_search.engine.api.http.access import OpenTo, is_loopback
+    from emotion_search.engine.api.server import run
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.service.keys import keys
+
+    settings = settings_of(home, database, model, device)
+    with Library.open(settings, create=True) as library:  # says what is wrong before it starts
+        known = keys(library.database)
+    has_keys = any(key.revoked_at is None for key in known)
+    open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
+    if known and not has_keys:
+        notice(
+            "every key is revoked, so nobody can ask anything; make one: emotion-search key create"
+        )
+    if open_to_anyone and published_locally:
+        raise InvalidInputError("say --open-to-anyone or --published-locally, not both")
+    if open_to_anyone:
+        open_to = "anyone"
+    elif open_to == "nobody" and not known:
+        raise InvalidInputError(
+            f"--host {host} is reached from other machines and the archive has no keys: make one"
+            " with emotion-search key create --name NAME, or say --open-to-anyone"
+        )
+    if open_to_anyone and known:
+        notice("keys were made, so every request needs one in spite of --open-to-anyone")
+    run(settings, host=host, port=port, open_to=open_to)
+
+
+key_app = typer.Typer(help="Make, list and revoke keys of the HTTP service.", no_args_is_help=True)
+
+
+@key_app.command()
+def create(
+    name: Annotated[str, typer.Option(help="Who or what it is for.")],
+    scope: Annotated[
+        str, typer.Option(metavar="read|write|admin", help="What it may do.")
+    ] = "read",
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it; it is shown only now.
+
+    read searches, lists and hears; write also uploads and labels; admin also erases.
+
+    \b
+    emotion-search key create --name dashboard --scope write
+    """
+    from emotion_search.engine.files.manifest import check_text
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.service.keys import Scope
+    from emotion_search.engine.service.keys import create as create_key
+
+    if scope not in list(Scope):
+        raise InvalidInputError(f"--scope {scope}: choose {', '.join(Scope)}")
+    with Library.open(settings_of(home, database), create=True) as library:
+        token, made = create_key(
+            library.database, name=check_text("--name", name), scope=Scope(scope)
+        )
+    if as_json:
+        print(json.dumps({"name": made.name, "scope": made.scope, "key": token}))
+    else:
+        print(token)
+        notice("keep it now: only its hash is stored; send it as Authorization: Bearer KEY")
+
+
+@key_app.command("list")
+def list_(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """List keys: their beginnings, scopes, and whether they are revoked.
+
+    \b
+    emotion-search key list
+    """
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.service.keys import keys
+
+    with Library.open(settings_of(home, database)) as library:
+        found = keys(library.database)
+    for key in found:
+        revoked = key.revoked_at.isoformat() if key.revoked_at else None
+        if as_json:
+            record = {
+                "name": key.name,
+                "prefix": key.prefix,
+                "scope": key.scope,
+                "created_at": key.created_at.isoformat(),
+                "revoked_at": revoked,
+            }
+            print(json.dumps(record, ensure_ascii=False))
+        else:
+            state = f"revoked {revoked}" if revoked else f"made {key.created_at:%Y-%m-%d}"
+            print(f"{key.prefix}…  {key.scope:<5}  {key.name}  ({state})")
+
+
+@key_app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="Its name, or the beginning that list shows.")],
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Take a key out of force; running servers refuse it within a second.
+
+    \b
+    emotion-search key revoke dashboard
+    """
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.service.keys import revoke as revoke_key
+
+    with Library.open(settings_of(home, database)) as library:
+        key = revoke_key(library.database, name)
+    print(f"key {key.name} ({key.prefix}…) is revoked")

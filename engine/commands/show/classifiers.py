@@ -1,0 +1,121 @@
+"""Classifiers, what they did and what to label next, on a terminal and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emotion_search.engine.classify.apply import Classified
+from emotion_search.engine.classify.suggest import Suggestion
+from emotion_search.engine.classify.train import Trained
+from emotion_search.engine.commands.show.hits import tally
+from emotion_search.engine.pages.classifier import what
+from emotion_search.engine.pages.evaluation import interval
+from emotion_search.engine.transfer.records import clip_record
+from emotion_search.index.database.classifiers import ClassifierInfo
+
+
+def classifier_record(info: ClassifierInfo) -> dict[str, Any]:
+    """A classifier as plain data."""
+    return {
+        **vars(info),
+        "classes": list(info.classes),
+        "provenance": dict(info.provenance),
+        "created_at": info.created_at.isoformat(),
+    }
+
+
+def suggestion_record(one: Suggestion) -> dict[str, Any]:
+    """A suggestion as plain data."""
+    return {
+        "value": one.value,
+        "probability": None if one.probability is None else round(one.probability, 6),
+        "uncertainty": None if one.uncertainty is None else round(one.uncertainty, 6),
+        "why": one.why,
+        **clip_record(one.clip),
+    }
+
+
+def print_trained(it: Trained) -> None:
+    """What came of training, on stdout."""
+    info, best = it.classifier, it.best.measured
+    print(what(it))
+    table = _table("", "UAR", "macro F1", "accuracy", "seconds", "")
+    for one in it.compared:
+        table.add_row(
+            one.name,
+            interval(one.measured.uar),
+            interval(one.measured.f1),
+            f"{one.measured.accuracy:.3f}",
+            f"{one.seconds:.1f}",
+            "<- taken" if one is it.best else "",
+        )
+    Console().print(table)
+    table = _table("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
+    for name, row, recall, precision in zip(
+        info.classes, best.confusion, best.recall, best.precision, strict=True
+    ):
+        table.add_row(Text(name), *map(str, row), f"{recall:.3f}", f"{precision:.3f}")
+    Console().print(table)
+    print(
+        f"probabilities ({it.checked.kind}) are {it.checked.error:.3f} off on average"
+        f" ({it.checked.bare_error:.3f} as they come)"
+    )
+    print(f"classifier {info.task} {info.version} is stored", end="")
+    print(f"; use it with: emotion-search classify --task {info.task}")
+
+
+def print_classified(it: Classified, *, dry_run: bool) -> None:
+    """What a run of classifying did, on stdout."""
+    name = f"{it.classifier.task} {it.classifier.version}"
+    if dry_run:
+        print(f"{it.done} clips would be classified by {name}")
+        return
+    print(f"{it.done} clips classified by {name}; in all: {tally(it.counts)}")
+
+
+def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
+    """Classifiers as a table on stdout."""
+    table = _table(
+        "task", "version", "method", "UAR", "clips", "model", "predictions", "trained at"
+    )
+    for one in found:
+        uar = one.provenance["metrics"]["uar"]["value"]
+        table.add_row(
+            Text(one.task),
+            str(one.version),
+            one.method,
+            f"{uar:.3f}",
+            str(one.provenance["data"]["clips"]),
+            Text(one.model),
+            str(one.predictions),
+            one.created_at.isoformat(" ", "seconds"),
+        )
+    Console().print(table)
+
+
+def print_suggestions(found: Sequence[Suggestion]) -> None:
+    """Suggestions as a table on stdout."""
+    table = _table("clip", "file", "span", "would be", "why")
+    for one in found:
+        clip = one.clip
+        said = "" if one.value is None else f"{one.value} {one.probability:.2f}"
+        table.add_row(
+            str(clip.id),
+            Text(clip.name),
+            f"{clip.start:.2f}–{clip.end:.2f} s",
+            Text(said),
+            Text(one.why),
+        )
+    Console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

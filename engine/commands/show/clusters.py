@@ -1,0 +1,75 @@
+"""Clusterings on a terminal and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emotion_search.index.database.clusterings import ClusteringInfo
+from emotion_search.index.database.learned_filters import NOISE
+
+
+def clustering_record(info: ClusteringInfo, *, clusters: bool = True) -> dict[str, Any]:
+    """A clustering as plain data; with what each cluster holds, if wanted."""
+    record = {**vars(info), "created_at": info.created_at.isoformat()}
+    record["parameters"] = dict(info.parameters)
+    summary = record.pop("summary")
+    if clusters:
+        record["clusters"] = [dict(one) for one in summary]
+    return record
+
+
+def print_clustering(info: ClusteringInfo) -> None:
+    """A clustering on stdout."""
+    print(
+        f"{info.name}: {info.k} clusters of {info.clips} clips by {info.method} (embeddings of"
+        f" {info.model}, space {info.space_version})"
+    )
+    tried: Mapping[str, float] = info.parameters.get("silhouettes", {})
+    if tried:
+        print("silhouette by k ", "  ".join(f"{k}: {value:.3f}" for k, value in tried.items()))
+    table = _table("cluster", "clips", "share", "cohesion", "more of", "speakers", "typical clips")
+    for one in info.summary:
+        speakers = ""
+        if one["speaker_share"] is not None:
+            speakers = f"{one['speakers']} (first {one['speaker_share']:.0%})"
+        table.add_row(
+            "noise" if one["cluster"] == NOISE else str(one["cluster"]),
+            str(one["size"]),
+            f"{one['share']:.0%}",
+            f"{one['cohesion']:.2f}",
+            Text(_more(one)),
+            speakers,
+            ", ".join(map(str, one["typical"])),
+        )
+    Console().print(table)
+
+
+def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
+    """Clusterings as a table on stdout."""
+    table = _table("name", "method", "clusters", "clips", "made at")
+    for one in found:
+        made = one.created_at.isoformat(" ", "seconds")
+        table.add_row(Text(one.name), one.method, str(one.k), str(one.clips), made)
+    Console().print(table)
+
+
+def _more(one: Mapping[str, Any]) -> str:
+    parts = []
+    kinds = (("label", "labels"), ("said", "predicted"), ("emotion", "emotions"), ("", "sources"))
+    for short, kind in kinds:
+        said = ", ".join(f"{e['value']} ×{e['lift']:.1f}" for e in one[kind][:3])
+        if said:
+            parts.append(f"{short or 'source'}: {said}")
+    return "; ".join(parts)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table

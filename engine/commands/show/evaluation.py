@@ -1,0 +1,104 @@
+"""Evaluations and spaces on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from emotion_search.engine.pages.evaluation import LEARNED, interval
+from emotion_search.engine.quality.evaluate import Evaluation
+from emotion_search.engine.quality.retrieval import METRICS
+from emotion_search.engine.quality.tune import Tuning
+from emotion_search.index.database.spaces import SpaceInfo
+
+
+def print_evaluation(it: Evaluation) -> None:
+    """The evaluation as tables on stdout."""
+    classes = ", ".join(f"{name} {count}" for name, count in it.clips.items())
+    speakers = f" by {it.speakers} speakers" if it.speakers else ""
+    print(f"{it.name}, {it.space} space: {sum(it.clips.values())} clips{speakers} ({classes})")
+    if it.learned:
+        print(f"{LEARNED}; what it gains on others: mAP by space")
+    print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
+    print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
+    table = _table("", "over queries", "chance", "over classes", "chance")
+    for name in METRICS:
+        chance = (f"{it.chance[name]:.3f}", f"{it.chance_macro[name]:.3f}")
+        table.add_row(
+            name, interval(it.micro[name]), chance[0], interval(it.macro[name]), chance[1]
+        )
+    Console().print(table)
+    print("mAP by class   ", "  ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
+    if it.steps:
+        steps = "  ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
+        print(f"mAP by space    {steps}  (halves of the speakers it was not fitted to)")
+    for one in it.probes:
+        print(f"{one.name + ' probe':<15} UAR {one.uar:.3f} (chance {one.chance:.3f})")
+    if it.calibration is not None:
+        print("percentiles    ", end="")
+        for reading in it.calibration.readings:
+            same = "–" if reading.same is None else f"{reading.same:.2f}"
+            print(f" {reading.percentile:g}: {reading.share:.2f} % of pairs, {same} same;", end="")
+        print(f" all pairs: {it.calibration.same:.2f} same")
+
+
+def print_comparison(results: Sequence[Evaluation]) -> None:
+    """Evaluations of the same clips under several models, side by side on stdout."""
+    first = results[0]
+    classes = ", ".join(f"{name} {count}" for name, count in first.clips.items())
+    speakers = f" by {first.speakers} speakers" if first.speakers else ""
+    print(f"{sum(first.clips.values())} clips{speakers} ({classes})")
+    print(f"galleries without the same {first.gallery}")
+    if any(one.learned for one in results):
+        print(LEARNED)
+    table = _table("over classes", *(Path(one.name).name for one in results), "chance")
+    table.add_row("space", *(one.space for one in results), "")
+    for name in METRICS:
+        chance = f"{first.chance_macro[name]:.3f}"
+        table.add_row(name, *(interval(one.macro[name]) for one in results), chance)
+    for method in first.steps:
+        if any(method not in one.steps for one in results):
+            continue
+        found = (f"{one.steps[method]:.3f}" for one in results)
+        table.add_row(f"mAP, {method}, unseen speakers", *found, "")
+    for probes in zip(*(one.probes for one in results), strict=True):
+        name = f"UAR, {probes[0].name} probe"
+        table.add_row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
+    Console().print(table)
+
+
+def print_tuning(done: Tuning) -> None:
+    """What came of a tuning, on stdout."""
+    for name, quality in done.quality.items():
+        mark = "  <- serves" if name == done.method else ""
+        print(f"{name:<9} mAP {quality:.3f} on speakers it was not fitted to{mark}")
+    if done.version:
+        print(f"space {done.version} ({done.method}), fitted to {done.clips} clips, serves now")
+    else:
+        print("no space beats the plain one, which serves")
+
+
+def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
+    """The versions of the space as a table on stdout."""
+    table = _table("version", "method", "clips", "task", "gain in mAP", "fitted at", "")
+    for one in spaces:
+        table.add_row(
+            str(one.version),
+            one.method.value,
+            str(one.clips) if one.version else "",
+            one.task or "",
+            "" if one.gain is None else f"{one.gain:+.3f}",
+            one.fitted_at.isoformat(" ", "seconds") if one.fitted_at else "",
+            "serves" if one.active else "",
+        )
+    Console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table

@@ -1,0 +1,92 @@
+"""How results look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emotion_search.index.search import Hit
+
+if TYPE_CHECKING:
+    from emotion_search.engine.trends.archive import ArchiveTrend
+    from emotion_search.engine.trends.recording import RecordingTrend
+
+_LONG_PATH = 30  # characters that a path may take in a table
+
+
+def print_hits(hits: list[Hit]) -> None:
+    """A table of hits on stdout: similarity, percentile, clip, label, source, file, span."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("similarity", "percentile", "clip"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("label", "source"):
+        table.add_column(name)
+    table.add_column("file", overflow="fold")
+    table.add_column("span", no_wrap=True)
+    for hit in hits:
+        clip = hit.clip
+        cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
+        span = f"{clock(clip.start)}–{clock(clip.end)}"
+        percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
+        table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
+    Console().print(table)
+
+
+def _short(path: str) -> str:
+    """The path as a person tells it: below the current folder, or just its end if it is long."""
+    shown = Path(path)
+    if shown.is_relative_to(Path.cwd()):
+        shown = shown.relative_to(Path.cwd())
+    for text in (str(shown), f"…/{shown.parent.name}/{shown.name}"):
+        if len(text) <= _LONG_PATH:
+            return text
+    return f"…/{shown.name}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:05.2f}"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """Counts by name in a line, the first ten."""
+    shown = [f"{name} {number}" for name, number in list(counts.items())[:10]]
+    more = [f"… {len(counts) - 10} more"] if len(counts) > 10 else []
+    return ", ".join(shown + more) or "none"
+
+
+def print_trend(trend: RecordingTrend) -> None:
+    """A recording's trend on stdout: shares, stretches and peaks of each channel."""
+    print(f"recording {trend.recording}, {trend.name}, {clock(trend.duration)}")
+    for one in trend.channels:
+        if one.channel is not None:
+            print(f"channel {one.channel}" + (f" ({one.channel_name})" if one.channel_name else ""))
+        top = sorted(one.share.items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)
+        print(f"share of time   {shares}")
+        print(f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}")
+        for number, stretch in enumerate(one.stretches):
+            turn = one.turns[number - 1] if number else None
+            change = f"  ({turn.rises} +{turn.rise:.2f})" if turn else ""
+            span = f"{clock(stretch.start)}–{clock(stretch.end)}"
+            score = stretch.scores[stretch.emotion]
+            print(f"{span:<15} {stretch.emotion} {score:.2f}{change}")
+        for peak in one.peaks:
+            print(f"peak            {peak.emotion} {peak.score:.2f} at {clock(peak.time)}")
+
+
+def print_shares(trend: ArchiveTrend) -> None:
+    """Shares of emotions by period on stdout."""
+    told = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
+    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in told))
+    for one in trend.buckets:
+        shares = [one.emotions[name] for name in told]
+        cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
+        row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
+        print(row + "".join(f"{cell:>13}" for cell in cells))

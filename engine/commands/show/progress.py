@@ -1,0 +1,97 @@
+"""The progress bar of an ingest, on stderr."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from emotion_search.engine.ingest.report import IngestReport
+
+
+class IngestProgress:
+    """Files done and clips per second; of how many, and the time left, once that is known.
+
+    Silent where stderr is no terminal.
+
+    Args:
+        count: tells how many files there will be, or None once its event is set; it runs on a
+            thread of its own. None where nobody can tell.
+        console: where the bar goes; stderr if left out.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[threading.Event], int | None] | None,
+        *,
+        console: Console | None = None,
+    ) -> None:
+        console = console or Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("ingest"),
+            BarColumn(),
+            _Files(),
+            _ClipsPerSecond(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("ingest", total=None, clips=0)
+        self._began = time.monotonic()
+        self._count = count
+        self._stop = threading.Event()
+        self.elapsed = 0.0
+
+    def __enter__(self) -> IngestProgress:
+        self._bar.start()
+        if self._count is not None and not self._bar.disable:
+            threading.Thread(target=self._counted, name="count", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def update(self, report: IngestReport) -> None:
+        """Show the report so far."""
+        self._bar.update(self._task, completed=report.files, clips=report.clips)
+
+    def stop(self) -> None:
+        """Take the bar away and stop the clock."""
+        self._stop.set()
+        self.elapsed = time.monotonic() - self._began
+        self._bar.stop()
+
+    def _counted(self) -> None:
+        assert self._count is not None
+        total = self._count(self._stop)
+        if total is not None:
+            self._bar.update(self._task, total=total)
+
+
+class _Files(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        of = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of} files")
+
+
+class _ClipsPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        rate = task.fields["clips"] / task.elapsed if task.elapsed else 0.0
+        return Text(f"{rate:.1f} clips/s")

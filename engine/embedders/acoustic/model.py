@@ -1,0 +1,131 @@
+"""The built-in model ``acoustic``: a small network trained by us, whose weights ship with us."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn import functional
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.embedders.acoustic.features import features
+from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
+from emotion_search.engine.embedders.acoustic.statistics import DIMENSION, Described
+from emotion_search.engine.embedders.base import Embeddings, Frames, check
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+
+WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
+"""The weights that ship."""
+
+VERSION = "2"
+"""Raised whenever the same clip would get another vector by the same weights."""
+
+SCALE = 16.0
+"""Of cosines before the softmax, as in training."""
+
+_PIECE = 15 * SAMPLE_RATE  # samples that the network hears at once
+
+
+class Acoustic:
+    """An ``Embedder`` of the built-in model: 256 dimensions, eight classes. On the CPU.
+
+    A vector is the network's, at length one, beside the clip's ``Described`` statistics. Scores are
+    the network's.
+
+    Args:
+        weights: a file that ``engine.training`` wrote; the shipped one if left out.
+
+    Raises:
+        ModelUnavailableError: it is not such a file.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS, *, name: str = "acoustic") -> None:
+        self.name = name
+        about, tensors = read_weights(weights)
+        shape = {**about["shape"], "dilations": tuple(about["shape"]["dilations"])}
+        self._network = VoiceNetwork(Shape(**shape)).eval()
+        self._prototypes = functional.normalize(tensors.pop("classes"))
+        self._described = Described()
+        for prefix, module in (("network.", self._network), ("described.", self._described)):
+            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            missing = module.load_state_dict(own, strict=False).missing_keys
+            if any(not key.endswith("num_batches_tracked") for key in missing):
+                raise ModelUnavailableError(f"{weights} lacks weights of the built-in model")
+        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self._heard = int(self._prototypes.shape[1])
+        self.dimension = self._heard + DIMENSION
+        self.fingerprint = fingerprint_of(weights)
+
+    def embed(self, clips: Sequence[Samples]) -> Embeddings:
+        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
+
+        A clip beyond 15 s is cut into equal pieces, whose embeddings are averaged.
+
+        Raises:
+            AudioError: a clip is shorter than 400 samples or not finite.
+        """
+        check(clips)
+        if not clips:
+            return Embeddings(
+                np.empty((0, self.dimension), np.float32),
+                np.empty((0, len(self.classes)), np.float32),
+            )
+        with torch.inference_mode():
+            vectors = torch.stack(
+                [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
+            )
+            cosines = functional.normalize(vectors[:, : self._heard]) @ self._prototypes.T
+            scores = functional.softmax(SCALE * cosines, dim=1)
+        return Embeddings(vectors.numpy(), scores.numpy())
+
+    def frames(self, clip: Samples) -> Frames:
+        """Not to be had: this model describes a clip as a whole.
+
+        Raises:
+            InvalidInputError: always.
+        """
+        raise InvalidInputError(
+            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
+            " granularity window, or an emotion2vec model"
+        )
+
+    def _forward(self, piece: Samples) -> Tensor:
+        """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
+        on a CPU, and would give the same clip other last digits in other company."""
+        heard = features(torch.from_numpy(piece))[None]
+        return torch.cat([functional.normalize(self._network(heard)), self._described(heard)], 1)[0]
+
+
+def _pieces(clip: Samples) -> list[NDArray[np.float32]]:
+    return np.array_split(clip, -(-len(clip) // _PIECE))
+
+
+def fingerprint_of(weights: Path) -> str:
+    """Hex sha256 of what decides the vectors that these weights give."""
+    digest = hashlib.sha256(f"acoustic {VERSION}".encode())
+    digest.update(weights.read_bytes())
+    return digest.hexdigest()
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file of weights says about itself (shape, classes, about), and its tensors.
+
+    Raises:
+        ModelUnavailableError: it is not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["emotion_search"])
+            return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"{path} does not hold weights of the built-in network: {error!r}"
+        ) from error

@@ -1,0 +1,62 @@
+"""Files of our own: space that runs out, and one writer at a time."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from emotion_search.index.errors import BusyError, StorageFullError
+
+_GLANCE_S = 0.2  # between looks at whether to go on waiting
+
+
+@contextmanager
+def space_needed(folder: Path) -> Iterator[None]:
+    """Within, a full disk is our error.
+
+    Raises:
+        StorageFullError: no space, or no quota, is left for ``folder``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError(f"no space left in {folder}; free some and try again") from error
+        raise
+
+
+@contextmanager
+def upload_lock(
+    folder: Path, sha256: str, *, patience: float = 30.0, stop: threading.Event | None = None
+) -> Iterator[None]:
+    """Within, the bytes with this hash are ours, among threads and processes that share ``folder``.
+
+    Args:
+        patience: seconds to wait for another who has them.
+        stop: once set, there is no more waiting.
+
+    Raises:
+        BusyError: somebody else has them.
+    """
+    locks = folder / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / sha256, thread_local=False)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            lock.acquire(timeout=max(0.0, min(_GLANCE_S, until - time.monotonic())))
+            break
+        except Timeout as error:
+            if time.monotonic() >= until or (stop is not None and stop.is_set()):
+                raise BusyError("the same bytes are being taken in; try again later") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

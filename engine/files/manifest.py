@@ -1,0 +1,243 @@
+"""Manifests: what is said about recordings, one row each, in CSV or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.embedders.base import SHORTEST
+from emotion_search.engine.files.scan import LONGEST_PATH
+from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.labels import ClipSpan, span_key
+from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.text import clean
+from emotion_search.index.errors import InvalidInputError
+
+LONGEST = 200
+"""Most characters of a label, source, speaker or metadata key."""
+
+_OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
+_TASK = "label:"  # begins the column of another task's labels
+_LONGEST_SPAN = 120.0  # seconds: a clip is held in memory
+
+
+@dataclass
+class Manifest:
+    """A manifest as read.
+
+    Attributes:
+        path: the manifest itself.
+        rows: annotations by absolute path, in the file's order.
+        lines: number of the first line by path.
+        problems: rows that cannot be used: manifest and line, and the reason.
+        naive_times: number of times without a zone, taken as UTC.
+        spans: of each path with rows that are spans, the line of each.
+    """
+
+    path: Path | None = None
+    rows: dict[str, Annotations] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    naive_times: int = 0
+    spans: dict[str, dict[ClipSpan, int]] = field(default_factory=dict)
+
+    def place(self, path: str, span: Span | None = None) -> str:
+        """Where the manifest speaks of a file, or of a span in it: its name and the line."""
+        line = self.lines[path]
+        if span is not None:
+            channel, start, end = span_key(span.channel, span.start, span.end)
+            lines = self.spans.get(path, {})
+            line = lines.get((channel, start, end), lines.get((None, start, end), line))
+        return f"{self.path}: line {line}"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The rows of a manifest: ``.jsonl``/``.ndjson`` are JSON lines, ``.parquet`` is Parquet,
+    everything else CSV.
+
+    Columns: ``path`` (relative to the manifest), ``label``, ``label:TASK``, ``source``,
+    ``recorded_at``, ``speaker``; any other column is kept as metadata. Rows with ``start`` and
+    ``end`` (seconds), and maybe ``channel``, are clips of their file, and may be several; their
+    labels are the clip's.
+
+    Raises:
+        InvalidInputError: not readable, not UTF-8, or no column ``path``.
+    """
+    manifest = Manifest(path)
+    try:
+        rows = list(_rows(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
+    for line, row in rows:
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            named = str(row.get("path") or "")
+            if not named:
+                raise ValueError("no path")
+            absolute = os.path.abspath(path.parent / clean("path", named))  # noqa: PTH100
+            if len(absolute.encode()) > LONGEST_PATH:
+                raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
+            if Path(absolute).is_dir():
+                raise ValueError(f"{named} is a folder, not an audio file")
+            before = manifest.rows.get(absolute)
+            if before is not None and not (before.spans and _text(row.get("start"))):
+                raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
+            said = _annotations(row, manifest)
+            for span in said.spans:
+                lines = manifest.spans.setdefault(absolute, {})
+                first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
+                if first != line:
+                    raise ValueError(f"this span of {named} again, first in line {first}")
+            if before is not None:
+                said = replace(said.over(before), spans=before.spans + said.spans)
+            manifest.rows[absolute] = said
+            manifest.lines.setdefault(absolute, line)
+        except (ValueError, OSError, InvalidInputError) as error:
+            manifest.problems.append((f"{path}: line {line}", str(error)))
+    return manifest
+
+
+def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
+    """Clip, task and label of each row of a CSV with the columns ``clip``, ``label`` and maybe
+    ``task`` (else ``task`` is taken); an empty label takes the clip's label away.
+
+    Raises:
+        InvalidInputError: it cannot be read, or a row names no clip.
+    """
+    found: list[tuple[int, str, str | None]] = []
+    try:
+        rows = list(csv_rows(path, needed="clip"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+    for line, row in rows:
+        said = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
+        clip = said.get("clip", "")
+        if not clip.isdecimal() or not 0 < int(clip) < 2**63 or "label" not in said:
+            raise InvalidInputError(f"{path}: line {line} needs the id of a clip, and a label")
+        value = check_text("label", said["label"]) if said["label"] else None
+        found.append((int(clip), check_text("task", said.get("task") or task), value))
+    return found
+
+
+def parse_time(text: str) -> tuple[datetime, bool]:
+    """A moment in UTC from ISO 8601, and whether its zone had to be assumed to be UTC.
+
+    Raises:
+        InvalidInputError: it is not ISO 8601.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{text!r} is not a time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30:00+01:00"
+        ) from error
+    naive = moment.tzinfo is None
+    try:
+        return (moment.replace(tzinfo=UTC) if naive else moment.astimezone(UTC)), naive
+    except OverflowError as error:
+        raise InvalidInputError(f"{text!r} is out of range") from error
+
+
+def check_text(what: str, text: str) -> str:
+    """``text``, stripped.
+
+    Raises:
+        InvalidInputError: empty, longer than ``LONGEST``, or with characters databases refuse.
+    """
+    text = text.strip()
+    if not text or len(text) > LONGEST:
+        raise InvalidInputError(f"{what} must have 1 to {LONGEST} characters, not {len(text)}")
+    return clean(what, text)
+
+
+def parse_pairs(pairs: Iterable[str], of: str = "metadata") -> dict[str, str]:
+    """Metadata, or labels, from ``key=value`` texts.
+
+    Raises:
+        InvalidInputError: one has no ``=`` or no key.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidInputError(f"{of} {pair!r} is not of the form key=value")
+        key, value = check_text(f"{of} key", key), clean(key, value.strip())
+        if found.setdefault(key, value) != value:
+            raise InvalidInputError(f"{of} {key} is given two values")
+    return found
+
+
+def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
+    said = {key: _text(value) for key, value in row.items() if key and _text(value)}
+    recorded_at = None
+    if "recorded_at" in said:
+        recorded_at, naive = parse_time(said["recorded_at"])
+        manifest.naive_times += naive
+    labels = {EMOTION: check_text("label", said["label"])} if "label" in said else {}
+    for key, value in said.items():
+        if key.startswith(_TASK):
+            labels[check_text("task", key.removeprefix(_TASK))] = check_text("label", value)
+    span = _span(said, labels)
+    return Annotations(
+        source=check_text("source", said["source"]) if "source" in said else None,
+        speaker=check_text("speaker", said["speaker"]) if "speaker" in said else None,
+        recorded_at=recorded_at,
+        labels={} if span else labels,
+        metadata={
+            check_text("column", key): clean(key, value)
+            for key, value in said.items()
+            if key not in _OWN_COLUMNS
+            and not key.startswith(_TASK)
+            and not (span and key == "channel")
+        },
+        spans=(span,) if span else (),
+    )
+
+
+def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
+    """The clip that a row means; None if it means the whole file."""
+    if "start" not in said and "end" not in said:
+        return None
+    try:
+        start, end = float(said.get("start", "")), float(said.get("end", ""))
+    except ValueError as error:
+        raise ValueError("start and end are both needed, in seconds") from error
+    if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
+        raise ValueError(f"{start:g} to {end:g} s is no span of up to {_LONGEST_SPAN:g} s")
+    if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
+        least = SHORTEST / SAMPLE_RATE
+        raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
+    channel = said.get("channel")
+    if channel is not None and not (channel.isdecimal() and int(channel) < 64):
+        raise ValueError(f"channel {channel!r} is not a number from 0")
+    return Span(start, end, None if channel is None else int(channel), labels)
+
+
+def _text(value: Any) -> str:
+    """A JSON value as the text it is kept as: strings bare, null nothing, the rest as JSON."""
+    if value is None:
+        return ""
+    try:
+        return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except TypeError as error:  # bytes, say
+        raise ValueError(f"a cell is {type(value).__name__}, which is no text") from error
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    if path.suffix in (".jsonl", ".ndjson"):
+        return json_rows(path)
+    if path.suffix != ".parquet":
+        return csv_rows(path)
+    with parquet_file(path) as file:
+        if "path" not in file.schema_arrow.names:
+            raise InvalidInputError(f"{path} has no column 'path'")
+    return parquet_rows(path)

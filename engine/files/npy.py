@@ -1,0 +1,79 @@
+"""Arrays in files of any length, in memory that does not grow with it: ``.npy``, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.index.errors import InvalidInputError
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy``, mapped.
+
+    Raises:
+        InvalidInputError: it is none (an ``.npz`` is not), or holds Python objects.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidInputError(f"{path} is not a readable .npy file: {error}") from error
+
+
+class NpyWriter:
+    """A float32 ``.npy`` that grows; it has its name once it is whole.
+
+    As a context manager it publishes the file at the end, and leaves nothing where the block
+    raised.
+
+    Args:
+        path: the file's name in the end; until then it is ``NAME.partial`` beside it.
+        width: columns of the array; None for a single vector, given by one ``append``.
+    """
+
+    def __init__(self, path: Path, width: int | None) -> None:
+        self._path, self._width = path, width
+        self._partial = path.with_name(path.name + ".partial")
+        self._out = self._partial.open("wb")
+        self.rows = 0
+        if width is not None:
+            _header(self._out, (0, width))
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Add rows (n, width), or the one vector (n,)."""
+        if self._width is None:
+            _header(self._out, rows.shape)
+        else:
+            assert rows.ndim == 2
+            assert rows.shape[1] == self._width
+        self._out.write(np.ascontiguousarray(rows, "<f4").tobytes())
+        self.rows += len(rows)
+
+    def __enter__(self) -> NpyWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._out:
+            if error is None and self._width is not None:
+                self._out.seek(0)
+                _header(self._out, (self.rows, self._width))
+        if error is None:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+def _header(out: Any, shape: tuple[int, ...]) -> None:
+    """A ``.npy`` header; numpy leaves room in it for the first axis to grow."""
+    np.lib.format.write_array_header_1_0(
+        out, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )

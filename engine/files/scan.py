@@ -1,0 +1,201 @@
+"""Find audio files: folders (recursively), single files, globs."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import os
+import stat
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from emotion_search.engine.audio.file import EXTENSIONS
+from emotion_search.index.database.files import FileFacts
+from emotion_search.index.errors import InvalidInputError
+
+_OTHER_AUDIO = frozenset([".ds2", ".dss", ".g729", ".mid", ".midi", ".msv", ".ra", ".rm", ".vox"])
+
+LONGEST_PATH = 2000
+"""Bytes of the longest path that every database can index."""
+
+
+@dataclass
+class Found:
+    """What a scan found.
+
+    Attributes:
+        files: audio files, each once.
+        unusable: path and reason of what could not even be looked at.
+        passed_over: number of files by extension that look like audio of a kind not supported.
+    """
+
+    files: list[FileFacts] = field(default_factory=list)
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+class Scan:
+    """Audio files under ``arguments``, found while they are asked for, in order of their paths.
+
+    A file named itself is taken whatever its extension. Hidden files and folders are left out of
+    folders. Links to folders are not followed.
+
+    Args:
+        arguments: as somebody typed them: files, folders, patterns, ``~``.
+        paths: as a program wrote them: files and folders, to the letter. One that is not there is
+            among ``found.unusable``.
+
+    Attributes:
+        found: what there is besides the files; complete once they have all been asked for.
+
+    Raises:
+        InvalidInputError: an argument names nothing.
+    """
+
+    def __init__(self, arguments: Sequence[str], paths: Sequence[str] = ()) -> None:
+        named = [path for argument in arguments for path in _named(argument)]
+        # abspath resolves no links, as users expect
+        self._named = [os.path.abspath(path) for path in (*named, *paths)]  # noqa: PTH100
+        self.found = Found()
+
+    def __iter__(self) -> Iterator[FileFacts]:
+        seen: set[str] = set()
+        several = len(self._named) > 1  # of which one may hold another
+        for path in self._named:
+            for file in walk(path, self.found) if os.path.isdir(path) else [path]:  # noqa: PTH112
+                if several:
+                    if file in seen:
+                        continue
+                    seen.add(file)
+                looked = look(file, self.found)
+                if looked is not None:
+                    yield looked
+
+    def count(self, stop: threading.Event) -> int | None:
+        """How many files there are by their names, without a look at any; None once ``stop`` is
+        set. Runs beside the scan itself, well ahead of it."""
+        folders, number = set(), 0
+        named = dict.fromkeys(map(Path, self._named))
+        for path in named:
+            if stop.is_set():
+                return None
+            if os.path.isdir(path):  # noqa: PTH112 - it cannot raise
+                folders.add(path)
+            else:
+                number += 1
+        if not folders:
+            return number
+        for path in named:
+            if stop.is_set():
+                return None
+            inside = not folders.isdisjoint(path.parents)  # of a folder that is counted too
+            if path not in folders:
+                number -= inside
+            elif not inside:
+                for _ in walk(str(path), Found()):
+                    number += 1
+                    if stop.is_set():
+                        return None
+        return number
+
+
+def find_audio(arguments: Sequence[str]) -> Found:
+    """Everything that a ``Scan`` finds, sorted by path.
+
+    Raises:
+        InvalidInputError: an argument names nothing.
+    """
+    scan = Scan(arguments)
+    files = sorted(scan, key=lambda file: file.path)
+    return replace(scan.found, files=files)
+
+
+def _named(argument: str) -> list[str]:
+    if os.path.lexists(argument):  # a dead link too: it is a failure of its own
+        return [argument]
+    told = printable(argument[:200])
+    path = os.path.expanduser(argument)  # noqa: PTH111 - leaves the unknown as it is
+    if os.path.lexists(path):
+        return [path]
+    if glob.has_magic(argument):
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
+        if matches:
+            return matches
+        raise InvalidInputError(f"{told}: nothing matches this pattern")
+    raise InvalidInputError(f"{told}: no such file or folder")
+
+
+def walk(folder: str, found: Found) -> Iterator[str]:
+    """Paths of the audio files in a folder and those below it, by their names, in order.
+
+    Args:
+        found: gets what cannot be read, and what looks like audio of a kind not supported.
+    """
+
+    def unreadable(error: OSError) -> None:
+        found.unusable.append(
+            (printable(str(error.filename)), f"cannot be read ({error.strerror})")
+        )
+
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million of these
+            if name.startswith("."):
+                continue
+            if extension in EXTENSIONS:
+                yield os.path.join(root, name)  # noqa: PTH118
+            elif extension in _OTHER_AUDIO:
+                found.passed_over[extension] += 1
+
+
+def look(path: str, found: Found) -> FileFacts | None:
+    """The file at an absolute path as it is now; None, and why among ``found.unusable``, if that
+    is no file that can be taken."""
+    if path != printable(path):
+        found.unusable.append((printable(path), "its name is not valid UTF-8"))
+        return None
+    if len(path.encode()) > LONGEST_PATH:
+        found.unusable.append((path[:500] + "…", f"its path is longer than {LONGEST_PATH} bytes"))
+        return None
+    try:
+        return facts(Path(path))
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+        reason = "no such file" if gone else f"cannot be read ({error.strerror})"
+        found.unusable.append((path, reason))
+        return None
+
+
+def facts(path: Path) -> FileFacts:
+    """The file as it is now.
+
+    Raises:
+        OSError: it is not there, or may not be looked at.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    changed = max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))  # what databases can hold
+    return FileFacts(str(path), status.st_size, changed)
+
+
+def printable(path: str) -> str:
+    """The path with bytes that are not UTF-8 shown as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
+    """Whether the file still holds these bytes; hashed only if its time of change is another."""
+    try:
+        now = facts(path)
+        if now == seen or now.size != seen.size:
+            return now == seen
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
+    except OSError:
+        return False

@@ -1,0 +1,146 @@
+"""Rows of tables that people bring: CSV, JSON lines, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, time
+from decimal import Decimal
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from emotion_search.index.errors import InvalidInputError
+
+_ROWS = 1000  # of a Parquet file at a time
+
+
+def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
+    row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
+    line.
+
+    Raises:
+        InvalidInputError: it has no column ``needed``, or two columns of one name.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = file.readline()
+        delimiter = max(",;\t", key=header.count)
+        file.seek(0)
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        columns = [name.strip() for name in next(reader, [])]
+        if needed is not None and needed not in columns:
+            raise InvalidInputError(f"{path} has no column {needed!r} in its first line")
+        _check_columns(path, columns)
+        while True:
+            lines.begin()
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                lines.back()
+                yield lines.number, f"is no CSV ({error})"
+                continue
+            if cells is None:
+                return
+            if len(cells) > len(columns):
+                yield lines.number, "more cells than columns"
+            elif cells:
+                yield lines.number, dict(zip_longest(columns, cells))
+
+
+class _Lines:
+    """The lines of a file, some of which may be read again.
+
+    Attributes:
+        number: of the line that was read last, from 1.
+    """
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._ahead, self._file = deque[str](), iter(file)
+        self._since: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._file)
+        self._since.append(line)
+        self.number += 1
+        return line
+
+    def begin(self) -> None:
+        """A row begins with the next line."""
+        self._since.clear()
+
+    def back(self) -> None:
+        """Go back to the second line of the row."""
+        self._ahead.extendleft(reversed(self._since[1:]))
+        self.number -= len(self._since) - 1
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    twice = [name for name, number in Counter(columns).items() if name and number > 1]
+    if twice:
+        raise InvalidInputError(f"{path} has the column {twice[0]!r} twice")
+
+
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Line number and object of each line of a file of JSON lines, or what is wrong with it."""
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, f"not JSON ({error})"
+                continue
+            yield number, row if isinstance(row, dict) else "not a JSON object"
+
+
+def parquet_rows(path: Path, without: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and cells by column of each row of a Parquet file, a thousand at a time.
+
+    Raises:
+        InvalidInputError: it cannot be read, or has two columns of one name.
+    """
+    with parquet_file(path) as file:
+        _check_columns(path, file.schema_arrow.names)
+        names = [name for name in file.schema_arrow.names if name != without]
+        number = 0
+        for batch in file.iter_batches(_ROWS, columns=names):
+            for cells in batch.to_pylist():
+                number += 1
+                yield number, {name: _plain(cell) for name, cell in cells.items()}
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as JSON has it: times as ISO 8601, exact numbers as they are written."""
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, Decimal) else cell
+
+
+@contextmanager
+def parquet_file(path: Path) -> Iterator[Any]:
+    """The ``pyarrow.parquet.ParquetFile``, open; what goes wrong with it within is our error.
+
+    Raises:
+        InvalidInputError: it cannot be read, or pyarrow is not there.
+    """
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise InvalidInputError(
+            "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (ArrowException, OSError) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,111 @@
+"""What a base hears of the examples, kept in the folder of a run so that it need not hear twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.finetune.bases import Base
+from emotion_search.engine.finetune.examples import Example, heard
+from emotion_search.engine.finetune.files import put, put_array
+from emotion_search.engine.finetune.tune import Inputs, Plan, other_run
+
+Stored = Callable[[str, Sequence[int]], NDArray[np.float32] | None]
+"""Of a model's fingerprint and ids of clips: their embeddings, where the archive has them all."""
+
+_MARK = "heard.json"  # of what it was heard; there once all of it is
+
+
+def check_heard(state: Path, described: str) -> None:
+    """Refuse to go on with what was heard of another run.
+
+    Raises:
+        InvalidInputError: it was.
+    """
+    mark = state / _MARK
+    if mark.exists() and mark.read_text(encoding="utf-8") != described:
+        raise other_run(mark)
+
+
+def heard_by(
+    base: Base,
+    examples: Sequence[Example],
+    plan: Plan,
+    decoders: Decoders,
+    state: Path,
+    described: str,
+    stored: Stored,
+    tell: Callable[[str], None],
+) -> tuple[Tensor, Inputs | None]:
+    """The vectors of all examples, (n, dim), and what the layers to tune get of them; kept in
+    ``state``, and taken from there if they are of the same run.
+
+    Raises:
+        InvalidInputError: an example cannot be heard; names its file.
+        OSError: they cannot be kept.
+    """
+    mark, vectors_path = state / _MARK, state / "vectors.npy"
+    inputs_path, starts_path = state / "inputs.f16", state / "starts.npy"
+    if mark.exists() and mark.read_text(encoding="utf-8") == described:
+        starts = np.load(starts_path)
+        vectors = torch.from_numpy(np.load(vectors_path))
+    else:
+        found = None
+        ids = [one.clip for one in examples if one.clip is not None]
+        if not plan.layers and len(ids) == len(examples):
+            found = stored(base.fingerprint, ids)
+        if found is not None:
+            tell(f"{len(examples)} embeddings taken from the archive")
+            width = base.hear(np.zeros(16_000, np.float32), 0)[0].shape[0]
+            return torch.from_numpy(found[:, :width].copy()), None
+        mark.unlink(missing_ok=True)  # what it vouches for is written over
+        starts, vectors = _hear_all(base, examples, plan, decoders, inputs_path, tell)
+        put_array(starts_path, starts)
+        put_array(vectors_path, vectors.numpy())
+        put(mark, described)  # it is whole from here on
+    if not plan.layers:
+        return vectors, None
+    width = inputs_path.stat().st_size // 2 // int(starts[-1])
+    return vectors, Inputs(inputs_path, starts, width)
+
+
+def _hear_all(
+    base: Base,
+    examples: Sequence[Example],
+    plan: Plan,
+    decoders: Decoders,
+    path: Path,
+    tell: Callable[[str], None],
+) -> tuple[NDArray[np.int64], Tensor]:
+    vectors: list[Tensor] = [torch.empty(0)] * len(examples)
+    places = np.zeros((len(examples), 2), np.int64)
+    at = 0
+    with path.open("wb") as file:
+        for done, clip in enumerate(heard(examples, decoders), start=1):
+            vectors[clip.id], rows = base.hear(clip.samples, plan.layers)
+            file.write(rows.tobytes())
+            places[clip.id] = at, len(rows)
+            at += len(rows)
+            if done % 500 == 0:
+                tell(f"{done} of {len(examples)} clips heard")
+    return _in_order(path, places), torch.stack(vectors).float()
+
+
+def _in_order(path: Path, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each clip's rows begin, (n + 1,); the file is put in the clips' order if it is not."""
+    starts = np.concatenate([[0], places[:, 1].cumsum()])
+    if not np.array_equal(places[:, 0], starts[:-1]) and starts[-1]:
+        width = path.stat().st_size // 2 // int(starts[-1])
+        rows = np.memmap(path, np.float16, "r", shape=(int(starts[-1]), width))
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            for begin, size in places.tolist():
+                file.write(rows[begin : begin + size].tobytes())
+        temporary.replace(path)
+    return starts

@@ -1,0 +1,155 @@
+"""Embeddings as ``.npy`` files, with a ``result.json`` that tells what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.files.journal import Journal, refuse_occupied
+from emotion_search.engine.files.npy import NpyWriter
+from emotion_search.engine.files.scan import printable
+from emotion_search.engine.inference.parts import Granularity, Heard
+from emotion_search.index.errors import AudioError
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written for one file; ``error`` says why nothing was.
+
+    Attributes:
+        embedding: name of the ``.npy`` in the output folder: float32, (dim,) for an utterance,
+            (n, dim) with a row a window, or 50 frames a second.
+        emotion, confidence: the top class and its score; None where the model gives no scores.
+        scores: by class, of the whole recording.
+    """
+
+    file: str
+    embedding: str | None = None
+    duration: float | None = None
+    emotion: str | None = None
+    confidence: float | None = None
+    scores: dict[str, float] | None = None
+    error: str | None = None
+
+
+def export_files(
+    files: Sequence[Path],
+    folder: Path,
+    embedder: Embedder,
+    *,
+    granularity: str | Granularity = "utterance",
+    overwrite: bool = False,
+) -> Iterator[Exported]:
+    """Embed ``files`` into ``folder``, one after the other; ``result.json`` is written at the end.
+
+    Files of one name get ``name.npy``, ``name-2.npy``, … Each is there once it is whole; the same
+    call, after one that was killed, goes on with the files that are missing.
+
+    Raises:
+        InvalidInputError: an unknown granularity, or one that the model has not; the folder holds
+            what would be written over.
+    """
+    how = Granularity(granularity) if isinstance(granularity, str) else granularity
+    named = [(f"{name}.npy", file) for name, file in zip(unique_names(files), files, strict=True)]
+    result = folder / "result.json"
+    journal = Journal(folder, run_of(embedder, how), anew=overwrite)
+    others = [folder / name for name, file in named if not journal.ours(name, file)]
+    refuse_occupied([result, *others], overwrite=overwrite)
+    if how.name == "frame":
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
+    folder.mkdir(parents=True, exist_ok=True)
+    result.unlink(missing_ok=True)  # of what is written over
+    done = []
+    for name, file in named:
+        known = journal.done(name, file) if (folder / name).exists() else None
+        if known is None:
+            journal.begin(name, file)
+            one = _export(file, folder / name, embedder, how)
+            if one.error is None:
+                journal.finish(name, file, vars(one))
+        else:
+            one = Exported(**known)
+        done.append(one)
+        yield one
+    written = datetime.now(UTC).isoformat(timespec="seconds")
+    results = [
+        {**vars(one), "granularity": how.name, "timestamp": written, "model": embedder.name}
+        for one in done
+    ]
+    write_json(result, results)
+    journal.end()
+
+
+def run_of(embedder: Embedder, how: Granularity) -> dict[str, object]:
+    """What makes outputs those of one run."""
+    return {"model": embedder.name, "fingerprint": embedder.fingerprint, **vars(how)}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file of JSON, which is there once it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def unique_names(files: Sequence[Path]) -> list[str]:
+    """The name of each file without its extension, all different, whatever the letters' case."""
+    taken: set[str] = set()
+    last: dict[str, int] = {}  # number given, by stem
+    names = []
+    for file in files:
+        name, stem = file.stem, file.stem.lower()
+        while name.lower() in taken:
+            last[stem] = last.get(stem, 1) + 1
+            name = f"{file.stem}-{last[stem]}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _export(file: Path, target: Path, embedder: Embedder, how: Granularity) -> Exported:
+    """Write one embedding; a file that is no audio leaves nothing."""
+    try:
+        heard = write_heard(file, target, embedder, how)
+    except AudioError as error:
+        return Exported(printable(str(file)), error=str(error))
+    named = named_scores(embedder.classes, heard.scores)
+    top = max(named, key=lambda name: named[name]) if named else None
+    return Exported(
+        printable(str(file)),
+        embedding=target.name,
+        duration=round(heard.duration, 3),
+        emotion=top,
+        confidence=named[top] if top else None,
+        scores=named,
+    )
+
+
+def write_heard(file: Path, target: Path, embedder: Embedder, how: Granularity) -> Heard:
+    """Write a file's embedding to ``target``, a vector or one row a part; memory stays flat.
+
+    Raises:
+        AudioError: the file cannot be used; nothing is left.
+    """
+    width = None if how.name == "utterance" else embedder.dimension
+    with AudioFile(file) as audio, NpyWriter(target, width) as out:
+        heard = Heard(audio, embedder, how)
+        for parts in heard:
+            out.append(parts.vectors)
+        if width is None:
+            out.append(heard.vector)
+    return heard
+
+
+def named_scores(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, float]:
+    """Scores by class, to six decimals."""
+    return dict(zip(classes, (round(float(s), 6) for s in scores), strict=True))

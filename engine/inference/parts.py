@@ -1,0 +1,154 @@
+"""What a model hears in a file of any length: parts as they come, and the whole in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.windows import FixedWindows, Window, windows
+from emotion_search.engine.embedders.base import FRAME_HOP, SHORTEST, Embedder, usable
+from emotion_search.engine.inference.frames import stream_frames
+from emotion_search.index.errors import AudioError, InvalidInputError
+
+GRANULARITIES = ("utterance", "frame", "window")
+
+WINDOW_S = 3.0
+"""Seconds of a window where none are said."""
+
+_WHOLE_S = 15.0  # longest stretch that is embedded at once for a whole recording
+_SHORTEST_S = 0.025
+_TINY = 1e-38  # least score whose logarithm is taken
+
+Vector = NDArray[np.float32]
+
+
+class Sound(Protocol):
+    """A file that can be heard, such as ``engine.audio.file.AudioFile``.
+
+    Attributes:
+        duration: seconds, once its blocks have come to their end.
+    """
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+
+    def blocks(self) -> Iterator[Samples]:
+        """Its samples in order: mono float32, (n,), 16 kHz."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Some consecutive parts of a file.
+
+    Attributes:
+        starts, ends: seconds, (n,).
+        vectors: float32, (n, dim).
+        scores: float32, (n, classes).
+    """
+
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    vectors: Vector
+    scores: Vector
+
+
+@dataclass(frozen=True)
+class Granularity:
+    """How finely a file is heard: as one ``utterance``, by ``frame`` (50 a second), or by
+    ``window`` of some seconds, one every ``hop`` seconds (None: end to end).
+
+    Raises:
+        InvalidInputError: no such granularity; a window or hop that is none.
+    """
+
+    name: str = "utterance"
+    window: float = WINDOW_S
+    hop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in GRANULARITIES:
+            choices = f"{', '.join(GRANULARITIES[:-1])} or {GRANULARITIES[-1]}"
+            raise InvalidInputError(f"granularity {self.name}: choose {choices}")
+        hop = self.window if self.hop is None else self.hop
+        if not (_SHORTEST_S <= self.window <= 30 and 0.02 <= hop <= self.window):
+            raise InvalidInputError(
+                f"windows of {self.window:g} s every {hop:g} s: a window may have 0.025 to 30 s,"
+                " the hop 0.02 s up to a window"
+            )
+
+
+class Heard:
+    """A file as a model hears it. Iterate once for its parts; then the whole is known.
+
+    Attributes:
+        duration: seconds.
+        vector, scores: of the whole, float32 (dim,) and (classes,). Of an utterance: the mean by
+            length over stretches of up to 15 s. Of frames: the mean of their vectors, and the
+            softmax of the mean of their logits, which is what the linear head says of that mean. Of
+            windows: the means by length.
+    """
+
+    def __init__(self, audio: Sound, embedder: Embedder, granularity: Granularity) -> None:
+        self._audio, self._embedder, self._granularity = audio, embedder, granularity
+        self.duration = 0.0
+        self.vector: Vector = np.empty(0, np.float32)
+        self.scores: Vector = np.empty(0, np.float32)
+
+    def __iter__(self) -> Iterator[Parts]:
+        """Parts in order, some at a time; none of an utterance.
+
+        Raises:
+            AudioError: the file cannot be used.
+            InvalidInputError: the model has no frames.
+        """
+        frames = self._granularity.name == "frame"
+        weight, vector, scores = 0.0, np.zeros(self._embedder.dimension), np.zeros(0)
+        for parts in self._frames() if frames else self._windows():
+            lengths = np.ones(len(parts.starts)) if frames else parts.ends - parts.starts
+            told = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
+            weight += float(lengths.sum())
+            vector = vector + lengths @ parts.vectors
+            scores = (scores if len(scores) else 0.0) + lengths @ told
+            if self._granularity.name != "utterance":
+                yield parts
+        self.duration = self._audio.duration
+        self.vector = (vector / weight).astype(np.float32)
+        scores = scores / weight
+        if frames and len(scores):  # scores differ from logits by a constant of their frame
+            scores = np.exp(scores - scores.max())
+            scores /= scores.sum()
+        self.scores = scores.astype(np.float32)
+
+    def _frames(self) -> Iterator[Parts]:
+        at = 0
+        for some in stream_frames(self._audio.blocks(), self._embedder):
+            if not np.isfinite(some.vectors).all():
+                raise AudioError("gets no usable embedding")
+            starts = (at + np.arange(len(some.vectors))) * FRAME_HOP / SAMPLE_RATE
+            at += len(some.vectors)
+            yield Parts(starts, starts + SHORTEST / SAMPLE_RATE, some.vectors, some.scores)
+
+    def _windows(self) -> Iterator[Parts]:
+        for window in self._cut():
+            answer = self._embedder.embed([window.samples])
+            if not usable(answer.vectors[0]):
+                raise AudioError("gets no usable embedding")
+            start, end = np.array([window.start]), np.array([window.end])
+            yield Parts(start, end, answer.vectors, answer.scores)
+
+    def _cut(self) -> Iterable[Window]:
+        blocks, how = self._audio.blocks(), self._granularity
+        return windows(blocks, _WHOLE_S) if how.name == "utterance" else _fine(blocks, how)
+
+
+def _fine(blocks: Iterable[NDArray[np.float32]], how: Granularity) -> Iterator[Window]:
+    cutter = FixedWindows(how.window, how.hop, spare=max(_SHORTEST_S, min(1.0, how.window / 2)))
+    for block in blocks:
+        yield from cutter.feed(block)
+    yield from cutter.finish()

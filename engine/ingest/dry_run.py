@@ -1,0 +1,109 @@
+"""What an ingest would do, without doing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.ingest.lookup import look_up
+from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.errors import AudioError, InvalidInputError
+
+_TRIED_S = 3.0
+
+
+@dataclass
+class Preview:
+    """What an ingest would find.
+
+    Attributes:
+        files, known: how many there are, and how many of them need not be read.
+        recut: known recordings that would be cut anew.
+        otherwise: known recordings that are cut under other options, and would be left so.
+        new: the others, of ``size`` bytes and ``duration`` seconds by their headers.
+        untold: new files whose header does not tell a duration.
+        unusable: path and reason of files that cannot be taken: no audio, or with something said
+            of them that cannot be used.
+    """
+
+    files: int
+    known: int
+    recut: int
+    otherwise: int
+    new: int
+    size: int
+    duration: float
+    untold: int
+    unusable: list[tuple[str, str]]
+
+
+def preview(
+    files: Iterable[FileFacts],
+    database: Database | None,
+    options: IngestOptions,
+    said: Callable[[str], Annotations],
+    decoders: Decoders,
+) -> Preview:
+    """What an ingest of ``files`` into the archive (None: a new one) would find.
+
+    Nothing is hashed: what would only be found out by the bytes of a file is not foreseen.
+    """
+    found = Preview(0, 0, 0, 0, 0, 0, 0.0, 0, [])
+
+    def described() -> Iterator[FileFacts]:
+        for file in files:
+            try:
+                options.given(said(file.path))
+            except InvalidInputError as error:
+                found.files += 1
+                found.unusable.append((file.path, str(error)))
+            else:
+                yield file
+
+    def cut_of(path: str) -> str:
+        return options.cut_for(options.given(said(path)).spans)
+
+    for chunk in look_up(database, described(), cut_of):
+        for looked in chunk:
+            if options.limit is not None and found.new + found.recut >= options.limit:
+                return found
+            found.files += 1
+            if looked.recording_id is not None:
+                found.known += not (looked.otherwise and options.recut)
+                found.recut += looked.otherwise and options.recut
+                found.otherwise += looked.otherwise and not options.recut
+            elif looked.silent and not options.retry:
+                found.known += 1
+            else:
+                _look_into(looked.file, found, decoders)
+    return found
+
+
+def _look_into(file: FileFacts, found: Preview, decoders: Decoders) -> None:
+    try:
+        told = decoders.told(Path(file.path))
+    except (AudioError, OSError) as error:
+        found.unusable.append((file.path, str(error)))
+        return
+    found.new += 1
+    found.size += file.size
+    found.duration += told or 0.0
+    found.untold += told is None
+
+
+def rate(embedder: Embedder) -> float:
+    """Seconds of audio a second that the model embeds on this machine, tried on a short voice."""
+    clip = speak("neutral", speaker=0, seed=0, seconds=_TRIED_S)
+    embedder.embed([clip])
+    began = time.perf_counter()
+    embedder.embed([clip] * 4)
+    return 4 * len(clip) / SAMPLE_RATE / (time.perf_counter() - began)

@@ -1,0 +1,63 @@
+"""Which files need to be read: those that the archive does not know as they are now."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from emotion_search.engine.ingest.options import cut_otherwise
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.failures import silent_files
+from emotion_search.index.database.files import FileFacts, known_files
+
+LOOKED_UP = 500
+"""Paths that are looked up together."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A file beside what the archive knows of it, by path, size and time of change.
+
+    Attributes:
+        recording_id: of the recording that it holds, if it is known as it is.
+        otherwise: that recording is cut under other options than the wanted ones.
+        silent: it is known that no speech is in it, so cut.
+    """
+
+    file: FileFacts
+    recording_id: int | None = None
+    otherwise: bool = False
+    silent: bool = False
+
+
+def look_up(
+    database: Database | None, files: Iterable[FileFacts], cut_of: Callable[[str], str]
+) -> Iterator[list[Looked]]:
+    """What the archive (None: there is none yet) knows of ``files``, some hundreds at a time.
+
+    Args:
+        cut_of: how the file at a path is to be cut, in words.
+    """
+    remaining = iter(files)
+    while chunk := list(itertools.islice(remaining, LOOKED_UP)):
+        if database is None:
+            yield [Looked(file) for file in chunk]
+            continue
+        paths = [file.path for file in chunk]
+        with database.read() as session:
+            known, silent = known_files(session, paths), silent_files(session, paths)
+        found = []
+        for file in chunk:
+            there, quiet = known.get(file.path), silent.get(file.path)
+            if there is not None and there.file == file:
+                otherwise = cut_otherwise(there.cut, cut_of(file.path))
+                found.append(Looked(file, there.recording_id, otherwise))
+            else:
+                same = quiet is not None and quiet.file == file
+                found.append(
+                    Looked(
+                        file, silent=same and quiet is not None and quiet.cut == cut_of(file.path)
+                    )
+                )
+        yield found

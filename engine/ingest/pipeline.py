@@ -1,0 +1,306 @@
+"""Bulk ingest: decode ahead, embed in batches, one transaction a batch; resumable anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from emotion_search.engine.audio.workers import Decoders, Ended, Opened
+from emotion_search.engine.embedders.base import Embedder, check, usable
+from emotion_search.engine.embedders.memory import release_free_memory
+from emotion_search.engine.ingest.lookup import LOOKED_UP, look_up
+from emotion_search.engine.ingest.options import IngestOptions, cut_otherwise
+from emotion_search.engine.ingest.prefetch import prefetch
+from emotion_search.engine.ingest.read import Cut, Reading, read_cuts
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.ingest.write import Writer
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.failures import Silence, add_failure, is_silent, silent_files
+from emotion_search.index.database.files import FileFacts, known_files
+from emotion_search.index.database.labels import span_key
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recordings import (
+    Annotations,
+    NewClip,
+    add_location,
+    exists,
+    find_by_sha256,
+)
+from emotion_search.index.database.recut import current_cut
+from emotion_search.index.errors import AudioError, InvalidInputError
+
+_MOVED = "was changed by another ingest meanwhile; try again"
+
+
+class _StoppedError(Exception):
+    """The user wants to stop."""
+
+
+class Ingest:
+    """One run over a list of files; ``run`` does it all.
+
+    Args:
+        decoders: what decodes the files.
+        said: what is said about the file at an absolute path.
+        progress: called after each file and batch with the report so far.
+        stop: once set, the batch in hand is committed and the run ends.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        embedder: Embedder,
+        model: ModelInfo,
+        *,
+        options: IngestOptions,
+        decoders: Decoders,
+        said: Callable[[str], Annotations],
+        progress: Callable[[IngestReport], None],
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._model = model
+        self._options = options
+        self._decoders = decoders
+        self._given = said
+        self._stop = stop or threading.Event()
+        self._progress = progress
+        self.report = IngestReport()
+        self._readings: dict[str, Reading] = {}  # by sha256: read, but not committed yet
+        self._silent: dict[str, Reading] = {}  # the same, of those without a clip
+        self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
+        self._waiting: list[tuple[Reading, Cut]] = []
+        self._writer = Writer(model.id, options, self._said)
+        self._seconds = 0.0
+        self._failed: list[tuple[str, str]] = []
+
+    def run(self, files: Iterable[FileFacts]) -> IngestReport:
+        """Ingest ``files``; what is committed stays, whatever happens to the process.
+
+        Raises:
+            DatabaseError, StorageFullError: nothing of the batch in hand was kept.
+        """
+        limit = self._options.limit
+        new = self._new(self._described(files))
+        readers = prefetch(new, self._read, workers=self._options.decoders)
+        with contextlib.closing(readers):  # or its threads would wait for ever after an error
+            for file, messages in readers:
+                try:
+                    self._take(file, messages)
+                except _StoppedError:
+                    break
+                except AudioError as error:
+                    self._fail(file, str(error))
+                except OSError as error:
+                    self._fail(file, f"cannot be read ({error.strerror})")
+                if self._unwritten >= LOOKED_UP:
+                    self._commit()
+                self._progress(self.report)
+                if self._stop.is_set() or (limit is not None and self._taken >= limit):
+                    break
+        self.report.stopped = self._stop.is_set()
+        self._commit()
+        self._progress(self.report)
+        return self.report
+
+    @property
+    def _unwritten(self) -> int:
+        """Files that are done with but for being written down."""
+        return len(self._failed) + len(self._silent) + len(self._readings)
+
+    def _said(self, path: str) -> Annotations:
+        return self._options.given(self._given(path))
+
+    @property
+    def _taken(self) -> int:
+        """New files that are dealt with for good, written down or not."""
+        unwritten = [*self._readings.values(), *self._silent.values()]
+        done = self.report
+        written = done.recordings + done.duplicates + done.silent + done.recut
+        return written + sum(1 + len(reading.aliases) for reading in unwritten)
+
+    def _described(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
+        """The files about which something usable is said, if anything; the others fail."""
+        for file in files:
+            try:
+                self._said(file.path)
+            except InvalidInputError as error:
+                self._fail(file, str(error))
+            else:
+                yield file
+
+    def _new(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
+        """Files that have to be read; the known ones are only annotated."""
+        options = self._options
+        for chunk in look_up(self._database, files, self._writer.cut_of):
+            if options.rescan:
+                yield from (looked.file for looked in chunk)
+                continue
+            unread = []
+            unchanged: list[tuple[int, str, bool]] = []
+            for looked in chunk:
+                if looked.recording_id is not None and not (looked.otherwise and options.recut):
+                    path = looked.file.path
+                    if self._said(path) != Annotations():
+                        unchanged.append((looked.recording_id, path, looked.otherwise))
+                    if looked.otherwise:
+                        self._otherwise.add(looked.recording_id)
+                elif not looked.silent or options.retry:
+                    unread.append(looked.file)
+            if unchanged:
+                with self._database.write() as session:
+                    for recording_id, path, otherwise in unchanged:
+                        # of one that is cut otherwise a notice tells, not each of its spans
+                        done = IngestReport() if otherwise else self.report
+                        if exists(session, recording_id):
+                            self._writer.annotate(session, recording_id, path, done)
+            self.report.otherwise = len(self._otherwise)
+            self.report.known += len(chunk) - len(unread)
+            yield from unread
+
+    def _read(self, file: FileFacts) -> Iterator[Opened | Cut | Ended]:
+        """Runs on a thread of its own: identity, clips, end."""
+
+        def told(seconds: float | None) -> None:
+            self.report.told = seconds
+
+        return read_cuts(
+            self._decoders, file, self._said(file.path).spans, self._options, told=told
+        )
+
+    def _take(self, file: FileFacts, messages: Iterator[Opened | Cut | Ended]) -> None:
+        """Read one file to its end, embedding whenever a batch is full."""
+        identified = next(messages)
+        assert isinstance(identified, Opened)
+        if (same := self._readings.get(identified.sha256)) is not None:
+            same.aliases.append(file)
+            return
+        reading = self._begun(file, identified.sha256)
+        if reading is None:
+            return
+        mark = len(self._waiting)
+        try:
+            for message in messages:
+                if self._stop.is_set():
+                    raise _StoppedError
+                if isinstance(message, Cut):
+                    if self._cut(reading, message):
+                        mark = 0
+                elif isinstance(message, Ended):
+                    reading.ended = message
+            if not reading.cuts and self._said(file.path).spans:
+                raise AudioError("ends before the spans that the manifest names")
+        except BaseException:
+            del self._waiting[mark:]
+            raise
+        if reading.cuts:
+            self._readings[reading.sha256] = reading
+        else:
+            self._silent[reading.sha256] = reading
+
+    def _begun(self, file: FileFacts, sha256: str) -> Reading | None:
+        """A file that has to be read beyond its hash; None if these bytes are known well enough."""
+        wanted, options = self._writer.cut_of(file.path), self._options
+        with self._database.read() as session:
+            known = find_by_sha256(session, sha256)
+            cut = current_cut(session, known) if known is not None and options.recut else None
+            silent = known is None and not options.retry and is_silent(session, sha256, wanted)
+            noted = silent_files(session, [file.path]).get(file.path) if silent else None
+        if (same := self._silent.get(sha256)) is not None:  # in this batch
+            same.aliases.append(file)
+            return None
+        if known is not None:
+            if cut is None or not cut_otherwise(cut.how, wanted):
+                self._seen_again(known, file)
+                return None
+            return Reading(file, sha256, recut=known, there=cut.clips)
+        reading = Reading(file, sha256)
+        if silent and noted == Silence(file, sha256, wanted):
+            self.report.known += 1
+            return None
+        if silent:
+            self._silent[sha256] = reading
+            return None
+        return reading
+
+    def _cut(self, reading: Reading, cut: Cut) -> bool:
+        """Let a clip wait for the model, if it has to; whether that filled a batch."""
+        window, track = cut.window, cut.track
+        check([window.samples])
+        reading.cuts += 1
+        span = span_key(track.channel, window.start, window.end)
+        if span in reading.there:
+            reading.kept[span] = track.name
+            return False
+        self._waiting.append((reading, cut))
+        self._seconds += window.end - window.start
+        if self._seconds < self._options.batch:
+            return False
+        self._commit()
+        return True
+
+    def _commit(self) -> None:
+        """Embed what waits, and write every recording that is complete."""
+        if self._waiting:
+            self._embed()
+        self._write()
+
+    def _embed(self) -> None:
+        """Embed every waiting window. Not on a thread of its own: a model of many small steps
+        waits for Python's lock after each while another thread works."""
+        embeddings = self._embedder.embed([cut.window.samples for _, cut in self._waiting])
+        for (reading, cut), vector, scores in zip(
+            self._waiting, embeddings.vectors, embeddings.scores, strict=True
+        ):
+            window, track = cut.window, cut.track
+            if not usable(vector):
+                reading.refused = f"gets no usable embedding at {window.start:.2f} s"
+            reading.clips.append(
+                NewClip(
+                    track.channel, window.start, window.end, vector, scores, channel_name=track.name
+                )
+            )
+            self.report.reached = window.end
+        self._waiting.clear()
+        self._seconds = 0.0
+        self._progress(self.report)
+
+    def _write(self) -> None:
+        """Write every recording that is complete, and every note, in one transaction."""
+        complete = list(self._readings.values())
+        for reading in complete:
+            if reading.refused:
+                for file in (reading.file, *reading.aliases):
+                    self._fail(file, reading.refused)
+        done = IngestReport()
+        with self._database.write() as session:
+            self._writer.failures(session, self._failed)
+            self._writer.silent(session, self._silent.values(), done)
+            moved = self._writer.recordings(session, (r for r in complete if not r.refused), done)
+            for reading in moved:
+                add_failure(session, reading.file.path, _MOVED)
+        for name in ("recordings", "clips", "known", "duplicates", "silent", "recut", "duration"):
+            setattr(self.report, name, getattr(self.report, name) + getattr(done, name))
+        self.report.lost += done.lost
+        self.report.failed += [(reading.file.path, _MOVED) for reading in moved]
+        self._readings.clear()
+        self._silent.clear()
+        self._failed.clear()
+        release_free_memory()
+
+    def _seen_again(self, recording_id: int, file: FileFacts) -> None:
+        with self._database.write() as session:
+            places = known_files(session, [file.path])
+            if exists(session, recording_id):  # another process may have forgotten it since
+                add_location(session, recording_id, file)
+                self._writer.annotate(session, recording_id, file.path, self.report)
+        if file.path in places and places[file.path].recording_id == recording_id:
+            self.report.known += 1
+        else:
+            self.report.duplicates += 1
+
+    def _fail(self, file: FileFacts, reason: str) -> None:
+        self._failed.append((file.path, reason))
+        self.report.failed.append((file.path, reason))

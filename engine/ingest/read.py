@@ -1,0 +1,151 @@
+"""From one file to its clips and to the row that is written of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from emotion_search.engine.audio.channels import Channels, Track
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
+from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
+from emotion_search.engine.files.manifest import parse_time
+from emotion_search.engine.files.scan import facts
+from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.labels import ClipSpan, span_key
+from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording, Span
+from emotion_search.index.errors import AudioError, InvalidInputError
+
+_WHOLE_DATE = len("2026-01-31")  # a bare year says too little
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A clip that was cut out of a track."""
+
+    track: Track
+    window: Window
+
+
+@dataclass(eq=False)
+class Reading:
+    """A recording on its way into the archive.
+
+    Attributes:
+        file, sha256: what is read.
+        recut: id of the recording that is there already and is cut anew; None for a new one.
+        there: spans of the clips that it has, which need no embedding.
+        cuts: number of clips cut so far.
+        clips: those that are embedded.
+        kept: spans that it keeps, and what their channel is called.
+        aliases: other names of the same bytes.
+        ended: how it ended.
+        refused: why it cannot be taken after all.
+    """
+
+    file: FileFacts
+    sha256: str
+    recut: int | None = None
+    there: Mapping[ClipSpan, int] = field(default_factory=dict)
+    cuts: int = 0
+    clips: list[NewClip] = field(default_factory=list)
+    kept: dict[ClipSpan, str | None] = field(default_factory=dict)
+    aliases: list[FileFacts] = field(default_factory=list)
+    ended: Ended | None = None
+    refused: str | None = None
+
+    def row(self, said: Annotations, options: IngestOptions) -> NewRecording:
+        """What is written of a new recording that is read to its end."""
+        assert self.ended is not None
+        return NewRecording(
+            file=self.file,
+            name=Path(self.file.path).name,
+            sha256=self.sha256,
+            duration=self.ended.duration,
+            sample_rate=self.ended.sample_rate,
+            channels=self.ended.channels,
+            annotations=self._annotations(said, options),
+            clips=self.clips,
+            cut=options.cut_for(said.spans),
+        )
+
+    def _annotations(self, said: Annotations, options: IngestOptions) -> Annotations:
+        """What is said, and when it was by the file's own account where nobody said it."""
+        if said.recorded_at is not None or options.dated == "none":
+            return said
+        moment, origin = _date_of(self.ended.tags if self.ended else {}), "tags"
+        if moment is None and options.dated == "file":
+            moment = datetime.fromtimestamp(self.file.mtime_ns / 1e9, UTC)
+            origin = "file"
+        if moment is None:
+            return said
+        return replace(
+            said, recorded_at=moment, metadata={"recorded_at_from": origin, **said.metadata}
+        )
+
+
+def read_cuts(
+    decoders: Decoders,
+    file: FileFacts,
+    spans: Sequence[Span],
+    options: IngestOptions,
+    *,
+    told: Callable[[float | None], None] = lambda _: None,
+) -> Iterator[Opened | Cut | Ended]:
+    """A file's identity, its clips, its end.
+
+    Args:
+        spans: the clips that it has; empty to have it cut by the options.
+        told: called with the seconds that its header tells; None where it tells none.
+
+    Raises:
+        AudioError: it cannot be decoded, is longer than the options allow, or changed meanwhile.
+        OSError: it cannot be read.
+    """
+    path, channels = Path(file.path), options.channels
+    if spans:
+        named = {track.channel: track for track in channels.tracks or ()}
+        wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
+        channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
+    cutters: list[tuple[Track, Segmenter]] = []
+    heard, longest = 0, options.longest
+    for message in decoders.read(path, channels.wanted):
+        if isinstance(message, Block):
+            told(message.told)
+            heard += len(message.tracks[0])
+            if longest is not None and heard > longest * SAMPLE_RATE:
+                raise AudioError(f"is longer than {longest:g} s, the most that is taken here")
+            if not cutters:
+                tracks = map(channels.track, range(len(message.tracks)))
+                cutters = [(track, _segmenter(track, spans, options)) for track in tracks]
+            for (track, cutter), samples in zip(cutters, message.tracks, strict=True):
+                yield from (Cut(track, window) for window in cutter.feed(samples))
+            continue
+        if isinstance(message, Ended):
+            for track, cutter in cutters:
+                yield from (Cut(track, window) for window in cutter.finish())
+            if facts(path) != file:
+                raise AudioError("changed while it was read; ingest it again once it is complete")
+        yield message
+
+
+def _segmenter(track: Track, spans: Sequence[Span], options: IngestOptions) -> Segmenter:
+    if spans:
+        own = [span for span in spans if span.channel == track.channel]
+        keyed = {span_key(one.channel, one.start, one.end): (one.start, one.end) for one in own}
+        return GivenSpans(keyed.values())
+    return options.segmenter()
+
+
+def _date_of(tags: Mapping[str, str]) -> datetime | None:
+    """When the file's tags say that it was recorded; None if they give no whole date."""
+    for name in ("date", "creation_time"):
+        date = tags.get(name, "")
+        if len(date) >= _WHOLE_DATE:
+            with contextlib.suppress(InvalidInputError):
+                return parse_time(date)[0]
+    return None

@@ -1,0 +1,289 @@
+"""Filling an archive's embeddings under another model from the audio, while the old one serves."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.windows import GivenSpans, Window
+from emotion_search.engine.audio.workers import Block, Decoders, Opened
+from emotion_search.engine.embedders.base import Embedder, check, usable
+from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.ingest.prefetch import prefetch
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.clips import count, locations_of
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.coverage import (
+    Embedded,
+    MissingClip,
+    add_embeddings,
+    count_missing,
+    missing_clips,
+    unfilled_recordings,
+)
+from emotion_search.index.database.models import ModelInfo, register_model
+from emotion_search.index.errors import AudioError, NotFoundError
+
+_LISTED = 200  # recordings asked of the database at a time
+
+
+@dataclass
+class Reembedding:
+    """What filling in a model did.
+
+    Attributes:
+        clips: that got an embedding.
+        failed: file (or name), reason and number of clips of each recording that could not be
+            heard again in whole.
+        missing, of_clips: clips without an embedding under the model now, and clips that there are.
+        stopped: it ended early because it was asked to.
+    """
+
+    clips: int = 0
+    failed: list[tuple[str, str, int]] = field(default_factory=list)
+    missing: int = 0
+    of_clips: int = 0
+    stopped: bool = False
+
+    @property
+    def dealt_with(self) -> int:
+        """Clips dealt with so far."""
+        return self.clips + sum(number for _, _, number in self.failed)
+
+
+@dataclass(frozen=True, eq=False)
+class HeardClip:
+    """A clip of the archive with its samples: float32, (n,), 16 kHz."""
+
+    id: int
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording to hear again: where its bytes may lie, and the clips that are wanted of it."""
+
+    name: str
+    sha256: str
+    paths: tuple[str, ...]
+    clips: tuple[MissingClip, ...]
+
+
+def reembed(
+    database: Database,
+    settings: Settings,
+    decoders: Decoders,
+    name: str,
+    *,
+    progress: Callable[[Reembedding], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> tuple[Reembedding, ModelInfo]:
+    """Give every clip an embedding under the model ``name`` that has none; the model that serves
+    goes on doing so.
+
+    Raises:
+        NotFoundError: the archive has no clips.
+        ModelUnavailableError: the model cannot be loaded.
+    """
+    with database.read() as session:
+        if not count(session).clips:
+            raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
+    embedder = load_embedder(name, settings)
+    with database.write() as session:
+        model = register_model(
+            session,
+            name=embedder.name,
+            fingerprint=embedder.fingerprint,
+            dimension=embedder.dimension,
+            classes=embedder.classes,
+        )
+    run = Refill(
+        database,
+        embedder,
+        model,
+        decoders=decoders,
+        batch=settings.batch_seconds,
+        workers=settings.decoders,
+        progress=progress,
+        stop=stop,
+    )
+    return run.run(), model
+
+
+class Refill:
+    """One run over the clips that have no embedding under a model; ``run`` does it all.
+
+    Args:
+        batch: seconds of audio that are embedded and committed together.
+        workers: how many files are decoded at once.
+        progress: called after each recording and batch with the report so far.
+        stop: once set, the batch in hand is committed and the run ends.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        embedder: Embedder,
+        model: ModelInfo,
+        *,
+        decoders: Decoders,
+        batch: float,
+        workers: int,
+        progress: Callable[[Reembedding], None] = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._database, self._embedder, self._model = database, embedder, model
+        self._decoders, self._batch, self._workers = decoders, batch, workers
+        self._progress = progress
+        self._stop = stop or threading.Event()
+        self._waiting: list[tuple[str, HeardClip]] = []
+        self._seconds = 0.0
+        self.report = Reembedding()
+
+    def run(self) -> Reembedding:
+        """Give every clip an embedding whose audio can be heard; what is committed stays, whatever
+        happens to the process, and the next run goes on with what is missing.
+
+        Raises:
+            DatabaseError, StorageFullError: nothing of the batch in hand was kept.
+        """
+        self._count()
+        readers = prefetch(self._sources(), self._read, workers=self._workers)
+        with contextlib.closing(readers):  # or its threads would wait for ever after an error
+            for source, clips in readers:
+                self._take(source, clips)
+                self._progress(self.report)
+                if self._stop.is_set():
+                    break
+        self.report.stopped = self._stop.is_set()
+        self._commit()
+        self._count()
+        self._progress(self.report)
+        return self.report
+
+    def _sources(self) -> Iterator[Source]:
+        after = 0
+        while True:
+            with self._database.read() as session:
+                found = unfilled_recordings(session, self._model.id, after=after, most=_LISTED)
+                sources = [
+                    Source(
+                        name,
+                        sha256,
+                        tuple(place.path for place in locations_of(session, number)),
+                        tuple(missing_clips(session, self._model.id, number)),
+                    )
+                    for number, sha256, name in found
+                ]
+            if not found:
+                return
+            yield from sources
+            after = found[-1][0]
+
+    def _read(self, source: Source) -> Iterator[HeardClip]:
+        """Runs on a thread of its own."""
+        return hear(source, self._decoders)
+
+    def _take(self, source: Source, clips: Iterator[HeardClip]) -> None:
+        """Hear one recording to its end, embedding whenever a batch is full."""
+        place = source.paths[0] if source.paths else source.name
+        left = len(source.clips)
+        reason = "ends before the clip does"
+        try:
+            for clip in clips:
+                check([clip.samples])
+                left -= 1
+                self._waiting.append((place, clip))
+                self._seconds += len(clip.samples) / SAMPLE_RATE
+                if self._seconds >= self._batch:
+                    self._commit()
+                if self._stop.is_set():
+                    return
+        except AudioError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+        if left:
+            self.report.failed.append((place, reason, left))
+
+    def _commit(self) -> None:
+        """Embed what waits and write it in one transaction."""
+        if not self._waiting:
+            return
+        answer = self._embedder.embed([clip.samples for _, clip in self._waiting])
+        rows = []
+        for (place, clip), vector, scores in zip(
+            self._waiting, answer.vectors, answer.scores, strict=True
+        ):
+            if usable(vector):
+                rows.append(Embedded(clip.id, vector, scores))
+            else:
+                self.report.failed.append((place, "gets no usable embedding", 1))
+        with self._database.write() as session:
+            self.report.clips += add_embeddings(session, self._model.id, rows)
+        self._waiting.clear()
+        self._seconds = 0.0
+        self._progress(self.report)
+
+    def _count(self) -> None:
+        with self._database.read() as session:
+            self.report.missing, self.report.of_clips = count_missing(session, self._model.id)
+
+
+def hear(source: Source, decoders: Decoders) -> Iterator[HeardClip]:
+    """The wanted clips of a recording, as they are decoded, from the first place where its bytes
+    still lie; holds about one clip in memory.
+
+    Raises:
+        AudioError: the file is gone everywhere or has changed, or cannot be decoded.
+    """
+    problem = AudioError("no file of it is known")
+    for path in source.paths:
+        channels = sorted({c.channel for c in source.clips}, key=lambda c: -1 if c is None else c)
+        try:
+            messages = decoders.read(Path(path), channels)
+            with contextlib.closing(messages):
+                opened = next(messages)
+                assert isinstance(opened, Opened)
+                if opened.sha256 != source.sha256:
+                    problem = AudioError("has changed since it was taken in")
+                    continue
+                cutters = [Cutter([c for c in source.clips if c.channel == n]) for n in channels]
+                for message in messages:
+                    if isinstance(message, Block):
+                        for cutter, samples in zip(cutters, message.tracks, strict=True):
+                            yield from cutter.feed(samples)
+                for cutter in cutters:
+                    yield from cutter.finish()
+                return
+        except OSError as error:
+            problem = AudioError(f"is no longer there ({error.strerror})")
+    raise problem
+
+
+class Cutter:
+    """The clips of one channel, cut where they were cut when they were taken in; the end of one may
+    be rounded a little beyond the recording's."""
+
+    def __init__(self, clips: Sequence[MissingClip]) -> None:
+        self._spans = GivenSpans((clip.start, clip.end) for clip in clips)
+        self._ids: dict[tuple[float, float], list[int]] = {}
+        for clip in clips:
+            self._ids.setdefault((clip.start, clip.end), []).append(clip.id)
+
+    def feed(self, block: Samples) -> Iterator[HeardClip]:
+        """The clips that this block completes."""
+        return self._named(self._spans.feed(block))
+
+    def finish(self) -> Iterator[HeardClip]:
+        """The clips that the end completes."""
+        return self._named(self._spans.finish())
+
+    def _named(self, windows: list[Window]) -> Iterator[HeardClip]:
+        for window in windows:
+            for number in self._ids[window.start, window.end]:
+                yield HeardClip(number, window.samples)

@@ -1,0 +1,47 @@
+"""What an ingest did, told while it runs and at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emotion_search.index.database.recordings import Span
+
+
+@dataclass
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        recordings, clips: added.
+        known: files seen before, unchanged; those without speech among them.
+        duplicates: files under a new name whose bytes were known.
+        silent: files in which nobody speaks, found in this run.
+        recut: known recordings that were cut anew.
+        otherwise: known recordings that are cut under other options, and were left so.
+        failed: path and reason of each file that could not be used.
+        lost: path and span of each clip that somebody gave and that the recording does not hold.
+        duration: seconds of audio added.
+        reached, told: seconds into the file in hand that are embedded, and that its header tells
+            (None: it does not).
+        stopped: it ended early because it was asked to.
+    """
+
+    recordings: int = 0
+    clips: int = 0
+    known: int = 0
+    duplicates: int = 0
+    silent: int = 0
+    recut: int = 0
+    otherwise: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[tuple[str, Span]] = field(default_factory=list)
+    duration: float = 0.0
+    reached: float = 0.0
+    told: float | None = None
+    stopped: bool = False
+
+    @property
+    def files(self) -> int:
+        """Files dealt with so far."""
+        done = self.recordings + self.known + self.duplicates + self.silent + self.recut
+        return done + len(self.failed)

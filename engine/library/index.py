@@ -1,0 +1,136 @@
+"""What an archive knows of its index and of the geometry that it is in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from emotion_search.engine.archive.archive import Archive, absolute
+from emotion_search.engine.archive.index import IndexStatus, index_status, settle_index
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.tune import (
+    Tuning,
+    labelled,
+    labelled_alike,
+    recalibrate,
+    resettle,
+    tune,
+)
+from emotion_search.index.database.coverage import holding_called
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.models import active_model, list_models
+from emotion_search.index.database.spaces import (
+    SAMPLE,
+    SpaceInfo,
+    list_spaces,
+    use_space,
+)
+from emotion_search.index.lifecycle.verify import Verdict
+from emotion_search.index.vectors.space import Method, Space
+
+log = logging.getLogger(__name__)
+
+
+class Indexed(Archive):
+    """Methods of ``Library`` about spaces and the index."""
+
+    def tune(self, *, task: str = EMOTION, method: Method | None = None) -> Tuning:
+        """Fit the geometry of similarity to the archive and let it serve; see ``engine.quality``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: it is too small, or the method does no good.
+        """
+        model = self._model_here()
+        result = tune(self.database, model, task=task, method=method)
+        self._search(model).keeper.save()
+        return result
+
+    def spaces(self) -> list[SpaceInfo]:
+        """The spaces of the archive, the plain one first; none while it is empty."""
+        with self.database.read() as session:
+            model = active_model(session)
+            return list_spaces(session, model) if model else []
+
+    def restore_space(self, version: int) -> None:
+        """Let a space serve that was fitted before; 0 is the plain one.
+
+        Raises:
+            NotFoundError: there is no such space, or the archive is empty.
+        """
+        model = self._model_here()
+        with self.database.write() as session:
+            use_space(session, model, version)
+        recalibrate(self.database, model)
+        self._search(model).keeper.save()
+
+    def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
+        """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space
+        yet, and the space that serves.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: too few labels.
+        """
+        return labelled(self.database, self._model_here(), task, most=most)
+
+    def labelled_by(
+        self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
+    ) -> list[tuple[LabelledVectors, Space]]:
+        """As ``labelled``, under several models: the clips that have an embedding under each.
+
+        Raises:
+            NotFoundError: the archive has none of a model.
+            InvalidInputError: too few labels.
+        """
+        with self.database.read() as session:
+            models = [holding_called(session, absolute(name)).model for name in names]
+        return labelled_alike(self.database, models, task, most=most)
+
+    def index_status(self) -> IndexStatus:
+        """What is told about the saved index, without loading it."""
+        return index_status(self.settings, self.database, self.model())
+
+    def verify_index(self) -> Verdict:
+        """The index compared with the database, clip by clip, and its recall on a sample.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        return self._search(self._model_here()).verify()
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the database, and save it.
+
+        Raises:
+            NotFoundError: the archive is empty.
+        """
+        self._search(self._model_here()).keeper.rebuild()
+
+    def settle(self) -> None:
+        """After recordings were removed: take their vectors out of the saved index of every model,
+        and out of the log of the database; bring the percentiles up to date."""
+        if not self.database.empty_log():
+            log.warning(
+                "%s is being read: what was erased stays in its -wal file until the next forget, or"
+                " until nobody has it open",
+                self.database,
+            )
+        with self.database.read() as session:
+            models, active = list_models(session), active_model(session)
+        if active is not None:
+            resettle(self.database, active, at=0)
+        for model in models:
+            settle_index(self.settings, self.database, model, self._searchers.get(model))
+
+    def refresh(self) -> None:
+        """Load the index and bring it up to date, so that the first search need not."""
+        model = self.model()
+        if model is not None:
+            self._search(model).refresh()
+
+    def save_index(self) -> None:
+        """Bring the index up to date and write it to disk, for a quick start next time."""
+        model = self.model()
+        if model is not None:
+            self._search(model).keeper.save()

@@ -1,0 +1,351 @@
+"""The one facade over an archive that the CLI, the API and notebooks call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from emotion_search.engine.archive.archive import absolute as absolute
+from emotion_search.engine.audio.channels import MIX, Channels
+from emotion_search.engine.audio.file import Samples, read_span
+from emotion_search.engine.files.disk import upload_lock
+from emotion_search.engine.files.manifest import Manifest
+from emotion_search.engine.files.scan import Found, unchanged
+from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.ingest.pipeline import Ingest
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.library.analysis import Learned
+from emotion_search.engine.library.index import Indexed
+from emotion_search.engine.library.models import Switching
+from emotion_search.engine.library.transfer import Transfers
+from emotion_search.engine.quality.tune import resettle
+from emotion_search.engine.query.query import AnyExample, ExcludeSame, Query, answer, as_example
+from emotion_search.engine.settings import DEFAULT_MODEL, Settings
+from emotion_search.index.database.clips import (
+    ClipDetails,
+    Counts,
+    clip_details,
+    clips_of,
+    count,
+    get_clip,
+    get_recording,
+    list_clips,
+    locations_of,
+)
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.coverage import Holding
+from emotion_search.index.database.failures import (
+    FailureDetails,
+    add_failure,
+    list_failures,
+    remove_failures_under,
+)
+from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.filters import ClipFilter, recordings_of
+from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.models import ModelInfo, activate_model, active_model
+from emotion_search.index.database.recordings import Annotations, remove_recording
+from emotion_search.index.database.spaces import (
+    SpaceInfo,
+    list_spaces,
+)
+from emotion_search.index.errors import NotFoundError
+from emotion_search.index.search import Hit
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an archive holds, under which model, and the space that serves; ``model`` and
+    ``space`` are None while it is empty."""
+
+    database: str
+    home: str
+    model: ModelInfo | None
+    space: SpaceInfo | None
+    counts: Counts
+
+
+class Library(Indexed, Transfers, Switching, Learned):
+    """An open archive. Safe for use from several threads.
+
+    >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
+    >>> for hit in library.search(Path("angry.wav"), limit=5):  # doctest: +SKIP
+    ...     print(hit.similarity, hit.clip.path)
+
+    Args:
+        settings: where it is and how to work.
+        database: the database that the settings name, its tables in place.
+        background: let a large index be made anew while the last one serves.
+    """
+
+    def ingest(
+        self,
+        files: Iterable[FileFacts],
+        *,
+        said: Mapping[str, Annotations] | Callable[[str], Annotations] | None = None,
+        channels: Channels = MIX,
+        limit: int | None = None,
+        dated: Literal["tags", "file", "none"] = "tags",
+        rescan: bool = False,
+        retry: bool = False,
+        recut: bool = False,
+        progress: Callable[[IngestReport], None] = lambda _: None,
+        stop: threading.Event | None = None,
+        save_index: bool = True,
+        longest: float | None = None,
+    ) -> IngestReport:
+        """Add audio files to the archive; see ``engine.files.scan`` for finding them.
+
+        Args:
+            said: annotations by absolute path, or what gives them.
+            channels: which become clips.
+            limit: most new files to take.
+            dated: what tells when a recording was where nobody said it.
+            rescan: hash files also where path, size and time of change are known.
+            retry: listen again to files that are known to hold no speech.
+            recut: cut known recordings anew that were cut under other options.
+            progress: called after each file with the report so far.
+            stop: once set, what is in hand is committed and the ingest ends.
+            save_index: write the index to disk at the end; not worth it after a single file.
+            longest: seconds beyond which a file is refused.
+
+        Raises:
+            ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
+                half-done is kept, and the same call goes on where it stopped.
+        """
+        embedder = self.embedder()
+        with self.database.write() as session:
+            model = activate_model(
+                session,
+                name=embedder.name,
+                fingerprint=embedder.fingerprint,
+                dimension=embedder.dimension,
+                classes=embedder.classes,
+            )
+        options = IngestOptions(
+            window=self.settings.window,
+            hop=self.settings.hop,
+            segments=self.settings.segments,
+            channels=channels,
+            batch=self.settings.batch_seconds,
+            decoders=self.settings.decoders,
+            limit=limit,
+            dated=dated,
+            rescan=rescan,
+            retry=retry,
+            recut=recut,
+            longest=longest,
+        )
+        run = Ingest(
+            self.database,
+            embedder,
+            model,
+            options=options,
+            decoders=self._decoders,
+            said=said if callable(said) else partial(_said_in, said or {}),
+            progress=progress,
+            stop=stop,
+        )
+        report = run.run(files)
+        if report.recordings or report.recut:
+            resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
+        if save_index:
+            self.database.analyse()
+            self._search(model).keeper.save()
+        return report
+
+    def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
+        """Record files that a scan or a manifest named but that cannot even be looked at."""
+        unusable = [*found.unusable, *(manifest.problems if manifest else [])]
+        if unusable or manifest:
+            with self.database.write() as session:
+                if manifest:  # its rows are judged anew
+                    remove_failures_under(session, f"{manifest.path}: line ")
+                for path, reason in unusable:
+                    add_failure(session, path, reason)
+
+    def search(
+        self,
+        *examples: int | Path | AnyExample,
+        unlike: Sequence[int | Path | AnyExample] = (),
+        limit: int = 10,
+        wanted: ClipFilter | None = None,
+        exclude_same: ExcludeSame | None = None,
+        per_recording: int | None = 1,
+        distinct: float | None = None,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """The clips that sound most like the examples (clips' ids, audio files, and what else
+        ``engine.query.query`` has), best first; see ``engine.query.query.answer``.
+
+        Args:
+            unlike: examples of what hits should not sound like.
+            limit: most hits, 1 to 1000.
+            wanted: which clips may be hits; None for all.
+            exclude_same: leave out the examples' own recordings or speaker.
+            per_recording: most hits of one recording; None for no matter.
+            distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
+            exact: compare with every clip, whatever the index.
+
+        Raises:
+            InvalidInputError: a limit out of range, no such file, nothing known to exclude.
+            NotFoundError: no such clip.
+            AudioError: a file cannot be used as audio.
+            ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
+        """
+        query = Query(
+            [as_example(one) for one in examples],
+            [as_example(one) for one in unlike],
+            limit=limit,
+            wanted=wanted or ClipFilter(),
+            exclude_same=exclude_same,
+            per_recording=per_recording,
+            distinct=distinct,
+            exact=exact,
+        )
+        return answer(self, query).hits
+
+    def clip_audio(self, clip_id: int) -> tuple[Samples, int, ClipDetails]:
+        """What a clip sounds like: mono float32 (n,), its sample rate in Hz, and its details.
+
+        Raises:
+            NotFoundError: no such clip, or its file is no longer there or has changed.
+        """
+        with self.database.read() as session:
+            clip = get_clip(session, active_model(session), clip_id)
+            places = locations_of(session, clip.recording_id)
+        for place in places:
+            path = Path(place.path)
+            if unchanged(path, place, clip.sha256):
+                samples, rate = read_span(
+                    path, channel=clip.channel, start=clip.start, end=clip.end
+                )
+                return samples, rate, clip
+        raise NotFoundError(f"the file of clip {clip_id} is no longer there, or has changed")
+
+    def clip(self, clip_id: int) -> ClipDetails:
+        """One clip.
+
+        Raises:
+            NotFoundError: no such clip.
+        """
+        with self.database.read() as session:
+            return get_clip(session, active_model(session), clip_id)
+
+    def clips(
+        self, wanted: ClipFilter | None = None, *, limit: int = 100, after_id: int = 0
+    ) -> list[ClipDetails]:
+        """A page of clips by ascending id, from beyond ``after_id``."""
+        with self.database.read() as session:
+            return list_clips(
+                session,
+                active_model(session),
+                wanted or ClipFilter(),
+                limit=limit,
+                after_id=after_id,
+            )
+
+    def clips_of(self, recording_id: int) -> list[ClipDetails]:
+        """The clips of a recording, in time order."""
+        with self.database.read() as session:
+            ids = clips_of(session, recording_id)
+            return clip_details(session, active_model(session), ids)
+
+    def status(self) -> Status:
+        """What the archive holds."""
+        with self.database.read() as session:
+            model = active_model(session)
+            spaces = list_spaces(session, model) if model else []
+            return Status(
+                database=str(self.database),
+                home=str(self.settings.home),
+                model=model,
+                space=next((one for one in spaces if one.active), None),
+                counts=count(session),
+            )
+
+    def failures(self) -> list[FailureDetails]:
+        """Files that could not be ingested or hold no speech, latest first."""
+        with self.database.read() as session:
+            return list_failures(session)
+
+    def recordings(self, wanted: ClipFilter) -> list[int]:
+        """Ids of the recordings of which some clip passes the filter, ascending."""
+        with self.database.read() as session:
+            return recordings_of(session, wanted)
+
+    def label(self, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+        """Set labels: clip, task, and value (None takes the label away), in one transaction.
+
+        Returns:
+            Ids of clips that are not there; their labels are passed over.
+        """
+        with self.database.write() as session:
+            return set_labels(session, said)
+
+    def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
+        """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
+
+        Args:
+            settle: ``settle`` then, whatever came of it; not worth it before the last of many.
+
+        Returns:
+            The paths it was known by; files of the user's own are left alone.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        try:
+            with self.database.read() as session:
+                sha256 = get_recording(session, recording_id).sha256
+            uploads = self.settings.uploads_folder
+            with upload_lock(uploads, sha256):
+                with self.database.write() as session:
+                    paths = remove_recording(session, recording_id)
+                for path in uploads.glob(f"{sha256}.*"):
+                    path.unlink(missing_ok=True)
+        finally:  # a call before this one may have ended between its commit and here
+            if settle:
+                self.settle()
+        return paths
+
+
+def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
+    return said.get(path, Annotations())
+
+
+def archive_model(settings: Settings) -> ModelInfo | None:
+    """The model of the archive that the settings name; None if it has none, or does not exist.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    return next((one.model for one in archive_holdings(settings) if one.active), None)
+
+
+def archive_holdings(settings: Settings) -> list[Holding]:
+    """The models of the archive that the settings name; none if it does not exist.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    database = Database(settings.database, busy_timeout=settings.busy_timeout)
+    try:
+        if database.schema_version() is None:
+            return []
+        with Library.open(settings) as library:
+            return library.holdings()
+    finally:
+        database.close()
+
+
+def model_name(settings: Settings) -> str:
+    """The model to use where no archive decides: as set, else the archive's, else the default."""
+    if settings.model is not None:
+        return settings.model
+    active = archive_model(settings)
+    return active.name if active else DEFAULT_MODEL

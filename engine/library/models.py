@@ -1,0 +1,139 @@
+"""Other models in an archive: filling them in, tuning them, letting them serve."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emotion_search.engine.archive.archive import Archive, absolute
+from emotion_search.engine.archive.index import remove_index
+from emotion_search.engine.quality.tune import resettle
+from emotion_search.index.database.coverage import (
+    Holding,
+    drop_model,
+    holding_called,
+    list_holdings,
+    require_filled,
+    switch_model,
+)
+from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.errors import DatabaseBusyError
+from emotion_search.index.vectors.base import Vectors
+
+if TYPE_CHECKING:
+    from emotion_search.engine.finetune.run import Finetuned
+    from emotion_search.engine.finetune.tune import Plan
+    from emotion_search.engine.ingest.reembed import Reembedding
+
+log = logging.getLogger(__name__)
+
+
+class Switching(Archive):
+    """Methods of ``Library`` about models."""
+
+    def holdings(self) -> list[Holding]:
+        """The models of the archive, how many clips have an embedding under each, which serves."""
+        with self.database.read() as session:
+            return list_holdings(session)
+
+    def reembed(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Reembedding], None] = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> tuple[Reembedding, ModelInfo]:
+        """Give the clips embeddings under another model too; see ``engine.ingest.reembed``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            ModelUnavailableError: the model cannot be loaded.
+        """
+        from emotion_search.engine.ingest.reembed import reembed
+
+        return reembed(
+            self.database,
+            self.settings,
+            self._decoders,
+            absolute(name),
+            progress=progress,
+            stop=stop,
+        )
+
+    def use(self, name: str, *, partial: bool = False) -> Holding:
+        """Let another model serve whose embeddings the archive holds; its space, percentiles and
+        index are made first, while the last one serves.
+
+        Raises:
+            NotFoundError: the archive has none of this model.
+            ModelMismatchError: clips lack embeddings under it, and ``partial`` is not said.
+        """
+        with self.database.read() as session:
+            model = holding_called(session, absolute(name)).model
+            require_filled(session, model, partial=partial)
+        resettle(self.database, model, at=self.settings.tune_at)
+        self._search(model).keeper.save()
+        with self.database.write() as session:
+            switch_model(session, model, partial=partial)
+            return holding_called(session, model.fingerprint)
+
+    def forget_model(self, name: str) -> tuple[ModelInfo, int]:
+        """Remove a model that does not serve, with its embeddings and its index.
+
+        Raises:
+            NotFoundError, InvalidInputError: there is no such model; it serves.
+        """
+        with self.database.write() as session:
+            model = holding_called(session, absolute(name)).model
+            removed = drop_model(session, model)
+        with self._opening:
+            searcher = self._searchers.pop(model, None)
+        if searcher is not None:
+            searcher.keeper.close()
+        remove_index(self.settings, self.database, model)
+        try:
+            self.database.compact()
+        except DatabaseBusyError as error:
+            log.warning("%s; its space is used again for new clips", error)
+        return model, removed
+
+    def finetune(self, model: str, output: Path, plan: Plan, **how: Any) -> Finetuned:
+        """A model tuned on the archive's labels, in the folder ``output``; see
+        ``engine.finetune.run.finetune``, which also names what else can be said.
+
+        Raises:
+            InvalidInputError, ModelUnavailableError, StorageFullError: see there.
+        """
+        from emotion_search.engine.finetune.examples import examples_of_archive
+        from emotion_search.engine.finetune.run import finetune
+
+        examples = examples_of_archive(self.database, plan.task)
+        how = {"source": "the labels of an archive", "command": "Library.finetune"} | how
+        return finetune(
+            examples,
+            absolute(model),
+            output,
+            plan,
+            self.settings,
+            self._decoders,
+            stored=self._stored,
+            **how,
+        )
+
+    def _stored(self, fingerprint: str, ids: Sequence[int]) -> Vectors | None:
+        """Embeddings of clips under the model of this fingerprint; None if it lacks one."""
+        with self.database.read() as session:
+            same = [o for o in list_holdings(session) if o.model.fingerprint == fingerprint]
+            if not same:
+                return None
+            wanted = np.array(ids, np.int64)
+            known, _ = embeddings_by_id(session, same[0].model, wanted)
+            if len(known) < len(wanted):
+                return None
+            return embeddings_in_order(session, same[0].model, wanted)

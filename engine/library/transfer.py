@@ -1,0 +1,138 @@
+"""What an archive tells of emotions, and hands out and takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.quality.tune import resettle
+from emotion_search.index.database.filters import ClipFilter
+
+if TYPE_CHECKING:
+    from emotion_search.engine.inference.parts import Granularity
+    from emotion_search.engine.inference.predict import Prediction
+    from emotion_search.engine.transfer.export import Exported
+    from emotion_search.engine.transfer.importing import Imported
+    from emotion_search.engine.trends.archive import ArchiveTrend
+    from emotion_search.engine.trends.curve import Options as TrendOptions
+    from emotion_search.engine.trends.recording import RecordingTrend
+
+
+class Transfers(Archive):
+    """Methods of ``Library`` about labels of the model, trends, and files of embeddings."""
+
+    def predict(
+        self,
+        file: Path,
+        granularity: Granularity | str = "utterance",
+        *,
+        longest: float | None = None,
+    ) -> Iterator[Prediction]:
+        """What the archive's model says of a file: its parts as they come, then the whole.
+
+        Args:
+            longest: seconds that the file may have; None for any.
+
+        Raises:
+            InvalidInputError: the model gives no scores, or not that finely.
+            AudioError: the file cannot be used.
+            ModelMismatchError, ModelUnavailableError: see ``embedder``.
+        """
+        from emotion_search.engine.audio.mono import MonoFile
+        from emotion_search.engine.inference.predict import predictions
+
+        sound = MonoFile(self.decoders, file, longest=longest)
+        return predictions(file.name, sound, self.embedder(), granularity)
+
+    def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:
+        """How emotion moves through a recording, by its id or its file; nothing is embedded.
+
+        Raises:
+            NotFoundError: no such recording, or the archive is empty.
+            InvalidInputError: the model gives no scores, or the clips have no span in time.
+        """
+        from emotion_search.engine.trends.curve import Options
+        from emotion_search.engine.trends.recording import recording_trend
+
+        return recording_trend(self.database, self._model_here(), recording, options or Options())
+
+    def trend_over(
+        self, by: str = "week", wanted: ClipFilter | None = None, *, alerts: Sequence[str] = ()
+    ) -> ArchiveTrend:
+        """The share of each emotion by ``day``, ``week`` or ``month``, with intervals.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: no such period, class or alert; the model gives no scores.
+        """
+        from emotion_search.engine.trends.archive import archive_trend
+
+        return archive_trend(self.database, self._model_here(), by=by, wanted=wanted, alerts=alerts)
+
+    def export(
+        self,
+        output: Path,
+        *,
+        kind: str | None = None,
+        wanted: ClipFilter | None = None,
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write embeddings, scores, labels and metadata to files; see ``engine.transfer.export``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError, StorageFullError: nothing half-written is kept.
+        """
+        from emotion_search.engine.transfer.export import export_archive
+
+        model = self._model_here()
+        return export_archive(
+            self.database, model, output, kind=kind, wanted=wanted, overwrite=overwrite
+        )
+
+    def export_frames(
+        self, output: Path, *, wanted: ClipFilter | None = None, overwrite: bool = False
+    ) -> Exported:
+        """Write frames of clips to a folder; see ``engine.transfer.frames``.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: the model has no frames; ``output`` is there already.
+            ModelMismatchError, ModelUnavailableError: see ``embedder``.
+        """
+        from emotion_search.engine.transfer.frames import export_frames
+
+        return export_frames(
+            self.database,
+            self._model_here(),
+            self.embedder(),
+            output,
+            wanted=wanted,
+            overwrite=overwrite,
+        )
+
+    def import_embeddings(
+        self,
+        embeddings: Path,
+        table: Path | None = None,
+        *,
+        model: str | None = None,
+        dimension: int | None = None,
+    ) -> Imported:
+        """Take in embeddings that were computed elsewhere; see ``engine.transfer.importing``.
+
+        Raises:
+            InvalidInputError: nothing was taken in; names the row.
+            ModelMismatchError: the archive holds embeddings of another model.
+        """
+        from emotion_search.engine.transfer.importing import import_archive
+        from emotion_search.engine.transfer.sources import open_source
+
+        source = open_source(embeddings, table)
+        done, info = import_archive(self.database, source, model=model, dimension=dimension)
+        if done.clips:
+            resettle(self.database, info, at=self.settings.tune_at)
+            self._search(info).keeper.save()
+        return done

@@ -1,0 +1,118 @@
+"""A trained classifier to look at: one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from emotion_search.engine.classify.train import Trained
+from emotion_search.engine.pages.evaluation import interval
+from emotion_search.engine.pages.page import FAINT, INK, STRONG, confusion, figure_html, write_page
+
+
+def write_report(trained: Trained, path: Path) -> None:
+    """Write the page to ``path``, in place of what is there.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
+    info = trained.classifier
+    write_page(path, f"Classifier {info.task} {info.version}: {info.method}", _body(trained))
+
+
+def _body(it: Trained) -> Iterator[str]:
+    info, best = it.classifier, it.best
+    yield f"<p>{escape(what(it))}</p>"
+    yield "<h2>Methods</h2>"
+    yield "<table><tr><th></th><th>UAR</th><th>macro F1</th><th>accuracy</th></tr>"
+    for one in it.compared:
+        yield (
+            f"<tr><td>{escape(one.name)}</td><td>{interval(one.measured.uar)}</td>"
+            f"<td>{interval(one.measured.f1)}</td><td>{one.measured.accuracy:.3f}</td></tr>"
+        )
+    yield "</table><p>Intervals are 95 %, bootstrapped over the groups that were left out. The"
+    yield " best of several is flattered a little by having been chosen on the same clips.</p>"
+    yield figure_html(_bars(it), "Unweighted average recall beside chance")
+    yield "<h2>Classes</h2><table><tr><th></th><th>clips</th><th>recall</th><th>precision</th></tr>"
+    for name, row, recall, precision in zip(
+        info.classes,
+        best.measured.confusion,
+        best.measured.recall,
+        best.measured.precision,
+        strict=True,
+    ):
+        yield (
+            f"<tr><td>{escape(name)}</td><td>{sum(row)}</td><td>{recall:.3f}</td>"
+            f"<td>{precision:.3f}</td></tr>"
+        )
+    yield "</table>"
+    yield figure_html(confusion(info.classes, best.measured.confusion), "Confusion")
+    yield "<h2>Probabilities</h2>"
+    yield (
+        f"<p>Calibrated ({it.checked.kind}); each clip is judged by curves fitted without its"
+        " group. On average they are"
+        f" {it.checked.error:.3f} away from the share that is right (expected calibration error);"
+        f" the classifier's bare scores, taken as probabilities, {it.checked.bare_error:.3f}.</p>"
+    )
+    yield figure_html(reliability(it), "Reliability of the probabilities")
+
+
+def what(it: Trained) -> str:
+    """What it was trained on and how it was judged, in words."""
+    data = it.classifier.provenance["data"]
+    classes = ", ".join(f"{name} {count}" for name, count in data["classes"].items())
+    of = f" of {data['available']}" if data["available"] > data["clips"] else ""
+    return (
+        f"{data['clips']}{of} labelled clips ({classes}) in {data['groups']} groups by"
+        f" {it.examples.by}."
+        f" Each clip was judged by one of {it.folds} classifiers, which had not heard its group."
+        f" Embeddings of {it.classifier.model} in space {it.classifier.space_version}."
+    )
+
+
+def reliability(it: Trained) -> go.Figure:
+    """What was said against what was right, and the diagonal of perfect calibration."""
+    bins = it.checked.bins
+    figure = go.Figure(
+        [
+            go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line_color=FAINT, name="perfect"),
+            go.Scatter(
+                x=[one.said for one in bins],
+                y=[one.right for one in bins],
+                text=[f"{one.clips} clips" for one in bins],
+                mode="lines+markers",
+                line_color=STRONG,
+                name="measured",
+            ),
+        ]
+    )
+    figure.update_xaxes(title="probability of the value given", range=[0, 1.02])
+    figure.update_yaxes(title="share that was right", range=[0, 1.05])
+    return figure
+
+
+def _bars(it: Trained) -> go.Figure:
+    values = [one.measured.uar for one in it.compared]
+    errors = {
+        "type": "data",
+        "symmetric": False,
+        "array": [(v.value if v.high is None else v.high) - v.value for v in values],
+        "arrayminus": [v.value - (v.value if v.low is None else v.low) for v in values],
+    }
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=[one.name for one in it.compared],
+                y=[v.value for v in values],
+                error_y=errors,
+                marker_color=[STRONG if one is it.best else FAINT for one in it.compared],
+            )
+        ]
+    )
+    chance = 1 / len(it.classifier.classes)
+    figure.add_hline(chance, line_color=INK, annotation_text="chance")
+    figure.update_yaxes(range=[0, 1])
+    return figure

@@ -1,0 +1,138 @@
+"""HTML pages with plots that need no network, and pictures of plots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+INK, FAINT, STRONG = "#1f2933", "#b8c4ce", "#2a6f97"
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem;
+       margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; }
+td:first-child, th:first-child { text-align: left; } tr { border-bottom: 1px solid #e4e7eb; }
+p { max-width: 45rem; }
+"""
+
+
+def check_target(path: Path | None) -> None:
+    """Refuse a path that nothing can be written to, before anything is done for it; None is fine.
+
+    Raises:
+        InvalidInputError: its folder is not there or may not be written to, or it is a folder.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InvalidInputError(f"{path} cannot be written: there is no folder {folder}")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise InvalidInputError(f"{path} cannot be written")
+
+
+def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:
+    """Write a page of HTML ``parts`` to ``path``, in place of what is there.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
+    from plotly.offline import get_plotlyjs
+
+    head = (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{escape(title)}</title><style>{style}</style>"
+        f"<script>{get_plotlyjs()}</script></head><body>"
+    )
+    page = "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, "</body></html>"])
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """An HTML table."""
+    cells = [f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>"]
+    cells += [f"<tr>{''.join(f'<td>{escape(str(c))}</td>' for c in row)}</tr>" for row in rows]
+    return f"<table>{''.join(cells)}</table>"
+
+
+def shown(figure: go.Figure) -> str:
+    """A plot as part of a page."""
+    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+
+
+def write_png(figure: go.Figure, path: Path) -> None:
+    """Write a plot as a picture, twice as fine as a page shows it.
+
+    Raises:
+        EmotionSearchError: what makes pictures is not installed.
+        InvalidInputError: it cannot be written.
+    """
+    try:
+        import kaleido  # noqa: F401 - plotly uses it
+    except ImportError as error:
+        raise EmotionSearchError(
+            "a PNG needs kaleido and a Chrome or Chromium: pip install 'emotion-search[png]', and"
+            " for example apt-get install chromium; --html needs neither"
+        ) from error
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise InvalidInputError(f"{path} cannot be written")
+    try:
+        picture = figure.to_image(format="png", width=960, scale=2)
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise EmotionSearchError(
+            f"the browser that draws a PNG does not work here ({reason}); install Chrome or"
+            " Chromium, or use --html"
+        ) from error
+    path.write_bytes(picture)
+
+
+def figure_html(figure: go.Figure, title: str) -> str:
+    """A figure as part of a page."""
+    figure.update_layout(
+        title=title,
+        template="plotly_white",
+        height=340,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        font={"color": INK},
+    )
+    return shown(figure)
+
+
+def confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> go.Figure:
+    """A confusion matrix: counts by true class (rows) and class given (columns), shaded by the
+    share of the row."""
+    import plotly.graph_objects as go
+
+    names = [escape(name) for name in classes]
+    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                x=names,
+                y=names,
+                z=shares,
+                text=[list(row) for row in counts],
+                texttemplate="%{text}",
+                colorscale=[[0, "#ffffff"], [1, STRONG]],
+                zmin=0,
+                zmax=1,
+                showscale=False,
+            )
+        ]
+    )
+    figure.update_xaxes(title="classified as", type="category")
+    figure.update_yaxes(title="labelled", autorange="reversed", type="category")
+    return figure

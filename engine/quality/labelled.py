@@ -1,0 +1,114 @@
+"""Labelled vectors to evaluate on: of an archive, or a user's own from files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.files.npy import mapped
+from emotion_search.engine.files.tables import csv_rows
+from emotion_search.index.errors import InvalidInputError
+
+Strings = NDArray[np.str_]
+
+_NEEDED = "evaluation needs two classes of at least two clips each"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledVectors:
+    """Embeddings of n labelled clips.
+
+    Attributes:
+        vectors: float32, (n, dim), none zero.
+        labels: (n,), the class of each clip.
+        speakers: (n,), or None where not all are known.
+        recordings: (n,), which recording each clip is of.
+        name: what was measured, for the report.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: Strings
+    speakers: Strings | None
+    recordings: Strings
+    name: str
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if self.vectors.ndim != 2 or len(self.vectors) != n or len(self.recordings) != n:
+            raise InvalidInputError(
+                f"{n} labels for embeddings of shape {self.vectors.shape}: one row each is needed"
+            )
+        if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
+            raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
+        if n and (self.vectors == self.vectors[0]).all():
+            raise InvalidInputError("all embeddings are equal: there is nothing to tell apart")
+        counts = np.unique(self.labels, return_counts=True)[1]
+        if (counts > 1).sum() < 2:
+            raise InvalidInputError(
+                f"{_NEEDED}; there are {n} labelled clips of {len(counts)}"
+                f" {'class' if len(counts) == 1 else 'classes'}"
+            )
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, sorted."""
+        return [str(name) for name in np.unique(self.labels)]
+
+    def part(self, rows: NDArray[np.intp]) -> LabelledVectors:
+        """Some of the clips.
+
+        Raises:
+            InvalidInputError: too few for an evaluation.
+        """
+        speakers = None if self.speakers is None else self.speakers[rows]
+        return LabelledVectors(
+            self.vectors[rows], self.labels[rows], speakers, self.recordings[rows], self.name
+        )
+
+    def with_vectors(self, vectors: NDArray[np.float32]) -> LabelledVectors:
+        """The same clips under other vectors."""
+        return LabelledVectors(vectors, self.labels, self.speakers, self.recordings, self.name)
+
+
+def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
+    """Vectors of a ``.npy`` file (n, dim) with the rows of a CSV file: a column ``label``, and
+    ``speaker`` and ``recording`` where known. Rows without a label are left out.
+
+    Raises:
+        InvalidInputError: a file cannot be read, or they do not fit together.
+    """
+    vectors = mapped(embeddings)
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise InvalidInputError(
+            f"{embeddings} holds {vectors.dtype} of shape {vectors.shape}, not numbers of"
+            " shape (clips, dimensions)"
+        )
+    rows: list[dict[str, Any]] = []
+    try:
+        for line, row in csv_rows(labels, needed=None):
+            if isinstance(row, str):
+                raise InvalidInputError(f"{labels}: line {line}: {row}")
+            rows.append(row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{labels} cannot be read: {error}") from error
+    if not rows or "label" not in rows[0]:
+        raise InvalidInputError(f"{labels} has no column label, or no rows")
+    if len(rows) != len(vectors):
+        raise InvalidInputError(
+            f"{labels} has {len(rows)} rows for {len(vectors)} embeddings in {embeddings}"
+        )
+    kept = [i for i, row in enumerate(rows) if row["label"]]
+    speakers = [rows[i].get("speaker") or "" for i in kept]
+    recordings = [rows[i].get("recording") or f"row {i}" for i in kept]
+    return LabelledVectors(
+        np.asarray(vectors[kept], dtype=np.float32),
+        np.array([rows[i]["label"] for i in kept], dtype=str),
+        np.array(speakers) if speakers and all(speakers) else None,
+        np.array(recordings, dtype=str),
+        embeddings.name,
+    )

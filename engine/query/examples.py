@@ -1,0 +1,202 @@
+"""From an example to a vector: a clip, a stretch of a recording, a vector or an audio file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.windows import windows
+from emotion_search.engine.embedders.base import usable
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.query.query import (
+    AnyExample,
+    ClipExample,
+    FileExample,
+    SpanExample,
+    VectorExample,
+)
+from emotion_search.index.database.clips import clips_of, get_recording, owner_of, vectors_of
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recordings import find_by_sha256
+from emotion_search.index.database.schema import Clip
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.vectors.base import Vectors, normalise
+
+GAMMA = 0.25
+"""Weight of the negative examples."""
+
+_BATCH = 16  # windows of a long example embedded at once
+_LEAST = 1e-3  # of a length of one: what is left where examples cancel each other out
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What an example stands for.
+
+    Attributes:
+        vector: float32, (dim,), L2-normalised.
+        clips: ids of its own clips in the archive, which are never hits.
+        recording: its recording's id; None if it is not in the archive.
+        speaker: who speaks; None if unknown.
+    """
+
+    vector: Vectors
+    clips: tuple[int, ...] = ()
+    recording: int | None = None
+    speaker: str | None = None
+
+
+def rocchio(positive: Sequence[Vectors], negative: Sequence[Vectors]) -> Vectors:
+    """Mean direction of ``positive`` less 0.25 of that of ``negative``: float32 (dim,), L2-normal.
+
+    Each is float32 (dim,) and L2-normalised; one positive alone is returned as it is.
+
+    Raises:
+        InvalidInputError: they cancel each other out.
+    """
+    if len(positive) == 1 and not negative:
+        return positive[0]
+    mean = _direction(positive)
+    if negative:
+        mean = np.asarray(mean - np.float32(GAMMA) * _direction(negative), np.float32)
+    return normalise(mean)
+
+
+def _direction(vectors: Sequence[Vectors]) -> Vectors:
+    mean = np.stack(vectors).mean(axis=0, dtype=np.float64)
+    if np.linalg.norm(mean) < _LEAST:
+        raise InvalidInputError("the examples point in opposite directions and cancel out")
+    return normalise(np.asarray(mean, np.float32))
+
+
+def resolved(
+    library: Library, model: ModelInfo, example: AnyExample, longest: float | None
+) -> Example:
+    """What an example stands for; a file is embedded only if the archive has not its bytes.
+
+    Args:
+        longest: seconds of audio that a file may have; None for any.
+
+    Raises:
+        InvalidInputError, NotFoundError, AudioError, ModelMismatchError, ModelUnavailableError:
+            see ``engine.query.query.answer``.
+    """
+    if isinstance(example, FileExample):
+        return _of_file(library, model, example, longest)
+    if isinstance(example, VectorExample):
+        return Example(_given(model, example.vector))
+    with library.database.read() as session:
+        if isinstance(example, ClipExample):
+            if not 0 < example.clip < 2**63:
+                raise NotFoundError(f"no clip {example.clip} in this archive")
+            recording, speaker = owner_of(session, example.clip)
+            vector = normalise(vectors_of(session, model, [example.clip]))[0]
+            return Example(vector, (example.clip,), recording, speaker)
+        return _of_span(session, model, example)
+
+
+def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
+    if len(values) != model.dimension:
+        raise InvalidInputError(
+            f"the vector has {len(values)} numbers; those of this archive have {model.dimension}"
+        )
+    wide = np.asarray(values, dtype=np.float64)
+    largest = float(np.abs(wide).max())
+    if not np.isfinite(largest) or largest == 0:
+        raise InvalidInputError("the vector is zero or not finite, so it has no direction")
+    wide = wide / largest  # or squares would overflow, or vanish
+    return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
+
+
+def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Example:
+    """The mean of the stored embeddings of the clips in the span, by how much they overlap."""
+    if not 0 <= example.start < example.end:
+        raise InvalidInputError(
+            f"{example.start:g} to {example.end:g} s is no span: start must come before end"
+        )
+    recording = get_recording(session, example.recording)
+    overlapping = select(Clip.id, Clip.start, Clip.end).where(
+        Clip.recording_id == example.recording,
+        Clip.start < min(example.end, 1e300),
+        Clip.end > example.start,
+    )
+    if example.channel is not None:
+        overlapping = overlapping.where(Clip.channel == example.channel)
+    rows = session.execute(overlapping.order_by(Clip.id)).all()
+    weights = [min(end, example.end) - max(start, example.start) for _, start, end in rows]
+    ids = [clip for clip, _, _ in rows]
+    if not ids:
+        raise InvalidInputError(
+            f"recording {example.recording} has no clip"
+            f"{'' if example.channel is None else f' of channel {example.channel}'}"
+            f" between {example.start:g} s and {_told(example.end)}"
+        )
+    units = np.concatenate(
+        [
+            normalise(vectors_of(session, model, ids[begin : begin + 500]))
+            for begin in range(0, len(ids), 500)
+        ]
+    )
+    if len(ids) == 1:
+        return Example(units[0], (ids[0],), recording.id, recording.speaker)
+    mean = np.asarray(np.average(units, axis=0, weights=weights))
+    if np.linalg.norm(mean) < _LEAST:
+        raise InvalidInputError("the clips of the span cancel each other out")
+    vector = normalise(np.asarray(mean, np.float32))
+    return Example(vector, tuple(ids), recording.id, recording.speaker)
+
+
+def _told(end: float) -> str:
+    return "its end" if end == float("inf") else f"{end:g} s"
+
+
+def _of_file(
+    library: Library, model: ModelInfo, example: FileExample, longest: float | None
+) -> Example:
+    """An audio file: embedded, unless the archive has its bytes; a long one is the mean direction
+    of its windows."""
+    try:
+        if example.path.exists() and not example.path.is_file():
+            raise InvalidInputError(f"{example.path} is not a regular file")
+        with example.path.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidInputError(f"{example.path}: {error.strerror}") from error
+    with library.database.read() as session:
+        known = find_by_sha256(session, sha256)
+        if known is not None:
+            clips = clips_of(session, known)
+            vectors = normalise(vectors_of(session, model, clips))
+            speaker = get_recording(session, known).speaker
+            return Example(normalise(vectors.mean(axis=0)), tuple(clips), known, speaker)
+    try:
+        return Example(_embedded(library, model, example.path, longest))
+    except AudioError as error:
+        raise AudioError(f"{example.name} {error}") from error
+
+
+def _embedded(library: Library, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
+    library.decoders.warm()  # starts while the model is loaded
+    embedder = library.embedder_of(model)
+    vectors: list[Vectors] = []
+    waiting = []
+    with contextlib.closing(MonoFile(library.decoders, path, longest=longest).blocks()) as blocks:
+        for window in windows(blocks, library.settings.window):
+            waiting.append(window.samples)
+            if len(waiting) == _BATCH:
+                vectors.append(embedder.embed(waiting).vectors)
+                waiting = []
+        if waiting:
+            vectors.append(embedder.embed(waiting).vectors)
+    together = np.concatenate(vectors)
+    if not all(map(usable, together)):
+        raise AudioError("gets no usable embedding")
+    return normalise(normalise(together).mean(axis=0))

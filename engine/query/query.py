@@ -1,0 +1,160 @@
+"""What is searched for, by examples for and against, and the search that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.search import Hit, Target
+from emotion_search.index.vectors.pool import Wish
+
+if TYPE_CHECKING:
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.query.examples import Example
+
+MOST_HITS = 1000
+"""Most hits of one query."""
+
+MOST_EXAMPLES = 100
+"""Most examples of a query."""
+
+ExcludeSame = Literal["recording", "speaker"]
+EXCLUDABLE: dict[str, ExcludeSame] = {"recording": "recording", "speaker": "speaker"}
+"""What of the examples' own can be left out of the hits."""
+
+
+@dataclass(frozen=True)
+class ClipExample:
+    """A clip of the archive."""
+
+    clip: int
+
+
+@dataclass(frozen=True)
+class SpanExample:
+    """A stretch of a recording of the archive, in seconds; no channel means all that have clips."""
+
+    recording: int
+    start: float = 0.0
+    end: float = float("inf")
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class VectorExample:
+    """An embedding of the archive's model, of any length but zero."""
+
+    vector: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FileExample:
+    """An audio file; ``name`` is what errors call it."""
+
+    path: Path
+    name: str
+
+
+AnyExample = ClipExample | SpanExample | VectorExample | FileExample
+
+
+def as_example(given: int | Path | AnyExample) -> AnyExample:
+    """A clip's id or an audio file as an example; examples as they are."""
+    if isinstance(given, int):
+        return ClipExample(given)
+    return FileExample(given, given.name) if isinstance(given, Path) else given
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for.
+
+    Attributes:
+        positive, negative: examples of what hits should be like, and of what they should not.
+        limit: most hits, 1 to 1000.
+        per_recording: most hits of one recording; None for no matter.
+        distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
+        exact: whether an index that estimates has to be passed by.
+        wanted: which clips may be hits.
+        exclude_same: leave out the positive examples' own recordings or speaker.
+    """
+
+    positive: Sequence[AnyExample]
+    negative: Sequence[AnyExample] = ()
+    limit: int = 10
+    per_recording: int | None = 1
+    distinct: float | None = None
+    exact: bool = False
+    wanted: ClipFilter = field(default_factory=ClipFilter)
+    exclude_same: ExcludeSame | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits, best first, and the model whose embeddings were compared."""
+
+    hits: list[Hit]
+    model: ModelInfo
+
+
+def answer(library: Library, query: Query, *, longest: float | None = None) -> Answer:
+    """The clips most like the positive examples and unlike the negative ones, best first.
+
+    The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
+    the mean direction of the negative ones, of L2-normalised embeddings; the archive's space is
+    applied to it as to any query. The examples' own clips are never hits.
+
+    Args:
+        longest: seconds of audio that a file may have; None for any.
+
+    Raises:
+        InvalidInputError: no positive example, examples that cancel each other out, a limit or a
+            vector that makes no sense, nothing known to exclude.
+        NotFoundError: no such clip or recording.
+        AudioError: a file cannot be used as audio.
+        ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
+    """
+    from emotion_search.engine.query.examples import resolved, rocchio
+
+    if not 1 <= query.limit <= MOST_HITS:
+        raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {query.limit}")
+    if query.per_recording is not None and query.per_recording < 1:
+        raise InvalidInputError(f"per_recording must be at least 1, not {query.per_recording}")
+    if query.distinct is not None and not -1 <= query.distinct <= 1:
+        raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {query.distinct:g}")
+    if not query.positive:
+        raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
+    if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
+        raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
+    model, searcher = library.searcher()
+    positive = [resolved(library, model, one, longest) for one in query.positive]
+    negative = [resolved(library, model, one, longest) for one in query.negative]
+    vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
+    own = {clip for one in (*positive, *negative) for clip in one.clips}
+    wanted = _excluding(query.wanted, positive, query.exclude_same)
+    wish = Wish(query.limit, query.per_recording, query.distinct)
+    target = Target(vector, wish, wanted, without=own, exact=query.exact)
+    return Answer(searcher.search(target), model)
+
+
+def _excluding(
+    wanted: ClipFilter, positive: Sequence[Example], exclude: ExcludeSame | None
+) -> ClipFilter:
+    if exclude is None:
+        return wanted
+    recordings = sorted({one.recording for one in positive if one.recording is not None})
+    if not recordings:
+        raise InvalidInputError(f"the example is not in the archive, so its {exclude} is unknown")
+    if exclude == "recording":
+        return replace(wanted, not_recordings=(*wanted.not_recordings, *recordings))
+    speakers = {one.speaker for one in positive if one.speaker is not None}
+    if not speakers:
+        raise InvalidInputError("the example's speaker is not known to the archive")
+    if len(speakers) > 1:
+        raise InvalidInputError("the examples have several speakers; only one can be left out")
+    return replace(wanted, not_speaker=speakers.pop())

@@ -1,0 +1,71 @@
+"""The unfinished jobs that this process has in hand, as they stand."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
+
+
+class JobBoard:
+    """Jobs in hand, in memory ahead of the database by some progress.
+
+    Safe for use from several threads.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._live: dict[int, Job] = {}
+
+    def add(self, job: Job) -> None:
+        """Take a job in hand."""
+        with self._lock:
+            self._live[job.id] = job
+
+    def remove(self, job_id: int) -> None:
+        """Let go of a job."""
+        with self._lock:
+            self._live.pop(job_id, None)
+
+    def live(self, job_id: int) -> Job | None:
+        """A job in hand, without a look into the database."""
+        with self._lock:
+            return self._live.get(job_id)
+
+    def get(self, job_id: int) -> Job:
+        """A job as it stands now, in hand or not.
+
+        Raises:
+            NotFoundError: no such job, or it is no longer kept.
+        """
+        live = self.live(job_id)
+        if live is not None:
+            return live
+        with self._database.read() as session:
+            return get_job(session, job_id)
+
+    def counts(self) -> tuple[int, int]:
+        """How many are in hand, and how many of them are being worked on."""
+        with self._lock:
+            running = sum(job.status == JobStatus.RUNNING for job in self._live.values())
+            return len(self._live), running
+
+    def tell(self, job: Job) -> None:
+        """Note how far a job in hand is, here alone."""
+        with self._lock:
+            if job.id in self._live:
+                self._live[job.id] = job
+
+    def note(self, job_id: int, **values: Any) -> Job:
+        """Change columns of a job, here and in the database.
+
+        Raises:
+            NotFoundError: it is gone, as when its recording was forgotten.
+        """
+        with self._database.write() as session:
+            job = set_job(session, job_id, **values)
+        self.tell(job)
+        return job

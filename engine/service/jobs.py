@@ -1,0 +1,284 @@
+"""Uploads that become recordings in the background, and go on after a restart."""
+
+from __future__ import annotations
+
+import contextvars
+import hashlib
+import json
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import BinaryIO
+
+from filelock import FileLock
+from sqlalchemy.orm import Session
+
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.annotations import UploadSaid
+from emotion_search.engine.service.board import JobBoard
+from emotion_search.engine.service.spool import Incoming, Received
+from emotion_search.engine.service.work import Explain, JobWork
+from emotion_search.index.database.jobs import (
+    Job,
+    NewJob,
+    add_job,
+    find_job,
+    get_job,
+    release_key,
+    remove_old_jobs,
+    stored_uploads,
+    unfinished_jobs,
+)
+from emotion_search.index.errors import EmotionSearchError, NotFoundError
+
+KEPT = timedelta(days=7)
+"""How long finished jobs, and with them idempotency keys, are remembered."""
+
+
+class TooBusyError(EmotionSearchError):
+    """So much work waits already that more is refused; try again later."""
+
+
+class EndingError(EmotionSearchError):
+    """The server is about to end; ask again once it, or another, is there."""
+
+
+class KeyReusedError(EmotionSearchError):
+    """An idempotency key was sent before, with something else."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload as it is submitted.
+
+    Attributes:
+        content: what is read to its end.
+        name: what the sender called it.
+        owner, idempotency_key: who sent it, and the key under which it is done only once.
+    """
+
+    content: BinaryIO
+    name: str
+    said: UploadSaid = field(default_factory=UploadSaid)
+    owner: str = ""
+    idempotency_key: str | None = None
+
+
+class Jobs:
+    """The jobs of an archive; ``start`` takes up those that an earlier process left.
+
+    Safe for use from several threads.
+
+    Args:
+        explain: how errors are told to the one who asks for a job.
+        at_once: how many run at the same time.
+        most: how many may be unfinished here before more are refused.
+        longest: seconds of the longest recording.
+
+    Attributes:
+        followers: how many follow jobs, for those who count them.
+    """
+
+    def __init__(
+        self, library: Library, *, explain: Explain, at_once: int, most: int, longest: float
+    ) -> None:
+        self._database = library.database
+        self._incoming = Incoming(library.settings.uploads_folder / "incoming")
+        self._board = JobBoard(library.database)
+        self._stop = threading.Event()
+        self._work = JobWork(
+            library,
+            self._incoming,
+            self._board,
+            explain=explain,
+            longest=longest,
+            stop=self._stop,
+        )
+        self._most = most
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[Job]] = {}
+        self._held: dict[int, FileLock] = {}
+        self._suspects = threading.Lock()
+        self._ended_at: float | None = None
+        self.followers = 0
+
+    def start(self) -> None:
+        """Take up unfinished jobs whose uploads are stored here, and tidy up."""
+        self._incoming.open()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Take up jobs that nobody works on, forget old ones, and remove uploads that no job
+        needs; done now and then."""
+        with self._database.write() as session:
+            remove_old_jobs(session, KEPT)
+        with self._database.read() as session:
+            left = unfinished_jobs(session, self._incoming.place)
+        for job in left:
+            self._take_up(job)
+        old = self._incoming.abandoned()
+        with self._database.read() as session:
+            needed = stored_uploads(session, self._incoming.place, old)
+        for stored in old:
+            if stored not in needed:
+                self._incoming.remove(stored)
+
+    def submit(self, upload: Upload) -> tuple[Job, bool]:
+        """Store an upload and queue its job; returns it, and whether it is new (else the
+        idempotency key was that of a job with the same content).
+
+        Raises:
+            TooBusyError: too many wait.
+            EndingError: the server is about to end.
+            KeyReusedError: the key was sent with something else before.
+            StorageFullError: no space is left; nothing of it is kept.
+        """
+        self.refuse_if_full()
+        received = self._incoming.receive(upload.content)
+        kept = False
+        try:
+            new = self._new_job(upload, received)
+            with self._database.write() as session:
+                self._forget_retryable(session, upload)
+                job, is_new = add_job(session, new)
+            if not is_new and job.digest != new.digest:
+                raise KeyReusedError(
+                    "this Idempotency-Key was sent before with another file or other fields;"
+                    " use a new key"
+                )
+            if is_new:
+                kept = True
+                self._enqueue(job, received.lock)
+            return self.get(job.id), is_new
+        finally:
+            if not kept:
+                self._incoming.drop(received.stored, received.lock)
+
+    def refuse_if_full(self) -> None:
+        """Raise TooBusyError or EndingError if no more jobs are taken now."""
+        if self.stopping:
+            raise EndingError("the server is about to end; try again in a moment")
+        if self.counts()[0] >= self._most:
+            raise TooBusyError(f"{self._most} uploads wait already; try again later")
+
+    def get(self, job_id: int) -> Job:
+        """A job as it stands now.
+
+        Raises:
+            NotFoundError: no such job, or it is no longer kept.
+        """
+        return self._board.get(job_id)
+
+    def live(self, job_id: int) -> Job | None:
+        """A job that is unfinished here, without a look into the database."""
+        return self._board.live(job_id)
+
+    def outcome(self, job_id: int) -> Future[Job] | None:
+        """What becomes of a job that is unfinished here; never raises, but may be cancelled."""
+        with self._lock:
+            return self._futures.get(job_id)
+
+    def counts(self) -> tuple[int, int]:
+        """How many are unfinished here, and how many of them are being worked on."""
+        return self._board.counts()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is about to end."""
+        return self._ended_at is not None
+
+    def end_soon(self) -> None:
+        """Take no more, begin none of those that wait, and send those away who follow jobs."""
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
+        with self._lock:
+            futures = list(self._futures.values())
+        for future in futures:
+            future.cancel()
+
+    def stop(self, grace: float) -> None:
+        """Let running jobs finish until ``grace`` seconds after ``end_soon``; the others go on at
+        the next start."""
+        self.end_soon()
+        assert self._ended_at is not None
+        with self._lock:
+            running = [one for one in self._futures.values() if not one.cancelled()]
+        wait_for(running, timeout=max(0.0, self._ended_at + grace - time.monotonic()))
+        self._stop.set()
+        self._threads.shutdown(wait=True)
+        with self._lock:
+            held, self._held = self._held, {}
+        for job_id, lock in held.items():
+            self._board.remove(job_id)
+            lock.release()
+
+    def _new_job(self, upload: Upload, received: Received) -> NewJob:
+        said = upload.said.as_json()
+        told = json.dumps([upload.name, said], sort_keys=True)
+        return NewJob(
+            place=self._incoming.place,
+            stored=received.stored,
+            owner=upload.owner,
+            idempotency_key=upload.idempotency_key,
+            digest=hashlib.sha256(f"{received.digest} {told}".encode()).hexdigest(),
+            name=upload.name,
+            size=received.size,
+            said=said,
+        )
+
+    def _take_up(self, found: Job) -> None:
+        """Queue a job that was left, unless somebody works on it."""
+        if self.stopping or (lock := self._incoming.take(found.stored)) is None:
+            return
+        try:
+            with self._database.read() as session:  # what was found may be long over
+                job = get_job(session, found.id)
+        except NotFoundError:
+            self._incoming.drop(found.stored, lock)
+            return
+        except BaseException:
+            lock.release()
+            raise
+        if job.finished:
+            self._incoming.drop(found.stored, lock)
+        else:
+            self._enqueue(job, lock)
+
+    def _enqueue(self, job: Job, lock: FileLock) -> None:
+        context = contextvars.copy_context()  # the log tells which request it came with
+        self._board.add(job)
+        with self._lock:
+            self._held[job.id] = lock
+            try:
+                self._futures[job.id] = self._threads.submit(context.run, self._run, job)
+            except RuntimeError:  # it ended meanwhile: the next start takes it up
+                self._board.remove(job.id)
+                self._held.pop(job.id).release()
+
+    def _run(self, job: Job) -> Job:
+        # What was begun before and not finished may be what ended the process: it is tried
+        # alone, or it would bring those beside it under the same suspicion.
+        with self._suspects if job.attempts else nullcontext():
+            ended, is_over = self._work.do(job)
+        self._board.remove(job.id)
+        with self._lock:
+            self._futures.pop(job.id, None)
+            lock = self._held.pop(job.id, None)
+        if lock is not None and is_over:
+            self._incoming.drop(job.stored, lock)
+        elif lock is not None:
+            lock.release()
+        return ended
+
+    def _forget_retryable(self, session: Session, upload: Upload) -> None:
+        """A job that failed through no fault of the sender's does not use up its key."""
+        if upload.idempotency_key is None:
+            return
+        before = find_job(session, owner=upload.owner, key=upload.idempotency_key)
+        if before is not None and before.problem and before.problem["status"] >= 500:
+            release_key(session, before.id)

@@ -1,0 +1,130 @@
+"""Uploads as they arrive: files of a home, each under the lock of whoever works on it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from emotion_search.engine.files.disk import space_needed
+
+_ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
+_TIDIED = 500  # files at a time
+
+
+@dataclass
+class Received:
+    """An upload that is on disk, and in the hands of this process.
+
+    Attributes:
+        stored: its name here.
+        digest: sha256 of its bytes.
+        size: bytes.
+    """
+
+    stored: str
+    lock: FileLock
+    digest: str
+    size: int
+
+
+class Incoming:
+    """The uploads of a home that are not taken in yet. Safe for use from several threads.
+
+    Attributes:
+        place: a uuid by which the database knows this home.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.place = ""
+
+    def open(self) -> None:
+        """Make the folder, if it is not there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.place = _identity(self._folder / "place")
+
+    def receive(self, content: BinaryIO) -> Received:
+        """Store what is read to its end.
+
+        Raises:
+            StorageFullError: no space is left; nothing of it is kept.
+        """
+        stored = uuid.uuid4().hex
+        lock = self._lock(stored)
+        lock.acquire()
+        try:
+            with space_needed(self._folder), self.path(stored).open("wb") as file:
+                digest, size = _copied(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            self.drop(stored, lock)
+            raise
+        return Received(stored, lock, digest, size)
+
+    def path(self, stored: str) -> Path:
+        """Where an upload is."""
+        return self._folder / stored
+
+    def take(self, stored: str) -> FileLock | None:
+        """The lock on an upload, held from now on; None while somebody else works on it."""
+        lock = self._lock(stored)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        return lock
+
+    def drop(self, stored: str, lock: FileLock) -> None:
+        """Remove an upload whose lock is held, and the lock."""
+        self.path(stored).unlink(missing_ok=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+    def abandoned(self) -> list[str]:
+        """Some uploads that came an hour ago or longer: rubbish, if no job needs them."""
+        return sorted({path.stem for path in self._old()})[:_TIDIED]
+
+    def remove(self, stored: str) -> None:
+        """Remove an upload that no job needs, unless somebody works on it."""
+        if (lock := self.take(stored)) is not None:
+            self.drop(stored, lock)
+
+    def _old(self) -> Iterator[Path]:
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process is done with it
+                if path.stem != "place" and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    yield path
+
+    def _lock(self, stored: str) -> FileLock:
+        return FileLock(self._folder / f"{stored}.lock", thread_local=False)
+
+
+def _identity(path: Path) -> str:
+    """The uuid in the file, which is made if it is not there."""
+    with FileLock(path.with_name("place.lock")):
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            partial.write_text(str(uuid.uuid4()))
+            partial.replace(path)
+        return path.read_text()
+
+
+def _copied(content: BinaryIO, file: BinaryIO) -> tuple[str, int]:
+    """sha256 and size of what was copied."""
+    digest, size = hashlib.sha256(), 0
+    while part := content.read(shutil.COPY_BUFSIZE):  # type: ignore[attr-defined]
+        digest.update(part)
+        size += len(part)
+        file.write(part)
+    return digest.hexdigest(), size

@@ -1,0 +1,170 @@
+"""Recordings that come over the wire: their bytes are kept in the home, under their hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from emotion_search.engine.audio.channels import MIX, Channels
+from emotion_search.engine.audio.file import EXTENSIONS
+from emotion_search.engine.files.disk import space_needed, upload_lock
+from emotion_search.engine.files.scan import facts, unchanged
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.library.library import Library
+from emotion_search.index.database.clips import locations_of
+from emotion_search.index.database.failures import remove_failure
+from emotion_search.index.database.recordings import (
+    Annotations,
+    add_location,
+    annotate,
+    find_by_sha256,
+    known_hashes,
+)
+from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError
+
+_SILENT = "has no speech in it"
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ABANDONED_S = 3600.0  # after which a copy that is not finished is rubbish
+_ASKED = 500  # hashes of one question to the database
+
+
+class InterruptedUploadError(EmotionSearchError):
+    """The upload was not taken in because it was asked to stop; nothing of it is kept."""
+
+
+def take_in(
+    library: Library,
+    file: Path,
+    *,
+    name: str,
+    said: Annotations,
+    channels: Channels = MIX,
+    longest: float | None = None,
+    progress: Callable[[IngestReport], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> tuple[int, bool]:
+    """The id of the recording in ``file``, whose bytes are kept, and whether it is new.
+
+    The same bytes from several senders at once are taken in once.
+
+    Args:
+        file: a temporary file; it stays where it is.
+        name: what the sender called it; never used as a path.
+        channels: which become clips.
+        longest: seconds beyond which it is refused.
+        progress: called with a report while it is embedded.
+        stop: once set, the ingest ends, and nothing of it is kept unless it was complete.
+
+    Raises:
+        InterruptedUploadError: it was stopped.
+        AudioError: it cannot be used as audio; nothing of it is kept.
+        StorageFullError: no space is left; nothing of it is kept.
+    """
+    with file.open("rb") as handle:
+        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    folder = library.settings.uploads_folder
+    with ExitStack() as held:
+        held.enter_context(space_needed(folder))
+        try:
+            held.enter_context(upload_lock(folder, sha256, patience=float("inf"), stop=stop))
+        except BusyError as error:
+            raise InterruptedUploadError(f"{name} was interrupted; send it again") from error
+        with library.database.read() as session:
+            known = find_by_sha256(session, sha256)
+            places = locations_of(session, known) if known is not None else []
+        if known is not None:
+            found = None
+            if not any(unchanged(Path(place.path), place, sha256) for place in places):
+                found = facts(_keep(folder, file, sha256, name))  # nowhere else any more
+            with library.database.write() as session:
+                if found is not None:
+                    add_location(session, known, found)
+                annotate(session, known, said)
+            return known, False
+        kept = _keep(folder, file, sha256, name)
+        recording_id = None
+        try:
+            found = facts(kept)
+            report = library.ingest(
+                [found],
+                said={found.path: replace(said, name=name)},
+                channels=channels,
+                save_index=False,
+                longest=longest,
+                progress=progress,
+                stop=stop,
+            )
+            with library.database.write() as session:
+                recording_id = find_by_sha256(session, sha256)
+                if recording_id is None:  # the sender is told; a note would name our copy
+                    remove_failure(session, found.path)
+            if recording_id is None:
+                if report.stopped and not report.failed:
+                    raise InterruptedUploadError(f"{name} was interrupted; send it again")
+                raise AudioError(f"{name} {report.failed[0][1] if report.failed else _SILENT}")
+            return recording_id, report.recordings == 1
+        finally:
+            if recording_id is None:
+                kept.unlink(missing_ok=True)
+
+
+def remove_orphans(library: Library) -> int:
+    """Remove kept bytes that no recording has any more, and copies that were never finished; how
+    many. A process that died leaves them, or another server on the same database that erased the
+    recording.
+    """
+    folder = library.settings.uploads_folder
+    found: dict[str, list[Path]] = {}
+    removed = 0
+    for path in folder.glob("*.*"):
+        if path.suffix == ".partial":
+            with contextlib.suppress(FileNotFoundError):  # it was finished meanwhile
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+                    removed += 1
+        elif _HASH.fullmatch(path.stem):
+            found.setdefault(path.stem, []).append(path)
+    hashes = list(found)
+    for begin in range(0, len(hashes), _ASKED):
+        some = hashes[begin : begin + _ASKED]
+        with library.database.read() as session:
+            orphans = set(some) - known_hashes(session, some)
+        for sha256 in orphans:
+            removed += _remove_orphan(library, sha256, found[sha256])
+    return removed
+
+
+def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
+    """Remove the bytes unless somebody takes them in now, or has done so meanwhile."""
+    try:
+        with upload_lock(library.settings.uploads_folder, sha256, patience=0):
+            with library.database.read() as session:
+                if known_hashes(session, [sha256]):
+                    return 0
+            for path in paths:
+                path.unlink(missing_ok=True)
+            return len(paths)
+    except BusyError:
+        return 0
+
+
+def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
+    """The bytes of ``file`` in the folder, whole or not at all."""
+    suffix = Path(name).suffix.lower()
+    kept = folder / (sha256 + (suffix if suffix in EXTENSIONS else ".audio"))
+    partial = folder / f"{uuid.uuid4().hex}.partial"
+    try:
+        shutil.copyfile(file, partial)
+        partial.replace(kept)
+    finally:
+        partial.unlink(missing_ok=True)
+    return kept

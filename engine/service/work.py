@@ -1,0 +1,162 @@
+"""What is done for one job: its upload becomes a recording, or it is told why not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.annotations import UploadSaid
+from emotion_search.engine.service.board import JobBoard
+from emotion_search.engine.service.spool import Incoming
+from emotion_search.engine.service.uploads import InterruptedUploadError, take_in
+from emotion_search.index.database.jobs import Job, JobStatus
+from emotion_search.index.errors import (
+    DatabaseError,
+    EmotionSearchError,
+    InvalidInputError,
+    NotFoundError,
+)
+
+log = logging.getLogger(__name__)
+
+_MOST_ATTEMPTS = 3  # a file that kills the process is not tried for ever
+_NOTED_EVERY_S = 1.0  # progress in the database
+
+Explain = Callable[[Exception], dict[str, Any]]
+"""Makes a problem (``status``, ``kind``, ``detail``) of what went wrong."""
+
+
+class UploadGoneError(EmotionSearchError):
+    """The bytes of an upload are gone."""
+
+
+class JobWork:
+    """Works on jobs, on whichever threads ask for it.
+
+    Args:
+        explain: how errors are told to the one who asks for a job.
+        longest: seconds of the longest recording.
+        stop: once set, what is in hand is interrupted.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        incoming: Incoming,
+        board: JobBoard,
+        *,
+        explain: Explain,
+        longest: float,
+        stop: threading.Event,
+    ) -> None:
+        self._library = library
+        self._incoming = incoming
+        self._board = board
+        self._explain = explain
+        self._longest = longest
+        self._stop = stop
+
+    def do(self, job: Job) -> tuple[Job, bool]:
+        """The job after work on it, and whether it is over: else its upload is still needed."""
+        try:
+            return self._taken_in(job), True
+        except NotFoundError:  # its recording was forgotten meanwhile, and it with it
+            log.info("job %d is gone", job.id)
+            return job, True
+        except (InterruptedUploadError, DatabaseError) as error:
+            if not isinstance(error, InterruptedUploadError):
+                log.warning("job %d is put off: %s", job.id, error)
+            return self._put_off(job), False
+        except Exception as error:  # noqa: BLE001 - told to the one who asks for the job
+            return self._failed(job, error)
+
+    def _taken_in(self, job: Job) -> Job:
+        path = self._incoming.path(job.stored)
+        if not path.exists():
+            raise UploadGoneError(f"the upload of {job.name} is no longer there; send it again")
+        if job.attempts >= _MOST_ATTEMPTS:
+            raise InvalidInputError(
+                f"{job.name} was begun {job.attempts} times and ended each time with the process"
+            )
+        if self._stop.is_set():
+            raise InterruptedUploadError(f"{job.name} waits for the next start")
+        running = self._board.note(
+            job.id,
+            status=JobStatus.RUNNING,
+            started_at=datetime.now(UTC),
+            attempts=job.attempts + 1,
+        )
+        said = UploadSaid.from_json(job.said)
+        recording, is_new = take_in(
+            self._library,
+            path,
+            name=job.name,
+            said=said.annotations,
+            channels=said.channels,
+            longest=self._longest,
+            progress=self._progress_of(running),
+            stop=self._stop,
+        )
+        latest = self._board.live(job.id) or running
+        return self._board.note(
+            job.id,
+            status=JobStatus.DONE,
+            recording_id=recording,
+            is_new=is_new,
+            seconds=latest.total or latest.seconds,
+            total=latest.total,
+            said={},  # now with the recording alone, with which it can be erased
+            finished_at=datetime.now(UTC),
+        )
+
+    def _progress_of(self, running: Job) -> Callable[[IngestReport], None]:
+        noted = time.monotonic()
+
+        def progress(report: IngestReport) -> None:
+            nonlocal noted
+            self._board.tell(replace(running, seconds=report.reached, total=report.told))
+            if time.monotonic() - noted > _NOTED_EVERY_S:
+                noted = time.monotonic()
+                try:
+                    self._board.note(running.id, seconds=report.reached, total=report.told)
+                except DatabaseError as error:  # no reason to give up the work itself
+                    log.warning("job %d: %s", running.id, error)
+
+        return progress
+
+    def _put_off(self, job: Job) -> Job:
+        """As it was before it was begun: what interrupted it was no fault of its own."""
+        waiting: dict[str, Any] = {
+            "status": JobStatus.QUEUED,
+            "attempts": job.attempts,
+            "started_at": None,
+        }
+        try:
+            return self._board.note(job.id, **waiting)
+        except EmotionSearchError as error:
+            log.warning("job %d: %s", job.id, error)
+            return replace(job, **waiting)
+
+    def _failed(self, job: Job, error: Exception) -> tuple[Job, bool]:
+        if not isinstance(error, EmotionSearchError):
+            log.error("job %d failed", job.id, exc_info=error)
+        ended: dict[str, Any] = {
+            "status": JobStatus.FAILED,
+            "problem": self._explain(error),
+            "said": {},
+            "finished_at": datetime.now(UTC),
+        }
+        try:
+            return self._board.note(job.id, **ended), True
+        except NotFoundError:
+            return replace(job, **ended), True
+        except EmotionSearchError as other:  # nobody would ever know: it is tried again
+            log.warning("job %d: %s", job.id, other)
+            return job, False

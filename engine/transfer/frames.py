@@ -1,0 +1,114 @@
+"""Frames of an archive's clips as files, heard again from the recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.files.npy import NpyWriter
+from emotion_search.engine.files.scan import unchanged
+from emotion_search.engine.ingest.reembed import Cutter, HeardClip
+from emotion_search.engine.transfer.export import Exported, published, write_about
+from emotion_search.engine.transfer.formats import CsvFile
+from emotion_search.index.database.clips import ClipDetails, list_clips, locations_of, tasks
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.coverage import MissingClip
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.errors import AudioError
+
+_PAGE = 500
+
+
+def export_frames(
+    database: Database,
+    model: ModelInfo,
+    embedder: Embedder,
+    output: Path,
+    *,
+    wanted: ClipFilter | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the frames of the clips that pass the filter to a folder: ``frames/CLIP.npy`` (float32,
+    (frames, dim), 50 a second), ``clips.csv`` (of the clips that were written) and ``about.json``.
+
+    Each clip is heard by itself, as when it was embedded: the mean of its frames is its embedding.
+    A recording is decoded once for all its clips of a channel.
+
+    Raises:
+        InvalidInputError: the model has no frames; ``output`` is there already.
+        StorageFullError: no space is left; nothing half-written is kept.
+    """
+    embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if the model has none
+    done = Exported(output)
+    wanted = wanted or ClipFilter()
+    with published(output, database, overwrite=overwrite) as partial:
+        (partial / "frames").mkdir(parents=True)
+        with database.read() as session:
+            known = tasks(session)
+        with CsvFile(partial / "clips.csv", model, known) as table:
+            after = 0
+            while True:
+                with database.read() as session:
+                    clips = list_clips(session, model, wanted, limit=_PAGE, after_id=after)
+                if not clips:
+                    break
+                after = clips[-1].id
+                failed: dict[int, str] = {}
+                for recording, some in groupby(clips, lambda clip: clip.recording_id):
+                    failed |= _recording(database, recording, list(some), embedder, partial)
+                done.failed += sorted(failed.items())
+                whole = [clip for clip in clips if clip.id not in failed]
+                table.write(whole, np.empty((0, 0), np.float32))
+                done.clips += len(whole)
+        write_about(partial, model, done.clips, "frame")
+    return done
+
+
+def _recording(
+    database: Database,
+    recording: int,
+    clips: Sequence[ClipDetails],
+    embedder: Embedder,
+    folder: Path,
+) -> dict[int, str]:
+    """Write the frames of some clips of a recording; returns those that failed, and why."""
+    with database.read() as session:
+        places = locations_of(session, recording)
+    sha256 = clips[0].sha256
+    paths = [Path(place.path) for place in places if unchanged(Path(place.path), place, sha256)]
+    path = paths[0] if paths else None
+    if path is None:
+        return dict.fromkeys((clip.id for clip in clips), "its file is gone, or has changed")
+    failed: dict[int, str] = {}
+    for channel, some in groupby(sorted(clips, key=_by_channel), lambda clip: clip.channel):
+        wanted = [MissingClip(one.id, channel, one.start, one.end) for one in some]
+        missing = {clip.id for clip in wanted}
+        try:
+            for clip in _heard(path, channel, wanted):
+                frames = embedder.frames(clip.samples).vectors
+                with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
+                    out.append(frames)
+                missing.discard(clip.id)
+            reason = "its span is not in the file"
+        except AudioError as error:
+            reason = str(error)
+        failed |= dict.fromkeys(missing, reason)
+    return failed
+
+
+def _by_channel(clip: ClipDetails) -> tuple[int, int]:
+    return (-1 if clip.channel is None else clip.channel, clip.id)
+
+
+def _heard(path: Path, channel: int | None, clips: Sequence[MissingClip]) -> Iterator[HeardClip]:
+    cutter = Cutter(clips)
+    with AudioFile(path, channel) as audio:
+        for block in audio.blocks():
+            yield from cutter.feed(block)
+        yield from cutter.finish()

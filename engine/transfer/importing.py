@@ -1,0 +1,216 @@
+"""Embeddings that were computed elsewhere, taken in: all checked first, then written in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from emotion_search.engine.embedders.base import usable
+from emotion_search.engine.transfer.identity import Identities, Identity
+from emotion_search.engine.transfer.rows import Row, read_row, score_columns
+from emotion_search.engine.transfer.sources import About, Source, Vector
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo, activate_model, active_model, mismatch
+from emotion_search.index.database.recordings import (
+    Annotations,
+    NewClip,
+    NewRecording,
+    Span,
+    add_recording,
+    add_spans,
+    annotate,
+)
+from emotion_search.index.errors import InvalidInputError
+
+_BATCH = 1000  # rows that are committed together, about
+
+
+@dataclass
+class Imported:
+    """What an import did.
+
+    Attributes:
+        rows: read.
+        recordings, clips: new ones.
+        known: clips that the archive had; their embeddings stay, what is said of them is updated.
+    """
+
+    rows: int = 0
+    recordings: int = 0
+    clips: int = 0
+    known: int = 0
+
+
+def import_archive(
+    database: Database,
+    source: Source,
+    *,
+    model: str | None = None,
+    dimension: int | None = None,
+    progress: Callable[[Imported], None] = lambda _: None,
+) -> tuple[Imported, ModelInfo]:
+    """Take in the rows of ``source`` with their embeddings; no audio is needed.
+
+    A recording is known by its ``sha256``, else by the bytes of the file at its ``path`` where that
+    is here, else by the path itself, or its ``id``; see ``engine.transfer.identity``. Rows of one
+    recording should follow each other. All rows are checked before the first is written. Batches
+    commit whole, so that the same import, run again after whatever stopped it, goes on.
+
+    Args:
+        model: whose embeddings they are; what the source itself says if left out. An empty archive
+            becomes one of this model; a filled one must hold the same model's.
+        dimension: what their dimension must be.
+
+    Raises:
+        InvalidInputError: rows without a vector or the other way round; a wrong dimension; a vector
+            that is not finite or zero; a row that is doubled or unusable, or says of its recording
+            what another row denies: names it.
+        ModelMismatchError: the archive holds embeddings of another model.
+    """
+    about = source.about
+    if model is not None and model != about.model:
+        about = About(model=model)  # the source's word is about another
+    if about.model is None:
+        raise InvalidInputError(f"{source.name} does not say whose embeddings it holds: --model")
+    if dimension is not None and dimension != source.dimension:
+        raise InvalidInputError(
+            f"{source.name} holds embeddings of {source.dimension} dimensions, not {dimension}"
+        )
+    with database.read() as session:
+        active = active_model(session)
+    if active is not None:
+        if active.name != about.model or about.fingerprint not in (None, active.fingerprint):
+            raise mismatch(active.name, about.model)
+        if active.dimension != source.dimension:
+            raise InvalidInputError(
+                f"{source.name} holds embeddings of {source.dimension} dimensions; those of"
+                f" {active.name} in this archive have {active.dimension}"
+            )
+    classes = _check(source, active.classes if active else about.classes or None)
+    fingerprint = active.fingerprint if active else about.fingerprint
+    with database.write() as session:
+        info = activate_model(
+            session,
+            name=about.model,
+            fingerprint=fingerprint or _fingerprint(about.model, source.dimension),
+            dimension=source.dimension,
+            classes=classes,
+        )
+    done = Imported()
+    identities = Identities(database)
+    for batch in _batches(source, classes):
+        known = identities.of([[row for row, _ in rows] for rows in batch])
+        with database.write() as session:
+            for rows, identity in zip(batch, known, strict=True):
+                new = _recording(rows, identity)
+                said = Annotations(spans=new.annotations.spans)
+                recording, is_new = add_recording(session, info.id, new)
+                added = len(rows)
+                if not is_new:
+                    added = add_spans(session, recording, info.id, new.clips)
+                    annotate(session, recording, said)
+                done.rows += len(rows)
+                done.recordings += is_new
+                done.clips += added
+                done.known += len(rows) - added
+        progress(done)
+    return done, info
+
+
+def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Go through all rows once; the classes of their scores (the first row's, if None is given)."""
+    seen: list[bytes] = []
+    lines: list[int] = []
+    said: dict[str, dict[str, int]] = {}
+    for line, cells, vector in source.rows():
+        where = f"{source.name}: row {len(lines) + 1} (line {line} of its table)"
+        if classes is None:
+            classes = score_columns(cells)
+        extra = set(score_columns(cells)) - set(classes)
+        if extra:
+            raise InvalidInputError(
+                f"{where}: the archive's model has no class {', '.join(sorted(extra))}"
+            )
+        if not usable(vector):
+            reason = "zero" if np.isfinite(vector).all() else "not finite (NaN or infinity)"
+            raise InvalidInputError(f"{where}: its embedding is {reason}")
+        try:
+            row = read_row(cells, source.folder, classes)
+            _check_said(row, said.setdefault(row.key, {}))
+            seen.append(row.digest())
+        except (ValueError, InvalidInputError) as error:
+            raise InvalidInputError(f"{where}: {error}") from error
+        lines.append(line)
+    if not lines or classes is None:
+        raise InvalidInputError(f"{source.name} has no rows")
+    digests = np.array(seen, dtype="V16").view([("a", "<u8"), ("b", "<u8")])
+    order = np.argsort(digests, order=("a", "b"), kind="stable")
+    same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
+    if len(same):
+        one, two = sorted((int(order[same[0]]), int(order[same[0] + 1])))
+        raise InvalidInputError(
+            f"{source.name}: rows {one + 1} and {two + 1} (lines {lines[one]} and {lines[two]} of"
+            f" its table) are the same clip; {len(same)} rows are doubled"
+        )
+    return classes
+
+
+def _check_said(row: Row, before: dict[str, int]) -> None:
+    """Refuse a row that says of its recording what an earlier one denies, of which hashes are in
+    ``before``, by what is said."""
+    for name, value in row.said_of_recording():
+        if before.setdefault(name, hash(value)) != hash(value):
+            raise ValueError(
+                f"its {name} is {value[:80]!r}, but another row of the same recording says"
+                " otherwise; a recording has one, so make them equal, or leave the column out"
+            )
+
+
+def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tuple[Row, Vector]]]]:
+    """Rows by recording, of consecutive rows; about a thousand rows at a time."""
+    batch: list[list[tuple[Row, Vector]]] = []
+    rows = 0
+    for _, cells, vector in source.rows():
+        row = read_row(cells, source.folder, classes)
+        if not batch or batch[-1][0][0].key != row.key:
+            if rows >= _BATCH:
+                yield batch
+                batch, rows = [], 0
+            batch.append([])
+        batch[-1].append((row, vector))
+        rows += 1
+    if batch:
+        yield batch
+
+
+def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecording:
+    sha256, file = identity
+    said = [row for row, _ in rows]  # no two of which contradict each other
+    return NewRecording(
+        file=file,
+        name=said[0].name,
+        sha256=sha256,
+        duration=max(row.duration for row, _ in rows),
+        sample_rate=0,  # nobody has heard it
+        channels=len({row.channel for row, _ in rows}),
+        annotations=Annotations(
+            source=next((row.source for row in said if row.source), None),
+            speaker=next((row.speaker for row in said if row.speaker), None),
+            recorded_at=next((row.recorded_at for row in said if row.recorded_at), None),
+            metadata={key: value for row in said for key, value in row.metadata.items()},
+            spans=tuple(Span(row.start, row.end, row.channel, row.labels) for row, _ in rows),
+        ),
+        clips=[
+            NewClip(row.channel, row.start, row.end, vector, row.scores, row.channel_name)
+            for row, vector in rows
+        ],
+        cut="import",
+    )
+
+
+def _fingerprint(model: str, dimension: int) -> str:
+    """What a model is known by that nobody has seen: its name and dimension."""
+    return hashlib.sha256(f"emotion-search import\0{model}\0{dimension}".encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Clips, hits and status as plain data, for JSON lines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from emotion_search.engine.library.library import Status
+from emotion_search.index.database.clips import ClipDetails
+from emotion_search.index.search import Hit
+
+
+def hit_record(hit: Hit) -> dict[str, Any]:
+    """A hit as plain data, for JSON lines."""
+    clip = hit.clip
+    return {
+        "similarity": round(hit.similarity, 6),
+        "percentile": hit.percentile,
+        "space": hit.space,
+        **clip_record(clip),
+    }
+
+
+def clip_record(clip: ClipDetails) -> dict[str, Any]:
+    """A clip as plain data, for JSON lines."""
+    return {
+        "clip": clip.id,
+        "recording": clip.recording_id,
+        "file": clip.path or clip.name,
+        "source": clip.source,
+        "label": clip.label,
+        "start": round(clip.start, 3),
+        "end": round(clip.end, 3),
+        "channel": clip.channel,
+        "channel_name": clip.channel_name,
+        "speaker": clip.speaker,
+        "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
+        "labels": dict(clip.labels),
+        "metadata": dict(clip.metadata),
+        "scores": {name: round(score, 6) for name, score in clip.scores.items()},
+        "predictions": {
+            task: {"value": value, "probability": round(probability, 6)}
+            for task, (value, probability) in clip.predictions.items()
+        },
+    }
+
+
+def status_record(status: Status) -> dict[str, Any]:
+    """A status as plain data."""
+    counts = asdict(status.counts)
+    model = status.model
+    return {
+        **{name: counts[name] for name in ("recordings", "clips", "labelled", "failures")},
+        "duration": round(status.counts.duration, 3),
+        "model": model.name if model else None,
+        "dimension": model.dimension if model else None,
+        "classes": list(model.classes) if model else [],
+        "fingerprint": model.fingerprint if model else None,
+        "space": status.space.version if status.space else 0,
+        "method": status.space.method.value if status.space else None,
+        "sources": counts["sources"],
+        "labels": counts["labels"],
+        "database": status.database,
+        "home": status.home,
+    }

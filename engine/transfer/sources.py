@@ -1,0 +1,197 @@
+"""Tables of embeddings, row by row: ``.npy`` beside a table, Parquet, or an export's folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.engine.files.npy import mapped
+from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
+from emotion_search.index.errors import InvalidInputError
+
+Vector = NDArray[np.float32]
+
+_EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a source says of itself; None and empty where it does not."""
+
+    model: str | None = None
+    fingerprint: str | None = None
+    classes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Rows with embeddings; can be gone through again.
+
+    Attributes:
+        name: for messages.
+        folder: what paths are relative to.
+        dimension: of the embeddings.
+        about: what it says of itself.
+    """
+
+    name: str
+    folder: Path
+    dimension: int
+    about: About
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
+        """Line or row number, cells by column, embedding float32 (dim,).
+
+        Raises:
+            InvalidInputError: a row cannot be read, or one side has more rows than the other.
+        """
+
+
+def open_source(vectors: Path, table: Path | None = None) -> Source:
+    """The source that these files are: ``X.npy`` and a table (CSV, JSON lines or Parquet),
+    ``X.parquet`` with a column ``embedding``, or the folder of an export.
+
+    Raises:
+        InvalidInputError: it is none of these, or cannot be read.
+    """
+    if vectors.is_dir():
+        if table is not None:
+            raise InvalidInputError(f"{vectors} is a folder and brings its own table")
+        about = _about_file(vectors / "about.json")
+        return NpySource(vectors / "embeddings.npy", vectors / "clips.csv", about)
+    if vectors.suffix.lower() == ".parquet":
+        if table is not None:
+            raise InvalidInputError(f"{vectors} is a table itself; give no other")
+        return ParquetSource(vectors)
+    if table is None:
+        raise InvalidInputError(
+            f"{vectors} needs a table beside it: a CSV, .jsonl or .parquet, a row for each vector"
+        )
+    return NpySource(vectors, table, About())
+
+
+class NpySource:
+    """A ``.npy`` of shape (rows, dim) and the table of its rows."""
+
+    def __init__(self, vectors: Path, table: Path, about: About) -> None:
+        array = mapped(vectors)
+        if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
+            raise InvalidInputError(
+                f"{vectors} is {array.dtype} of shape {array.shape}; it must be numbers of shape"
+                " (rows, dimensions)"
+            )
+        if not table.exists():
+            raise InvalidInputError(f"{table}: no such file")
+        self.name, self.folder, self.about = str(vectors), table.absolute().parent, about
+        self.dimension = int(array.shape[1])
+        self._vectors, self._table, self._file = array, table, vectors
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
+        """See ``Source``."""
+        nothing = object()
+        numbers = range(len(self._vectors))
+        for read, number in zip_longest(self._read(), numbers, fillvalue=nothing):
+            if read is nothing or number is nothing:
+                more, less = (
+                    (self._file, self._table)
+                    if read is nothing
+                    else (
+                        self._table,
+                        self._file,
+                    )
+                )
+                raise InvalidInputError(f"{more} has more rows than {less}")
+            assert isinstance(read, tuple)
+            assert isinstance(number, int)
+            line, cells = read
+            if isinstance(cells, str):
+                raise InvalidInputError(f"{self._table}: line {line}: {cells}")
+            yield line, cells, np.asarray(self._vectors[number], dtype=np.float32)
+
+    def _read(self) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+        suffix = self._table.suffix.lower()
+        if suffix == ".parquet":
+            yield from parquet_rows(self._table, without=_EMBEDDING)
+            return
+        try:
+            if suffix in (".jsonl", ".ndjson"):
+                yield from json_rows(self._table)
+            else:
+                yield from csv_rows(self._table, needed=None)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InvalidInputError(f"{self._table} cannot be read: {error}") from error
+
+
+class ParquetSource:
+    """A Parquet file with the embedding in a column ``embedding``: lists of numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self.folder = str(path), path.absolute().parent
+        self._path = path
+        with parquet_file(path) as file:
+            if _EMBEDDING not in file.schema_arrow.names:
+                raise InvalidInputError(f"{path} has no column 'embedding'")
+            said = (file.schema_arrow.metadata or {}).get(b"emotion_search")
+        try:
+            self.about = _about(json.loads(said)) if said else About()
+        except ValueError as error:
+            raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
+        first = next(iter(self._cells()), None)
+        if first is None:
+            raise InvalidInputError(f"{path} has no rows")
+        self.dimension = len(self._vector(*first))
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
+        """See ``Source``."""
+        for number, cells in self._cells():
+            vector = self._vector(number, cells)
+            del cells[_EMBEDDING]
+            if vector.shape != (self.dimension,):
+                raise InvalidInputError(
+                    f"{self._path}: row {number}: its embedding has shape {vector.shape}, the"
+                    f" first one's is ({self.dimension},)"
+                )
+            yield number, cells, vector
+
+    def _vector(self, number: int, cells: Mapping[str, Any]) -> Vector:
+        wrong = f"{self._path}: row {number}: its embedding is not a list of numbers"
+        try:
+            vector = np.array(cells[_EMBEDDING], dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(wrong) from error
+        if vector.ndim != 1 or not len(vector):
+            raise InvalidInputError(wrong)
+        return vector
+
+    def _cells(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        return parquet_rows(self._path)
+
+
+def _about_file(path: Path) -> About:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(
+            f"{path} cannot be read ({error}); give the .npy and its table by themselves"
+        ) from error
+    if isinstance(said, dict) and said.get("granularity", "utterance") != "utterance":
+        raise InvalidInputError(f"{path.parent} holds frames; an archive holds clips")
+    return _about(said)
+
+
+def _about(said: Any) -> About:
+    if not isinstance(said, dict):
+        return About()
+    classes = said.get("classes") or ()
+    return About(
+        said.get("model") if isinstance(said.get("model"), str) else None,
+        said.get("fingerprint") if isinstance(said.get("fingerprint"), str) else None,
+        tuple(map(str, classes)) if isinstance(classes, list) else (),
+    )

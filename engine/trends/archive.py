@@ -1,0 +1,306 @@
+"""How the share of each emotion moves over the days, weeks or months of an archive."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from emotion_search.engine.emotions import class_called
+from emotion_search.engine.trends.recording import require_classes
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.scores import stream_scores
+from emotion_search.index.errors import InvalidInputError
+
+PERIODS = ("day", "week", "month")
+
+LONGEST_ALERT = 250
+"""Most characters of an alert."""
+
+_CONFIDENCE = 0.95
+
+METHOD = (
+    "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"
+    " start of each recording. Intervals are 95 %, Wilson's, for the effective number of"
+    " recordings (Korn and Graubard 1998): clips of one recording are alike, so recordings are what"
+    " was sampled."
+)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A threshold: the share of ``emotion`` above it, or below."""
+
+    emotion: str
+    above: bool
+    threshold: float
+
+    @property
+    def text(self) -> str:
+        """As it is asked for."""
+        return f"{self.emotion}{'>' if self.above else '<'}{self.threshold:g}"
+
+    def holds(self, share: float) -> bool:
+        """Whether a share sets it off."""
+        return share > self.threshold if self.above else share < self.threshold
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of time with its interval, and the mean score; 0 to 1."""
+
+    share: float
+    low: float
+    high: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A period.
+
+    Attributes:
+        key: ``2026-01-31``, ``2026-W05`` (ISO week) or ``2026-01``.
+        start, end: its first day and the first after it, UTC.
+        recordings, clips, seconds: what was recorded in it.
+        emotions: by class.
+    """
+
+    key: str
+    start: date
+    end: date
+    recordings: int
+    clips: int
+    seconds: float
+    emotions: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class ArchiveTrend:
+    """Shares of emotions over time.
+
+    Attributes:
+        by: day, week or month.
+        buckets: those in which something was recorded, in order.
+        undated: clips left out because nobody said when they were recorded.
+        timeless: clips left out because they have no length.
+    """
+
+    by: str
+    model: str
+    classes: tuple[str, ...]
+    buckets: tuple[Bucket, ...]
+    undated: int
+    timeless: int
+    alerts: tuple[Alert, ...] = ()
+    method: str = METHOD
+
+    def raised(self, alert: Alert) -> list[Bucket]:
+        """The periods that set an alert off."""
+        return [one for one in self.buckets if alert.holds(one.emotions[alert.emotion].share)]
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether some period sets some alert off."""
+        return any(self.raised(alert) for alert in self.alerts)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Plain data, one for each period."""
+        for one in self.buckets:
+            yield {
+                "period": one.key,
+                "start": one.start.isoformat(),
+                "end": one.end.isoformat(),
+                "recordings": one.recordings,
+                "clips": one.clips,
+                "seconds": round(one.seconds, 3),
+                "emotions": {
+                    name: {key: round(value, 6) for key, value in vars(share).items()}
+                    for name, share in one.emotions.items()
+                },
+                "alerts": [a.text for a in self.alerts if a.holds(one.emotions[a.emotion].share)],
+            }
+
+
+@dataclass(eq=False)
+class _Sums:
+    """Moments of a period over its recordings: of the time of each emotion x (classes,), and of
+    the time d, from which share and variance follow without keeping any recording."""
+
+    classes: int
+    recordings: int = 0
+    clips: int = 0
+    d: float = 0.0
+    dd: float = 0.0
+    x: NDArray[np.float64] = field(init=False)
+    xx: NDArray[np.float64] = field(init=False)
+    xd: NDArray[np.float64] = field(init=False)
+    scores: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.x, self.xx, self.xd, self.scores = (np.zeros(self.classes) for _ in range(4))
+
+    def add(self, clips: int, x: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        """One recording: its clips, seconds by top class, and seconds times scores."""
+        d = float(x.sum())
+        self.recordings += 1
+        self.clips += clips
+        self.d += d
+        self.dd += d * d
+        self.x += x
+        self.xx += x * x
+        self.xd += x * d
+        self.scores += scores
+
+
+def archive_trend(
+    database: Database,
+    model: ModelInfo,
+    *,
+    by: str,
+    wanted: ClipFilter | None = None,
+    alerts: Sequence[str] = (),
+) -> ArchiveTrend:
+    """The share of each emotion by period, among the clips that pass the filter.
+
+    Scores are streamed; memory grows with the number of periods alone.
+
+    Args:
+        by: ``day``, ``week`` or ``month``.
+        alerts: such as ``angry>0.3``.
+
+    Raises:
+        InvalidInputError: no such period, class or alert; a model without scores.
+    """
+    require_classes(model)
+    if by not in PERIODS:
+        raise InvalidInputError(f"by {by}: choose {', '.join(PERIODS)}")
+    watched = tuple(parse_alert(text, model.classes) for text in alerts)
+    width = len(model.classes)
+    sums: dict[date, _Sums] = {}
+    undated = timeless = 0
+    # The recording that the rows read so far end with, and may go on:
+    open_id: int | None = None
+    open_at: datetime | None = None
+    open_clips, open_x, open_scores = 0, np.zeros(width), np.zeros(width)
+
+    def close() -> None:
+        if open_at is not None and open_clips:
+            sums.setdefault(_begin(open_at, by), _Sums(width)).add(open_clips, open_x, open_scores)
+
+    with database.read() as session:
+        for some in stream_scores(session, model, wanted or ClipFilter()):
+            edges = np.flatnonzero(np.diff(some.recordings)) + 1
+            for first, last in zip([0, *edges], [*edges, len(some.recordings)], strict=True):
+                if some.recordings[first] != open_id:
+                    close()
+                    open_id, open_at = int(some.recordings[first]), some.recorded_at[first]
+                    open_clips, open_x, open_scores = 0, np.zeros(width), np.zeros(width)
+                if open_at is None:
+                    undated += int(last - first)
+                    continue
+                scores, seconds = some.scores[first:last], some.seconds[first:last]
+                long = seconds > 0
+                timeless += int((~long).sum())
+                open_clips += int(long.sum())
+                top = scores.argmax(axis=1)
+                open_x += np.bincount(top[long], weights=seconds[long], minlength=width)
+                open_scores += seconds[long] @ scores[long]
+        close()
+    buckets = tuple(_bucket(start, sums[start], by, model.classes) for start in sorted(sums))
+    return ArchiveTrend(by, model.name, model.classes, buckets, undated, timeless, watched)
+
+
+def parse_alert(text: str, classes: Sequence[str]) -> Alert:
+    """An alert such as ``angry>0.3``, ``anger > 30%`` or ``happy<0.05``.
+
+    Raises:
+        InvalidInputError: it is none, or its class is none of the model's.
+    """
+    sign = ">" if ">" in text else "<"
+    emotion, _, share = (part.strip() for part in text.partition(sign))
+    number = share.removesuffix("%").rstrip()
+    strange = not number.replace(".", "", 1).isdecimal() or not emotion or set(emotion) & set("<=>")
+    if strange or len(text) > LONGEST_ALERT:
+        raise InvalidInputError(
+            f"alert {text[:LONGEST_ALERT]!r}: write EMOTION>SHARE, such as 'angry>0.3', in at most"
+            f" {LONGEST_ALERT} characters"
+        )
+    threshold = float(number) / (100 if share.endswith("%") else 1)
+    if threshold > 1:
+        raise InvalidInputError(f"alert {text!r}: a share is 0 to 1, or 0% to 100%")
+    return Alert(class_called(emotion, classes), sign == ">", threshold)
+
+
+def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
+    """A row for each period and emotion."""
+    rows = csv.writer(out, lineterminator="\n")
+    head = ["period", "start", "end", "recordings", "clips", "seconds", "emotion"]
+    rows.writerow([*head, "share", "low", "high", "mean"])
+    for one in trend.buckets:
+        told = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
+        for name, share in one.emotions.items():
+            rows.writerow([*told, name, *(f"{value:.6f}" for value in vars(share).values())])
+
+
+def interval(share: float, variance: float, recordings: int, clips: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, for the number of independent draws that would have the
+    variance of ours (Korn and Graubard, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data", Survey Methodology 24, 1998: with their
+    correction for few recordings). At most as many as there are clips; where the recordings do not
+    differ at all, or there is but one, as many as there are recordings.
+    """
+    z = float(ndtri(0.5 + _CONFIDENCE / 2))
+    n = float(recordings)
+    if variance > 0 and recordings > 1:
+        student = float(stdtrit(recordings - 1, 0.5 + _CONFIDENCE / 2))
+        n = min(share * (1 - share) / variance * (z / student) ** 2, float(clips))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+def _bucket(start: date, sums: _Sums, by: str, classes: Sequence[str]) -> Bucket:
+    n, shares = sums.recordings, sums.x / sums.d
+    # Variance of a ratio of sums over recordings, linearised (Cochran, Sampling Techniques, 1977)
+    squares = np.maximum(sums.xx - 2 * shares * sums.xd + shares**2 * sums.dd, 0.0)
+    variance = squares / sums.d**2 * n / max(n - 1, 1)
+    emotions = {}
+    for i, name in enumerate(classes):
+        share = min(max(float(shares[i]), 0.0), 1.0)
+        tiny = variance[i] < 1e-12  # of rounding
+        low, high = interval(share, 0.0 if tiny else float(variance[i]), n, sums.clips)
+        emotions[name] = Share(share, min(low, share), max(high, share), sums.scores[i] / sums.d)
+    end = _next(start, by)
+    return Bucket(_key(start, by), start, end, n, sums.clips, sums.d, emotions)
+
+
+def _begin(moment: datetime, by: str) -> date:
+    day = moment.astimezone(UTC).date()
+    if by == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if by == "month" else day
+
+
+def _next(start: date, by: str) -> date:
+    try:
+        if by == "month":
+            return (start + timedelta(days=32)).replace(day=1)
+        return start + timedelta(days=7 if by == "week" else 1)
+    except OverflowError:  # in the year 9999
+        return date.max
+
+
+def _key(start: date, by: str) -> str:
+    if by == "week":
+        year, week, _ = start.isocalendar()
+        return f"{year}-W{week:02}"
+    return start.isoformat()[: 7 if by == "month" else 10]

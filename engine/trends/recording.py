@@ -1,0 +1,118 @@
+"""The trend of a recording of an archive: found by id or by file, nothing embedded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from emotion_search.engine.trends.curve import Options, Trend, trend_of
+from emotion_search.index.database.clips import get_recording
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recordings import find_by_sha256
+from emotion_search.index.database.scores import recording_at, scores_of_recording
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingTrend:
+    """How emotion moves through a recording, channel by channel.
+
+    Attributes:
+        recording, name: its id, and what it is called.
+        duration: seconds.
+        model: whose scores these are.
+        options: how the trend was taken.
+        channels: at least one.
+    """
+
+    recording: int
+    name: str
+    duration: float
+    model: str
+    options: Options
+    channels: tuple[Trend, ...]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One of plain data for each channel."""
+        for channel in self.channels:
+            yield {
+                "recording": self.recording,
+                "file": self.name,
+                "duration": round(self.duration, 3),
+                "model": self.model,
+                "smoothing": {"kernel": "gaussian", "seconds": self.options.smooth},
+                **channel.record(),
+            }
+
+
+def recording_trend(
+    database: Database, model: ModelInfo, recording: int | Path, options: Options
+) -> RecordingTrend:
+    """The trend of a recording, by its id or by a file that the archive knows.
+
+    Raises:
+        NotFoundError: no such recording.
+        InvalidInputError: the model gives no scores, or the clips have no span in time.
+    """
+    require_classes(model)
+    with database.read() as session:
+        if isinstance(recording, Path):
+            recording = _id_of(session, recording)
+        if not 0 < recording < 2**63:  # beyond what a database can be asked
+            raise NotFoundError(f"no recording {recording} in this archive")
+        row = get_recording(session, recording)
+        name, duration = row.name, row.duration
+        channels = scores_of_recording(session, model, recording)
+    if not channels:
+        raise NotFoundError(f"recording {recording} has no clips under model {model.name}")
+    trends = tuple(trend_of(channel, model.classes, options) for channel in channels)
+    return RecordingTrend(recording, name, duration, model.name, options, trends)
+
+
+def require_classes(model: ModelInfo) -> None:
+    """Refuse a model without scores.
+
+    Raises:
+        InvalidInputError: it is one.
+    """
+    if not model.classes:
+        raise InvalidInputError(
+            f"the archive's model {model.name} gives no emotion scores, so there is no trend; an"
+            " archive under a model with a head has one"
+        )
+
+
+def write_csv(trend: RecordingTrend, out: TextIO) -> None:
+    """The points of the curves, a row each; cells are empty where nobody speaks."""
+    rows = csv.writer(out, lineterminator="\n")
+    classes: Sequence[str] = trend.channels[0].classes
+    rows.writerow(["channel", "channel_name", "time", *classes, "valence", "arousal"])
+    for channel in trend.channels:
+        name = "" if channel.channel is None else channel.channel
+        table = np.column_stack([channel.scores, channel.valence, channel.arousal])
+        for time, values in zip(channel.times, table, strict=True):
+            cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]
+            rows.writerow([name, channel.channel_name or "", f"{time:.3f}", *cells])
+
+
+def _id_of(session: Session, path: Path) -> int:
+    """The recording that lies, or lay, at ``path``; else the one that has the file's bytes."""
+    absolute = os.path.abspath(path)  # noqa: PTH100 - as it was when it was ingested: no links
+    known = recording_at(session, absolute)
+    if known is None and path.is_file():
+        with path.open("rb") as handle:
+            known = find_by_sha256(session, hashlib.file_digest(handle, "sha256").hexdigest())
+    if known is None:
+        raise NotFoundError(
+            f"{path} is not in this archive; take it in with: emotion-search ingest {path}"
+        )
+    return known

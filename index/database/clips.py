@@ -1,0 +1,301 @@
+"""Reading clips and recordings: filters, paging, details, counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.failures import FAILED
+from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.predictions import predictions_of
+from emotion_search.index.database.schema import (
+    Clip,
+    Embedding,
+    Failure,
+    Label,
+    Location,
+    Metadatum,
+    Recording,
+)
+from emotion_search.index.errors import NotFoundError
+
+_IDS_A_QUERY = 500
+_NO_SOURCE = "(none)"
+_TOLD = (  # columns that details take as they are
+    Clip.id,
+    Clip.recording_id,
+    Recording.name,
+    Recording.sha256,
+    Recording.source,
+    Recording.speaker,
+    Recording.recorded_at,
+    Clip.channel,
+    Clip.channel_name,
+    Clip.start,
+    Clip.end,
+)
+
+
+@dataclass(frozen=True)
+class ClipDetails:
+    """A clip with what is known about it and its recording.
+
+    Attributes:
+        id, recording_id: in the archive.
+        name: file name of the recording when it came.
+        path: where its bytes lie; None when no known place is left.
+        channel: counted from 0; None for all channels mixed down.
+        channel_name: what it was called when it came, such as customer.
+        start, end: span in the recording, seconds.
+        labels: value by task.
+        scores: by emotion class, from the model; empty if it gives none.
+        predictions: value and probability by task, from classifiers.
+    """
+
+    id: int
+    recording_id: int
+    name: str
+    path: str | None
+    sha256: str
+    source: str | None
+    speaker: str | None
+    recorded_at: datetime | None
+    channel: int | None
+    channel_name: str | None
+    start: float
+    end: float
+    labels: Mapping[str, str]
+    metadata: Mapping[str, str]
+    scores: Mapping[str, float]
+    predictions: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str | None:
+        """What a person said about the emotion."""
+        return self.labels.get(EMOTION)
+
+
+def list_clips(
+    session: Session, model: ModelInfo | None, wanted: ClipFilter, *, limit: int, after_id: int = 0
+) -> list[ClipDetails]:
+    """Up to ``limit`` clips that pass the filter, by ascending id from beyond ``after_id``."""
+    page = matching(wanted).where(Clip.id > after_id).order_by(Clip.id).limit(limit)
+    return clip_details(session, model, session.scalars(page).all())
+
+
+def get_clip(session: Session, model: ModelInfo | None, clip_id: int) -> ClipDetails:
+    """One clip.
+
+    Raises:
+        NotFoundError: no such clip.
+    """
+    found = clip_details(session, model, [clip_id])
+    if not found:
+        raise NotFoundError(f"no clip {clip_id} in this archive")
+    return found[0]
+
+
+def owner_of(session: Session, clip_id: int) -> tuple[int, str | None]:
+    """The recording of a clip, and who speaks in it (None: unknown).
+
+    Raises:
+        NotFoundError: no such clip.
+    """
+    query = select(Recording.id, Recording.speaker).join(Clip, Clip.recording_id == Recording.id)
+    found = session.execute(query.where(Clip.id == clip_id)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no clip {clip_id} in this archive")
+    return found[0], found[1]
+
+
+def clip_details(
+    session: Session, model: ModelInfo | None, ids: Sequence[int]
+) -> list[ClipDetails]:
+    """The clips with these ids, in the order of ``ids``; unknown ones are left out."""
+    details: dict[int, ClipDetails] = {}
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        details.update(_details(session, model, ids[begin : begin + _IDS_A_QUERY]))
+    return [details[clip_id] for clip_id in ids if clip_id in details]
+
+
+def clips_of(session: Session, recording_id: int) -> list[int]:
+    """Ids of the recording's clips, in time order."""
+    query = select(Clip.id).where(Clip.recording_id == recording_id)
+    return list(session.scalars(query.order_by(Clip.start, Clip.channel, Clip.id)))
+
+
+def get_recording(session: Session, recording_id: int) -> Recording:
+    """One recording's row.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    row = session.get(Recording, recording_id)
+    if row is None:
+        raise NotFoundError(f"no recording {recording_id} in this archive")
+    return row
+
+
+def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
+    """Where the recording's bytes were seen, and how the files were then."""
+    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
+    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
+
+
+def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
+    """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
+
+    Raises:
+        NotFoundError: a clip is not there, or has no embedding under this model.
+    """
+    rows = session.execute(
+        select(Embedding.clip_id, Embedding.vector).where(
+            Embedding.model_id == model.id, Embedding.clip_id.in_(ids)
+        )
+    )
+    found = {clip_id: np.frombuffer(vector, dtype="<f4") for clip_id, vector in rows}
+    for clip_id in ids:
+        if clip_id not in found:
+            raise NotFoundError(
+                f"clip {clip_id} has no embedding of {model.name}; fill it in with: emotion-search"
+                f" reembed --model {model.name}"
+            )
+    return np.stack([found[clip_id] for clip_id in ids]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much an archive holds; durations in seconds."""
+
+    recordings: int
+    clips: int
+    labelled: int
+    failures: int
+    duration: float
+    sources: Mapping[str, int]
+    labels: Mapping[str, int]
+
+
+def count(session: Session) -> Counts:
+    """Counts over the whole archive: clips by source and by emotion label, most first."""
+    recordings, duration = session.execute(
+        select(func.count(), func.coalesce(func.sum(Recording.duration), 0.0))
+    ).one()
+    by_source = session.execute(
+        select(Recording.source, func.count())
+        .join(Clip, Clip.recording_id == Recording.id)
+        .group_by(Recording.source)
+    )
+    by_label = session.execute(
+        select(Label.value, func.count()).where(Label.task == EMOTION).group_by(Label.value)
+    )
+    labels = _most_first(by_label)
+    return Counts(
+        recordings=recordings,
+        clips=session.scalar(select(func.count()).select_from(Clip)) or 0,
+        labelled=sum(labels.values()),
+        failures=session.scalar(
+            select(func.count()).select_from(Failure).where(Failure.kind == FAILED)
+        )
+        or 0,
+        duration=float(duration),
+        sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
+        labels=labels,
+    )
+
+
+def _most_first(rows: Any) -> dict[str, int]:
+    """Counts by name, summed where a name comes more than once."""
+    summed: Counter[str] = Counter()
+    for name, number in rows:
+        summed[str(name)] += int(number)
+    return dict(sorted(summed.items(), key=lambda row: (-row[1], row[0])))
+
+
+def _details(
+    session: Session, model: ModelInfo | None, ids: Sequence[int]
+) -> dict[int, ClipDetails]:
+    """Details by clip id: one query a table, however many clips."""
+    join_scores = and_(
+        Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
+    )
+    rows = session.execute(
+        select(*_TOLD, Embedding.scores)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .outerjoin(Embedding, join_scores)
+        .where(Clip.id.in_(ids))
+    ).all()
+    recording_ids = {row.recording_id for row in rows}
+    labels: dict[int, dict[str, str]] = {}
+    for clip_id, task, value in session.execute(
+        select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
+    ):
+        labels.setdefault(clip_id, {})[task] = value
+    metadata: dict[int, dict[str, str]] = {}
+    for recording_id, key, value in session.execute(
+        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
+        .where(Metadatum.recording_id.in_(recording_ids))
+        .order_by(Metadatum.key)
+    ):
+        metadata.setdefault(recording_id, {})[key] = value
+    paths: dict[int, str] = {}
+    for recording_id, path in session.execute(
+        select(Location.recording_id, Location.path)
+        .where(Location.recording_id.in_(recording_ids))
+        .order_by(Location.path)
+    ):
+        paths.setdefault(recording_id, path)
+    classes = model.classes if model else ()
+    predictions = predictions_of(session, ids)
+    return {
+        row.id: ClipDetails(
+            **{column.key: value for column, value in zip(_TOLD, row, strict=False)},
+            path=paths.get(row.recording_id),
+            labels=labels.get(row.id, {}),
+            metadata=metadata.get(row.recording_id, {}),
+            scores=_named(classes, row.scores),
+            predictions=predictions.get(row.id, {}),
+        )
+        for row in rows
+    }
+
+
+def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
+    values = np.frombuffer(scores or b"", dtype="<f4")
+    return dict(zip(classes, values.tolist(), strict=False)) if len(values) else {}
+
+
+def clips_with_vectors(
+    session: Session, model: ModelInfo, wanted: ClipFilter, *, limit: int, after_id: int
+) -> tuple[list[ClipDetails], NDArray[np.float32]]:
+    """A page of the clips that pass the filter and have an embedding of the model, by ascending id
+    from beyond ``after_id``, and their embeddings as stored: float32, (n, dim)."""
+    page = (
+        matching(wanted)
+        .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
+        .where(Clip.id > after_id)
+        .order_by(Clip.id)
+        .limit(limit)
+    )
+    ids = list(session.scalars(page))
+    parts = [
+        vectors_of(session, model, ids[begin : begin + _IDS_A_QUERY])
+        for begin in range(0, len(ids), _IDS_A_QUERY)
+    ]
+    vectors = np.concatenate(parts) if parts else np.empty((0, model.dimension), np.float32)
+    return clip_details(session, model, ids), vectors
+
+
+def tasks(session: Session) -> list[str]:
+    """The tasks under which some clip has a label, by name."""
+    return list(session.scalars(select(Label.task).distinct().order_by(Label.task)))

@@ -1,0 +1,212 @@
+"""The saved clusterings of an archive, in its database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.vectors.base import Ids
+
+_ROWS = 10_000
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class ClusteringInfo:
+    """A clustering of clips.
+
+    Attributes:
+        name: by which it is known.
+        method: ``kmeans`` or ``hdbscan``.
+        k: number of clusters, noise not counted.
+        model: name of the model whose embeddings were clustered.
+        space_version: of the space they were taken in.
+        parameters: how it was made; plain data.
+        summary: what each cluster holds; plain data, by cluster.
+        clips: members that are still in the archive.
+    """
+
+    id: int
+    name: str
+    method: str
+    k: int
+    model: str
+    space_version: int
+    parameters: Mapping[str, Any]
+    summary: Sequence[Mapping[str, Any]]
+    created_at: datetime
+    clips: int
+
+
+def add_clustering(
+    session: Session,
+    model: ModelInfo,
+    *,
+    name: str,
+    method: str,
+    k: int,
+    space_version: int,
+    parameters: Mapping[str, Any],
+    summary: Sequence[Mapping[str, Any]],
+    ids: Ids,
+    clusters: NDArray[np.int32],
+    replace: bool,
+) -> None:
+    """Store a clustering with the cluster of each clip in ``ids`` (-1 for none); clips that are
+    gone meanwhile are passed over.
+
+    Raises:
+        InvalidInputError: the name is taken, and ``replace`` is not set.
+    """
+    old = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    if old is not None:
+        if not replace:
+            raise name_taken(name)
+        _delete(session, old)
+    row = ClusteringRow(
+        name=name,
+        model_id=model.id,
+        method=method,
+        k=k,
+        space_version=space_version,
+        parameters=dict(parameters),
+        summary=[dict(one) for one in summary],
+        created_at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    there = np.fromiter(
+        session.scalars(select(Clip.id).execution_options(yield_per=_ROWS)), dtype=np.int64
+    )
+    kept = np.isin(ids, there)
+    ids, clusters = ids[kept], clusters[kept]
+    for begin in range(0, len(ids), _ROWS):
+        some = slice(begin, begin + _ROWS)
+        session.execute(
+            insert(ClusterMember),
+            [
+                {"clip_id": clip, "clustering_id": row.id, "cluster": cluster}
+                for clip, cluster in zip(ids[some].tolist(), clusters[some].tolist(), strict=True)
+            ],
+        )
+
+
+def has_clustering(session: Session, name: str) -> bool:
+    """Whether there is a clustering of this name."""
+    found = select(ClusteringRow.id).where(ClusteringRow.name == name)
+    return session.scalar(found) is not None
+
+
+def list_clusterings(session: Session, name: str | None = None) -> list[ClusteringInfo]:
+    """All clusterings, or that of a name, by name."""
+    counts = (
+        select(ClusterMember.clustering_id, func.count().label("n"))
+        .group_by(ClusterMember.clustering_id)
+        .subquery()
+    )
+    query = (
+        select(ClusteringRow, Model.name, func.coalesce(counts.c.n, 0))
+        .join(Model, Model.id == ClusteringRow.model_id)
+        .outerjoin(counts, counts.c.clustering_id == ClusteringRow.id)
+        .order_by(ClusteringRow.name)
+    )
+    if name is not None:
+        query = query.where(ClusteringRow.name == name)
+    return [
+        ClusteringInfo(
+            id=row.id,
+            name=row.name,
+            method=row.method,
+            k=row.k,
+            model=model,
+            space_version=row.space_version,
+            parameters=row.parameters,
+            summary=row.summary,
+            created_at=row.created_at,
+            clips=clips,
+        )
+        for row, model, clips in session.execute(query)
+    ]
+
+
+def get_clustering(session: Session, name: str) -> ClusteringInfo:
+    """The clustering of a name; typical clips that were erased since are no longer named.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = list_clusterings(session, name)
+    if not found:
+        raise _unknown(name)
+    named = sorted({clip for one in found[0].summary for clip in one["typical"]})
+    there: set[int] = set()
+    for begin in range(0, len(named), _IDS_A_QUERY):
+        some = named[begin : begin + _IDS_A_QUERY]
+        there.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    summary = [
+        {**one, "typical": [clip for clip in one["typical"] if clip in there]}
+        for one in found[0].summary
+    ]
+    return replace(found[0], summary=summary)
+
+
+def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:
+    """Ids of a clustering's clips, ascending, and the cluster of each, -1 for none.
+
+    Raises:
+        NotFoundError: there is no clustering of this name.
+    """
+    clustering = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    if clustering is None:
+        raise _unknown(name)
+    rows = session.execute(
+        select(ClusterMember.clip_id, ClusterMember.cluster)
+        .where(ClusterMember.clustering_id == clustering)
+        .execution_options(yield_per=_ROWS)
+    )
+    pairs = np.fromiter(
+        ((clip, cluster) for clip, cluster in rows),
+        dtype=[("clip", np.int64), ("cluster", np.int32)],
+    )
+    pairs.sort(order="clip")
+    return pairs["clip"], pairs["cluster"]
+
+
+def delete_clustering(session: Session, name: str) -> None:
+    """Delete a clustering.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    clustering = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    if clustering is None:
+        raise _unknown(name)
+    _delete(session, clustering)
+
+
+def name_taken(name: str) -> InvalidInputError:
+    """The error for a name that a clustering has already."""
+    return InvalidInputError(
+        f"there is a clustering {name} already; choose another --name, or say --replace"
+    )
+
+
+def _delete(session: Session, clustering: int) -> None:
+    session.execute(delete(ClusterMember).where(ClusterMember.clustering_id == clustering))
+    session.execute(delete(ClusteringRow).where(ClusteringRow.id == clustering))
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"no clustering {name} in this archive; list them with: emotion-search cluster --list"
+    )

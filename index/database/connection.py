@@ -1,0 +1,323 @@
+"""Connections to the database of an archive, SQLite and Postgres alike."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import SCHEMA_VERSION
+from emotion_search.index.errors import (
+    DatabaseBusyError,
+    DatabaseError,
+    InvalidInputError,
+    StorageFullError,
+)
+
+_MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
+_WRITE_LOCK = _MIGRATION_LOCK + 1
+_CONNECTIONS = 40  # as many as the API has threads; made when needed
+_PATIENT_MS = 2000
+
+
+class Database:
+    """The database of one archive.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        busy_timeout: seconds to wait for another writer before ``DatabaseBusyError``.
+
+    Raises:
+        InvalidInputError: the URL is not one of these, or its driver is not installed.
+    """
+
+    def __init__(self, url: str | URL, *, busy_timeout: float = 30.0) -> None:
+        try:
+            self.url = make_url(url)
+        except (ArgumentError, ValueError) as error:
+            raise InvalidInputError(
+                "the database URL cannot be read; use sqlite:///FILE or"
+                " postgresql+psycopg://USER@HOST/NAME"
+            ) from error
+        if self.url.get_backend_name() == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        elif self.url.get_backend_name() == "sqlite":
+            self.url = self.url.set(drivername="sqlite")
+            if self.url.database in (None, "", ":memory:"):
+                raise InvalidInputError("a database in memory keeps nothing; use sqlite:///FILE")
+        else:
+            raise InvalidInputError(
+                f"database {self.url.get_backend_name()!r} is not supported; use SQLite or Postgres"
+            )
+        self.busy_timeout = busy_timeout
+        try:
+            self._alchemy = _connect(self.url, busy_timeout)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise InvalidInputError(
+                "Postgres needs its driver: pip install 'emotion-search[postgres]'"
+            ) from error
+        except (ArgumentError, ValueError, TypeError) as error:
+            raise InvalidInputError(f"database {self}: {error}") from error
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite (else Postgres)."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for Postgres."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one snapshot of the archive and writes nothing.
+
+        Raises:
+            DatabaseError: unreachable, corrupt, or locked.
+        """
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._translated(), Session(self._alchemy.execution_options(**options)) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes commit together at the end, or not at all.
+
+        Raises:
+            DatabaseBusyError: another writer held the database beyond the busy timeout.
+            StorageFullError: no space is left.
+            DatabaseError: unreachable or corrupt.
+        """
+        with (
+            self._translated(),
+            Session(
+                self._alchemy.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False
+            ) as session,
+            session.begin(),
+        ):
+            if not self.is_sqlite:  # writers take turns, as on SQLite: no deadlocks among them
+                session.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
+            yield session
+
+    def schema_version(self) -> str | None:
+        """The migration that the database stands at; None for a database without tables.
+
+        Raises:
+            DatabaseError: the tables there are not this program's.
+        """
+        if self.file is not None and not self.file.exists():
+            return None
+        with self._translated(), self._alchemy.connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+            if tables <= {"alembic_version"}:
+                return None
+            if not {"alembic_version", "archive"} <= tables:
+                raise DatabaseError(f"{self} holds other tables, not an emotion-search archive")
+            return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+
+    def require_schema(self) -> None:
+        """Check that the tables are there, and of this program's version.
+
+        Raises:
+            DatabaseError: no archive, an older one (names the cure), or a newer one.
+        """
+        version = self.schema_version()
+        if version is None:
+            raise DatabaseError(
+                f"no archive at {self}; make one with: emotion-search ingest FOLDER"
+            )
+        if version < SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self} is of an older version ({version}, this program wants {SCHEMA_VERSION});"
+                " back it up, then run: emotion-search migrate"
+            )
+        if version > SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self} was written by a newer emotion-search ({version}, this program knows"
+                f" {SCHEMA_VERSION}); upgrade emotion-search"
+            )
+
+    def migrate(self, revision: str = "head") -> None:
+        """Create or upgrade the tables to ``revision`` (``"base"`` removes them), all or nothing.
+
+        Processes that start at once take turns.
+
+        Raises:
+            DatabaseError: the tables there are not this program's, or are newer.
+        """
+        from alembic import command
+        from alembic.config import Config
+
+        if (self.schema_version() or "") > SCHEMA_VERSION:
+            self.require_schema()
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        config = Config()
+        config.set_main_option(
+            "script_location", str(Path(__file__).parents[2] / "migrations").replace("%", "%%")
+        )
+        writer = self._alchemy.execution_options(sqlite_begin="IMMEDIATE")
+        with self._translated(), writer.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            config.attributes["connection"] = connection
+            if revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+                _ensure_identity(connection)
+
+    def analyse(self) -> None:
+        """Let the database learn how its rows are spread, so that it plans filters well; Postgres
+        does so by itself."""
+        if self.is_sqlite:
+            with self.write() as session:
+                session.execute(text("PRAGMA analysis_limit = 1000"))
+                session.execute(text("PRAGMA optimize = 0x10002"))
+
+    def compact(self) -> None:
+        """Give disk space that rows left behind back to the file system (SQLite; Postgres uses it
+        again by itself). Needs as much free space as the database takes, and no other writer.
+
+        Raises:
+            DatabaseBusyError, StorageFullError: it stays as it is.
+        """
+        if self.is_sqlite:
+            plain = self._alchemy.execution_options(sqlite_begin=None)
+            with self._translated(), plain.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+            self.empty_log()
+
+    def empty_log(self) -> bool:
+        """Bring the log of commits into the SQLite file and cut it to nothing, so that rows that
+        were erased do not stay in it (Postgres looks after its own). False where readers stand in
+        the way: they are waited for, but not for long, since writers wait as well."""
+        if not self.is_sqlite:
+            return True
+        plain = self._alchemy.execution_options(sqlite_begin=None)
+        with self._translated(), plain.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENT_MS}")
+            try:
+                row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {self.busy_timeout * 1000:.0f}")
+        return not row[0]
+
+    def create_or_require(self) -> None:
+        """Create the tables of a new archive; check those of an existing one."""
+        if self.schema_version() is None:
+            self.migrate()
+        self.require_schema()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._alchemy.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's errors into ours; one place for both databases."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translate(error) from error
+        except PoolTimeoutError as error:
+            raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
+        except SQLAlchemyError as error:
+            raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
+
+    def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+        low = reason.lower()
+        if "database is locked" in low or "table is locked" in low or "lock timeout" in low:
+            return DatabaseBusyError(
+                f"{self} is locked by another writer (waited {self.busy_timeout:g} s);"
+                " try again when it is done"
+            )
+        if "disk is full" in low or "no space left" in low or "disk full" in low:
+            return StorageFullError(
+                f"no space left for {self}; free some and run the same command again:"
+                " what was committed is kept"
+            )
+        if "not a database" in low or "malformed" in low:
+            return DatabaseError(
+                f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
+            )
+        if "unable to open" in low or "readonly" in low:
+            return DatabaseError(f"{self} cannot be opened for writing ({reason})")
+        if error.connection_invalidated or "connection" in low:
+            return DatabaseError(f"{self} cannot be reached ({reason})")
+        return DatabaseError(f"{self}: {reason}")
+
+
+def _connect(url: Any, busy_timeout: float) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=_CONNECTIONS - 5,
+            connect_args={
+                "connect_timeout": max(1, round(busy_timeout)),
+                "options": f"-c lock_timeout={max(1, round(busy_timeout * 1000))} -c TimeZone=UTC",
+            },
+        )
+    alchemy = create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
+    )
+
+    @event.listens_for(alchemy, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
+        _enter_wal(connection, busy_timeout)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
+
+    @event.listens_for(alchemy, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        if mode is not None:
+            connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return alchemy
+
+
+def _enter_wal(connection: Any, busy_timeout: float) -> None:
+    """Switch a connection to write-ahead logging, as patiently as everything else.
+
+    SQLite's own busy timeout does not cover this: where several processes open a new database at
+    once, the change of mode is refused without a wait.
+    """
+    until = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _ensure_identity(connection: Connection) -> None:
+    """Give a new archive its uuid, by which cached indexes know whose they are."""
+    if connection.execute(text("SELECT count(*) FROM archive")).scalar_one() == 0:
+        connection.execute(
+            text("INSERT INTO archive (id, uuid) VALUES (1, :uuid)"), {"uuid": str(uuid.uuid4())}
+        )

@@ -1,0 +1,90 @@
+"""Moving an archive from one database to another, whatever their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.schema import Archive, Base, Model, Recording
+from emotion_search.index.errors import InvalidInputError
+
+_ROWS = 1000
+
+
+def copy_archive(
+    source: Database, target: Database, progress: Callable[[str, int], None] = lambda *_: None
+) -> dict[str, int]:
+    """Rows copied, by table: everything that the source holds, in one transaction of the target.
+
+    The copy is the same archive: it keeps its identity, so an index saved beside it stays good.
+
+    Args:
+        target: a database without an archive, or with an empty one.
+        progress: called with a table's name and how many of its rows are there.
+
+    Raises:
+        InvalidInputError: the target holds recordings already, or is the source.
+        DatabaseError: one of them cannot be used; the target is as it was.
+    """
+    if source.url == target.url:
+        raise InvalidInputError("source and target are the same database")
+    source.require_schema()
+    target.create_or_require()
+    done: dict[str, int] = {}
+    with source.read() as reading, target.write() as writing:
+        if writing.scalar(select(func.count()).select_from(Recording)) or writing.scalar(
+            select(func.count()).select_from(Model)
+        ):
+            raise InvalidInputError(f"{target} holds an archive already; copy to an empty database")
+        writing.execute(Archive.__table__.delete())  # type: ignore[attr-defined]
+        for table in Base.metadata.sorted_tables:
+            done[table.name] = 0
+            for rows in _rows(reading, table):
+                writing.execute(insert(table), rows)
+                done[table.name] += len(rows)
+                progress(table.name, done[table.name])
+        for table in Base.metadata.sorted_tables:
+            _go_on_counting(reading, writing, table)
+    return done
+
+
+def _rows(session: Session, table: Table) -> Iterator[list[dict[str, Any]]]:
+    result = session.execute(select(table).execution_options(yield_per=_ROWS))
+    for part in result.mappings().partitions():
+        yield [dict(row) for row in part]
+
+
+def _go_on_counting(source: Session, target: Session, table: Table) -> None:
+    """Let the ids that the target hands out begin after those that the source ever did."""
+    column = table.autoincrement_column
+    if column is None or len(table.primary_key.columns) != 1:
+        return
+    highest = target.scalar(select(func.max(column))) or 0
+    last = max(highest, _last_handed_out(source, table, column.name))
+    if not last:
+        return
+    if target.get_bind().dialect.name != "sqlite":
+        target.execute(
+            text("SELECT setval(pg_get_serial_sequence(:table, :column), :last)"),
+            {"table": table.name, "column": column.name, "last": last},
+        )
+    elif table.dialect_options["sqlite"]["autoincrement"]:
+        named = {"table": table.name, "last": last}
+        target.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), named)
+        target.execute(text("INSERT INTO sqlite_sequence VALUES (:table, :last)"), named)
+
+
+def _last_handed_out(source: Session, table: Table, column: str) -> int:
+    """The last id that a database gave to a row of the table, which may be gone; 0 if it does not
+    remember."""
+    if source.get_bind().dialect.name == "sqlite":
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+    else:
+        query = text(
+            "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :column)::regclass)"
+        )
+    return int(source.scalar(query, {"table": table.name, "column": column}) or 0)

@@ -1,0 +1,249 @@
+"""Which clips are meant: filters, and the SQL that finds what passes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from emotion_search.index.database import learned_filters as learned
+from emotion_search.index.database.schema import (
+    Archive,
+    Clip,
+    Embedding,
+    Label,
+    Metadatum,
+    Recording,
+)
+from emotion_search.index.database.text import clean
+from emotion_search.index.errors import InvalidInputError
+
+EMOTION = "emotion"
+"""The task of a label when none is named."""
+
+_MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
+_ASKED = 1000  # ids of one statement
+_ROUNDED_S = 0.0005  # of a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point
+
+
+@dataclass(frozen=True)
+class ClipFilter:
+    """Which clips are meant; every field that is set must hold, any one of its values suffices.
+
+    Attributes:
+        sources, speakers: of the recording.
+        labels: of the clip, under ``task``.
+        channels: of the clip, by name or number.
+        after, before: recorded at or after, recorded before; timezone-aware.
+        metadata: keys and values of the recording, all of which must be there.
+        not_recordings: ids of recordings that are left out.
+        not_speaker: a speaker who is left out.
+        emotions: of the clip, as the archive's model hears it: the class of the highest score.
+        min_score: least score of that class, 0 to 1.
+        min_duration, max_duration: of the clip, in seconds, to the millisecond.
+        predicted: what a classifier says about the clip, under ``task``.
+        min_probability: least probability of what it says, 0 to 1.
+        clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
+    """
+
+    sources: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    task: str = EMOTION
+    channels: tuple[str, ...] = ()
+    after: datetime | None = None
+    before: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    not_recordings: tuple[int, ...] = ()
+    not_speaker: str | None = None
+    emotions: tuple[str, ...] = ()
+    min_score: float | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
+    predicted: tuple[str, ...] = ()
+    min_probability: float = 0.0
+    clusters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what no database should be asked.
+
+        Raises:
+            InvalidInputError: too many values, or characters that cannot be stored.
+        """
+        learned.check(self.min_probability, self.clusters)
+        for name, values in (
+            ("task", (self.task,)),
+            ("source", self.sources),
+            ("label", self.labels),
+            ("speaker", self.speakers),
+            ("channel", self.channels),
+            ("emotion", self.emotions),
+            ("predicted", self.predicted),
+            ("cluster", self.clusters),
+            ("metadata", [text for pair in self.metadata.items() for text in pair]),
+        ):
+            most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
+            if len(values) > most:
+                raise InvalidInputError(f"filter {name} has more than {most} values")
+            for value in values:
+                clean(f"filter {name}", value)
+        for name in ("min_score", "min_duration", "max_duration"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise InvalidInputError(f"filter {name} is not a finite number")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every clip passes."""
+        return self == ClipFilter(task=self.task)
+
+
+def matching(wanted: ClipFilter) -> Select[Any]:
+    """A query for the ids of the clips that pass the filter, in no order; clips and recordings are
+    joined in it."""
+    query = select(Clip.id).join(Recording, Recording.id == Clip.recording_id)
+    return query.where(*_of_clips(wanted), *_of_recordings(wanted))
+
+
+def _lean(wanted: ClipFilter) -> Select[Any]:
+    """The same, joined only where the filter asks something of recordings."""
+    return matching(wanted) if _of_recordings(wanted) else select(Clip.id).where(*_of_clips(wanted))
+
+
+def matching_ids(
+    session: Session, wanted: ClipFilter, *, most: int | None = None
+) -> NDArray[np.int64]:
+    """Ids of the clips that pass the filter: int64, ascending; any ``most`` of them."""
+    ids = np.fromiter(session.scalars(_lean(wanted).limit(most)), dtype=np.int64)
+    ids.sort()
+    return ids
+
+
+def passing(
+    session: Session, wanted: ClipFilter, ids: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Those of the clips that are there and pass the filter, in any order, and the recording of
+    each: int64, (n,)."""
+    among = Clip.id.in_(bindparam("among", expanding=True, literal_execute=True))
+    query = select(Clip.id, Clip.recording_id).where(*_of_clips(wanted, one_by_one=True))
+    if of_recordings := _of_recordings(wanted, one_by_one=True):
+        # Not a join: SQLite would start it at the index of a source that half of the clips have.
+        query = query.where(exists().where(Recording.id == Clip.recording_id, *of_recordings))
+    rows = [
+        row
+        for begin in range(0, len(ids), _ASKED)
+        for row in session.execute(
+            query.where(among), {"among": ids[begin : begin + _ASKED].tolist()}
+        )
+    ]
+    found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+    return found[:, 0], found[:, 1]
+
+
+def reachable(
+    session: Session,
+    wanted: ClipFilter,
+    without: Collection[int],
+    *,
+    per_recording: int,
+    most: int,
+) -> int:
+    """How many clips pass the filter, ``without`` some, if of each recording only so many count; no
+    more than ``most`` are counted."""
+    counted = _lean(wanted).with_only_columns(func.count()).group_by(Clip.recording_id)
+    if without:
+        counted = counted.where(Clip.id.not_in(without))
+    clips = session.scalars(counted.limit(most))
+    return min(sum(min(number, per_recording) for number in clips), most)
+
+
+def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
+    """Ids of the recordings of which some clip passes the filter, ascending."""
+    query = matching(wanted).with_only_columns(Clip.recording_id).distinct()
+    return sorted(session.scalars(query))
+
+
+def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """What must hold of a clip's recording, for all at once or for a few clips one by one."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.sources:
+        found.append(Recording.source.in_(wanted.sources))
+    if wanted.speakers:
+        found.append(Recording.speaker.in_(wanted.speakers))
+    if wanted.after is not None:
+        found.append(Recording.recorded_at >= wanted.after)
+    if wanted.before is not None:
+        found.append(Recording.recorded_at < wanted.before)
+    for key, value in wanted.metadata.items():
+        told = (
+            Metadatum.key == key,
+            literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
+            Metadatum.value == value,
+        )
+        found.append(_in(Recording.id, Metadatum.recording_id, told, one_by_one))
+    if wanted.not_recordings:
+        found.append(not_(Recording.id.in_(wanted.not_recordings)))
+    if wanted.not_speaker is not None:
+        found.append(or_(Recording.speaker.is_(None), Recording.speaker != wanted.not_speaker))
+    return found
+
+
+def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """What must hold of the clip itself."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.labels:
+        said = (Label.task == wanted.task, Label.value.in_(wanted.labels))
+        found.append(_in(Clip.id, Label.clip_id, said, one_by_one))
+    if wanted.emotions or wanted.min_score is not None:
+        found.append(_in(Clip.id, Embedding.clip_id, _heard(wanted), one_by_one))
+    if wanted.channels:
+        named = Clip.channel_name.in_(wanted.channels)
+        numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
+        found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
+    if wanted.min_duration is not None:
+        found.append(Clip.end - Clip.start >= wanted.min_duration - _ROUNDED_S)
+    if wanted.max_duration is not None:
+        found.append(Clip.end - Clip.start <= wanted.max_duration + _ROUNDED_S)
+    for other, conditions in learned.conditions(wanted):
+        found.append(_in(Clip.id, other, conditions, one_by_one))
+    return found
+
+
+def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
+    serving = select(Archive.active_model_id).scalar_subquery()
+    found: list[ColumnElement[bool]] = [Embedding.model_id == serving]
+    if wanted.emotions:
+        found.append(Embedding.emotion.in_(wanted.emotions))
+    if wanted.min_score is not None:
+        found.append(Embedding.confidence >= wanted.min_score)
+    return tuple(found)
+
+
+def _in(
+    key: InstrumentedAttribute[int],
+    other: InstrumentedAttribute[int],
+    conditions: tuple[ColumnElement[bool], ...],
+    one_by_one: bool,
+) -> ColumnElement[bool]:
+    """Whether a row of another table has this key and meets conditions: as a set that is made once,
+    or looked up for each."""
+    if one_by_one:
+        return exists().where(other == key, *conditions)
+    return key.in_(select(other).where(*conditions))

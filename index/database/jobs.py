@@ -1,0 +1,204 @@
+"""Jobs in the database: uploads on their way into the archive, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import Job as Row
+from emotion_search.index.database.upsert import insert_new
+from emotion_search.index.errors import NotFoundError
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """An upload that was received.
+
+    Attributes:
+        place, stored: the home that stores it, and its name there.
+        owner: who sent it, so that idempotency keys of two senders differ; may be empty.
+        digest: sha256 of what was sent, bytes and fields.
+        name: what the sender called the file.
+        size: bytes.
+        said: what is said about it, as JSON holds it.
+    """
+
+    place: str
+    stored: str
+    owner: str
+    idempotency_key: str | None
+    digest: str
+    name: str
+    size: int
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it stands.
+
+    Attributes:
+        attempts: how often it was begun.
+        seconds, total: of audio embedded so far, and in all by the file's header (None: untold).
+        recording_id, is_new: once done, the recording, and whether it was new to the archive.
+        problem: once failed, why: ``status``, ``kind`` and ``detail``.
+    """
+
+    id: int
+    status: JobStatus
+    place: str
+    stored: str
+    digest: str
+    name: str
+    size: int
+    said: Mapping[str, Any]
+    attempts: int
+    seconds: float
+    total: float | None
+    recording_id: int | None
+    is_new: bool | None
+    problem: Mapping[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status not in UNFINISHED
+
+
+def add_job(session: Session, new: NewJob) -> tuple[Job, bool]:
+    """The job, and whether it is new: its idempotency key may be that of one before."""
+    insert_new(
+        session,
+        Row,
+        [
+            {
+                **vars(new),
+                "status": JobStatus.QUEUED,
+                "attempts": 0,
+                "seconds": 0.0,
+                "created_at": datetime.now(UTC),
+            }
+        ],
+    )
+    mine = session.scalar(select(Row).where(Row.stored == new.stored))
+    if mine is not None:
+        return _job(mine), True
+    before = find_job(session, owner=new.owner, key=new.idempotency_key or "")
+    assert before is not None
+    return before, False
+
+
+def find_job(session: Session, *, owner: str, key: str) -> Job | None:
+    """The job that this idempotency key of this sender stands for."""
+    row = session.scalar(select(Row).where(Row.owner == owner, Row.idempotency_key == key))
+    return None if row is None else _job(row)
+
+
+def get_job(session: Session, job_id: int) -> Job:
+    """One job.
+
+    Raises:
+        NotFoundError: no such job, or it is no longer kept.
+    """
+    row = session.get(Row, job_id)
+    if row is None:
+        raise NotFoundError(f"no job {job_id}, or it is no longer kept")
+    return _job(row)
+
+
+def list_jobs(
+    session: Session, *, statuses: Sequence[str], limit: int, before_id: int | None
+) -> list[Job]:
+    """Up to ``limit`` jobs, latest first, from before ``before_id``; ``statuses`` empty: any."""
+    query = select(Row).order_by(Row.id.desc()).limit(limit)
+    if statuses:
+        query = query.where(Row.status.in_(statuses))
+    if before_id is not None:
+        query = query.where(Row.id < before_id)
+    return [_job(row) for row in session.scalars(query)]
+
+
+def unfinished_jobs(session: Session, place: str) -> list[Job]:
+    """Jobs whose uploads this home stores and that are not finished, earliest first."""
+    query = select(Row).where(Row.place == place, Row.status.in_(UNFINISHED)).order_by(Row.id)
+    return [_job(row) for row in session.scalars(query)]
+
+
+def count_jobs(session: Session) -> dict[str, int]:
+    """How many unfinished jobs there are, by status."""
+    query = select(Row.status, func.count()).where(Row.status.in_(UNFINISHED))
+    found = {str(status): int(n) for status, n in session.execute(query.group_by(Row.status))}
+    return {str(status): found.get(status, 0) for status in UNFINISHED}
+
+
+def set_job(session: Session, job_id: int, **values: Any) -> Job:
+    """Change columns of a job.
+
+    Raises:
+        NotFoundError: it is gone, as when its recording was forgotten.
+    """
+    changed = session.execute(update(Row).where(Row.id == job_id).values(**values))
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        raise NotFoundError(f"no job {job_id}, or it is no longer kept")
+    return get_job(session, job_id)
+
+
+def release_key(session: Session, job_id: int) -> None:
+    """Let the job's idempotency key be used again."""
+    session.execute(update(Row).where(Row.id == job_id).values(idempotency_key=None))
+
+
+def remove_old_jobs(session: Session, age: timedelta) -> None:
+    """Drop jobs that were finished longer than ``age`` ago."""
+    session.execute(delete(Row).where(Row.finished_at < datetime.now(UTC) - age))
+
+
+def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[str]:
+    """Those of ``names`` that an unfinished job of this home needs."""
+    query = select(Row.stored).where(
+        Row.place == place, Row.status.in_(UNFINISHED), Row.stored.in_(names)
+    )
+    return set(session.scalars(query))
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        id=row.id,
+        status=JobStatus(row.status),
+        place=row.place,
+        stored=row.stored,
+        digest=row.digest,
+        name=row.name,
+        size=row.size,
+        said=row.said,
+        attempts=row.attempts,
+        seconds=row.seconds,
+        total=row.total,
+        recording_id=row.recording_id,
+        is_new=row.is_new,
+        problem=row.problem,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

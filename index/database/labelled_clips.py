@@ -1,0 +1,118 @@
+"""The labelled clips of an archive, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
+
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClips:
+    """Clips with a label under a task, by ascending id.
+
+    Attributes:
+        ids: int64, (n,).
+        labels: (n,).
+        speakers: (n,), empty text where unknown.
+        recordings: int64, (n,), the recording of each.
+    """
+
+    ids: NDArray[np.int64]
+    labels: NDArray[np.str_]
+    speakers: NDArray[np.str_]
+    recordings: NDArray[np.int64]
+
+    def part(self, rows: NDArray[np.intp]) -> LabelledClips:
+        """Some of them, by ascending row."""
+        return LabelledClips(
+            self.ids[rows], self.labels[rows], self.speakers[rows], self.recordings[rows]
+        )
+
+
+def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledClips:
+    """The clips that have an embedding of the model and a label under the task."""
+    rows = session.execute(
+        select(Clip.id, Label.value, Recording.speaker, Recording.id)
+        .join(Label, Label.clip_id == Clip.id)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .join(Embedding, Embedding.clip_id == Clip.id)
+        .where(Label.task == task, Embedding.model_id == model.id)
+        .order_by(Clip.id)
+    ).all()
+    return _arrays(rows)
+
+
+def clips_labelled_as(session: Session, model: ModelInfo, said: Mapping[int, str]) -> LabelledClips:
+    """The clips of ``said`` (label by id) that have an embedding of the model."""
+    ids = sorted(said)
+    rows: list[tuple[int, str, str | None, int]] = []
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        found = session.execute(
+            select(Clip.id, Recording.speaker, Recording.id)
+            .join(Recording, Recording.id == Clip.recording_id)
+            .join(Embedding, Embedding.clip_id == Clip.id)
+            .where(
+                Embedding.model_id == model.id,
+                Clip.id.in_(ids[begin : begin + _IDS_A_QUERY]),
+            )
+            .order_by(Clip.id)
+        )
+        rows += [(clip, said[clip], speaker, recording) for clip, speaker, recording in found]
+    return _arrays(rows)
+
+
+def _arrays(rows: Sequence[Any]) -> LabelledClips:
+    return LabelledClips(
+        np.array([row[0] for row in rows], dtype=np.int64),
+        np.array([row[1] for row in rows], dtype=str),
+        np.array([row[2] or "" for row in rows], dtype=str),
+        np.array([row[3] for row in rows], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class LabelledSpan:
+    """A labelled clip and where its audio is: ids, span in seconds, the sha256 of the recording."""
+
+    clip: int
+    label: str
+    channel: int | None
+    start: float
+    end: float
+    recording: int
+    name: str
+    sha256: str
+    speaker: str | None
+
+
+def labelled_spans(session: Session, task: str) -> list[LabelledSpan]:
+    """The clips with a label under the task, whatever models they have embeddings of, by id."""
+    rows = session.execute(
+        select(
+            Clip.id,
+            Label.value,
+            Clip.channel,
+            Clip.start,
+            Clip.end,
+            Recording.id,
+            Recording.name,
+            Recording.sha256,
+            Recording.speaker,
+        )
+        .join(Label, Label.clip_id == Clip.id)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .where(Label.task == task)
+        .order_by(Clip.id)
+    )
+    return [LabelledSpan(*row) for row in rows]

@@ -1,0 +1,97 @@
+"""Writing labels: of a recording's clips, of given spans, of single clips."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import Clip, Label
+from emotion_search.index.database.upsert import insert_or_replace
+
+if TYPE_CHECKING:
+    from emotion_search.index.database.recordings import Span
+
+_IDS_A_QUERY = 500
+
+ClipSpan = tuple[int | None, int, int]
+"""What makes a clip of a recording the same clip: channel, start and end in milliseconds."""
+
+
+def span_key(channel: int | None, start: float, end: float) -> ClipSpan:
+    """The span of a clip, ``start`` and ``end`` in seconds, as it is compared."""
+    return channel, round(start * 1000), round(end * 1000)
+
+
+def spans_of(session: Session, recording_id: int) -> dict[ClipSpan, int]:
+    """Ids of the recording's clips by their spans."""
+    query = select(Clip.id, Clip.channel, Clip.start, Clip.end)
+    rows = session.execute(query.where(Clip.recording_id == recording_id)).all()
+    return {span_key(channel, start, end): clip_id for clip_id, channel, start, end in rows}
+
+
+def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str]) -> None:
+    """Give each of the clips these labels: value by task."""
+    rows = [
+        {"clip_id": clip_id, "task": task, "value": value}
+        for clip_id in ids
+        for task, value in labels.items()
+    ]
+    insert_or_replace(session, Label, rows)
+
+
+def label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
+    """Label the clips of the recording that are these spans; of two labels that one clip is given
+    under a task, the last."""
+    clips = spans_of(session, recording_id)
+    said = {
+        (clip_id, task): value
+        for span in spans
+        if (clip_id := clips.get(span_key(span.channel, span.start, span.end))) is not None
+        for task, value in span.labels.items()
+    }
+    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in said.items()]
+    insert_or_replace(session, Label, rows)
+
+
+def spans_without_clip(session: Session, recording_id: int, spans: Sequence[Span]) -> list[Span]:
+    """Those of the spans that no clip of the recording is."""
+    if not spans:
+        return []
+    clips = spans_of(session, recording_id)
+    return [one for one in spans if span_key(one.channel, one.start, one.end) not in clips]
+
+
+def agreed_labels(session: Session, recording_id: int) -> dict[str, str]:
+    """Labels that every clip of the recording has alike: value by task."""
+    of_it = Clip.recording_id == recording_id
+    clips = session.scalar(select(func.count()).select_from(Clip).where(of_it))
+    query = (
+        select(Label.task, func.min(Label.value), func.max(Label.value), func.count())
+        .join(Clip, Clip.id == Label.clip_id)
+        .where(of_it)
+        .group_by(Label.task)
+    )
+    return {
+        task: first
+        for task, first, last, labelled in session.execute(query)
+        if first == last and labelled == clips
+    }
+
+
+def set_labels(session: Session, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
+    ids = sorted({clip for clip, _, _ in said})
+    known: set[int] = set()
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        some = ids[begin : begin + _IDS_A_QUERY]
+        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    last = {(clip, task): value for clip, task, value in said if clip in known}
+    rows = [{"clip_id": c, "task": t, "value": v} for (c, t), v in last.items() if v is not None]
+    insert_or_replace(session, Label, rows)
+    for (clip, task), value in last.items():
+        if value is None:
+            session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
+    return [clip for clip in ids if clip not in known]

@@ -1,0 +1,122 @@
+"""The embedding models an archive knows, and the one that serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import Archive, Model
+from emotion_search.index.database.upsert import insert_new
+from emotion_search.index.errors import ModelMismatchError
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as the archive knows it.
+
+    Attributes:
+        id: row in the archive.
+        name: what the user called it: a hub id, a checkpoint folder, ``acoustic``.
+        fingerprint: hash of weights and configuration; what makes two models the same.
+        dimension: length of its embeddings.
+        classes: emotion classes of its scores, in order; empty if it gives none.
+    """
+
+    id: int
+    name: str
+    fingerprint: str
+    dimension: int
+    classes: tuple[str, ...]
+
+
+def archive_uuid(session: Session) -> str:
+    """The identity of the archive."""
+    return session.execute(select(Archive.uuid)).scalar_one()
+
+
+def active_model(session: Session) -> ModelInfo | None:
+    """The model whose embeddings the archive serves; None while it has none."""
+    row = session.execute(
+        select(Model).join(Archive, Archive.active_model_id == Model.id)
+    ).scalar_one_or_none()
+    return None if row is None else _info(row)
+
+
+def list_models(session: Session) -> list[ModelInfo]:
+    """Every model that the archive knows, in the order in which they came."""
+    return [_info(row) for row in session.scalars(select(Model).order_by(Model.id))]
+
+
+def activate_model(
+    session: Session, *, name: str, fingerprint: str, dimension: int, classes: tuple[str, ...]
+) -> ModelInfo:
+    """The archive's model, which this one becomes if there was none.
+
+    Raises:
+        ModelMismatchError: the archive holds embeddings of another model.
+    """
+    given = register_model(
+        session, name=name, fingerprint=fingerprint, dimension=dimension, classes=classes
+    )
+    session.execute(
+        update(Archive).where(Archive.active_model_id.is_(None)).values(active_model_id=given.id)
+    )
+    active = active_model(session)
+    if active is None or active.id != given.id:
+        raise mismatch(active.name if active else "nothing", name)
+    return active
+
+
+def register_model(
+    session: Session, *, name: str, fingerprint: str, dimension: int, classes: tuple[str, ...]
+) -> ModelInfo:
+    """The model as the archive knows it from now on; which one serves does not change."""
+    insert_new(
+        session,
+        Model,
+        [
+            {
+                "name": name,
+                "fingerprint": fingerprint,
+                "dimension": dimension,
+                "classes": list(classes),
+                "revision": 0,
+            }
+        ],
+    )
+    return _info(
+        session.execute(select(Model).where(Model.fingerprint == fingerprint)).scalar_one()
+    )
+
+
+def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
+    """The error for a model that is not the archive's."""
+    same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
+    return ModelMismatchError(
+        f"this archive holds embeddings of model {archive_model}, not of {asked}{same}: vectors of"
+        " two models cannot be compared; leave --model out, use another --home, or move the archive"
+        " to it with: emotion-search reembed"
+    )
+
+
+def next_revision(session: Session, model_id: int) -> int:
+    """A new revision, in commit order: the model's row stays locked until the transaction ends."""
+    return session.execute(
+        update(Model)
+        .where(Model.id == model_id)
+        .values(revision=Model.revision + 1)
+        .returning(Model.revision)
+    ).scalar_one()
+
+
+def standing(session: Session, model_id: int) -> tuple[int, int]:
+    """The last revision, and the version of the space that serves, in this session's snapshot."""
+    query = select(Model.revision, Model.space_version).where(Model.id == model_id)
+    revision, space_version = session.execute(query).one()
+    return revision, space_version
+
+
+def _info(row: Model) -> ModelInfo:
+    return ModelInfo(row.id, row.name, row.fingerprint, row.dimension, tuple(row.classes))

@@ -1,0 +1,170 @@
+"""Pages of recordings and failures, and what labels there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.clips import ClipDetails, clip_details, get_recording
+from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Clip, Failure, Label, Metadatum, Recording
+
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class RecordingDetails:
+    """A recording with what is known about it.
+
+    Attributes:
+        name: of its file when it came.
+        duration: seconds.
+        sample_rate: Hz.
+        cut: how its clips were made; None where that is not known.
+        clips: how many it has.
+        labels: number of its clips by task and value.
+    """
+
+    id: int
+    name: str
+    sha256: str
+    source: str | None
+    speaker: str | None
+    recorded_at: datetime | None
+    duration: float
+    sample_rate: int
+    channels: int
+    cut: str | None
+    ingested_at: datetime
+    clips: int
+    labels: Mapping[str, Mapping[str, int]]
+    metadata: Mapping[str, str]
+
+
+def list_recordings(
+    session: Session, wanted: ClipFilter, *, limit: int, after_id: int = 0
+) -> list[RecordingDetails]:
+    """Up to ``limit`` recordings of which some clip passes, by ascending id beyond ``after_id``."""
+    query = select(Recording.id).where(Recording.id > after_id)
+    if not wanted.is_empty:
+        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
+    ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
+    return recording_details(session, ids)
+
+
+def read_recording(session: Session, recording_id: int) -> RecordingDetails:
+    """One recording.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    get_recording(session, recording_id)
+    return recording_details(session, [recording_id])[0]
+
+
+def recording_details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
+    """The recordings with these ids (500 at most), in this order; unknown ones are left out."""
+    assert len(ids) <= _IDS_A_QUERY + 1
+    rows = {row.id: row for row in session.scalars(select(Recording).where(Recording.id.in_(ids)))}
+    clips = {
+        recording: int(n)
+        for recording, n in session.execute(
+            select(Clip.recording_id, func.count())
+            .where(Clip.recording_id.in_(ids))
+            .group_by(Clip.recording_id)
+        )
+    }
+    labels: dict[int, dict[str, dict[str, int]]] = {}
+    for recording, task, value, n in session.execute(
+        select(Clip.recording_id, Label.task, Label.value, func.count())
+        .join(Label, Label.clip_id == Clip.id)
+        .where(Clip.recording_id.in_(ids))
+        .group_by(Clip.recording_id, Label.task, Label.value)
+        .order_by(Label.task, func.count().desc(), Label.value)
+    ):
+        labels.setdefault(recording, {}).setdefault(task, {})[value] = int(n)
+    metadata: dict[int, dict[str, str]] = {}
+    for recording, key, value in session.execute(
+        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
+        .where(Metadatum.recording_id.in_(ids))
+        .order_by(Metadatum.key)
+    ):
+        metadata.setdefault(recording, {})[key] = value
+    return [
+        RecordingDetails(
+            id=row.id,
+            name=row.name,
+            sha256=row.sha256,
+            source=row.source,
+            speaker=row.speaker,
+            recorded_at=row.recorded_at,
+            duration=row.duration,
+            sample_rate=row.sample_rate,
+            channels=row.channels,
+            cut=row.cut,
+            ingested_at=row.ingested_at,
+            clips=clips.get(row.id, 0),
+            labels=labels.get(row.id, {}),
+            metadata=metadata.get(row.id, {}),
+        )
+        for recording in ids
+        if (row := rows.get(recording)) is not None
+    ]
+
+
+def clips_of_recording(
+    session: Session, model: ModelInfo | None, recording_id: int, *, limit: int, after_id: int = 0
+) -> list[ClipDetails]:
+    """Up to ``limit`` clips of a recording by ascending id from beyond ``after_id``.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    get_recording(session, recording_id)
+    query = select(Clip.id).where(Clip.recording_id == recording_id, Clip.id > after_id)
+    ids = session.scalars(query.order_by(Clip.id).limit(limit)).all()
+    return clip_details(session, model, ids)
+
+
+def list_tasks(session: Session) -> dict[str, int]:
+    """Number of labels by task, tasks in alphabetical order."""
+    query = select(Label.task, func.count()).group_by(Label.task).order_by(Label.task)
+    return {task: int(n) for task, n in session.execute(query)}
+
+
+def list_labels(session: Session, task: str) -> dict[str, int]:
+    """Number of clips by the labels of a task, most first."""
+    query = (
+        select(Label.value, func.count())
+        .where(Label.task == task)
+        .group_by(Label.value)
+        .order_by(func.count().desc(), Label.value)
+    )
+    return {value: int(n) for value, n in session.execute(query)}
+
+
+def page_failures(
+    session: Session,
+    *,
+    limit: int,
+    kind: str | None = None,
+    until: datetime | None = None,
+    skip: int = 0,
+) -> list[FailureDetails]:
+    """Up to ``limit`` files that could not be ingested (of a ``kind``, where one is given), latest
+    first: those of ``until`` and before, without the first ``skip``."""
+    query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
+    if kind is not None:
+        query = query.where(Failure.kind == kind)
+    if until is not None:
+        query = query.where(Failure.failed_at <= until)
+    return [
+        FailureDetails(row.path, row.reason, row.attempts, row.failed_at, row.kind)
+        for row in session.scalars(query.offset(skip).limit(limit))
+    ]

@@ -1,0 +1,159 @@
+"""What classifiers say about clips: rows beside the labels that people gave, never over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from emotion_search.index.database.bulk_embeddings import ROWS
+from emotion_search.index.database.classifiers import ClassifierInfo
+from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Label, Prediction
+from emotion_search.index.database.upsert import insert_or_replace
+from emotion_search.index.vectors.base import Ids, Vectors
+
+_IDS_A_QUERY = 500
+
+
+def standing_classifiers(
+    session: Session, model: ModelInfo, classifier: ClassifierInfo, *, named: bool
+) -> list[int]:
+    """Ids of the classifiers whose word ``classifier`` does not replace: its own, and unless it was
+    ``named`` those of its task and model that are newer."""
+    newer = select(ClassifierRow.id).where(
+        ClassifierRow.task == classifier.task,
+        ClassifierRow.model_id == model.id,
+        ClassifierRow.id > classifier.id,
+    )
+    return [classifier.id, *([] if named else session.scalars(newer))]
+
+
+def next_unclassified(
+    session: Session,
+    model: ModelInfo,
+    classifier: ClassifierInfo,
+    wanted: ClipFilter,
+    standing: Sequence[int],
+    *,
+    after_id: int,
+    limit: int = ROWS,
+) -> tuple[Ids, Vectors]:
+    """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
+    filter and of which no ``standing`` classifier has said anything; none where all are done."""
+    known = aliased(Prediction)  # the filter may be about predictions as well
+    query = (
+        matching(wanted)
+        .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
+        .outerjoin(known, and_(known.clip_id == Clip.id, known.task == classifier.task))
+        .where(
+            Clip.id > after_id,
+            or_(known.classifier_id.is_(None), known.classifier_id.not_in(standing)),
+        )
+        .with_only_columns(Clip.id, Embedding.vector)
+        .order_by(Clip.id)
+        .limit(limit)
+    )
+    rows = session.execute(query).all()
+    ids = np.array([row[0] for row in rows], dtype=np.int64)
+    data = b"".join(row[1] for row in rows)
+    return ids, np.frombuffer(data, dtype="<f4").reshape(len(rows), model.dimension)
+
+
+def count_unclassified(
+    session: Session,
+    model: ModelInfo,
+    classifier: ClassifierInfo,
+    wanted: ClipFilter,
+    standing: Sequence[int],
+) -> int:
+    """How many clips ``next_unclassified`` would give in all."""
+    done = select(Prediction.clip_id).where(
+        Prediction.task == classifier.task, Prediction.classifier_id.in_(standing)
+    )
+    query = (
+        matching(wanted)
+        .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
+        .where(Clip.id.not_in(done))
+        .with_only_columns(func.count())
+    )
+    return session.execute(query).scalar_one()
+
+
+def put_predictions(
+    session: Session,
+    classifier: ClassifierInfo,
+    ids: Ids,
+    values: Sequence[str],
+    probabilities: NDArray[np.float64],
+    standing: Sequence[int],
+) -> int:
+    """Store what the classifier says, in place of what its task had by none of the ``standing``
+    ones; returns for how many clips it was stored."""
+    known: set[int] = set()
+    for begin in range(0, len(ids), _IDS_A_QUERY):
+        some = ids[begin : begin + _IDS_A_QUERY].tolist()
+        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+        known.difference_update(
+            session.scalars(
+                select(Prediction.clip_id).where(
+                    Prediction.clip_id.in_(some),
+                    Prediction.task == classifier.task,
+                    Prediction.classifier_id.in_(standing),
+                )
+            )
+        )
+    rows = [
+        {
+            "task": classifier.task,
+            "clip_id": clip,
+            "classifier_id": classifier.id,
+            "value": value,
+            "probability": probability,
+        }
+        for clip, value, probability in zip(
+            ids.tolist(), values, probabilities.tolist(), strict=True
+        )
+        if clip in known
+    ]
+    insert_or_replace(session, Prediction, rows)
+    return len(rows)
+
+
+def count_predictions(session: Session, classifier: ClassifierInfo) -> dict[str, int]:
+    """How many clips the classifier gave each value, most first."""
+    rows = session.execute(
+        select(Prediction.value, func.count())
+        .where(Prediction.classifier_id == classifier.id)
+        .group_by(Prediction.value)
+    )
+    return dict(sorted(((v, n) for v, n in rows), key=lambda row: (-row[1], row[0])))
+
+
+def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, float]]]:
+    """Value and probability by task, of each of some clips of which a classifier said anything."""
+    found: dict[int, dict[str, tuple[str, float]]] = {}
+    query = select(
+        Prediction.clip_id, Prediction.task, Prediction.value, Prediction.probability
+    ).where(Prediction.clip_id.in_(ids))
+    for clip, task, value, probability in session.execute(query):
+        found.setdefault(clip, {})[task] = (value, probability)
+    return found
+
+
+def labelled_ids(session: Session, task: str) -> Ids:
+    """Ids of the clips that a person labelled under the task: int64, ascending."""
+    query = select(Label.clip_id).where(Label.task == task)
+    ids = np.fromiter(session.scalars(query), dtype=np.int64)
+    ids.sort()
+    return ids
+
+
+def tasks_with_labels(session: Session) -> dict[str, int]:
+    """How many clips are labelled under each task, most first."""
+    rows = session.execute(select(Label.task, func.count()).group_by(Label.task))
+    return dict(sorted(((t, n) for t, n in rows), key=lambda row: (-row[1], row[0])))

@@ -1,0 +1,329 @@
+"""Writing recordings: add with clips and embeddings, annotate, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.failures import remove_failures
+from emotion_search.index.database.files import FileFacts as FileFacts
+from emotion_search.index.database.labels import label_clips, label_spans, span_key, spans_of
+from emotion_search.index.database.models import next_revision
+from emotion_search.index.database.schema import (
+    Clip,
+    Embedding,
+    Location,
+    Metadatum,
+    Model,
+    Recording,
+    Tombstone,
+)
+from emotion_search.index.database.upsert import insert_new, insert_or_replace
+from emotion_search.index.errors import NotFoundError
+
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a recording that is to be a clip: seconds, channel (counted from 0; None for
+    all mixed down), and its own labels by task."""
+
+    start: float
+    end: float
+    channel: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What is said about a recording; None and missing keys say nothing.
+
+    Attributes:
+        name: what to call it, if not by its file's name.
+        source: where it came from (archive, queue, campaign).
+        speaker: who speaks.
+        recorded_at: when, timezone-aware.
+        labels: value by task, for each of its clips.
+        metadata: free keys and values.
+        spans: the clips that it has, with what is said of each; empty to have it cut.
+    """
+
+    name: str | None = None
+    source: str | None = None
+    speaker: str | None = None
+    recorded_at: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+
+    def over(self, defaults: Annotations) -> Annotations:
+        """These, with what they leave unsaid taken from ``defaults``."""
+        return Annotations(
+            name=self.name or defaults.name,
+            source=self.source or defaults.source,
+            speaker=self.speaker or defaults.speaker,
+            recorded_at=self.recorded_at or defaults.recorded_at,
+            labels={**defaults.labels, **self.labels},
+            metadata={**defaults.metadata, **self.metadata},
+            spans=self.spans or defaults.spans,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NewClip:
+    """A clip to add: its channel (None for all mixed down) and what that is called, its span in
+    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,))."""
+
+    channel: int | None
+    start: float
+    end: float
+    vector: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    channel_name: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NewRecording:
+    """A recording to add, with all its clips, and how it was cut into them; ``file`` is None where
+    nobody knows of one."""
+
+    file: FileFacts | None
+    name: str
+    sha256: str
+    duration: float
+    sample_rate: int
+    channels: int
+    annotations: Annotations
+    clips: Sequence[NewClip]
+    cut: str | None = None
+
+
+def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
+    """One recording; see ``add_recordings``."""
+    return add_recordings(session, model_id, [new])[0]
+
+
+def add_recordings(
+    session: Session, model_id: int, new: Sequence[NewRecording]
+) -> list[tuple[int, bool]]:
+    """Of each recording its id, and whether it is new: known bytes only gain a name.
+
+    All have clips, and no two the same bytes. Rows of one call become visible together, at the
+    commit.
+    """
+    assert all(one.clips for one in new)
+    insert_new(
+        session,
+        Recording,
+        [
+            {
+                "sha256": one.sha256,
+                "name": one.name,
+                "duration": one.duration,
+                "sample_rate": one.sample_rate,
+                "channels": one.channels,
+                "cut": one.cut,
+                "ingested_at": datetime.now(UTC),
+            }
+            for one in new
+        ],
+    )
+    ids: dict[str, int] = {}
+    have_clips: set[int] = set()
+    for begin in range(0, len(new), _IDS_A_QUERY):
+        hashes = [one.sha256 for one in new[begin : begin + _IDS_A_QUERY]]
+        of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
+        some = {row.sha256: row.id for row in session.execute(of_bytes)}
+        ids |= some
+        of_clips = select(Clip.recording_id).where(Clip.recording_id.in_(some.values())).distinct()
+        have_clips.update(session.scalars(of_clips))
+    fresh = [one for one in new if ids[one.sha256] not in have_clips]
+    if fresh:
+        add_clips(
+            session, model_id, [(ids[one.sha256], clip) for one in fresh for clip in one.clips]
+        )
+    add_locations(session, [(ids[one.sha256], one.file) for one in new if one.file is not None])
+    for one in new:
+        annotate(session, ids[one.sha256], one.annotations)
+    return [(ids[one.sha256], ids[one.sha256] not in have_clips) for one in new]
+
+
+def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]) -> int:
+    """Give a recording the ``clips`` whose span it has not yet; returns how many that were."""
+    known = spans_of(session, recording_id)
+    new = [one for one in clips if span_key(one.channel, one.start, one.end) not in known]
+    if new:
+        add_clips(session, model_id, [(recording_id, one) for one in new])
+    return len(new)
+
+
+def add_clips(
+    session: Session, model_id: int, clips: Sequence[tuple[int, NewClip]]
+) -> Sequence[int]:
+    """Add clips, each to a recording, embedded by a model; returns their ids.
+
+    ``clips`` is not empty.
+    """
+    clip_ids = session.scalars(
+        insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
+        [
+            {
+                "recording_id": recording_id,
+                "channel": clip.channel,
+                "channel_name": clip.channel_name,
+                "start": clip.start,
+                "end": clip.end,
+            }
+            for recording_id, clip in clips
+        ],
+    ).all()
+    insert_embeddings(
+        session,
+        model_id,
+        [
+            (clip_id, one.vector, one.scores)
+            for clip_id, (_, one) in zip(clip_ids, clips, strict=True)
+        ],
+    )
+    return clip_ids
+
+
+def insert_embeddings(
+    session: Session,
+    model_id: int,
+    embedded: Sequence[tuple[int, NDArray[np.float32], NDArray[np.float32]]],
+) -> None:
+    """Give clips that have none yet an embedding under the model: id, vector, scores of each."""
+    revision = next_revision(session, model_id)
+    classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
+    rows = []
+    for clip_id, vector, scores in embedded:
+        best = int(scores.argmax()) if len(scores) else None
+        rows.append(
+            {
+                "clip_id": clip_id,
+                "model_id": model_id,
+                "revision": revision,
+                "vector": vector.astype("<f4").tobytes(),
+                "scores": scores.astype("<f4").tobytes(),
+                "emotion": None if best is None else classes[best],
+                "confidence": None if best is None else float(scores[best]),
+            }
+        )
+    session.execute(insert(Embedding), rows)
+
+
+def exists(session: Session, recording_id: int) -> bool:
+    """Whether the archive has this recording."""
+    return session.get(Recording, recording_id) is not None
+
+
+def known_hashes(session: Session, hashes: Collection[str]) -> set[str]:
+    """Those of the hashes (up to a few hundred) that are a recording's content."""
+    return set(session.scalars(select(Recording.sha256).where(Recording.sha256.in_(hashes))))
+
+
+def find_by_sha256(session: Session, sha256: str) -> int | None:
+    """The id of the recording with these bytes; None if unknown."""
+    return session.scalar(select(Recording.id).where(Recording.sha256 == sha256))
+
+
+def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
+    """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
+    add_locations(session, [(recording_id, file)])
+
+
+def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
+    """Note where recordings' bytes lie; these files are then no failures any more."""
+    rows = {
+        file.path: {
+            "path": file.path,
+            "recording_id": recording_id,
+            "size": file.size,
+            "mtime_ns": file.mtime_ns,
+        }
+        for recording_id, file in places
+    }
+    insert_or_replace(session, Location, list(rows.values()))
+    remove_failures(session, list(rows))
+
+
+def annotate(session: Session, recording_id: int, said: Annotations) -> None:
+    """Set what ``said`` says about the recording and its clips; the rest stays."""
+    columns = {
+        name: value
+        for name in ("name", "source", "speaker", "recorded_at")
+        if (value := getattr(said, name)) is not None
+    }
+    if columns:
+        session.execute(update(Recording).where(Recording.id == recording_id).values(columns))
+    insert_or_replace(
+        session,
+        Metadatum,
+        [
+            {"recording_id": recording_id, "key": key, "value": value}
+            for key, value in said.metadata.items()
+        ],
+    )
+    if said.spans:
+        label_spans(session, recording_id, said.spans)
+    if said.labels:
+        clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
+        label_clips(session, clip_ids, said.labels)
+
+
+def remove_recording(session: Session, recording_id: int) -> list[str]:
+    """Remove a recording with its clips, embeddings and labels; returns the paths it was known by.
+
+    Tombstones tell every index, here and in other processes, to drop its clips.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    if not exists(session, recording_id):
+        raise NotFoundError(f"no recording {recording_id} in this archive")
+    paths = session.scalars(
+        select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
+    ).all()
+    clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
+    bury(session, clip_ids)
+    session.execute(delete(Recording).where(Recording.id == recording_id))
+    return list(paths)
+
+
+def bury(session: Session, clip_ids: Sequence[int]) -> None:
+    """Leave tombstones of these clips, which are about to be removed."""
+    embedded = [
+        row
+        for begin in range(0, len(clip_ids), _IDS_A_QUERY)
+        for row in session.execute(
+            select(Embedding.model_id, Embedding.clip_id)
+            .where(Embedding.clip_id.in_(clip_ids[begin : begin + _IDS_A_QUERY]))
+            .order_by(Embedding.model_id, Embedding.clip_id)
+        )
+    ]
+    revisions = {
+        model_id: next_revision(session, model_id) for model_id in sorted({m for m, _ in embedded})
+    }
+    if embedded:
+        session.execute(
+            insert(Tombstone),
+            [
+                {"model_id": model_id, "revision": revisions[model_id], "clip_id": clip_id}
+                for model_id, clip_id in embedded
+            ],
+        )
+
+
+def last_removal(session: Session, model_id: int) -> int:
+    """The revision at which a clip was last removed that had an embedding under the model; 0 if
+    none ever was."""
+    query = select(func.max(Tombstone.revision)).where(Tombstone.model_id == model_id)
+    return session.scalar(query) or 0

@@ -1,0 +1,81 @@
+"""Cutting a recording that is in the archive into other clips, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.labels import (
+    ClipSpan,
+    agreed_labels,
+    label_clips,
+    span_key,
+    spans_of,
+)
+from emotion_search.index.database.recordings import NewClip, add_clips, bury
+from emotion_search.index.database.schema import Clip, Recording
+
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A recording as it is cut: how, in words, and the ids of its clips by span."""
+
+    how: str | None
+    clips: Mapping[ClipSpan, int]
+
+
+def current_cut(session: Session, recording_id: int) -> Cut | None:
+    """How a recording is cut; None if there is no such recording."""
+    row = session.execute(select(Recording.cut).where(Recording.id == recording_id)).one_or_none()
+    return None if row is None else Cut(row[0], spans_of(session, recording_id))
+
+
+def recut_recording(
+    session: Session,
+    model_id: int,
+    recording_id: int,
+    clips: Sequence[NewClip],
+    kept: Mapping[ClipSpan, str | None],
+    how: str,
+) -> int | None:
+    """Give a recording these clips in place of those that it has; returns how many were added.
+
+    Clips of ``kept`` spans stay as they are, with id, embedding and labels. Labels that all clips
+    had alike are given to the new ones; those of clips that go, go with them.
+
+    Args:
+        clips: the others, embedded.
+        kept: spans that the recording has already, and what their channel is called now.
+        how: the new way of cutting, in words.
+
+    Returns:
+        None, with nothing done, if the recording was removed or cut anew by another process at
+        the same time, so that a span of ``kept`` is not there any more.
+    """
+    before = current_cut(session, recording_id)
+    if before is None or not kept.keys() <= before.clips.keys():
+        return None
+    fresh = [
+        clip for clip in clips if span_key(clip.channel, clip.start, clip.end) not in before.clips
+    ]
+    names = {span_key(c.channel, c.start, c.end): c.channel_name for c in clips} | dict(kept)
+    agreed = agreed_labels(session, recording_id)
+    gone = sorted(clip_id for span, clip_id in before.clips.items() if span not in names)
+    bury(session, gone)
+    for begin in range(0, len(gone), _IDS_A_QUERY):
+        session.execute(delete(Clip).where(Clip.id.in_(gone[begin : begin + _IDS_A_QUERY])))
+    for name in set(names.values()):
+        ids = [before.clips[span] for span in before.clips if span in names and names[span] == name]
+        for begin in range(0, len(ids), _IDS_A_QUERY):
+            some = Clip.id.in_(ids[begin : begin + _IDS_A_QUERY])
+            session.execute(update(Clip).where(some).values(channel_name=name))
+    if fresh:
+        added = add_clips(session, model_id, [(recording_id, clip) for clip in fresh])
+        label_clips(session, added, agreed)
+    session.execute(update(Recording).where(Recording.id == recording_id).values(cut=how))
+    return len(fresh)

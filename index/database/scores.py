@@ -1,0 +1,114 @@
+"""Class scores of clips, as arrays: of one recording, or streamed over the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Clip, Embedding, Location, Recording
+
+_ROWS = 10_000  # read at a time
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelScores:
+    """The scored clips of one channel of a recording, by their start.
+
+    Attributes:
+        channel, channel_name: None for all channels mixed down; what it is called.
+        clips: int64, (n,), ids.
+        starts, ends: float64, (n,), seconds.
+        scores: float32, (n, classes).
+    """
+
+    channel: int | None
+    channel_name: str | None
+    clips: NDArray[np.int64]
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredClips:
+    """Some clips of the archive with what a trend needs; those of a recording are consecutive.
+
+    Attributes:
+        recordings: int64, (n,).
+        recorded_at: when each recording was; None where nobody said.
+        seconds: float64, (n,), of the clips.
+        scores: float32, (n, classes).
+    """
+
+    recordings: NDArray[np.int64]
+    recorded_at: list[datetime | None]
+    seconds: NDArray[np.float64]
+    scores: NDArray[np.float32]
+
+
+def scores_of_recording(
+    session: Session, model: ModelInfo, recording_id: int
+) -> list[ChannelScores]:
+    """The scored clips of a recording, channel by channel; none where the model has no classes."""
+    rows = session.execute(
+        select(Clip.channel, Clip.channel_name, Clip.id, Clip.start, Clip.end, Embedding.scores)
+        .join(Embedding, Embedding.clip_id == Clip.id)
+        .where(Clip.recording_id == recording_id, Embedding.model_id == model.id)
+        .order_by(Clip.start, Clip.end, Clip.id)
+    ).all()
+    channels: dict[int | None, list[int]] = {}
+    for number, row in enumerate(rows):
+        channels.setdefault(row[0], []).append(number)
+    width = len(model.classes)
+    found = []
+    for channel, chosen in sorted(
+        channels.items(), key=lambda pair: -1 if pair[0] is None else pair[0]
+    ):
+        own = [rows[i] for i in chosen]
+        found.append(
+            ChannelScores(
+                channel,
+                next((row[1] for row in own if row[1]), None),
+                np.array([row[2] for row in own], dtype=np.int64),
+                np.array([row[3] for row in own], dtype=np.float64),
+                np.array([row[4] for row in own], dtype=np.float64),
+                np.frombuffer(b"".join(row[5] for row in own), "<f4").reshape(len(own), width),
+            )
+        )
+    return found
+
+
+def stream_scores(session: Session, model: ModelInfo, wanted: ClipFilter) -> Iterator[ScoredClips]:
+    """The scored clips that pass the filter, by recording, some thousands at a time."""
+    query = (
+        matching(wanted)
+        .with_only_columns(
+            Clip.recording_id, Recording.recorded_at, Clip.start, Clip.end, Embedding.scores
+        )
+        .join(Embedding, Embedding.clip_id == Clip.id)
+        .where(Embedding.model_id == model.id)
+        .order_by(Clip.recording_id, Clip.id)
+        .execution_options(yield_per=_ROWS)
+    )
+    width = len(model.classes)
+    for rows in session.execute(query).partitions():
+        recordings, moments, starts, ends, scores = zip(*rows, strict=True)
+        yield ScoredClips(
+            np.array(recordings, dtype=np.int64),
+            list(moments),
+            np.array(ends, dtype=np.float64) - np.array(starts, dtype=np.float64),
+            np.frombuffer(b"".join(scores), "<f4").reshape(len(rows), width),
+        )
+
+
+def recording_at(session: Session, path: str) -> int | None:
+    """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
+    return session.scalar(select(Location.recording_id).where(Location.path == path))

@@ -1,0 +1,225 @@
+"""The spaces and calibrations of an archive, in its database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.schema import CalibrationRow, Clip, Embedding, Model, SpaceRow
+from emotion_search.index.database.upsert import insert_or_replace
+from emotion_search.index.errors import NotFoundError
+from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.percentiles import Calibration
+from emotion_search.index.vectors.space import Method, Space
+
+SAMPLE = 10_000
+"""Most clips that a space is fitted on."""
+
+PAIRED = 4000
+"""Most clips that a calibration draws its pairs from."""
+
+_ROWS = 500  # vectors read at a time by id
+
+
+@dataclass(frozen=True)
+class SpaceInfo:
+    """A space of the archive.
+
+    Attributes:
+        version: 0 for the plain one, which is always there.
+        method: how it was fitted.
+        task: the task whose labels taught it; None if no labels did.
+        clips: how many it was fitted on.
+        gain: mAP on unseen speakers over the plain space; None if that could not be measured.
+        fitted_at: when; None for the plain one.
+        active: whether it serves.
+    """
+
+    version: int
+    method: Method
+    task: str | None
+    clips: int
+    gain: float | None
+    fitted_at: datetime | None
+    active: bool
+
+
+def active_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
+    """Version and map of the space that serves."""
+    version = standing(session, model.id)[1]
+    return version, get_space(session, model, version)
+
+
+def untaught_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
+    """Version and map of the space that serves; of the plain one where that was learned from
+    labels. It has seen them, so that whatever is found in it agrees with them too well."""
+    version, space = active_space(session, model)
+    return (0, Space()) if space.method is Method.LEARNED else (version, space)
+
+
+def get_space(session: Session, model: ModelInfo, version: int) -> Space:
+    """One space.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    if version == 0:
+        return Space()
+    row = session.get(SpaceRow, (model.id, version))
+    if row is None:
+        raise _no_space(version)
+    matrix = None
+    if row.matrix is not None:
+        matrix = np.frombuffer(row.matrix, dtype="<f4").reshape(model.dimension, -1)
+    return Space(Method(row.method), np.frombuffer(row.mean, dtype="<f4"), matrix)
+
+
+def list_spaces(session: Session, model: ModelInfo) -> list[SpaceInfo]:
+    """All spaces of the model, the plain one first."""
+    active = standing(session, model.id)[1]
+    columns = [
+        getattr(SpaceRow, name)
+        for name in ("version", "method", "task", "clips", "gain", "fitted_at")
+    ]
+    query = select(*columns).where(SpaceRow.model_id == model.id).order_by(SpaceRow.version)
+    spaces = [SpaceInfo(0, Method.PLAIN, None, 0, None, None, active == 0)]
+    for version, method, task, clips, gain, fitted_at in session.execute(query):
+        serves = active == version
+        spaces.append(SpaceInfo(version, Method(method), task, clips, gain, fitted_at, serves))
+    return spaces
+
+
+def add_space(
+    session: Session,
+    model: ModelInfo,
+    space: Space,
+    *,
+    task: str | None,
+    clips: int,
+    gain: float | None,
+) -> int:
+    """Store a fitted space under the next version and let it serve; returns the version."""
+    assert space.mean is not None  # the plain space is never stored
+    last = select(func.max(SpaceRow.version)).where(SpaceRow.model_id == model.id)
+    version = (session.scalar(last) or 0) + 1
+    session.add(
+        SpaceRow(
+            model_id=model.id,
+            version=version,
+            method=space.method.value,
+            task=task,
+            clips=clips,
+            mean=space.mean.astype("<f4").tobytes(),
+            matrix=None if space.matrix is None else space.matrix.astype("<f4").tobytes(),
+            gain=gain,
+            fitted_at=datetime.now(UTC),
+        )
+    )
+    use_space(session, model, version)
+    return version
+
+
+def use_space(session: Session, model: ModelInfo, version: int) -> None:
+    """Let a space serve that is there already.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    if version != 0:
+        if not 0 < version < 2**31:  # beyond what a database can be asked
+            raise _no_space(version)
+        there = select(SpaceRow.version).where(
+            SpaceRow.model_id == model.id, SpaceRow.version == version
+        )
+        if session.execute(there).first() is None:
+            raise _no_space(version)
+    session.execute(update(Model).where(Model.id == model.id).values(space_version=version))
+
+
+def _no_space(version: int) -> NotFoundError:
+    return NotFoundError(f"no space {version} in this archive; list them with: tune --list")
+
+
+def get_calibration(session: Session, model: ModelInfo, version: int) -> Calibration | None:
+    """The calibration of a space; None while there is none."""
+    row = session.get(CalibrationRow, (model.id, version))
+    if row is None:
+        return None
+    return Calibration(np.frombuffer(row.quantiles, dtype="<f4"), row.clips)
+
+
+def calibrated_clips(session: Session, model: ModelInfo, version: int) -> int | None:
+    """How many clips the archive had when the space was calibrated; None if it never was."""
+    return session.execute(
+        select(CalibrationRow.clips).where(
+            CalibrationRow.model_id == model.id, CalibrationRow.space_version == version
+        )
+    ).scalar_one_or_none()
+
+
+def put_calibration(
+    session: Session, model: ModelInfo, version: int, calibration: Calibration
+) -> None:
+    """Store the calibration of a space in place of its last."""
+    insert_or_replace(
+        session,
+        CalibrationRow,
+        [
+            {
+                "model_id": model.id,
+                "space_version": version,
+                "clips": calibration.clips,
+                "quantiles": calibration.quantiles.astype("<f4").tobytes(),
+            }
+        ],
+    )
+
+
+def count_embedded(session: Session, model: ModelInfo) -> int:
+    """How many clips have an embedding of the model."""
+    query = select(func.count()).select_from(Embedding).where(Embedding.model_id == model.id)
+    return session.execute(query).scalar_one()
+
+
+def sample_clips(
+    session: Session, model: ModelInfo, *, most: int = SAMPLE, seed: int = 0
+) -> tuple[NDArray[np.int64], int]:
+    """Ids of a random sample of the embedded clips, ascending, and how many clips there are.
+
+    The same archive gives the same sample.
+    """
+    query = select(Embedding.clip_id).where(Embedding.model_id == model.id)
+    ids = np.fromiter(session.scalars(query), dtype=np.int64)
+    ids.sort()
+    if len(ids) <= most:
+        return ids, len(ids)
+    chosen = np.random.default_rng(seed).choice(len(ids), most, replace=False)
+    return np.sort(ids[chosen]), len(ids)
+
+
+def embeddings_of(
+    session: Session, model: ModelInfo, ids: NDArray[np.int64]
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """Embeddings float32, (n, dim), and recording ids of clips, in the order of ``ids``
+    (ascending, all of which are there)."""
+    vectors = np.empty((len(ids), model.dimension), np.float32)
+    recordings = np.empty(len(ids), np.int64)
+    for begin in range(0, len(ids), _ROWS):
+        rows = session.execute(
+            select(Embedding.vector, Clip.recording_id)
+            .join(Clip, Clip.id == Embedding.clip_id)
+            .where(
+                Embedding.model_id == model.id,
+                Embedding.clip_id.in_(ids[begin : begin + _ROWS].tolist()),
+            )
+            .order_by(Embedding.clip_id)
+        ).all()
+        for i, (vector, recording) in enumerate(rows, start=begin):
+            vectors[i], recordings[i] = np.frombuffer(vector, dtype="<f4"), recording
+    return vectors, recordings

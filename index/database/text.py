@@ -1,0 +1,19 @@
+"""What text every database can hold."""
+
+from emotion_search.index.errors import InvalidInputError
+
+
+def storable(text: str) -> bool:
+    """Whether SQLite and Postgres both take it: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def clean(what: str, text: str) -> str:
+    """``text``, if every database can hold it.
+
+    Raises:
+        InvalidInputError: it contains NUL or half a surrogate pair; names ``what``.
+    """
+    if not storable(text):
+        raise InvalidInputError(f"{what} contains characters that cannot be stored")
+    return text

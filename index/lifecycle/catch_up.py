@@ -1,0 +1,92 @@
+"""An index as it is held in memory: whether it holds what the database does, and letting it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.embeddings import embeddings_by_id, stream
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Embedding, Tombstone
+from emotion_search.index.vectors.base import VectorIndex
+from emotion_search.index.vectors.mapped_rows import StoredRows
+from emotion_search.index.vectors.space import Space
+
+_COMPARED = 200  # last clips of an index that are compared with the database
+
+
+@dataclass
+class Held:
+    """An index, the revision that it stands at, and the space that it is in."""
+
+    index: VectorIndex
+    revision: int
+    version: int
+    space: Space
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
+    was."""
+
+    clips: int
+    fresh_at: float | None
+
+
+def bring_forward(
+    session: Session, model: ModelInfo, index: VectorIndex, space: Space, since: int
+) -> tuple[int, bool]:
+    """Add and remove what was committed after the revision ``since``; done twice it is the same as
+    once. Returns how many clips that were, and whether any of them went."""
+    changed = 0
+    for ids, vectors in stream(session, model, since):
+        index.add(ids, space.apply(vectors))
+        changed += len(ids)
+    gone = np.fromiter(
+        session.scalars(
+            select(Tombstone.clip_id).where(
+                Tombstone.model_id == model.id, Tombstone.revision > since
+            )
+        ),
+        dtype=np.int64,
+    )
+    before = index.count
+    index.remove(gone)
+    return changed + len(gone), index.count < before
+
+
+def agrees(session: Session, model: ModelInfo, held: Held) -> bool:
+    """Whether an index, just loaded, has the vectors that the database has at the last revisions up
+    to the index's own. A database restored from a backup, and written to since, may have reached
+    that revision by another way."""
+    last = np.fromiter(
+        session.scalars(
+            select(Embedding.clip_id)
+            .where(Embedding.model_id == model.id, Embedding.revision <= held.revision)
+            .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
+            .limit(_COMPARED)
+        ),
+        dtype=np.int64,
+    )
+    index = held.index
+    if not np.isin(last, index.ids()).all():
+        return False
+    ids, stored = embeddings_by_id(session, model, last)
+    turned = held.space.apply(stored) if len(stored) else stored
+    off = 8 * index.spread + 1e-5
+    for one, vector in zip(ids, turned, strict=True):
+        found = index.candidates(vector, 1, rank=1, allowed=np.array([one]))
+        if len(found.ids) != 1 or abs(found.estimates[0] - 1) > off:
+            return False
+    return index.rows is None or _rows_agree(session, model, index.rows)
+
+
+def _rows_agree(session: Session, model: ModelInfo, rows: StoredRows) -> bool:
+    """Whether vectors beside the index, drawn at random, are those of the database."""
+    ids, stored = embeddings_by_id(session, model, rows.sample(_COMPARED))
+    known, told = rows.get(ids)
+    return bool(np.array_equal(told, stored[known]))

@@ -1,0 +1,305 @@
+"""Keeps an index as fresh as the database, in memory and on disk, while searches go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.spaces import active_space, count_embedded
+from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.lifecycle.build import (
+    FLAT_UP_TO,
+    IndexKind,
+    StoppedError,
+    build,
+    is_outgrown,
+)
+from emotion_search.index.lifecycle.catch_up import Held, IndexState, agrees, bring_forward
+from emotion_search.index.lifecycle.rwlock import Turns
+from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.vectors.base import VectorIndex
+from emotion_search.index.vectors.space import Space
+
+log = logging.getLogger(__name__)
+
+_SAVE_AFTER = 1000  # changed clips after which the index is saved, or a twentieth of all
+_AGAIN_S = 60.0  # before what failed is tried again
+_QUICK_S, _REST = 0.2, 10  # a save that takes longer is followed by so many times its time
+_TRIES = 3  # at saving, while other processes publish indexes of their own
+
+
+class IndexKeeper:
+    """The index of one model's embeddings. Safe for use from several threads.
+
+    Args:
+        cache: where it is saved.
+        asked: which kind of index.
+        background: make large indexes anew on a thread while the last one serves; else only where
+            there is none, and on ``save``.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        model: ModelInfo,
+        cache: IndexCache,
+        *,
+        asked: IndexKind = "auto",
+        background: bool = False,
+    ) -> None:
+        self._database = database
+        self._model = model
+        self._cache = cache
+        self._asked = asked
+        self._background = background
+        self._turns = Turns()
+        self._held: Held | None = None
+        self._unsaved = 0  # clips that were changed since
+        self._due = False  # something is saved that is to go, or unsaved that takes space
+        self._went_back = False  # the database, and what is saved is of its other past
+        self._saving = threading.Lock()
+        self._save_from = 0.0  # on the monotonic clock, as the next
+        self._renew_from = 0.0
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._fresh_at: float | None = None
+
+    @contextmanager
+    def at(self, session: Session) -> Iterator[Held]:
+        """The index, at least as fresh as the session's snapshot (which begins here, if it has not
+        begun); it does not change while it is held."""
+        held = self._held
+        known = held.revision if held is not None else 0
+        revision, version = standing(session, self._model.id)
+        if held is not None and known > revision and known > self._latest():
+            log.warning("the database stands at an earlier revision; building the index anew")
+            self._went_back = self._due = True
+            self._drop(held)
+        while True:
+            with self._turns.reading():
+                held = self._held
+                if held is not None and self._fits(held, revision, version):
+                    self._fresh_at = time.time()
+                    yield held
+                    break
+            with self._turns.writing():
+                self._catch_up(session)
+        self._look_after()
+
+    def state(self) -> IndexState:
+        """The index as it stands, without a look into the database."""
+        held = self._held
+        return IndexState(held.index.count if held is not None else 0, self._fresh_at)
+
+    def save(self) -> None:
+        """Bring the index up to date, make it anew if it is outgrown, and save it if it is not
+        saved as it is."""
+        for _ in range(_TRIES):
+            with self._database.read() as session:
+                with self.at(session) as held:
+                    outgrown = is_outgrown(held.index, self._asked)
+                if outgrown and not self._background:
+                    with self._turns.writing():
+                        self._replace(session)
+            if self._write():
+                return
+
+    def rebuild(self) -> None:
+        """Make the index anew from the database, and save it."""
+        with self._database.read() as session, self._turns.writing():
+            self._replace(session)
+        self.save()
+
+    def is_building(self) -> bool:
+        """Whether a new index is being made in the background."""
+        return self._worker is not None and self._worker.is_alive()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until what is done in the background is done, or for so many seconds."""
+        if self._worker is not None:
+            self._worker.join(timeout)
+
+    def close(self) -> None:
+        """Break off what is done in the background; save what is due."""
+        self._stop.set()
+        self.wait()
+        if self._due:
+            self._write()
+        held = self._held
+        if held is not None and held.index.rows is not None:
+            held.index.rows.drop()
+
+    def _fits(self, held: Held, revision: int, version: int) -> bool:
+        """Whether a search may use it: another space may serve on until its index is made."""
+        later = self.is_building() or time.monotonic() < self._renew_from
+        return held.revision >= revision and (held.version == version or later)
+
+    def _latest(self) -> int:
+        """The revision of the database itself, of which a session may see an earlier snapshot."""
+        with self._database.read() as session:
+            return standing(session, self._model.id)[0]
+
+    def _catch_up(self, session: Session) -> None:
+        """Bring the index to the session's snapshot. The caller writes."""
+        revision, version = standing(session, self._model.id)
+        held = self._held
+        if held is not None and held.version != version:
+            if self._background and held.index.count > FLAT_UP_TO:
+                self._work()
+            else:
+                held = None
+        if held is None:
+            held = self._loaded(session, revision)
+        if held is None:
+            self._replace(session)
+            return
+        if held.revision < revision:
+            self._apply(session, held.index, held.space, held.revision, revision)
+            held.revision = revision
+        self._serve(held)
+
+    def _serve(self, held: Held | None) -> None:
+        """Let this index take the place of the last. The caller writes."""
+        last, self._held = self._held, held
+        if last is not None and last.index.rows is not None and last is not held:
+            last.index.rows.drop()
+
+    def _drop(self, held: Held) -> None:
+        """Serve this index no longer; the next search takes the saved one, or makes one."""
+        with self._turns.writing():
+            if self._held is held:
+                self._serve(None)
+
+    def _loaded(self, session: Session, revision: int) -> Held | None:
+        """The saved index, at this revision at least; None where there is none fit for use."""
+        version, space = active_space(session, self._model)
+        index, at = self._cache.load(space.fingerprint) or (None, 0)
+        if index is None:
+            return None
+        if at > revision:  # of another process, which has seen what this snapshot has not
+            with self._database.read() as later:
+                revision = standing(later, self._model.id)[0]
+                if at <= revision:
+                    return self._checked(later, Held(index, at, version, space), revision)
+            log.warning("the database is older than the saved index; building it anew")
+            self._went_back = self._due = True
+            return None
+        return self._checked(session, Held(index, at, version, space), revision)
+
+    def _checked(self, session: Session, held: Held, revision: int) -> Held | None:
+        """The index, brought to this revision, if it holds what the database does."""
+        self._unsaved = 0
+        if agrees(session, self._model, held):
+            self._apply(session, held.index, held.space, held.revision, revision)
+            held.revision = revision
+            if held.index.count == count_embedded(session, self._model):
+                return held
+        log.warning("the saved index does not match the database; building it anew")
+        return None
+
+    def _replace(self, session: Session) -> None:
+        """Make the index anew. The caller writes."""
+        revision = standing(session, self._model.id)[0]
+        version, space = active_space(session, self._model)
+        index = build(session, self._model, space, self._asked, self._cache.row_writer)
+        self._take(Held(index, revision, version, space))
+
+    def _take(self, made: Held) -> None:
+        """Let a new index serve; its vectors are not to lie about unsaved. The caller writes."""
+        self._serve(made)
+        self._unsaved = max(made.index.count, 1)
+        self._due |= made.index.rows is not None
+
+    def _look_after(self) -> None:
+        """After a search: save what has changed much, and make anew what is outgrown."""
+        held = self._held
+        if held is None:
+            return
+        if self._background and is_outgrown(held.index, self._asked):
+            self._work()
+        much = self._unsaved >= max(_SAVE_AFTER, held.index.count // 20)
+        if (self._due or much) and time.monotonic() >= self._save_from:
+            self._write()
+
+    def _work(self) -> None:
+        if not self.is_building() and time.monotonic() >= self._renew_from:
+            self._worker = threading.Thread(target=self._renew, name="index", daemon=True)
+            self._worker.start()
+
+    def _renew(self) -> None:
+        """Make a new index beside the one that serves, bring it up to date, let it serve."""
+        done = False
+        try:
+            done = self._make_beside()
+        except StoppedError:
+            pass
+        except (EmotionSearchError, OSError) as error:
+            log.warning("the index could not be made anew (%s); the last one serves on", error)
+        finally:
+            if not done:
+                self._renew_from = time.monotonic() + _AGAIN_S
+        if done:
+            self._write()
+
+    def _make_beside(self) -> bool:
+        with self._database.read() as session:
+            revision = standing(session, self._model.id)[0]
+            version, space = active_space(session, self._model)
+            index = build(
+                session, self._model, space, self._asked, self._cache.row_writer, self._stop
+            )
+        try:
+            with self._database.read() as session, self._turns.writing():
+                now = standing(session, self._model.id)[0]
+                self._apply(session, index, space, revision, now)
+                self._take(Held(index, now, version, space))
+        except BaseException:
+            if index.rows is not None:
+                index.rows.drop()
+            raise
+        return True
+
+    def _apply(
+        self, session: Session, index: VectorIndex, space: Space, since: int, revision: int
+    ) -> None:
+        """Add and remove what was committed after ``since``; done twice it is the same as once."""
+        if since < revision:
+            changed, removed = bring_forward(session, self._model, index, space, since)
+            self._unsaved += changed
+            self._due |= removed
+
+    def _write(self) -> bool:
+        """Save the index if it is not saved as it is. False where it serves no longer, for another
+        process published one of its own."""
+        with self._saving:
+            with self._turns.reading():
+                held = self._held
+                if held is None or not self._unsaved:
+                    return held is not None
+                unsaved, self._unsaved, self._due = self._unsaved, 0, False
+                begun = time.monotonic()
+                try:
+                    serves = self._cache.save(
+                        held.index,
+                        held.revision,
+                        held.space.fingerprint,
+                        over_newer=self._went_back,
+                    )
+                except StorageFullError as error:  # only a cache: searches go on without it
+                    log.warning("%s", error)
+                    self._unsaved, self._due = unsaved, True
+                    self._save_from = time.monotonic() + _AGAIN_S
+                    return True
+                self._went_back = False
+                took = time.monotonic() - begun
+                self._save_from = time.monotonic() + (_REST * took if took > _QUICK_S else 0)
+            if not serves:
+                self._drop(held)
+            return serves

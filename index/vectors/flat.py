@@ -1,0 +1,112 @@
+"""The exact index: FAISS inner product over every L2-normalised vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import faiss
+import numpy as np
+
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import TIE, Candidates, Ids, Vectors, checked
+from emotion_search.index.vectors.mapped_rows import StoredRows
+
+_SPARE = 16  # candidates beyond the limit, so that most ties at the end are seen at once
+
+
+class FlatIndex:
+    """A ``VectorIndex`` that compares the query with every vector."""
+
+    kind: ClassVar[str] = "flat"
+    rows: StoredRows | None = None
+
+    def __init__(self, dimension: int) -> None:
+        self._faiss = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+
+    @classmethod
+    def load(cls, path: Path) -> FlatIndex:
+        """The index that ``save`` wrote.
+
+        Raises:
+            InvalidInputError: the file is not such an index.
+        """
+        try:
+            read = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise InvalidInputError(f"{path} is not a readable FAISS index") from error
+        if not isinstance(read, faiss.IndexIDMap2):
+            raise InvalidInputError(f"{path} is a FAISS index of another kind")
+        index = cls.__new__(cls)
+        index._faiss = read
+        return index
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return int(self._faiss.d)
+
+    @property
+    def count(self) -> int:
+        """How many vectors are in it."""
+        return int(self._faiss.ntotal)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of an estimate: rounding in float32."""
+        return TIE / 4
+
+    @property
+    def trained_on(self) -> int:
+        """As many as there are: there is nothing to train."""
+        return self.count
+
+    def ids(self) -> Ids:
+        """All ids, in storage order."""
+        return np.asarray(faiss.vector_to_array(self._faiss.id_map), dtype=np.int64)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
+
+        Raises:
+            InvalidInputError: wrong length, zero or not finite; nothing was added.
+        """
+        ids, unit = checked(ids, vectors, self.dimension)
+        known = self.ids()
+        if len(known) and ids.min() <= known.max():
+            self.remove(ids)
+        self._faiss.add_with_ids(unit, ids)
+
+    def remove(self, ids: Ids) -> None:
+        """Drop these ids; unknown ones are passed over."""
+        if len(ids):
+            self._faiss.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids)))
+
+    def depth(self, limit: int) -> int:
+        """A few more than are wanted."""
+        return limit + _SPARE
+
+    def candidates(
+        self, query: Vectors, depth: int, *, rank: int, allowed: Ids | None = None
+    ) -> Candidates:
+        """The ``depth`` vectors most like ``query`` (float32, (dim,), L2-normalised)."""
+        parameters = None
+        if allowed is not None:
+            selector = faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        wanted = min(depth, self.count)
+        if wanted == 0:
+            return Candidates(np.empty(0, np.int64), np.empty(0), complete=True)
+        similarities, found = self._faiss.search(query[None], wanted, params=parameters)
+        there = found[0] >= 0
+        complete = wanted == self.count or not there.all()
+        return Candidates(found[0][there], similarities[0][there].astype(np.float64), complete)
+
+    def details(self) -> Mapping[str, Any]:
+        """Nothing beyond the file."""
+        return {}
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file."""
+        faiss.write_index(self._faiss, str(path))

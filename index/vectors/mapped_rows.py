@@ -1,0 +1,210 @@
+"""Embeddings in a file that is mapped into memory, beside an index of codes.
+
+Searches compare a hundred vectors each with the query; from here that takes a tenth of the time
+that it takes from the database. What is not here is read there. A clip's embedding never changes,
+so a row stays true for as long as the clip is there; when it is removed its row is made zero.
+
+A file under way is called ``making-…``, and whoever makes it holds the lock beside it: one whose
+lock is free belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Ids, Vectors
+
+log = logging.getLogger(__name__)
+
+_UNDER_WAY = "making-"
+
+
+class StoredRows:
+    """Rows of a file of float32 vectors, found by clip id.
+
+    Args:
+        path: the file; beside it lie the ids, ``.npy``.
+        dimension: length of a row.
+        lock: held for as long as no saved index names the file; None where one does.
+
+    Raises:
+        InvalidInputError: the files are not there or do not fit each other.
+    """
+
+    def __init__(self, path: Path, dimension: int, lock: FileLock | None = None) -> None:
+        try:
+            ids = np.load(path.with_suffix(".npy"), allow_pickle=False)
+            if path.stat().st_size != len(ids) * dimension * 4 or ids.dtype != np.int64:
+                raise InvalidInputError(f"{path} does not hold the vectors that it should")
+            self._rows: NDArray[np.float32] = np.memmap(
+                path, dtype="<f4", mode="r", shape=(len(ids), dimension)
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(f"{path} cannot be read ({error})") from error
+        self.path = path
+        self._lock = lock
+        self._place = np.argsort(ids)
+        self._ids = ids[self._place]
+        self._owed = np.empty(0, np.int64)  # ids whose rows could not be made zero yet
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def sample(self, most: int) -> Ids:
+        """Ids of some rows, always the same ones: int64, (n,)."""
+        chosen = np.random.default_rng(0).permutation(len(self))[:most]
+        return np.asarray(self._ids[chosen])
+
+    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
+        """Which of the ids are here, and their embeddings as stored: float32, (n, dim)."""
+        where = np.searchsorted(self._ids, ids)
+        known = where < len(self._ids)
+        known[known] = self._ids[where[known]] == ids[known]
+        rows = np.asarray(self._rows[self._place[where[known]]])
+        erased = ~rows.any(axis=1)
+        if erased.any():
+            known[np.flatnonzero(known)[erased]] = False
+            rows = rows[~erased]
+        return known, rows
+
+    def erase(self, ids: Ids) -> None:
+        """Make the rows of these clips zero, on disk. Where that fails (a home that cannot be
+        written to) it is owed until ``settle``, and searches go on."""
+        where = np.searchsorted(self._ids, ids)
+        known = where < len(self._ids)
+        known[known] = self._ids[where[known]] == ids[known]
+        self._owed = np.concatenate([self._owed, ids[known]])
+        try:
+            self.settle()
+        except OSError as error:
+            log.warning("vectors in %s cannot be erased yet (%s)", self.path, error)
+
+    def settle(self) -> None:
+        """Make zero what is still to be made zero.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if not len(self._owed):
+            return
+        try:
+            writable = np.memmap(self.path, dtype="<f4", mode="r+", shape=self._rows.shape)
+        except FileNotFoundError:  # another process published other files in its place
+            return
+        writable[self._place[np.searchsorted(self._ids, self._owed)]] = 0
+        writable.flush()
+        self._owed = self._owed[:0]
+
+    def publish(self, folder: Path) -> None:
+        """Give the files a name for a saved index to know them by; what is mapped stays mapped.
+
+        Raises:
+            FileNotFoundError: they are gone, for another process published its own.
+            OSError: they cannot be written.
+        """
+        if self._lock is None:
+            self.path.stat()
+            self.settle()
+            return
+        self.settle()
+        target = folder / f"vectors-{uuid.uuid4().hex}.f32"
+        self.path.with_suffix(".npy").replace(target.with_suffix(".npy"))
+        self.path.replace(target)
+        _let_go(self._lock)
+        self.path, self._lock = target, None
+
+    def drop(self) -> None:
+        """Remove the files if no saved index knows them; what is mapped stays mapped."""
+        if self._lock is not None:
+            _remove(self.path)
+            _let_go(self._lock)
+            self._lock = None
+
+
+class RowWriter:
+    """Writes such files, part by part. If the disk does not take them, that is told, and there are
+    no rows: searches then read the database.
+
+    Args:
+        folder: where to make them.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{_UNDER_WAY}{uuid.uuid4().hex}.f32"
+        self._lock = FileLock(self._path.with_suffix(".lock"), timeout=0, thread_local=False)
+        self._lock.acquire()
+        self._file = self._path.open("wb")
+        self._ids: list[Ids] = []
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Append rows."""
+        if self._file.closed:
+            return
+        self._ids.append(ids)
+        try:
+            self._file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self, dimension: int) -> StoredRows | None:
+        """The rows written, which are on disk; None if the disk did not take them."""
+        if self._file.closed:
+            return None
+        try:
+            with self._path.with_suffix(".npy").open("wb") as file:
+                np.save(file, np.concatenate(self._ids))
+                file.flush()
+                os.fsync(file.fileno())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+            return None
+        return StoredRows(self._path, dimension, self._lock)
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        with contextlib.suppress(OSError):  # what a full disk did not take need not be written
+            self._file.close()
+        _remove(self._path)
+        _let_go(self._lock)
+
+    def _give_up(self, error: OSError) -> None:
+        log.warning("vectors cannot be written beside the index (%s); it goes without", error)
+        self.abandon()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove files under way whose maker is gone."""
+    for stem in {file.stem for file in folder.glob(f"{_UNDER_WAY}*")}:
+        lock = FileLock(folder / f"{stem}.lock", timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            continue
+        _remove(folder / f"{stem}.f32")
+        _let_go(lock)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_suffix(".npy").unlink(missing_ok=True)
+
+
+def _let_go(lock: FileLock) -> None:
+    """Release a lock that nobody asks for again."""
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)

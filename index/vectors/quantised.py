@@ -1,0 +1,292 @@
+"""The index of large archives: one bit a dimension, in inverted lists.
+
+RaBitQ (Gao and Long, SIGMOD 2024) turns a vector, less the centre of its list and randomly rotated,
+into the signs of its coordinates and two numbers, from which its cosine to a query is estimated
+without bias; FAISS compares 32 such codes at a time. 1024 dimensions take 136 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Candidates, Ids, Vectors, checked
+from emotion_search.index.vectors.mapped_rows import StoredRows
+
+TRAINED_A_LIST = 48
+"""Vectors a list that the centres of the lists are trained on."""
+
+_DEPTH = 8  # candidates asked for first, for each clip that is wanted
+_LEAST = 96
+_ITERATIONS = 10
+_MORE = 8  # times as many lists as clips of the archive need: other queries lie further off
+_FEWEST = 16
+_SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
+
+
+def lists_for(count: int) -> int:
+    """How many inverted lists suit so many vectors: about the root, a power of two."""
+    return int(2 ** max(2, round(np.log2(max(count, 1)) / 2)))
+
+
+class QuantisedIndex:
+    """A ``VectorIndex`` of one-bit codes, whose estimates have to be checked on true vectors.
+
+    Args:
+        sample: float32, (n, dim), L2-normalised vectors to train on.
+        count: how many there are in all.
+    """
+
+    kind: ClassVar[str] = "quantised"
+    rows: StoredRows | None = None
+
+    def __init__(self, sample: Vectors, *, count: int) -> None:
+        dimension = sample.shape[1]
+        lists = min(lists_for(count), max(1, len(sample) // 4))
+        self._trained_on = count
+        self._spread = 1.0
+        self._probes: dict[int, int] = {}
+        self.recall: float | None = None
+        made: Any = faiss.index_factory(
+            dimension, f"IVF{lists},RaBitQfs", faiss.METRIC_INNER_PRODUCT
+        )
+        self._faiss = made
+        self._faiss.cp.niter = _ITERATIONS
+        self._faiss.cp.min_points_per_centroid = 1
+        turned = sample @ self._rotation
+        self._faiss.train(turned)
+        self._shift_centres()
+
+    @classmethod
+    def load(cls, path: Path, details: Mapping[str, Any]) -> QuantisedIndex:
+        """The index that ``save`` wrote, with its ``details()``.
+
+        Raises:
+            InvalidInputError: the file is not such an index.
+        """
+        try:
+            read = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise InvalidInputError(f"{path} is not a readable FAISS index") from error
+        if not isinstance(read, faiss.IndexIVFRaBitQFastScan):
+            raise InvalidInputError(f"{path} is a FAISS index of another kind")
+        index = cls.__new__(cls)
+        index._faiss = read
+        index._trained_on = int(details["trained_on"])
+        index._spread = float(details["spread"])
+        index._probes = {int(rank): int(probes) for rank, probes in details["probes"].items()}
+        index.recall = details["recall"]
+        return index
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return int(self._faiss.d)
+
+    @property
+    def count(self) -> int:
+        """How many vectors are in it."""
+        return int(self._faiss.ntotal)
+
+    @property
+    def lists(self) -> int:
+        """How many inverted lists it has."""
+        return int(self._faiss.nlist)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of an estimate from the true cosine, as measured."""
+        return self._spread
+
+    @property
+    def trained_on(self) -> int:
+        """How many vectors there were when it was made."""
+        return self._trained_on
+
+    def ids(self) -> Ids:
+        """All ids, list by list."""
+        parts = [self.ids_in(one) for one in range(self.lists)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def ids_in(self, one: int) -> Ids:
+        """The ids in a list, counted from 0."""
+        size = self._faiss.invlists.list_size(one)
+        if size == 0:
+            return np.empty(0, np.int64)
+        return np.array(faiss.rev_swig_ptr(self._faiss.invlists.get_ids(one), size), np.int64)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
+
+        Raises:
+            InvalidInputError: wrong length, zero or not finite; nothing was added.
+        """
+        ids, unit = checked(ids, vectors, self.dimension)
+        if self.count and ids.min() <= self._highest:
+            self.remove(ids)
+        self._faiss.add_with_ids(unit @ self._rotation, ids)
+        self._highest = max(self._highest, int(ids.max()))
+
+    def remove(self, ids: Ids) -> None:
+        """Drop these ids; unknown ones are passed over."""
+        if not len(ids):
+            return
+        if self.rows is not None:
+            self.rows.erase(ids)
+        lists = faiss.downcast_InvertedLists(self._faiss.invlists)
+        wanted = np.unique(ids)
+        for one in range(self.lists):
+            known = self.ids_in(one)
+            place = np.searchsorted(wanted, known)
+            place[place == len(wanted)] = 0
+            gone = np.flatnonzero(wanted[place] == known)
+            if len(gone):
+                self._remove_from(lists, one, gone)
+
+    def depth(self, limit: int) -> int:
+        """Several times as many as are wanted: estimates put them in another order."""
+        return max(_DEPTH * limit, _LEAST)
+
+    def candidates(
+        self, query: Vectors, depth: int, *, rank: int, allowed: Ids | None = None
+    ) -> Candidates:
+        """The ``depth`` vectors that seem most like ``query`` (float32, (dim,), L2-normalised).
+
+        Where ids are ``allowed`` all lists are looked into, else as many as ``rank`` asks for.
+        """
+        # Not by BLAS, whose threads would wait for each other longer than one takes for a vector.
+        turned = np.einsum("i,ij->j", query, self._rotation)[None]
+        probes = self.lists if allowed is not None else self.probes(rank)
+        selector = None if allowed is None else _selector(allowed, self._highest)
+        wanted = min(depth, self.count)
+        while wanted:
+            parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
+            with _one_thread():
+                similarities, found = self._faiss.search(turned, wanted, params=parameters)
+            there = found[0] >= 0
+            if there.all() or probes >= self.lists:
+                complete = bool(probes >= self.lists and not there.all()) or wanted == self.count
+                estimates = similarities[0][there].astype(np.float64)
+                return Candidates(found[0][there], estimates, complete)
+            probes = min(4 * probes, self.lists)
+        return Candidates(np.empty(0, np.int64), np.empty(0), complete=True)
+
+    def probes(self, rank: int) -> int:
+        """How many lists hold the truly best ``rank`` vectors, but for one in a thousand."""
+        enough = [probes for known, probes in self._probes.items() if known >= rank]
+        return min(enough, default=self.lists)
+
+    def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
+        """Learn from true neighbours how well it estimates, and how many lists to look into.
+
+        Args:
+            queries: float32, (n, dim), L2-normalised.
+            nearest: int64, (n, most), the ids of each one's true neighbours, best first.
+            cosines: float32, (n, most), theirs.
+            least: share of the true neighbours that the lists looked into are to hold.
+        """
+        turned = queries @ self._rotation
+        ranked = self._faiss.quantizer.search(turned, self.lists)[1]
+        place = np.empty_like(ranked)
+        np.put_along_axis(place, ranked, np.arange(self.lists)[None], axis=1)
+        wanted = np.unique(nearest)
+        home = np.zeros(len(wanted), np.int64)
+        for one in range(self.lists):
+            home[np.isin(wanted, self.ids_in(one))] = one
+        lies = np.take_along_axis(place, home[np.searchsorted(wanted, nearest)], axis=1)
+        ranks = [rank for rank in (1, 10, 30, 100, 300, 1000) if rank <= nearest.shape[1]]
+        for rank in ranks:
+            need = np.sort(lies[:, :rank], axis=None)
+            last = int(need[min(len(need) - 1, int(np.ceil(least * len(need))))])
+            self._probes[rank] = min(max(_MORE * (last + 1), _FEWEST), self.lists)
+        errors = []
+        for row, known, true in zip(queries, nearest, cosines, strict=True):
+            order = np.argsort(known)
+            told = self.candidates(row, len(known), rank=len(known), allowed=known[order])
+            position = order[np.searchsorted(known[order], told.ids)]
+            errors.append(told.estimates - true[position])
+        self._spread = float(np.sqrt(np.mean(np.square(np.concatenate(errors)))))
+
+    def details(self) -> Mapping[str, Any]:
+        """What was measured of it."""
+        return {
+            "trained_on": self._trained_on,
+            "lists": self.lists,
+            "spread": self._spread,
+            "probes": {str(rank): probes for rank, probes in self._probes.items()},
+            "recall": self.recall,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file."""
+        faiss.write_index(self._faiss, str(path))
+
+    def _remove_from(self, lists: Any, one: int, places: NDArray[np.intp]) -> None:
+        """Empty places (ascending) of a list; its last vectors move into the gaps.
+
+        FAISS's own ``remove_ids`` (1.15.1) takes seconds where there are a million vectors, and
+        leaves the bits of those that moved where they were, to which it adds the bits of later
+        vectors: their estimates would be far off.
+        """
+        size = lists.list_size(one)
+        blocks = -(-size // lists.n_per_block)
+        codes = faiss.rev_swig_ptr(lists.get_codes(one), blocks * lists.block_size)
+        codes = codes.reshape(blocks, lists.block_size)
+        ids = faiss.rev_swig_ptr(lists.get_ids(one), size)
+        nothing = np.zeros(lists.packer.code_size, np.uint8)
+        for place in places[::-1].tolist():
+            size -= 1
+            if place != size:
+                lists.packer.pack_1(lists.packer.unpack_1(codes, size), place, codes)
+                ids[place] = ids[size]
+            lists.packer.pack_1(nothing, size, codes)
+        lists.resize(one, size)
+        self._faiss.ntotal -= len(places)
+
+    @cached_property
+    def _rotation(self) -> Vectors:
+        """A random rotation, (dim, dim), the same every time: RaBitQ's errors are small only where
+        no direction is special."""
+        random = np.random.default_rng(0).normal(size=(self.dimension, self.dimension))
+        return np.asarray(np.linalg.qr(random)[0], dtype=np.float32)
+
+    @cached_property
+    def _highest(self) -> int:
+        return int(self.ids().max(initial=-1))
+
+    def _shift_centres(self) -> None:
+        quantizer = faiss.downcast_index(self._faiss.quantizer)
+        centres = quantizer.reconstruct_n(0, self.lists)
+        shift = np.random.default_rng(1).normal(size=centres.shape).astype(np.float32)
+        shift *= _SHIFT / np.linalg.norm(shift, axis=1, keepdims=True)
+        quantizer.reset()
+        quantizer.add(centres + shift)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within, FAISS uses this thread alone: others that it would wait for cost a single query more
+    than they bring, most of all where the cores have other queries to answer."""
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
+
+
+def _selector(allowed: Ids, highest: int) -> faiss.IDSelector:
+    """What tells FAISS which ids count: a bitmap, or a set where ids are few among many."""
+    if len(allowed) * 512 < highest:
+        return faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
+    marks = np.zeros(highest + 8, np.bool_)
+    marks[allowed[allowed <= highest]] = True
+    return faiss.IDSelectorBitmap(np.packbits(marks, bitorder="little"))  # type: ignore[call-arg, arg-type]

@@ -1,0 +1,176 @@
+"""The geometry of similarity: how stored vectors are turned before their cosines are taken."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.base import Cosines, Vectors, lengths_of, normalise, rounded
+
+Array = NDArray[np.float64]
+
+_ROWS = 2048  # turned at once
+_SMALL = 1e-6  # of a length of one: what is left of a vector that is the centre itself
+
+
+class Method(StrEnum):
+    """How a space comes about; each goes on from the one before."""
+
+    PLAIN = "plain"
+    CENTRED = "centred"
+    WHITENED = "whitened"
+    LEARNED = "learned"
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """An affine map of L2-normalised embeddings, in whose image cosines are taken.
+
+    Attributes:
+        method: how it was fitted.
+        mean: float32, (dim,), subtracted first; None for the plain space.
+        matrix: float32, (dim, dim), multiplied from the right; None for none.
+    """
+
+    method: Method = Method.PLAIN
+    mean: Vectors | None = None
+    matrix: Vectors | None = None
+
+    def apply(self, vectors: Vectors) -> Vectors:
+        """The vectors (float32, (n, dim) or (dim,)) in this space: same shape, L2-normalised.
+
+        Raises:
+            InvalidInputError: a vector is zero or not finite.
+        """
+        unit = normalise(vectors)
+        if self.mean is None:
+            return unit
+        rows = np.atleast_2d(vectors)
+        for begin in range(0, len(rows), _ROWS):
+            some = slice(begin, begin + _ROWS)
+            wide = rows[some].astype(np.float64)
+            turned = self._turned(wide / lengths_of(wide)[:, None])
+            np.atleast_2d(unit)[some] = normalise(turned.astype(np.float32))
+        return unit
+
+    def cosines(self, query: Vectors, vectors: Vectors) -> Cosines:
+        """Cosines of vectors (float32, (n, dim), as stored) to a query (float32, (dim,), in this
+        space already): float64, (n,), rounded, so that equal ones are equal in whatever company
+        they are computed.
+
+        Raises:
+            InvalidInputError: a vector is zero or not finite.
+        """
+        parts = [
+            self._cosines(query.astype(np.float64), vectors[begin : begin + _ROWS])
+            for begin in range(0, len(vectors), _ROWS)
+        ]
+        return rounded(np.concatenate(parts)) if parts else np.empty(0)
+
+    def _cosines(self, query: Array, vectors: Vectors) -> Array:
+        wide = vectors.astype(np.float64)
+        lengths = lengths_of(wide)
+        if self.mean is not None:
+            wide = self._turned(wide / lengths[:, None])
+            lengths = lengths_of(wide)
+        return np.asarray(np.einsum("ij,j->i", wide, query) / lengths)
+
+    def _turned(self, unit: Array) -> Array:
+        # In float64: crowded vectors differ in their last digits, and equal ones have to stay
+        # equal whatever they are multiplied together with.
+        assert self.mean is not None
+        turned = unit - self.mean
+        if self.matrix is not None:
+            turned = turned @ self._wide_matrix
+        at_centre = np.linalg.norm(turned, axis=1) < _SMALL
+        turned[at_centre, 0] = 1.0  # the centre has no direction; all such clips share this one
+        return np.asarray(turned)
+
+    @cached_property
+    def _wide_matrix(self) -> Array:
+        assert self.matrix is not None
+        return self.matrix.astype(np.float64)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of what decides its output."""
+        digest = hashlib.sha256(self.method.encode())
+        for part in (self.mean, self.matrix):
+            digest.update(b"-" if part is None else part.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+
+def fit_space(method: Method, vectors: Vectors, labels: NDArray[np.str_] | None = None) -> Space:
+    """The space of a method on these embeddings.
+
+    ``centred`` subtracts the mean. ``whitened`` also evens out the directions: the inverse square
+    root of their covariance, shrunk towards a multiple of the identity (Ledoit and Wolf, J.
+    Multivariate Analysis 88, 2004). ``learned`` takes the covariance within classes instead
+    (WCCN; Hatch, Kajarekar and Stolcke, Interspeech 2006) and stretches the directions in which
+    the means of the classes differ.
+
+    Args:
+        vectors: float32, (n, dim), none zero.
+        labels: class of each, for ``learned``.
+
+    Raises:
+        InvalidInputError: too few vectors, all of them equal, or too few classes.
+    """
+    if method is Method.PLAIN:
+        return Space()
+    unit = normalise(vectors)
+    if len(unit) < 2:
+        raise InvalidInputError(f"a space needs two embeddings at least; there are {len(unit)}")
+    if np.ptp(unit, axis=0).max() < _SMALL:
+        raise InvalidInputError("all embeddings are equal: no space can be fitted to them")
+    mean = unit.mean(axis=0, dtype=np.float64)
+    if method is Method.CENTRED:
+        return Space(method, mean.astype(np.float32))
+    centred = unit.astype(np.float64) - mean
+    if method is Method.WHITENED:
+        matrix = _inverse_root(centred)
+    else:
+        if labels is None:
+            raise InvalidInputError("a learned space needs labels")
+        matrix = _learned(centred, labels)
+    return Space(method, mean.astype(np.float32), matrix.astype(np.float32))
+
+
+_STRETCH = 100.0
+"""How much further apart the classes are moved, in spreads within them."""
+
+
+def _learned(centred: Array, labels: NDArray[np.str_]) -> Array:
+    names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    names = names[counts > 1]
+    if len(names) < 2:
+        raise InvalidInputError(
+            "a learned space needs two classes of at least two clips each;"
+            f" there {'is' if len(names) == 1 else 'are'} {len(names)}"
+        )
+    means = np.stack([centred[classes == i].mean(axis=0) for i in range(len(counts))])
+    root = _inverse_root(centred - means[classes])
+    between = (means[counts > 1] @ root) - (means[counts > 1] @ root).mean(axis=0)
+    scatter = between.T @ between / len(names)
+    values, directions = np.linalg.eigh(scatter)
+    stretched = np.sqrt(1 + _STRETCH * np.maximum(values, 0) / np.mean(values.clip(min=0).sum()))
+    return np.asarray(root @ (directions * stretched))
+
+
+def _inverse_root(rows: Array) -> Array:
+    """The inverse square root of the shrunk covariance of centred rows, symmetric."""
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(rows, assume_centered=True)
+    values, directions = np.linalg.eigh(covariance)
+    floor = _FLOOR * values.mean()
+    return np.asarray((directions / np.sqrt(np.maximum(values, 0) + floor)) @ directions.T)
+
+
+_FLOOR = 1.0

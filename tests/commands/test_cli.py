@@ -1,0 +1,459 @@
+"""The command line, as a user meets it: what it prints where, and with which exit code."""
+
+import json
+import logging
+import re
+import sqlite3
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search import cli
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from tests.conftest import ROOT, tone, write_wav
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def records(self) -> list[dict]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch, capsys, caplog):
+    """Runs the program on an archive in `tmp_path`."""
+    monkeypatch.setenv("EMOTION_SEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["emotion-search", *map(str, arguments)])
+        capsys.readouterr()
+        caplog.clear()
+        with pytest.raises(SystemExit) as stop, caplog.at_level(logging.WARNING):
+            cli.main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        notices = "".join(f"notice: {message}\n" for message in caplog.messages)
+        return Ran(int(stop.value.code or 0), out, err + notices)
+
+    return run
+
+
+@pytest.fixture
+def manifest(voices: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "labels.csv"
+    rows = ["path,label,speaker,recorded_at,take"]
+    for number, wav in enumerate(sorted(voices.glob("*.wav"))):
+        emotion, speaker = wav.stem.split("-")
+        rows.append(f"{wav},{emotion},voice{speaker},2026-01-{number + 1:02}T00:00:00Z,{number}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def ingest(run, manifest: Path) -> Ran:
+    return run("ingest", "--manifest", manifest, "--source", "studio", "--model", "acoustic")
+
+
+def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
+    done = ingest(run, manifest)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("12 recordings (12 clips, 0.2 min) added")
+
+    hits = run("search", "--clip", 1, "--json", "--limit", 3).records
+    assert len(hits) == 3
+    assert set(hits[0]) >= {
+        "clip",
+        "recording",
+        "file",
+        "source",
+        "label",
+        "start",
+        "end",
+        "similarity",
+    }
+    assert 1 not in {hit["clip"] for hit in hits}
+    assert [hit["similarity"] for hit in hits] == sorted(
+        (h["similarity"] for h in hits), reverse=True
+    )
+
+    table = run("search", voices / "anger-0.wav", "--limit", 2)
+    assert table.out.splitlines()[0].split() == [
+        "similarity",
+        "percentile",
+        "clip",
+        "label",
+        "source",
+        "file",
+        "span",
+    ]
+    assert len(table.out.splitlines()) == 3
+
+    status = run("status", "--json").records[0]
+    assert (status["clips"], status["recordings"], status["model"]) == (12, 12, "acoustic")
+    assert "acoustic (256 dimensions)" in run("status").out
+
+
+def test_a_known_query_file_touches_no_model_and_is_no_hit(run, manifest, voices, monkeypatch):
+    ingest(run, manifest)
+    monkeypatch.setattr(
+        "emotion_search.engine.archive.archive.load_embedder",
+        lambda *_: pytest.fail("a model was loaded"),
+    )
+    hits = run("search", voices / "anger-0.wav", "--json", "-k", 100).records
+    assert len(hits) == 11
+    assert str(voices / "anger-0.wav") not in {hit["file"] for hit in hits}
+    assert len(run("search", "--clip", 5, "--json", "-k", 100).records) == 11
+
+
+def test_a_new_query_file_is_embedded_on_the_fly(run, manifest, tmp_path):
+    ingest(run, manifest)
+    query = write_wav(tmp_path / "query.wav", tone(40.0, rate=44_100), 44_100)
+    assert len(run("search", query, "--json", "-k", 100).records) == 12
+    assert run("status", "--json").records[0]["clips"] == 12
+
+
+def test_filters(run, manifest):
+    ingest(run, manifest)
+
+    def files(*options: object) -> set[str]:
+        hits = run("search", "--clip", 1, "--json", "-k", 100, *options).records
+        return {Path(hit["file"]).stem for hit in hits}
+
+    assert files("--label", "sadness") == {f"sadness-{n}" for n in range(3)}
+    assert files("--label", "sadness", "--label", "neutral", "--speaker", "voice2") == {
+        "sadness-2",
+        "neutral-2",
+    }
+    assert files("--after", "2026-01-11") == {"sadness-1", "sadness-2"}
+    assert files("--before", "2026-01-03") == {"anger-1"}
+    assert files("--meta", "take=4") == {"happiness-1"}
+    assert files("--source", "studio", "--exclude-same", "speaker", "--label", "anger") == {
+        "anger-1",
+        "anger-2",
+    }
+    nothing = run("search", "--clip", 1, "--source", "elsewhere", "--json")
+    assert (nothing.code, nothing.out) == (0, "")
+
+
+def test_a_broken_file_makes_exit_code_one_and_is_listed(run, tmp_path):
+    write_wav(tmp_path / "calls" / "good.wav", tone(1.0))
+    (tmp_path / "calls" / "bad.wav").write_text("no audio")
+    done = run("ingest", tmp_path / "calls", "--model", "acoustic")
+    assert done.code == 1
+    assert "1 recordings" in done.out
+    assert re.fullmatch(r"error: \S+bad\.wav: cannot be decoded as audio .*\n", done.err)
+    listed = run("failures", "--json").records
+    assert [(Path(f["path"]).name, f["attempts"]) for f in listed] == [("bad.wav", 1)]
+    assert "bad.wav" in run("failures").out
+
+
+def test_manifest_rows_that_cannot_be_used_are_listed(run, manifest):
+    manifest.write_text(manifest.read_text() + "gone.wav,joy,x,2026-01-01,1\nx.wav,a,b,never,2\n")
+    done = ingest(run, manifest)
+    assert done.code == 1
+    assert "12 recordings" in done.out
+    assert "line 14" in done.err
+    assert "no such file" in done.err
+    assert "line 15" in done.err
+    assert "taken as UTC" in done.err
+
+
+def test_a_corrupt_index_is_rebuilt_with_a_notice(run, manifest, tmp_path):
+    ingest(run, manifest)
+    before = run("search", "--clip", 1, "--json").out
+    (index,) = (tmp_path / "home" / "index").rglob("*.faiss")
+    index.write_bytes(b"garbage")
+    again = run("search", "--clip", 1, "--json")
+    assert again.out == before
+    assert "notice: the saved index is unusable" in again.err
+
+
+def test_forget_erases(run, manifest):
+    ingest(run, manifest)
+    assert "recording 3 forgotten" in run("forget", 3).out
+    assert 3 not in {h["clip"] for h in run("search", "--clip", 1, "--json", "-k", 99).records}
+    assert run("forget", 3).code == 1
+
+
+def test_an_unknown_recording_among_others_leaves_nothing_of_those_before_it(
+    run, manifest, tmp_path
+):
+    ingest(run, manifest)
+    assert run("forget", 3, 4, 999, 5).code == 1
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        status = library.index_status()
+        assert (status.clips, status.revision) == (10, status.of_revision)
+        library.forget(6, settle=False)  # and then the process was killed
+    assert run("forget", 6).code == 1
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        assert library.index_status().clips == 9
+
+
+def test_the_default_model_without_network_stops_in_seconds_with_the_cures(
+    run, voices, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    done = run("ingest", voices)
+    assert done.code == 1
+    assert "iic/emotion2vec_plus_large" in done.err
+    assert "--model acoustic" in done.err
+    assert "--model /path/to/checkpoint" in done.err
+
+
+def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_path, monkeypatch):
+    assert run("ingest", "--manifest", manifest, "--model", checkpoint).code == 0
+    (hit,) = run("search", "--clip", 1, "--json", "-k", 1).records
+    assert sum(hit["scores"].values()) == pytest.approx(1.0, abs=1e-4)
+    query = write_wav(tmp_path / "query.wav", tone(1.0))
+    monkeypatch.chdir(checkpoint.parent)
+    assert run("search", query, "--model", checkpoint.name).code == 0
+    mixed = run("search", query, "--model", "acoustic")
+    assert mixed.code == 1
+    assert "cannot be compared" in mixed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["ingest"], 2, "name folders or files"),
+        (["ingest", "nowhere"], 2, "nowhere: no such file or folder"),
+        (["ingest", "."], 1, "no audio files"),
+        (["ingest", ".", "--manifest", "none.csv"], 2, "none.csv"),
+        (["ingest", ".", "--recorded-at", "never"], 2, "--recorded-at"),
+        (["ingest", ".", "--meta", "novalue"], 2, "key=value"),
+        (["ingest", ".", "--label", ""], 2, "--label"),
+        (["search"], 2, "give an example"),
+        (["search", "a.wav", "--clip", "1"], 2, "a.wav"),
+        (["search", "nowhere.wav"], 2, "nowhere.wav"),
+        (["search", "--clip", "999"], 1, "no clip 999"),
+        (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
+        (["search", "--clip", "1", "--after", "tomorrow"], 2, "--after"),
+        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording or speaker"),
+        (["search", "--clip", "1" + "0" * 30], 1, "no clip 1000"),
+        (["search", "--clip", "1", "--source", "\udcff"], 2, "cannot be stored"),
+        (["forget", "1" + "0" * 30], 2, "recordings"),
+        (["ingest", "x" * 5000], 2, "no such file or folder"),
+        (["ingest", "~nosuchuser/x"], 2, "no such file or folder"),
+        (["status", "--home", "~nosuchuser/x"], 2, "home"),
+        (["embed", "a.wav", "--output-dir", "/dev/null", "--model", "acoustic"], 1, "/dev/null"),
+        (["search", "--clip", "one"], 2, "--clip"),
+        (["serve", "--port", "99999"], 2, "--port"),
+        (["status", "--database", "mysql://x/y"], 2, "not supported"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_misuse_is_one_clear_error(run, manifest, tmp_path, monkeypatch, arguments, code, message):
+    ingest(run, manifest)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    done = run(*arguments)
+    assert done.code == code
+    assert done.out == ""
+    assert message in done.err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["search", "--clip", "1"], ["failures"]])
+def test_without_an_archive_the_way_to_one_is_said(run, tmp_path, arguments):
+    done = run(*arguments)
+    assert done.code == 1
+    assert "emotion-search ingest FOLDER" in done.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_locked_database_is_named_after_a_wait(run, manifest, tmp_path, monkeypatch, voices):
+    ingest(run, manifest)
+    monkeypatch.setenv("EMOTION_SEARCH_BUSY_TIMEOUT", "0.3")
+    other = sqlite3.connect(tmp_path / "home" / "archive.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done = run("ingest", voices, "--label", "other")
+    other.close()
+    assert done.code == 1
+    assert "locked by another writer" in done.err
+
+
+def test_a_bad_setting_is_named(run, monkeypatch):
+    monkeypatch.setenv("EMOTION_SEARCH_WINDOW", "-3")
+    done = run("status")
+    assert done.code == 2
+    assert "EMOTION_SEARCH_WINDOW" in done.err
+
+
+def test_serve_says_what_is_wrong_before_it_starts(run, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "archive.db").write_bytes(b"no database " * 500)
+    done = run("serve", "--port", "0")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "corrupt" in done.err
+
+
+def test_models_are_listed_checked_and_missed(run, checkpoint, monkeypatch, tmp_path):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    listed = {one["name"]: one for one in run("models", "--json").records}
+    assert listed["acoustic"]["place"] == "built in"
+    assert listed["iic/emotion2vec_plus_large"]["place"] == "not downloaded"
+    checked = run("models", "check", checkpoint)
+    assert checked.code == 0
+    assert "cosine to FunASR's embedding   1.0000" in checked.out
+    missed = run("models", "fetch", "iic/emotion2vec_plus_base")
+    assert missed.code == 1
+    assert "cannot be reached" in missed.err
+
+
+def test_the_archives_model_is_listed(run, manifest, checkpoint):
+    run("ingest", "--manifest", manifest, "--model", checkpoint)
+    assert f"{checkpoint}" in run("models").out
+    assert "serves this archive" in run("models").out
+
+
+def test_embed_writes_arrays(run, checkpoint, voices, tmp_path):
+    out = tmp_path / "out"
+    files = sorted(voices.glob("anger-*.wav"))
+    done = run("embed", *files, "--output-dir", out, "--model", checkpoint, "--json")
+    assert [record["embedding"] for record in done.records] == [f"{f.stem}.npy" for f in files]
+    assert (out / "result.json").exists()
+    again = run("embed", *files, "--output-dir", out, "--model", checkpoint)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
+    (tmp_path / "bad.wav").write_text("no audio")
+    bad = run("embed", tmp_path / "bad.wav", "--output-dir", tmp_path / "o2", "--model", "acoustic")
+    assert bad.code == 1
+    assert "cannot be decoded" in bad.err
+
+
+def test_migrate_makes_the_tables(run):
+    assert "is at version" in run("migrate").out
+    assert run("status", "--json").records[0]["clips"] == 0
+
+
+def test_an_empty_archive_says_how_to_fill_it(run):
+    run("migrate")
+    done = run("search", "--clip", 1)
+    assert done.code == 1
+    assert "emotion-search ingest" in done.err
+
+
+def test_evaluate_measures_an_archive(run, manifest: Path, tmp_path: Path):
+    ingest(run, manifest)
+    record = run("evaluate", "--json", "--bootstrap", 20).records[0]
+    assert record["gallery"] == "speaker"
+    assert record["micro"]["mAP"]["value"] > record["chance"]["mAP"]
+    done = run("evaluate", "--exclude-same", "none", "--html", tmp_path / "report.html")
+    assert done.code == 0
+    assert "mAP by class" in done.out
+    assert "Query by example" in (tmp_path / "report.html").read_text()
+    assert run("evaluate", "--space", "centred").code == 0
+
+
+def test_evaluate_measures_vectors_of_ones_own(run, tmp_path: Path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 5)))
+    rows = [f"{'ab'[i % 2]},s{i % 5}" for i in range(40)]
+    (tmp_path / "l.csv").write_text("label,speaker\n" + "\n".join(rows))
+    given = ("--embeddings", tmp_path / "x.npy", "--labels", tmp_path / "l.csv")
+    assert run("evaluate", *given, "--json").records[0]["queries"] == 40
+    assert run("evaluate", *given[:2]).code == 2
+
+
+def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
+    run("ingest", voices, "--model", "acoustic")
+    wrong = run("evaluate")
+    assert wrong.code == 2
+    assert "no clip has a label under the task emotion" in wrong.err
+    assert run("evaluate", "--space", "curved").code == 2
+    assert run("evaluate", "--exclude-same", "nobody").code == 2
+
+
+def test_tune_lists_and_restores(run, manifest: Path):
+    ingest(run, manifest)
+    small = run("tune")
+    assert (small.code, small.err.count("\n")) == (2, 1)
+    assert "needs 50 clips at least" in small.err
+    assert run("tune", "--list", "--json").records[0]["method"] == "plain"
+    assert "serves" in run("tune", "--restore", 0).out
+    assert run("tune", "--restore", 3).code == 1
+    assert run("tune", "--method", "magic").code == 2
+    assert run("tune", "--restore", 0, "--list").code == 2
+
+
+def test_the_demo_answers(run, voices):
+    shown = run("demo")
+    assert shown.code == 0
+    assert "64 clips" in shown.out
+    assert "similarity" in shown.out
+    assert "12 clips" in run("demo", "--audio", voices).out
+
+
+def test_every_command_has_an_example_and_stands_in_the_docs(run):
+    docs = (ROOT / "README.md").read_text() + "".join(
+        path.read_text() for path in (ROOT / "docs").glob("*.md")
+    )
+    names = [one.name or one.callback.__name__ for one in cli.app.registered_commands]
+    names += ["models", "models fetch", "models check", "key create", "key list", "key revoke"]
+    names += ["index status", "index verify", "index rebuild"]
+    assert len(names) >= 8
+    for name in names:
+        assert f"emotion-search {name}" in run(*name.split(), "--help").out
+        assert f"emotion-search {name}" in docs
+
+
+def test_every_setting_stands_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for name in Settings.model_fields:
+        assert f"`EMOTION_SEARCH_{name.upper()}`" in readme
+
+
+def test_search_takes_several_examples_and_counterexamples(run, manifest, voices):
+    ingest(run, manifest)
+    hits = run("search", "--clip", 1, "--clip", 2, "--unlike-clip", 5, "--json").records
+    assert hits
+    assert not {1, 2, 5} & {hit["clip"] for hit in hits}
+    exact = run("search", "--clip", 1, "--json", "--exact").records
+    assert exact == run("search", "--clip", 1, "--json").records
+
+
+def test_what_the_model_hears_is_a_filter(run, manifest):
+    ingest(run, manifest)
+    hits = run("search", "--clip", 1, "-k", 100, "--json").records
+    heard = max(hits[0]["scores"], key=hits[0]["scores"].get)
+    least = hits[0]["scores"][heard] - 1e-4
+    some = run(
+        "search", "--clip", 1, "-k", 100, "--json", "--emotion", heard, "--min-score", least
+    ).records
+    assert {hit["clip"] for hit in some} == {
+        hit["clip"]
+        for hit in hits
+        if max(hit["scores"], key=hit["scores"].get) == heard and hit["scores"][heard] >= least
+    }
+    long = run("search", "--clip", 1, "--min-duration", 100, "--json")
+    assert (long.code, long.out) == (0, "")
+
+
+def test_the_index_is_shown_checked_and_made_anew(run, manifest):
+    ingest(run, manifest)
+    (told,) = run("index", "status", "--json").records
+    assert (told["kind"], told["revision"]) == ("flat", told["of_revision"])
+    assert run("index", "verify").code == 0
+    assert "flat" in run("index", "rebuild").out
+    (status,) = run("status", "--json").records
+    assert status["index"]["clips"] == status["clips"]
+
+
+def test_an_archive_is_copied(run, manifest, tmp_path):
+    ingest(run, manifest)
+    source, target = f"sqlite:///{tmp_path / 'home' / 'archive.db'}", f"sqlite:///{tmp_path}/b.db"
+    before = run("search", "--clip", 1, "--json").records
+    copied = run("copy", "--from", source, "--to", target)
+    assert (copied.code, copied.out.startswith("copied")) == (0, True)
+    again = run("copy", "--from", source, "--to", target)
+    assert again.code == 2
+    assert "holds an archive already" in again.err
+    assert run("search", "--clip", 1, "--json", "--database", target).records == before

@@ -1,0 +1,173 @@
+"""Predictions, trends, export and import, as a user of the command line meets them."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from emotion_search.engine.pages.page import write_png
+from emotion_search.index.errors import EmotionSearchError
+from tests.commands.test_cli import ingest, manifest, run
+from tests.conftest import tone, write_wav
+
+__all__ = ["manifest", "run"]  # fixtures
+
+
+def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    files = [voices / "anger-0.wav", bad, voices / "sadness-0.wav"]
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(map(str, files)).encode()))
+    )
+    done = run("predict", "-", "--model", "acoustic", "--json")
+    assert done.code == 1
+    assert [record["error"] is None for record in done.records] == [True, False, True]
+    assert done.records[0]["confidence"] == max(done.records[0]["scores"].values())
+    plain = run(
+        "predict", files[0], "--model", "acoustic", "--granularity", "window", "--window", 0.5
+    )
+    assert len(plain.out.splitlines()) == 3
+    frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
+    assert (frames.code, "granularity window" in frames.err) == (2, True)
+
+
+def test_predict_writes_the_files_of_each_clip(run, voices, tmp_path, checkpoint):
+    out = tmp_path / "out"
+    given = ("predict", voices / "anger-0.wav", "--model", checkpoint, "--output-dir", out)
+    assert run(*given, "--granularity", "frame").code == 0
+    assert {p.name for p in (out / "anger-0").iterdir()} == {
+        "result.json",
+        "embedding.npy",
+        "scores.npy",
+    }
+    again = run(*given)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
+    assert run(*given, "--overwrite").code == 0
+
+
+def test_trend_of_a_recording(run, manifest: Path, voices, tmp_path):
+    ingest(run, manifest)
+    shown = run("trend", 1, "--html", tmp_path / "t.html", "--csv", tmp_path / "t.csv")
+    assert shown.code == 0
+    assert "share of time" in shown.out
+    page = (tmp_path / "t.html").read_text()
+    assert "Turning points" in page
+    assert "https://cdn" not in page.split("</script>", 1)[1]  # nothing is fetched
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    record = run("trend", voices / "anger-0.wav", "--json").records[0]
+    assert [float(row["time"]) for row in rows] == record["points"]["time"]
+    top = max(record["share"], key=record["share"].get)
+    alarmed = run("trend", 1, "--alert", f"{top}>50%")
+    assert (alarmed.code, f"alert {top}>0.5" in alarmed.err) == (3, True)
+    assert run("trend", 1, "--alert", f"{top}<0.5").code == 0
+
+
+def test_trend_over_the_archive(run, manifest: Path, tmp_path):
+    ingest(run, manifest)
+    done = run("trend", "--by", "week", "--json", "--html", tmp_path / "a.html")
+    assert [one["period"] for one in done.records] == ["2026-W01", "2026-W02", "2026-W03"]
+    assert sum(one["recordings"] for one in done.records) == 12
+    assert "Shares with 95" in (tmp_path / "a.html").read_text()
+    only = run("trend", "--by", "day", "--speaker", "voice0", "--csv", "-")
+    assert only.out.count("\n") == 1 + 4 * 8
+    assert "alert angry>0 in" in run("trend", "--by", "month", "--alert", "anger>0").err
+    assert run("trend", "--by", "month", "--alert", "anger>0").code == 3
+
+
+MISUSES = [
+    (["trend"], "--by"),
+    (["trend", "1", "--by", "week"], "--by"),
+    (["trend", "1", "--source", "x"], "filters are for --by"),
+    (["trend", "1", "--alert", "bored>0.1"], "no class bored"),
+    (["trend", "1", "--smooth", "0"], "smoothing"),
+    (["trend", "--by", "year"], "choose day, week, month"),
+    (["trend", "--by", "week", "--smooth", "5"], "--smooth is for a recording"),
+    (["trend", "--by", "week", "--penalty", "5.0"], "--penalty is for a recording"),
+    (["evaluate", "--html", "/nonexistent/r.html"], "no folder /nonexistent"),
+    (["map", "--html", "/nonexistent/r.html"], "no folder /nonexistent"),
+    (["export", "--output", "x", "--format", "xml"], "choose npy"),
+    (["export", "--output", "x", "--granularity", "frame", "--format", "csv"], "npy only"),
+    (["import", "x.npy", "--model", "acoustic"], "table beside it"),
+    (["predict", "x.wav", "--granularity", "word"], "utterance, frame or window"),
+]
+
+
+def test_misuse_is_told(run, manifest):
+    ingest(run, manifest)
+    for arguments, message in MISUSES:
+        done = run(*arguments)
+        assert (done.code, done.out, message in done.err) == (2, "", True), (arguments, done.err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("trend", 99999999999999999999999), ("tune", "--restore", 99999999999999999999)],
+)
+def test_a_number_that_no_database_holds_is_not_there(run, manifest, arguments):
+    ingest(run, manifest)
+    done = run(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert f"{arguments[-1]} in this archive" in done.err
+
+
+def test_an_error_of_the_system_without_words_of_its_own_is_told(run, monkeypatch):
+    def broken(*_: object) -> None:
+        raise OSError("the page is damaged")
+
+    monkeypatch.setattr("emotion_search.engine.library.library.Library.open", broken)
+    assert run("status").err == "error: the page is damaged\n"
+
+
+def test_export_and_import(run, manifest: Path, tmp_path):
+    ingest(run, manifest)
+    out = tmp_path / "features"
+    assert "12 clips in" in run("export", "--output", out).out
+    some = run("export", "--output", tmp_path / "x.parquet", "--label", "anger", "--json")
+    assert some.records == [{"path": str(tmp_path / "x.parquet"), "clips": 3, "failed": 0}]
+    copy = ("--home", tmp_path / "copy")
+    assert run("import", out, *copy).out.startswith("12 clips of 12 recordings added")
+    assert run("import", out, *copy, "--json").records[0]["known"] == 12
+    hits = [run("search", "--clip", 1, "--json", *where).records for where in ((), copy)]
+    assert hits[0] == hits[1]
+    write_wav(tmp_path / "q.wav", tone(1.0))
+    assert run("search", tmp_path / "q.wav", "--json", *copy).code == 0
+
+
+def test_a_picture_needs_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(EmotionSearchError, match=r"emotion-search\[png\]"):
+        write_png(None, tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_json_has_no_nan(run, manifest):
+    ingest(run, manifest)
+    json.loads(run("trend", 1, "--json").out, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint):
+    ingest(run, manifest)
+    refused = run("use", checkpoint)
+    assert (refused.code, "no embeddings of a model" in refused.err) == (1, True)
+    done = run("reembed", "--model", checkpoint, "--json")
+    assert (done.code, done.records[0]["clips"], done.records[0]["missing"]) == (0, 12, 0)
+    assert f"switch: emotion-search use {checkpoint}" in done.err
+    both = ("--models", "acoustic", "--models", checkpoint, "--bootstrap", 0)
+    assert [r["name"] for r in run("evaluate", *both, "--json").records] == [
+        "acoustic",
+        str(checkpoint),
+    ]
+    table = run("evaluate", *both).out
+    assert "UAR, linear probe" in table
+    assert run("use", checkpoint).out == f"{checkpoint} serves now (12 of 12 clips)\n"
+    listed = {one["name"]: one for one in run("models", "--json").records}
+    assert listed[str(checkpoint)]["active"]
+    assert listed["acoustic"]["embedded"] == 12
+    assert "12 of 12 clips embedded, serves this archive" in run("models").out
+    mismatch = run("ingest", voices, "--model", "acoustic")
+    assert (mismatch.code, "holds embeddings of model" in mismatch.err) == (1, True)
+    assert run("models", "forget", "acoustic").out == "acoustic forgotten (12 embeddings)\n"

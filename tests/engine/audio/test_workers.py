@@ -1,0 +1,149 @@
+"""Decoders in processes: the same samples, and a decoder that dies costs its file alone."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened, read
+from emotion_search.index.errors import AudioError
+from tests.conftest import tone, write_wav
+
+
+@pytest.fixture
+def decoders() -> Iterator[Decoders]:
+    made = Decoders(timeout=5.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    """A minute on two channels."""
+    return write_wav(tmp_path / "call.wav", np.stack([tone(60.0), tone(60.0, 330)], axis=1), 16_000)
+
+
+def processes(decoders: Decoders) -> list[int]:
+    return [decoder._process.pid for decoder in decoders._all]
+
+
+@pytest.mark.parametrize("channels", [None, [None], [1], [1, 0]])
+def test_messages_are_those_of_decoding_here(decoders: Decoders, call: Path, channels):
+    here, there = list(read(call, channels)), list(decoders.read(call, channels))
+    assert [type(message) for message in here] == [type(message) for message in there]
+    for left, right in zip(here, there, strict=True):
+        if isinstance(left, Block):
+            assert all(map(np.array_equal, left.tracks, right.tracks))
+        else:
+            assert left == right
+    assert isinstance(there[0], Opened)
+    assert isinstance(there[-1], Ended)
+
+
+def test_a_process_decodes_many_files(decoders: Decoders, call: Path):
+    for _ in range(3):
+        list(decoders.read(call, [None]))
+    assert len(processes(decoders)) == 1
+
+
+def test_what_is_no_audio_is_told_and_the_process_lives(decoders: Decoders, tmp_path: Path):
+    (tmp_path / "text.wav").write_text("hello")
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        list(decoders.read(tmp_path / "text.wav", [None]))
+    with pytest.raises(FileNotFoundError):
+        list(decoders.read(tmp_path / "gone.wav", [None]))
+    assert len(processes(decoders)) == 1
+
+
+def test_a_decoder_that_dies_costs_its_file_alone(decoders: Decoders, call: Path):
+    messages = decoders.read(call, [None])
+    next(messages)
+    (first,) = processes(decoders)
+    os.kill(first, signal.SIGSEGV)
+    with pytest.raises(AudioError, match="kills its decoder"):
+        list(messages)
+    assert sum(len(m.tracks[0]) for m in decoders.read(call, [0]) if isinstance(m, Block)) > 0
+    assert processes(decoders) != [first]
+
+
+def test_a_decoder_that_hangs_is_given_up(call: Path):
+    decoders = Decoders(timeout=0.5)
+    messages = decoders.read(call, [None])
+    next(messages)
+    (pid,) = processes(decoders)
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(AudioError, match=r"did nothing for 0\.5 s"):
+        list(messages)
+    assert time.monotonic() - began < 10
+    assert len(list(decoders.read(call, [None]))) > 2
+    decoders.close()
+
+
+def test_a_large_file_that_is_slow_to_read_is_not_given_up(tmp_path: Path):
+    pipe, large = tmp_path / "pipe", 5 * (1 << 22)
+    os.mkfifo(pipe)
+
+    def feed() -> None:
+        with pipe.open("wb") as file:
+            for _ in range(5):
+                file.write(bytes(large // 5))
+                file.flush()
+                time.sleep(0.8)
+
+    decoders = Decoders(timeout=3.0)
+    list(decoders.read(write_wav(tmp_path / "x.wav", tone(1.0)), [None]))  # a process waits
+    threading.Thread(target=feed, daemon=True).start()
+    messages = decoders.read(pipe, [None])
+    assert next(messages) == Opened(hashlib.sha256(bytes(large)).hexdigest())
+    with pytest.raises(AudioError, match="regular file"):
+        next(messages)
+    decoders.close()
+
+
+def test_headers_tell_of_durations_in_a_process_too(decoders: Decoders, call: Path):
+    assert decoders.told(call) == 60.0
+    (call.parent / "text.wav").write_text("hello")
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        decoders.told(call.parent / "text.wav")
+    assert len(list(decoders.read(call, [None]))) > 2
+    assert len(processes(decoders)) == 1
+
+
+def test_a_file_may_be_left_in_the_middle(decoders: Decoders, call: Path):
+    for _ in range(3):
+        messages = decoders.read(call, [None])
+        next(messages)
+        next(messages)
+        messages.close()
+    assert len(list(decoders.read(call, [None]))) > 2
+    assert len(processes(decoders)) == 1
+
+
+def test_several_threads_have_a_process_each(decoders: Decoders, call: Path):
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(len(list(decoders.read(call, [None])))))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found) == 3
+
+
+def test_closing_ends_the_processes(call: Path):
+    decoders = Decoders(timeout=5.0)
+    list(decoders.read(call, [None]))
+    (pid,) = processes(decoders)
+    decoders.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

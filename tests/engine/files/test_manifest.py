@@ -1,0 +1,177 @@
+"""Manifests say what they can, and name the rows that they cannot use."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from emotion_search.engine.files.manifest import parse_pairs, parse_time, read_manifest
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.errors import InvalidInputError
+
+
+def test_csv_columns_become_annotations(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        "path,label,source,recorded_at,speaker,queue\n"
+        "a/x.wav,anger,crm,2026-01-02T10:00:00+02:00,jo,billing\n"
+        "y.wav,,,,,\n"
+    )
+    manifest = read_manifest(path)
+    assert manifest.problems == []
+    assert manifest.rows == {
+        str(tmp_path / "a" / "x.wav"): Annotations(
+            source="crm",
+            speaker="jo",
+            recorded_at=datetime(2026, 1, 2, 8, tzinfo=UTC),
+            labels={"emotion": "anger"},
+            metadata={"queue": "billing"},
+        ),
+        str(tmp_path / "y.wav"): Annotations(),
+    }
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_and_a_byte_order_mark_are_understood(tmp_path: Path, delimiter):
+    path = tmp_path / "m.csv"
+    path.write_text(f"\ufeffpath{delimiter}label\nx.wav{delimiter}anger, cold\n", encoding="utf-8")
+    (said,) = read_manifest(path).rows.values()
+    assert said.labels == {"emotion": "anger, cold"}
+
+
+def test_json_lines_keep_values_as_text(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+    row = {"path": "/abs/x.wav", "n": 3, "ok": True, "none": None, "list": [1], "t": "ü"}
+    path.write_text(json.dumps(row) + "\n\n")
+    assert read_manifest(path).rows["/abs/x.wav"].metadata == {
+        "n": "3",
+        "ok": "true",
+        "list": "[1]",
+        "t": "ü",
+    }
+
+
+def test_rows_that_cannot_be_used_are_named_by_line(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        "path,recorded_at,label\n"
+        "x.wav,yesterday,anger\n"
+        ",2026-01-01,anger\n"
+        "y.wav,2026-01-01,anger\n"
+        "y.wav,2026-01-02,joy\n"
+        f"z.wav,,{'l' * 300}\n"
+        "w.wav,,a,b,c\n"
+    )
+    manifest = read_manifest(path)
+    reasons = [reason for _, reason in manifest.problems]
+    assert [where for where, _ in manifest.problems] == [
+        f"{path}: line {n}" for n in (2, 3, 5, 6, 7)
+    ]
+    assert "yesterday" in reasons[0]
+    assert "first in line 4" in reasons[2]
+    assert list(manifest.rows) == [str(tmp_path / "y.wav")]
+    assert manifest.naive_times == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"file,label\nx,y\n",
+        b"path,label\n\xff\xfe\x00",
+        b'"path\nx.wav\n',
+        b"path,label,label\nx.wav,joy,fear\n",
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, content):
+    path = tmp_path / "m.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"m\.csv"):
+        read_manifest(path)
+
+
+def test_a_stray_quote_costs_its_own_row(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        'path,label\n"a"b.wav,joy\nx.wav,anger\n"c.wav,joy\ny.wav,"two\nlines"\n"unclosed,joy\nz.wav,joy\n'
+    )
+    manifest = read_manifest(path)
+    assert [where for where, _ in manifest.problems] == [f"{path}: line {n}" for n in (2, 4, 7)]
+    assert {Path(name).name: said.labels["emotion"] for name, said in manifest.rows.items()} == {
+        "x.wav": "anger",
+        "y.wav": "two\nlines",
+        "z.wav": "joy",
+    }
+
+
+def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"path": "x.wav"}\n[1]\n{oops\n')
+    path.write_text(path.read_text() + '{"path": "\\ud800"}\n' + "[" * 100_000 + "\n")
+    assert [where for where, _ in read_manifest(path).problems] == [
+        f"{path}: line {n}" for n in (2, 3, 4, 5)
+    ]
+
+
+def test_headers_may_have_spaces_and_empty_cells(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(",path, label \n0,x.wav,anger\n")
+    (said,) = read_manifest(path).rows.values()
+    assert said.labels == {"emotion": "anger"}
+
+
+def test_a_row_that_names_a_folder_is_named(tmp_path: Path):
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "m.csv").write_text("path\ncalls\n")
+    ((_, reason),) = read_manifest(tmp_path / "m.csv").problems
+    assert "is a folder" in reason
+
+
+def test_times_without_a_zone_are_utc():
+    assert parse_time("2026-01-02") == (datetime(2026, 1, 2, tzinfo=UTC), True)
+    assert parse_time("2026-01-02T03:04:05Z") == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), False)
+    for bad in ("", "soon", "2026-13-01", "0001-01-01T00:00:00+14:00"):
+        with pytest.raises(InvalidInputError):
+            parse_time(bad)
+
+
+def test_metadata_pairs():
+    assert parse_pairs(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
+    for bad in (["a"], ["=b"], ["a=\0"], ["a=1", "a=2"]):
+        with pytest.raises(InvalidInputError):
+            parse_pairs(bad)
+
+
+def test_parquet_cells_of_every_kind_are_text_or_a_problem_of_their_row(tmp_path: Path):
+    import datetime as dt
+    from decimal import Decimal
+
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table(
+        {
+            "path": ["a.wav", "b.wav"],
+            "recorded_at": [dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)] * 2,
+            "cost": [Decimal("1.50"), None],
+            "shift": [dt.time(8, 30), None],
+            "raw": [None, b"\xff\x00"],
+        }
+    )
+    parquet.write_table(table, tmp_path / "m.parquet")
+    read = read_manifest(tmp_path / "m.parquet")
+    (said,) = read.rows.values()
+    assert said.recorded_at == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    assert said.metadata == {"cost": "1.50", "shift": "08:30:00"}
+    ((where, why),) = read.problems
+    assert where.endswith("m.parquet: line 2")
+    assert why == "a cell is bytes, which is no text"
+
+
+def test_a_damaged_parquet_manifest_is_refused_by_name(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "m.parquet"
+    path.write_bytes(b"PAR1" + b"x" * 100 + b"PAR1")
+    with pytest.raises(InvalidInputError, match=r"m\.parquet cannot be read: ."):
+        read_manifest(path)

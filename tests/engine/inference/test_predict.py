@@ -1,0 +1,131 @@
+"""Emotion labels of files: the whole and its parts agree, and their files say the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.inference.parts import Granularity
+from emotion_search.engine.inference.predict import predict_files
+from emotion_search.index.errors import InvalidInputError
+from tests.checkpoints import make_checkpoint
+from tests.conftest import tone, write_wav
+
+
+@pytest.fixture(scope="module")
+def embedder(checkpoint: Path) -> Emotion2vec:
+    return Emotion2vec(checkpoint, name="small", device="cpu")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "clip.wav", speak("anger", speaker=1, seed=0, seconds=3.0))
+
+
+def row(prediction) -> np.ndarray:
+    return np.array(list(prediction.scores.values()))
+
+
+def test_the_mean_of_frame_logits_is_the_utterances_logits(embedder, checkpoint, clip):
+    state = torch.load(checkpoint / "model.pt", weights_only=True)["model"]
+    weight, bias = state["proj.weight"].numpy(), state["proj.bias"].numpy()
+    heard = embedder.frames(decode(clip))
+    utterance = embedder.embed([decode(clip)])
+    logits = heard.vectors @ weight.T + bias
+    assert np.allclose(logits.mean(axis=0), utterance.vectors[0] @ weight.T + bias, atol=1e-4)
+    (whole,) = predict_files([clip], embedder)
+    *frames, again = predict_files([clip], embedder, "frame")
+    assert len(frames) == len(heard.vectors)
+    assert np.ptp(logits, axis=0).max() > 0.1  # frames differ, or the rest would say little
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.allclose([row(one) for one in frames], softmax, atol=2e-6)
+    assert np.allclose(row(again), row(whole), atol=2e-6)
+    assert (again.granularity, again.emotion) == ("utterance", whole.emotion)
+
+
+def test_frames_of_a_long_file_pool_to_the_head_of_their_mean(embedder, tmp_path):
+    voice = [speak("anger", speaker=1, seed=s, seconds=4.0) for s in range(10)]
+    path = write_wav(tmp_path / "long.wav", np.concatenate(voice))
+    *frames, whole = predict_files([path], embedder, "frame", folder=tmp_path / "out")
+    assert len(frames) == (40 * 16_000 - 400) // 320 + 1
+    assert [frames[0].start, frames[0].end, frames[1].start] == [0.0, 0.025, 0.02]
+    vectors = np.load(tmp_path / "out" / "long" / "embedding.npy")
+    logits = embedder._head[0].numpy() @ vectors.mean(axis=0) + embedder._head[1].numpy()
+    expected = np.exp(logits - logits.max())
+    assert np.allclose(row(whole), expected / expected.sum(), atol=1e-5)
+    scores = np.load(tmp_path / "out" / "long" / "scores.npy")
+    assert np.allclose(scores, [row(one) for one in frames], atol=1e-6)
+
+
+@pytest.mark.parametrize(("window", "hop"), [(1.0, None), (1.0, 0.5), (0.3, None)])
+def test_windows_cover_the_file(clip, window, hop):
+    *parts, whole = predict_files([clip], Acoustic(), Granularity("window", window, hop))
+    assert (parts[0].start, parts[-1].end, whole.end) == (0.0, 3.0, 3.0)
+    starts = [part.start for part in parts]
+    assert np.allclose(np.diff(starts), hop or window)
+    lengths = np.array([part.end - part.start for part in parts])
+    mean = np.average([row(part) for part in parts], axis=0, weights=lengths)
+    assert np.allclose(row(whole), mean, atol=1e-5)
+
+
+def test_each_file_gets_result_and_embedding(embedder, clip, tmp_path):
+    other = write_wav(tmp_path / "b" / "clip.wav", tone(1.0))
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    out = tmp_path / "out"
+    said = list(predict_files([clip, bad, other], embedder, folder=out))
+    assert [one.error is None for one in said] == [True, False, True]
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == [
+        "clip-2/embedding.npy",
+        "clip-2/result.json",
+        "clip/embedding.npy",
+        "clip/result.json",
+    ]
+    assert not (out / "bad").exists()
+    result = json.loads((out / "clip" / "result.json").read_text())
+    assert (result["emotion"], result["confidence"]) == (said[0].emotion, said[0].confidence)
+    assert set(result) >= {"scores", "granularity", "timestamp"}
+    vector = np.load(out / "clip" / "embedding.npy")
+    assert np.allclose(vector, embedder.embed([decode(clip)]).vectors[0], atol=1e-5)
+    with pytest.raises(InvalidInputError, match="--overwrite"):
+        list(predict_files([clip], embedder, folder=out))
+    list(predict_files([clip], embedder, folder=out, overwrite=True))
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, clip, tmp_path):
+    files = [clip, write_wav(tmp_path / "b" / "clip.wav", tone(1.0)),
+             write_wav(tmp_path / "c.wav", tone(1.0))]  # fmt: skip
+    out, how = tmp_path / "out", Granularity("window", 0.5)
+    running = predict_files(files, embedder, how, folder=out)
+    for said in running:
+        if said.file == str(files[1]) and said.granularity == "utterance":
+            break
+    running.close()  # killed before it noted that the second was done
+    told = (out / "clip" / "embedding.npy").stat().st_mtime_ns
+    with pytest.raises(InvalidInputError, match="another model or granularity"):
+        list(predict_files(files, embedder, folder=out))
+    again = list(predict_files(files, embedder, how, folder=out))
+    whole = list(predict_files(files, embedder, how))
+    assert [one for one in again if one.granularity == "utterance"] == [
+        one for one in whole if one.granularity == "utterance"
+    ]
+    assert [one.file for one in again].count(str(clip)) == 1
+    assert (out / "clip" / "embedding.npy").stat().st_mtime_ns == told
+    assert sorted(path.name for path in out.iterdir()) == ["c", "clip", "clip-2"]
+
+
+def test_what_a_model_has_not_is_refused(clip, tmp_path):
+    with pytest.raises(InvalidInputError, match="granularity window"):
+        list(predict_files([clip], Acoustic(), "frame", folder=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    headless = Emotion2vec(make_checkpoint(tmp_path / "m", labels=None), name="base", device="cpu")
+    with pytest.raises(InvalidInputError, match="no emotion scores"):
+        list(predict_files([clip], headless))
+    with pytest.raises(InvalidInputError, match="hop"):
+        Granularity("window", 2.0, 3.0)

@@ -1,0 +1,106 @@
+"""A whole evaluation: probes, calibration, report."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search.engine.pages.evaluation import write_report
+from emotion_search.engine.quality.calibration import check_calibration
+from emotion_search.engine.quality.evaluate import evaluate
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.probes import probe
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.space import Method, Space, fit_space
+
+
+def speech(speakers: int = 8, spread: float = 1.0, speaker_weight: float = 1.0) -> LabelledVectors:
+    """Clips of three emotions by some speakers, whose voices differ more than the emotions."""
+    rng = np.random.default_rng(0)
+    emotions = rng.normal(size=(3, 12))
+    voices = speaker_weight * 2 * rng.normal(size=(speakers, 12))
+    rows = [(e, s) for e in range(3) for s in range(speakers) for _ in range(6)]
+    vectors = [emotions[e] + voices[s] + spread * rng.normal(size=12) for e, s in rows]
+    return LabelledVectors(
+        np.array(vectors, dtype=np.float32),
+        np.array([f"emotion{e}" for e, _ in rows]),
+        np.array([f"speaker{s}" for _, s in rows]),
+        np.array([str(i) for i in range(len(rows))]),
+        "made",
+    )
+
+
+def test_an_evaluation_tells_every_part_and_is_json():
+    result = evaluate(speech(), Space(), rounds=50)
+    record = json.loads(json.dumps(result.record()))
+    assert record["gallery"] == "speaker"
+    assert record["clips"] == {"emotion0": 48, "emotion1": 48, "emotion2": 48}
+    assert record["micro"]["mAP"]["low"] < record["micro"]["mAP"]["value"]
+    assert set(record["steps"]) == {"plain", "centred", "whitened", "learned"}
+    assert record["calibration"]["readings"]
+
+
+def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
+    data = speech()
+    learned = fit_space(Method.LEARNED, data.vectors, data.labels)
+    plain, judged = evaluate(data, Space(), rounds=20), evaluate(data, learned, rounds=20)
+    assert judged.learned
+    assert replace(judged, learned=False) == plain
+    assert (
+        judged.steps["learned"]
+        < evaluate(data.with_vectors(learned.apply(data.vectors)), Space(), rounds=0)
+        .micro["mAP"]
+        .value
+    )
+
+
+def test_the_same_seed_gives_the_same_evaluation():
+    assert evaluate(speech(), Space(), rounds=50) == evaluate(speech(), Space(), rounds=50)
+
+
+def test_a_probe_is_at_chance_on_labels_that_mean_nothing():
+    data = speech()
+    labels = np.random.default_rng(0).permutation(data.labels)
+    shuffled = LabelledVectors(data.vectors, labels, data.speakers, data.recordings, "x")
+    for one in probe(shuffled, seed=0):
+        assert one.uar == pytest.approx(1 / 3, abs=0.12)
+
+
+def test_a_probe_reads_what_is_there():
+    for one in probe(speech(spread=0.1, speaker_weight=0.1), seed=0):
+        assert one.uar > 0.95
+        assert one.folds == 8
+        assert sum(map(sum, one.confusion)) == 144
+
+
+def test_a_percentile_means_what_it_says_on_other_speakers():
+    check = check_calibration(speech(100, speaker_weight=0.0), seed=0)
+    for reading in check.readings:
+        assert reading.share == pytest.approx(100 - reading.percentile, rel=0.2)
+
+
+def test_what_a_percentile_means_is_not_told_from_one_voice():
+    assert check_calibration(speech(3), seed=0) is None
+    assert check_calibration(speech(4), seed=0) is not None
+
+
+def test_pairs_at_a_high_percentile_share_their_label_more_often():
+    check = check_calibration(speech(speaker_weight=0.2, spread=0.5), seed=0)
+    assert check.readings[-1].same > check.same + 0.3
+
+
+def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path):
+    path = tmp_path / "report.html"
+    write_report(evaluate(speech(), Space(), rounds=20), path)
+    page = path.read_text()
+    assert "Query by example with made" in page
+    assert page.count('class="plotly-graph-div"') >= 6
+    assert '<script src="http' not in page
+
+
+def test_a_report_that_cannot_be_written_says_so(tmp_path: Path):
+    result = evaluate(speech(), Space(), rounds=0)
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        write_report(result, tmp_path / "missing" / "report.html")

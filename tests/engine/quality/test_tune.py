@@ -1,0 +1,235 @@
+"""Tuning an archive: the space that serves, percentiles, and the way back."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search.engine.embedders.acoustic.model import WEIGHTS
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.quality import tune as tuning
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.models import activate_model
+from emotion_search.index.database.recordings import (
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+)
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.vectors.space import Method
+
+DIM = 12
+
+
+def speech(speakers: int = 8, each: int = 4) -> LabelledVectors:
+    """Three emotions by some speakers, whose voices differ more than the emotions do."""
+    rng = np.random.default_rng(0)
+    emotions, voices = rng.normal(size=(3, DIM)), 2 * rng.normal(size=(speakers, DIM))
+    rows = [(e, s) for e in range(3) for s in range(speakers) for _ in range(each)]
+    vectors = [10 + emotions[e] + voices[s] + 0.5 * rng.normal(size=DIM) for e, s in rows]
+    return LabelledVectors(
+        np.array(vectors, dtype=np.float32),
+        np.array([f"emotion{e}" for e, _ in rows]),
+        np.array([f"speaker{s}" for _, s in rows]),
+        np.array([str(i) for i in range(len(rows))]),
+        "made",
+    )
+
+
+def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> None:
+    """Put the vectors into the archive, as if a model had made them."""
+    with library.database.write() as session:
+        model = activate_model(
+            session, name="acoustic", fingerprint="f" * 64, dimension=DIM, classes=()
+        )
+        for i, vector in enumerate(data.vectors):
+            said = Annotations(
+                speaker=str(data.speakers[i]) if labelled else None,
+                labels={"emotion": str(data.labels[i])} if labelled else {},
+            )
+            clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
+            facts = FileFacts(f"/made/{i}.wav", 1, 1)
+            new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 1.0, 16_000, 1, said, [clip])
+            add_recording(session, model.id, new)
+
+
+@pytest.fixture
+def spoken(library: Library) -> Library:
+    """An archive of labelled vectors."""
+    fill(library, speech())
+    return library
+
+
+def test_what_is_learned_serves_speakers_it_never_met():
+    quality = compare_methods(speech())
+    assert quality[Method.LEARNED] > quality[Method.PLAIN] + 0.1
+
+
+def test_labels_that_mean_nothing_teach_nothing():
+    data = speech()
+    shuffled = LabelledVectors(
+        data.vectors,
+        np.random.default_rng(1).permutation(data.labels),
+        data.speakers,
+        data.recordings,
+        "x",
+    )
+    quality = compare_methods(shuffled)
+    assert abs(quality[Method.LEARNED] - quality[Method.PLAIN]) < 0.06
+
+
+def test_tuning_takes_the_best_method_and_search_follows(spoken: Library):
+    before = spoken.search(1, limit=5)
+    assert {hit.space for hit in before} == {0}
+    result = spoken.tune()
+    assert (result.version, result.method) == (1, Method.LEARNED)
+    after = spoken.search(1, limit=5)
+    assert {hit.space for hit in after} == {1}
+    assert [hit.similarity for hit in after] != [hit.similarity for hit in before]
+    assert after[0].similarity < 0.999  # no longer crowded
+
+    def same(hits):
+        return np.mean([hit.clip.label == "emotion0" for hit in hits])
+
+    others = spoken.search(1, limit=20, exclude_same="speaker")
+    assert same(others) > 0.6
+
+
+def test_the_old_space_can_be_restored_exactly(spoken: Library):
+    before = spoken.search(1, limit=5)
+    spoken.tune()
+    spoken.restore_space(0)
+    assert spoken.search(1, limit=5)[0].similarity == before[0].similarity
+    spoken.restore_space(1)
+    assert spoken.search(1, limit=1)[0].space == 1
+    with pytest.raises(NotFoundError, match="no space 7"):
+        spoken.restore_space(7)
+
+
+def test_another_process_follows_the_space_at_its_next_search(spoken: Library, settings: Settings):
+    with Library.open(settings) as other:
+        other.search(1, limit=3)
+        spoken.tune()
+        assert [hit.similarity for hit in other.search(1, limit=3)] == [
+            hit.similarity for hit in spoken.search(1, limit=3)
+        ]
+    with Library.open(settings) as later:  # from the saved index
+        assert later.search(1, limit=1)[0].space == 1
+
+
+def test_every_fit_is_a_version_of_its_own(spoken: Library):
+    spoken.tune(method=Method.CENTRED)
+    spoken.tune(method=Method.WHITENED)
+    shown = [(one.version, one.method.value, one.active) for one in spoken.spaces()]
+    assert shown == [(0, "plain", False), (1, "centred", False), (2, "whitened", True)]
+
+
+def test_hits_carry_their_percentile_among_random_pairs(spoken: Library):
+    spoken.tune()
+    hits = spoken.search(1, limit=95)
+    percentiles = [hit.percentile for hit in hits]
+    assert percentiles == sorted(percentiles, reverse=True)
+    assert percentiles[0] > 95
+    assert percentiles[-1] < 10
+
+
+def test_without_labels_the_space_is_centred(library: Library):
+    fill(library, speech(), labelled=False)
+    result = library.tune()
+    assert result.method is Method.CENTRED
+    assert result.quality == {}
+    with pytest.raises(InvalidInputError, match="two classes by four speakers"):
+        library.tune(method=Method.LEARNED)
+
+
+def test_a_learned_space_that_does_no_better_is_refused(
+    spoken: Library, monkeypatch: pytest.MonkeyPatch
+):
+    worse = dict.fromkeys(Method, 0.5) | {Method.LEARNED: 0.4}
+    monkeypatch.setattr(tuning, "compare_methods", lambda data: worse)
+    with pytest.raises(InvalidInputError, match="no better than the plain one"):
+        spoken.tune(method=Method.LEARNED)
+    assert [one.version for one in spoken.spaces()] == [0]
+
+
+def test_where_no_space_beats_the_plain_one_it_serves(
+    spoken: Library, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        tuning, "compare_methods", lambda data: {m: 0.9 - 0.1 * i for i, m in enumerate(Method)}
+    )
+    assert spoken.tune().version == 0
+    assert [one.active for one in spoken.spaces()] == [True]
+
+
+def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
+    spoken: Library, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        tuning, "compare_methods", lambda data: {m: 0.9 + 0.001 * i for i, m in enumerate(Method)}
+    )
+    assert spoken.tune().version == 0
+
+
+def test_an_archive_too_small_or_empty_says_so(library: Library):
+    with pytest.raises(NotFoundError, match="empty"):
+        library.tune()
+    fill(library, speech(speakers=2, each=2))
+    with pytest.raises(InvalidInputError, match="needs 50 clips at least; this archive has 12"):
+        library.tune()
+
+
+def test_equal_vectors_everywhere_are_told(library: Library):
+    data = speech()
+    fill(library, data.with_vectors(data.vectors + np.eye(96, DIM, dtype=np.float32)))
+    with library.database.write() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE embeddings SET vector = (SELECT min(vector) FROM embeddings)"
+        )
+    with pytest.raises(InvalidInputError, match="all embeddings are equal"):
+        library.tune()
+
+
+def test_a_bulk_ingest_fits_the_first_space_and_says_so(
+    settings: Settings, voices: Path, caplog: pytest.LogCaptureFixture, monkeypatch
+):
+    from tests.conftest import ingest_voices
+
+    monkeypatch.setattr(tuning, "FEWEST", 5)
+    with (
+        Library.open(settings.model_copy(update={"tune_at": 10}), create=True) as library,
+        caplog.at_level(logging.WARNING),
+    ):
+        ingest_voices(library, voices)
+        assert [one.active for one in library.spaces()] == [False, True]
+        assert "similarity is now taken in space 1" in caplog.text
+        library.restore_space(0)
+        ingest_voices(library, voices)  # never again by itself
+        assert [one.active for one in library.spaces()] == [True, False]
+
+
+def test_small_archives_keep_the_plain_space_but_tell_percentiles(filled: Library):
+    assert [one.version for one in filled.spaces()] == [0]
+    hits = filled.search(1, limit=3)
+    assert all(0 <= hit.percentile <= 100 for hit in hits)
+
+
+def test_weights_in_a_file_are_a_model_wherever_one_stands(
+    tmp_path: Path, voices: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copy(WEIGHTS, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(home=tmp_path / "home", model="mine.safetensors")
+    with Library.open(settings, create=True) as library:
+        library.ingest(find_audio([str(voices / "anger-0.wav")]).files)
+    monkeypatch.chdir("/")
+    with Library.open(Settings(home=tmp_path / "home")) as library:
+        assert library.model().name == str(tmp_path / "mine.safetensors")
+        assert len(library.search(voices / "neutral-1.wav")) == 1

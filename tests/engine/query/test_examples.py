@@ -1,0 +1,192 @@
+"""Several examples become one query."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.query.examples import rocchio
+from emotion_search.engine.query.query import (
+    ClipExample,
+    FileExample,
+    Query,
+    SpanExample,
+    VectorExample,
+    answer,
+)
+from emotion_search.index.database.clips import vectors_of
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.vectors.base import normalise
+from tests.conftest import tone, write_wav
+
+
+def search(library: Library, query: Query, **others):
+    """The hits of a query."""
+    return answer(library, query, **others).hits
+
+
+def found(library: Library, *positive, negative=(), **options) -> list[int]:
+    chosen = {"limit": 100, "per_recording": None, **options}
+    return [hit.clip.id for hit in answer(library, Query(positive, negative, **chosen)).hits]
+
+
+def embedding(library: Library, clip: int) -> np.ndarray:
+    with library.database.read() as session:
+        return vectors_of(session, library.model(), [clip])[0]
+
+
+unit = arrays.arrays(np.float32, (8,), elements=st.floats(-1, 1, width=32)).filter(
+    lambda vector: np.linalg.norm(vector) > 0.1
+)
+
+
+@given(st.lists(unit, min_size=1, max_size=5), st.lists(unit, max_size=5))
+def test_the_query_is_a_direction_or_an_error(positive, negative):
+    try:
+        vector = rocchio(list(map(normalise, positive)), list(map(normalise, negative)))
+    except InvalidInputError:
+        return
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_rocchios_weights():
+    a, b = np.eye(2, dtype=np.float32)
+    assert rocchio([a], []) is a
+    assert rocchio([a, b], []) == pytest.approx(np.sqrt([0.5, 0.5]))
+    assert rocchio([a], [b]) == pytest.approx(np.array([1, -0.25]) / np.sqrt(1.0625))
+    with pytest.raises(InvalidInputError, match="opposite"):
+        rocchio([a, -a], [])
+
+
+def test_a_clip_alone_is_the_search_by_clip(filled: Library):
+    by_library = [hit.clip.id for hit in filled.search(3, limit=100)]
+    assert found(filled, ClipExample(3)) == by_library
+    assert found(filled, VectorExample(tuple(map(float, embedding(filled, 3))))) == [3, *by_library]
+
+
+def test_a_vector_counts_by_its_direction_alone(filled: Library):
+    assert found(filled, VectorExample((1e308,) * 256)) == found(
+        filled, VectorExample((1e-308,) * 256)
+    )
+
+
+def test_no_example_is_a_hit(filled: Library):
+    hits = found(filled, ClipExample(1), ClipExample(2), negative=[ClipExample(3)])
+    assert sorted(hits) == list(range(4, 13))
+
+
+def test_a_negative_example_turns_the_query_away(filled: Library):
+    query = rocchio(
+        [normalise(embedding(filled, 1))],
+        [normalise(normalise(embedding(filled, 5)) + normalise(embedding(filled, 9)))],
+    )
+    turned = found(filled, ClipExample(1), negative=[ClipExample(5), ClipExample(9)])
+    by_vector = found(filled, VectorExample(tuple(map(float, query))))
+    assert turned == [clip for clip in by_vector if clip not in (1, 5, 9)]
+    assert turned != [clip for clip in found(filled, ClipExample(1)) if clip not in (5, 9)]
+
+
+def test_a_span_is_the_weighted_mean_of_its_clips(
+    fixed_windows, sqlite_settings, tmp_path, monkeypatch
+):
+    path = tmp_path / "long.wav"
+    rng = np.random.default_rng(0)
+    write_wav(path, rng.uniform(-0.5, 0.5, 16_000 * 40).astype(np.float32))
+    settings = sqlite_settings.model_copy(update={"segments": "fixed"})
+    with Library.open(settings, create=True) as library:
+        from emotion_search.engine.files.scan import find_audio
+
+        library.ingest(find_audio([str(path)]).files)
+        one, two, three = (normalise(embedding(library, clip)) for clip in (1, 2, 3))
+        vectors = []
+        monkeypatch.setattr(
+            "emotion_search.index.search.Searcher.search",
+            lambda _, target: vectors.append((target.vector, target.without)),
+        )
+        search(library, Query([SpanExample(1, 12.0, 16.0)]))
+        search(library, Query([SpanExample(1, 15.0, 30.0)]))
+        search(library, Query([SpanExample(1)]))
+        (weighted, own), (exact, its_own), (whole, all_own) = vectors
+        assert weighted == pytest.approx(normalise((3 * one + 1 * two) / 4), abs=1e-6)
+        assert (own, its_own, all_own) == ({1, 2}, {2}, {1, 2, 3})
+        assert exact == pytest.approx(two, abs=1e-6)
+        assert whole == pytest.approx(normalise((15 * one + 15 * two + 10 * three) / 40), abs=1e-6)
+        with pytest.raises(InvalidInputError, match="no clip between"):
+            search(library, Query([SpanExample(1, 50.0, 60.0)]))
+
+
+def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_settings, tmp_path):
+    settings = sqlite_settings.model_copy(update={"segments": "fixed", "window": 1.0})
+    for i in range(6):
+        write_wav(tmp_path / "in" / f"{i}.wav", tone(5.0, 150 + 20 * i) + np.float32(0.001 * i))
+    with Library.open(settings, create=True) as library:
+        from emotion_search.engine.files.scan import find_audio
+
+        library.ingest(find_audio([str(tmp_path / "in")]).files)
+        everything = search(library, Query([ClipExample(1)], limit=1000, per_recording=None))
+        first: dict[int, int] = {}
+        for hit in everything:
+            first.setdefault(hit.clip.recording_id, hit.clip.id)
+        query = Query([ClipExample(1)], limit=5, per_recording=1)
+        assert [hit.clip.id for hit in search(library, query)] == list(first.values())[:5]
+        two = search(library, replace(query, per_recording=2, limit=100))
+        assert len(two) == 12
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "message"),
+    [
+        (Query([]), InvalidInputError, "positive example"),
+        (Query([ClipExample(1)], limit=0), InvalidInputError, "limit"),
+        (Query([ClipExample(1)], per_recording=0), InvalidInputError, "per_recording"),
+        (Query([ClipExample(99)]), NotFoundError, "no clip 99"),
+        (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
+        (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
+        (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
+        (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
+        (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),
+        (Query([VectorExample((0.0,) * 256)]), InvalidInputError, "no direction"),
+        (Query([VectorExample((float("inf"),) * 256)]), InvalidInputError, "no direction"),
+        (Query([ClipExample(1)] * 101), InvalidInputError, "100 examples"),
+        (
+            Query([ClipExample(1), ClipExample(2)], exclude_same="speaker"),
+            InvalidInputError,
+            "several speakers",
+        ),
+        (
+            Query([VectorExample((1.0,) * 256)], exclude_same="recording"),
+            InvalidInputError,
+            "not in the archive",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_named(filled: Library, query, error, message):
+    with pytest.raises(error, match=message):
+        search(filled, query)
+
+
+def test_filters_and_exclusions_hold(filled: Library):
+    hits = search(
+        filled,
+        Query(
+            [ClipExample(1), ClipExample(2)],
+            limit=100,
+            wanted=ClipFilter(labels=("anger", "sadness")),
+            exclude_same="recording",
+        ),
+    )
+    assert {hit.clip.label for hit in hits} <= {"anger", "sadness"}
+    assert not {hit.clip.recording_id for hit in hits} & {1, 2}
+
+
+def test_a_file_that_is_too_long_is_refused_by_name(filled: Library, tmp_path):
+    path = write_wav(tmp_path / "x.wav", tone(3.0))
+    with pytest.raises(AudioError, match=r"her\.wav is longer than 2 s"):
+        search(filled, Query([FileExample(path, "her.wav")]), longest=2)
+    assert search(filled, Query([FileExample(path, "her.wav")]), longest=3)

@@ -1,0 +1,325 @@
+"""Jobs of uploads: over restarts, beside other servers, and when the database fails."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from emotion_search.engine.api.http.problems import explain
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.files.disk import upload_lock
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.jobs import Jobs, Upload
+from emotion_search.engine.service.spool import Incoming
+from emotion_search.engine.service.upkeep import Upkeep
+from emotion_search.engine.service.uploads import remove_orphans, take_in
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.errors import (
+    BusyError,
+    DatabaseBusyError,
+    EmotionSearchError,
+    NotFoundError,
+)
+from tests.conftest import write_wav
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
+
+
+def jobs_of(library: Library, *, at_once: int = 1) -> Jobs:
+    made = Jobs(library, explain=explain, at_once=at_once, most=9, longest=60)
+    made.start()
+    return made
+
+
+def submit(jobs: Jobs, path: Path, name: str = "call.wav") -> Job:
+    with path.open("rb") as content:
+        return jobs.submit(Upload(content, name))[0]
+
+
+def row(library: Library, job: Job) -> Job:
+    with library.database.read() as session:
+        return get_job(session, job.id)
+
+
+def soon(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def blocked(monkeypatch: pytest.MonkeyPatch):
+    """Taking in waits until told to go on, or to stop."""
+    import emotion_search.engine.service.work as module
+
+    asked, go = threading.Event(), threading.Event()
+
+    def waiting(library, file, *, stop, **how):
+        asked.set()
+        while not (go.is_set() or stop.is_set()):
+            time.sleep(0.01)
+        return take_in(library, file, stop=stop, **how)
+
+    monkeypatch.setattr(module, "take_in", waiting)
+    yield asked, go
+    go.set()
+
+
+def test_restarts_do_not_count_as_attempts(library: Library, voice: Path, blocked):
+    asked, go = blocked
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    for _ in range(5):
+        assert asked.wait(10)
+        asked.clear()
+        jobs.stop(0)
+        waits = row(library, job)
+        assert (waits.status, waits.attempts, waits.started_at) == (JobStatus.QUEUED, 0, None)
+        jobs = jobs_of(library)
+    go.set()
+    soon(lambda: row(library, job).status == JobStatus.DONE)
+    jobs.stop(5)
+
+
+def test_when_it_ends_what_waits_is_not_begun(library: Library, voice: Path, tmp_path, blocked):
+    asked, go = blocked
+    jobs = jobs_of(library)
+    first = submit(jobs, voice)
+    second = submit(jobs, write_wav(tmp_path / "b.wav", speak("happiness", speaker=1, seed=1)))
+    assert asked.wait(10)
+    outcome = jobs.outcome(second.id)
+    jobs.end_soon()
+    assert outcome.cancelled()
+    go.set()
+    jobs.stop(20)
+    assert row(library, first).status == JobStatus.DONE
+    assert (row(library, second).status, row(library, second).attempts) == (JobStatus.QUEUED, 0)
+
+
+def test_an_upload_is_kept_until_its_end_is_in_the_database(
+    library: Library, voice: Path, monkeypatch
+):
+    import emotion_search.engine.service.board as board
+
+    failing = threading.Event()
+    failing.set()
+
+    def noted(session, job_id, **values):
+        if failing.is_set() and values.get("finished_at"):
+            raise DatabaseBusyError("locked")
+        return set_job(session, job_id, **values)
+
+    monkeypatch.setattr(board, "set_job", noted)
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    soon(lambda: jobs.live(job.id) is None)
+    waits = row(library, job)
+    assert not waits.finished
+    assert (library.settings.uploads_folder / "incoming" / waits.stored).exists()
+    failing.clear()
+    jobs.tidy()
+    soon(lambda: row(library, job).status == JobStatus.DONE)
+    jobs.stop(5)
+
+
+def test_progress_that_cannot_be_noted_is_no_reason_to_fail(
+    library: Library, voice: Path, monkeypatch
+):
+    import emotion_search.engine.service.board as board
+    import emotion_search.engine.service.work as work
+
+    monkeypatch.setattr(work, "_NOTED_EVERY_S", -1.0)
+
+    def noted(session, job_id, **values):
+        if set(values) == {"seconds", "total"}:
+            raise DatabaseBusyError("locked")
+        return set_job(session, job_id, **values)
+
+    monkeypatch.setattr(board, "set_job", noted)
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    soon(lambda: row(library, job).finished)
+    assert row(library, job).status == JobStatus.DONE
+    jobs.stop(5)
+
+
+def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice: Path, blocked):
+    asked, go = blocked
+    first = jobs_of(library)
+    job = submit(first, voice)
+    assert asked.wait(10)
+    second = jobs_of(library)
+    assert second.counts() == (0, 0)  # the first is at it
+    first.stop(0)
+    go.set()
+    second.tidy()
+    soon(lambda: row(library, job).status == JobStatus.DONE)
+    second.stop(5)
+
+
+def test_a_job_that_ended_elsewhere_is_not_done_again(library: Library, voice: Path, monkeypatch):
+    import emotion_search.engine.service.jobs as module
+
+    first = jobs_of(library)
+    job = submit(first, voice)
+    soon(lambda: row(library, job).finished and first.live(job.id) is None)
+    monkeypatch.setattr(module, "unfinished_jobs", lambda *_: [job])  # as it was found before
+    second = jobs_of(library)
+    second.stop(20)
+    first.stop(5)
+    assert row(library, job).status == JobStatus.DONE
+
+
+def test_what_may_have_ended_the_process_is_tried_alone(
+    library: Library, tmp_path: Path, monkeypatch
+):
+    import emotion_search.engine.service.work as module
+
+    inside, most = [], []
+
+    def counted(library, file, **how):
+        inside.append(file)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.remove(file)
+        return take_in(library, file, **how)
+
+    gone = jobs_of(library, at_once=3)
+    monkeypatch.setattr(gone, "_run", lambda job: job)
+    files = [
+        write_wav(tmp_path / f"{i}.wav", speak("happiness", speaker=i, seed=i)) for i in range(3)
+    ]
+    left = [submit(gone, path) for path in files]
+    for lock in gone._held.values():  # as the kernel does when a process dies
+        lock.release()
+    with library.database.write() as session:
+        for job in left:
+            set_job(session, job.id, status=JobStatus.RUNNING, attempts=1)
+    monkeypatch.setattr(module, "take_in", counted)
+    jobs = jobs_of(library, at_once=3)
+    soon(lambda: all(row(library, job).finished for job in left))
+    jobs.stop(5)
+    assert max(most) == 1
+
+
+def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice: Path):
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    soon(lambda: jobs.live(job.id) is None)
+    with library.database.write() as session:
+        set_job(session, job.id, finished_at=datetime.now(UTC) - timedelta(days=8))
+    jobs.tidy()
+    with pytest.raises(NotFoundError):
+        row(library, job)
+    jobs.stop(5)
+
+
+def test_uploads_that_no_job_needs_are_removed(tmp_path: Path, monkeypatch):
+    incoming = Incoming(tmp_path)
+    incoming.open()
+    old = time.time() - 2 * 3600
+    for name in ("a", "b", "c.lock"):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (old, old))
+    real = Path.iterdir
+
+    def vanishing(self):  # another process removes one between the look at the folder and at it
+        found = sorted(real(self))
+        (tmp_path / "a").unlink(missing_ok=True)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", vanishing)
+    assert incoming.abandoned() == ["b", "c"]
+    held = incoming.take("b")
+    incoming.remove("b")
+    assert (tmp_path / "b").exists()  # somebody works on it
+    held.release()
+    incoming.remove("b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_bytes_of_a_recording_that_another_server_erased_go(settings: Settings, voice, tmp_path):
+    other = settings.model_copy(update={"home": tmp_path / "other", "model": "acoustic"})
+    url = settings.database
+    other = other.model_copy(update={"database_url": url})
+    with Library.open(settings, create=True) as here, Library.open(other) as there:
+        recording, _ = take_in(here, voice, name="a.wav", said=Annotations())
+        (kept,) = here.settings.uploads_folder.glob("*.wav")
+        (settings.uploads_folder / "x.partial").write_bytes(b"x")
+        assert remove_orphans(here) == 0
+        there.forget(recording)
+        assert kept.exists()
+        with upload_lock(settings.uploads_folder, kept.stem):
+            assert remove_orphans(here) == 0  # somebody takes the same bytes in again
+        assert remove_orphans(here) == 1
+        assert not kept.exists()
+        old = time.time() - 2 * 3600
+        os.utime(settings.uploads_folder / "x.partial", (old, old))
+        assert remove_orphans(here) == 1
+
+
+def test_a_lock_on_bytes_is_on_these_alone(tmp_path: Path):
+    mine, near = "0" * 64, "0" * 63 + "1"
+    with upload_lock(tmp_path, mine):
+        with upload_lock(tmp_path, near, patience=0):
+            pass
+        with pytest.raises(BusyError), upload_lock(tmp_path, mine, patience=0):
+            pass
+        stop = threading.Event()
+        threading.Timer(0.1, stop.set).start()
+        with pytest.raises(BusyError), upload_lock(tmp_path, mine, stop=stop):
+            pass
+    assert not list((tmp_path / ".locks").iterdir())
+
+
+def test_upkeep_goes_on_after_a_failure():
+    calls = []
+
+    def failing():
+        calls.append(1)
+        raise EmotionSearchError("no")
+
+    upkeep = Upkeep({failing: 0.01})
+    upkeep.start()
+    soon(lambda: len(calls) > 2)
+    upkeep.stop()
+
+
+def test_the_model_is_asked_for_the_channels_that_the_sender_names(
+    settings: Settings, tmp_path: Path
+):
+    import numpy as np
+    import soundfile
+
+    from emotion_search.engine.audio.channels import parse_channels
+    from emotion_search.engine.service.annotations import UploadSaid
+
+    left, right = (speak(m, speaker=1, seed=2) for m in ("anger", "sadness"))
+    n = min(len(left), len(right))
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, np.stack([left[:n], right[:n]], axis=1), 16_000)
+    with Library.open(settings, create=True) as library:
+        jobs = jobs_of(library)
+        said = UploadSaid(Annotations(), parse_channels("customer=1"))
+        with path.open("rb") as content:
+            job, _ = jobs.submit(Upload(content, "call.wav", said))
+        soon(lambda: row(library, job).finished)
+        jobs.stop(5)
+        (clip,) = library.clips_of(row(library, job).recording_id)
+        assert (clip.channel, clip.channel_name) == (1, "customer")
+        alone = library.embedder().embed([right[:n]]).vectors[0]
+        from emotion_search.index.database.clips import vectors_of
+
+        with library.database.read() as session:
+            stored = vectors_of(session, library.model(), [clip.id])[0]
+        assert np.dot(alone, stored) / np.linalg.norm(alone) / np.linalg.norm(stored) > 0.999

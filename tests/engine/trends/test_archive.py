@@ -1,0 +1,149 @@
+"""Trends over an archive: shares by period with intervals that hold, and alerts."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from emotion_search.engine.trends.archive import archive_trend, interval, parse_alert
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import ModelInfo, activate_model
+from emotion_search.index.database.recordings import (
+    Annotations,
+    NewClip,
+    NewRecording,
+    add_recording,
+)
+from emotion_search.index.errors import InvalidInputError
+
+CLASSES = ("angry", "happy", "neutral")
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def fill(database: Database, recordings) -> ModelInfo:
+    """Recordings as (moment, source, [(top class, seconds)])."""
+    with database.write() as session:
+        model = activate_model(
+            session, name="m", fingerprint="f" * 64, dimension=2, classes=CLASSES
+        )
+        for number, (moment, source, clips) in enumerate(recordings):
+            made, at = [], 0.0
+            for top, seconds in clips:
+                scores = np.full(3, 0.1, np.float32)
+                scores[CLASSES.index(top)] = 0.8
+                made.append(NewClip(None, at, at + seconds, np.ones(2, np.float32), scores))
+                at += seconds
+            said = Annotations(source=source, recorded_at=moment)
+            sha = f"{number:064x}"
+            new = NewRecording(None, f"r{number}", sha, at, 0, 1, said, made)
+            add_recording(session, model.id, new)
+    return model
+
+
+def test_shares_by_week_are_of_time(database):
+    model = fill(
+        database,
+        [
+            (MONDAY, "a", [("angry", 3.0), ("neutral", 1.0)]),
+            (MONDAY + timedelta(days=6, hours=23), "b", [("happy", 4.0)]),
+            (MONDAY + timedelta(days=7), "a", [("neutral", 2.0), ("angry", 0.0)]),
+            (None, "a", [("angry", 5.0)]),
+        ],
+    )
+    found = archive_trend(database, model, by="week")
+    assert [bucket.key for bucket in found.buckets] == ["2026-W02", "2026-W03"]
+    first = found.buckets[0]
+    assert (first.recordings, first.clips, first.seconds) == (2, 3, 8.0)
+    shares = {name: one.share for name, one in first.emotions.items()}
+    assert shares == pytest.approx({"angry": 3 / 8, "happy": 0.5, "neutral": 1 / 8})
+    assert first.emotions["angry"].mean == pytest.approx((3 * 0.8 + 5 * 0.1) / 8)
+    assert (found.undated, found.timeless) == (1, 1)
+    only = archive_trend(database, model, by="day", wanted=ClipFilter(sources=("a",)))
+    assert [bucket.key for bucket in only.buckets] == ["2026-01-05", "2026-01-12"]
+    assert [b.key for b in archive_trend(database, model, by="month").buckets] == ["2026-01"]
+
+
+def test_recordings_read_in_pieces_count_once(database, monkeypatch):
+    recordings = [
+        (MONDAY, "a", [("angry" if n % 3 else "happy", 1.0 + n % 2) for n in range(1 + r)])
+        for r in range(12)
+    ]
+    model = fill(database, recordings)
+    whole = list(archive_trend(database, model, by="day").records())
+    monkeypatch.setattr("emotion_search.index.database.scores._ROWS", 5)
+    assert list(archive_trend(database, model, by="day").records()) == whole
+    assert whole[0]["recordings"] == 12
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    random = np.random.default_rng(0)
+    hit, rounds = 0, 400
+    for _ in range(rounds):
+        n = 15  # recordings of 8 clips, alike within a recording; the truth is 0.3
+        rates = random.beta(1.2, 2.8, n)
+        x = random.binomial(8, rates).astype(float)
+        d = np.full(n, 8.0)
+        share = x.sum() / d.sum()
+        variance = ((x - share * d) ** 2).sum() / d.sum() ** 2 * n / (n - 1)
+        low, high = interval(share, variance, n, 8 * n)
+        hit += low <= 0.3 <= high
+    assert 0.91 <= hit / rounds <= 0.99
+
+
+def test_one_recording_says_little_and_nothing_is_beyond_zero_and_one(database):
+    model = fill(database, [(MONDAY, "a", [("angry", 60.0)] * 20)])
+    (bucket,) = archive_trend(database, model, by="day").buckets
+    angry, happy = bucket.emotions["angry"], bucket.emotions["happy"]
+    assert (angry.share, angry.high, happy.share, happy.low) == (1.0, 1.0, 0.0, 0.0)
+    assert angry.low < 0.3
+    assert happy.high > 0.7
+
+
+def test_alerts_name_the_periods_that_set_them_off(database):
+    model = fill(
+        database,
+        [
+            (MONDAY, "a", [("angry", 4.0), ("happy", 6.0)]),
+            (MONDAY + timedelta(days=7), "a", [("angry", 1.0), ("happy", 9.0)]),
+        ],
+    )
+    found = archive_trend(database, model, by="week", alerts=["anger>30%", "happy<0.5"])
+    assert [[b.key for b in found.raised(alert)] for alert in found.alerts] == [["2026-W02"], []]
+    assert found.alarmed
+    assert [one["alerts"] for one in found.records()] == [["angry>0.3"], []]
+    assert not archive_trend(database, model, by="week", alerts=["angry>0.4"]).alarmed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("angry", "angry>", "angry>3", "angry=0.3", ">0.3", "bored>0.1", "angry>.", "angry>nan"),
+        *("angry<0.1>0.2", "angry>-1", "angry>=0.3", "angry>1e-1", "angry>0.3" + " " * 300),
+    ],
+)
+def test_alerts_that_are_none_are_refused(text):
+    with pytest.raises(InvalidInputError):
+        parse_alert(text, CLASSES)
+
+
+@pytest.mark.parametrize("text", [" angry > 30 % ", "anger>.3", "angry>0.30"])
+def test_alerts_may_be_written_in_several_ways(text):
+    assert parse_alert(text, CLASSES).text == "angry>0.3"
+
+
+def test_an_alert_of_any_length_is_refused_at_once():
+    began = time.process_time()
+    with pytest.raises(InvalidInputError, match="at most 250 characters"):
+        parse_alert(" " * 20_000 + "x", CLASSES)
+    assert time.process_time() - began < 1
+
+
+def test_models_without_classes_and_unknown_periods_are_refused(database):
+    model = fill(database, [])
+    with pytest.raises(InvalidInputError, match="day, week, month"):
+        archive_trend(database, model, by="year")
+    bare = ModelInfo(model.id, "bare", "f" * 64, 2, ())
+    with pytest.raises(InvalidInputError, match="no emotion scores"):
+        archive_trend(database, bare, by="day")

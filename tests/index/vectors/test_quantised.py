@@ -1,0 +1,219 @@
+"""The index of codes gives what the exact one gives, on vectors easy and hard."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.lifecycle import build as build_module
+from emotion_search.index.lifecycle import keeper as keeper_module
+from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.quantised import QuantisedIndex
+from tests.index.worlds import START, VectorArchive, ask, found
+
+DIM = 64
+
+
+def voices(count: int, *, seed: int = 0) -> np.ndarray:
+    """Crowded clusters, as embeddings of voices are: all cosines are high."""
+    rng = np.random.default_rng(seed)
+    scale = 1 / np.sqrt(1 + np.arange(DIM))
+    centres = np.random.default_rng(99).normal(size=(20, DIM))
+    rows = (centres[rng.integers(20, size=count)] + 0.5 * rng.normal(size=(count, DIM))) * scale
+    return (rows + 2 * scale).astype(np.float32)
+
+
+@pytest.fixture
+def archive(database: Database, tmp_path: Path) -> VectorArchive:
+    made = VectorArchive(database, tmp_path / "index", DIM)
+    made.add(voices(3000), clips_each=3)
+    return made
+
+
+def kind(searcher) -> str:
+    return searcher.keeper._held.index.kind
+
+
+def test_hits_are_those_of_the_exact_search(archive: VectorArchive):
+    searcher = archive.searcher("quantised")
+    queries = voices(60, seed=5)
+    right = total = 0
+    for query in queries:
+        truth = found(ask(searcher, query, exact=True))
+        hits = found(ask(searcher, query))
+        right += len(set(truth) & set(hits))
+        total += len(truth)
+    assert kind(searcher) == "quantised"
+    assert right / total >= 0.995
+    assert searcher.keeper._held.index.recall >= 0.999
+
+
+def test_one_hit_a_recording(archive: VectorArchive):
+    searcher = archive.searcher("quantised")
+    for query in voices(10, seed=6):
+        hits = ask(searcher, query, 50, per_recording=1)
+        assert len({hit.clip.recording_id for hit in hits}) == len(hits) == 50
+        truth = ask(searcher, query, 50, per_recording=1, exact=True)
+        assert len(set(found(hits)) ^ set(found(truth))) <= 2
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ClipFilter(sources=("few",)),
+        ClipFilter(labels=("rare",)),
+        ClipFilter(labels=("common",)),
+        ClipFilter(emotions=("angry",), min_score=0.9),
+        ClipFilter(after=START, before=START.replace(month=2)),
+        ClipFilter(min_duration=2.0),
+        ClipFilter(max_duration=1.0, labels=("rare",), emotions=("calm",)),
+    ],
+)
+def test_a_filter_gives_exactly_k_or_all(archive: VectorArchive, wanted, monkeypatch):
+    archive.count = 3000
+    archive.add(voices(4, seed=8), source="few")
+    for few in (3000, 20):  # compare all that match, or search among them
+        monkeypatch.setattr("emotion_search.index.search._FEW", few)
+        searcher = archive.searcher("quantised")
+        for query in voices(5, seed=7):
+            truth = found(ask(searcher, query, 10, wanted, exact=True))
+            assert found(ask(searcher, query, 10, wanted)) == truth
+
+
+def test_what_is_added_is_found_and_what_is_removed_is_not(archive: VectorArchive):
+    searcher = archive.searcher("quantised")
+    query = voices(1, seed=11)[0]
+    before = found(ask(searcher, query))
+    (new,) = archive.add(query[None])
+    assert found(ask(searcher, query))[0] == (new, 1.0)
+    from emotion_search.index.database.recordings import remove_recording
+
+    with archive.database.write() as session:
+        remove_recording(session, new)
+    assert found(ask(searcher, query)) == before
+
+
+def test_vectors_that_are_all_equal_are_told_apart_by_id(database: Database, tmp_path: Path):
+    archive = VectorArchive(database, tmp_path / "index", DIM)
+    archive.add(np.repeat(voices(1), 600, axis=0))
+    searcher = archive.searcher("quantised")
+    assert found(ask(searcher, voices(1)[0], 5)) == [(i, 1.0) for i in range(1, 6)]
+    assert kind(searcher) == "quantised"
+
+
+def test_near_duplicates_are_left_out_where_that_is_wished(database: Database, tmp_path: Path):
+    archive = VectorArchive(database, tmp_path / "index", DIM)
+    once = voices(300)
+    archive.add(np.repeat(once, 4, axis=0) + 1e-4 * voices(1200, seed=2))
+    searcher = archive.searcher("quantised")
+    hits = ask(searcher, once[0], 20, distinct=0.9999)
+    assert len({(hit.clip.id - 1) // 4 for hit in hits}) == len(hits) == 20
+
+
+def test_a_saved_index_answers_as_before(archive: VectorArchive):
+    first = archive.searcher("quantised")
+    first.keeper.save()
+    second = archive.searcher("quantised")
+    for query in voices(5, seed=3):
+        assert found(ask(second, query)) == found(ask(first, query))
+    assert second.keeper._held.index.recall == first.keeper._held.index.recall
+
+
+def test_codes_of_other_vectors_than_the_databases_are_noticed(archive: VectorArchive, caplog):
+    archive.searcher("quantised").keeper.save()
+    from sqlalchemy import text
+
+    with archive.database.write() as session:  # as if a backup had been restored and added to
+        session.execute(
+            text("UPDATE embeddings SET vector = :v WHERE clip_id > 2900"),
+            {"v": (-voices(1)[0]).tobytes()},
+        )
+    searcher = archive.searcher("quantised")
+    assert found(ask(searcher, -voices(1)[0], 1)) == [(2901, 1.0)]
+    assert "does not match the database" in caplog.text
+
+
+def test_an_archive_that_grows_changes_its_index_behind_the_scenes(
+    archive: VectorArchive, monkeypatch
+):
+    monkeypatch.setattr(build_module, "FLAT_UP_TO", 3500)
+    monkeypatch.setattr(keeper_module, "FLAT_UP_TO", 3500)
+    searcher = archive.searcher(background=True)
+    query = voices(1, seed=12)[0]
+    ask(searcher, query)
+    assert kind(searcher) == "flat"
+    archive.add(voices(1000, seed=4))
+    truth = found(ask(searcher, query))
+    searcher.keeper.wait(60)
+    assert kind(searcher) == "quantised"
+    assert found(ask(searcher, query)) == truth
+    lists = searcher.keeper._held.index.lists
+    archive.count = 4000
+    archive.add(voices(5000, seed=5))
+    ask(searcher, query)
+    searcher.keeper.wait(60)
+    ask(searcher, query)
+    assert searcher.keeper._held.index.lists >= lists
+    assert searcher.keeper._held.index.trained_on == 9000
+    searcher.keeper.close()
+
+
+def test_the_exact_index_can_be_asked_for_at_any_size(archive: VectorArchive, monkeypatch):
+    monkeypatch.setattr(build_module, "FLAT_UP_TO", 100)
+    searcher = archive.searcher("flat")
+    ask(searcher, voices(1)[0])
+    assert kind(searcher) == "flat"
+
+
+def test_verification_tells_a_sound_index_from_a_broken_one(archive: VectorArchive):
+    searcher = archive.searcher("quantised")
+    assert searcher.verify().is_sound
+    held = searcher.keeper._held.index
+    held.remove(np.array([5, 6]))
+    held.add(np.array([9999]), voices(1))
+    verdict = searcher.verify()
+    assert (verdict.clips, verdict.missing, verdict.surplus) == (3000, 2, 1)
+    assert not verdict.is_sound
+    searcher.keeper.rebuild()
+    assert searcher.verify().is_sound
+
+
+def test_a_vector_on_the_centre_of_its_list_is_found():
+    rows = normalise(voices(256))
+    index = QuantisedIndex(rows, count=256)
+    index.add(np.arange(256), rows)
+    for i in range(0, 256, 16):
+        assert i in index.candidates(rows[i], 10, rank=256).ids
+
+
+def test_vectors_added_after_others_were_removed_are_estimated_as_well():
+    rng = np.random.default_rng(0)
+    rows = normalise(rng.normal(size=(2000, DIM)).astype(np.float32))
+    index = QuantisedIndex(rows[:1000], count=1000)
+    index.add(np.arange(1000), rows[:1000])
+
+    def errors(ids) -> float:
+        told = [index.candidates(q, 2000, rank=1000, allowed=ids) for q in rows[1900:]]
+        true = [rows[one.ids] @ q for one, q in zip(told, rows[1900:], strict=True)]
+        return float(np.std([t.estimates - c for t, c in zip(told, true, strict=True)]))
+
+    usual = errors(np.arange(1000))
+    gone = rng.choice(1000, 300, replace=False)
+    index.remove(gone)
+    left = np.setdiff1d(np.arange(1000), gone)
+    assert sorted(index.ids().tolist()) == left.tolist()
+    assert errors(left) < 1.15 * usual  # those that moved into the gaps among them
+    for i in range(1000, 1300):
+        index.add(np.array([i]), rows[i : i + 1])
+    assert index.count == 1000
+    assert errors(left) < 1.15 * usual
+    assert errors(np.arange(1000, 1300)) < 1.15 * usual
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path):
+    (tmp_path / "x.faiss").write_bytes(b"nonsense")
+    with pytest.raises(InvalidInputError, match="not a readable"):
+        QuantisedIndex.load(tmp_path / "x.faiss", {})

@@ -1,0 +1,172 @@
+"""Spaces and calibrations: what they do to vectors, and how an archive keeps them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import activate_model
+from emotion_search.index.database.spaces import (
+    active_space,
+    add_space,
+    get_calibration,
+    list_spaces,
+    put_calibration,
+    use_space,
+)
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.vectors.percentiles import calibrate
+from emotion_search.index.vectors.space import Method, Space, fit_space
+
+DIM = 8
+
+
+def crowded(seed: int = 0, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors as speech models give them: all near one direction, most variance not the class's."""
+    rng = np.random.default_rng(seed)
+    labels = np.array([f"c{i}" for i in rng.integers(3, size=n)])
+    means = dict(zip(("c0", "c1", "c2"), 0.3 * np.eye(DIM)[:3], strict=True))
+    noise = rng.normal(size=(n, DIM)) * np.array([0.1, 0.1, 0.1, 1, 1, 0.5, 0.5, 0.2])
+    vectors = 5 * np.ones(DIM) + noise + np.stack([means[label] for label in labels])
+    return vectors.astype(np.float32), labels
+
+
+def mean_cosine(vectors: np.ndarray) -> float:
+    return float((vectors @ vectors.T).mean())
+
+
+def test_plain_vectors_crowd_and_centred_ones_do_not():
+    vectors, _ = crowded()
+    assert mean_cosine(fit_space(Method.PLAIN, vectors).apply(vectors)) > 0.9
+    assert abs(mean_cosine(fit_space(Method.CENTRED, vectors).apply(vectors))) < 0.05
+
+
+def test_whitening_evens_out_the_directions():
+    vectors, _ = crowded(n=4000)
+    spreads = {}
+    for method in (Method.CENTRED, Method.WHITENED):
+        turned = fit_space(method, vectors).apply(vectors)
+        values = np.linalg.eigvalsh(np.cov(turned.T))
+        spreads[method] = values[-1] / values[1]  # the first is the shared direction
+    assert spreads[Method.WHITENED] < 0.5 * spreads[Method.CENTRED]
+
+
+def test_a_learned_space_draws_the_classes_of_other_clips_apart():
+    vectors, labels = crowded(0)
+    others, other_labels = crowded(1)
+    same = other_labels[:, None] == other_labels[None]
+    gaps = {}
+    for method in (Method.CENTRED, Method.LEARNED):
+        turned = fit_space(method, vectors, labels).apply(others)
+        cosines = turned @ turned.T
+        gaps[method] = cosines[same].mean() - cosines[~same].mean()
+    assert gaps[Method.LEARNED] > 2 * gaps[Method.CENTRED]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 1000), method=st.sampled_from(list(Method)))
+def test_a_vector_is_turned_the_same_alone_as_among_others(seed: int, method: Method):
+    vectors, labels = crowded(seed, 60)
+    space = fit_space(method, vectors, labels)
+    together = space.apply(vectors)
+    assert together.dtype == np.float32
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    for i in (0, 30):
+        assert np.array_equal(space.apply(vectors[i]), together[i])
+
+
+def test_length_plays_no_part():
+    vectors, labels = crowded()
+    space = fit_space(Method.LEARNED, vectors, labels)
+    assert np.allclose(space.apply(vectors * 8), space.apply(vectors), atol=1e-6)
+
+
+def test_the_centre_itself_can_be_stored_and_compared():
+    space = Space(Method.CENTRED, np.eye(DIM, dtype=np.float32)[0])
+    turned = space.apply(np.stack([np.eye(DIM, dtype=np.float32)[0]] * 2))
+    assert np.isfinite(turned).all()
+    assert turned[0] @ turned[1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", [Method.CENTRED, Method.WHITENED, Method.LEARNED])
+def test_equal_vectors_make_no_space(method: Method):
+    with pytest.raises(InvalidInputError, match="all embeddings are equal"):
+        fit_space(method, np.ones((50, DIM), np.float32), np.array(["a", "b"] * 25))
+
+
+def test_one_class_teaches_nothing():
+    vectors, _ = crowded()
+    with pytest.raises(InvalidInputError, match="two classes"):
+        fit_space(Method.LEARNED, vectors, np.array(["a"] * len(vectors)))
+
+
+def test_fingerprints_tell_spaces_apart():
+    vectors, labels = crowded()
+    prints = {fit_space(method, vectors, labels).fingerprint for method in Method}
+    assert len(prints) == len(Method)
+
+
+def test_percentiles_rise_with_the_cosine_from_0_to_100():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, DIM)).astype(np.float32)
+    calibration = calibrate(vectors, np.arange(300), clips=300)
+    percentiles = calibration.percentile(np.linspace(-1, 1, 101))
+    assert (np.diff(percentiles) >= 0).all()
+    assert percentiles[0] == 0
+    assert percentiles[-1] == 100
+    assert calibration.percentile(np.array([0.0]))[0] == pytest.approx(50, abs=2)
+
+
+def test_pairs_within_a_recording_do_not_count():
+    vectors = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)  # four calls of equal clips
+    calibration = calibrate(vectors, np.repeat(np.arange(4), 10), clips=40)
+    assert calibration.percentile(np.array([0.5]))[0] == 100
+
+
+def test_equal_pairs_everywhere_are_no_error():
+    calibration = calibrate(np.ones((5, 3), np.float32), np.arange(5), clips=5)
+    assert calibration.percentile(np.array([0.5]))[0] == 0
+
+
+def test_a_single_clip_has_no_calibration():
+    assert calibrate(np.ones((1, 3), np.float32), np.arange(1), clips=1) is None
+
+
+def test_an_archive_keeps_spaces_and_goes_back_to_them(database: Database, tmp_path: Path):
+    vectors, labels = crowded()
+    learned = fit_space(Method.LEARNED, vectors, labels)
+    centred = fit_space(Method.CENTRED, vectors)
+    with database.write() as session:
+        model = activate_model(session, name="m", fingerprint="f" * 64, dimension=DIM, classes=())
+        assert add_space(session, model, centred, task=None, clips=400, gain=None) == 1
+        assert add_space(session, model, learned, task="emotion", clips=400, gain=0.1) == 2
+    with database.read() as session:
+        version, space = active_space(session, model)
+        assert version == 2
+        assert np.array_equal(space.apply(vectors), learned.apply(vectors))
+        listed = [(one.version, one.method, one.active) for one in list_spaces(session, model)]
+    assert listed == [
+        (0, Method.PLAIN, False),
+        (1, Method.CENTRED, False),
+        (2, Method.LEARNED, True),
+    ]
+    with database.write() as session:
+        use_space(session, model, 0)
+        assert active_space(session, model)[0] == 0
+        with pytest.raises(NotFoundError, match="no space 9"):
+            use_space(session, model, 9)
+
+
+def test_an_archive_keeps_its_calibration(database: Database):
+    calibration = calibrate(crowded()[0], np.arange(400), clips=400)
+    with database.write() as session:
+        model = activate_model(session, name="m", fingerprint="f" * 64, dimension=DIM, classes=())
+        put_calibration(session, model, 0, calibration)
+        put_calibration(session, model, 0, calibration)
+    with database.read() as session:
+        kept = get_calibration(session, model, 0)
+    cosines = np.linspace(-1, 1, 50)
+    assert np.array_equal(kept.percentile(cosines), calibration.percentile(cosines))

@@ -1,0 +1,211 @@
+"""The best clips from either index equal brute force, whatever was added and removed."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from emotion_search.index.vectors.base import VectorIndex, normalise
+from emotion_search.index.vectors.flat import FlatIndex
+from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.quantised import QuantisedIndex
+from emotion_search.index.vectors.space import Space
+from emotion_search.index.vectors.topk import nearest
+
+DIM = 8
+# Few different values, so that equal vectors and equal similarities are common.
+vectors = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), min_size=DIM, max_size=DIM).filter(any)
+ids = st.integers(0, 40)
+
+
+def quantised(rows: int = 64) -> QuantisedIndex:
+    """An empty index of codes."""
+    sample = np.random.default_rng(0).normal(size=(rows, DIM)).astype(np.float32)
+    return QuantisedIndex(normalise(sample), count=rows)
+
+
+def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allowed=None):
+    """The wish by a loop over all."""
+    kept, of, chosen = [], Counter(), []
+    rows = sorted((-round(float(v @ query), 6) + 0.0, i) for i, v in held.items())
+    for minus, i in rows:
+        if allowed is not None and i not in allowed:
+            continue
+        if wish.per_recording is not None and of[recording(i)] >= wish.per_recording:
+            continue
+        of[recording(i)] += 1
+        if wish.distinct is not None and any(
+            round(float(v.astype(float) @ held[i]), 6) >= wish.distinct for v in chosen
+        ):
+            continue
+        chosen.append(held[i])
+        kept.append((i, -minus))
+    return kept[: wish.limit]
+
+
+def ask(
+    index: VectorIndex, held: dict[int, np.ndarray], query, wish: Wish, recording, allowed, asked=()
+):
+    """The wish by the index; clips that are not held any more are looked up in vain. ``asked``
+    takes how many vectors were compared with the query, and with each other."""
+    stored = np.array([held.get(i, np.zeros(DIM)) for i in range(10_000)], np.float32)
+    compared, read = asked or ([], [])
+
+    def look(some):
+        there = np.array([i for i in some.tolist() if i in held], np.int64)
+        return there, np.array([recording(i) for i in there.tolist()], np.int64)
+
+    def compare(some):
+        compared.append(len(some))
+        return some, Space().cosines(query, stored[some])
+
+    def vectors_of(some):
+        read.append(len(some))
+        return stored[some]
+
+    def reach():
+        clips = Counter(recording(i) for i in held if allowed is None or i in allowed)
+        return sum(min(number, wish.per_recording or number) for number in clips.values())
+
+    found = nearest(
+        index,
+        query,
+        wish,
+        look,
+        compare,
+        vectors_of,
+        allowed=None if allowed is None else np.array(sorted(allowed), np.int64),
+        reach=reach,
+    )
+    assert found is not None
+    return list(zip(found[0].tolist(), found[1].tolist(), strict=True))
+
+
+class Machine(RuleBasedStateMachine):
+    """Any sequence of add, replace, remove and search equals a dictionary and brute force."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.indexes: list[VectorIndex] = [FlatIndex(DIM), quantised()]
+        self.held: dict[int, np.ndarray] = {}
+
+    @rule(rows=st.dictionaries(ids, vectors, max_size=30))
+    def add(self, rows):
+        for index in self.indexes:
+            if rows:
+                index.add(np.array(list(rows)), np.array(list(rows.values()), np.float32))
+        self.held |= {i: normalise(np.array(v, np.float32)) for i, v in rows.items()}
+
+    @rule(gone=st.sets(ids, max_size=10))
+    def remove(self, gone):
+        for index in self.indexes:
+            index.remove(np.array(sorted(gone), np.int64))
+            assert sorted(index.ids().tolist()) == sorted(set(self.held) - gone)
+        self.held = {i: v for i, v in self.held.items() if i not in gone}
+
+    @rule(
+        query=vectors,
+        limit=st.integers(1, 50),
+        per_recording=st.none() | st.integers(1, 3),
+        allowed=st.none() | st.sets(ids),
+    )
+    def search(self, query, limit, per_recording, allowed):
+        unit = normalise(np.array(query, np.float32))
+        wish = Wish(limit, per_recording)
+        expected = brute_force(self.held, unit, wish, lambda i: i // 5, allowed)
+        for index in self.indexes:
+            found = ask(index, self.held, unit, wish, lambda i: i // 5, allowed)
+            assert [s for _, s in found] == pytest.approx([s for _, s in expected], abs=2e-6)
+            assert [i for i, _ in found] == [i for i, _ in expected]
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
+
+
+@pytest.fixture(params=["flat", "quantised"])
+def index(request: pytest.FixtureRequest) -> VectorIndex:
+    """An empty index of each kind."""
+    return FlatIndex(DIM) if request.param == "flat" else quantised()
+
+
+def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
+    one = normalise(np.arange(1, DIM + 1).astype(np.float32))
+    held = dict.fromkeys(range(500), one)
+    index.add(np.arange(500)[::-1], np.repeat(one[None], 500, axis=0))
+    found = ask(index, held, one, Wish(10), lambda i: i, None)
+    assert found == [(i, 1.0) for i in range(10)]
+
+
+@given(limit=st.integers(1, 20), threshold=st.floats(0.2, 0.95))
+@settings(max_examples=20, deadline=None)
+def test_distinct_hits_are_unlike_each_other(limit, threshold):
+    rng = np.random.default_rng(3)
+    rows = normalise(rng.normal(size=(300, DIM)).astype(np.float32))
+    held = dict(enumerate(rows))
+    wish = Wish(limit, distinct=threshold)
+    for kind in (FlatIndex(DIM), quantised()):
+        kind.add(np.arange(300), rows)
+        found = ask(kind, held, rows[0], wish, lambda i: i, None)
+        expected = brute_force(held, rows[0], wish, lambda i: i)
+        assert [i for i, _ in found] == [i for i, _ in expected]
+
+
+def test_a_search_gives_up_where_it_was_told_to(index: VectorIndex):
+    rows = normalise(np.random.default_rng(3).normal(size=(900, DIM)).astype(np.float32))
+    index.add(np.arange(900), rows)
+    nothing = np.empty(0, np.int64)
+    found = nearest(
+        index,
+        rows[0],
+        Wish(5),
+        lambda some: (nothing, nothing),
+        lambda some: (some, np.zeros(len(some))),
+        lambda some: rows[some],
+        look_first=True,
+        patience=300,
+    )
+    assert found is None
+
+
+@pytest.mark.parametrize("per_recording", [1, 2])
+def test_fewer_recordings_than_are_wished_for_do_not_cost_a_look_at_every_clip(
+    index: VectorIndex, per_recording
+):
+    rows = normalise(np.random.default_rng(4).normal(size=(4000, DIM)).astype(np.float32))
+    index.add(np.arange(4000), rows)
+    held = dict(enumerate(rows))
+    wish = Wish(20, per_recording)
+    compared: list[int] = []
+    found = ask(index, held, rows[0], wish, lambda i: i % 8, None, asked=(compared, []))
+    assert found == brute_force(held, rows[0], wish, lambda i: i % 8)
+    assert len(found) == 8 * per_recording
+    if isinstance(index, FlatIndex):  # estimates from so few bits leave nothing out
+        assert sum(compared) < 2000
+
+
+def test_a_large_group_of_duplicates_is_read_once_and_in_parts(index: VectorIndex):
+    rng = np.random.default_rng(5)
+    same = np.repeat(rng.normal(size=(1, DIM)), 3000, axis=0) + 3e-3 * rng.normal(size=(3000, DIM))
+    rows = normalise(np.concatenate([same, rng.normal(size=(50, DIM))]).astype(np.float32))
+    index.add(np.arange(len(rows)), rows)
+    held = dict(enumerate(rows))
+    wish = Wish(5, distinct=0.999)
+    read: list[int] = []
+    found = ask(index, held, rows[0], wish, lambda i: i, None, asked=([], read))
+    assert [i for i, _ in found] == [i for i, _ in brute_force(held, rows[0], wish, lambda i: i)]
+    times = 1.2 if isinstance(index, FlatIndex) else 3  # of codes the order changes as it goes
+    assert sum(read) < times * len(rows)
+    assert max(read) <= 256
+
+
+def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: VectorIndex):
+    rows = normalise(np.random.default_rng(6).normal(size=(200, DIM)).astype(np.float32))
+    assert (np.einsum("ij,ij->i", rows, rows) < 1).any()
+    index.add(np.arange(400), np.concatenate([rows, rows]))
+    held = dict(enumerate(np.concatenate([rows, rows])))
+    found = ask(index, held, rows[0], Wish(200, distinct=1.0), lambda i: i, None)
+    assert sorted(i for i, _ in found) == list(range(200))
