@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.archives import synthetic_archive  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
 from emotion_search.engine.library.library import Library  # noqa: E402
-from emotion_search.engine.query.query import ClipExample, Query, answer  # noqa: E402
+from emotion_search.engine.query.examples import ClipExample  # noqa: E402
+from emotion_search.engine.query.query import Query, answer  # noqa: E402
 from emotion_search.engine.settings import Settings  # noqa: E402
 from tests.api.serving import served  # noqa: E402
 

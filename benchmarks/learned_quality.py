@@ -37,7 +37,7 @@ from emotion_search.engine.clusters.density import fit_dense  # noqa: E402
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres  # noqa: E402
 from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
 from emotion_search.index.database.labelled_clips import LabelledClips  # noqa: E402
-from emotion_search.index.vectors.base import normalise  # noqa: E402
+from emotion_search.index.vectors.arrays import normalise  # noqa: E402
 
 STATISTICS = 64
 

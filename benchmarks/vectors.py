@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import ModelInfo, activate_model
 from emotion_search.index.database.schema import Clip, Embedding, Label, Model, Recording
-from emotion_search.index.vectors.base import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors, normalise
 
 PART = 10_000
 

@@ -1,1 +1,53 @@
-"""emotion-search: search archives of speech by the emotion in the voice."""
+"""emotion-search: search archives of speech by the emotion in the voice.
+
+The names below are the public interface; what is under ``engine`` and ``index`` may change.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emotion_search.engine.audio.channels import Channels as Channels
+    from emotion_search.engine.client.client import Client as Client
+    from emotion_search.engine.files.manifest import read_manifest as read_manifest
+    from emotion_search.engine.files.scan import find_audio as find_audio
+    from emotion_search.engine.library.library import Library as Library
+    from emotion_search.engine.query.examples import ClipExample as ClipExample
+    from emotion_search.engine.query.examples import FileExample as FileExample
+    from emotion_search.engine.query.examples import SpanExample as SpanExample
+    from emotion_search.engine.query.examples import VectorExample as VectorExample
+    from emotion_search.engine.settings import Settings as Settings
+    from emotion_search.engine.settings import load_settings as load_settings
+    from emotion_search.index.database.filters import ClipFilter as ClipFilter
+    from emotion_search.index.database.recordings import Annotations as Annotations
+    from emotion_search.index.errors import EmotionSearchError as EmotionSearchError
+    from emotion_search.index.search import Hit as Hit
+
+_HOMES = {
+    "Annotations": "index.database.recordings",
+    "Channels": "engine.audio.channels",
+    "Client": "engine.client.client",
+    "ClipExample": "engine.query.examples",
+    "ClipFilter": "index.database.filters",
+    "EmotionSearchError": "index.errors",
+    "FileExample": "engine.query.examples",
+    "Hit": "index.search",
+    "Library": "engine.library.library",
+    "Settings": "engine.settings",
+    "SpanExample": "engine.query.examples",
+    "VectorExample": "engine.query.examples",
+    "find_audio": "engine.files.scan",
+    "load_settings": "engine.settings",
+    "read_manifest": "engine.files.manifest",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: the command line starts without them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

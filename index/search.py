@@ -16,15 +16,8 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import active_space, calibrated_clips, get_calibration
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.verify import Verdict, verify
-from emotion_search.index.vectors.base import (
-    Candidates,
-    Cosines,
-    Estimator,
-    Ids,
-    VectorIndex,
-    Vectors,
-    unit_query,
-)
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, unit_query
+from emotion_search.index.vectors.base import Candidates, Estimator, VectorIndex
 from emotion_search.index.vectors.mapped_rows import StoredRows
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.pool import Pool, Wish

@@ -22,7 +22,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from tests.checkpoints import make_checkpoint
 
 RATE = 16_000

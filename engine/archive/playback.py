@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.file import Samples, read_span
 from emotion_search.engine.files.scan import unchanged
-from emotion_search.engine.library.library import Library
 from emotion_search.index.database.clips import get_recording, locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 
@@ -15,7 +15,7 @@ LONGEST = 600.0
 
 
 def span_of_recording(
-    library: Library, recording_id: int, *, start: float, end: float | None, channel: int | None
+    archive: Archive, recording_id: int, *, start: float, end: float | None, channel: int | None
 ) -> tuple[Samples, int]:
     """What a stretch of a recording sounds like: mono float32 (n,), and its sample rate in Hz.
 
@@ -27,7 +27,7 @@ def span_of_recording(
         NotFoundError: no such recording, or its file is no longer there or has changed.
         InvalidInputError: no such channel, an empty stretch, or one longer than ten minutes.
     """
-    with library.database.read() as session:
+    with archive.database.read() as session:
         row = get_recording(session, recording_id)
         duration, channels, sha256 = row.duration, row.channels, row.sha256
         places = locations_of(session, recording_id)

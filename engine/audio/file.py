@@ -26,6 +26,11 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 16_000
+SHORTEST = 400
+"""Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
+
+FRAME_HOP = 320
+"""Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
 """Hz of everything that is embedded."""
 
 _SNDFILE = frozenset(

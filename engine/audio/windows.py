@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.speech import CHUNK, SpeechDetector
-from emotion_search.engine.embedders.base import SHORTEST
 
 _SHORTEST_S = 1.0  # a rest shorter than this joins the window before it
 

@@ -26,7 +26,7 @@ from emotion_search.index.database.predictions import (
 )
 from emotion_search.index.database.spaces import get_space
 from emotion_search.index.errors import DatabaseError, NotFoundError
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.space import Space
 
 

@@ -24,12 +24,13 @@ from emotion_search.index.database.labelled_clips import (
     clips_labelled_as,
     labelled_clips,
 )
-from emotion_search.index.database.labels import span_key, spans_of
+from emotion_search.index.database.labels import spans_of
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import tasks_with_labels
 from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import span_key
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.arrays import Vectors
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from emotion_search.index.errors import DatabaseError
-from emotion_search.index.vectors.base import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors, normalise
 
 Array = NDArray[np.float64]
 

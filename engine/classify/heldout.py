@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.base import Ids
+from emotion_search.index.vectors.arrays import Ids
 
 
 @dataclass(frozen=True, eq=False)

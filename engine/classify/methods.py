@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.classify.fitted import Fitted, Forest, Linear, Neighbours
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.arrays import Vectors
 
 Classes = NDArray[np.int64]
 

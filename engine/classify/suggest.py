@@ -18,7 +18,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import labelled_ids
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.space import Space
 
 MOST = 500

@@ -19,11 +19,11 @@ from emotion_search.index.database.clip_columns import attributes_of
 from emotion_search.index.database.clusterings import add_clustering, has_clustering, name_taken
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.learned_filters import NOISE
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import untaught_space
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.space import Space
 
 How = Literal["kmeans", "hdbscan"]

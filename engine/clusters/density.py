@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.database.learned_filters import NOISE
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.database.prediction_filters import NOISE
+from emotion_search.index.vectors.arrays import Vectors
 
 DIMENSIONS = 20
 """Principal components that density is looked at in; in many more, all clips are equally far."""

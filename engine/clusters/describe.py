@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from emotion_search.index.database.clip_columns import ABSENT, Attribute, Attributes
-from emotion_search.index.database.learned_filters import NOISE
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.database.prediction_filters import NOISE
+from emotion_search.index.vectors.arrays import Vectors
 
 TYPICAL = 5
 """Clips that are named as typical of a cluster."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from emotion_search.index.database.bulk_embeddings import draw
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors, normalise
 
 JUDGED = 2000
 """Vectors that a silhouette is taken over."""

@@ -16,11 +16,11 @@ from emotion_search.index.database.clip_columns import Attribute, Attributes, at
 from emotion_search.index.database.clusterings import members
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.learned_filters import NOISE
 from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
 How = Literal["pca", "umap"]
 METHODS: tuple[How, ...] = get_args(How)

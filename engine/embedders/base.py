@@ -9,14 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.index.errors import AudioError
-
-SHORTEST = 400
-"""Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
-
-FRAME_HOP = 320
-"""Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
 
 
 @dataclass(frozen=True, eq=False)

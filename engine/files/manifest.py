@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emotion_search.engine.audio.file import SAMPLE_RATE
-from emotion_search.engine.embedders.base import SHORTEST
+from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST
 from emotion_search.engine.files.scan import LONGEST_PATH
 from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
 from emotion_search.index.database.filters import EMOTION
-from emotion_search.index.database.labels import ClipSpan, span_key
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.audio.file import FRAME_HOP, SHORTEST, Samples
 from emotion_search.engine.embedders.acoustic.features import CHANNELS, features
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS, fingerprint_of, read_weights
 from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
-from emotion_search.engine.embedders.base import FRAME_HOP, SHORTEST
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.model import english
 from emotion_search.engine.training.batches import length, vary

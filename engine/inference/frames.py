@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.embedders.base import FRAME_HOP, Embedder, Frames
+from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, Samples
+from emotion_search.engine.embedders.base import Embedder, Frames
 
 CORE_S = 13
 """Seconds of a window whose frames count."""

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.windows import FixedWindows, Window, windows
-from emotion_search.engine.embedders.base import FRAME_HOP, SHORTEST, Embedder, usable
+from emotion_search.engine.embedders.base import Embedder, usable
 from emotion_search.engine.inference.frames import stream_frames
 from emotion_search.index.errors import AudioError, InvalidInputError
 

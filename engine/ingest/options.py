@@ -9,7 +9,8 @@ from typing import Literal
 
 from emotion_search.engine.audio.channels import MIX, Channels
 from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError
 
 GIVEN = "given"

@@ -18,7 +18,6 @@ from emotion_search.engine.ingest.write import Writer
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.failures import Silence, add_failure, is_silent, silent_files
 from emotion_search.index.database.files import FileFacts, known_files
-from emotion_search.index.database.labels import span_key
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recordings import (
     Annotations,
@@ -28,6 +27,7 @@ from emotion_search.index.database.recordings import (
     find_by_sha256,
 )
 from emotion_search.index.database.recut import current_cut
+from emotion_search.index.database.spans import span_key
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 _MOVED = "was changed by another ingest meanwhile; try again"

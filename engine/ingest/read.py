@@ -16,8 +16,8 @@ from emotion_search.engine.files.manifest import parse_time
 from emotion_search.engine.files.scan import facts
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.index.database.files import FileFacts
-from emotion_search.index.database.labels import ClipSpan, span_key
-from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording, Span
+from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording
+from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 _WHOLE_DATE = len("2026-01-31")  # a bare year says too little

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from emotion_search.index.database.recordings import Span
+from emotion_search.index.database.spans import Span
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from emotion_search.engine.archive.archive import absolute as absolute
+from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.channels import MIX, Channels
 from emotion_search.engine.audio.file import Samples, read_span
 from emotion_search.engine.files.disk import upload_lock
@@ -23,11 +23,11 @@ from emotion_search.engine.library.index import Indexed
 from emotion_search.engine.library.models import Switching
 from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.quality.tune import resettle
-from emotion_search.engine.query.query import AnyExample, ExcludeSame, Query, answer, as_example
+from emotion_search.engine.query.examples import AnyExample, as_example
+from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.clips import (
     ClipDetails,
-    Counts,
     clip_details,
     clips_of,
     count,
@@ -50,23 +50,10 @@ from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.recordings import Annotations, remove_recording
 from emotion_search.index.database.spaces import (
-    SpaceInfo,
     list_spaces,
 )
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.search import Hit
-
-
-@dataclass(frozen=True)
-class Status:
-    """What an archive holds, under which model, and the space that serves; ``model`` and
-    ``space`` are None while it is empty."""
-
-    database: str
-    home: str
-    model: ModelInfo | None
-    space: SpaceInfo | None
-    counts: Counts
 
 
 class Library(Indexed, Transfers, Switching, Learned):

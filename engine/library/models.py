@@ -24,7 +24,7 @@ from emotion_search.index.database.coverage import (
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import DatabaseBusyError
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.arrays import Vectors
 
 if TYPE_CHECKING:
     from emotion_search.engine.finetune.run import Finetuned

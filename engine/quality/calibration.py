@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.percentiles import Calibration, calibrate
 
 STEPS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 
 Array = NDArray[np.float64]
 

@@ -12,23 +12,59 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
-from emotion_search.engine.library.library import Library
-from emotion_search.engine.query.query import (
-    AnyExample,
-    ClipExample,
-    FileExample,
-    SpanExample,
-    VectorExample,
-)
 from emotion_search.index.database.clips import clips_of, get_recording, owner_of, vectors_of
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.database.schema import Clip
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
-from emotion_search.index.vectors.base import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors, normalise
+
+
+@dataclass(frozen=True)
+class ClipExample:
+    """A clip of the archive."""
+
+    clip: int
+
+
+@dataclass(frozen=True)
+class SpanExample:
+    """A stretch of a recording of the archive, in seconds; no channel means all that have clips."""
+
+    recording: int
+    start: float = 0.0
+    end: float = float("inf")
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class VectorExample:
+    """An embedding of the archive's model, of any length but zero."""
+
+    vector: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FileExample:
+    """An audio file; ``name`` is what errors call it."""
+
+    path: Path
+    name: str
+
+
+AnyExample = ClipExample | SpanExample | VectorExample | FileExample
+
+
+def as_example(given: int | Path | AnyExample) -> AnyExample:
+    """A clip's id or an audio file as an example; examples as they are."""
+    if isinstance(given, int):
+        return ClipExample(given)
+    return FileExample(given, given.name) if isinstance(given, Path) else given
+
 
 GAMMA = 0.25
 """Weight of the negative examples."""
@@ -78,7 +114,7 @@ def _direction(vectors: Sequence[Vectors]) -> Vectors:
 
 
 def resolved(
-    library: Library, model: ModelInfo, example: AnyExample, longest: float | None
+    archive: Archive, model: ModelInfo, example: AnyExample, longest: float | None
 ) -> Example:
     """What an example stands for; a file is embedded only if the archive has not its bytes.
 
@@ -90,10 +126,10 @@ def resolved(
             see ``engine.query.query.answer``.
     """
     if isinstance(example, FileExample):
-        return _of_file(library, model, example, longest)
+        return _of_file(archive, model, example, longest)
     if isinstance(example, VectorExample):
         return Example(_given(model, example.vector))
-    with library.database.read() as session:
+    with archive.database.read() as session:
         if isinstance(example, ClipExample):
             if not 0 < example.clip < 2**63:
                 raise NotFoundError(f"no clip {example.clip} in this archive")
@@ -159,7 +195,7 @@ def _told(end: float) -> str:
 
 
 def _of_file(
-    library: Library, model: ModelInfo, example: FileExample, longest: float | None
+    archive: Archive, model: ModelInfo, example: FileExample, longest: float | None
 ) -> Example:
     """An audio file: embedded, unless the archive has its bytes; a long one is the mean direction
     of its windows."""
@@ -170,7 +206,7 @@ def _of_file(
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise InvalidInputError(f"{example.path}: {error.strerror}") from error
-    with library.database.read() as session:
+    with archive.database.read() as session:
         known = find_by_sha256(session, sha256)
         if known is not None:
             clips = clips_of(session, known)
@@ -178,18 +214,18 @@ def _of_file(
             speaker = get_recording(session, known).speaker
             return Example(normalise(vectors.mean(axis=0)), tuple(clips), known, speaker)
     try:
-        return Example(_embedded(library, model, example.path, longest))
+        return Example(_embedded(archive, model, example.path, longest))
     except AudioError as error:
         raise AudioError(f"{example.name} {error}") from error
 
 
-def _embedded(library: Library, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
-    library.decoders.warm()  # starts while the model is loaded
-    embedder = library.embedder_of(model)
+def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
+    archive.decoders.warm()  # starts while the model is loaded
+    embedder = archive.embedder_of(model)
     vectors: list[Vectors] = []
     waiting = []
-    with contextlib.closing(MonoFile(library.decoders, path, longest=longest).blocks()) as blocks:
-        for window in windows(blocks, library.settings.window):
+    with contextlib.closing(MonoFile(archive.decoders, path, longest=longest).blocks()) as blocks:
+        for window in windows(blocks, archive.settings.window):
             waiting.append(window.samples)
             if len(waiting) == _BATCH:
                 vectors.append(embedder.embed(waiting).vectors)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.query.examples import AnyExample, Example, resolved, rocchio
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Hit, Target
 from emotion_search.index.vectors.pool import Wish
-
-if TYPE_CHECKING:
-    from emotion_search.engine.library.library import Library
-    from emotion_search.engine.query.examples import Example
 
 MOST_HITS = 1000
 """Most hits of one query."""
@@ -26,48 +23,6 @@ MOST_EXAMPLES = 100
 ExcludeSame = Literal["recording", "speaker"]
 EXCLUDABLE: dict[str, ExcludeSame] = {"recording": "recording", "speaker": "speaker"}
 """What of the examples' own can be left out of the hits."""
-
-
-@dataclass(frozen=True)
-class ClipExample:
-    """A clip of the archive."""
-
-    clip: int
-
-
-@dataclass(frozen=True)
-class SpanExample:
-    """A stretch of a recording of the archive, in seconds; no channel means all that have clips."""
-
-    recording: int
-    start: float = 0.0
-    end: float = float("inf")
-    channel: int | None = None
-
-
-@dataclass(frozen=True)
-class VectorExample:
-    """An embedding of the archive's model, of any length but zero."""
-
-    vector: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class FileExample:
-    """An audio file; ``name`` is what errors call it."""
-
-    path: Path
-    name: str
-
-
-AnyExample = ClipExample | SpanExample | VectorExample | FileExample
-
-
-def as_example(given: int | Path | AnyExample) -> AnyExample:
-    """A clip's id or an audio file as an example; examples as they are."""
-    if isinstance(given, int):
-        return ClipExample(given)
-    return FileExample(given, given.name) if isinstance(given, Path) else given
 
 
 @dataclass(frozen=True)
@@ -102,7 +57,7 @@ class Answer:
     model: ModelInfo
 
 
-def answer(library: Library, query: Query, *, longest: float | None = None) -> Answer:
+def answer(archive: Archive, query: Query, *, longest: float | None = None) -> Answer:
     """The clips most like the positive examples and unlike the negative ones, best first.
 
     The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
@@ -119,8 +74,6 @@ def answer(library: Library, query: Query, *, longest: float | None = None) -> A
         AudioError: a file cannot be used as audio.
         ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
     """
-    from emotion_search.engine.query.examples import resolved, rocchio
-
     if not 1 <= query.limit <= MOST_HITS:
         raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {query.limit}")
     if query.per_recording is not None and query.per_recording < 1:
@@ -131,9 +84,9 @@ def answer(library: Library, query: Query, *, longest: float | None = None) -> A
         raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
-    model, searcher = library.searcher()
-    positive = [resolved(library, model, one, longest) for one in query.positive]
-    negative = [resolved(library, model, one, longest) for one in query.negative]
+    model, searcher = archive.searcher()
+    positive = [resolved(archive, model, one, longest) for one in query.positive]
+    negative = [resolved(archive, model, one, longest) for one in query.negative]
     vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
     own = {clip for one in (*positive, *negative) for clip in one.clips}
     wanted = _excluding(query.wanted, positive, query.exclude_same)

@@ -18,11 +18,11 @@ from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
     NewRecording,
-    Span,
     add_recording,
     add_spans,
     annotate,
 )
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError
 
 _BATCH = 1000  # rows that are committed together, about

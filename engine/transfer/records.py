@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from emotion_search.engine.library.library import Status
+from emotion_search.engine.archive.status import Status
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.search import Hit
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
 ROWS = 4096
 """Vectors read at a time."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.bulk_embeddings import ROWS
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Label, Prediction, Recording
-from emotion_search.index.vectors.base import Ids
+from emotion_search.index.vectors.arrays import Ids
 
 ABSENT = -1
 """The code of clips of which something is not known."""

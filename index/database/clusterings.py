@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
 from emotion_search.index.errors import InvalidInputError, NotFoundError
-from emotion_search.index.vectors.base import Ids
+from emotion_search.index.vectors.arrays import Ids
 
 _ROWS = 10_000
 _IDS_A_QUERY = 500

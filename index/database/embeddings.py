@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Embedding
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
 _ROWS = 4096  # read at a time
 _ASKED = 1000  # ids of one statement

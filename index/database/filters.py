@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from emotion_search.index.database import learned_filters as learned
+from emotion_search.index.database import prediction_filters
 from emotion_search.index.database.schema import (
     Archive,
     Clip,
@@ -87,7 +87,7 @@ class ClipFilter:
         Raises:
             InvalidInputError: too many values, or characters that cannot be stored.
         """
-        learned.check(self.min_probability, self.clusters)
+        prediction_filters.check(self.min_probability, self.clusters)
         for name, values in (
             ("task", (self.task,)),
             ("source", self.sources),
@@ -221,7 +221,9 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
         found.append(Clip.end - Clip.start >= wanted.min_duration - _ROUNDED_S)
     if wanted.max_duration is not None:
         found.append(Clip.end - Clip.start <= wanted.max_duration + _ROUNDED_S)
-    for other, conditions in learned.conditions(wanted):
+    for other, conditions in prediction_filters.conditions(
+        wanted.task, wanted.predicted, wanted.min_probability, wanted.clusters
+    ):
         found.append(_in(Clip.id, other, conditions, one_by_one))
     return found
 

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Clip, Label
+from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.upsert import insert_or_replace
 
-if TYPE_CHECKING:
-    from emotion_search.index.database.recordings import Span
-
 _IDS_A_QUERY = 500
-
-ClipSpan = tuple[int | None, int, int]
-"""What makes a clip of a recording the same clip: channel, start and end in milliseconds."""
-
-
-def span_key(channel: int | None, start: float, end: float) -> ClipSpan:
-    """The span of a clip, ``start`` and ``end`` in seconds, as it is compared."""
-    return channel, round(start * 1000), round(end * 1000)
 
 
 def spans_of(session: Session, recording_id: int) -> dict[ClipSpan, int]:

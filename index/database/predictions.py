@@ -15,7 +15,7 @@ from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Label, Prediction
 from emotion_search.index.database.upsert import insert_or_replace
-from emotion_search.index.vectors.base import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
 _IDS_A_QUERY = 500
 

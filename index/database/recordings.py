@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.failures import remove_failures
 from emotion_search.index.database.files import FileFacts as FileFacts
-from emotion_search.index.database.labels import label_clips, label_spans, span_key, spans_of
+from emotion_search.index.database.labels import label_clips, label_spans, spans_of
 from emotion_search.index.database.models import next_revision
 from emotion_search.index.database.schema import (
     Clip,
@@ -24,21 +24,11 @@ from emotion_search.index.database.schema import (
     Recording,
     Tombstone,
 )
+from emotion_search.index.database.spans import Span, span_key
 from emotion_search.index.database.upsert import insert_new, insert_or_replace
 from emotion_search.index.errors import NotFoundError
 
 _IDS_A_QUERY = 500
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of a recording that is to be a clip: seconds, channel (counted from 0; None for
-    all mixed down), and its own labels by task."""
-
-    start: float
-    end: float
-    channel: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

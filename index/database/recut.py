@@ -8,15 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.labels import (
-    ClipSpan,
-    agreed_labels,
-    label_clips,
-    span_key,
-    spans_of,
-)
+from emotion_search.index.database.labels import agreed_labels, label_clips, spans_of
 from emotion_search.index.database.recordings import NewClip, add_clips, bury
 from emotion_search.index.database.schema import Clip, Recording
+from emotion_search.index.database.spans import ClipSpan, span_key
 
 _IDS_A_QUERY = 500
 

@@ -14,7 +14,7 @@ from emotion_search.index.database.models import ModelInfo, standing
 from emotion_search.index.database.schema import CalibrationRow, Clip, Embedding, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
-from emotion_search.index.vectors.base import Vectors
+from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.space import Method, Space
 

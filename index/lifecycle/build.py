@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order, stream
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import sample_clips
-from emotion_search.index.vectors.base import Cosines, Ids, VectorIndex, Vectors
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
+from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.mapped_rows import RowWriter
 from emotion_search.index.vectors.pool import Wish

@@ -10,7 +10,8 @@ import faiss
 import numpy as np
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import TIE, Candidates, Ids, Vectors, checked
+from emotion_search.index.vectors.arrays import TIE, Ids, Vectors, checked
+from emotion_search.index.vectors.base import Candidates
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
 _SPARE = 16  # candidates beyond the limit, so that most ties at the end are seen at once

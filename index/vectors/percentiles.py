@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.base import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors, normalise
 
 PAIRS = 100_000
 """Random pairs that a calibration looks at."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.base import Cosines, Ids, Vectors, rounded
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, rounded
 
 _UNKNOWN = -1  # recording of a clip that was not looked up yet
 _SPARE = 6  # clips looked up beyond those that are wanted

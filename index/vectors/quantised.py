@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Candidates, Ids, Vectors, checked
+from emotion_search.index.vectors.arrays import Ids, Vectors, checked
+from emotion_search.index.vectors.base import Candidates
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
 TRAINED_A_LIST = 48

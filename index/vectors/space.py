@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.base import Cosines, Vectors, lengths_of, normalise, rounded
+from emotion_search.index.vectors.arrays import Cosines, Vectors, lengths_of, normalise, rounded
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emotion_search.index.vectors.base import TIE, Cosines, Estimator, Ids, Vectors
+from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors
+from emotion_search.index.vectors.base import Estimator
 from emotion_search.index.vectors.pool import Pool, Wish
 
 _SURE = 3.5

@@ -40,7 +40,8 @@ from emotion_search.engine.api.wire.search import (
     hit_fields,
 )
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.query.query import FileExample, Query, answer
+from emotion_search.engine.query.examples import FileExample
+from emotion_search.engine.query.query import Query, answer
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])

@@ -8,13 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validat
 
 from emotion_search.engine.api.http.problems import Problem
 from emotion_search.engine.api.wire.clips import ClipOut, Filters, clip_fields
-from emotion_search.engine.query.query import (
-    AnyExample,
-    ClipExample,
-    Query,
-    SpanExample,
-    VectorExample,
-)
+from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
+from emotion_search.engine.query.query import Query
 from emotion_search.index.search import Hit
 
 MOST_EXAMPLES = 100

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emotion_search.index.database.clusterings import ClusteringInfo
-from emotion_search.index.database.learned_filters import NOISE
+from emotion_search.index.database.prediction_filters import NOISE
 
 
 def clustering_record(info: ClusteringInfo, *, clusters: bool = True) -> dict[str, Any]:

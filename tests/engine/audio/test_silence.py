@@ -13,7 +13,8 @@ from emotion_search.engine.ingest.dry_run import preview
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.uploads import take_in
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import AudioError
 from tests.conftest import tone, write_wav
 

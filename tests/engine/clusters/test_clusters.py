@@ -27,7 +27,7 @@ from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import add_space
 from emotion_search.index.errors import InvalidInputError, NotFoundError
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.space import Method, fit_space
 from tests.archives import blobs, fill
 

@@ -12,7 +12,8 @@ from emotion_search.engine.audio.windows import GivenSpans
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Span
 from tests.conftest import tone, write_wav
 
 

@@ -18,7 +18,8 @@ from emotion_search.engine.ingest.dry_run import preview
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import DatabaseError
 from tests.conftest import ROOT, tone, write_wav
 

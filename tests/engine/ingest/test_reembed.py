@@ -13,7 +13,8 @@ from emotion_search.engine.embedders.acoustic.model import WEIGHTS
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.recordings import Annotations, Span
+from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from tests.conftest import ingest_voices
 

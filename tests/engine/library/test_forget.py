@@ -12,7 +12,7 @@ from emotion_search.index.database.coverage import Embedded, add_embeddings, hol
 from emotion_search.index.database.models import ModelInfo, register_model
 from emotion_search.index.errors import NotFoundError, StorageFullError
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from tests.conftest import files_with
 
 DIM = 16

@@ -9,19 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.query.examples import rocchio
-from emotion_search.engine.query.query import (
+from emotion_search.engine.query.examples import (
     ClipExample,
     FileExample,
-    Query,
     SpanExample,
     VectorExample,
-    answer,
+    rocchio,
 )
+from emotion_search.engine.query.query import Query, answer
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from tests.conftest import tone, write_wav
 
 

@@ -10,7 +10,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.lifecycle import build as build_module
 from emotion_search.index.lifecycle import keeper as keeper_module
-from emotion_search.index.vectors.base import normalise
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.quantised import QuantisedIndex
 from tests.index.worlds import START, VectorArchive, ask, found
 

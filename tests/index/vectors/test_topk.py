@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from emotion_search.index.vectors.base import VectorIndex, normalise
+from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.quantised import QuantisedIndex

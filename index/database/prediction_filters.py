@@ -1,18 +1,14 @@
-"""Filtering by what was learned: what classifiers predict, and clusters of saved clusterings."""
+"""Filters on what classifiers predict and on clusters of saved clusterings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from emotion_search.index.database.schema import ClusteringRow, ClusterMember, Prediction
 from emotion_search.index.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from emotion_search.index.database.filters import ClipFilter
 
 NOISE = -1
 """The cluster of clips that are in none."""
@@ -45,27 +41,27 @@ def check(min_probability: float, clusters: Sequence[str]) -> None:
 
 
 def conditions(
-    wanted: ClipFilter,
+    task: str, predicted: Sequence[str], min_probability: float, clusters: Sequence[str]
 ) -> list[tuple[InstrumentedAttribute[int], tuple[ColumnElement[bool], ...]]]:
-    """What a clip must satisfy to pass the filter's fields of this kind: that a row of another
-    table, which names it by this column, meets these conditions."""
+    """What must hold of a clip: that a row of another table, which names the clip by this column,
+    meets these conditions."""
     found: list[tuple[InstrumentedAttribute[int], tuple[ColumnElement[bool], ...]]] = []
-    if wanted.predicted or wanted.min_probability > 0:
-        said = [
-            Prediction.task == wanted.task,
-            Prediction.probability >= wanted.min_probability,
+    if predicted or min_probability > 0:
+        asked = [
+            Prediction.task == task,
+            Prediction.probability >= min_probability,
         ]
-        if wanted.predicted:
-            said.append(Prediction.value.in_(wanted.predicted))
-        found.append((Prediction.clip_id, tuple(said)))
-    if wanted.clusters:
+        if predicted:
+            asked.append(Prediction.value.in_(predicted))
+        found.append((Prediction.clip_id, tuple(asked)))
+    if clusters:
         meant = [
             and_(
                 ClusterMember.clustering_id
                 == select(ClusteringRow.id).where(ClusteringRow.name == name).scalar_subquery(),
                 ClusterMember.cluster == number,
             )
-            for name, number in map(cluster_of, wanted.clusters)
+            for name, number in map(cluster_of, clusters)
         ]
         found.append((ClusterMember.clip_id, (or_(*meant),)))
     return found

@@ -1,0 +1,21 @@
+"""What an archive holds, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emotion_search.index.database.clips import Counts
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.spaces import SpaceInfo
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an archive holds, under which model, and the space that serves; ``model`` and
+    ``space`` are None while it is empty."""
+
+    database: str
+    home: str
+    model: ModelInfo | None
+    space: SpaceInfo | None
+    counts: Counts

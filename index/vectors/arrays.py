@@ -1,0 +1,75 @@
+"""Arrays of vectors and clip ids: their types, lengths, and what is checked of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion_search.index.errors import InvalidInputError
+
+Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+Cosines = NDArray[np.float64]
+
+DIGITS = 6
+"""Digits of a similarity; beyond, float32 vectors say nothing."""
+
+TIE = 2e-6
+"""Float32 similarities closer than this may be equal in so many digits."""
+
+
+def normalise(vectors: Vectors) -> Vectors:
+    """The vectors at length 1: float32, same shape, last axis.
+
+    Raises:
+        InvalidInputError: a vector is zero or not finite, so it has no direction.
+    """
+    return np.asarray(vectors / lengths_of(vectors)[..., None], dtype=np.float32)
+
+
+def lengths_of(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The lengths of vectors (..., dim), each of which has one: float64, (...).
+
+    Raises:
+        InvalidInputError: a vector is zero or not finite, so it has no direction.
+    """
+    wide = vectors.astype(np.float64, copy=False)
+    lengths = np.sqrt(np.einsum("...i,...i->...", wide, wide))
+    if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
+        raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
+    return np.asarray(lengths)
+
+
+def checked(ids: Ids, vectors: Vectors, dimension: int) -> tuple[Ids, Vectors]:
+    """What is to be added: of a repeated id the last vector, each at length 1.
+
+    Raises:
+        InvalidInputError: wrong length, zero or not finite.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise InvalidInputError(
+            f"vectors of shape {vectors.shape} in an index of {dimension} dimensions"
+        )
+    last = len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]
+    last.sort()
+    return np.ascontiguousarray(ids[last]), np.ascontiguousarray(normalise(vectors)[last])
+
+
+def unit_query(query: Vectors, dimension: int) -> Vectors:
+    """The query at length 1: float32, (dim,).
+
+    Raises:
+        InvalidInputError: it has another length, is zero or not finite.
+    """
+    if query.shape != (dimension,):
+        raise InvalidInputError(
+            f"a query of shape {query.shape} to an index of {dimension} dimensions"
+        )
+    return normalise(query)
+
+
+def rounded(products: NDArray[np.float64]) -> Cosines:
+    """Cosines without the digits that rounding made up: float64, same shape, -1 to 1."""
+    return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))
