@@ -1,4 +1,4 @@
-"""Stretches of recordings, for listening."""
+"""Playback: the file of a recording, and stretches of it as samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ def span_of_recording(
     with archive.database.read() as session:
         row = get_recording(session, recording_id)
         duration, channels, sha256 = row.duration, row.channels, row.sha256
-        places = locations_of(session, recording_id)
     stop = duration if end is None else min(end, duration)
     if end is not None and not start < end:
         raise InvalidInputError(f"{start:g} to {end:g} s is no stretch: start must come before end")
@@ -40,14 +39,23 @@ def span_of_recording(
         raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
         raise InvalidInputError(f"the recording has {channels} channels, counted from 0")
+    path = file_of_recording(archive, recording_id, sha256)
+    try:
+        return read_span(path, channel=channel, start=start, end=stop)
+    except AudioError as error:
+        raise NotFoundError(f"recording {recording_id} cannot be heard there: {error}") from error
+
+
+def file_of_recording(archive: Archive, recording_id: int, sha256: str) -> Path:
+    """A file that still has the recording's bytes, of which ``sha256`` is the hash.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    with archive.database.read() as session:
+        places = locations_of(session, recording_id)
     for place in places:
         path = Path(place.path)
         if unchanged(path, place, sha256):
-            try:
-                samples, rate = read_span(path, channel=channel, start=start, end=stop)
-            except AudioError as error:
-                raise NotFoundError(
-                    f"recording {recording_id} cannot be heard there: {error}"
-                ) from error
-            return samples, rate
+            return path
     raise NotFoundError(f"the file of recording {recording_id} is no longer there, or has changed")

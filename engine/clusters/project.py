@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,21 @@ class Map:
     clips: int
     revision: int
     space_version: int
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The points as plain data, by ascending clip."""
+        columns = {
+            name: getattr(self.known, name)
+            for name in ("label", "predicted", "emotion", "source", "speaker")
+        }
+        for row, (clip, (x, y)) in enumerate(zip(self.ids.tolist(), self.xy.tolist(), strict=True)):
+            yield {
+                "clip": clip,
+                "x": x,
+                "y": y,
+                **{name: column.of(row) for name, column in columns.items()},
+                "cluster": self.cluster.of(row) if self.cluster else None,
+            }
 
 
 @dataclass(frozen=True, eq=False)

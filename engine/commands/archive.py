@@ -16,12 +16,9 @@ def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
     \b
     emotion-search migrate --database postgresql+psycopg://user@host/name
     """
-    from emotion_search.index.database.connection import Database
+    from emotion_search.engine.archive.database import migrate_database
 
-    settings = settings_of(home, database)
-    target = Database(settings.database, busy_timeout=settings.busy_timeout)
-    target.migrate()
-    print(f"{target} is at version {target.schema_version()}")
+    print(migrate_database(settings_of(home, database)))
 
 
 def copy(
@@ -36,24 +33,20 @@ def copy(
     \b
     emotion-search copy --from sqlite:///archive.db --to postgresql+psycopg://user@host/name
     """
-    from emotion_search.index.database.connection import Database
-    from emotion_search.index.database.copy import copy_archive
+    from emotion_search.engine.archive.database import copy_database
 
-    told = sys.stderr.isatty()
+    shown = sys.stderr.isatty()
 
     def progress(table: str, rows: int) -> None:
-        if told:
+        if shown:
             print(f"\r{table}: {rows}   ", end="", file=sys.stderr, flush=True)
 
-    one, other = Database(source), Database(target)
     try:
-        counts = copy_archive(one, other, progress)
+        name, counts = copy_database(source, target, progress)
     finally:
-        one.close()
-        other.close()
-        if told:
+        if shown:
             print(file=sys.stderr)
     print(
-        f"copied {counts['recordings']} recordings with {counts['clips']} clips to {other};"
+        f"copied {counts['recordings']} recordings with {counts['clips']} clips to {name};"
         " use it by --database or EMOTION_SEARCH_DATABASE_URL"
     )

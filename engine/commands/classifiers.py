@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,16 +13,15 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
-    clip_filter,
+    filtered,
     notice,
     settings_of,
 )
 
+if TYPE_CHECKING:
+    from emotion_search.index.database.filters import ClipFilter
+
 TaskOption = Annotated[str, typer.Option("--task", help="Whose labels, such as satisfaction.")]
-SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only from here.")]
-SpeakerOption = Annotated[list[str] | None, typer.Option("--speaker", help="Only this speaker.")]
-AfterOption = Annotated[str | None, typer.Option("--after", help="Recorded then or later.")]
-BeforeOption = Annotated[str | None, typer.Option("--before", help="Recorded before then.")]
 
 
 def train(
@@ -86,15 +85,14 @@ def train(
         print_trained(done)
 
 
+@filtered
 def classify(
     task: TaskOption,
     version: Annotated[
         int | None, typer.Option(min=1, help="Of the classifier; default: the latest.")
     ] = None,
-    source: SourceOption = None,
-    speaker: SpeakerOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
+    *,
+    wanted: ClipFilter,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, write nothing.")] = False,
     home: HomeOption = None,
     database: DatabaseOption = None,
@@ -108,7 +106,6 @@ def classify(
     """
     from emotion_search.engine.library.library import Library
 
-    wanted = clip_filter(source, None, speaker, None, after, before, None)
     with Library.open(settings_of(home, database)) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified
 
@@ -170,13 +167,12 @@ def classifiers(
         notice("no classifier yet; train one with: emotion-search train --task TASK")
 
 
+@filtered
 def suggest(
     task: TaskOption,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most clips.")] = 20,
-    source: SourceOption = None,
-    speaker: SpeakerOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
+    *,
+    wanted: ClipFilter,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -189,7 +185,6 @@ def suggest(
     """
     from emotion_search.engine.library.library import Library
 
-    wanted = clip_filter(source, None, speaker, None, after, before, None)
     with Library.open(settings_of(home, database)) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
     from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record

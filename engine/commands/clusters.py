@@ -13,7 +13,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
-    clip_filter,
+    filtered,
     notice,
     settings_of,
 )
@@ -26,14 +26,8 @@ if TYPE_CHECKING:
     from emotion_search.index.database.clips import ClipDetails
     from emotion_search.index.database.filters import ClipFilter
 
-SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only from here.")]
-LabelOption = Annotated[list[str] | None, typer.Option("--label", help="Only with this label.")]
-SpeakerOption = Annotated[list[str] | None, typer.Option("--speaker", help="Only this speaker.")]
-AfterOption = Annotated[str | None, typer.Option("--after", help="Recorded then or later.")]
-BeforeOption = Annotated[str | None, typer.Option("--before", help="Recorded before then.")]
-DescribingOption = Annotated[str, typer.Option("--task", help="Task of labels and predictions.")]
 
-
+@filtered
 def cluster(
     name: Annotated[str | None, typer.Option(help="Save under this name.")] = None,
     method: Annotated[
@@ -46,12 +40,8 @@ def cluster(
     least: Annotated[
         int | None, typer.Option(min=2, help="Fewest clips of a cluster, for HDBSCAN.")
     ] = None,
-    task: DescribingOption = "emotion",
-    source: SourceOption = None,
-    label: LabelOption = None,
-    speaker: SpeakerOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
+    *,
+    wanted: ClipFilter,
     replace: Annotated[bool, typer.Option("--replace", help="In place of the last.")] = False,
     show: Annotated[str | None, typer.Option("--show", help="Show one that is saved.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="List those that are saved.")] = False,
@@ -82,8 +72,7 @@ def cluster(
             print(f"clustering {delete} deleted")
             return
         if name is not None:
-            wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
-            _make(library, name, method, k, least, task, wanted, replace, seed)
+            _make(library, name, method, k, least, wanted, replace, seed)
         found = library.clustering(str(name or show).strip())
     from emotion_search.engine.commands.show.clusters import clustering_record, print_clustering
 
@@ -93,6 +82,7 @@ def cluster(
         print_clustering(found)
 
 
+@filtered
 def map(  # noqa: A001
     html: Annotated[Path | None, typer.Option(help="Write an interactive page here.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write a picture here (matplotlib).")] = None,
@@ -115,12 +105,8 @@ def map(  # noqa: A001
     embed_audio: Annotated[
         int, typer.Option(min=0, help="Put the audio of so many clips into the page.")
     ] = 0,
-    task: DescribingOption = "emotion",
-    source: SourceOption = None,
-    label: LabelOption = None,
-    speaker: SpeakerOption = None,
-    after: AfterOption = None,
-    before: BeforeOption = None,
+    *,
+    wanted: ClipFilter,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -142,7 +128,6 @@ def map(  # noqa: A001
     how = _method(method)
     if clustering is not None and colour == "emotion":
         colour = "cluster"
-    wanted = clip_filter(source, label, speaker, None, after, before, None, task=task)
     with Library.open(settings_of(home, database)) as library:
         from emotion_search.engine.pages import map as page
 
@@ -155,7 +140,9 @@ def map(  # noqa: A001
             sound = page.api_url(audio_base)
         if embed_audio:
             sound = page.embedded(library.clip_audio, embed_audio)
-        made = library.map(method=how, limit=limit, task=task, clustering=clustering, wanted=wanted)
+        made = library.map(
+            method=how, limit=limit, task=wanted.task, clustering=clustering, wanted=wanted
+        )
         page.coloured(made, colour)
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}
@@ -163,18 +150,7 @@ def map(  # noqa: A001
         if png is not None:
             page.write_png(made, png, by=colour)
     if as_json:
-        for row, (clip, (x, y)) in enumerate(zip(made.ids.tolist(), made.xy.tolist(), strict=True)):
-            record = {
-                "clip": clip,
-                "x": x,
-                "y": y,
-                "label": made.known.label.of(row),
-                "predicted": made.known.predicted.of(row),
-                "emotion": made.known.emotion.of(row),
-                "source": made.known.source.of(row),
-                "speaker": made.known.speaker.of(row),
-                "cluster": made.cluster.of(row) if made.cluster else None,
-            }
+        for record in made.records():
             print(json.dumps(record, ensure_ascii=False))
     else:
         print(f"{page.about(made)} {', '.join(str(path) for path in (html, png) if path)}")
@@ -194,7 +170,6 @@ def _make(
     method: str,
     k: int | None,
     least: int | None,
-    task: str,
     wanted: ClipFilter,
     replace: bool,
     seed: int,
@@ -209,7 +184,7 @@ def _make(
         method=chosen,
         k=k,
         least=least,
-        task=task,
+        task=wanted.task,
         wanted=wanted,
         replace=replace,
         seed=seed,

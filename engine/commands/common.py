@@ -1,15 +1,17 @@
-"""What commands share: options, settings, and how they speak on stderr."""
+"""Options that commands share, the filters among them; settings; messages on stderr."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,17 +38,6 @@ DeviceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines for machines.")]
 MetaOption = Annotated[
     list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Metadata; repeatable.")
-]
-PredictedOption = Annotated[
-    list[str] | None,
-    typer.Option("--predicted", help="Only what a classifier calls this; repeatable."),
-]
-ProbabilityOption = Annotated[
-    float, typer.Option("--min-probability", help="Least probability of what it says, 0 to 1.")
-]
-ClusterOption = Annotated[
-    list[str] | None,
-    typer.Option("--cluster", metavar="NAME:3", help="Only from this cluster; repeatable."),
 ]
 
 
@@ -85,35 +76,93 @@ def pairs(meta: list[str] | None) -> dict[str, str]:
 
 
 def clip_filter(
-    source: list[str] | None,
-    label: list[str] | None,
-    speaker: list[str] | None,
-    channel: list[str] | None,
-    after: str | None,
-    before: str | None,
-    meta: list[str] | None,
-    *,
-    task: str = "emotion",
-    predicted: list[str] | None = None,
-    min_probability: float = 0.0,
-    cluster: list[str] | None = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Only with this label; repeatable.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
+    emotion: Annotated[
+        list[str] | None, typer.Option(help="Only where the model hears this; repeatable.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least score of what the model hears, 0 to 1.")
+    ] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
+    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
+    min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
+    max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
+    meta: MetaOption = None,
+    predicted: Annotated[
+        list[str] | None,
+        typer.Option(help="Only what a classifier calls this; repeatable."),
+    ] = None,
+    min_probability: Annotated[
+        float, typer.Option(help="Least probability of what it says, 0 to 1.")
+    ] = 0.0,
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable."),
+    ] = None,
 ) -> ClipFilter:
-    """The filter that these options make."""
+    """The filter that these options make; ``filtered`` gives them to commands.
+
+    Raises:
+        InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
+    """
     from emotion_search.index.database.filters import ClipFilter
 
     return ClipFilter(
         sources=tuple(source or ()),
         labels=tuple(label or ()),
+        task=task,
+        emotions=tuple(emotion or ()),
+        min_score=min_score,
         speakers=tuple(speaker or ()),
         channels=tuple(channel or ()),
         after=moment("--after", after),
         before=moment("--before", before),
+        min_duration=min_duration,
+        max_duration=max_duration,
         metadata=pairs(meta),
-        task=task,
         predicted=tuple(predicted or ()),
         min_probability=min_probability,
         clusters=tuple(cluster or ()),
     )
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``clip_filter`` in place of its parameter ``wanted``.
+
+    An option that the command declares itself, such as ``--task``, is passed to both.
+    """
+    own = _signature(command)
+    options = _signature(clip_filter)
+    added = [one for name, one in options.parameters.items() if name not in own.parameters]
+
+    @functools.wraps(command)
+    def with_filters(**given: Any) -> None:
+        asked = {name: given[name] for name in options.parameters}
+        for one in added:
+            del given[one.name]
+        command(**given, wanted=clip_filter(**asked))
+
+    parameters: list[inspect.Parameter] = []
+    for one in own.parameters.values():
+        parameters += added if one.name == "wanted" else [one]
+    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    with_filters.__signature__ = own.replace(parameters=keyword)  # type: ignore[attr-defined]
+    with_filters.__annotations__ = {one.name: one.annotation for one in keyword}
+    return with_filters
+
+
+def _signature(function: Callable[..., object]) -> inspect.Signature:
+    for name in ("wanted", "return"):  # of a type that is imported for checkers alone
+        function.__annotations__.pop(name, None)
+    return inspect.signature(function, eval_str=True)
 
 
 def stdin_lines() -> list[str]:
@@ -123,12 +172,12 @@ def stdin_lines() -> list[str]:
 
 
 def notice(text: str) -> None:
-    """Tell something on stderr."""
+    """Print a notice on stderr."""
     print(f"notice: {text}", file=sys.stderr)
 
 
 def say_error(text: str) -> None:
-    """Tell an error on stderr, in one line."""
+    """Print an error on stderr, in one line."""
     print(f"error: {text}", file=sys.stderr)
 
 

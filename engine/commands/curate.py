@@ -63,7 +63,7 @@ def forget(
     """
     from emotion_search.engine.library.library import Library
 
-    wanted = clip_filter(source, None, speaker, None, after, before, None)
+    wanted = clip_filter(source=source, speaker=speaker, after=after, before=before)
     if bool(recordings) != wanted.is_empty:
         raise InvalidInputError("give recordings, or one of --source --speaker --after --before")
     with Library.open(settings_of(home, database)) as library:

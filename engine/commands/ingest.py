@@ -209,18 +209,15 @@ def _preview(
     as_json: bool,
     **options: Any,
 ) -> None:
+    from emotion_search.engine.archive.database import database_exists
     from emotion_search.engine.audio.workers import Decoders
     from emotion_search.engine.embedders.load import load_embedder
     from emotion_search.engine.ingest.dry_run import preview, rate
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library, model_name
-    from emotion_search.index.database.connection import Database
 
-    database = Database(settings.database, busy_timeout=settings.busy_timeout)
-    there = database.schema_version() is not None
-    database.close()
     how = IngestOptions(settings.window, settings.hop, settings.segments, **options)
-    if there:
+    if database_exists(settings):
         with Library.open(settings) as library:
             files = named(library)
             found = preview(files, library.database, how, said, library.decoders)

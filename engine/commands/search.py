@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emotion_search.engine.commands.common import (
-    ClusterOption,
     DatabaseOption,
     DeviceOption,
     HomeOption,
     JsonOption,
-    MetaOption,
     ModelOption,
-    PredictedOption,
-    ProbabilityOption,
-    clip_filter,
+    filtered,
     notice,
     settings_of,
 )
 from emotion_search.index.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from emotion_search.index.database.filters import ClipFilter
 
+
+@filtered
 def search(
     examples: Annotated[
         list[Path] | None, typer.Argument(help="Audio files that sound like what you look for.")
@@ -41,29 +40,8 @@ def search(
         list[int] | None, typer.Option(help="A clip that they should not; repeatable.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Only with this label; repeatable.")
-    ] = None,
-    task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
-    emotion: Annotated[
-        list[str] | None, typer.Option(help="Only where the model hears this; repeatable.")
-    ] = None,
-    min_score: Annotated[
-        float | None, typer.Option(help="Least score of what the model hears, 0 to 1.")
-    ] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
-    ] = None,
-    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
-    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
-    min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
-    max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
-    meta: MetaOption = None,
-    predicted: PredictedOption = None,
-    min_probability: ProbabilityOption = 0.0,
-    cluster: ClusterOption = None,
+    *,
+    wanted: ClipFilter,
     exclude_same: Annotated[
         str | None,
         typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
@@ -103,25 +81,6 @@ def search(
         raise InvalidInputError("give an example: an audio file, or --clip ID")
     if exclude_same is not None and exclude_same not in EXCLUDABLE:
         raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
-    wanted = replace(
-        clip_filter(
-            source,
-            label,
-            speaker,
-            channel,
-            after,
-            before,
-            meta,
-            task=task,
-            predicted=predicted,
-            min_probability=min_probability,
-            cluster=cluster,
-        ),
-        emotions=tuple(emotion or ()),
-        min_score=min_score,
-        min_duration=min_duration,
-        max_duration=max_duration,
-    )
     with Library.open(settings_of(home, database, model, device)) as library:
         hits = library.search(
             *(examples or []),

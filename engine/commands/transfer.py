@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,14 +13,17 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
-    MetaOption,
-    clip_filter,
+    filtered,
     say_error,
     settings_of,
 )
 from emotion_search.index.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from emotion_search.index.database.filters import ClipFilter
 
+
+@filtered
 def export(
     output: Annotated[Path, typer.Option(help="The file; of npy, the folder.")],
     kind: Annotated[
@@ -34,13 +37,8 @@ def export(
         typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy)."),
     ] = "utterance",
     overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[list[str] | None, typer.Option(help="Only this channel.")] = None,
-    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
-    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
-    meta: MetaOption = None,
+    *,
+    wanted: ClipFilter,
     home: HomeOption = None,
     database: DatabaseOption = None,
     device: DeviceOption = None,
@@ -59,7 +57,6 @@ def export(
         raise InvalidInputError(f"--granularity {granularity}: choose utterance or frame")
     if granularity == "frame" and kind not in (None, "npy"):
         raise InvalidInputError("frames are written as npy only")
-    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
     with Library.open(settings_of(home, database, None, device)) as library:
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)

@@ -15,8 +15,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
-    MetaOption,
-    clip_filter,
+    filtered,
     notice,
     settings_of,
 )
@@ -25,11 +24,13 @@ from emotion_search.index.errors import InvalidInputError
 if TYPE_CHECKING:
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
+    from emotion_search.index.database.filters import ClipFilter
 
 ALARMED = 3
 """Exit code when an alert is set off."""
 
 
+@filtered
 def trend(
     recording: Annotated[
         str | None, typer.Argument(help="A recording: its id, or its file.", show_default=False)
@@ -59,13 +60,8 @@ def trend(
         float | None,
         typer.Option(help="Least seconds between turning points.", show_default="20.0"),
     ] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Only with this label.")] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[list[str] | None, typer.Option(help="Only this channel.")] = None,
-    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
-    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
-    meta: MetaOption = None,
+    *,
+    wanted: ClipFilter,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -80,7 +76,6 @@ def trend(
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.trends.curve import Options
 
-    wanted = clip_filter(source, label, speaker, channel, after, before, meta)
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     if recording is not None and not wanted.is_empty:

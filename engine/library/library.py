@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from emotion_search.engine.archive.archive import absolute as absolute
+from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.channels import MIX, Channels
 from emotion_search.engine.audio.file import Samples, read_span
@@ -20,6 +21,7 @@ from emotion_search.engine.ingest.pipeline import Ingest
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.analysis import Learned
 from emotion_search.engine.library.index import Indexed
+from emotion_search.engine.library.listing import Listing
 from emotion_search.engine.library.models import Switching
 from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.quality.tune import resettle
@@ -36,7 +38,6 @@ from emotion_search.index.database.clips import (
     list_clips,
     locations_of,
 )
-from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import Holding
 from emotion_search.index.database.failures import (
     FailureDetails,
@@ -56,7 +57,7 @@ from emotion_search.index.errors import NotFoundError
 from emotion_search.index.search import Hit
 
 
-class Library(Indexed, Transfers, Switching, Learned):
+class Library(Indexed, Listing, Transfers, Switching, Learned):
     """An open archive. Safe for use from several threads.
 
     >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
@@ -320,14 +321,10 @@ def archive_holdings(settings: Settings) -> list[Holding]:
     Raises:
         DatabaseError: the database cannot be used.
     """
-    database = Database(settings.database, busy_timeout=settings.busy_timeout)
-    try:
-        if database.schema_version() is None:
-            return []
-        with Library.open(settings) as library:
-            return library.holdings()
-    finally:
-        database.close()
+    if not database_exists(settings):
+        return []
+    with Library.open(settings) as library:
+        return library.holdings()
 
 
 def model_name(settings: Settings) -> str:

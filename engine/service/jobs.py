@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import nullcontext
@@ -24,10 +25,12 @@ from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.work import Explain, JobWork
 from emotion_search.index.database.jobs import (
     Job,
+    JobStatus,
     NewJob,
     add_job,
     find_job,
     get_job,
+    list_jobs,
     release_key,
     remove_old_jobs,
     stored_uploads,
@@ -177,6 +180,15 @@ class Jobs:
     def live(self, job_id: int) -> Job | None:
         """A job that is unfinished here, without a look into the database."""
         return self._board.live(job_id)
+
+    def page(
+        self, statuses: Sequence[JobStatus], *, limit: int, before_id: int | None
+    ) -> list[Job]:
+        """Up to ``limit`` jobs of these statuses (none means any) as they stand, latest first,
+        from before ``before_id``."""
+        with self._database.read() as session:
+            found = list_jobs(session, statuses=statuses, limit=limit, before_id=before_id)
+        return [self.live(job.id) or job for job in found]
 
     def outcome(self, job_id: int) -> Future[Job] | None:
         """What becomes of a job that is unfinished here; never raises, but may be cancelled."""

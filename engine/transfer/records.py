@@ -1,4 +1,4 @@
-"""Clips, hits and status as plain data, for JSON lines."""
+"""Clips, hits and status as plain data: for the CLI's JSON lines, exports and API bodies."""
 
 from __future__ import annotations
 
@@ -12,31 +12,46 @@ from emotion_search.index.search import Hit
 
 def hit_record(hit: Hit) -> dict[str, Any]:
     """A hit as plain data, for JSON lines."""
-    clip = hit.clip
     return {
         "similarity": round(hit.similarity, 6),
         "percentile": hit.percentile,
         "space": hit.space,
-        **clip_record(clip),
+        **clip_record(hit.clip),
+    }
+
+
+def clip_fields(clip: ClipDetails) -> dict[str, Any]:
+    """A clip's fields under their public names, as they are stored; no path among them."""
+    return {
+        "clip": clip.id,
+        "recording": clip.recording_id,
+        "file": clip.name,
+        "source": clip.source,
+        "label": clip.label,
+        "start": clip.start,
+        "end": clip.end,
+        "channel": clip.channel,
+        "channel_name": clip.channel_name,
+        "speaker": clip.speaker,
+        "recorded_at": clip.recorded_at,
+        "labels": dict(clip.labels),
+        "metadata": dict(clip.metadata),
+        "scores": dict(clip.scores),
+        "predictions": {
+            task: {"value": value, "probability": probability}
+            for task, (value, probability) in clip.predictions.items()
+        },
     }
 
 
 def clip_record(clip: ClipDetails) -> dict[str, Any]:
-    """A clip as plain data, for JSON lines."""
+    """A clip as plain data, for JSON lines: its file by path, numbers rounded."""
     return {
-        "clip": clip.id,
-        "recording": clip.recording_id,
+        **clip_fields(clip),
         "file": clip.path or clip.name,
-        "source": clip.source,
-        "label": clip.label,
         "start": round(clip.start, 3),
         "end": round(clip.end, 3),
-        "channel": clip.channel,
-        "channel_name": clip.channel_name,
-        "speaker": clip.speaker,
         "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
-        "labels": dict(clip.labels),
-        "metadata": dict(clip.metadata),
         "scores": {name: round(score, 6) for name, score in clip.scores.items()},
         "predictions": {
             task: {"value": value, "probability": round(probability, 6)}

@@ -152,6 +152,23 @@ def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
     return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
 
 
+def clips_in_span(
+    session: Session, recording_id: int, start: float, end: float, *, channel: int | None = None
+) -> list[tuple[int, float, float]]:
+    """Id, start and end of the recording's clips that overlap with a span, by ascending id.
+
+    Args:
+        start, end: seconds; infinity for the recording's end.
+        channel: only clips of this channel; None for all.
+    """
+    query = select(Clip.id, Clip.start, Clip.end).where(
+        Clip.recording_id == recording_id, Clip.start < min(end, 1e300), Clip.end > start
+    )
+    if channel is not None:
+        query = query.where(Clip.channel == channel)
+    return [(row[0], row[1], row[2]) for row in session.execute(query.order_by(Clip.id))]
+
+
 def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
     """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
 

@@ -8,10 +8,9 @@ from threading import Lock
 
 import numpy as np
 
+from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
-from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.clips import get_recording, locations_of
 from emotion_search.index.errors import AudioError, NotFoundError
 
 MOST = 8000
@@ -34,26 +33,19 @@ class Peaks:
         Raises:
             NotFoundError: no such recording, or its file is no longer there or has changed.
         """
-        with library.database.read() as session:
-            row = get_recording(session, recording_id)
-            duration, sha256 = row.duration, row.sha256
-            places = locations_of(session, recording_id)
+        recording = library.recording(recording_id)
+        sha256 = recording.sha256
         with self._lock:
             if sha256 in self._kept:
                 self._kept.move_to_end(sha256)
                 return self._kept[sha256]
-        for place in places:
-            path = Path(place.path)
-            if unchanged(path, place, sha256):
-                made = outline(path, duration)
-                with self._lock:
-                    self._kept[sha256] = made
-                    if len(self._kept) > _KEPT:
-                        self._kept.popitem(last=False)
-                return made
-        raise NotFoundError(
-            f"the file of recording {recording_id} is no longer there, or has changed"
-        )
+        path = file_of_recording(library, recording_id, sha256)
+        made = outline(path, recording.duration)
+        with self._lock:
+            self._kept[sha256] = made
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return made
 
 
 def outline(path: Path, duration: float) -> list[int]:

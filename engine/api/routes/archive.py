@@ -14,7 +14,6 @@ from emotion_search.engine.api.http.deps import LibraryDep
 from emotion_search.engine.api.http.problems import without_paths
 from emotion_search.engine.api.wire.clips import (
     MOST_LISTED,
-    Count,
     Counts,
     FailureKind,
     FailureOut,
@@ -30,7 +29,6 @@ from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.manifest import LONGEST
 from emotion_search.index.database.failures import FailureDetails
 from emotion_search.index.database.filters import EMOTION
-from emotion_search.index.database.pages import list_labels, list_tasks, page_failures
 
 router = APIRouter(prefix="/v1", tags=["archive"])
 
@@ -60,9 +58,7 @@ def stats(library: LibraryDep, _: Reader) -> StatsOut:
 @router.get("/tasks", summary="List tasks")
 def tasks(library: LibraryDep, _: Reader) -> Counts:
     """Tasks under which clips are labelled, and how many labels each has."""
-    with library.database.read() as session:
-        found = list_tasks(session)
-    return Counts(data=[Count(name=name, count=n) for name, n in found.items()])
+    return Counts.of(library.tasks())
 
 
 @router.get("/labels", summary="List labels")
@@ -74,9 +70,7 @@ def labels(
     ] = EMOTION,
 ) -> Counts:
     """Labels of a task, most clips first; none where nothing was labelled under it."""
-    with library.database.read() as session:
-        found = list_labels(session, task)
-    return Counts(data=[Count(name=name, count=n) for name, n in found.items()])
+    return Counts.of(library.labels(task))
 
 
 @router.get("/models", summary="List models")
@@ -107,10 +101,7 @@ def failures(
     Uploads are not among them: their senders were told.
     """
     until, skip = _place(query.cursor)
-    with library.database.read() as session:
-        found = page_failures(
-            session, kind=query.kind, limit=query.limit + 1, until=until, skip=skip
-        )
+    found = library.failure_page(kind=query.kind, limit=query.limit + 1, until=until, skip=skip)
     page = found[: query.limit]
     return FailurePage(
         data=[

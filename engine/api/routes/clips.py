@@ -29,8 +29,6 @@ from emotion_search.engine.api.wire.clips import (
     clip_out,
 )
 from emotion_search.engine.files.manifest import LONGEST, check_text
-from emotion_search.index.database.clips import owner_of, vectors_of
-from emotion_search.index.database.models import active_model
 from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])
@@ -102,14 +100,8 @@ def clip_embedding(
     library: LibraryDep, clip: ClipId, _: Reader, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The stored embedding as a NumPy file: float32, (dimension,), not in any space."""
-    with library.database.read() as session:
-        model = active_model(session)
-        if model is None:
-            raise NotFoundError(f"no clip {clip} in this archive")
-        owner_of(session, clip)  # a clip that is not there is told as such
-        (vector,) = vectors_of(session, model, [clip])
     content = io.BytesIO()
-    np.save(content, vector)
+    np.save(content, library.embedding(clip))
     return unless_known(content.getvalue(), "application/x-npy", if_none_match)
 
 

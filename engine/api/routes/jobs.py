@@ -12,12 +12,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.http.access import Reader
-from emotion_search.engine.api.http.deps import JobsDep, LibraryDep, in_thread
+from emotion_search.engine.api.http.deps import JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers
 from emotion_search.engine.api.wire.clips import MOST_LISTED
 from emotion_search.engine.api.wire.recordings import JobOut, JobPage, job_out
 from emotion_search.engine.service.jobs import Jobs, TooBusyError
-from emotion_search.index.database.jobs import JobStatus, list_jobs
+from emotion_search.index.database.jobs import JobStatus
 from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -50,17 +50,12 @@ class JobQuery(BaseModel):
 
 
 @router.get("", summary="List jobs")
-def jobs(
-    library: LibraryDep, jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader
-) -> JobPage:
+def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPage:
     """Jobs, latest first, a page at a time; finished ones are kept for seven days."""
-    with library.database.read() as session:
-        found = list_jobs(
-            session, statuses=query.status, limit=query.limit + 1, before_id=query.cursor
-        )
+    found = jobs.page(query.status, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return JobPage(
-        data=[job_out(jobs.live(job.id) or job) for job in page],
+        data=[job_out(job) for job in page],
         next=page[-1].id if len(found) > len(page) else None,
     )
 

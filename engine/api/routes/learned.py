@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import answers
-from emotion_search.engine.api.wire.clips import clip_fields
+from emotion_search.engine.api.wire.clips import clip_body
 from emotion_search.engine.api.wire.evaluation import EvaluationOut, EvaluationQuery, evaluation_out
 from emotion_search.engine.api.wire.learned import (
     Classifiers,
@@ -54,23 +54,8 @@ def _map(library: Library, query: MapQuery) -> MapOut:
         clustering=None if query.clustering is None else clean("clustering", query.clustering),
         wanted=query.wanted(),
     )
-    known = made.known
-    rows = enumerate(zip(made.ids.tolist(), made.xy.tolist(), strict=True))
     return MapOut(
-        points=[
-            Point(
-                clip=clip,
-                x=x,
-                y=y,
-                label=known.label.of(row),
-                predicted=known.predicted.of(row),
-                emotion=known.emotion.of(row),
-                source=known.source.of(row),
-                speaker=known.speaker.of(row),
-                cluster=made.cluster.of(row) if made.cluster else None,
-            )
-            for row, (clip, (x, y)) in rows
-        ],
+        points=[Point.model_validate(record) for record in made.records()],
         clips=made.clips,
         method=made.method,
         explained=made.explained,
@@ -113,7 +98,7 @@ async def suggestions(
         data=[
             SuggestionOut.model_validate(
                 {
-                    **clip_fields(one.clip),
+                    **clip_body(one.clip),
                     "value": one.value,
                     "probability": one.probability,
                     "uncertainty": one.uncertainty,

@@ -43,13 +43,6 @@ from emotion_search.engine.archive.playback import span_of_recording
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.index.database.jobs import Job, JobStatus
-from emotion_search.index.database.models import active_model
-from emotion_search.index.database.pages import (
-    RecordingDetails,
-    clips_of_recording,
-    list_recordings,
-    read_recording,
-)
 from emotion_search.index.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
@@ -58,7 +51,7 @@ RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recordi
 _LISTS = frozenset({"metadata", "labels"})
 _PREFERS_WAIT = re.compile(r"(?:^|[,;]\s*)wait(?:\s*=\s*(\d{1,4}))?\s*(?:$|[,;])")
 _LONGEST_WAIT_S = 600.0
-_CLIPS_TOLD = 500
+_CLIPS_SHOWN = 500
 _UPLOAD = form_body(RecordingFields, "UploadRecording", files={"file": "An audio file."})
 
 IdempotencyKey = Annotated[
@@ -180,10 +173,7 @@ def _patience(wait: bool, prefer: str | None) -> float:
 
 def _taken_in(library: Library, job: Job) -> TakenIn:
     assert job.recording_id is not None
-    with library.database.read() as session:
-        clips = clips_of_recording(
-            session, active_model(session), job.recording_id, limit=_CLIPS_TOLD
-        )
+    clips = library.clip_page(job.recording_id, limit=_CLIPS_SHOWN)
     return TakenIn(
         recording=job.recording_id,
         new=bool(job.is_new),
@@ -201,10 +191,7 @@ def recordings(
     library: LibraryDep, query: Annotated[ClipQuery, Query()], _: Reader
 ) -> RecordingPage:
     """Recordings of which some clip passes the filters, by ascending id, a page at a time."""
-    with library.database.read() as session:
-        found = list_recordings(
-            session, query.wanted(), limit=query.limit + 1, after_id=query.cursor
-        )
+    found = library.recording_page(query.wanted(), limit=query.limit + 1, after_id=query.cursor)
     page = found[: query.limit]
     return RecordingPage(
         data=[recording_out(one) for one in page],
@@ -215,12 +202,7 @@ def recordings(
 @router.get("/{recording}", summary="Read a recording")
 def recording(library: LibraryDep, recording: RecordingId, _: Reader) -> RecordingOut:
     """One recording, with counts of its clips and labels."""
-    return recording_out(_read(library, recording))
-
-
-def _read(library: Library, recording: int) -> RecordingDetails:
-    with library.database.read() as session:
-        return read_recording(session, recording)
+    return recording_out(library.recording(recording))
 
 
 @router.get("/{recording}/clips", summary="List a recording's clips")
@@ -228,14 +210,7 @@ def clips(
     library: LibraryDep, recording: RecordingId, query: Annotated[Paging, Query()], _: Reader
 ) -> ClipPage:
     """Its clips by ascending id, a page at a time."""
-    with library.database.read() as session:
-        found = clips_of_recording(
-            session,
-            active_model(session),
-            recording,
-            limit=query.limit + 1,
-            after_id=query.cursor,
-        )
+    found = library.clip_page(recording, limit=query.limit + 1, after_id=query.cursor)
     page = found[: query.limit]
     return ClipPage(
         data=[clip_out(clip) for clip in page],
@@ -265,7 +240,7 @@ async def audio(
 ) -> Response:
     """A stretch of up to ten minutes as 16-bit WAV at its own sample rate; a shorter recording
     needs neither `start` nor `end`. One HTTP range is served."""
-    sha256 = (await in_thread(_read, library, recording)).sha256
+    sha256 = (await in_thread(library.recording, recording)).sha256
     etag = f'"{sha256[:32]}-{start:g}-{end}-{channel}"'
     if is_known(if_none_match, etag):
         return unchanged(etag)
@@ -279,7 +254,6 @@ async def audio(
 def erase(library: LibraryDep, recording: RecordingId, _: Admin) -> Erased:
     """Erases rows, embeddings, labels, index entries and jobs, and the bytes if they were
     uploaded; a file that was ingested from a folder stays where it is."""
-    with library.database.read() as session:
-        clips = read_recording(session, recording).clips
+    clips = library.recording(recording).clips
     library.forget(recording)
     return Erased(recording=recording, clips=clips)

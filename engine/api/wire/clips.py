@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.files.manifest import LONGEST, parse_pairs
+from emotion_search.engine.transfer.records import clip_fields, status_record
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.text import storable
@@ -169,6 +171,11 @@ class Counts(BaseModel):
 
     data: list[Count]
 
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Counts:
+        """Counts by name, in this order."""
+        return cls(data=[Count(name=name, count=count) for name, count in counts.items()])
+
 
 FailureKind = Literal["failed", "silent"]
 
@@ -236,54 +243,24 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def clip_fields(clip: ClipDetails) -> dict[str, object]:
-    """A clip's fields as they go over the wire: no path of the server among them."""
-    return {
-        "clip": clip.id,
-        "recording": clip.recording_id,
-        "file": clip.name,
-        "source": clip.source,
-        "label": clip.label,
-        "start": clip.start,
-        "end": clip.end,
-        "channel": clip.channel,
-        "channel_name": clip.channel_name,
-        "speaker": clip.speaker,
-        "recorded_at": clip.recorded_at,
-        "labels": dict(clip.labels),
-        "metadata": dict(clip.metadata),
-        "scores": dict(clip.scores),
-        "predictions": {
-            task: {"value": value, "probability": probability}
-            for task, (value, probability) in clip.predictions.items()
-        },
-        "audio": f"/v1/clips/{clip.id}/audio",
-    }
+def clip_body(clip: ClipDetails) -> dict[str, Any]:
+    """The fields of ``ClipOut``: no path of the server among them."""
+    return {**clip_fields(clip), "audio": f"/v1/clips/{clip.id}/audio"}
 
 
 def clip_out(clip: ClipDetails) -> ClipOut:
-    """A clip as it goes over the wire."""
-    return ClipOut.model_validate(clip_fields(clip))
+    """A clip as the API's answer."""
+    return ClipOut.model_validate(clip_body(clip))
 
 
 def stats_out(status: Status) -> StatsOut:
-    """What the archive holds, as it goes over the wire."""
-    counts, model = status.counts, status.model
-    return StatsOut(
-        recordings=counts.recordings,
-        clips=counts.clips,
-        labelled=counts.labelled,
-        failures=counts.failures,
-        duration=counts.duration,
-        sources=dict(counts.sources),
-        labels=dict(counts.labels),
-        model=model_name(model.name) if model else None,
-        dimension=model.dimension if model else None,
-        space=status.space.version if status.space else 0,
-        classes=list(model.classes) if model else [],
-    )
+    """What the archive holds, as the API's answer."""
+    fields = status_record(status)
+    fields["duration"] = status.counts.duration
+    fields["model"] = model_name(status.model.name) if status.model else None
+    return StatsOut.model_validate(fields)
 
 
 def model_name(name: str) -> str:
-    """What a model is called over the wire: of a checkpoint's path the last part alone."""
+    """A model's public name: of a checkpoint's path the last part alone."""
     return Path(name).name if Path(name).is_absolute() else name

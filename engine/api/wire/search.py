@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 
 from emotion_search.engine.api.http.problems import Problem
-from emotion_search.engine.api.wire.clips import ClipOut, Filters, clip_fields
+from emotion_search.engine.api.wire.clips import ClipOut, Filters, clip_body
 from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
 from emotion_search.engine.query.query import Query
 from emotion_search.index.search import Hit
@@ -198,4 +198,4 @@ class BatchOut(BaseModel):
 def hit_fields(hit: Hit) -> dict[str, Any]:
     """A hit as it goes over the wire."""
     told = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
-    return {**clip_fields(hit.clip), **told}
+    return {**clip_body(hit.clip), **told}

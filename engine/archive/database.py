@@ -1,0 +1,54 @@
+"""The database of an archive, without opening the archive: is it there, migrate it, copy it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.copy import copy_archive
+
+
+def database_exists(settings: Settings) -> bool:
+    """Whether the database that the settings name has an archive's tables.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    with closing(_database(settings)) as database:
+        return database.schema_version() is not None
+
+
+def migrate_database(settings: Settings) -> str:
+    """Create tables, or bring them up to date; returns the database and version, for people.
+
+    Raises:
+        DatabaseError: it cannot be used.
+    """
+    with closing(_database(settings)) as database:
+        database.migrate()
+        return f"{database} is at version {database.schema_version()}"
+
+
+def copy_database(
+    source: str, target: str, progress: Callable[[str, int], None]
+) -> tuple[str, Mapping[str, int]]:
+    """Copy an archive from one database URL to another, all or nothing.
+
+    Args:
+        progress: called with a table and the number of its rows so far.
+
+    Returns:
+        The copy's name without its password, and the number of rows by table.
+
+    Raises:
+        InvalidInputError: a URL of another kind, or ``target`` is not empty.
+        DatabaseError: one of them cannot be used.
+    """
+    with closing(Database(source)) as one, closing(Database(target)) as other:
+        return str(other), copy_archive(one, other, progress)
+
+
+def _database(settings: Settings) -> Database:
+    return Database(settings.database, busy_timeout=settings.busy_timeout)

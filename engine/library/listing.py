@@ -1,0 +1,84 @@
+"""Pages of recordings, clips and failures, as methods of the library; tasks and labels."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from emotion_search.engine.archive.archive import Archive
+from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
+from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.models import active_model
+from emotion_search.index.database.pages import (
+    RecordingDetails,
+    clips_of_recording,
+    list_labels,
+    list_recordings,
+    list_tasks,
+    page_failures,
+    read_recording,
+)
+from emotion_search.index.errors import NotFoundError
+from emotion_search.index.vectors.arrays import Vectors
+
+
+class Listing(Archive):
+    """Methods of ``Library`` that read single rows, or lists a page at a time."""
+
+    def recording(self, recording_id: int) -> RecordingDetails:
+        """One recording, with counts of its clips and labels.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        with self.database.read() as session:
+            return read_recording(session, recording_id)
+
+    def recording_page(
+        self, wanted: ClipFilter, *, limit: int, after_id: int = 0
+    ) -> list[RecordingDetails]:
+        """Up to ``limit`` recordings of which some clip passes, by ascending id from beyond
+        ``after_id``."""
+        with self.database.read() as session:
+            return list_recordings(session, wanted, limit=limit, after_id=after_id)
+
+    def clip_page(self, recording_id: int, *, limit: int, after_id: int = 0) -> list[ClipDetails]:
+        """Up to ``limit`` clips of a recording, by ascending id from beyond ``after_id``.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        with self.database.read() as session:
+            model = active_model(session)
+            return clips_of_recording(session, model, recording_id, limit=limit, after_id=after_id)
+
+    def embedding(self, clip_id: int) -> Vectors:
+        """The stored embedding of a clip by the archive's model: float32 (dim,), not in any space.
+
+        Raises:
+            NotFoundError: no such clip, or it has no embedding of this model.
+        """
+        with self.database.read() as session:
+            model = active_model(session)
+            if model is None:
+                raise NotFoundError(f"no clip {clip_id} in this archive")
+            owner_of(session, clip_id)  # raises where there is no such clip at all
+            vector: Vectors = vectors_of(session, model, [clip_id])[0]
+            return vector
+
+    def tasks(self) -> dict[str, int]:
+        """Number of labels by task, tasks in alphabetical order."""
+        with self.database.read() as session:
+            return list_tasks(session)
+
+    def labels(self, task: str) -> dict[str, int]:
+        """Number of clips by the labels of a task, most first."""
+        with self.database.read() as session:
+            return list_labels(session, task)
+
+    def failure_page(
+        self, *, limit: int, kind: str | None = None, until: datetime | None = None, skip: int = 0
+    ) -> list[FailureDetails]:
+        """Up to ``limit`` failures, latest first; see ``index.database.pages.page_failures``."""
+        with self.database.read() as session:
+            return page_failures(session, limit=limit, kind=kind, until=until, skip=skip)
