@@ -23,10 +23,12 @@ from emotion_search.engine.api.http.metrics import Metrics
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.routes import (
     archive,
+    classifiers,
     clips,
+    clusters,
+    evaluation,
     health,
     jobs,
-    learned,
     metrics,
     predict,
     recordings,
@@ -50,7 +52,9 @@ _ROUTES = (
     jobs,
     clips,
     archive,
-    learned,
+    clusters,
+    classifiers,
+    evaluation,
 )
 _TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs, and kept uploads, are looked after
 

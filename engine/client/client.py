@@ -15,6 +15,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.api.wire.archive import Count, FailureOut, ModelOut, StatsOut
+from emotion_search.engine.api.wire.clips import ClipOut, HitOut
+from emotion_search.engine.api.wire.jobs import JobOut
+from emotion_search.engine.api.wire.recordings import RecordingOut
 from emotion_search.engine.client.http import (
     OPERATIONS,
     ProblemError,
@@ -22,17 +26,6 @@ from emotion_search.engine.client.http import (
     as_text,
     problem_in,
     problem_of,
-)
-from emotion_search.engine.client.values import (
-    Clip,
-    Count,
-    Failure,
-    Hit,
-    Job,
-    Model,
-    Recording,
-    Stats,
-    made,
 )
 
 __all__ = ["OPERATIONS", "Client", "Example", "ProblemError"]
@@ -90,7 +83,7 @@ class Client(Requests):
         positive: Example | Sequence[Example],
         negative: Example | Sequence[Example] = (),
         **options: Any,
-    ) -> list[Hit]:
+    ) -> list[HitOut]:
         """Clips that sound like the positive examples and unlike the negative ones, best first.
 
         Args:
@@ -103,15 +96,17 @@ class Client(Requests):
             answer = self._call("search", data=form, files=files)
         else:
             answer = self._call("search", json=query)
-        return [made(Hit, hit) for hit in answer.json()["hits"]]
+        return [HitOut.model_validate(hit) for hit in answer.json()["hits"]]
 
-    def search_batch(self, queries: Sequence[Mapping[str, Any]]) -> list[list[Hit] | ProblemError]:
+    def search_batch(
+        self, queries: Sequence[Mapping[str, Any]]
+    ) -> list[list[HitOut] | ProblemError]:
         """The hits of each query, as ``/v1/search`` takes it as JSON, or the problem with it."""
         answer = self._call("search_batch", json={"queries": list(queries)})
         return [
             problem_in(one["problem"])
             if one["problem"]
-            else [made(Hit, hit) for hit in one["answer"]["hits"]]
+            else [HitOut.model_validate(hit) for hit in one["answer"]["hits"]]
             for one in answer.json()["results"]
         ]
 
@@ -133,7 +128,7 @@ class Client(Requests):
         name: str | None = None,
         idempotency_key: str | None = None,
         **said: Any,
-    ) -> Job:
+    ) -> JobOut:
         """Send an audio file; the job that takes it in, as it stands at once.
 
         Args:
@@ -148,9 +143,9 @@ class Client(Requests):
         with file.open("rb") as content:
             files = {"file": (name or file.name, content)}
             answer = self._call("upload", data=form, files=files, headers=headers)
-        return made(Job, answer.json())
+        return JobOut.model_validate(answer.json())
 
-    def wait_for(self, job: Job | int, *, timeout: float = 600.0) -> Job:
+    def wait_for(self, job: JobOut | int, *, timeout: float = 600.0) -> JobOut:
         """The job once it is done, also where the service is started again meanwhile.
 
         Raises:
@@ -169,7 +164,7 @@ class Client(Requests):
                 status = f"unknown ({error})"
             else:
                 if now.problem:
-                    raise problem_in(now.problem)
+                    raise problem_in(now.problem.model_dump())
                 if now.finished:
                     return now
                 status = now.status
@@ -178,7 +173,7 @@ class Client(Requests):
             time.sleep(pause)
             pause = min(1.0, pause * 1.5)
 
-    def follow(self, job: Job | int) -> Iterator[Job]:
+    def follow(self, job: JobOut | int) -> Iterator[JobOut]:
         """The job each time that it changes, until it is finished or the server ends."""
         number = job if isinstance(job, int) else job.job
         path = f"/v1/jobs/{number}/events"
@@ -191,27 +186,27 @@ class Client(Requests):
                 if line.startswith("event:"):
                     event = line.removeprefix("event:").strip()
                 elif line.startswith("data:") and event == "job":
-                    yield made(Job, json.loads(line.removeprefix("data:")))
+                    yield JobOut.model_validate(json.loads(line.removeprefix("data:")))
 
-    def job(self, job: int) -> Job:
+    def job(self, job: int) -> JobOut:
         """A job as it stands."""
-        return made(Job, self._call("job", job=job).json())
+        return JobOut.model_validate(self._call("job", job=job).json())
 
-    def jobs(self, **query: Any) -> Iterator[Job]:
+    def jobs(self, **query: Any) -> Iterator[JobOut]:
         """All jobs that are kept, latest first; ``status=["failed"]`` for some alone."""
-        return self._pages("jobs", Job, query)
+        return self._pages("jobs", JobOut, query)
 
-    def recordings(self, **filters: Any) -> Iterator[Recording]:
+    def recordings(self, **filters: Any) -> Iterator[RecordingOut]:
         """All recordings of which some clip passes the filters."""
-        return self._pages("recordings", Recording, filters)
+        return self._pages("recordings", RecordingOut, filters)
 
-    def recording(self, recording: int) -> Recording:
+    def recording(self, recording: int) -> RecordingOut:
         """One recording."""
-        return made(Recording, self._call("recording", recording=recording).json())
+        return RecordingOut.model_validate(self._call("recording", recording=recording).json())
 
-    def clips_of(self, recording: int) -> Iterator[Clip]:
+    def clips_of(self, recording: int) -> Iterator[ClipOut]:
         """All clips of a recording."""
-        return self._pages("clips_of", Clip, {}, recording=recording)
+        return self._pages("clips_of", ClipOut, {}, recording=recording)
 
     def recording_audio(
         self,
@@ -229,13 +224,13 @@ class Client(Requests):
         """Erase a recording; the number of clips that went with it."""
         return int(self._call("erase", recording=recording).json()["clips"])
 
-    def clips(self, **filters: Any) -> Iterator[Clip]:
+    def clips(self, **filters: Any) -> Iterator[ClipOut]:
         """All clips that pass the filters."""
-        return self._pages("clips", Clip, filters)
+        return self._pages("clips", ClipOut, filters)
 
-    def clip(self, clip: int) -> Clip:
+    def clip(self, clip: int) -> ClipOut:
         """One clip."""
-        return made(Clip, self._call("clip", clip=clip).json())
+        return ClipOut.model_validate(self._call("clip", clip=clip).json())
 
     def clip_audio(self, clip: int) -> bytes:
         """Exactly the clip's span as WAV."""
@@ -246,35 +241,37 @@ class Client(Requests):
         content = self._call("embedding", clip=clip).content
         return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
 
-    def label(self, clip: int, value: str, *, task: str = "emotion") -> Clip:
+    def label(self, clip: int, value: str, *, task: str = "emotion") -> ClipOut:
         """Say what is heard in a clip; the clip with it."""
-        return made(Clip, self._call("label", clip=clip, task=task, json={"value": value}).json())
+        return ClipOut.model_validate(
+            self._call("label", clip=clip, task=task, json={"value": value}).json()
+        )
 
-    def unlabel(self, clip: int, *, task: str = "emotion") -> Clip:
+    def unlabel(self, clip: int, *, task: str = "emotion") -> ClipOut:
         """Take a label away; the clip without it."""
-        return made(Clip, self._call("unlabel", clip=clip, task=task).json())
+        return ClipOut.model_validate(self._call("unlabel", clip=clip, task=task).json())
 
     def tasks(self) -> list[Count]:
         """Tasks, and how many labels each has."""
-        return [made(Count, one) for one in self._call("tasks").json()["data"]]
+        return [Count.model_validate(one) for one in self._call("tasks").json()["data"]]
 
     def labels(self, task: str = "emotion") -> list[Count]:
         """Labels of a task, most clips first."""
         answer = self._call("labels", params={"task": task})
-        return [made(Count, one) for one in answer.json()["data"]]
+        return [Count.model_validate(one) for one in answer.json()["data"]]
 
-    def stats(self) -> Stats:
+    def stats(self) -> StatsOut:
         """What the archive holds."""
-        return made(Stats, self._call("stats").json())
+        return StatsOut.model_validate(self._call("stats").json())
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[ModelOut]:
         """Models that the server knows."""
-        return [made(Model, one) for one in self._call("models").json()["data"]]
+        return [ModelOut.model_validate(one) for one in self._call("models").json()["data"]]
 
-    def failures(self, **query: Any) -> Iterator[Failure]:
+    def failures(self, **query: Any) -> Iterator[FailureOut]:
         """All files that could not be ingested or hold no speech, latest first; ``kind="failed"``
         for the former alone."""
-        return self._pages("failures", Failure, query)
+        return self._pages("failures", FailureOut, query)
 
     def trend(self, recording: int, **options: Any) -> dict[str, Any]:
         """How emotion moves through a recording, as the document has it."""

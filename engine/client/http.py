@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pydantic import BaseModel
 
-from emotion_search.engine.client.values import made
-
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 OPERATIONS = {
     "search": ("post", "/v1/search"),
@@ -84,7 +83,7 @@ class Requests:
         params = dict(query)
         while True:
             page = self._call(name, params=params, **path).json()
-            yield from (made(kind, one) for one in page["data"])
+            yield from (kind.model_validate(one) for one in page["data"])
             if page["next"] is None:
                 return
             params["cursor"] = page["next"]

@@ -25,7 +25,6 @@ from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.work import Explain, JobWork
 from emotion_search.index.database.jobs import (
     Job,
-    JobStatus,
     NewJob,
     add_job,
     find_job,
@@ -181,9 +180,7 @@ class Jobs:
         """A job that is unfinished here, without a look into the database."""
         return self._board.live(job_id)
 
-    def page(
-        self, statuses: Sequence[JobStatus], *, limit: int, before_id: int | None
-    ) -> list[Job]:
+    def page(self, statuses: Sequence[str], *, limit: int, before_id: int | None) -> list[Job]:
         """Up to ``limit`` jobs of these statuses (none means any) as they stand, latest first,
         from before ``before_id``."""
         with self._database.read() as session:

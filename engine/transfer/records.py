@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emotion_search.engine.archive.status import Status
-from emotion_search.index.database.clips import ClipDetails
-from emotion_search.index.search import Hit
+if TYPE_CHECKING:  # the API's models, and so its Python client, import this
+    from emotion_search.engine.archive.status import Status
+    from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.search import Hit
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:

@@ -147,7 +147,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REFERENCE)
+    kinds = ", ".join(f"`{kind}`" for kind in problems.KINDS)
+    schemas["Problem"]["properties"]["type"]["description"] = (
+        f"Stable; what programs look at: `{problems.PREFIX}` and one of {kinds}."
+    )
     for methods in document["paths"].values():
         for operation in methods.values():
             schemas.update(operation.get("requestBody", {}).pop(_SCHEMAS, {}))

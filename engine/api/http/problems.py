@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
@@ -67,10 +66,11 @@ _SAID_PLAINLY = {  # their messages name files of the server
     "database-unavailable": "the database cannot be used; the server's log tells why",
     "storage-full": "the server has no space left; nothing half-written was kept",
 }
-KINDS = sorted({kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected"})
-"""Ends of all types that there are, with ``invalid-request``."""
-
 _INVALID = "invalid-request"
+KINDS = sorted(
+    {kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected", _INVALID}
+)
+"""Ends of all types that there are."""
 
 
 def kinds_of(status: int) -> list[str]:
@@ -83,28 +83,6 @@ def kinds_of(status: int) -> list[str]:
 
 
 _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
-
-
-class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = Field(
-        description="Stable; what programs look at: `urn:emotion-search:problem:` and one of "
-        + ", ".join(f"`{kind}`" for kind in sorted({*KINDS, _INVALID}))
-        + ".",
-        examples=["urn:emotion-search:problem:not-found"],
-    )
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(ge=400, le=599, examples=[404])
-    detail: str = Field(
-        description="For people: the thing and the cure.",
-        examples=["no clip 9999 in this archive"],
-    )
-    errors: list[dict[str, str]] | None = Field(
-        default=None, description="With `invalid-request`: `where` and `message` of each fault."
-    )
 
 
 def problem(

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import LibraryDep
 from emotion_search.engine.api.http.problems import without_paths
-from emotion_search.engine.api.wire.clips import (
-    MOST_LISTED,
+from emotion_search.engine.api.wire.archive import (
     Counts,
     FailureKind,
     FailureOut,
@@ -21,10 +20,10 @@ from emotion_search.engine.api.wire.clips import (
     ModelOut,
     Models,
     StatsOut,
-    Text,
-    model_name,
     stats_out,
 )
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.manifest import LONGEST
 from emotion_search.index.database.failures import FailureDetails

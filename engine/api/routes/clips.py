@@ -20,14 +20,9 @@ from emotion_search.engine.api.http.deps import (
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
 from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
 from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
-from emotion_search.engine.api.wire.clips import (
-    ClipOut,
-    ClipPage,
-    ClipQuery,
-    LabelIn,
-    Text,
-    clip_out,
-)
+from emotion_search.engine.api.wire.annotations import LabelIn
+from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
+from emotion_search.engine.api.wire.filters import ClipQuery, Text
 from emotion_search.engine.files.manifest import LONGEST, check_text
 from emotion_search.index.errors import NotFoundError
 

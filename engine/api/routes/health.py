@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from emotion_search.engine.api.http.deps import GatesDep, JobsDep, LibraryDep
-from emotion_search.engine.api.wire.clips import Health
+from emotion_search.engine.api.wire.archive import Health
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import EndingError
 

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers
-from emotion_search.engine.api.wire.clips import MOST_LISTED
-from emotion_search.engine.api.wire.recordings import JobOut, JobPage, job_out
+from emotion_search.engine.api.http.problems import body
+from emotion_search.engine.api.wire.filters import MOST_LISTED
+from emotion_search.engine.api.wire.jobs import JobOut, JobPage, JobState, Progress
+from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.service.jobs import Jobs, TooBusyError
-from emotion_search.index.database.jobs import JobStatus
+from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -42,10 +44,29 @@ class JobQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: list[JobStatus] = Field(default=[], description="Any of these.")
+    status: list[JobState] = Field(default=[], description="Any of these.")
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most jobs of the page.")
     cursor: int | None = Field(
         default=None, ge=1, lt=2**63, description="`next` of the page before."
+    )
+
+
+def job_out(job: Job) -> JobOut:
+    """A job as the API's answer."""
+    done, of = job.status == JobStatus.DONE, job.total
+    fraction = 1.0 if done else min(1.0, job.seconds / of) if of else None
+    return JobOut(
+        job=job.id,
+        status=job.status.value,
+        file=job.name,
+        size=job.size,
+        progress=Progress(seconds=job.seconds, of=of, fraction=fraction),
+        recording=job.recording_id,
+        new=job.is_new,
+        problem=Problem.model_validate(body(**job.problem)) if job.problem else None,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
     )
 
 

@@ -28,15 +28,16 @@ from emotion_search.engine.api.http.deps import (
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
 from emotion_search.engine.api.http.openapi import form_body, headers, json_or_form
 from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
-from emotion_search.engine.api.wire.clips import ClipPage, ClipQuery, Paging, clip_out
+from emotion_search.engine.api.routes.jobs import job_out
+from emotion_search.engine.api.wire.annotations import RecordingFields
+from emotion_search.engine.api.wire.clips import ClipPage, clip_out
+from emotion_search.engine.api.wire.filters import ClipQuery, Paging
+from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import (
     Erased,
-    JobOut,
-    RecordingFields,
     RecordingOut,
     RecordingPage,
     TakenIn,
-    job_out,
     recording_out,
 )
 from emotion_search.engine.archive.playback import span_of_recording

@@ -28,7 +28,8 @@ from emotion_search.engine.api.http.deps import (
     validated,
 )
 from emotion_search.engine.api.http.openapi import MOST_FILES, form_body, json_or_form
-from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.clips import hit_body, model_name
+from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.api.wire.search import (
     BatchIn,
     BatchOut,
@@ -37,7 +38,6 @@ from emotion_search.engine.api.wire.search import (
     SearchIn,
     SearchOptions,
     SearchOut,
-    hit_fields,
 )
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import FileExample
@@ -154,7 +154,7 @@ def _answer(library: Library, query: Query) -> Response:
 def _told(library: Library, query: Query) -> dict[str, Any]:
     found = answer(library, query, longest=library.settings.max_example_minutes * 60)
     return {
-        "hits": [hit_fields(hit) for hit in found.hits],
+        "hits": [hit_body(hit) for hit in found.hits],
         "model": model_name(found.model.name),
     }
 
@@ -168,5 +168,5 @@ def _answers(library: Library, asked: BatchIn) -> BatchOut:
             results.append(BatchResult(answer=told))
         except (EmotionSearchError, RequestValidationError) as error:
             fault = problems.body(**problems.explain(error))
-            results.append(BatchResult(problem=problems.Problem.model_validate(fault)))
+            results.append(BatchResult(problem=Problem.model_validate(fault)))
     return BatchOut(results=results)

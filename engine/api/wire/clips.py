@@ -1,127 +1,18 @@
-"""What goes over the wire."""
+"""Clips and hits as answers of the API."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from emotion_search.engine.archive.status import Status
-from emotion_search.engine.files.manifest import LONGEST, parse_pairs
-from emotion_search.engine.transfer.records import clip_fields, status_record
-from emotion_search.index.database.clips import ClipDetails
-from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.text import storable
+from emotion_search.engine.transfer.records import clip_fields
 
-MOST_LISTED = 500
-"""Most clips of a page."""
-
-
-_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is out of range") from error
-
-
-def _no_number(given: Any) -> Any:
-    if isinstance(given, int | float) or (isinstance(given, str) and _NUMBER.fullmatch(given)):
-        raise ValueError("give a moment as ISO 8601, such as 2026-05-01T12:00:00Z")
-    return given
-
-
-Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
-"""ISO 8601; without a zone it is taken as UTC."""
-
-
-def _storable(text: str) -> str:
-    if not storable(text):
-        raise ValueError("contains characters that no archive holds")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-"""Text that a database can hold."""
-
-
-class Filters(BaseModel):
-    """Which clips are meant: every field that is given must hold, any one of its values will do."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    source: list[Text] = Field(default=[], description="Source of the recording.")
-    label: list[Text] = Field(default=[], description="Label of the clip.")
-    speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
-    channel: list[Text] = Field(
-        default=[], description="Channel of the clip, by its name or its number from 0."
-    )
-    after: Moment | None = Field(
-        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is told."
-    )
-    before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
-    metadata: list[Text] = Field(
-        default=[], description="`key=value` pairs that the recording must all have."
-    )
-    emotion: list[Text] = Field(default=[], description="Class that the model scores highest.")
-    min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Least score of the class scored highest."
-    )
-    min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
-    max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
-    task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
-    predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
-    min_probability: float = Field(
-        default=0.0, ge=0, le=1, description="Least probability of what the classifier says."
-    )
-    cluster: list[Text] = Field(
-        default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."
-    )
-
-    def wanted(self) -> ClipFilter:
-        """The filter meant.
-
-        Raises:
-            InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
-        """
-        return ClipFilter(
-            sources=tuple(self.source),
-            labels=tuple(self.label),
-            speakers=tuple(self.speaker),
-            channels=tuple(self.channel),
-            after=self.after,
-            before=self.before,
-            metadata=parse_pairs(self.metadata),
-            emotions=tuple(self.emotion),
-            min_score=self.min_score,
-            min_duration=self.min_duration,
-            max_duration=self.max_duration,
-            task=self.task,
-            predicted=tuple(self.predicted),
-            min_probability=self.min_probability,
-            clusters=tuple(self.cluster),
-        )
-
-
-class Paging(BaseModel):
-    """Which page of a list is meant."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
-    cursor: int = Field(
-        default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
-    )
-
-
-class ClipQuery(Filters, Paging):
-    """Parameters of a list of clips."""
+if TYPE_CHECKING:
+    from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.search import Hit
 
 
 class Said(BaseModel):
@@ -159,88 +50,17 @@ class ClipPage(BaseModel):
     next: int | None = Field(description="`cursor` of the next page; null on the last.")
 
 
-class Count(BaseModel):
-    """A name, and how often it occurs."""
+class HitOut(ClipOut):
+    """A clip found."""
 
-    name: str
-    count: int
-
-
-class Counts(BaseModel):
-    """Names and how often they occur."""
-
-    data: list[Count]
-
-    @classmethod
-    def of(cls, counts: Mapping[str, int]) -> Counts:
-        """Counts by name, in this order."""
-        return cls(data=[Count(name=name, count=count) for name, count in counts.items()])
-
-
-FailureKind = Literal["failed", "silent"]
-
-
-class LabelIn(BaseModel):
-    """What is said about a clip under a task."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    value: Text = Field(min_length=1, max_length=LONGEST, examples=["anger"])
-
-
-class ModelOut(BaseModel):
-    """An embedding model that is known to the server."""
-
-    name: str
-    dimension: int | None = Field(description="Numbers of an embedding; null where not known.")
-    about: str
-    available: bool = Field(description="Whether it is on the server's disk.")
-    active: bool = Field(description="Whether it serves the archive.")
-
-
-class Models(BaseModel):
-    """The embedding models that are known to the server."""
-
-    data: list[ModelOut]
-
-
-class FailureOut(BaseModel):
-    """A file that could not be ingested, or in which nobody speaks."""
-
-    kind: FailureKind = Field(description="`failed`, or `silent` where nobody speaks.")
-    file: str = Field(description="Its name, without the folder.")
-    reason: str
-    attempts: int
-    failed_at: datetime
-
-
-class FailurePage(BaseModel):
-    """A page of failures, latest first."""
-
-    data: list[FailureOut]
-    next: str | None = Field(description="`cursor` of the next page; null on the last.")
-
-
-class StatsOut(BaseModel):
-    """What the archive holds."""
-
-    recordings: int
-    clips: int
-    labelled: int = Field(description="Clips with a label under the task `emotion`.")
-    failures: int = Field(description="Files that could not be ingested.")
-    duration: float = Field(description="Seconds of audio.")
-    sources: dict[str, int] = Field(description="Clips by source; `(none)` for those without.")
-    labels: dict[str, int] = Field(description="Clips by emotion label.")
-    model: str | None = Field(description="Embedding model; null while the archive is empty.")
-    dimension: int | None = Field(description="Numbers of an embedding.")
-    space: int = Field(description="Version of the space that similarity is taken in.")
-    classes: list[str]
-
-
-class Health(BaseModel):
-    """A sign of life."""
-
-    status: Literal["ok"] = "ok"
+    similarity: float = Field(
+        description="Cosine similarity to the query in the archive's space, -1 to 1."
+    )
+    percentile: float | None = Field(
+        description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
+        " the archive is too small to tell."
+    )
+    space: int = Field(description="Version of the space; 0 is the plain one.")
 
 
 def clip_body(clip: ClipDetails) -> dict[str, Any]:
@@ -253,12 +73,10 @@ def clip_out(clip: ClipDetails) -> ClipOut:
     return ClipOut.model_validate(clip_body(clip))
 
 
-def stats_out(status: Status) -> StatsOut:
-    """What the archive holds, as the API's answer."""
-    fields = status_record(status)
-    fields["duration"] = status.counts.duration
-    fields["model"] = model_name(status.model.name) if status.model else None
-    return StatsOut.model_validate(fields)
+def hit_body(hit: Hit) -> dict[str, Any]:
+    """The fields of ``HitOut``."""
+    measured = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
+    return {**clip_body(hit.clip), **measured}
 
 
 def model_name(name: str) -> str:

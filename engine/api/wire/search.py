@@ -1,16 +1,16 @@
-"""What a search is asked with, and what it answers."""
+"""Searches: request bodies, form fields and answers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 
-from emotion_search.engine.api.http.problems import Problem
-from emotion_search.engine.api.wire.clips import ClipOut, Filters, clip_body
+from emotion_search.engine.api.wire.clips import HitOut
+from emotion_search.engine.api.wire.filters import Filters
+from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
 from emotion_search.engine.query.query import Query
-from emotion_search.index.search import Hit
 
 MOST_EXAMPLES = 100
 """Most examples of one query."""
@@ -162,19 +162,6 @@ class BatchIn(BaseModel):
     queries: list[SkipValidation[JsonSearch]] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
-class HitOut(ClipOut):
-    """A clip found."""
-
-    similarity: float = Field(
-        description="Cosine similarity to the query in the archive's space, -1 to 1."
-    )
-    percentile: float | None = Field(
-        description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
-        " the archive is too small to tell."
-    )
-    space: int = Field(description="Version of the space; 0 is the plain one.")
-
-
 class SearchOut(BaseModel):
     """The answer to a search."""
 
@@ -193,9 +180,3 @@ class BatchOut(BaseModel):
     """The answers to a batch, in the order of its queries."""
 
     results: list[BatchResult]
-
-
-def hit_fields(hit: Hit) -> dict[str, Any]:
-    """A hit as it goes over the wire."""
-    told = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
-    return {**clip_body(hit.clip), **told}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from emotion_search.engine.api.wire.clips import Filters, Text
+from emotion_search.engine.api.wire.filters import Filters, Text
 from emotion_search.engine.trends.archive import LONGEST_ALERT
 from emotion_search.engine.trends.curve import (
     PENALTIES,

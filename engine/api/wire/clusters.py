@@ -1,15 +1,18 @@
-"""What goes over the wire about what was learned: maps, clusterings, classifiers."""
+"""Maps and clusterings: their query parameters and answers."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from emotion_search.engine.api.wire.clips import ClipOut, Filters, Text, model_name
-from emotion_search.index.database.classifiers import ClassifierInfo
-from emotion_search.index.database.clusterings import ClusteringInfo
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.filters import Filters, Text
+
+if TYPE_CHECKING:
+    from emotion_search.index.database.clusterings import ClusteringInfo
+
 
 MOST_POINTS = 20_000
 """Most points of a map in one answer."""
@@ -30,29 +33,6 @@ class MapQuery(Filters):
     clustering: Text | None = Field(
         default=None, description="Name of a saved clustering, whose clusters the points then tell."
     )
-
-
-class SuggestQuery(Filters):
-    """Parameters of a list of suggestions; `task` is the one that is labelled."""
-
-    limit: int = Field(default=20, ge=1, le=500, description="Most clips.")
-
-
-class SuggestionOut(ClipOut):
-    """A clip that is worth labelling."""
-
-    value: str | None = Field(description="What the classifier would say; null where none is.")
-    probability: float | None = Field(description="Of that value, 0 to 1.")
-    uncertainty: float | None = Field(
-        description="1 where its two likeliest classes are equally likely, 0 where it is sure."
-    )
-    why: str = Field(description="In words.")
-
-
-class Suggestions(BaseModel):
-    """Clips that are worth labelling, best first."""
-
-    data: list[SuggestionOut]
 
 
 class Point(BaseModel):
@@ -133,29 +113,6 @@ class Clusterings(BaseModel):
     data: list[ClusteringOut]
 
 
-class ClassifierOut(BaseModel):
-    """A classifier that was trained on labels."""
-
-    task: str
-    version: int
-    method: str
-    classes: list[str]
-    model: str
-    space: int
-    created_at: datetime
-    predictions: int = Field(description="How many clips it has classified.")
-    provenance: dict[str, Any] = Field(
-        description="What it was trained on, how well each method did on speakers left out, its"
-        " confusion matrix and whether its probabilities hold."
-    )
-
-
-class Classifiers(BaseModel):
-    """All classifiers."""
-
-    data: list[ClassifierOut]
-
-
 def clustering_out(info: ClusteringInfo) -> ClusteringOut:
     """A clustering as it goes over the wire."""
     return ClusteringOut.model_validate(_fields(info))
@@ -164,22 +121,6 @@ def clustering_out(info: ClusteringInfo) -> ClusteringOut:
 def clustering_details(info: ClusteringInfo) -> ClusteringDetails:
     """A clustering with its clusters as it goes over the wire."""
     return ClusteringDetails.model_validate({**_fields(info), "clusters": list(info.summary)})
-
-
-def classifier_out(info: ClassifierInfo) -> ClassifierOut:
-    """A classifier as it goes over the wire."""
-    provenance = {key: value for key, value in info.provenance.items() if key != "labels"}
-    return ClassifierOut(
-        task=info.task,
-        version=info.version,
-        method=info.method,
-        classes=list(info.classes),
-        model=model_name(info.model),
-        space=info.space_version,
-        created_at=info.created_at,
-        predictions=info.predictions,
-        provenance=provenance,  # but for the path of the labels' file, which is the server's own
-    )
 
 
 def _fields(info: ClusteringInfo) -> dict[str, Any]:

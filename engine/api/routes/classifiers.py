@@ -1,0 +1,62 @@
+"""Classifiers, and suggestions of what to label."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.classifiers import (
+    Classifiers,
+    SuggestionOut,
+    Suggestions,
+    SuggestQuery,
+    classifier_out,
+)
+from emotion_search.engine.api.wire.clips import clip_body
+from emotion_search.engine.classify.suggest import NothingToSuggestError
+
+router = APIRouter(prefix="/v1", tags=["learned"])
+
+
+@router.get(
+    "/suggestions",
+    summary="Clips most worth labelling next",
+    response_model=Suggestions,
+    responses=answers(404, 429),
+)
+async def suggestions(
+    library: LibraryDep, gates: GatesDep, query: Annotated[SuggestQuery, Query()], _: Reader
+) -> Suggestions:
+    """Unlabelled clips, best first: those that the task's classifier doubts most, none like
+    another; without a classifier yet, clips typical of parts of the archive. None where all that
+    pass the filters are labelled."""
+    try:
+        found = await gates.pictures.run(
+            library.suggest, query.task, limit=query.limit, wanted=query.wanted()
+        )
+    except NothingToSuggestError:  # the end of a labeller's work is no fault
+        found = []
+    return Suggestions(
+        data=[
+            SuggestionOut.model_validate(
+                {
+                    **clip_body(one.clip),
+                    "value": one.value,
+                    "probability": one.probability,
+                    "uncertainty": one.uncertainty,
+                    "why": one.why,
+                }
+            )
+            for one in found
+        ]
+    )
+
+
+@router.get("/classifiers", summary="List the classifiers")
+def list_classifiers(library: LibraryDep, _: Reader) -> Classifiers:
+    """All of them, by task and version."""
+    return Classifiers(data=[classifier_out(one) for one in library.classifiers()])

@@ -1,0 +1,68 @@
+"""Maps and saved clusterings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.clusters import (
+    ClusteringDetails,
+    Clusterings,
+    MapOut,
+    MapQuery,
+    Point,
+    clustering_details,
+    clustering_out,
+)
+from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.library.library import Library
+from emotion_search.index.database.text import clean
+
+router = APIRouter(prefix="/v1", tags=["learned"])
+
+Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clustering.")]
+
+
+@router.get("/map", summary="Clips as points in a plane", responses=answers(404, 429))
+async def read_map(
+    library: LibraryDep, gates: GatesDep, query: Annotated[MapQuery, Query()], _: Reader
+) -> MapOut:
+    """The clips that pass the filters, or a sample of them, projected by PCA or UMAP.
+
+    Points are kept until clips come or go; labels, predictions and clusters are always fresh.
+    """
+    return await gates.pictures.run(_map, library, query)
+
+
+def _map(library: Library, query: MapQuery) -> MapOut:
+    made = library.map(
+        method=query.method,
+        limit=query.limit,
+        task=query.task,
+        clustering=None if query.clustering is None else clean("clustering", query.clustering),
+        wanted=query.wanted(),
+    )
+    return MapOut(
+        points=[Point.model_validate(record) for record in made.records()],
+        clips=made.clips,
+        method=made.method,
+        explained=made.explained,
+        revision=made.revision,
+        space=made.space_version,
+    )
+
+
+@router.get("/clusterings", summary="List the saved clusterings")
+def list_clusterings(library: LibraryDep, _: Reader) -> Clusterings:
+    """All of them, by name."""
+    return Clusterings(data=[clustering_out(one) for one in library.clusterings()])
+
+
+@router.get("/clusterings/{name:path}", summary="Read a clustering")
+def read_clustering(library: LibraryDep, name: Name, _: Reader) -> ClusteringDetails:
+    """One of them, with what each of its clusters holds."""
+    return clustering_details(library.clustering(clean("name", name)))

@@ -1,0 +1,36 @@
+"""How good retrieval is on labelled clips."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.wire.evaluation import EvaluationOut, EvaluationQuery, evaluation_out
+from emotion_search.engine.library.library import Library
+
+router = APIRouter(prefix="/v1", tags=["learned"])
+
+
+@router.get(
+    "/evaluation", summary="How good retrieval is on labelled clips", responses=answers(404, 429)
+)
+async def evaluation(
+    library: LibraryDep, gates: GatesDep, query: Annotated[EvaluationQuery, Query()], _: Reader
+) -> EvaluationOut:
+    """Query by example of labelled clips among those of other speakers: mAP, precision and recall
+    beside chance, and classifiers on speakers they did not hear. Takes seconds, of many clips
+    minutes."""
+    return await gates.pictures.run(_evaluated, library, query)
+
+
+def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
+    from emotion_search.engine.quality.evaluate import (
+        evaluate,  # scikit-learn and torch come with it
+    )
+
+    data, space = library.labelled(query.task)
+    return evaluation_out(evaluate(data, space, gallery=query.gallery()))

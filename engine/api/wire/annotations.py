@@ -1,0 +1,63 @@
+"""Requests that annotate: the fields of an uploaded recording, the label of a clip."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from emotion_search.engine.api.wire.filters import Moment, Text
+from emotion_search.engine.audio.channels import parse_channels
+from emotion_search.engine.files.manifest import LONGEST, parse_pairs
+from emotion_search.engine.service.annotations import UploadSaid
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.recordings import Annotations
+
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]
+
+
+class RecordingFields(BaseModel):
+    """What is said about an uploaded recording."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    source: Name | None = Field(default=None, description="Where it comes from.")
+    label: Name | None = Field(default=None, description="Emotion label of its clips.")
+    speaker: Name | None = Field(default=None, description="Who speaks.")
+    recorded_at: Moment | None = Field(
+        default=None, description="ISO 8601, in UTC where no zone is told."
+    )
+    metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
+    labels: list[Text] = Field(
+        default=[], description="`task=value` pairs: labels of its clips under other tasks."
+    )
+    channels: Text = Field(
+        default="mix",
+        max_length=LONGEST,
+        description="Which channels become clips: `mix` for all in one, `split` for each by"
+        " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
+    )
+
+    def said(self) -> UploadSaid:
+        """As it is taken in.
+
+        Raises:
+            InvalidInputError: a pair without ``=``, no such channels.
+        """
+        emotion = [f"{EMOTION}={self.label}"] if self.label else []
+        annotations = Annotations(
+            source=self.source,
+            speaker=self.speaker,
+            recorded_at=self.recorded_at,
+            labels=parse_pairs([*emotion, *self.labels], of="label"),
+            metadata=parse_pairs(self.metadata),
+        )
+        return UploadSaid(annotations, parse_channels(self.channels))
+
+
+class LabelIn(BaseModel):
+    """What is said about a clip under a task."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    value: Text = Field(min_length=1, max_length=LONGEST, examples=["anger"])

@@ -1,0 +1,99 @@
+"""Answers about the archive as a whole: counts, labels, models, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field
+
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.transfer.records import status_record
+
+if TYPE_CHECKING:
+    from emotion_search.engine.archive.status import Status
+
+
+class Count(BaseModel):
+    """A name, and how often it occurs."""
+
+    name: str
+    count: int
+
+
+class Counts(BaseModel):
+    """Names and how often they occur."""
+
+    data: list[Count]
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Counts:
+        """Counts by name, in this order."""
+        return cls(data=[Count(name=name, count=count) for name, count in counts.items()])
+
+
+class ModelOut(BaseModel):
+    """An embedding model that is known to the server."""
+
+    name: str
+    dimension: int | None = Field(description="Numbers of an embedding; null where not known.")
+    about: str
+    available: bool = Field(description="Whether it is on the server's disk.")
+    active: bool = Field(description="Whether it serves the archive.")
+
+
+class Models(BaseModel):
+    """The embedding models that are known to the server."""
+
+    data: list[ModelOut]
+
+
+FailureKind = Literal["failed", "silent"]
+
+
+class FailureOut(BaseModel):
+    """A file that could not be ingested, or in which nobody speaks."""
+
+    kind: FailureKind = Field(description="`failed`, or `silent` where nobody speaks.")
+    file: str = Field(description="Its name, without the folder.")
+    reason: str
+    attempts: int
+    failed_at: datetime
+
+
+class FailurePage(BaseModel):
+    """A page of failures, latest first."""
+
+    data: list[FailureOut]
+    next: str | None = Field(description="`cursor` of the next page; null on the last.")
+
+
+class StatsOut(BaseModel):
+    """What the archive holds."""
+
+    recordings: int
+    clips: int
+    labelled: int = Field(description="Clips with a label under the task `emotion`.")
+    failures: int = Field(description="Files that could not be ingested.")
+    duration: float = Field(description="Seconds of audio.")
+    sources: dict[str, int] = Field(description="Clips by source; `(none)` for those without.")
+    labels: dict[str, int] = Field(description="Clips by emotion label.")
+    model: str | None = Field(description="Embedding model; null while the archive is empty.")
+    dimension: int | None = Field(description="Numbers of an embedding.")
+    space: int = Field(description="Version of the space that similarity is taken in.")
+    classes: list[str]
+
+
+class Health(BaseModel):
+    """A sign of life."""
+
+    status: Literal["ok"] = "ok"
+
+
+def stats_out(status: Status) -> StatsOut:
+    """What the archive holds, as the API's answer."""
+    fields = status_record(status)
+    fields["duration"] = status.counts.duration
+    fields["model"] = model_name(status.model.name) if status.model else None
+    return StatsOut.model_validate(fields)

@@ -1,0 +1,119 @@
+"""Filters and paging: query parameters of lists, and fields of other requests."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from emotion_search.engine.files.manifest import parse_pairs
+from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.text import storable
+
+MOST_LISTED = 500
+"""Most clips of a page."""
+
+
+_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
+def _no_number(given: Any) -> Any:
+    if isinstance(given, int | float) or (isinstance(given, str) and _NUMBER.fullmatch(given)):
+        raise ValueError("give a moment as ISO 8601, such as 2026-05-01T12:00:00Z")
+    return given
+
+
+Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
+"""ISO 8601; without a zone it is taken as UTC."""
+
+
+def _storable(text: str) -> str:
+    if not storable(text):
+        raise ValueError("contains characters that no archive holds")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that a database can hold."""
+
+
+class Filters(BaseModel):
+    """Which clips are meant: every field that is given must hold, any one of its values will do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: list[Text] = Field(default=[], description="Source of the recording.")
+    label: list[Text] = Field(default=[], description="Label of the clip.")
+    speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
+    channel: list[Text] = Field(
+        default=[], description="Channel of the clip, by its name or its number from 0."
+    )
+    after: Moment | None = Field(
+        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is told."
+    )
+    before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
+    metadata: list[Text] = Field(
+        default=[], description="`key=value` pairs that the recording must all have."
+    )
+    emotion: list[Text] = Field(default=[], description="Class that the model scores highest.")
+    min_score: float | None = Field(
+        default=None, ge=0, le=1, description="Least score of the class scored highest."
+    )
+    min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
+    max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
+    task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
+    predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
+    min_probability: float = Field(
+        default=0.0, ge=0, le=1, description="Least probability of what the classifier says."
+    )
+    cluster: list[Text] = Field(
+        default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."
+    )
+
+    def wanted(self) -> ClipFilter:
+        """The filter meant.
+
+        Raises:
+            InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
+        """
+        return ClipFilter(
+            sources=tuple(self.source),
+            labels=tuple(self.label),
+            speakers=tuple(self.speaker),
+            channels=tuple(self.channel),
+            after=self.after,
+            before=self.before,
+            metadata=parse_pairs(self.metadata),
+            emotions=tuple(self.emotion),
+            min_score=self.min_score,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            task=self.task,
+            predicted=tuple(self.predicted),
+            min_probability=self.min_probability,
+            clusters=tuple(self.cluster),
+        )
+
+
+class Paging(BaseModel):
+    """Which page of a list is meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
+    cursor: int = Field(
+        default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
+    )
+
+
+class ClipQuery(Filters, Paging):
+    """Parameters of a list of clips."""

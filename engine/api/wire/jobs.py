@@ -1,0 +1,48 @@
+"""Jobs as answers of the API: uploads on their way into the archive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from emotion_search.engine.api.wire.problems import Problem
+
+JobState = Literal["queued", "running", "done", "failed"]
+
+
+class Progress(BaseModel):
+    """How far a job is."""
+
+    seconds: float = Field(description="Seconds into the recording that are embedded.")
+    of: float | None = Field(description="Its length by its header; null where that is not told.")
+    fraction: float | None = Field(description="0 to 1; null where the length is not told.")
+
+
+class JobOut(BaseModel):
+    """An upload on its way into the archive, or what became of it."""
+
+    job: int = Field(description="Id of the job.", examples=[3])
+    status: JobState
+    file: str = Field(description="What the sender called the file.")
+    size: int = Field(description="Bytes.")
+    progress: Progress
+    recording: int | None = Field(description="Once done: id of the recording.")
+    new: bool | None = Field(description="Once done: false if the archive had these bytes.")
+    problem: Problem | None = Field(description="Once failed: why.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in ("done", "failed")
+
+
+class JobPage(BaseModel):
+    """A page of jobs, latest first."""
+
+    data: list[JobOut]
+    next: int | None = Field(description="`cursor` of the next page; null on the last.")
