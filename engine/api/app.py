@@ -16,7 +16,8 @@ from emotion_search.engine.api.dashboard import router as dashboard
 from emotion_search.engine.api.http import openapi as documents
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import OpenTo
-from emotion_search.engine.api.http.deps import LARGEST_JSON, Gates, in_thread
+from emotion_search.engine.api.http.bodies import LARGEST_JSON
+from emotion_search.engine.api.http.deps import Gates, in_thread
 from emotion_search.engine.api.http.head import Heads
 from emotion_search.engine.api.http.limits import BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics

@@ -10,53 +10,25 @@ from pydantic import BaseModel
 
 from emotion_search.engine.api.http import problems
 
-MOST_FILES = 16
-"""Most files of a form that takes several."""
-
 _REFERENCE = "#/components/schemas/{model}"
 _SCHEMAS = "x-schemas"  # of a body, until they are moved to where the document has them
 
 
 def json_or_form(
-    model: type[BaseModel] | None = None, form: tuple[str, dict[str, Any]] | None = None
+    json: type[BaseModel] | None = None, form: type[BaseModel] | None = None
 ) -> dict[str, Any]:
-    """A request body that is JSON of a model, a form that ``form_body`` made, or either."""
+    """A request body that is JSON of a model, a form of a model, or either."""
     content: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    if model is not None:
-        schema = model.model_json_schema(ref_template=_REFERENCE)
-        schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
-        content["application/json"] = _referring(model.__name__)
-    if form is not None:
-        name, schema = form
-        schemas |= {**schema.pop("$defs", {}), name: schema}
-        content["multipart/form-data"] = _referring(name)
+    for media, model in (("application/json", json), ("multipart/form-data", form)):
+        if model is not None:
+            schema = model.model_json_schema(ref_template=_REFERENCE)
+            if model is form:
+                for field in schema["properties"].values():
+                    _as_in_a_form(field)
+            schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+            content[media] = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
     return {"required": True, "content": content, _SCHEMAS: schemas}
-
-
-def form_body(
-    model: type[BaseModel], name: str, *, files: dict[str, str], texts: dict[str, str] | None = None
-) -> tuple[str, dict[str, Any]]:
-    """Name and schema of a form: files and texts (with descriptions), the fields of ``model``.
-
-    One file alone is required; of several kinds each may come any number of times.
-    """
-    schema = model.model_json_schema(ref_template=_REFERENCE)
-    binary = {"type": "string", "format": "binary"}
-    several = {"type": "array", "items": binary, "maxItems": MOST_FILES}
-    parts: dict[str, Any] = {
-        part: {**(several if len(files) > 1 else binary), "description": about}
-        for part, about in files.items()
-    }
-    parts |= {
-        part: {"type": "string", "description": about} for part, about in (texts or {}).items()
-    }
-    for field in schema["properties"].values():
-        _as_in_a_form(field)
-    schema |= {"title": name, "properties": {**parts, **schema["properties"]}}
-    if len(files) == 1:
-        schema["required"] = [*files]
-    return name, schema
 
 
 def _as_in_a_form(field: dict[str, Any]) -> None:
@@ -210,7 +182,3 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         if "$ref" not in answer:
             answer["headers"] = {**headers("X-Request-ID"), **answer.get("headers", {})}
     operation["responses"] = dict(sorted(responses.items()))
-
-
-def _referring(name: str) -> dict[str, Any]:
-    return {"schema": {"$ref": _REFERENCE.format(model=name)}}

@@ -7,16 +7,10 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
-from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.http.access import Reader, Writer
-from emotion_search.engine.api.http.deps import (
-    GatesDep,
-    LibraryDep,
-    in_thread,
-    json_body,
-    media_type,
-)
+from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
 from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
 from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
@@ -109,10 +103,7 @@ async def label(
     request: Request, library: LibraryDep, clip: ClipId, task: Task, _: Writer
 ) -> ClipOut:
     """Says what is heard in a clip, under a task; what was said under it before is replaced."""
-    if media_type(request) != "application/json":
-        raise HTTPException(415, "send application/json with 'value'")
-    said = await json_body(request, LabelIn)  # read here: only once the key is known to be good
-    value = check_text("value", said.value)
+    value = check_text("value", (await json_body(request, LabelIn)).value)
     return await in_thread(_labelled, library, clip, check_text("task", task), value)
 
 

@@ -8,28 +8,22 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import Admin, Caller, Reader, Writer
+from emotion_search.engine.api.http.bodies import display_name, form_body
 from emotion_search.engine.api.http.deps import (
     Gates,
     GatesDep,
     JobsDep,
     LibraryDep,
-    display_name,
-    files_of,
-    form_fields,
     in_thread,
-    media_type,
-    upload_form,
-    validated,
 )
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
-from emotion_search.engine.api.http.openapi import form_body, headers, json_or_form
+from emotion_search.engine.api.http.openapi import headers, json_or_form
 from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
 from emotion_search.engine.api.routes.jobs import job_out
-from emotion_search.engine.api.wire.annotations import RecordingFields
+from emotion_search.engine.api.wire.annotations import UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import ClipQuery, Paging
 from emotion_search.engine.api.wire.jobs import JobOut
@@ -44,16 +38,13 @@ from emotion_search.engine.archive.playback import span_of_recording
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.index.database.jobs import Job, JobStatus
-from emotion_search.index.errors import InvalidInputError
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
 
 RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recording.")]
-_LISTS = frozenset({"metadata", "labels"})
 _PREFERS_WAIT = re.compile(r"(?:^|[,;]\s*)wait(?:\s*=\s*(\d{1,4}))?\s*(?:$|[,;])")
 _LONGEST_WAIT_S = 600.0
 _CLIPS_SHOWN = 500
-_UPLOAD = form_body(RecordingFields, "UploadRecording", files={"file": "An audio file."})
 
 IdempotencyKey = Annotated[
     str | None,
@@ -73,7 +64,7 @@ IdempotencyKey = Annotated[
     status_code=202,
     summary="Take in a recording",
     response_model=JobOut,
-    openapi_extra={"requestBody": json_or_form(form=_UPLOAD)},
+    openapi_extra={"requestBody": json_or_form(form=UploadRecording)},
     responses={
         200: {
             "model": TakenIn,
@@ -113,8 +104,6 @@ async def add_recording(
     With `wait` the answer is the recording (or the problem that there is with it); if it takes
     longer than ten minutes, or than told, it is the job as without.
     """
-    if media_type(request) != "multipart/form-data":
-        raise HTTPException(415, "send multipart/form-data with a part 'file'")
     jobs.refuse_if_full()
     gates.uploads.refuse_if_full()
     patience = _patience(wait, prefer)
@@ -136,15 +125,11 @@ async def add_recording(
 async def _submitted(
     request: Request, jobs: Jobs, gates: Gates, caller: Caller, key: str | None
 ) -> Job:
-    async with upload_form(request) as form:
-        files = files_of(form, "file")
-        if not files:
-            raise InvalidInputError("the form needs a part 'file' with an audio file")
-        fields = validated(RecordingFields, form_fields(form, _LISTS))
+    async with form_body(request, UploadRecording) as form:
         upload = Upload(
-            content=files[0].file,
-            name=display_name(files[0]),
-            said=fields.said(),
+            content=form.file.file,
+            name=display_name(form.file),
+            said=form.said(),
             owner=caller.owner,
             idempotency_key=key,
         )

@@ -1,4 +1,4 @@
-"""Query by example."""
+"""Query by example: clips like clips, stretches, vectors or files."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import Reader
-from emotion_search.engine.api.http.deps import (
-    LARGEST_JSON,
-    GatesDep,
-    LibraryDep,
+from emotion_search.engine.api.http.bodies import (
+    MOST_FILES,
     display_name,
-    files_of,
-    form_fields,
+    form_body,
     json_body,
     media_type,
     spooled,
-    upload_form,
     validated,
 )
-from emotion_search.engine.api.http.openapi import MOST_FILES, form_body, json_or_form
+from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
+from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.wire.clips import hit_body, model_name
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.api.wire.search import (
@@ -36,8 +33,8 @@ from emotion_search.engine.api.wire.search import (
     BatchResult,
     JsonSearch,
     SearchIn,
-    SearchOptions,
     SearchOut,
+    UploadSearch,
 )
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import FileExample
@@ -46,26 +43,12 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
-_LISTS = frozenset(
-    {"source", "label", "speaker", "channel", "metadata", "emotion", "predicted", "cluster"}
-)
-_FILES = frozenset({"file", "negative_file"})
-_UPLOAD = form_body(
-    SearchOptions,
-    "UploadSearch",
-    files={
-        "file": "Audio files that hits should sound like.",
-        "negative_file": "Audio files that they should not sound like.",
-    },
-    texts={"query": "Instead of the other fields: the object that a JSON search takes."},
-)
-
 
 @router.post(
     "/search",
     summary="Find clips that sound like examples",
     response_model=SearchOut,
-    openapi_extra={"requestBody": json_or_form(JsonSearch, _UPLOAD)},
+    openapi_extra={"requestBody": json_or_form(JsonSearch, UploadSearch)},
 )
 async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
     """Examples are clips, stretches of recordings and vectors (JSON), or uploaded audio files (a
@@ -78,16 +61,15 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     kind = media_type(request)
     if kind == "application/json":
         asked = await json_body(request, JsonSearch)
-        query = asked.query(*asked.examples())
+        query = asked.with_examples(*asked.examples())
         return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
         gates.uploads.refuse_if_full()  # before the files are sent, where that can be known
-        async with gates.arriving.entered(), upload_form(request, MOST_FILES) as form:
-            options, asked_form = _options(form)
-            files = files_of(form, "file"), files_of(form, "negative_file")
-            if not any(files) and not asked_form.positive and asked_form.clip is None:
-                raise InvalidInputError("the form needs a part 'file' with an audio file")
-            return await gates.uploads.run(_by_files, library, options, asked_form, *files)
+        async with (
+            gates.arriving.entered(),
+            form_body(request, UploadSearch, files=MOST_FILES) as form,
+        ):
+            return await gates.uploads.run(_by_files, library, form, _in_query(form))
     raise HTTPException(
         415, "send application/json with examples, or multipart/form-data with a file"
     )
@@ -102,56 +84,45 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
 async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
     """Up to 50 searches, each as `/v1/search` takes it as JSON; one that fails has its own problem
     and does not spoil the others."""
-    if media_type(request) != "application/json":
-        raise HTTPException(415, "send application/json with 'queries'")
     asked = await json_body(request, BatchIn)
     return await gates.queries.run(_answers, library, asked)
 
 
-def _options(form: FormData) -> tuple[SearchOptions, SearchIn]:
-    """The form's fields, or what its ``query`` says."""
-    fields = form_fields(form, _LISTS, _FILES)
-    if "query" not in fields:
-        return validated(SearchOptions, fields), SearchIn()
-    if len(fields) > 1:
-        other = min(fields.keys() - {"query"})
-        raise InvalidInputError(f"give '{other}' inside of 'query', not beside it")
-    text = fields["query"]
-    if isinstance(text, UploadFile):  # as browsers send a Blob
-        text = text.file.read(LARGEST_JSON)
+def _in_query(form: UploadSearch) -> SearchIn | None:
+    """What the form's part ``query`` asks for, if it has one."""
+    if form.query is None:
+        return None
+    beside = form.model_fields_set - {"query", "file", "negative_file"}
+    if beside:
+        raise InvalidInputError(f"give '{min(beside)}' inside of 'query', not beside it")
     try:
-        told = json.loads(text)
+        data = json.loads(form.query)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"the part 'query' is not JSON ({error})") from error
-    asked = validated(SearchIn, told)
-    return asked, asked
+    return validated(SearchIn, data)
 
 
-def _by_files(
-    library: Library,
-    options: SearchOptions,
-    asked: SearchIn,
-    files: list[UploadFile],
-    against: list[UploadFile],
-) -> Response:
-    positive, negative = asked.examples()
+def _by_files(library: Library, form: UploadSearch, asked: SearchIn | None) -> Response:
+    positive, negative = asked.examples() if asked else ([], [])
+    if not (form.file or form.negative_file or positive):
+        raise InvalidInputError("the form needs a part 'file' with an audio file")
     with contextlib.ExitStack() as stack:
 
         def example(file: UploadFile) -> FileExample:
             return FileExample(stack.enter_context(spooled(file)), display_name(file))
 
-        positive += map(example, files)
-        negative += map(example, against)
-        return _answer(library, options.query(positive, negative))
+        positive += map(example, form.file)
+        negative += map(example, form.negative_file)
+        return _answer(library, (asked or form).with_examples(positive, negative))
 
 
 def _answer(library: Library, query: Query) -> Response:
     """The answer as JSON, written on the worker's thread and checked against nothing: it is the
     route that is called most, and tests hold it to its model."""
-    return Response(to_json(_told(library, query)), media_type="application/json")
+    return Response(to_json(_found(library, query)), media_type="application/json")
 
 
-def _told(library: Library, query: Query) -> dict[str, Any]:
+def _found(library: Library, query: Query) -> dict[str, Any]:
     found = answer(library, query, longest=library.settings.max_example_minutes * 60)
     return {
         "hits": [hit_body(hit) for hit in found.hits],
@@ -164,7 +135,7 @@ def _answers(library: Library, asked: BatchIn) -> BatchOut:
     for given in asked.queries:
         try:
             one = validated(JsonSearch, given)
-            told = SearchOut.model_validate(_told(library, one.query(*one.examples())))
+            told = SearchOut.model_validate(_found(library, one.with_examples(*one.examples())))
             results.append(BatchResult(answer=told))
         except (EmotionSearchError, RequestValidationError) as error:
             fault = problems.body(**problems.explain(error))

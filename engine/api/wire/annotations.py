@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.api.wire.filters import Moment, Text
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.files.manifest import LONGEST, parse_pairs
@@ -16,11 +17,12 @@ from emotion_search.index.database.recordings import Annotations
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]
 
 
-class RecordingFields(BaseModel):
-    """What is said about an uploaded recording."""
+class UploadRecording(BaseModel):
+    """A recording to take in, and what is known about it."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
+    file: File = Field(description="An audio file.")
     source: Name | None = Field(default=None, description="Where it comes from.")
     label: Name | None = Field(default=None, description="Emotion label of its clips.")
     speaker: Name | None = Field(default=None, description="Who speaks.")

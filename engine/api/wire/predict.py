@@ -1,4 +1,4 @@
-"""What a prediction is asked with, and what it answers."""
+"""Predictions of files: form fields and answers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.inference.parts import WINDOW_S, Granularity
 from emotion_search.engine.inference.predict import Prediction
 
 
-class PredictFields(BaseModel):
-    """How finely a file is heard."""
+class UploadPredict(BaseModel):
+    """A file to predict, and into which parts it is cut."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    file: File = Field(description="An audio file.")
     granularity: Literal["utterance", "window", "frame"] = Field(
         default="utterance",
-        description="`utterance` for the whole file, heard in stretches of up to 15 s; `window` for"
+        description="`utterance` for the whole file, in stretches of up to 15 s; `window` for"
         " windows of some seconds; `frame` for 50 frames a second, if the model has frames. The"
         " whole is then the mean of these parts, and so differs a little with how fine they are.",
     )

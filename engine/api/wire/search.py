@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
+from starlette.datastructures import UploadFile
 
+from emotion_search.engine.api.http.bodies import LARGEST_JSON, MOST_FILES, File
 from emotion_search.engine.api.wire.clips import HitOut
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.api.wire.problems import Problem
@@ -62,6 +64,11 @@ class ByVector(_Example):
         return VectorExample(tuple(self.vector))
 
 
+def _text_of(part: Any) -> Any:
+    """A part that is text, or a file with it, as browsers send a Blob."""
+    return part.file.read(LARGEST_JSON) if isinstance(part, UploadFile) else part
+
+
 AnyIn = ByClip | BySpan | ByVector
 
 
@@ -88,7 +95,9 @@ class SearchOptions(Filters):
         " must be known to the archive.",
     )
 
-    def query(self, positive: list[AnyExample], negative: list[AnyExample] | None = None) -> Query:
+    def with_examples(
+        self, positive: list[AnyExample], negative: list[AnyExample] | None = None
+    ) -> Query:
         """The query with these examples.
 
         Raises:
@@ -142,6 +151,23 @@ class SearchIn(SearchOptions):
             first + [one.example() for one in self.positive],
             [one.example() for one in self.negative],
         )
+
+
+class UploadSearch(SearchOptions):
+    """A search by audio files: its options as fields of the form, or all in ``query``."""
+
+    file: list[File] = Field(
+        default=[], max_length=MOST_FILES, description="Audio files that hits should sound like."
+    )
+    negative_file: list[File] = Field(
+        default=[],
+        max_length=MOST_FILES,
+        description="Audio files that they should not sound like.",
+    )
+    query: Annotated[str | None, BeforeValidator(_text_of)] = Field(
+        default=None,
+        description="Instead of the other fields: the object that a JSON search takes.",
+    )
 
 
 class JsonSearch(SearchIn):
