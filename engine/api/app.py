@@ -1,4 +1,4 @@
-"""The app factory."""
+"""The FastAPI app of the service: routes, middleware, start and end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ Lists are paged: pass `next` as `cursor` until it is null. Errors are
 [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stable `type`. Every answer has an
 `X-Request-ID`, that of the request if it sent one of up to 64 letters, digits and `._:-`. Where
 the archive has keys, send one as `Authorization: Bearer KEY`: scope `read` searches, lists and
-hears, `write` also uploads and labels, `admin` also erases.
+plays, `write` also uploads and labels, `admin` also erases.
 """
 _TAGS = [
     {"name": "search", "description": "Clips that sound like examples."},
@@ -75,7 +75,7 @@ _TAGS = [
     {"name": "jobs", "description": "Uploads on their way into the archive."},
     {"name": "clips", "description": "Spans of recordings: what is embedded and found."},
     {"name": "archive", "description": "What the archive holds."},
-    {"name": "predict", "description": "What the model hears, of files that are not kept."},
+    {"name": "predict", "description": "Predictions of the model for files that are not kept."},
     {"name": "trends", "description": "How emotion moves through a recording, or over weeks."},
     {"name": "learned", "description": "Maps, clusters, classifiers, what to label next."},
     {"name": "service", "description": "Whether and how the service works."},

@@ -1,4 +1,4 @@
-"""The process that serves: its socket, its log, and how it ends."""
+"""The server process (uvicorn): its socket, its log, and how it ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End: what is in flight is finished, what only waits is told to ask again."""
+        """End: what is in flight is finished, what only waits is answered with 503."""
         if (jobs := getattr(self._app.state, "jobs", None)) is not None:
             await asyncio.to_thread(jobs.end_soon)
         letting_go = asyncio.create_task(self._let_go_while_ending())
@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
-    """Serve until the process is told to end.
+    """Serve until the process is asked to end.
 
     Raises:
         InvalidInputError: the address cannot be listened on.
@@ -80,8 +80,8 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
-    told = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
-    print(told, file=sys.stderr, flush=True)
+    line = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
+    print(line, file=sys.stderr, flush=True)
     Server(config, app).run(sockets=[listening])
 
 

@@ -111,7 +111,7 @@ class Client(Requests):
         ]
 
     def predict(self, file: Path, **how: Any) -> dict[str, Any]:
-        """What the service's model hears in a file, as the document has it; it is not kept.
+        """Predictions of the service's model for a file, as the document has them; it is not kept.
 
         Args:
             how: ``granularity``, ``window``, ``hop``.
@@ -127,16 +127,16 @@ class Client(Requests):
         *,
         name: str | None = None,
         idempotency_key: str | None = None,
-        **said: Any,
+        **annotations: Any,
     ) -> JobOut:
         """Send an audio file; the job that takes it in, as it stands at once.
 
         Args:
-            said: ``source``, ``label``, ``speaker``, ``recorded_at`` (a datetime or ISO 8601),
-                ``metadata`` and ``labels`` by task (mappings), ``channels`` such as
+            annotations: ``source``, ``label``, ``speaker``, ``recorded_at`` (a datetime or ISO
+                8601), ``metadata`` and ``labels`` by task (mappings), ``channels`` such as
                 ``customer=1``.
         """
-        form = {key: as_text(value) for key, value in said.items() if value is not None}
+        form = {key: as_text(value) for key, value in annotations.items() if value is not None}
         for name in form.keys() & {"metadata", "labels"}:
             form[name] = [f"{key}={value}" for key, value in dict(form[name]).items()]
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
@@ -242,7 +242,7 @@ class Client(Requests):
         return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
 
     def label(self, clip: int, value: str, *, task: str = "emotion") -> ClipOut:
-        """Say what is heard in a clip; the clip with it."""
+        """Label a clip; the clip with its label."""
         return ClipOut.model_validate(
             self._call("label", clip=clip, task=task, json={"value": value}).json()
         )

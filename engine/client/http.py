@@ -104,7 +104,7 @@ class Requests:
         answer = self._http.request(
             method.upper(),
             template.format(**quoted),
-            params=_said(params or {}),
+            params=_given(params or {}),
             headers={**self._headers, **(headers or {})},
             json=json,
             data=data,
@@ -123,24 +123,24 @@ def as_text(value: Any) -> Any:
 def problem_of(answer: httpx.Response) -> ProblemError:
     """What went wrong, of an answer that is a problem, or a proxy's own page."""
     try:
-        told = answer.json()
+        fields = answer.json()
     except ValueError:
-        told = None
-    ours = isinstance(told, dict) and str(told.get("type", "")).startswith("urn:")
-    told = {
+        fields = None
+    ours = isinstance(fields, dict) and str(fields.get("type", "")).startswith("urn:")
+    fields = {
         "detail": answer.reason_phrase,
-        **(told if ours else {}),
+        **(fields if ours else {}),
         "status": answer.status_code,
     }
-    return problem_in(told, answer.headers.get("x-request-id"))
+    return problem_in(fields, answer.headers.get("x-request-id"))
 
 
-def problem_in(told: Mapping[str, Any], request_id: str | None = None) -> ProblemError:
+def problem_in(fields: Mapping[str, Any], request_id: str | None = None) -> ProblemError:
     """What went wrong, of a problem as JSON."""
-    kind = str(told.get("type", "about:blank")).rsplit(":", 1)[-1]
-    return ProblemError(kind, int(told["status"]), str(told["detail"]), request_id)
+    kind = str(fields.get("type", "about:blank")).rsplit(":", 1)[-1]
+    return ProblemError(kind, int(fields["status"]), str(fields["detail"]), request_id)
 
 
-def _said(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without those that say nothing."""
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those that are None."""
     return {name: as_text(value) for name, value in params.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The commands about the database of an archive."""
+"""The database of an archive: ``migrate``, ``copy``."""
 
 from __future__ import annotations
 

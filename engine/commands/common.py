@@ -82,10 +82,10 @@ def clip_filter(
     ] = None,
     task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
     emotion: Annotated[
-        list[str] | None, typer.Option(help="Only where the model hears this; repeatable.")
+        list[str] | None, typer.Option(help="Only where the model scores this highest; repeatable.")
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(help="Least score of what the model hears, 0 to 1.")
+        float | None, typer.Option(help="Least score of the class scored highest, 0 to 1.")
     ] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
     channel: Annotated[
@@ -98,10 +98,10 @@ def clip_filter(
     meta: MetaOption = None,
     predicted: Annotated[
         list[str] | None,
-        typer.Option(help="Only what a classifier calls this; repeatable."),
+        typer.Option(help="Only what a classifier predicts as this; repeatable."),
     ] = None,
     min_probability: Annotated[
-        float, typer.Option(help="Least probability of what it says, 0 to 1.")
+        float, typer.Option(help="Least probability of what it predicts, 0 to 1.")
     ] = 0.0,
     cluster: Annotated[
         list[str] | None,

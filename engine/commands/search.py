@@ -1,4 +1,4 @@
-"""The command that searches."""
+"""``search``: clips that sound like examples."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def what(it: Trained) -> str:
 
 
 def reliability(it: Trained) -> go.Figure:
-    """What was said against what was right, and the diagonal of perfect calibration."""
+    """How often predictions were right by their probability, and perfect calibration's diagonal."""
     bins = it.checked.bins
     figure = go.Figure(
         [

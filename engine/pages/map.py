@@ -113,7 +113,7 @@ def write_map(
     details: Mapping[int, ClipDetails],
     sound: Callable[[ClipDetails], str | None],
 ) -> None:
-    """Write the map as a page that tells of the clip under the pointer and plays it.
+    """Write the map as a page that describes the clip under the pointer and plays it.
 
     Args:
         by: what points are coloured by.
@@ -224,7 +224,7 @@ def write_png(made: Map, path: Path, *, by: str) -> None:
 
 def file_url(clip: ClipDetails) -> str | None:
     """Where a page on this machine finds a clip: its file, from its start to its end; None where
-    its file is not known. All channels are heard."""
+    its file is not known. All channels are played."""
     if clip.path is None:
         return None
     return f"file://{quote(clip.path)}#t={clip.start:.3f},{clip.end:.3f}"
@@ -274,12 +274,12 @@ def _short(clip: ClipDetails) -> str:
 
 
 def _about(clip: ClipDetails) -> str:
-    said = [f"clip {clip.id}, {clip.name}, {clip.start:.2f} to {clip.end:.2f} s"]
+    lines = [f"clip {clip.id}, {clip.name}, {clip.start:.2f} to {clip.end:.2f} s"]
     for name, value in (("source", clip.source), ("speaker", clip.speaker)):
         if value:
-            said.append(f"{name} {value}")
-    said += [f"{task}: {value}" for task, value in clip.labels.items()]
+            lines.append(f"{name} {value}")
+    lines += [f"{task}: {value}" for task, value in clip.labels.items()]
     if clip.scores:
         top = max(clip.scores, key=lambda name: clip.scores[name])
-        said.append(f"by the model {top} {clip.scores[top]:.2f}")
-    return "; ".join(said)
+        lines.append(f"by the model {top} {clip.scores[top]:.2f}")
+    return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""The dashboard's files, held in memory: nothing that a request says is ever used as a path."""
+"""The dashboard's static files, kept in memory: no part of a request is used as a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outline of a recording's sound, for drawing it without sending it."""
+"""Waveform peaks of a recording, for drawing it without sending its audio."""
 
 from __future__ import annotations
 

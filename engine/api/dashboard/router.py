@@ -1,4 +1,4 @@
-"""Serves the dashboard at ``/``: its files are open, what they ask of the API is not."""
+"""Routes of the dashboard at ``/``: its files need no key, what they ask of the API does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _PEAKS = Peaks()
 
 @router.get("/")
 def page(request: Request) -> Response:
-    """The one page; which view it shows is told after the ``#`` of its address."""
+    """The one page; which view it shows is named after the ``#`` of its address."""
     return _sent(request, assets()["emotion_search.index.html"], _POLICY)
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, and what is open without keys."""
+"""Access control: API keys, their scopes, and what is open without keys."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _require_neighbour(request: Request) -> None:
     """Without keys: refuse strangers, and web pages of strangers in a neighbour's browser.
 
     A page can make its own host name resolve to this machine, so a name with a dot in it is not
-    believed; and a browser tells the page's origin with what it sends.
+    believed; and a browser sends the page's origin with each request.
     """
     open_to: OpenTo = request.app.state.open_to
     if open_to == "nobody":

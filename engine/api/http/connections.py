@@ -1,4 +1,4 @@
-"""One connection of the server, which may not cost more than it is worth."""
+"""uvicorn's HTTP connection with limits on headers, idle time and unread bytes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _REFUSAL = (
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, with bounds on what it holds for one who says nothing, all too much, or who never
+    """uvicorn's, with limits on what it keeps for one who sends nothing, all too much, or who never
     reads the answer."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._understood = False
-        self._unheard = 0  # bytes since the parser last told more than headers
+        self._unparsed = 0  # bytes since the parser last found more than headers
         self._silent_since: float | None = None
         self._unread: tuple[int, float] | None = None
 
@@ -58,11 +58,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Called with what the other side says."""
+        """Called with what the other side sends."""
         self._understood = False
         super().data_received(data)
-        self._unheard = 0 if self._understood else self._unheard + len(data)
-        if self._unheard > _MOST_HEAD and not self.transport.is_closing():
+        self._unparsed = 0 if self._understood else self._unparsed + len(data)
+        if self._unparsed > _MOST_HEAD and not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(_REFUSAL)
                 self.transport.close()

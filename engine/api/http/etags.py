@@ -1,4 +1,4 @@
-"""Answers under an ETag, which a sender need not be sent again (RFC 9110, section 13)."""
+"""ETags: If-None-Match, and 304 where the sender has the answer (RFC 9110, section 13)."""
 
 from __future__ import annotations
 

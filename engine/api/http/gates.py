@@ -1,4 +1,4 @@
-"""How much is worked on at once, and how much may wait: beyond that, 429."""
+"""Limits on concurrency: how many requests are worked on, and may wait; beyond that, 429."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HEAD wherever GET is: the same answer without its content (RFC 9110, section 9.3.2)."""
+"""HEAD requests: middleware that answers as for GET, without the content (RFC 9110, 9.3.2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Heads:
-    """Middleware that asks for what HEAD asks for, and keeps the content to itself."""
+    """Middleware that passes HEAD on as GET and leaves out the content."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -12,7 +12,7 @@ from emotion_search.engine.api.http.problems import problem
 
 
 class BodyLimit:
-    """Middleware that refuses a body of more than ``most`` bytes, told or untold, with 413, and
+    """Middleware that refuses a body of more than ``most`` bytes, declared or not, with 413, and
     one that takes more than ``seconds`` to arrive, or pauses for a quarter of them, with 408."""
 
     def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
@@ -25,8 +25,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = Headers(scope=scope).get("content-length", "0")
-        if not told.isdecimal() or len(told) > 18 or int(told) > self._most:
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdecimal() or len(declared) > 18 or int(declared) > self._most:
             await problem(413, "too-large", self._detail())(scope, receive, send)
             return
         arrived = 0

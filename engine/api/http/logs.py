@@ -19,18 +19,18 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        told = {
+        line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if its_id := request_id.get():
-            told["request_id"] = its_id
-        told |= {name: vars(record)[name] for name in _OF_REQUESTS if name in vars(record)}
+            line["request_id"] = its_id
+        line |= {name: vars(record)[name] for name in _OF_REQUESTS if name in vars(record)}
         if record.exc_info:
-            told["error"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False)
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
 
 
 class TextLines(logging.Formatter):

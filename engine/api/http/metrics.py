@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Prometheus metrics of the service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def watch(self, library: Library, jobs: Jobs) -> None:
-        """Tell of these from now on."""
+        """Report on these from now on."""
         self._watched = library, jobs
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: bodies that routes read themselves, problems, and what goes for all."""
+"""The OpenAPI document: request bodies, problems, and headers of all answers."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def json_or_form(
 def _as_in_a_form(field: dict[str, Any]) -> None:
     """A field of a form, where nothing is null and a list is a part for each of its values."""
     if "anyOf" in field:
-        (told,) = (one for one in field.pop("anyOf") if one != {"type": "null"})
-        field |= told
+        (given,) = (one for one in field.pop("anyOf") if one != {"type": "null"})
+        field |= given
         if field.get("default", 0) is None:
             field.pop("default")
     if field.get("type") == "array":

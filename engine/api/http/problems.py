@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, translated in this one place."""
+"""Problem details (RFC 9457): every error translated into one, in this one place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _STATUSES = {
     416: "range-not-satisfiable",
     429: "too-busy",
 }
-_SAID_PLAINLY = {  # their messages name files of the server
+_PLAIN_DETAILS = {  # their messages name files of the server
     "database-busy": "another writer holds the database; try again",
     "database-unavailable": "the database cannot be used; the server's log tells why",
     "storage-full": "the server has no space left; nothing half-written was kept",
@@ -108,7 +108,7 @@ def body(status: int, kind: str | None, detail: str, **more: Any) -> dict[str, A
 
 
 def explain(error: Exception) -> dict[str, Any]:
-    """What is told of an error: ``status``, ``kind`` and ``detail``; no path of the server."""
+    """An error as ``status``, ``kind`` and ``detail`` of a problem; no path of the server."""
     if isinstance(error, RequestValidationError):
         return {"status": 422, "kind": _INVALID, **faults(error)}
     if isinstance(error, HTTPException):
@@ -122,7 +122,7 @@ def explain(error: Exception) -> dict[str, Any]:
     for cls in type(error).__mro__:
         if cls in _KINDS:
             status, kind = _KINDS[cls]
-            detail = _SAID_PLAINLY.get(kind)
+            detail = _PLAIN_DETAILS.get(kind)
             if detail is not None:
                 log.warning("%s", error)
             return {"status": status, "kind": kind, "detail": detail or without_paths(str(error))}

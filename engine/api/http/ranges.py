@@ -1,4 +1,4 @@
-"""Audio as bytes in memory, and one HTTP range of them (RFC 9110, section 14)."""
+"""HTTP range requests (RFC 9110, section 14) for audio in memory, and WAV bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IfRange = Annotated[
     Header(alias="If-Range", description="Only if this is still the ETag."),
 ]
 _SENT = headers("ETag", "Accept-Ranges")
-HEARD: dict[int | str, dict[str, Any]] = {
+AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/wav": BINARY}, "headers": _SENT},
     206: {
         "content": {"audio/wav": BINARY},
@@ -54,18 +54,18 @@ def ranged(
     version.
     """
     size = len(content)
-    told = {"accept-ranges": "bytes", "etag": etag, **KEEP}
+    sent = {"accept-ranges": "bytes", "etag": etag, **KEEP}
     found = _ONE.match((asked or "").strip())
     if (if_range or etag) != etag or not found or not any(found.groups()):
-        return Response(content, media_type=media_type, headers=told)
+        return Response(content, media_type=media_type, headers=sent)
     first, last = found.groups()
     start = int(first) if first else max(0, size - int(last))
     stop = min(int(last) + 1, size) if first and last else size
     if first and last and int(last) < start:
-        return Response(content, media_type=media_type, headers=told)
+        return Response(content, media_type=media_type, headers=sent)
     if start >= size:
         return problem(
             416, None, f"the audio has {size} bytes", {"content-range": f"bytes */{size}"}
         )
-    told["content-range"] = f"bytes {start}-{stop - 1}/{size}"
-    return Response(content[start:stop], 206, media_type=media_type, headers=told)
+    sent["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return Response(content[start:stop], 206, media_type=media_type, headers=sent)

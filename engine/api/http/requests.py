@@ -1,4 +1,4 @@
-"""Every request has an id, is logged once, counted, and never ends in anything but an answer."""
+"""Middleware around all others: request ids, the access log, metrics, unexpected errors."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _GONE = 499  # as nginx counts those who went away before the answer
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 Observe = Callable[[str, str, int, float], None]
-"""Told of each answer: method, route's template, status, seconds."""
+"""Called for each answer: method, route's template, status, seconds."""
 
 
 class Requests:
     """Middleware that is outside of all others.
 
     Args:
-        observe: told of each answer.
+        observe: called for each answer.
     """
 
     def __init__(self, app: ASGIApp, observe: Observe) -> None:

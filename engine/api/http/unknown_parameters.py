@@ -1,4 +1,4 @@
-"""Unknown query parameters are refused: a mistyped one would else do something else."""
+"""Refusal of unknown query parameters, so that a mistyped one is not passed over."""
 
 from __future__ import annotations
 

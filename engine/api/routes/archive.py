@@ -97,7 +97,7 @@ def failures(
     """Files that could not be ingested, or in which nobody speaks, latest first, a page at a time;
     names without folders.
 
-    Uploads are not among them: their senders were told.
+    Uploads are not among them: their senders got the reason.
     """
     until, skip = _place(query.cursor)
     found = library.failure_page(kind=query.kind, limit=query.limit + 1, until=until, skip=skip)
@@ -120,7 +120,7 @@ def failures(
 
 
 def _cursor(page: list[FailureDetails], until: datetime | None, skip: int) -> str:
-    """Where the next page begins: the last moment told, and how many of that moment were."""
+    """Where the next page begins: the last moment listed, and how many of that moment were."""
     last = page[-1].failed_at
     same = sum(one.failed_at == last for one in page) + (skip if last == until else 0)
     return f"{round((last - _EPOCH) / timedelta(microseconds=1))}-{same}"

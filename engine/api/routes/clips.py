@@ -1,4 +1,4 @@
-"""Clips: list, read, hear, take the embedding, label."""
+"""Clips: list, read, play, take the embedding, label."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
 from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
-from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
+from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import ClipQuery, Text
@@ -55,9 +55,9 @@ def read_clip(
 
 @router.get(
     "/{clip}/audio",
-    summary="Hear a clip",
+    summary="Play a clip",
     response_class=Response,
-    responses={**_UNCHANGED, **HEARD},
+    responses={**_UNCHANGED, **AUDIO},
 )
 async def clip_audio(
     library: LibraryDep,
@@ -102,14 +102,14 @@ def clip_embedding(
 async def label(
     request: Request, library: LibraryDep, clip: ClipId, task: Task, _: Writer
 ) -> ClipOut:
-    """Says what is heard in a clip, under a task; what was said under it before is replaced."""
+    """Labels a clip under a task; its label of before under that task is replaced."""
     value = check_text("value", (await json_body(request, LabelIn)).value)
     return await in_thread(_labelled, library, clip, check_text("task", task), value)
 
 
 @router.delete("/{clip}/labels/{task:path}", summary="Take a label away")
 def unlabel(library: LibraryDep, clip: ClipId, task: Task, _: Writer) -> ClipOut:
-    """Takes away what was said under the task; it is no fault if nothing was."""
+    """Takes away the label under the task; it is no fault if there was none."""
     return _labelled(library, clip, check_text("task", task), None)
 
 

@@ -1,4 +1,4 @@
-"""How good retrieval is on labelled clips."""
+"""Evaluation of retrieval on labelled clips."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ async def evaluation(
     library: LibraryDep, gates: GatesDep, query: Annotated[EvaluationQuery, Query()], _: Reader
 ) -> EvaluationOut:
     """Query by example of labelled clips among those of other speakers: mAP, precision and recall
-    beside chance, and classifiers on speakers they did not hear. Takes seconds, of many clips
-    minutes."""
+    beside chance, and classifiers on speakers that they were not trained on. Takes seconds, of
+    many clips minutes."""
     return await gates.pictures.run(_evaluated, library, query)
 
 

@@ -1,4 +1,4 @@
-"""Signs of life."""
+"""Health checks: ``/healthz`` and ``/readyz``."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
             "content": {"text/event-stream": {"schema": _EVENT}},
             "description": "Server-sent events. Each `job` event has the job as JSON, as"
             " `/v1/jobs/{job}` gives it; the first comes at once, the last once it is finished. An"
-            " event `gone` says that its recording was erased, `bye` that the server ends: follow"
+            " event `gone` means that its recording was erased, `bye` that the server ends: follow"
             " it again.",
         },
         **answers(429),
@@ -114,7 +114,7 @@ async def events(jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
 async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
     jobs.followers += 1
     try:
-        told, quiet = "", 0.0
+        sent, quiet = "", 0.0
         while True:
             job = jobs.live(job_id)
             pause = _LOOK_S
@@ -126,9 +126,9 @@ async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
                     yield _event("gone", json.dumps({"job": job_id}))
                     return
             now = job_out(job).model_dump_json()
-            if now != told:
+            if now != sent:
                 yield _event("job", now)
-                told, quiet = now, 0.0
+                sent, quiet = now, 0.0
             if job.finished:
                 return
             if jobs.stopping:

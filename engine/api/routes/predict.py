@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["predict"])
 
 @router.post(
     "/predict",
-    summary="Hear which emotion is in a file",
+    summary="Predict which emotion is in a file",
     response_model=PredictOut,
     openapi_extra={"requestBody": json_or_form(form=UploadPredict)},
 )
@@ -41,13 +41,13 @@ def _predicted(library: Library, upload: UploadFile, how: Granularity) -> Respon
     name = display_name(upload)
     with spooled(upload) as path:
         *parts, whole = _predictions(library, path, name, how)
-    told = {
+    fields = {
         "file": name,
         "model": model_name(library.embedder().name),
         **part_fields(whole),
         "parts": [part_fields(part) for part in parts],
     }
-    return Response(to_json(told), media_type="application/json")
+    return Response(to_json(fields), media_type="application/json")
 
 
 def _predictions(library: Library, path: Path, name: str, how: Granularity) -> list[Any]:

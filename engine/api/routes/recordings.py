@@ -1,4 +1,4 @@
-"""Recordings: take in, list, read, hear, erase."""
+"""Recordings: upload, list, read, play, erase."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emotion_search.engine.api.http.deps import (
 )
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
 from emotion_search.engine.api.http.openapi import headers, json_or_form
-from emotion_search.engine.api.http.ranges import HEARD, IfRange, Range, ranged, wav
+from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
 from emotion_search.engine.api.routes.jobs import job_out
 from emotion_search.engine.api.wire.annotations import UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
@@ -100,9 +100,9 @@ async def add_recording(
 
     A recording longer than the archive's window becomes a clip for each stretch of speech, and is
     refused if it has none; a shorter one is one clip as it is. Bytes that the archive has already
-    are one recording: what is said about it is added, or replaces what was said; its clips stay.
+    are one recording: annotations are added, or replace those of before; its clips stay.
     With `wait` the answer is the recording (or the problem that there is with it); if it takes
-    longer than ten minutes, or than told, it is the job as without.
+    longer than ten minutes, or than asked for, it is the job as without.
     """
     jobs.refuse_if_full()
     gates.uploads.refuse_if_full()
@@ -112,12 +112,12 @@ async def add_recording(
     if patience:
         job = await _awaited(jobs, job, patience)
     if not patience or not job.finished:
-        return _told(job_out(job), 202, {"location": f"/v1/jobs/{job.id}"})
+        return _answer(job_out(job), 202, {"location": f"/v1/jobs/{job.id}"})
     if job.status == JobStatus.FAILED:
         assert job.problem is not None
         return problems.problem(**job.problem)
     answer = await gates.queries.run(_taken_in, library, job)
-    return _told(
+    return _answer(
         answer, 201 if answer.new else 200, {"location": f"/v1/recordings/{job.recording_id}"}
     )
 
@@ -129,7 +129,7 @@ async def _submitted(
         upload = Upload(
             content=form.file.file,
             name=display_name(form.file),
-            said=form.said(),
+            said=form.annotations(),
             owner=caller.owner,
             idempotency_key=key,
         )
@@ -168,7 +168,7 @@ def _taken_in(library: Library, job: Job) -> TakenIn:
     )
 
 
-def _told(answer: Any, status: int, headers: dict[str, str]) -> JSONResponse:
+def _answer(answer: Any, status: int, headers: dict[str, str]) -> JSONResponse:
     return JSONResponse(answer.model_dump(mode="json"), status, headers=headers)
 
 
@@ -206,9 +206,9 @@ def clips(
 
 @router.get(
     "/{recording}/audio",
-    summary="Hear a recording",
+    summary="Play a recording",
     response_class=Response,
-    responses=HEARD,
+    responses=AUDIO,
 )
 async def audio(
     library: LibraryDep,

@@ -135,8 +135,8 @@ def _answers(library: Library, asked: BatchIn) -> BatchOut:
     for given in asked.queries:
         try:
             one = validated(JsonSearch, given)
-            told = SearchOut.model_validate(_found(library, one.with_examples(*one.examples())))
-            results.append(BatchResult(answer=told))
+            found = SearchOut.model_validate(_found(library, one.with_examples(*one.examples())))
+            results.append(BatchResult(answer=found))
         except (EmotionSearchError, RequestValidationError) as error:
             fault = problems.body(**problems.explain(error))
             results.append(BatchResult(problem=Problem.model_validate(fault)))

@@ -27,7 +27,7 @@ class UploadRecording(BaseModel):
     label: Name | None = Field(default=None, description="Emotion label of its clips.")
     speaker: Name | None = Field(default=None, description="Who speaks.")
     recorded_at: Moment | None = Field(
-        default=None, description="ISO 8601, in UTC where no zone is told."
+        default=None, description="ISO 8601, in UTC where no zone is given."
     )
     metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
     labels: list[Text] = Field(
@@ -40,25 +40,25 @@ class UploadRecording(BaseModel):
         " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
     )
 
-    def said(self) -> UploadSaid:
-        """As it is taken in.
+    def annotations(self) -> UploadSaid:
+        """As jobs take it.
 
         Raises:
             InvalidInputError: a pair without ``=``, no such channels.
         """
         emotion = [f"{EMOTION}={self.label}"] if self.label else []
-        annotations = Annotations(
+        known = Annotations(
             source=self.source,
             speaker=self.speaker,
             recorded_at=self.recorded_at,
             labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
         )
-        return UploadSaid(annotations, parse_channels(self.channels))
+        return UploadSaid(known, parse_channels(self.channels))
 
 
 class LabelIn(BaseModel):
-    """What is said about a clip under a task."""
+    """The label of a clip under a task."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 

@@ -61,7 +61,7 @@ class Classifiers(BaseModel):
 
 
 def classifier_out(info: ClassifierInfo) -> ClassifierOut:
-    """A classifier as it goes over the wire."""
+    """A classifier as the API's answer."""
     provenance = {key: value for key, value in info.provenance.items() if key != "labels"}
     return ClassifierOut(
         task=info.task,

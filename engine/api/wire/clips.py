@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Said(BaseModel):
-    """What a classifier says about a clip."""
+    """A prediction of a classifier for a clip."""
 
     value: str
     probability: float
@@ -39,8 +39,8 @@ class ClipOut(BaseModel):
     labels: dict[str, str] = Field(description="Labels by task.")
     metadata: dict[str, str]
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
-    predictions: dict[str, Said] = Field(description="What classifiers say, by task.")
-    audio: str = Field(description="Where the clip can be heard.")
+    predictions: dict[str, Said] = Field(description="Predictions of classifiers, by task.")
+    audio: str = Field(description="Path of the clip's audio.")
 
 
 class ClipPage(BaseModel):
@@ -58,7 +58,7 @@ class HitOut(ClipOut):
     )
     percentile: float | None = Field(
         description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
-        " the archive is too small to tell."
+        " the archive is too small to say."
     )
     space: int = Field(description="Version of the space; 0 is the plain one.")
 

@@ -31,7 +31,7 @@ class MapQuery(Filters):
         default="pca", description="The plane of most variance, or of neighbours (much slower)."
     )
     clustering: Text | None = Field(
-        default=None, description="Name of a saved clustering, whose clusters the points then tell."
+        default=None, description="Name of a saved clustering, whose cluster each point then has."
     )
 
 
@@ -42,7 +42,7 @@ class Point(BaseModel):
     x: float
     y: float
     label: str | None = Field(description="Given by a person under the task.")
-    predicted: str | None = Field(description="Said by a classifier under the task.")
+    predicted: str | None = Field(description="Predicted by a classifier under the task.")
     emotion: str | None = Field(description="The likeliest class by the embedding model's scores.")
     source: str | None
     speaker: str | None
@@ -114,16 +114,16 @@ class Clusterings(BaseModel):
 
 
 def clustering_out(info: ClusteringInfo) -> ClusteringOut:
-    """A clustering as it goes over the wire."""
+    """A clustering as the API's answer."""
     return ClusteringOut.model_validate(_fields(info))
 
 
 def clustering_details(info: ClusteringInfo) -> ClusteringDetails:
-    """A clustering with its clusters as it goes over the wire."""
+    """A clustering with its clusters as the API's answer."""
     return ClusteringDetails.model_validate({**_fields(info), "clusters": list(info.summary)})
 
 
 def _fields(info: ClusteringInfo) -> dict[str, Any]:
     names = ("name", "method", "k", "clips", "created_at", "parameters")
-    told = {name: getattr(info, name) for name in names}
-    return {**told, "model": model_name(info.model), "space": info.space_version}
+    fields = {name: getattr(info, name) for name in names}
+    return {**fields, "model": model_name(info.model), "space": info.space_version}

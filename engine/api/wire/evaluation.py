@@ -1,4 +1,4 @@
-"""How good retrieval is, as it goes over the wire."""
+"""Evaluation of retrieval: query parameters and answers."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ class EvaluationOut(BaseModel):
 
 
 def evaluation_out(it: Evaluation) -> EvaluationOut:
-    """An evaluation as it goes over the wire."""
+    """An evaluation as the API's answer."""
     return EvaluationOut.model_validate({**it.record(), "model": model_name(it.name)})

@@ -38,7 +38,7 @@ Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc
 
 def _storable(text: str) -> str:
     if not storable(text):
-        raise ValueError("contains characters that no archive holds")
+        raise ValueError("contains characters that no archive can store")
     return text
 
 
@@ -58,7 +58,7 @@ class Filters(BaseModel):
         default=[], description="Channel of the clip, by its name or its number from 0."
     )
     after: Moment | None = Field(
-        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is told."
+        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is given."
     )
     before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
     metadata: list[Text] = Field(
@@ -73,7 +73,7 @@ class Filters(BaseModel):
     task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
     predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
     min_probability: float = Field(
-        default=0.0, ge=0, le=1, description="Least probability of what the classifier says."
+        default=0.0, ge=0, le=1, description="Least probability of what the classifier predicts."
     )
     cluster: list[Text] = Field(
         default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."

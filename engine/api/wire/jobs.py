@@ -16,8 +16,8 @@ class Progress(BaseModel):
     """How far a job is."""
 
     seconds: float = Field(description="Seconds into the recording that are embedded.")
-    of: float | None = Field(description="Its length by its header; null where that is not told.")
-    fraction: float | None = Field(description="0 to 1; null where the length is not told.")
+    of: float | None = Field(description="Its length by its header; null where that is not known.")
+    fraction: float | None = Field(description="0 to 1; null where the length is not known.")
 
 
 class JobOut(BaseModel):

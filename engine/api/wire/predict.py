@@ -48,7 +48,7 @@ class UploadPredict(BaseModel):
 
 
 class PartOut(BaseModel):
-    """What the model hears in a part of a file."""
+    """The model's scores for a part of a file."""
 
     start: float = Field(description="Seconds.")
     end: float = Field(description="Seconds.")
@@ -58,14 +58,14 @@ class PartOut(BaseModel):
 
 
 class PredictOut(PartOut):
-    """What the model hears in a file as a whole, and in its parts, of which it is the mean."""
+    """The model's scores for a file as a whole, the mean of those for its parts."""
 
     file: str = Field(description="What the sender called the file.")
     model: str = Field(description="The embedding model.")
     parts: list[PartOut] = Field(description="In order; none of an utterance.")
 
 
-def part_fields(said: Prediction) -> dict[str, object]:
-    """A prediction as it goes over the wire."""
+def part_fields(prediction: Prediction) -> dict[str, object]:
+    """The fields of ``PartOut``."""
     names = ("start", "end", "emotion", "confidence", "scores")
-    return {name: getattr(said, name) for name in names}
+    return {name: getattr(prediction, name) for name in names}

@@ -30,7 +30,7 @@ class RecordingOut(BaseModel):
     clips: int = Field(description="How many clips it has.")
     labels: dict[str, dict[str, int]] = Field(description="Number of clips by task and label.")
     metadata: dict[str, str]
-    audio: str = Field(description="Where it can be heard.")
+    audio: str = Field(description="Path of its audio.")
 
 
 class RecordingPage(BaseModel):
@@ -57,6 +57,6 @@ class Erased(BaseModel):
 
 
 def recording_out(one: RecordingDetails) -> RecordingOut:
-    """A recording as it goes over the wire: no path of the server in it."""
-    told: dict[str, Any] = {**vars(one), "recording": one.id, "file": one.name}
-    return RecordingOut.model_validate({**told, "audio": f"/v1/recordings/{one.id}/audio"})
+    """A recording as the API's answer: no path of the server in it."""
+    fields: dict[str, Any] = {**vars(one), "recording": one.id, "file": one.name}
+    return RecordingOut.model_validate({**fields, "audio": f"/v1/recordings/{one.id}/audio"})

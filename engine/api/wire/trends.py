@@ -1,4 +1,4 @@
-"""Trends as they go over the wire."""
+"""Trends: query parameters and answers."""
 
 from __future__ import annotations
 
@@ -143,6 +143,6 @@ class TrendOut(BaseModel):
 
     data: list[PeriodOut]
     model: str
-    undated: int = Field(description="Clips left out because nobody said when they were recorded.")
+    undated: int = Field(description="Clips left out because they have no time of recording.")
     alarmed: bool = Field(description="Whether some alert is set off.")
     method: str

@@ -103,12 +103,12 @@ def print_suggestions(found: Sequence[Suggestion]) -> None:
     table = _table("clip", "file", "span", "would be", "why")
     for one in found:
         clip = one.clip
-        said = "" if one.value is None else f"{one.value} {one.probability:.2f}"
+        value = "" if one.value is None else f"{one.value} {one.probability:.2f}"
         table.add_row(
             str(clip.id),
             Text(clip.name),
             f"{clip.start:.2f}–{clip.end:.2f} s",
-            Text(said),
+            Text(value),
             Text(one.why),
         )
     Console().print(table)

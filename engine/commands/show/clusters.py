@@ -62,9 +62,9 @@ def _more(one: Mapping[str, Any]) -> str:
     parts = []
     kinds = (("label", "labels"), ("said", "predicted"), ("emotion", "emotions"), ("", "sources"))
     for short, kind in kinds:
-        said = ", ".join(f"{e['value']} ×{e['lift']:.1f}" for e in one[kind][:3])
-        if said:
-            parts.append(f"{short or 'source'}: {said}")
+        values = ", ".join(f"{e['value']} ×{e['lift']:.1f}" for e in one[kind][:3])
+        if values:
+            parts.append(f"{short or 'source'}: {values}")
     return "; ".join(parts)
 
 

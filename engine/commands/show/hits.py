@@ -1,4 +1,4 @@
-"""How results look on a terminal."""
+"""Hits, tallies and trends on a terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def print_hits(hits: list[Hit]) -> None:
 
 
 def _short(path: str) -> str:
-    """The path as a person tells it: below the current folder, or just its end if it is long."""
+    """The path as a person reads it: below the current folder, or just its end if it is long."""
     shown = Path(path)
     if shown.is_relative_to(Path.cwd()):
         shown = shown.relative_to(Path.cwd())
@@ -83,10 +83,10 @@ def print_trend(trend: RecordingTrend) -> None:
 
 def print_shares(trend: ArchiveTrend) -> None:
     """Shares of emotions by period on stdout."""
-    told = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
-    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in told))
+    shown = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
+    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in shown))
     for one in trend.buckets:
-        shares = [one.emotions[name] for name in told]
+        shares = [one.emotions[name] for name in shown]
         cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
         row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
         print(row + "".join(f"{cell:>13}" for cell in cells))

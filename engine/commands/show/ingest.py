@@ -1,4 +1,4 @@
-"""How ``ingest`` tells what it did, or would do."""
+"""Reports of ``ingest`` and its dry run on a terminal, or as JSON."""
 
 from __future__ import annotations
 

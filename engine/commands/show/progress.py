@@ -27,8 +27,8 @@ class IngestProgress:
     Silent where stderr is no terminal.
 
     Args:
-        count: tells how many files there will be, or None once its event is set; it runs on a
-            thread of its own. None where nobody can tell.
+        count: returns how many files there will be, or None once its event is set; it runs on a
+            thread of its own. None where it cannot be known.
         console: where the bar goes; stderr if left out.
     """
 
