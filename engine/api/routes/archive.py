@@ -78,12 +78,12 @@ def models(library: LibraryDep, _: Reader) -> Models:
     known = list_models(library.settings, library.holdings())
     return Models(
         data=[
-            ModelOut(
-                name=model_name(one.name),
-                dimension=one.dimension,
-                about=one.about,
-                available=one.place != "not downloaded",
-                active=one.active,
+            ModelOut.model_validate(
+                {
+                    **vars(one),
+                    "name": model_name(one.name),
+                    "available": one.place != "not downloaded",
+                }
             )
             for one in known
         ]
@@ -106,11 +106,9 @@ def failures(
         data=[
             FailureOut.model_validate(
                 {
-                    "kind": one.kind,
+                    **vars(one),
                     "file": Path(one.path).name,
                     "reason": without_paths(one.reason.replace(f"{Path(one.path).parent}/", "")),
-                    "attempts": one.attempts,
-                    "failed_at": one.failed_at,
                 }
             )
             for one in page

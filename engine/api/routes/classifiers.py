@@ -41,18 +41,7 @@ async def suggestions(
     except NothingToSuggestError:  # the end of a labeller's work is no fault
         found = []
     return Suggestions(
-        data=[
-            SuggestionOut.model_validate(
-                {
-                    **clip_body(one.clip),
-                    "value": one.value,
-                    "probability": one.probability,
-                    "uncertainty": one.uncertainty,
-                    "why": one.why,
-                }
-            )
-            for one in found
-        ]
+        data=[SuggestionOut.model_validate({**vars(one), **clip_body(one.clip)}) for one in found]
     )
 
 

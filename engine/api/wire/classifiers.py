@@ -63,14 +63,11 @@ class Classifiers(BaseModel):
 def classifier_out(info: ClassifierInfo) -> ClassifierOut:
     """A classifier as the API's answer."""
     provenance = {key: value for key, value in info.provenance.items() if key != "labels"}
-    return ClassifierOut(
-        task=info.task,
-        version=info.version,
-        method=info.method,
-        classes=list(info.classes),
-        model=model_name(info.model),
-        space=info.space_version,
-        created_at=info.created_at,
-        predictions=info.predictions,
-        provenance=provenance,  # but for the path of the labels' file, which is the server's own
+    return ClassifierOut.model_validate(
+        {
+            **vars(info),
+            "model": model_name(info.model),
+            "space": info.space_version,
+            "provenance": provenance,  # without the path of the labels' file on the server
+        }
     )

@@ -124,6 +124,4 @@ def clustering_details(info: ClusteringInfo) -> ClusteringDetails:
 
 
 def _fields(info: ClusteringInfo) -> dict[str, Any]:
-    names = ("name", "method", "k", "clips", "created_at", "parameters")
-    fields = {name: getattr(info, name) for name in names}
-    return {**fields, "model": model_name(info.model), "space": info.space_version}
+    return {**vars(info), "model": model_name(info.model), "space": info.space_version}

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from emotion_search.engine.classify.apply import Classified
 from emotion_search.engine.classify.suggest import Suggestion
 from emotion_search.engine.classify.train import Trained
-from emotion_search.engine.commands.show.hits import tally
+from emotion_search.engine.commands.show.hits import plain_table, tally
 from emotion_search.engine.pages.classifier import what
 from emotion_search.engine.pages.evaluation import interval
 from emotion_search.engine.transfer.records import clip_record
@@ -44,7 +43,7 @@ def print_trained(it: Trained) -> None:
     """What came of training, on stdout."""
     info, best = it.classifier, it.best.measured
     print(what(it))
-    table = _table("", "UAR", "macro F1", "accuracy", "seconds", "")
+    table = plain_table("", "UAR", "macro F1", "accuracy", "seconds", "")
     for one in it.compared:
         table.add_row(
             one.name,
@@ -55,7 +54,7 @@ def print_trained(it: Trained) -> None:
             "<- taken" if one is it.best else "",
         )
     Console().print(table)
-    table = _table("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
+    table = plain_table("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
     for name, row, recall, precision in zip(
         info.classes, best.confusion, best.recall, best.precision, strict=True
     ):
@@ -80,7 +79,7 @@ def print_classified(it: Classified, *, dry_run: bool) -> None:
 
 def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
     """Classifiers as a table on stdout."""
-    table = _table(
+    table = plain_table(
         "task", "version", "method", "UAR", "clips", "model", "predictions", "trained at"
     )
     for one in found:
@@ -100,7 +99,7 @@ def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
 
 def print_suggestions(found: Sequence[Suggestion]) -> None:
     """Suggestions as a table on stdout."""
-    table = _table("clip", "file", "span", "would be", "why")
+    table = plain_table("clip", "file", "span", "would be", "why")
     for one in found:
         clip = one.clip
         value = "" if one.value is None else f"{one.value} {one.probability:.2f}"
@@ -112,10 +111,3 @@ def print_suggestions(found: Sequence[Suggestion]) -> None:
             Text(one.why),
         )
     Console().print(table)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

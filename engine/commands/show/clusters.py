@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from emotion_search.engine.commands.show.hits import plain_table
 from emotion_search.index.database.clusterings import ClusteringInfo
 from emotion_search.index.database.prediction_filters import NOISE
 
@@ -32,7 +32,9 @@ def print_clustering(info: ClusteringInfo) -> None:
     tried: Mapping[str, float] = info.parameters.get("silhouettes", {})
     if tried:
         print("silhouette by k ", "  ".join(f"{k}: {value:.3f}" for k, value in tried.items()))
-    table = _table("cluster", "clips", "share", "cohesion", "more of", "speakers", "typical clips")
+    table = plain_table(
+        "cluster", "clips", "share", "cohesion", "more of", "speakers", "typical clips"
+    )
     for one in info.summary:
         speakers = ""
         if one["speaker_share"] is not None:
@@ -51,7 +53,7 @@ def print_clustering(info: ClusteringInfo) -> None:
 
 def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
     """Clusterings as a table on stdout."""
-    table = _table("name", "method", "clusters", "clips", "made at")
+    table = plain_table("name", "method", "clusters", "clips", "made at")
     for one in found:
         made = one.created_at.isoformat(" ", "seconds")
         table.add_row(Text(one.name), one.method, str(one.k), str(one.clips), made)
@@ -66,10 +68,3 @@ def _more(one: Mapping[str, Any]) -> str:
         if values:
             parts.append(f"{short or 'source'}: {values}")
     return "; ".join(parts)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table

@@ -37,6 +37,14 @@ def print_hits(hits: list[Hit]) -> None:
     Console().print(table)
 
 
+def plain_table(*columns: str) -> Table:
+    """A table without lines, whose cells are folded where they are long."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
 def _short(path: str) -> str:
     """The path as a person reads it: below the current folder, or just its end if it is long."""
     shown = Path(path)
