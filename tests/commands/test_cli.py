@@ -1,18 +1,23 @@
 """The command line, as a user meets it: what it prints where, and with which exit code."""
 
+import dataclasses
 import json
 import logging
 import re
 import sqlite3
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emotion_search import cli
+from emotion_search.engine.api.wire.filters import Filters
+from emotion_search.engine.commands.common import clip_filter
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.filters import ClipFilter
 from tests.conftest import ROOT, tone, write_wav
 
 
@@ -457,3 +462,10 @@ def test_an_archive_is_copied(run, manifest, tmp_path):
     assert again.code == 2
     assert "holds an archive already" in again.err
     assert run("search", "--clip", 1, "--json", "--database", target).records == before
+
+
+def test_the_command_line_and_the_api_have_the_same_filters():
+    options = {"metadata" if name == "meta" else name for name in signature(clip_filter).parameters}
+    assert options == Filters.model_fields.keys()
+    fields = {field.name.removesuffix("s") for field in dataclasses.fields(ClipFilter)}
+    assert fields - {"not_recording", "not_speaker"} == options
