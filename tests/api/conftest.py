@@ -9,29 +9,26 @@ import pytest
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
-from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from tests.api.serving import served
-from tests.conftest import ingest_voices
+from tests.templates import Template
 
 __all__ = ["assert_problem", "eventually", "served", "upload"]
 
 
 @pytest.fixture
-def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
+def client(settings: Settings, voices_archive: Template) -> Iterator[TestClient]:
     """A client of the service over an archive of the voices, on either database."""
-    with Library.open(settings, create=True) as library:
-        ingest_voices(library, voices)
+    voices_archive.place(settings)
     with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def voices_settings(tmp_path_factory: pytest.TempPathFactory, voices: Path) -> Settings:
+def voices_settings(tmp_path_factory: pytest.TempPathFactory, voices_archive: Template) -> Settings:
     """Settings of an archive of the voices on SQLite, made once a module."""
     made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic", busy_timeout=5)
-    with Library.open(made, create=True) as library:
-        ingest_voices(library, voices)
+    voices_archive.place(made)
     return made
 
 

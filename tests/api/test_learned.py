@@ -11,18 +11,27 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from tests.api.test_api import assert_problem
 from tests.archives import blobs, fill
+from tests.templates import Template
+
+
+def learn(library: Library) -> None:
+    vectors, labels, speakers = blobs()
+    fill(library.database, vectors, labels=labels, speakers=speakers)
+    library.cluster("moods", k=3)
+    library.train("emotion", method="logistic regression", rounds=20)
+    library.classify("emotion")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("learned"), learn)
 
 
 @pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
+def client(settings: Settings, learned: Template) -> Iterator[TestClient]:
     """A client of the service over an archive of made-up embeddings, clustered and classified."""
-    vectors, labels, speakers = blobs()
     made = settings.model_copy(update={"model": None})
-    with Library.open(made, create=True) as library:
-        fill(library.database, vectors, labels=labels, speakers=speakers)
-        library.cluster("moods", k=3)
-        library.train("emotion", method="logistic regression", rounds=20)
-        library.classify("emotion")
+    learned.place(made)
     with TestClient(create_app(made), raise_server_exceptions=False) as opened:
         yield opened
 

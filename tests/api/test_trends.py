@@ -1,8 +1,5 @@
 """Trends over HTTP: the same as those of the library."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -10,15 +7,6 @@ from emotion_search.engine.api.app import create_app
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from tests.api.test_api import assert_problem
-from tests.conftest import ingest_voices
-
-
-@pytest.fixture
-def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
-    with Library.open(settings, create=True) as library:
-        ingest_voices(library, voices)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
-        yield opened
 
 
 def test_a_recordings_trend(client: TestClient, settings: Settings):

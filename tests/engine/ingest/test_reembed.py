@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from tests.conftest import ingest_voices
+from tests.templates import Template
 
 
 @pytest.fixture
@@ -39,10 +41,10 @@ def other(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def archive(sqlite_settings: Settings, voices: Path) -> Library:
+def archive(sqlite_settings: Settings, voices_archive: Template) -> Iterator[Library]:
     """An archive of the voices, on SQLite."""
-    with Library.open(sqlite_settings, create=True) as opened:
-        ingest_voices(opened, voices)
+    voices_archive.place(sqlite_settings)
+    with Library.open(sqlite_settings) as opened:
         yield opened
 
 

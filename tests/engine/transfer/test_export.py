@@ -21,7 +21,7 @@ from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.schema import Clip
 from emotion_search.index.errors import InvalidInputError
-from tests.conftest import ingest_voices, write_wav
+from tests.conftest import write_wav
 
 
 def stored(library: Library, ids) -> np.ndarray:
@@ -105,9 +105,9 @@ def test_overwriting_spares_a_folder_that_is_no_export(filled, tmp_path):
         filled.export(tmp_path / "out", overwrite=True)
 
 
-def test_overwriting_never_takes_the_archive(sqlite_settings, voices):
-    with Library.open(sqlite_settings, create=True) as library:
-        ingest_voices(library, voices)
+def test_overwriting_never_takes_the_archive(sqlite_settings, voices_archive):
+    voices_archive.place(sqlite_settings)
+    with Library.open(sqlite_settings) as library:
         home = sqlite_settings.home
         for output, kind in ((home, None), (home.parent, None), (home / "archive.db", "csv")):
             with pytest.raises(InvalidInputError, match="another name"):

@@ -1,0 +1,63 @@
+"""Embeddings of files as ``.npy``: ``embed``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    say_error,
+    settings_of,
+)
+
+
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
+    granularity: Annotated[
+        str,
+        typer.Option(
+            metavar="utterance|window|frame", help="One vector a file, every 3 s, or 50 a second."
+        ),
+    ] = "utterance",
+    overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write embeddings of files as .npy, with their scores in result.json; no archive needed.
+
+    \b
+    emotion-search embed a.wav b.wav --output-dir out
+    emotion-search embed call.wav --output-dir out --granularity window --model acoustic
+    """
+    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.inference.embed import export_files
+    from emotion_search.engine.library.library import model_name
+
+    settings = settings_of(home, database, model, device)
+    embedder = load_embedder(model_name(settings), settings)
+    failed = 0
+    for done in export_files(
+        files, output_dir, embedder, granularity=granularity, overwrite=overwrite
+    ):
+        failed += done.error is not None
+        if as_json:
+            print(json.dumps(vars(done), ensure_ascii=False))
+        elif done.error is not None:
+            say_error(f"{done.file}: {done.error}")
+        else:
+            best = f"  {done.emotion} {done.confidence:.3f}" if done.emotion else ""
+            print(f"{done.file} -> {output_dir / str(done.embedding)}{best}")
+    if failed:
+        raise typer.Exit(1)

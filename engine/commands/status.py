@@ -1,0 +1,53 @@
+"""What an archive holds: ``status``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    settings_of,
+)
+from emotion_search.engine.commands.index import describe
+
+
+def status(
+    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what is in the archive, and under which model.
+
+    \b
+    emotion-search status
+    emotion-search status --json
+    """
+    from emotion_search.engine.commands.show.hits import tally
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.transfer.records import status_record
+
+    with Library.open(settings_of(home, database)) as library:
+        record = status_record(library.status())
+        index = library.index_status()
+    record["index"] = asdict(index)
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    model = f"{record['model']} ({record['dimension']} dimensions)" if record["model"] else "none"
+    rows: dict[str, Any] = {
+        "recordings": record["recordings"],
+        "clips": f"{record['clips']} ({record['labelled']} labelled)",
+        "duration": f"{record['duration'] / 3600:.2f} h",
+        "failures": record["failures"],
+        "model": model,
+        "space": f"{record['space']} ({record['method'] or 'plain'})",
+        **describe(index),
+        "sources": tally(record["sources"]),
+        "labels": tally(record["labels"]),
+        "database": record["database"],
+        "home": record["home"],
+    }
+    for name, value in rows.items():
+        print(f"{name:<11} {value}")
