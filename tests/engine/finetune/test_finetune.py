@@ -30,6 +30,8 @@ from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 from tests.commands.test_cli import run
 from tests.conftest import ingest_voices
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["run"]  # a fixture
 
 SPEAKERS = 5
