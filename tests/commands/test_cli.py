@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -416,6 +419,31 @@ def test_every_command_has_an_example_and_stands_in_the_docs(run):
     for name in names:
         assert f"emotion-search {name}" in run(*name.split(), "--help").out
         assert f"emotion-search {name}" in docs
+
+
+def test_the_version_is_that_of_the_package(run):
+    shown = run("--version")
+    assert (shown.code, shown.out) == (0, f"emotion-search {version('emotion-search')}\n")
+
+
+def test_help_lists_every_command_under_its_group(run):
+    lines = run("--help").out.splitlines()
+    titles = [line.removesuffix(":") for line in lines if line and line[0] != " "]
+    assert titles[2:] == ["Archive", "Search", "Understand", "Learn", "Serve", "Models"]
+    listed = {line.split()[0] for line in lines[lines.index("Archive:") :] if line.startswith("  ")}
+    commands = [one.name for one in cli.app.registered_commands]
+    assert listed == {*commands, *(one.name for one in cli.app.registered_groups)}
+
+
+def test_a_folder_with_modules_of_these_names_breaks_nothing(tmp_path):
+    (tmp_path / "cli.py").write_text("raise SystemExit('not this one')")
+    for name in ("engine", "index", "migrations"):
+        (tmp_path / name).mkdir()
+    program = Path(sys.executable).with_name("emotion-search")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    shown = subprocess.run([program, "--help"], env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "ingest" in shown.stdout
 
 
 def test_every_setting_stands_in_the_readme():
