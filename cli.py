@@ -76,7 +76,7 @@ def embed(
     emotion-search embed a.wav b.wav --output-dir out
     emotion-search embed call.wav --output-dir out --granularity window --model acoustic
     """
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.embed import export_files
     from emotion_search.engine.library.library import model_name
 
@@ -249,7 +249,7 @@ def check(
     \b
     emotion-search models check /path/to/checkpoint
     """
-    from emotion_search.engine.embedders.catalogue import compare_with_funasr
+    from emotion_search.engine.embedders.emotion2vec.compare import compare_with_funasr
 
     settings = settings_of(None, None, device=device)
     result = compare_with_funasr(name, settings)

@@ -24,11 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from emotion_search.engine.audio.workers import Decoders  # noqa: E402
-from emotion_search.engine.embedders.load import load_embedder  # noqa: E402
+from emotion_search.engine.embedders.registry import absolute, load_embedder  # noqa: E402
 from emotion_search.engine.finetune.examples import Example, examples_of_manifest, heard  # noqa: E402
 from emotion_search.engine.finetune.run import finetune  # noqa: E402
 from emotion_search.engine.finetune.tune import Plan  # noqa: E402
-from emotion_search.engine.library.library import absolute  # noqa: E402
 from emotion_search.engine.settings import Settings  # noqa: E402
 
 ROUNDS = 2000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from emotion_search.engine.archive.index import open_searcher
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import absolute, is_built_in, load_embedder
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database
@@ -29,13 +28,6 @@ from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
 
 log = logging.getLogger(__name__)
-
-
-def absolute(name: str) -> str:
-    """What a model is known by: the absolute path of a folder or file, else the name itself."""
-    if name != "acoustic" and Path(name).exists():
-        return os.path.abspath(name)  # noqa: PTH100 - resolves no links, as users expect
-    return name
 
 
 class Archive:
@@ -188,7 +180,7 @@ class Archive:
         asked = self.settings.model
         if active is None or asked is None or asked == active.name:
             return
-        if asked == "acoustic" or not (Path(asked).exists() or Path(active.name).exists()):
+        if is_built_in(asked) or not (Path(asked).exists() or Path(active.name).exists()):
             raise mismatch(active.name, asked)
 
     def _search(self, model: ModelInfo) -> Searcher:

@@ -13,7 +13,7 @@ from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.emotion2vec.model import english
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.finetune.examples import Example, Split, heard
 from emotion_search.engine.finetune.head import uar
 from emotion_search.engine.settings import Settings

@@ -12,7 +12,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.audio.windows import GivenSpans, Window
 from emotion_search.engine.audio.workers import Block, Decoders, Opened
 from emotion_search.engine.embedders.base import Embedder, check, usable
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import count, locations_of

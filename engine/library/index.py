@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from emotion_search.engine.archive.archive import Archive, absolute
+from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import IndexStatus, index_status, settle_index
+from emotion_search.engine.embedders.registry import absolute
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.tune import (
     Tuning,
