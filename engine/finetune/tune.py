@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emotion_search.engine.embedders.acoustic.model import SCALE
-from emotion_search.engine.finetune.bases import Base, Rows
+from emotion_search.engine.finetune.bases import Base
 from emotion_search.engine.finetune.examples import Split
-from emotion_search.engine.finetune.files import put_torch
+from emotion_search.engine.finetune.files import Rows, put_torch
 from emotion_search.engine.finetune.head import class_weights, uar
 from emotion_search.index.errors import InvalidInputError
 
@@ -272,7 +272,7 @@ def check_state(folder: Path, described: str) -> None:
 
 
 def other_run(path: Path) -> InvalidInputError:
-    """What is said of a file that another run has left."""
+    """The error for a file that another run has left."""
     return InvalidInputError(
         f"{path} is of another model, plan or other labels: leave --resume out to begin anew, or"
         " name another --output"

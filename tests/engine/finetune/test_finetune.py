@@ -21,7 +21,7 @@ from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.finetune import files
 from emotion_search.engine.finetune.bases import open_base
 from emotion_search.engine.finetune.examples import data_hash, examples_of_manifest, split
-from emotion_search.engine.finetune.features import heard_by
+from emotion_search.engine.finetune.features import encode_examples
 from emotion_search.engine.finetune.run import Finetuned, finetune
 from emotion_search.engine.finetune.tune import Plan
 from emotion_search.engine.library.library import Library
@@ -110,16 +110,16 @@ def test_only_the_layers_that_were_named_change(manifest, checkpoint, tmp_path):
 def test_padded_batches_give_the_vectors_of_single_clips(checkpoint):
     import torch
 
-    from emotion_search.engine.finetune.bases import CheckpointBase
+    from emotion_search.engine.finetune.checkpoint import CheckpointBase
 
     base = CheckpointBase(checkpoint, torch.device("cpu"))
     clips = [speak("anger", speaker=i, seed=i, seconds=0.4 + 0.5 * i) for i in range(3)]
-    heard = [base.hear(clip, 2) for clip in clips]
+    encoded = [base.encode(clip, 2) for clip in clips]
     base.top(2)
     with torch.no_grad():
-        together = base.vectors([rows for _, rows in heard], None)
+        together = base.vectors([rows for _, rows in encoded], None)
     expected = Emotion2vec(checkpoint, name="same", device="cpu").embed(clips).vectors
-    alone = torch.stack([vector for vector, _ in heard]).numpy()
+    alone = torch.stack([vector for vector, _ in encoded]).numpy()
     assert np.abs(alone - expected).max() < 1e-4
     assert np.abs(together.numpy() - expected).max() < 2e-2 * np.abs(expected).max()  # float16
 
@@ -188,11 +188,11 @@ def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, chec
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    base = open_base(str(checkpoint), checkpoint, torch.device("cpu"))
-    base.hear = stop
+    base = open_base(str(checkpoint), Settings(), torch.device("cpu"))
+    base.encode = stop
     examples = examples_of_manifest(manifest, "emotion")
     with closing(Decoders(60)) as decoders, pytest.raises(KeyboardInterrupt):
-        heard_by(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
+        encode_examples(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
     assert not (state / "heard.json").exists()
 
 
