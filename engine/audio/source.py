@@ -1,4 +1,4 @@
-"""What a decoding library has to offer of a file."""
+"""The protocol of an open audio file, whichever library decodes it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Source(Protocol):
         promised, if the file is not whole; None where it is, or does not tell."""
 
     @property
-    def told(self) -> float | None:
-        """Seconds as the header tells."""
+    def header_duration(self) -> float | None:
+        """Seconds by the header; None if it gives none."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -36,4 +36,4 @@ class Source(Protocol):
         """``count`` samples from sample ``first`` on: float32, (up to count, channels)."""
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""

@@ -38,8 +38,6 @@ SAMPLE = 20_000
 DENSE_SAMPLE = 8000
 """Most clips that HDBSCAN sees; the others are assigned by their nearest of these."""
 
-MOST_CLUSTERS = 1000
-
 _TRIED = range(2, 17)  # numbers of clusters that are tried where none is given
 
 

@@ -142,18 +142,17 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
 
     Empty where there are too few speakers (or recordings) for that.
     """
-    groups = data.recordings if data.speakers is None else data.speakers
     gallery = Gallery.RECORDING if data.speakers is None else Gallery.SPEAKER
     found: dict[Method, list[float]] = {method: [] for method in Method}
-    for fit, held in _halves(groups):
+    for fit, others in _halves(data.groups):
         try:
-            rest = data.part(held)
+            rest = data.part(others)
             taught = {
                 method: fit_space(method, data.vectors[fit], data.labels[fit]) for method in Method
             }
-            queries = np.arange(len(held))
-            if len(held) > _QUERIES:
-                queries = np.random.default_rng(0).choice(len(held), _QUERIES, replace=False)
+            queries = np.arange(len(others))
+            if len(others) > _QUERIES:
+                queries = np.random.default_rng(0).choice(len(others), _QUERIES, replace=False)
             values = {
                 method: judge(rest.with_vectors(space.apply(rest.vectors)), gallery, queries)
                 for method, space in taught.items()
