@@ -1,4 +1,4 @@
-"""An open archive: its database, its model, its index; what all its methods stand on."""
+"""An open archive: its database, its model, its decoders, its index."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Archive:
     def warm_up(self) -> None:
         """Load the archive's model on a thread of its own, so that the first request need not.
 
-        A model that cannot be loaded is left to the request that needs it to tell.
+        A model that cannot be loaded is logged; the request that needs it raises.
         """
 
         def load() -> None:
@@ -175,7 +175,7 @@ class Archive:
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
 
-        A folder or file may hold the same weights under another name: its fingerprint will tell.
+        A folder or file may hold the same weights under another name: its fingerprint decides.
         """
         asked = self.settings.model
         if active is None or asked is None or asked == active.name:

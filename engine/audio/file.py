@@ -138,7 +138,7 @@ class AudioFile:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the file says of itself, such as ``title`` and ``date``; names in lower case."""
+        """Tags in the file, such as ``title`` and ``date``; names in lower case."""
         return self._source.tags
 
     def blocks(self) -> Iterator[Samples]:

@@ -19,7 +19,7 @@ class Source(Protocol):
 
     def cut_short(self, frames: int) -> tuple[float, float] | None:
         """Once ``blocks`` has ended after ``frames``: seconds that were found and seconds that were
-        promised, if the file is not whole; None where it is, or does not tell."""
+        promised, if the file is not whole; None where it is, or the header gives no length."""
 
     @property
     def header_duration(self) -> float | None:
@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the file says of itself, names in lower case."""
+        """Tags in the file, names in lower case."""
 
     def blocks(self) -> Iterator[Samples]:
         """Float32 blocks (n, channels) at the file's own rate."""

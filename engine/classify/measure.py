@@ -17,7 +17,7 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Clips of which the classifier was about as sure: what it said, and how often it was right.
+    """Clips of which the classifier was about as sure: how sure, and how often it was right.
 
     Attributes:
         said: mean probability of the value given.
@@ -96,12 +96,12 @@ def measure(
 
 def reliability(probabilities: Array, right: NDArray[np.bool_]) -> tuple[list[Bin], float]:
     """Bins of equally many clips by the probability of the value given, and the expected
-    calibration error: the mean over clips of the distance between said and right in their bin."""
+    calibration error: the mean over clips of the distance between the two in their bin."""
     order = np.argsort(probabilities, kind="stable")
     bins = []
     for rows in np.array_split(order, min(_BINS, max(1, len(order) // 10))):
-        said, share = float(probabilities[rows].mean()), float(right[rows].mean())
-        bins.append(Bin(said, share, len(rows)))
+        mean, share = float(probabilities[rows].mean()), float(right[rows].mean())
+        bins.append(Bin(mean, share, len(rows)))
     error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(order)
     return bins, error
 

@@ -28,7 +28,7 @@ class Base(Protocol):
         cosine: whether its head takes cosines (the built-in model's), else it is linear.
         most: layers that can be tuned at most, from the top.
         rate: learning rate that suits its layers.
-        licence: what the card of a tuned model says of its terms; ``{name}`` stands for this model.
+        licence: terms of a tuned model, for its card; ``{name}`` stands for this model.
     """
 
     fingerprint: str

@@ -260,7 +260,7 @@ def _choose(
         order = random.permutation(len(names))
         sizes = table[order].sum(axis=1).cumsum()
         stop = int(np.argmin(np.abs(sizes - _VALIDATED * table.sum()))) + 1
-        fewest = 2 if len(names) > 4 else 1  # one voice says little
+        fewest = 2 if len(names) > 4 else 1  # one voice is too little
         rows = order[: min(max(stop, fewest), len(names) - 1)].tolist()
         share = table[rows].sum(axis=0) / total
         lost = np.sum((share == 0) | (total - table[rows].sum(axis=0) < FEWEST))

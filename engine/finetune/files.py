@@ -33,8 +33,8 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-# Torch, safetensors and NumPy write files with code of their own, which says of a full disk that
-# something else went wrong, or ends the process: they make bytes here, and Python writes these.
+# Torch, safetensors and NumPy write files with code of their own, which reports a full disk as
+# another error, or ends the process: they make bytes here, and Python writes these.
 
 
 def put_torch(path: Path, state: Mapping[str, Any]) -> None:

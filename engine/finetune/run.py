@@ -64,7 +64,7 @@ def finetune(
     head alone included.
 
     Args:
-        source, command: what the card says the labels and the call were.
+        source, command: for the card: where the labels are from, and the call.
         stored: embeddings that are there already; then no audio is needed for a head alone.
         resume: go on from a state in ``output``.
         overwrite: put it over what is there.

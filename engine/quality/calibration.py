@@ -23,7 +23,7 @@ class Reading:
 
     Attributes:
         percentile: as calibrated on other clips.
-        share: percentage of pairs that reach it; 100 - percentile if it means what it says.
+        share: percentage of pairs that reach it; 100 - percentile if it is calibrated.
         same: share of these pairs that have the same label, 0 to 1; None if there are none.
     """
 

@@ -157,7 +157,7 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
                 method: judge(rest.with_vectors(space.apply(rest.vectors)), gallery, queries)
                 for method, space in taught.items()
             }
-        except InvalidInputError:  # a half with a single class, say, tells nothing
+        except InvalidInputError:  # a half with a single class, for one
             continue
         for method, judged in values.items():
             found[method].append(float(judged.values[:, 0].mean()))

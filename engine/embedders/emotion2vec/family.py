@@ -23,7 +23,7 @@ class Emotion2vecFamily:
     base: str | None = "checkpoint"
 
     def answers(self, name: str) -> bool:
-        """To every name: ``files`` says what is wrong with one that is nothing."""
+        """To every name: ``files`` raises for one that is no model."""
         return True
 
     def files(self, name: str, settings: Settings) -> Path:
