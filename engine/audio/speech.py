@@ -112,6 +112,7 @@ def _weights() -> _Weights:
     package = find_spec("silero_vad")
     if package is None or package.origin is None:
         raise ModelUnavailableError("speech detection needs the package silero-vad: install it")
+    # The wheel's .safetensors holds another model, whose probabilities differ by up to 0.3.
     path = Path(package.origin).parent / "data" / "silero_vad.jit"
     try:
         state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from emotion_search.engine.audio.file import FRAME_HOP, SHORTEST, Samples
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.model import english
 from emotion_search.engine.finetune.files import Rows, put_torch
+from emotion_search.index.errors import InvalidInputError
 
 _UNKNOWN = "unuse_unk"
 """FunASR's tokenizer wants a symbol for what it does not know; a class whose name begins so gets no
@@ -154,3 +156,20 @@ class CheckpointBase:
                 self._run(noise.to(self._device), 1)
             self._bias = self._last_bias.detach().clone()
         return self._bias[..., :tokens, :tokens]
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """Refuse names that a checkpoint cannot hold.
+
+    Raises:
+        InvalidInputError: names the class.
+    """
+    for name in classes:
+        if name.startswith("unuse") or "/" in name or "\n" in name or name == "<unk>":
+            raise InvalidInputError(
+                f"the label {name!r} cannot be a class of a checkpoint (no slash, not <unk>, and it"
+                " may not begin with unuse): change the label"
+            )
+    for name, count in Counter(name.strip().lower() for name in classes).items():
+        if count > 1:
+            raise InvalidInputError(f"{count} labels differ from {name} in their case alone: merge")

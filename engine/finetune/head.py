@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ from torch.nn import functional
 
 from emotion_search.engine.embedders.acoustic.model import SCALE
 from emotion_search.engine.emotions import common
-
-if TYPE_CHECKING:
-    from emotion_search.engine.finetune.bases import Base
+from emotion_search.engine.finetune.bases import Base
 
 _STEPS = 400
 _RATE = 0.02

@@ -15,12 +15,13 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.finetune.bases import check_layers, open_base
+from emotion_search.engine.finetune.card import write_card
+from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import Example, data_hash, split
 from emotion_search.engine.finetune.features import Stored, check_encoded, encode_examples
 from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
-from emotion_search.engine.finetune.write import check_classes, write_card
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError
 

@@ -201,31 +201,11 @@ def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
 
 
 def labelled(
-    database: Database, model: ModelInfo, task: str, *, most: int
-) -> tuple[LabelledVectors, Space]:
-    """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space yet, and
-    the space that serves.
-
-    Raises:
-        InvalidInputError: too few labels.
-    """
-    with database.read() as session:
-        clips = labelled_clips(session, model, task)
-        if not len(clips.ids):
-            raise InvalidInputError(
-                f"no clip has a label under the task {task}; give labels in a manifest, or by"
-                " ingest --label"
-            )
-        clips = sample(clips, most)
-        vectors, _ = embeddings_of(session, model, clips.ids)
-        space = active_space(session, model)[1]
-    return labelled_vectors(clips, vectors, name=model.name), space
-
-
-def labelled_alike(
     database: Database, models: Sequence[ModelInfo], task: str, *, most: int
 ) -> list[tuple[LabelledVectors, Space]]:
-    """As ``labelled``, under each of the models: the same clips, those with an embedding under all.
+    """Embeddings of the labelled clips under each of the models, not in any space yet, and the
+    space that serves: the same clips, those with an embedding under all (a random sample beyond
+    ``most``).
 
     Raises:
         InvalidInputError: too few labels.
@@ -234,10 +214,12 @@ def labelled_alike(
         found = [labelled_clips(session, model, task) for model in models]
         ids = reduce(np.intersect1d, [clips.ids for clips in found])
         if not len(ids):
-            raise InvalidInputError(
-                f"no clip has a label under the task {task} and an embedding of each model; fill"
-                " them in with: emotion-search reembed"
+            cure = (
+                "; give labels in a manifest, or by ingest --label"
+                if len(models) == 1
+                else " and an embedding of each model; fill them in with: emotion-search reembed"
             )
+            raise InvalidInputError(f"no clip has a label under the task {task}{cure}")
         clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
         made = []
         for model in models:

@@ -16,6 +16,7 @@ import torch
 
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.finetune import files
@@ -105,6 +106,12 @@ def test_only_the_layers_that_were_named_change(manifest, checkpoint, tmp_path):
     head = tuned(manifest, str(checkpoint), tmp_path / "head", QUICK)
     frozen = read_checkpoint(head.model).module.state_dict()
     assert all(before[key].equal(frozen[key]) for key in before if key[:5] != "proj.")
+
+
+def test_models_that_nothing_tunes_are_refused(monkeypatch):
+    monkeypatch.setattr(AcousticFamily, "base", None)
+    with pytest.raises(InvalidInputError, match="acoustic cannot be fine-tuned"):
+        open_base("acoustic", Settings(), torch.device("cpu"))
 
 
 def test_padded_batches_give_the_vectors_of_single_clips(checkpoint):
@@ -281,7 +288,7 @@ def test_what_cannot_be_learned_from_is_refused(manifest, checkpoint, tmp_path):
     with pytest.raises(InvalidInputError, match="has 2 layers"):
         tuned(manifest, str(checkpoint), tmp_path / "a", replace(QUICK, layers=3))
     with pytest.raises(InvalidInputError, match="may not begin with unuse"):
-        from emotion_search.engine.finetune.write import check_classes
+        from emotion_search.engine.finetune.checkpoint import check_classes
 
         check_classes(["unused", "fine"])
     (tmp_path / "full").mkdir()

@@ -1,31 +1,12 @@
-"""The card of a tuned model, and which names its classes may have."""
+"""The model card of a tuned model."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emotion_search.engine.finetune.judge import Judgement
 from emotion_search.engine.finetune.tune import Plan
-from emotion_search.index.errors import InvalidInputError
-
-
-def check_classes(classes: Sequence[str]) -> None:
-    """Refuse names that a checkpoint cannot hold.
-
-    Raises:
-        InvalidInputError: names the class.
-    """
-    for name in classes:
-        if name.startswith("unuse") or "/" in name or "\n" in name or name == "<unk>":
-            raise InvalidInputError(
-                f"the label {name!r} cannot be a class of a checkpoint (no slash, not <unk>, and it"
-                " may not begin with unuse): change the label"
-            )
-    for name, count in Counter(name.strip().lower() for name in classes).items():
-        if count > 1:
-            raise InvalidInputError(f"{count} labels differ from {name} in their case alone: merge")
 
 
 def write_card(
