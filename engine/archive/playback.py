@@ -1,4 +1,4 @@
-"""Stretches of recordings, for listening."""
+"""Playback: stretches of recordings as audio to listen to."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _preview(
     **options: Any,
 ) -> None:
     from emotion_search.engine.audio.workers import Decoders
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.ingest.dry_run import preview, rate
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library, model_name

@@ -1,4 +1,4 @@
-"""An evaluation to look at: one HTML page that needs no network."""
+"""HTML report of an evaluation, which needs no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emotion_search.engine.quality.retrieval import METRICS
 from emotion_search.engine.quality.summary import Estimate
 
 LEARNED = "the learned space that serves has seen such labels: all was measured in the plain space"
-"""What is said where a learned space serves."""
+"""The note where a learned space serves."""
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:

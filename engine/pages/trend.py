@@ -1,4 +1,4 @@
-"""Trends to look at: a page, or a picture."""
+"""Trends as an HTML page or a PNG."""
 
 from __future__ import annotations
 
@@ -138,13 +138,13 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
     figure = go.Figure()
     moments = [bucket.start for bucket in trend.buckets]
     for i, name in enumerate(trend.classes):
-        said = [bucket.emotions[name] for bucket in trend.buckets]
-        if max((one.share for one in said), default=0.0) < 0.005:
+        shares = [bucket.emotions[name] for bucket in trend.buckets]
+        if max((one.share for one in shares), default=0.0) < 0.005:
             continue
         figure.add_trace(
             go.Scatter(
                 x=[*moments, *moments[::-1]],
-                y=[*(one.high for one in said), *(one.low for one in reversed(said))],
+                y=[*(one.high for one in shares), *(one.low for one in reversed(shares))],
                 fill="toself",
                 fillcolor=_LINES.get(common(name), colour(name, i)),
                 opacity=0.18,
@@ -157,7 +157,7 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=moments,
-                y=[one.share for one in said],
+                y=[one.share for one in shares],
                 name=name,
                 legendgroup=name,
                 mode="lines+markers",

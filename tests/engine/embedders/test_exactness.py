@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotion_search.engine.audio.synthetic_voices import speak
-from emotion_search.engine.embedders.catalogue import Comparison
+from emotion_search.engine.embedders.emotion2vec.compare import Comparison
 from emotion_search.engine.embedders.emotion2vec.forward import alibi_slopes
 from emotion_search.engine.embedders.emotion2vec.linear import (
     PackedLinear,
