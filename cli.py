@@ -6,7 +6,8 @@ import io
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -70,12 +71,31 @@ class Grouped(TyperGroup):
 app = typer.Typer(
     name="emotion-search",
     cls=Grouped,
-    help="Search archives of speech by the emotion in the voice.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"emotion-search {metadata.version('emotion-search')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Search archives of speech by the emotion in the voice."""
+
+
 for title, commands in COMMANDS.items():
     for command in commands:
         name = "import" if command is import_embeddings else command.__name__

@@ -24,11 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from emotion_search.engine.audio.workers import Decoders  # noqa: E402
-from emotion_search.engine.embedders.load import load_embedder  # noqa: E402
-from emotion_search.engine.finetune.examples import Example, examples_of_manifest, heard  # noqa: E402
+from emotion_search.engine.embedders.registry import absolute, load_embedder  # noqa: E402
+from emotion_search.engine.finetune.examples import Example, decode_examples, examples_of_manifest  # noqa: E402
 from emotion_search.engine.finetune.run import finetune  # noqa: E402
 from emotion_search.engine.finetune.tune import Plan  # noqa: E402
-from emotion_search.engine.library.library import absolute  # noqa: E402
 from emotion_search.engine.settings import Settings  # noqa: E402
 
 ROUNDS = 2000
@@ -79,7 +78,7 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
             )
             model = load_embedder(str(done.model), settings)
             rows = np.flatnonzero(np.isin(groups, test)).tolist()
-            for clip in heard([examples[row] for row in rows], decoders):
+            for clip in decode_examples([examples[row] for row in rows], decoders):
                 scores = model.embed([clip.samples]).scores[0]
                 told[rows[clip.id]] = done.classes[int(scores.argmax())]
             if layers == given.layers[0] and done.judged["test"].own is not None:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
 from emotion_search.engine.audio.file import decode  # noqa: E402
-from emotion_search.engine.embedders.load import load_embedder  # noqa: E402
+from emotion_search.engine.embedders.registry import load_embedder  # noqa: E402
 from emotion_search.engine.settings import load_settings  # noqa: E402
 from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
 

@@ -113,7 +113,7 @@ def emodb_embeddings(folder: Path) -> Vectors:
     import soundfile
     import soxr
 
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.settings import load_settings
 
     embedder = load_embedder("acoustic", load_settings(home=str(folder / "none")))

@@ -31,6 +31,14 @@ ROOT = Path(__file__).parents[1]
 """The checkout."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share a process, and so their fixtures; those that browse share a browser."""
+    for item in items:
+        browses = "browser" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Postgres server, of its database `postgres`."""

@@ -1,9 +1,8 @@
-"""An open archive: its database, its model, its index; what all its methods stand on."""
+"""An open archive: its database, its model, its decoders, its index."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from emotion_search.engine.archive.index import open_searcher
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import absolute, is_built_in, load_embedder
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database
@@ -29,13 +28,6 @@ from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
 
 log = logging.getLogger(__name__)
-
-
-def absolute(name: str) -> str:
-    """What a model is known by: the absolute path of a folder or file, else the name itself."""
-    if name != "acoustic" and Path(name).exists():
-        return os.path.abspath(name)  # noqa: PTH100 - resolves no links, as users expect
-    return name
 
 
 class Archive:
@@ -136,7 +128,7 @@ class Archive:
     def warm_up(self) -> None:
         """Load the archive's model on a thread of its own, so that the first request need not.
 
-        A model that cannot be loaded is left to the request that needs it to tell.
+        A model that cannot be loaded is logged; the request that needs it raises.
         """
 
         def load() -> None:
@@ -183,12 +175,12 @@ class Archive:
     def _check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
 
-        A folder or file may hold the same weights under another name: its fingerprint will tell.
+        A folder or file may hold the same weights under another name: its fingerprint decides.
         """
         asked = self.settings.model
         if active is None or asked is None or asked == active.name:
             return
-        if asked == "acoustic" or not (Path(asked).exists() or Path(active.name).exists()):
+        if is_built_in(asked) or not (Path(asked).exists() or Path(active.name).exists()):
             raise mismatch(active.name, asked)
 
     def _search(self, model: ModelInfo) -> Searcher:

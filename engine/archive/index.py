@@ -1,4 +1,4 @@
-"""The search index of an archive: opening it, telling about it."""
+"""The search index of an archive: opened, described, removed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_searcher(
 
 
 def index_status(settings: Settings, database: Database, model: ModelInfo | None) -> IndexStatus:
-    """What is told about the saved index, without loading it."""
+    """The state of the saved index, without loading it."""
     if model is None:
         return IndexStatus()
     saved = _cache(settings, database, model).saved()

@@ -1,4 +1,4 @@
-"""What an archive holds, in numbers."""
+"""The status of an archive, in numbers."""
 
 from __future__ import annotations
 

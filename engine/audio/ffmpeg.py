@@ -1,4 +1,4 @@
-"""Audio that libsndfile does not read, by FFmpeg through PyAV: AAC, AMR, WMA, WebM, video."""
+"""Audio files that libsndfile does not read, decoded by FFmpeg: AAC, AMR, WMA, WebM, video."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ContainerSource:
             raise
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._container.close()
 
     def cut_short(self, frames: int) -> tuple[float, float] | None:
@@ -76,7 +76,7 @@ class ContainerSource:
         """
         promised = self._track_length if "mp4" in self._formats else None
         if self._formats & _EXACT:
-            promised = self.told
+            promised = self.header_duration
         if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
             return None
         return float(self._reached), promised
@@ -87,10 +87,10 @@ class ContainerSource:
         return None if not length or time_base is None else float(length * time_base)
 
     @property
-    def told(self) -> float | None:
-        """Seconds as the container tells; None if it does not."""
-        told = self._container.duration
-        return told / av.time_base if told else None
+    def header_duration(self) -> float | None:
+        """Seconds by the container's header; None if it gives none."""
+        duration = self._container.duration
+        return duration / av.time_base if duration else None
 
     @property
     def tags(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The only decoder: any audio file to mono float32 at 16 kHz, in blocks, with its true duration."""
+"""Decoding: any audio file to mono float32 at 16 kHz, in blocks, with its true duration."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ __all__ = [
     "AudioFile",
     "Samples",
     "decode",
+    "header_duration",
     "read_span",
-    "told_duration",
 ]
 
 SAMPLE_RATE = 16_000
+"""Hz of everything that is embedded."""
+
 SHORTEST = 400
 """Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
 
 FRAME_HOP = 320
 """Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
-"""Hz of everything that is embedded."""
 
 _SNDFILE = frozenset(
     [
@@ -83,9 +84,9 @@ _CONTAINERS = frozenset(
 )
 
 EXTENSIONS = _SNDFILE | _CONTAINERS
-"""Lower-case extensions by which files are found in folders; video is heard, not seen."""
+"""Lower-case extensions by which files are found in folders; of videos the sound is used."""
 
-_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or means to exhaust us
+_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or an attack
 
 
 class AudioFile:
@@ -130,14 +131,14 @@ class AudioFile:
         return self._decoded / self.sample_rate
 
     @property
-    def told(self) -> float | None:
-        """Seconds as the header tells, finite and more than none; None where it does not."""
-        told = self._source.told
-        return told if told is not None and 0 < told < float("inf") else None
+    def header_duration(self) -> float | None:
+        """Seconds by the header, finite and positive; None where it gives none."""
+        seconds = self._source.header_duration
+        return seconds if seconds is not None and 0 < seconds < float("inf") else None
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the file says of itself, such as ``title`` and ``date``; names in lower case."""
+        """Tags in the file, such as ``title`` and ``date``; names in lower case."""
         return self._source.tags
 
     def blocks(self) -> Iterator[Samples]:
@@ -262,15 +263,15 @@ def decode(
     return np.concatenate(parts)
 
 
-def told_duration(path: Path) -> float | None:
-    """Seconds of a file as its header tells, nothing decoded; None where it does not tell.
+def header_duration(path: Path) -> float | None:
+    """Seconds of a file by its header, nothing decoded; None where it gives none.
 
     Raises:
         AudioError: it is no audio.
     """
     source = _open(path)
     try:
-        return source.told
+        return source.header_duration
     finally:
         source.close()
 

@@ -1,4 +1,4 @@
-"""A file mixed down to one channel, decoded in a process of its own."""
+"""A file mixed down to one channel, decoded in another process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emotion_search.index.errors import AudioError
 
 
 class MonoFile:
-    """What ``engine.audio.file.AudioFile`` tells of a file, without opening it in this process.
+    """As ``AudioFile``, without opening the file in this process.
 
     Args:
         longest: seconds that it may have; None for any.
@@ -31,12 +31,12 @@ class MonoFile:
         Raises:
             AudioError: it cannot be decoded, or is longer than it may be.
         """
-        heard = 0
+        size = 0
         with contextlib.closing(self._decoders.read(self._path, [None])) as messages:
             for message in messages:
                 if isinstance(message, Block):
-                    heard += len(message.tracks[0])
-                    if self._longest is not None and heard > self._longest * SAMPLE_RATE:
+                    size += len(message.tracks[0])
+                    if self._longest is not None and size > self._longest * SAMPLE_RATE:
                         raise AudioError(
                             f"is longer than {self._longest:g} s, the most that is taken here"
                         )

@@ -1,4 +1,4 @@
-"""Audio that libsndfile reads: WAV, FLAC, OGG, Opus, MP3 and their like."""
+"""Audio files that libsndfile decodes: WAV, FLAC, OGG, Opus, MP3 and their like."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SndfileSource:
         return frames / self.sample_rate, promised / self.sample_rate
 
     @property
-    def told(self) -> float | None:
+    def header_duration(self) -> float | None:
         frames = int(self._file.frames)
         return frames / self.sample_rate if 0 < frames < 2**62 else None
 

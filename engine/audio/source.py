@@ -1,4 +1,4 @@
-"""What a decoding library has to offer of a file."""
+"""The protocol of an open audio file, whichever library decodes it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Source(Protocol):
 
     def cut_short(self, frames: int) -> tuple[float, float] | None:
         """Once ``blocks`` has ended after ``frames``: seconds that were found and seconds that were
-        promised, if the file is not whole; None where it is, or does not tell."""
+        promised, if the file is not whole; None where it is, or the header gives no length."""
 
     @property
-    def told(self) -> float | None:
-        """Seconds as the header tells."""
+    def header_duration(self) -> float | None:
+        """Seconds by the header; None if it gives none."""
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the file says of itself, names in lower case."""
+        """Tags in the file, names in lower case."""
 
     def blocks(self) -> Iterator[Samples]:
         """Float32 blocks (n, channels) at the file's own rate."""
@@ -36,4 +36,4 @@ class Source(Protocol):
         """``count`` samples from sample ``first`` on: float32, (up to count, channels)."""
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""

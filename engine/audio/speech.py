@@ -1,4 +1,4 @@
-"""Where somebody speaks: the speech probability of every 32 ms, by Silero VAD, in numpy."""
+"""Voice activity detection: the speech probability of every 32 ms, by Silero VAD in numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 CHUNK = 512
 """Samples of one probability (32 ms at 16 kHz)."""
 
-_CONTEXT = 64  # samples of the chunk before that a chunk is heard with
+_CONTEXT = 64  # samples of the chunk before, put in front of each
 _FFT, _HOP = 256, 128
 _BINS = _FFT // 2 + 1
 
@@ -27,7 +27,7 @@ class SpeechDetector:
     """Silero VAD (MIT; github.com/snakers4/silero-vad), 16 kHz, with the weights of its wheel.
 
     It is small and recurrent: in numpy it runs at some hundred times realtime in any thread,
-    without torch. It hears a stream, so feed it the blocks of one recording in order.
+    without torch. It keeps a state: feed it the blocks of one recording in order.
 
     Raises:
         ModelUnavailableError: the package silero-vad is not installed whole.
@@ -45,16 +45,16 @@ class SpeechDetector:
         samples = np.concatenate([self._rest, block])
         whole = len(samples) - len(samples) % CHUNK
         self._rest = samples[whole:]
-        return self._heard(samples[:whole])
+        return self._probabilities(samples[:whole])
 
     def finish(self) -> Array:
         """The probability of what is left, filled up with silence: (1,), or (0,) if nothing is."""
         if not len(self._rest):
             return np.empty(0, np.float32)
         rest, self._rest = self._rest, np.empty(0, np.float32)
-        return self._heard(np.pad(rest, (0, CHUNK - len(rest))))
+        return self._probabilities(np.pad(rest, (0, CHUNK - len(rest))))
 
-    def _heard(self, samples: Samples) -> Array:
+    def _probabilities(self, samples: Samples) -> Array:
         if not len(samples):
             return np.empty(0, np.float32)
         stream = np.concatenate([self._context, samples])
@@ -112,6 +112,7 @@ def _weights() -> _Weights:
     package = find_spec("silero_vad")
     if package is None or package.origin is None:
         raise ModelUnavailableError("speech detection needs the package silero-vad: install it")
+    # The wheel's .safetensors holds another model, whose probabilities differ by up to 0.3.
     path = Path(package.origin).parent / "data" / "silero_vad.jit"
     try:
         state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]

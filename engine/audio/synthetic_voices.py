@@ -64,7 +64,7 @@ def speak(
     Args:
         emotion: a key of ``MANNERS``.
         speaker: any number; decides pitch and size of the vocal tract.
-        seed: any number; decides what is said.
+        seed: any number; decides the syllables.
     """
     manner = MANNERS[emotion]
     who = np.random.default_rng([1, speaker])

@@ -1,4 +1,4 @@
-"""Whether a file holds as many bytes of sound as its header declares."""
+"""Truncation check: whether a file has as many bytes of sound as its header declares."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Window:
 
 
 class Segmenter(Protocol):
-    """Cuts one channel of one recording, fed block by block; holds about one clip in memory."""
+    """Cuts one channel of one recording, fed block by block; about one clip is in memory."""
 
     def feed(self, block: Samples) -> list[Window]:
         """The clips that this block completes."""
@@ -63,7 +63,7 @@ class FixedWindows:
         return found
 
     def finish(self) -> list[Window]:
-        """The last window, if anything is left that no window holds."""
+        """The last window, if anything is left that is in no window."""
         if self._at + len(self._held) <= self._covered:
             return []
         return [_window(self._at, self._held)]
@@ -99,7 +99,7 @@ class SpeechWindows:
         self._detector: Detector = SpeechDetector() if detector is None else detector
         self._samples = np.empty(0, np.float32)
         self._probabilities = np.empty(0, np.float32)
-        self._at = 0  # chunks let go of, at the front
+        self._at = 0  # chunks dropped at the front
         self._whole = True  # it may still turn out to be a short recording
 
     def feed(self, block: Samples) -> list[Window]:

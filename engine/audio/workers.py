@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: a file that hangs or kills its decoder costs itself alone."""
+"""Decoder processes: a file that hangs or crashes its decoder harms no other file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_search.engine.audio.file import AudioFile, Samples, told_duration
+from emotion_search.engine.audio.file import AudioFile, Samples, header_duration
 from emotion_search.index.errors import AudioError
 
 _STOP_S = 5.0  # that a decoder has for letting go of a file
@@ -36,10 +36,10 @@ class Opened:
 @dataclass(frozen=True, eq=False)
 class Block:
     """The next samples of each channel: float32, (n,), 16 kHz; and the seconds of the whole file
-    as its header tells (None: it does not)."""
+    by its header (None: it gives none)."""
 
     tracks: list[Samples]
-    told: float | None = None
+    header_duration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Told:
-    """A file's seconds as its header tells; None where it does not tell."""
+class _Header:
+    """A file's seconds by its header; None where it gives none."""
 
     seconds: float | None
 
@@ -92,7 +92,7 @@ def _read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message
     with AudioFile(path) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
-            yield Block(tracks, audio.told)
+            yield Block(tracks, audio.header_duration)
         yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags)
 
 
@@ -126,29 +126,29 @@ class Decoders:
             yield from read(path, channels)
             return
         wanted = None if channels is None else list(channels)
-        with self._lent() as decoder:
+        with self._borrowed() as decoder:
             for message in decoder.answers(["read", os.path.abspath(path), wanted], self._timeout):  # noqa: PTH100
-                assert not isinstance(message, Told)
+                assert not isinstance(message, _Header)
                 yield message
 
-    def told(self, path: Path) -> float | None:
-        """Seconds of a file as its header tells, nothing decoded; None where it does not tell.
+    def header_duration(self, path: Path) -> float | None:
+        """Seconds of a file by its header, nothing decoded; None where it gives none.
 
         Raises:
             AudioError: it is no audio, or the decoder died or took too long.
             OSError: it cannot be read.
         """
         if os.name != "posix":
-            return told_duration(path)
-        with self._lent() as decoder:
-            (message,) = decoder.answers(["told", os.path.abspath(path)], self._timeout)  # noqa: PTH100
-        assert isinstance(message, Told)
+            return header_duration(path)
+        with self._borrowed() as decoder:
+            (message,) = decoder.answers(["header", os.path.abspath(path)], self._timeout)  # noqa: PTH100
+        assert isinstance(message, _Header)
         return message.seconds
 
     def warm(self) -> None:
         """Start a process, if none waits for work, without waiting for it."""
         if os.name == "posix" and self._idle.empty():
-            self._idle.put(self._started())
+            self._idle.put(self._start())
 
     def close(self) -> None:
         """End the processes."""
@@ -158,12 +158,12 @@ class Decoders:
             decoder.kill()
 
     @contextlib.contextmanager
-    def _lent(self) -> Iterator[_Decoder]:
-        decoder = self._taken()
+    def _borrowed(self) -> Iterator[_Decoder]:
+        decoder = self._take()
         try:
             yield decoder
         except BaseException:
-            decoder.let_go()
+            decoder.abandon()
             raise
         finally:
             if decoder.alive:
@@ -172,16 +172,16 @@ class Decoders:
                 with self._lock:
                     self._all.discard(decoder)
 
-    def _taken(self) -> _Decoder:
+    def _take(self) -> _Decoder:
         while True:
             try:
                 decoder = self._idle.get_nowait()
             except queue.Empty:
-                decoder = self._started()
+                decoder = self._start()
             if decoder.alive:
                 return decoder
 
-    def _started(self) -> _Decoder:
+    def _start(self) -> _Decoder:
         decoder = _Decoder()
         with self._lock:
             self._all.add(decoder)
@@ -209,7 +209,7 @@ class _Decoder:
     def alive(self) -> bool:
         return not self._busy and self._process.poll() is None
 
-    def answers(self, request: list[Any], timeout: float) -> Iterator[Message | Told]:
+    def answers(self, request: list[Any], timeout: float) -> Iterator[Message | _Header]:
         """What the process answers to a request."""
         self._busy = True
         try:
@@ -222,7 +222,7 @@ class _Decoder:
                 if isinstance(message, Exception):
                     self._busy = False
                     raise message
-                last = isinstance(message, Ended | Told)
+                last = isinstance(message, Ended | _Header)
                 self._busy = not last
                 if not isinstance(message, _Busy):
                     yield message
@@ -235,8 +235,8 @@ class _Decoder:
             code = self._process.returncode
             raise AudioError(f"kills its decoder (exit code {code})") from error
 
-    def let_go(self) -> None:
-        """Leave the file that is being decoded."""
+    def abandon(self) -> None:
+        """Stop decoding the file."""
         if not self._busy:
             return
         try:
@@ -255,68 +255,54 @@ class _Decoder:
         self._process.wait()
         self._pipe.close()
 
-    def _message(self) -> Message | Told | _Busy | Exception:
-        kind, *rest = json.loads(self._pipe.recv_bytes())
-        if kind == "busy":
-            return _Busy()
-        if kind == "told":
-            return Told(*rest)
-        if kind == "opened":
-            return Opened(*rest)
-        if kind == "block":
-            data = [self._pipe.recv_bytes() for _ in range(rest[0])]
-            return Block([np.frombuffer(one, np.float32) for one in data], rest[1])
-        if kind == "ended":
-            return Ended(*rest)
-        if kind == "os-error":
-            return OSError(rest[0], rest[1])
-        return AudioError(rest[0])
+    def _message(self) -> Message | _Header | _Busy | Exception:
+        kind, *parts = json.loads(self._pipe.recv_bytes())
+        if kind == "Block":
+            data = [self._pipe.recv_bytes() for _ in range(parts[0])]
+            return Block([np.frombuffer(one, np.float32) for one in data], parts[1])
+        return _KINDS[kind](*parts)
+
+
+_KINDS: dict[str, Callable[..., Message | _Header | _Busy | Exception]] = {
+    kind.__name__: kind for kind in (Opened, Ended, _Header, _Busy, AudioError, OSError)
+}
+"""Messages that go over the pipe as their name and values, in JSON."""
 
 
 def serve(pipe: Connection) -> None:
     """Decode what is asked for over the pipe, until it closes."""
     while True:
         try:
-            what, path, *rest = json.loads(pipe.recv_bytes())
+            request, path, *rest = json.loads(pipe.recv_bytes())
         except (EOFError, ConnectionResetError):
             return
         except ValueError:  # a stop that came after the end
             continue
         try:
-            if what == "told":
-                _send(pipe, "told", told_duration(Path(path)))
+            if request == "header":
+                _send_message(pipe, _Header(header_duration(Path(path))))
                 continue
             for message in _read(Path(path), *rest):
                 if pipe.poll() and pipe.recv_bytes() == b"stop":
-                    _send(pipe, "error", "was let go")
+                    _send(pipe, "AudioError", "was let go")
                     break
-                _tell(pipe, message)
+                _send_message(pipe, message)
         except AudioError as error:
-            _send(pipe, "error", str(error))
+            _send(pipe, "AudioError", str(error))
         except OSError as error:
-            _send(pipe, "os-error", error.errno, error.strerror)
+            _send(pipe, "OSError", error.errno, error.strerror)
         except Exception as error:  # noqa: BLE001 - a library stumbled over this file alone
-            _send(pipe, "error", f"cannot be decoded as audio ({type(error).__name__}: {error})")
+            reason = f"cannot be decoded as audio ({type(error).__name__}: {error})"
+            _send(pipe, "AudioError", reason)
 
 
-def _tell(pipe: Connection, message: Message | _Busy) -> None:
-    if isinstance(message, _Busy):
-        _send(pipe, "busy")
-    elif isinstance(message, Opened):
-        _send(pipe, "opened", message.sha256)
-    elif isinstance(message, Block):
-        _send(pipe, "block", len(message.tracks), message.told)
+def _send_message(pipe: Connection, message: Message | _Header | _Busy) -> None:
+    if isinstance(message, Block):
+        _send(pipe, "Block", len(message.tracks), message.header_duration)
         for track in message.tracks:
             pipe.send_bytes(np.ascontiguousarray(track, np.float32).tobytes())
     else:
-        _send(
-            pipe,
-            "ended",
-            message.duration,
-            message.sample_rate,
-            message.channels,
-            message.tags,
-        )
+        _send(pipe, type(message).__name__, *vars(message).values())
 
 
 def _send(pipe: Connection, *parts: Any) -> None:

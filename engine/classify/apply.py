@@ -46,7 +46,7 @@ class Ready:
 
         The decision weighs every class the same; the probabilities go by how frequent the classes
         were among the examples. So a clip may be given a rare class at a probability below half.
-        Of an example it is what was said without its speaker.
+        Of an example it is the prediction made without its speaker.
         """
         scores = self.fitted.scores(self.space.apply(vectors))
         given, chances = scores.argmax(axis=1), self.curves.probabilities(scores)
@@ -112,15 +112,15 @@ def classify(
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Classified:
-    """Write what the task's latest classifier says about the clips that it has not classified yet.
+    """Write the predictions of the task's latest classifier for clips that it has not classified.
 
-    What an older classifier said is replaced, and what one of another model did; what a newer one
-    says is not, which may be trained and run meanwhile. Labels that people gave are left alone.
+    Predictions of older classifiers are replaced, and those of other models'; those of a newer
+    one are not, which may be trained and run meanwhile. Labels that people gave are left alone.
     Each batch is a transaction of its own: killed at any time, the same call goes on where it
     stopped.
 
     Args:
-        version: of the classifier, whose word then stands over that of newer ones too; None for
+        version: of the classifier, whose predictions then replace those of newer ones too; None for
             the latest.
         wanted: which clips; None for all.
         dry_run: write nothing.

@@ -1,4 +1,4 @@
-"""From scores to probabilities: sigmoid or isotonic, fitted on clips that were held out."""
+"""Calibration of scores to probabilities: sigmoid or isotonic, fitted on held-out clips."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _sigmoid(margins: Array, right: NDArray[np.bool_]) -> tuple[Array, Array]:
 
 
 def _isotonic(margins: Array, right: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """The points of the curve; never quite 0 or 1, by as much as the examples can tell."""
+    """The points of the curve; never quite 0 or 1, by as much as the number of examples allows."""
     from sklearn.isotonic import IsotonicRegression
 
     least = 1 / (len(right) + 2)

@@ -1,4 +1,4 @@
-"""Classifiers compared on clips of speakers that they did not hear."""
+"""Comparison of classifiers on clips of speakers that they were not trained on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORTH = 0.005  # UAR by which a less simple method has to be better
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """How a method did, and its scores of every clip by a classifier that did not hear its speaker.
+    """How a method did, and the scores of every clip by a classifier trained without its speaker.
 
     Attributes:
         name: of the method.
@@ -45,7 +45,7 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """The probabilities of a method, and whether they hold.
+    """The probabilities of a method, and their reliability.
 
     Attributes:
         kind: of calibration.
@@ -75,9 +75,9 @@ def splits_of(examples: Examples, *, seed: int = 0) -> list[Split]:
     else:
         folds = StratifiedGroupKFold(_PARTS, shuffle=True, random_state=seed)
         found = folds.split(examples.features, examples.classes, examples.groups)
-    splits = [(fit, held) for fit, held in found if len(held)]
-    for fit, held in splits:
-        assert not np.intersect1d(examples.groups[fit], examples.groups[held]).size
+    splits = [(fit, test) for fit, test in found if len(test)]
+    for fit, test in splits:
+        assert not np.intersect1d(examples.groups[fit], examples.groups[test]).size
     if any(len(np.unique(examples.classes[fit])) < 2 for fit, _ in splits):
         raise InvalidInputError(
             f"with one {examples.by} left out a single class remains; label clips of more of them"
@@ -119,12 +119,12 @@ def held_out_scores(
     """Scores of each clip, (n, classes), by the classifier that was fitted without its part. A
     class that was not among what a classifier was fitted to scores below all others."""
     scores = np.empty((len(examples.ids), len(examples.names)))
-    for fit, held in splits:
+    for fit, test in splits:
         present, classes = np.unique(examples.classes[fit], return_inverse=True)
         fitted = METHODS[method](examples.features[fit], classes, seed)
-        some = fitted.scores(examples.features[held])
-        scores[held] = some.min(axis=1, keepdims=True) - 1.0
-        scores[np.ix_(held, present)] = some
+        some = fitted.scores(examples.features[test])
+        scores[test] = some.min(axis=1, keepdims=True) - 1.0
+        scores[np.ix_(test, present)] = some
     return scores
 
 
@@ -138,16 +138,16 @@ def best_of(compared: Sequence[Compared]) -> Compared:
 
 
 def check_probabilities(examples: Examples, splits: Sequence[Split], compared: Compared) -> Checked:
-    """Calibrate the held-out scores of a method, and look whether the probabilities hold: those of
+    """Calibrate the held-out scores of a method, and measure their reliability: those of
     each part are judged by curves that were fitted to the other parts."""
     scores = compared.scores
     kind = kind_for(examples.classes)
     curves = fit_curves(scores, examples.classes, kind)
     decided = scores.argmax(axis=1)
     chances = np.empty_like(scores)
-    for fit, held in splits:
+    for fit, test in splits:
         part = fit_curves(scores[fit], examples.classes[fit], kind)
-        chances[held] = part.probabilities(scores[held])
+        chances[test] = part.probabilities(scores[test])
     right = decided == examples.classes
     bins, error = reliability(chances[np.arange(len(scores)), decided], right)
     bare = scores.max(axis=1)

@@ -171,27 +171,27 @@ def examples_of(clips: LabelledClips, features: Vectors, available: int) -> Exam
 
 
 def _labelled_in(session: Session, model: ModelInfo, table: Path, task: str) -> LabelledClips:
-    """The clips that a table labels; says how many of its rows are of no clip here."""
+    """The clips that a table labels; logs how many of its rows are of no clip here."""
     if _names_clips(table):
         rows = read_labels(table, task)
-        said = {clip: value for clip, of, value in rows if of == task and value is not None}
-        clips = clips_labelled_as(session, model, said)
-        strange = len(said) - len(clips.ids)
+        given = {clip: value for clip, of, value in rows if of == task and value is not None}
+        clips = clips_labelled_as(session, model, given)
+        strange = len(given) - len(clips.ids)
     else:
-        said, strange = _said_of_files(session, table, task)
-        clips = clips_labelled_as(session, model, said)
+        given, strange = _labels_of_files(session, table, task)
+        clips = clips_labelled_as(session, model, given)
     if strange and len(clips.ids):
         log.warning("%d rows of %s are of no clip of this archive, and left out", strange, table)
     return clips
 
 
-def _said_of_files(session: Session, table: Path, task: str) -> tuple[dict[int, str], int]:
+def _labels_of_files(session: Session, table: Path, task: str) -> tuple[dict[int, str], int]:
     """Label by clip of a table of files, or spans of files, and how many rows match no clip."""
     manifest = read_manifest(table)
     if manifest.problems:
         where, why = manifest.problems[0]
         raise InvalidInputError(f"{where}: {why}")
-    said: dict[int, str] = {}
+    given: dict[int, str] = {}
     strange = 0
     paths = list(manifest.rows)
     for begin in range(0, len(paths), _PATHS_A_QUERY):
@@ -202,9 +202,9 @@ def _said_of_files(session: Session, table: Path, task: str) -> tuple[dict[int, 
             for labels, clips in _labels_of(session, row, known.get(path)):
                 value = labels.get(task, labels.get(EMOTION))
                 if value is not None:
-                    said |= dict.fromkeys(clips, value)
+                    given |= dict.fromkeys(clips, value)
                     strange += not clips
-    return said, strange
+    return given, strange
 
 
 def _labels_of(

@@ -1,8 +1,8 @@
-"""Fitted classifiers as plain arrays, and what they say: nothing here is ever unpickled."""
+"""Fitted classifiers as plain arrays, with their scores: nothing here is ever unpickled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -95,7 +95,7 @@ class Neighbours:
         return found
 
     def turned(self, features: Vectors) -> Vectors:
-        """Features as the examples are held."""
+        """Features centred and normalised as the examples are."""
         centred = features - self.mean
         centred[~centred.any(axis=1), 0] = 1.0  # the mean itself has no direction
         return normalise(centred.astype(np.float32))
@@ -186,20 +186,18 @@ def from_bytes(data: bytes) -> tuple[Fitted, dict[str, NDArray[np.generic]]]:
             parts.setdefault(kind, {})[rest] = array
         calibration = parts.pop("calibration")
         ((kind, arrays),) = parts.items()
-        return _restored(kind, arrays), calibration
+        if kind not in _KINDS:
+            raise ValueError(f"it is of an unknown kind {kind!r}")
+        return _KINDS[kind](**arrays), calibration
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DatabaseError(
             f"a stored classifier cannot be read ({error}); delete it and train it again"
         ) from error
 
 
-def _restored(kind: str, arrays: Mapping[str, NDArray[np.generic]]) -> Fitted:
-    given: dict[str, object] = dict(arrays)
-    if kind == Linear.kind:
-        return Linear(**given)  # type: ignore[arg-type]
-    if kind == Neighbours.kind:
-        given["k"] = int(arrays["k"][0])
-        return Neighbours(**given)  # type: ignore[arg-type]
-    if kind == Forest.kind:
-        return Forest(**given)  # type: ignore[arg-type]
-    raise ValueError(f"it is of an unknown kind {kind!r}")
+_KINDS: dict[str, Callable[..., Fitted]] = {
+    Linear.kind: Linear,
+    Neighbours.kind: lambda k, **arrays: Neighbours(k=int(k[0]), **arrays),
+    Forest.kind: Forest,
+}
+"""What a classifier is made by again, from its arrays."""

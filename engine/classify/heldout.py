@@ -1,4 +1,4 @@
-"""What is said of the examples of a classifier, by classifiers that were fitted without them."""
+"""Held-out predictions for the examples of a classifier, by classifiers fitted without them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from emotion_search.index.vectors.arrays import Ids
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """Decisions and probabilities of the clips that a classifier was fitted to, as of any others:
-    each by a classifier, and calibrated by curves, that were fitted without its speaker. What the
-    classifier itself says of them it remembers, and is too sure of.
+    each by a classifier, and calibrated by curves, that were fitted without its speaker. The
+    classifier itself remembers them, and is too sure.
 
     Attributes:
         ids: int64 (n,), ascending.
@@ -28,7 +28,7 @@ class HeldOut:
     chances: NDArray[np.float64]
 
     def put(self, ids: Ids, given: NDArray[np.int64], chances: NDArray[np.float64]) -> None:
-        """Put these in place of what was said of those of the clips ``ids`` that are among them."""
+        """Put these in place of the predictions of those clips ``ids`` that are among them."""
         if len(self.ids):
             at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
             mine = self.ids[at] == ids

@@ -1,25 +1,23 @@
-"""How well a classifier did: recall, F1, confusion, and whether its probabilities hold."""
+"""Metrics of a classifier: recall, F1, confusion, and the reliability of its probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.quality.summary import CONFIDENCE, Estimate
+from emotion_search.engine.quality.summary import Estimate, bootstrap
 
 Array = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
-_ROUNDS_AT_ONCE = 100
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Clips of which the classifier was about as sure: what it said, and how often it was right.
+    """Clips of which the classifier was about as sure: how sure, and how often it was right.
 
     Attributes:
         said: mean probability of the value given.
@@ -34,7 +32,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Measured:
-    """How a classifier did on clips whose speaker (or recording) it had not heard.
+    """How a classifier did on clips whose speaker (or recording) it was not trained on.
 
     Attributes:
         uar: unweighted average recall, the mean over classes of the share found.
@@ -72,24 +70,23 @@ def measure(
     tables = np.zeros((len(names), number, number))
     np.add.at(tables, (group, true, given), 1)
     whole = tables.sum(axis=0)
-    points = {"uar": float(_recall(whole)), "f1": float(_f1(whole))}
-    ends: dict[str, tuple[float | None, float | None]] = dict.fromkeys(points, (None, None))
+    uar, f1 = (Estimate(float(of(whole)), None, None) for of in (_recall, _f1))
     if len(names) > 1 and rounds:
-        random = np.random.default_rng(seed)
         flat = tables.reshape(len(names), -1)
-        drawn: list[Array] = []
-        for begin in range(0, rounds, _ROUNDS_AT_ONCE):
-            size = min(_ROUNDS_AT_ONCE, rounds - begin)
-            weights = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size)
-            drawn.append((weights @ flat).reshape(size, number, number))
-        resampled = np.concatenate(drawn)
-        ends = {"uar": _interval(_recall, resampled), "f1": _interval(_f1, resampled)}
+
+        def both(weights: Array) -> Array:
+            drawn = (weights @ flat).reshape(-1, number, number)
+            return np.stack([_recall(drawn), _f1(drawn)], axis=1)
+
+        low, high = bootstrap(both, len(names), rounds=rounds, seed=seed)
+        uar = Estimate(uar.value, float(low[0]), float(high[0]))
+        f1 = Estimate(f1.value, float(low[1]), float(high[1]))
     with np.errstate(invalid="ignore"):
         recall = np.diag(whole) / whole.sum(axis=1)
         precision = np.nan_to_num(np.diag(whole) / whole.sum(axis=0))
     return Measured(
-        uar=Estimate(points["uar"], *ends["uar"]),
-        f1=Estimate(points["f1"], *ends["f1"]),
+        uar=uar,
+        f1=f1,
         accuracy=float(np.mean(true == given)),
         recall=tuple(recall.tolist()),
         precision=tuple(precision.tolist()),
@@ -99,12 +96,12 @@ def measure(
 
 def reliability(probabilities: Array, right: NDArray[np.bool_]) -> tuple[list[Bin], float]:
     """Bins of equally many clips by the probability of the value given, and the expected
-    calibration error: the mean over clips of the distance between said and right in their bin."""
+    calibration error: the mean over clips of the distance between the two in their bin."""
     order = np.argsort(probabilities, kind="stable")
     bins = []
     for rows in np.array_split(order, min(_BINS, max(1, len(order) // 10))):
-        said, share = float(probabilities[rows].mean()), float(right[rows].mean())
-        bins.append(Bin(said, share, len(rows)))
+        mean, share = float(probabilities[rows].mean()), float(right[rows].mean())
+        bins.append(Bin(mean, share, len(rows)))
     error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(order)
     return bins, error
 
@@ -121,9 +118,3 @@ def _f1(tables: Array) -> Array:
     with np.errstate(invalid="ignore"):
         both = tables.sum(axis=-1) + tables.sum(axis=-2)
         return np.asarray(np.nanmean(2 * found / both, axis=-1))
-
-
-def _interval(of: Callable[[Array], Array], tables: Array) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(of(tables), [tail, 1 - tail])
-    return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The kinds of classifier that are compared, each fitted by scikit-learn and kept as arrays."""
+"""The classifiers that are compared, each fitted by scikit-learn and kept as arrays."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _linear(machine: object, features: Vectors, classes: Classes) -> Linear:
     """A linear classifier with the standardisation of the features folded into its weights."""
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
-    spread[spread < 1e-9] = 1.0  # a feature that never varies says nothing
+    spread[spread < 1e-9] = 1.0  # a feature that never varies
     with warnings.catch_warnings():  # it is judged as it stands, converged or not
         warnings.filterwarnings("ignore", message=".*onverge")
         fitted = machine.fit((features - mean) / spread, classes)  # type: ignore[attr-defined]

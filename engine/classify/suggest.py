@@ -38,7 +38,7 @@ class Suggestion:
     """A clip that is worth labelling.
 
     Attributes:
-        value, probability: what the classifier would say; None where there is none yet.
+        value, probability: the prediction of the classifier; None where there is none yet.
         uncertainty: 1 where its two likeliest classes are equally likely, 0 where it is sure;
             None where there is no classifier yet.
         why: in words.
@@ -98,8 +98,8 @@ def _uncertain(
         given, chances = ready.decide(some, vectors)
         ordered = np.sort(chances, axis=1)
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
-        said = chances[np.arange(len(some)), given]
-        pool.offer(some, doubt, given, said, ready.space.apply(vectors))
+        sure = chances[np.arange(len(some)), given]
+        pool.offer(some, doubt, given, sure, ready.space.apply(vectors))
     pool.keep(_DOUBTFUL * pool.doubt[min(limit, len(pool.ids)) - 1])
     chosen: list[Suggestion] = []
     details = {clip.id: clip for clip in clip_details(session, model, pool.ids.tolist())}
@@ -109,7 +109,7 @@ def _uncertain(
             Suggestion(
                 details[int(pool.ids[row])],
                 ready.info.classes[pool.given[row]],
-                float(pool.said[row]),
+                float(pool.sure[row]),
                 float(pool.doubt[row]),
                 f"{ready.info.task} {ready.info.version} is not sure",
             )
@@ -171,27 +171,27 @@ class _Pool:
         ids: Ids,
         doubt: NDArray[np.float64],
         given: NDArray[np.int64],
-        said: NDArray[np.float64],
+        sure: NDArray[np.float64],
         vectors: Vectors,
     ) -> None:
         """Keep those that are among the most doubtful."""
-        new: tuple[NDArray[np.generic], ...] = (ids, doubt, given, said, vectors)
+        new: tuple[NDArray[np.generic], ...] = (ids, doubt, given, sure, vectors)
         if self._parts is not None:
             new = tuple(np.concatenate(pair) for pair in zip(self._parts, new, strict=True))
         order = np.lexsort((new[0], -new[1].astype(np.float64)))[: self._most]
-        self._hold(tuple(part[order] for part in new))
+        self._set(tuple(part[order] for part in new))
 
     def keep(self, least: float) -> None:
-        """Let go of those of less doubt."""
+        """Drop those of less doubt."""
         assert self._parts is not None
-        self._hold(tuple(part[self.doubt >= least] for part in self._parts))
+        self._set(tuple(part[self.doubt >= least] for part in self._parts))
 
-    def _hold(self, parts: tuple[NDArray[np.generic], ...]) -> None:
+    def _set(self, parts: tuple[NDArray[np.generic], ...]) -> None:
         self._parts = parts
         self.ids: Ids = parts[0].astype(np.int64)
         self.doubt = parts[1].astype(np.float64)
         self.given = parts[2].astype(np.int64)
-        self.said = parts[3].astype(np.float64)
+        self.sure = parts[3].astype(np.float64)
         self.vectors: Vectors = parts[4].astype(np.float32)
 
 
@@ -202,13 +202,13 @@ def _spread(
     the others are through."""
     order = np.argsort(-doubt, kind="stable")
     turn: dict[int, int] = {}
-    heard: dict[int, int] = {}
+    shown: dict[int, int] = {}
     keys: list[tuple[int, int, int, int]] = []
     for row in order.tolist():
         cluster, recording = int(clusters[row]), recordings[row]
-        keys.append((heard.get(recording, 0), turn.get(cluster, 0), len(keys), row))
+        keys.append((shown.get(recording, 0), turn.get(cluster, 0), len(keys), row))
         turn[cluster] = turn.get(cluster, 0) + 1
-        heard[recording] = heard.get(recording, 0) + 1
+        shown[recording] = shown.get(recording, 0) + 1
     for _, _, _, row in sorted(keys):
         yield row
 

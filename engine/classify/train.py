@@ -68,11 +68,11 @@ def train(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Trained:
-    """Compare classifiers on speakers they did not hear; calibrate, fit and store the best.
+    """Compare classifiers on speakers they were not trained on; calibrate, fit and store the best.
 
     Features are the stored embeddings in the space that serves, so that the classifier sees what
     search sees; but where that space was learned from labels they are the plain embeddings,
-    because a space that has seen the labels of clips that are held out makes every figure on
+    because a space that has seen the labels of held-out clips makes every figure on
     them look better than it is.
 
     Args:
@@ -98,7 +98,7 @@ def train(
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
     best = best_of(compared)
     checked = check_probabilities(examples, splits, best)
-    held = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
+    held_out = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
     progress(f"{best.name} on all clips")
     fitted = METHODS[best.name](examples.features, examples.classes, seed)
     if isinstance(fitted, Neighbours):
@@ -139,7 +139,7 @@ def train(
             classes=examples.names,
             space_version=space_version,
             provenance=provenance,
-            parameters=to_bytes(fitted, {**checked.curves.arrays(), **held.arrays()}),
+            parameters=to_bytes(fitted, {**checked.curves.arrays(), **held_out.arrays()}),
         )
         info = next(one for one in list_classifiers(session, task) if one.id == number)
     return Trained(info, examples, tuple(compared), best, checked, len(splits))

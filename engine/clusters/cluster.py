@@ -38,8 +38,6 @@ SAMPLE = 20_000
 DENSE_SAMPLE = 8000
 """Most clips that HDBSCAN sees; the others are assigned by their nearest of these."""
 
-MOST_CLUSTERS = 1000
-
 _TRIED = range(2, 17)  # numbers of clusters that are tried where none is given
 
 
@@ -78,10 +76,10 @@ def cluster(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Clustered:
-    """Cluster clips in the space that serves, say what each cluster holds, and save it.
+    """Cluster clips in the space that serves, describe each cluster, and save them.
 
-    Where that space was learned from labels, the plain one is taken: clusters in it would hold the
-    labels that it was taught, and that they do would say nothing.
+    Where that space was learned from labels, the plain one is taken: clusters in it would repeat
+    the labels that it was fitted to.
 
     Memory is that of a sample of vectors and some bytes a clip; vectors are read in batches.
 

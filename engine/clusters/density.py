@@ -1,4 +1,4 @@
-"""Clusters as dense regions, with noise between them: HDBSCAN on a sample, then everybody."""
+"""Clusters as dense regions with noise between them: HDBSCAN on a sample, then all clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each cluster holds: its size, its typical clips, and what it has more of than the rest."""
+"""Description of clusters: size, typical clips, and what each has more of than the rest."""
 
 from __future__ import annotations
 

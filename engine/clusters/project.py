@@ -46,7 +46,7 @@ class Map:
         known: what is known of each.
         cluster: of a saved clustering, as ``3`` or ``noise``; None if none was asked for.
         method: how it was made.
-        explained: share of the variance that each axis holds, of PCA.
+        explained: share of the variance that each axis has, of PCA.
         clips: how many there were to show; beyond the points asked for, a random sample is shown.
         revision, space_version: of the archive when it was read.
     """
@@ -163,7 +163,7 @@ def _place(
 
 
 def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float]]:
-    """The first two principal components, float32 (n, 2), and the share of variance each holds.
+    """The first two principal components, float32 (n, 2), and the share of variance each has.
 
     Raises:
         InvalidInputError: all vectors are equal.
@@ -211,5 +211,5 @@ def _clusters(session: Session, name: str, ids: Ids) -> Attribute:
         at = np.minimum(np.searchsorted(clips, ids), len(clips) - 1)
         there = clips[at] == ids
         codes[there] = numbers[at[there]]
-    said = tuple("noise" if number == NOISE else str(number) for number in names.tolist())
-    return Attribute(said, codes)
+    shown = tuple("noise" if number == NOISE else str(number) for number in names.tolist())
+    return Attribute(shown, codes)

@@ -41,7 +41,7 @@ def embed(
     emotion-search embed a.wav b.wav --output-dir out
     emotion-search embed call.wav --output-dir out --granularity window --model acoustic
     """
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.embed import export_files
     from emotion_search.engine.library.library import model_name
 

@@ -68,10 +68,11 @@ def finetune(
     emotion-search finetune --task satisfaction --labels labels.csv --model acoustic --output tuned
     """
     from emotion_search.engine.audio.workers import Decoders
+    from emotion_search.engine.embedders.registry import absolute
     from emotion_search.engine.finetune.run import card_record
     from emotion_search.engine.finetune.run import finetune as tune
     from emotion_search.engine.finetune.tune import Plan
-    from emotion_search.engine.library.library import Library, absolute
+    from emotion_search.engine.library.library import Library
     from emotion_search.index.errors import InvalidInputError
 
     if rate is not None and not 0 < rate < 1:

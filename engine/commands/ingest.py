@@ -211,7 +211,7 @@ def _preview(
 ) -> None:
     from emotion_search.engine.archive.database import database_exists
     from emotion_search.engine.audio.workers import Decoders
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.ingest.dry_run import preview, rate
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library, model_name

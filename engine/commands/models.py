@@ -79,7 +79,7 @@ def check(
     \b
     emotion-search models check /path/to/checkpoint
     """
-    from emotion_search.engine.embedders.catalogue import compare_with_funasr
+    from emotion_search.engine.embedders.emotion2vec.compare import compare_with_funasr
 
     settings = settings_of(None, None, device=device)
     result = compare_with_funasr(name, settings)

@@ -48,7 +48,7 @@ def predict(
     find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
     """
     from emotion_search.engine.commands.show.hits import clock
-    from emotion_search.engine.embedders.load import load_embedder
+    from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.parts import Granularity
     from emotion_search.engine.inference.predict import predict_files
     from emotion_search.engine.library.library import model_name

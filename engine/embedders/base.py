@@ -1,4 +1,4 @@
-"""What every embedding model can do."""
+"""The protocol of embedding models, and checks of what goes in and comes out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Embedder(Protocol):
         """
 
     def frames(self, clip: Samples) -> Frames:
-        """Embeddings of a clip's frames: frame i hears 400 samples from 320 * i on.
+        """Embeddings of a clip's frames: frame i covers 400 samples from 320 * i on.
 
         Raises:
             AudioError: the clip is shorter than ``SHORTEST`` or not finite.

@@ -1,4 +1,4 @@
-"""Where a model runs."""
+"""Choice of the device (CPU, CUDA, MPS) that a model runs on."""
 
 from __future__ import annotations
 

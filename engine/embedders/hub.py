@@ -1,4 +1,4 @@
-"""Where a model's files are: a local folder, a hub's cache, or a hub to download from."""
+"""Checkpoint folders: local, in a hub's cache, or downloaded from ModelScope or Hugging Face."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def cached_folder(model: str, hub: str) -> Path | None:
 
 
 def file_metas(folder: Path) -> dict[str, Any]:
-    """Which file of a checkpoint folder is which, where its ``configuration.json`` says so.
+    """Which file of a checkpoint folder is which, by its ``configuration.json``.
 
     Raises:
         ModelUnavailableError: that cannot be read.
@@ -83,7 +83,7 @@ def weights_file(folder: Path) -> Path:
     """The file with the weights of the checkpoint in a folder.
 
     Raises:
-        ModelUnavailableError: what the folder says of it cannot be read.
+        ModelUnavailableError: its configuration cannot be read.
     """
     return folder / str(file_metas(folder).get("init_param") or "model.pt")
 

@@ -1,4 +1,4 @@
-"""Memory that the C library keeps for itself, given back; and a bound to what oneDNN keeps."""
+"""Memory limits: freed memory returned to the system (glibc), oneDNN's kernel cache bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a library work without what it does to the process: prints, logging, seeds, threads."""
+"""Contain a library's side effects on the process: prints, logging, seeds, threads."""
 
 from __future__ import annotations
 

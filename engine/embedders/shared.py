@@ -1,4 +1,4 @@
-"""One model for many callers: requests that arrive together are embedded together."""
+"""Micro-batching: one model for many threads, whose requests are embedded together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SharedEmbedder:
 
     Args:
         embedder: the model.
-        timeout: seconds after which a caller is told that the model is too busy.
+        timeout: seconds after which a caller gets an error that the model is too busy.
     """
 
     def __init__(self, embedder: Embedder, *, timeout: float) -> None:

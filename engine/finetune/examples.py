@@ -17,7 +17,7 @@ from emotion_search.engine.audio.workers import Block, Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import facts
-from emotion_search.engine.ingest.reembed import HeardClip, Source, hear
+from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.index.database.clips import locations_of
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
@@ -46,7 +46,7 @@ class Example:
         clip: its id in the archive; None for one of a manifest.
     """
 
-    source: Source
+    source: ClipSource
     label: str
     group: str
     clip: int | None = None
@@ -80,7 +80,7 @@ def examples_of_archive(database: Database, task: str) -> list[Example]:
             if row.recording not in places:
                 places[row.recording] = tuple(p.path for p in locations_of(session, row.recording))
             span = MissingClip(row.clip, row.channel, row.start, row.end)
-            source = Source(row.name, row.sha256, places[row.recording], (span,))
+            source = ClipSource(row.name, row.sha256, places[row.recording], (span,))
             group = row.speaker or f"recording {row.recording}"
             found.append(Example(source, row.label, group, row.clip))
     if not found:
@@ -102,8 +102,8 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
         where, reason = manifest.problems[0]
         raise InvalidInputError(f"{where}: {reason}")
     found: list[Example] = []
-    for file, said in manifest.rows.items():
-        group = said.speaker or file
+    for file, row in manifest.rows.items():
+        group = row.speaker or file
         try:
             facts(Path(file))
             with Path(file).open("rb") as handle:
@@ -111,13 +111,13 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
         except OSError as error:
             line = manifest.lines[file]
             raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
-        spans = [(s.channel, s.start, s.end, s.labels) for s in said.spans] or [
-            (None, 0.0, math.inf, said.labels)
+        spans = [(s.channel, s.start, s.end, s.labels) for s in row.spans] or [
+            (None, 0.0, math.inf, row.labels)
         ]
         for channel, start, end, labels in spans:
             if task in labels:
                 clip = MissingClip(len(found), channel, start, end)
-                source = Source(Path(file).name, sha256, (file,), (clip,))
+                source = ClipSource(Path(file).name, sha256, (file,), (clip,))
                 found.append(Example(source, labels[task], group))
     if not found:
         column = "label" if task == "emotion" else f"label:{task}"
@@ -125,13 +125,13 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
     return found
 
 
-def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip]:
+def decode_examples(examples: Sequence[Example], decoders: Decoders) -> Iterator[DecodedClip]:
     """The samples of each example, the first ``LONGEST`` seconds of them, under its row as id.
 
     Those of a recording come together, in order of time, and it is decoded once.
 
     Raises:
-        InvalidInputError: one cannot be heard; names its file.
+        InvalidInputError: one cannot be decoded; names its file.
     """
     by_recording: dict[tuple[str, ...], list[int]] = {}
     for row, one in enumerate(examples):
@@ -142,11 +142,11 @@ def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip
         where = first.paths[0] if first.paths else first.name
         left = set(rows)
         try:
-            for clip in _hear(examples, rows, decoders):
+            for clip in _decode(examples, rows, decoders):
                 samples = clip.samples[: round(LONGEST * SAMPLE_RATE)]
                 check([samples])
                 left.discard(clip.id)
-                yield HeardClip(clip.id, samples)
+                yield DecodedClip(clip.id, samples)
             if left:
                 raise AudioError("ends before the clip does")
         except (AudioError, OSError) as error:
@@ -155,20 +155,20 @@ def heard(examples: Sequence[Example], decoders: Decoders) -> Iterator[HeardClip
             ) from error
 
 
-def _hear(
+def _decode(
     examples: Sequence[Example], rows: Sequence[int], decoders: Decoders
-) -> Iterator[HeardClip]:
+) -> Iterator[DecodedClip]:
     source = examples[rows[0]].source
     if examples[rows[0]].whole:
-        yield HeardClip(rows[0], _whole(source, decoders))
+        yield DecodedClip(rows[0], _whole(source, decoders))
         return
     wanted = tuple(replace(examples[row].source.clips[0], id=row) for row in rows)
     if any(span.end <= span.start for span in wanted):
         raise AudioError("has a labelled clip of no length, imported without a span")
-    yield from hear(replace(source, clips=wanted), decoders)
+    yield from decode_clips(replace(source, clips=wanted), decoders)
 
 
-def _whole(source: Source, decoders: Decoders) -> Samples:
+def _whole(source: ClipSource, decoders: Decoders) -> Samples:
     parts: list[NDArray[np.float32]] = []
     size = 0
     messages = decoders.read(Path(source.paths[0]), [None])
@@ -220,8 +220,8 @@ def split(
             "fine-tuning needs two speakers (or recordings, where speakers are not known): one to"
             f" train on and one to stop by; there is {len(names)}"
         )
-    held = list(validation) or _choose(labels[~tested], groups[~tested], names, classes, seed)
-    validated = np.isin(groups, held)
+    chosen = list(validation) or _choose(labels[~tested], groups[~tested], names, classes, seed)
+    validated = np.isin(groups, chosen)
     found = Split(
         np.flatnonzero(~tested & ~validated), np.flatnonzero(validated), np.flatnonzero(tested)
     )
@@ -230,13 +230,14 @@ def split(
         if counts[name] < FEWEST:
             raise InvalidInputError(
                 f"the class {name} has {counts[name]} clips to train on, beside the speakers"
-                f" validated on ({', '.join(held)}); {FEWEST} are needed: label more, or merge"
+                f" validated on ({', '.join(chosen)}); {FEWEST} are needed: label more, or merge"
                 " classes"
             )
     missing = sorted(set(classes) - set(labels[found.validation].tolist()))
     if missing:
         raise InvalidInputError(
-            f"the speakers validated on ({', '.join(held)}) have no clip of the class {missing[0]}"
+            f"the speakers validated on ({', '.join(chosen)}) have no clip of the class"
+            f" {missing[0]}"
         )
     return found
 
@@ -259,7 +260,7 @@ def _choose(
         order = random.permutation(len(names))
         sizes = table[order].sum(axis=1).cumsum()
         stop = int(np.argmin(np.abs(sizes - _VALIDATED * table.sum()))) + 1
-        fewest = 2 if len(names) > 4 else 1  # one voice says little
+        fewest = 2 if len(names) > 4 else 1  # one voice is too little
         rows = order[: min(max(stop, fewest), len(names) - 1)].tolist()
         share = table[rows].sum(axis=0) / total
         lost = np.sum((share == 0) | (total - table[rows].sum(axis=0) < FEWEST))

@@ -1,4 +1,4 @@
-"""What a base hears of the examples, kept in the folder of a run so that it need not hear twice."""
+"""Examples encoded by the model to tune, kept in the folder of a run so that it is done once."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from torch import Tensor
 
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.finetune.bases import Base
-from emotion_search.engine.finetune.examples import Example, heard
+from emotion_search.engine.finetune.examples import Example, decode_examples
 from emotion_search.engine.finetune.files import put, put_array
 from emotion_search.engine.finetune.tune import Inputs, Plan, other_run
 
 Stored = Callable[[str, Sequence[int]], NDArray[np.float32] | None]
 """Of a model's fingerprint and ids of clips: their embeddings, where the archive has them all."""
 
-_MARK = "heard.json"  # of what it was heard; there once all of it is
+_MARK = "heard.json"  # of which run the files are; there once all are whole
 
 
-def check_heard(state: Path, described: str) -> None:
-    """Refuse to go on with what was heard of another run.
+def check_encoded(state: Path, described: str) -> None:
+    """Refuse to go on with the encoded examples of another run.
 
     Raises:
-        InvalidInputError: it was.
+        InvalidInputError: they are of one.
     """
     mark = state / _MARK
     if mark.exists() and mark.read_text(encoding="utf-8") != described:
         raise other_run(mark)
 
 
-def heard_by(
+def encode_examples(
     base: Base,
     examples: Sequence[Example],
     plan: Plan,
@@ -47,7 +47,7 @@ def heard_by(
     ``state``, and taken from there if they are of the same run.
 
     Raises:
-        InvalidInputError: an example cannot be heard; names its file.
+        InvalidInputError: an example cannot be decoded; names its file.
         OSError: they cannot be kept.
     """
     mark, vectors_path = state / _MARK, state / "vectors.npy"
@@ -62,10 +62,10 @@ def heard_by(
             found = stored(base.fingerprint, ids)
         if found is not None:
             tell(f"{len(examples)} embeddings taken from the archive")
-            width = base.hear(np.zeros(16_000, np.float32), 0)[0].shape[0]
+            width = base.encode(np.zeros(16_000, np.float32), 0)[0].shape[0]
             return torch.from_numpy(found[:, :width].copy()), None
         mark.unlink(missing_ok=True)  # what it vouches for is written over
-        starts, vectors = _hear_all(base, examples, plan, decoders, inputs_path, tell)
+        starts, vectors = _encode_all(base, examples, plan, decoders, inputs_path, tell)
         put_array(starts_path, starts)
         put_array(vectors_path, vectors.numpy())
         put(mark, described)  # it is whole from here on
@@ -75,7 +75,7 @@ def heard_by(
     return vectors, Inputs(inputs_path, starts, width)
 
 
-def _hear_all(
+def _encode_all(
     base: Base,
     examples: Sequence[Example],
     plan: Plan,
@@ -87,13 +87,13 @@ def _hear_all(
     places = np.zeros((len(examples), 2), np.int64)
     at = 0
     with path.open("wb") as file:
-        for done, clip in enumerate(heard(examples, decoders), start=1):
-            vectors[clip.id], rows = base.hear(clip.samples, plan.layers)
+        for done, clip in enumerate(decode_examples(examples, decoders), start=1):
+            vectors[clip.id], rows = base.encode(clip.samples, plan.layers)
             file.write(rows.tobytes())
             places[clip.id] = at, len(rows)
             at += len(rows)
             if done % 500 == 0:
-                tell(f"{done} of {len(examples)} clips heard")
+                tell(f"{done} of {len(examples)} clips encoded")
     return _in_order(path, places), torch.stack(vectors).float()
 
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+Rows = NDArray[np.float16]
+"""What the layers to tune get of a clip, as it is kept in a file: (rows, width)."""
+
 
 def put(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file in place of the one that is there.
@@ -30,8 +33,8 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-# Torch, safetensors and NumPy write files with code of their own, which says of a full disk that
-# something else went wrong, or ends the process: they make bytes here, and Python writes these.
+# Torch, safetensors and NumPy write files with code of their own, which reports a full disk as
+# another error, or ends the process: they make bytes here, and Python writes these.
 
 
 def put_torch(path: Path, state: Mapping[str, Any]) -> None:
@@ -43,8 +46,8 @@ def put_torch(path: Path, state: Mapping[str, Any]) -> None:
 
 def put_safetensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors, and plain data beside them under ``emotion_search``; see ``put``."""
-    said = {"emotion_search": json.dumps(about, sort_keys=True)}
-    put(path, safetensors_bytes(dict(tensors), metadata=said))
+    metadata = {"emotion_search": json.dumps(about, sort_keys=True)}
+    put(path, safetensors_bytes(dict(tensors), metadata=metadata))
 
 
 def put_array(path: Path, array: NDArray[np.generic]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ from torch.nn import functional
 
 from emotion_search.engine.embedders.acoustic.model import SCALE
 from emotion_search.engine.emotions import common
-
-if TYPE_CHECKING:
-    from emotion_search.engine.finetune.bases import Base
+from emotion_search.engine.finetune.bases import Base
 
 _STEPS = 400
 _RATE = 0.02
@@ -122,9 +119,9 @@ def train_head(
     for step in range(_STEPS + 1):
         if step % _CHECK == 0:
             with torch.no_grad():
-                told = head.logits(vectors[validation])
-                loss = functional.cross_entropy(told, wanted[validation], weight=weights)
-            value = (uar(labels[validation], told.argmax(dim=1).numpy()), -float(loss))
+                logits = head.logits(vectors[validation])
+                loss = functional.cross_entropy(logits, wanted[validation], weight=weights)
+            value = (uar(labels[validation], logits.argmax(dim=1).numpy()), -float(loss))
             if value > best:
                 best, kept, waited = value, [t.detach().clone() for t in head.parameters], 0
             else:
@@ -149,7 +146,7 @@ def own_head(base: Base, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:
     if len(set(wanted)) < len(names):
         return None
     rows = [base.classes.index(one) for one in wanted]
-    weight, bias = base.own()
+    weight, bias = base.head()
     return weight[rows], bias[rows]
 
 
@@ -184,12 +181,3 @@ def mapping(classes: Sequence[str], before: Sequence[str]) -> dict[str, str | No
     """The base's class that means the same, by new class; None where there is none."""
     named = {common(one): one for one in before}
     return {one: named.get(common(one)) for one in classes}
-
-
-def confusion(
-    labels: NDArray[np.int64], given: NDArray[np.int64], classes: Sequence[str]
-) -> NDArray[np.int64]:
-    """Clips by true class (rows) and class given (columns)."""
-    table = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(table, (labels, given), 1)
-    return table

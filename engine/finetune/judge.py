@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.embedders.emotion2vec.model import english
-from emotion_search.engine.embedders.load import load_embedder
-from emotion_search.engine.finetune.examples import Example, Split, heard
+from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.finetune.examples import Example, Split, decode_examples
 from emotion_search.engine.finetune.head import uar
 from emotion_search.engine.settings import Settings
 
@@ -81,13 +80,11 @@ def classified(
     """The labels that the written model gives to what was not trained on, from the audio, loaded as
     any model is; -1 for the rest."""
     embedder = load_embedder(str(model), settings)
-    assert embedder.classes == tuple(
-        names if model.suffix == ".safetensors" else map(english, names)
-    )
+    assert [one.lower() for one in embedder.classes] == [one.strip().lower() for one in names]
     rows = np.concatenate([parts.validation, parts.test]).tolist()
     given = np.full(len(examples), -1)
     waiting = []
-    for clip in heard([examples[row] for row in rows], decoders):
+    for clip in decode_examples([examples[row] for row in rows], decoders):
         waiting.append((rows[clip.id], clip.samples))
         if len(waiting) == _BATCH:
             _classify(embedder, waiting, given)

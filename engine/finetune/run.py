@@ -10,30 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.files.disk import space_needed
-from emotion_search.engine.finetune.bases import (
-    Base,
-    CheckpointBase,
-    NetworkBase,
-    check_layers,
-    open_base,
-)
+from emotion_search.engine.finetune.bases import check_layers, open_base
+from emotion_search.engine.finetune.card import write_card
+from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import Example, data_hash, split
-from emotion_search.engine.finetune.features import Stored, check_heard, heard_by
+from emotion_search.engine.finetune.features import Stored, check_encoded, encode_examples
 from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
-from emotion_search.engine.finetune.write import (
-    NETWORK_FILE,
-    check_classes,
-    write_card,
-    write_checkpoint,
-    write_network,
-)
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError
 
@@ -77,7 +65,7 @@ def finetune(
     head alone included.
 
     Args:
-        source, command: what the card says the labels and the call were.
+        source, command: for the card: where the labels are from, and the call.
         stored: embeddings that are there already; then no audio is needed for a head alone.
         resume: go on from a state in ``output``.
         overwrite: put it over what is there.
@@ -93,26 +81,28 @@ def finetune(
     names = tuple(map(str, classes))
     check_classes(names)
     device = pick_device(settings.device)
-    base = open_base(base_name, _folder(base_name, settings), device)
+    base = open_base(base_name, settings, device)
     check_layers(base, plan.layers)
     state = output / "state"
     _check_output(output, resume=resume, overwrite=overwrite)
     data = data_hash(examples)
     described = describe(plan, base.fingerprint, data)
     if resume:  # before anything of the run that is there is touched
-        check_heard(state, described)
+        check_encoded(state, described)
         check_state(state, described)
     with space_needed(output.parent):
         output.mkdir(parents=True, exist_ok=True)
         if not resume:
             shutil.rmtree(state, ignore_errors=True)
         state.mkdir(exist_ok=True)
-        vectors, inputs = heard_by(base, examples, plan, decoders, state, described, stored, tell)
+        vectors, inputs = encode_examples(
+            base, examples, plan, decoders, state, described, stored, tell
+        )
         began = own_head(base, names)
         own = None if began is None else given_by(base, vectors, began)
         alone = best_head(base, vectors, labels, parts.train, parts.validation, began)
-        told = given_by(base, vectors, alone)
-        found = uar(labels[parts.validation], told[parts.validation])
+        by_head = given_by(base, vectors, alone)
+        found = uar(labels[parts.validation], by_head[parts.validation])
         tell(f"head on the frozen model: UAR {found:.3f} on the validation speakers")
         head, epochs = alone, 0
         if inputs is not None:
@@ -135,11 +125,12 @@ def finetune(
                 tell(
                     "no epoch was better than the head alone, which is kept on the model as it was"
                 )
-        model = _write(base, output, names, head, plan, data)
-        tuned = told
+        about = {"task": plan.task, "layers": plan.layers, "seed": plan.seed, "data": data}
+        model = base.write(output, names, head, about)
+        tuned = by_head
         if epochs:
             tuned = classified(model, examples, parts, names, settings, decoders)
-        judged = judge(examples, labels, parts, own=own, head=told, tuned=tuned)
+        judged = judge(examples, labels, parts, own=own, head=by_head, tuned=tuned)
         write_card(
             output,
             base=base_name,
@@ -154,18 +145,10 @@ def finetune(
             judged=judged,
             epochs=epochs,
             command=command,
-            licence=_licence(base_name, base),
+            licence=base.licence.format(name=base_name),
         )
     shutil.rmtree(state, ignore_errors=True)
     return Finetuned(model, names, epochs, judged)
-
-
-def _folder(name: str, settings: Settings) -> Path | None:
-    if name == "acoustic" or name.endswith(".safetensors"):
-        return None
-    from emotion_search.engine.embedders.hub import resolve
-
-    return resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
 
 
 def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
@@ -181,37 +164,6 @@ def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
         )
     if there - {"state"} and not overwrite and not resume:
         raise InvalidInputError(f"{output} is not empty: name another --output, or say --overwrite")
-
-
-def _write(
-    base: Base,
-    output: Path,
-    names: Sequence[str],
-    head: tuple[Tensor, Tensor],
-    plan: Plan,
-    data: str,
-) -> Path:
-    if isinstance(base, CheckpointBase):
-        write_checkpoint(base, output, names, head)
-        return output
-    about = {"tuned": {"task": plan.task, "layers": plan.layers, "seed": plan.seed, "data": data}}
-    assert isinstance(base, NetworkBase)
-    write_network(base, output, names, head, {**base.about.get("about", {}), **about})
-    return output / NETWORK_FILE
-
-
-def _licence(name: str, base: Base) -> str:
-    if isinstance(base, CheckpointBase):
-        return (
-            f"Derived from `{name}`, whose terms hold for it. The authors of emotion2vec have not"
-            " stated a licence for their weights (ddlBoJack/emotion2vec issue 78): settle for"
-            " yourself whether your use, and handing this on, is covered."
-        )
-    return (
-        f"Derived from `{name}`. The weights that ship with emotion-search are under the Apache"
-        " License 2.0; weights of your own have the terms that you give them. The labels and"
-        " recordings that it was tuned on may have terms of their own."
-    )
 
 
 def card_record(done: Finetuned) -> str:

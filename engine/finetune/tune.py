@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emotion_search.engine.embedders.acoustic.model import SCALE
-from emotion_search.engine.finetune.bases import Base, Rows
+from emotion_search.engine.finetune.bases import Base
 from emotion_search.engine.finetune.examples import Split
-from emotion_search.engine.finetune.files import put_torch
+from emotion_search.engine.finetune.files import Rows, put_torch
 from emotion_search.engine.finetune.head import class_weights, uar
 from emotion_search.index.errors import InvalidInputError
 
@@ -113,7 +113,6 @@ class Tuner:
         )
         self._weights = class_weights(labels[split.train], len(self.weight)).to(device)
         self._epoch, self._waited, self._gained = 0, 0, False
-        self.history: list[tuple[float, float]] = []
         if resume and self._path.exists():
             self._resume()
         else:
@@ -141,7 +140,6 @@ class Tuner:
             self._set(self._averaged)
             found = self._check()
             self._epoch += 1
-            self.history.append((loss, found[0]))
             if found > self._best:
                 self._best, self._kept, self._waited = found, self._copies(), 0
                 self._gained = True
@@ -230,7 +228,6 @@ class Tuner:
             "waited": self._waited,
             "gained": self._gained,
             "best": self._best,
-            "history": self.history,
             "now": self._now(),
             "averaged": self._averaged,
             "kept": self._kept,
@@ -244,7 +241,6 @@ class Tuner:
         self._epoch, self._waited = state["epoch"], state["waited"]
         self._gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
-        self.history = [(loss, found) for loss, found in state["history"]]
         self._kept = state["kept"]
         self._averaged = state["averaged"]
         self._set(state["now"])
@@ -272,7 +268,7 @@ def check_state(folder: Path, described: str) -> None:
 
 
 def other_run(path: Path) -> InvalidInputError:
-    """What is said of a file that another run has left."""
+    """The error for a file that another run has left."""
     return InvalidInputError(
         f"{path} is of another model, plan or other labels: leave --resume out to begin anew, or"
         " name another --output"

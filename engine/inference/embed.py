@@ -1,4 +1,4 @@
-"""Embeddings as ``.npy`` files, with a ``result.json`` that tells what is in them."""
+"""Embeddings of audio files written as ``.npy`` files, with a ``result.json`` about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
-from emotion_search.engine.inference.parts import Granularity, Heard
+from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.index.errors import AudioError
 
 
@@ -64,7 +64,7 @@ def export_files(
     others = [folder / name for name, file in named if not journal.ours(name, file)]
     refuse_occupied([result, *others], overwrite=overwrite)
     if how.name == "frame":
-        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
     folder.mkdir(parents=True, exist_ok=True)
     result.unlink(missing_ok=True)  # of what is written over
     done = []
@@ -119,22 +119,24 @@ def unique_names(files: Sequence[Path]) -> list[str]:
 def _export(file: Path, target: Path, embedder: Embedder, how: Granularity) -> Exported:
     """Write one embedding; a file that is no audio leaves nothing."""
     try:
-        heard = write_heard(file, target, embedder, how)
+        embedded = _write_embedding(file, target, embedder, how)
     except AudioError as error:
         return Exported(printable(str(file)), error=str(error))
-    named = named_scores(embedder.classes, heard.scores)
+    named = named_scores(embedder.classes, embedded.scores)
     top = max(named, key=lambda name: named[name]) if named else None
     return Exported(
         printable(str(file)),
         embedding=target.name,
-        duration=round(heard.duration, 3),
+        duration=round(embedded.duration, 3),
         emotion=top,
         confidence=named[top] if top else None,
         scores=named,
     )
 
 
-def write_heard(file: Path, target: Path, embedder: Embedder, how: Granularity) -> Heard:
+def _write_embedding(
+    file: Path, target: Path, embedder: Embedder, how: Granularity
+) -> FileEmbedding:
     """Write a file's embedding to ``target``, a vector or one row a part; memory stays flat.
 
     Raises:
@@ -142,12 +144,12 @@ def write_heard(file: Path, target: Path, embedder: Embedder, how: Granularity) 
     """
     width = None if how.name == "utterance" else embedder.dimension
     with AudioFile(file) as audio, NpyWriter(target, width) as out:
-        heard = Heard(audio, embedder, how)
-        for parts in heard:
+        embedded = FileEmbedding(audio, embedder, how)
+        for parts in embedded:
             out.append(parts.vectors)
         if width is None:
-            out.append(heard.vector)
-    return heard
+            out.append(embedded.vector)
+    return embedded
 
 
 def named_scores(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, float]:

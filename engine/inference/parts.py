@@ -1,4 +1,4 @@
-"""What a model hears in a file of any length: parts as they come, and the whole in the end."""
+"""Embeddings and scores of a file of any length: part by part, and of the whole at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emotion_search.index.errors import AudioError, InvalidInputError
 GRANULARITIES = ("utterance", "frame", "window")
 
 WINDOW_S = 3.0
-"""Seconds of a window where none are said."""
+"""Seconds of a window by default."""
 
 _WHOLE_S = 15.0  # longest stretch that is embedded at once for a whole recording
 _SHORTEST_S = 0.025
@@ -27,8 +27,8 @@ _TINY = 1e-38  # least score whose logarithm is taken
 Vector = NDArray[np.float32]
 
 
-class Sound(Protocol):
-    """A file that can be heard, such as ``engine.audio.file.AudioFile``.
+class AudioStream(Protocol):
+    """A file that can be decoded, such as ``engine.audio.file.AudioFile``.
 
     Attributes:
         duration: seconds, once its blocks have come to their end.
@@ -60,7 +60,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Granularity:
-    """How finely a file is heard: as one ``utterance``, by ``frame`` (50 a second), or by
+    """How finely a file is embedded: as one ``utterance``, by ``frame`` (50 a second), or by
     ``window`` of some seconds, one every ``hop`` seconds (None: end to end).
 
     Raises:
@@ -83,18 +83,18 @@ class Granularity:
             )
 
 
-class Heard:
-    """A file as a model hears it. Iterate once for its parts; then the whole is known.
+class FileEmbedding:
+    """A file embedded by a model. Iterate once for its parts; then the whole is known.
 
     Attributes:
         duration: seconds.
         vector, scores: of the whole, float32 (dim,) and (classes,). Of an utterance: the mean by
             length over stretches of up to 15 s. Of frames: the mean of their vectors, and the
-            softmax of the mean of their logits, which is what the linear head says of that mean. Of
+            softmax of the mean of their logits, which a linear head gives for that mean. Of
             windows: the means by length.
     """
 
-    def __init__(self, audio: Sound, embedder: Embedder, granularity: Granularity) -> None:
+    def __init__(self, audio: AudioStream, embedder: Embedder, granularity: Granularity) -> None:
         self._audio, self._embedder, self._granularity = audio, embedder, granularity
         self.duration = 0.0
         self.vector: Vector = np.empty(0, np.float32)
@@ -111,10 +111,10 @@ class Heard:
         weight, vector, scores = 0.0, np.zeros(self._embedder.dimension), np.zeros(0)
         for parts in self._frames() if frames else self._windows():
             lengths = np.ones(len(parts.starts)) if frames else parts.ends - parts.starts
-            told = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
+            added = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
             weight += float(lengths.sum())
             vector = vector + lengths @ parts.vectors
-            scores = (scores if len(scores) else 0.0) + lengths @ told
+            scores = (scores if len(scores) else 0.0) + lengths @ added
             if self._granularity.name != "utterance":
                 yield parts
         self.duration = self._audio.duration

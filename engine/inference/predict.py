@@ -1,4 +1,4 @@
-"""Emotion labels of files: of the whole, by window or by frame; no archive needed."""
+"""Emotion predictions of files: of the whole, by window or by frame; no archive needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
-from emotion_search.engine.inference.parts import Granularity, Heard, Parts, Sound
+from emotion_search.engine.inference.parts import AudioStream, FileEmbedding, Granularity, Parts
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
@@ -24,7 +24,7 @@ _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a file, or of a part of it; ``error`` says why it says nothing.
+    """A model's prediction for a file, or for a part of it; ``error`` says why there is none.
 
     Attributes:
         granularity: ``utterance`` for the whole file, else ``frame`` or ``window``.
@@ -75,7 +75,7 @@ def predict_files(
     others = [folder / name for name, file in named if not journal.ours(name, file)]
     refuse_occupied([path / one for path in others for one in _WRITTEN], overwrite=overwrite)
     if how.name == "frame":
-        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # says so at once if it has none
+        embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
     for name, file in named:
         result = folder / name / "result.json"
         known = journal.done(name, file) if result.exists() else None
@@ -84,11 +84,11 @@ def predict_files(
             continue
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
-        said = None
-        for said in _or_error(file, folder / name, embedder, how):
-            yield said
-        if said is not None and said.error is None:
-            journal.finish(name, file, vars(said))
+        last = None
+        for last in _or_error(file, folder / name, embedder, how):
+            yield last
+        if last is not None and last.error is None:
+            journal.finish(name, file, vars(last))
     journal.end()
 
 
@@ -106,9 +106,9 @@ def _or_error(
 
 
 def predictions(
-    name: str, audio: Sound, embedder: Embedder, granularity: Granularity | str = "utterance"
+    name: str, audio: AudioStream, embedder: Embedder, granularity: Granularity | str = "utterance"
 ) -> Iterator[Prediction]:
-    """What a model says of a file that is called ``name``: its parts as they come, then the whole.
+    """Predictions of a file that is called ``name``: its parts as they come, then the whole.
 
     Raises:
         InvalidInputError: the model gives no scores, or not that finely.
@@ -116,10 +116,10 @@ def predictions(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     _require_scores(embedder)
-    heard = Heard(audio, embedder, how)
-    for parts in heard:
-        yield from _parts_said(name, parts, embedder, how)
-    yield _said(name, "utterance", 0.0, heard.duration, embedder, heard.scores)
+    embedded = FileEmbedding(audio, embedder, how)
+    for parts in embedded:
+        yield from _of_parts(name, parts, embedder, how)
+    yield _prediction(name, "utterance", 0.0, embedded.duration, embedder, embedded.scores)
 
 
 def _require_scores(embedder: Embedder) -> None:
@@ -146,27 +146,27 @@ def _written(
         if not whole:
             columns = len(embedder.classes)
             scores = stack.enter_context(NpyWriter(target / "scores.npy", columns))
-        heard = Heard(audio, embedder, how)
-        for parts in heard:
+        embedded = FileEmbedding(audio, embedder, how)
+        for parts in embedded:
             vectors.append(parts.vectors)
             if scores is not None:
                 scores.append(parts.scores)
-            yield from _parts_said(name, parts, embedder, how)
+            yield from _of_parts(name, parts, embedder, how)
         if whole:
-            vectors.append(heard.vector)
-    said = _said(name, "utterance", 0.0, heard.duration, embedder, heard.scores)
-    _write_result(target, said, embedder, how, heard.duration)
-    yield said
+            vectors.append(embedded.vector)
+    prediction = _prediction(name, "utterance", 0.0, embedded.duration, embedder, embedded.scores)
+    _write_result(target, prediction, embedder, how, embedded.duration)
+    yield prediction
 
 
-def _parts_said(
+def _of_parts(
     name: str, parts: Parts, embedder: Embedder, how: Granularity
 ) -> Iterator[Prediction]:
     for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
-        yield _said(name, how.name, start, end, embedder, row)
+        yield _prediction(name, how.name, start, end, embedder, row)
 
 
-def _said(
+def _prediction(
     file: str,
     granularity: str,
     start: float,
@@ -181,15 +181,15 @@ def _said(
 
 
 def _write_result(
-    target: Path, said: Prediction, embedder: Embedder, how: Granularity, duration: float
+    target: Path, prediction: Prediction, embedder: Embedder, how: Granularity, duration: float
 ) -> None:
     result = {
-        "emotion": said.emotion,
-        "confidence": said.confidence,
-        "scores": said.scores,
+        "emotion": prediction.emotion,
+        "confidence": prediction.confidence,
+        "scores": prediction.scores,
         "granularity": how.name,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
-        "file": said.file,
+        "file": prediction.file,
         "duration": round(duration, 3),
         "model": embedder.name,
     }

@@ -90,7 +90,7 @@ def preview(
 
 def _look_into(file: FileFacts, found: Preview, decoders: Decoders) -> None:
     try:
-        told = decoders.told(Path(file.path))
+        told = decoders.header_duration(Path(file.path))
     except (AudioError, OSError) as error:
         found.unusable.append((file.path, str(error)))
         return

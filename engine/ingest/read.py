@@ -115,7 +115,7 @@ def read_cuts(
     heard, longest = 0, options.longest
     for message in decoders.read(path, channels.wanted):
         if isinstance(message, Block):
-            told(message.told)
+            told(message.header_duration)
             heard += len(message.tracks[0])
             if longest is not None and heard > longest * SAMPLE_RATE:
                 raise AudioError(f"is longer than {longest:g} s, the most that is taken here")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.audio.windows import GivenSpans, Window
-from emotion_search.engine.audio.workers import Block, Decoders, Opened
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder, check, usable
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.ingest.prefetch import prefetch
+from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import count, locations_of
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import (
     Embedded,
-    MissingClip,
     add_embeddings,
     count_missing,
     missing_clips,
@@ -38,7 +36,7 @@ class Reembedding:
     Attributes:
         clips: that got an embedding.
         failed: file (or name), reason and number of clips of each recording that could not be
-            heard again in whole.
+            decoded again in whole.
         missing, of_clips: clips without an embedding under the model now, and clips that there are.
         stopped: it ended early because it was asked to.
     """
@@ -53,24 +51,6 @@ class Reembedding:
     def dealt_with(self) -> int:
         """Clips dealt with so far."""
         return self.clips + sum(number for _, _, number in self.failed)
-
-
-@dataclass(frozen=True, eq=False)
-class HeardClip:
-    """A clip of the archive with its samples: float32, (n,), 16 kHz."""
-
-    id: int
-    samples: Samples
-
-
-@dataclass(frozen=True)
-class Source:
-    """A recording to hear again: where its bytes may lie, and the clips that are wanted of it."""
-
-    name: str
-    sha256: str
-    paths: tuple[str, ...]
-    clips: tuple[MissingClip, ...]
 
 
 def reembed(
@@ -140,13 +120,13 @@ class Refill:
         self._decoders, self._batch, self._workers = decoders, batch, workers
         self._progress = progress
         self._stop = stop or threading.Event()
-        self._waiting: list[tuple[str, HeardClip]] = []
+        self._waiting: list[tuple[str, DecodedClip]] = []
         self._seconds = 0.0
         self.report = Reembedding()
 
     def run(self) -> Reembedding:
-        """Give every clip an embedding whose audio can be heard; what is committed stays, whatever
-        happens to the process, and the next run goes on with what is missing.
+        """Give every clip an embedding whose audio can be decoded; what is committed stays,
+        whatever happens to the process, and the next run goes on with what is missing.
 
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
@@ -165,13 +145,13 @@ class Refill:
         self._progress(self.report)
         return self.report
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> Iterator[ClipSource]:
         after = 0
         while True:
             with self._database.read() as session:
                 found = unfilled_recordings(session, self._model.id, after=after, most=_LISTED)
                 sources = [
-                    Source(
+                    ClipSource(
                         name,
                         sha256,
                         tuple(place.path for place in locations_of(session, number)),
@@ -184,12 +164,12 @@ class Refill:
             yield from sources
             after = found[-1][0]
 
-    def _read(self, source: Source) -> Iterator[HeardClip]:
+    def _read(self, source: ClipSource) -> Iterator[DecodedClip]:
         """Runs on a thread of its own."""
-        return hear(source, self._decoders)
+        return decode_clips(source, self._decoders)
 
-    def _take(self, source: Source, clips: Iterator[HeardClip]) -> None:
-        """Hear one recording to its end, embedding whenever a batch is full."""
+    def _take(self, source: ClipSource, clips: Iterator[DecodedClip]) -> None:
+        """Decode one recording to its end, embedding whenever a batch is full."""
         place = source.paths[0] if source.paths else source.name
         left = len(source.clips)
         reason = "ends before the clip does"
@@ -232,58 +212,3 @@ class Refill:
     def _count(self) -> None:
         with self._database.read() as session:
             self.report.missing, self.report.of_clips = count_missing(session, self._model.id)
-
-
-def hear(source: Source, decoders: Decoders) -> Iterator[HeardClip]:
-    """The wanted clips of a recording, as they are decoded, from the first place where its bytes
-    still lie; holds about one clip in memory.
-
-    Raises:
-        AudioError: the file is gone everywhere or has changed, or cannot be decoded.
-    """
-    problem = AudioError("no file of it is known")
-    for path in source.paths:
-        channels = sorted({c.channel for c in source.clips}, key=lambda c: -1 if c is None else c)
-        try:
-            messages = decoders.read(Path(path), channels)
-            with contextlib.closing(messages):
-                opened = next(messages)
-                assert isinstance(opened, Opened)
-                if opened.sha256 != source.sha256:
-                    problem = AudioError("has changed since it was taken in")
-                    continue
-                cutters = [Cutter([c for c in source.clips if c.channel == n]) for n in channels]
-                for message in messages:
-                    if isinstance(message, Block):
-                        for cutter, samples in zip(cutters, message.tracks, strict=True):
-                            yield from cutter.feed(samples)
-                for cutter in cutters:
-                    yield from cutter.finish()
-                return
-        except OSError as error:
-            problem = AudioError(f"is no longer there ({error.strerror})")
-    raise problem
-
-
-class Cutter:
-    """The clips of one channel, cut where they were cut when they were taken in; the end of one may
-    be rounded a little beyond the recording's."""
-
-    def __init__(self, clips: Sequence[MissingClip]) -> None:
-        self._spans = GivenSpans((clip.start, clip.end) for clip in clips)
-        self._ids: dict[tuple[float, float], list[int]] = {}
-        for clip in clips:
-            self._ids.setdefault((clip.start, clip.end), []).append(clip.id)
-
-    def feed(self, block: Samples) -> Iterator[HeardClip]:
-        """The clips that this block completes."""
-        return self._named(self._spans.feed(block))
-
-    def finish(self) -> Iterator[HeardClip]:
-        """The clips that the end completes."""
-        return self._named(self._spans.finish())
-
-    def _named(self, windows: list[Window]) -> Iterator[HeardClip]:
-        for window in windows:
-            for number in self._ids[window.start, window.end]:
-                yield HeardClip(number, window.samples)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from emotion_search.engine.archive.archive import Archive, absolute
+from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import IndexStatus, index_status, settle_index
+from emotion_search.engine.embedders.registry import absolute
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.tune import (
     Tuning,
     labelled,
-    labelled_alike,
     recalibrate,
     resettle,
     tune,
@@ -72,7 +72,7 @@ class Indexed(Archive):
             NotFoundError: the archive is empty.
             InvalidInputError: too few labels.
         """
-        return labelled(self.database, self._model_here(), task, most=most)
+        return labelled(self.database, [self._model_here()], task, most=most)[0]
 
     def labelled_by(
         self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
@@ -85,7 +85,7 @@ class Indexed(Archive):
         """
         with self.database.read() as session:
             models = [holding_called(session, absolute(name)).model for name in names]
-        return labelled_alike(self.database, models, task, most=most)
+        return labelled(self.database, models, task, most=most)
 
     def index_status(self) -> IndexStatus:
         """What is told about the saved index, without loading it."""

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from emotion_search.engine.archive.archive import absolute as absolute
 from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.channels import MIX, Channels

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion_search.engine.archive.archive import Archive, absolute
+from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import remove_index
+from emotion_search.engine.embedders.registry import absolute
 from emotion_search.engine.quality.tune import resettle
 from emotion_search.index.database.coverage import (
     Holding,

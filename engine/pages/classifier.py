@@ -1,4 +1,4 @@
-"""A trained classifier to look at: one HTML page that needs no network."""
+"""HTML report of a trained classifier, which needs no network."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def what(it: Trained) -> str:
 
 
 def reliability(it: Trained) -> go.Figure:
-    """How often predictions were right by their probability, and perfect calibration's diagonal."""
+    """Reliability diagram: probability against share that is right, and the diagonal."""
     bins = it.checked.bins
     figure = go.Figure(
         [

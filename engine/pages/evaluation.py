@@ -1,4 +1,4 @@
-"""An evaluation to look at: one HTML page that needs no network."""
+"""HTML report of an evaluation, which needs no network."""
 
 from __future__ import annotations
 

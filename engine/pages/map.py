@@ -1,4 +1,4 @@
-"""A map to look at and listen to: one HTML page, or a PNG."""
+"""A map of clips as one HTML page that plays them, or as a PNG."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ _OTHER, _NONE = "#c9cfd6", "#dfe3e8"
 MOST_EMBEDDED = 2000
 """Most clips whose audio a page can hold."""
 
-_LONGEST = 10.0  # seconds of a clip that a page holds
+_LONGEST = 10.0  # seconds of a clip that are put into a page
 _RATE = 16_000
 
 _MAP_STYLE = (
     STYLE
     + """
 body { max-width: 76rem; }
-#told { min-height: 3.2rem; display: flex; gap: 1rem; align-items: center; }
-#told audio { flex: none; width: 18rem; } #about { white-space: pre-line; }
+#shown { min-height: 3.2rem; display: flex; gap: 1rem; align-items: center; }
+#shown audio { flex: none; width: 18rem; } #about { white-space: pre-line; }
 """
 )
 
 _SCRIPT = """
 const plot = document.querySelector('.plotly-graph-div');
 const player = document.getElementById('player'), about = document.getElementById('about');
-function tell(event) {
+function show(event) {
   const clip = clips[event.points[0].customdata];
   if (!clip) return;
   about.textContent = clip.about;
@@ -62,8 +62,8 @@ function tell(event) {
     about.textContent = clip.about + '\\n(click once on the page to let it play)';
   });
 }
-plot.on('plotly_hover', tell);
-plot.on('plotly_click', tell);
+plot.on('plotly_hover', show);
+plot.on('plotly_click', show);
 plot.on('plotly_unhover', () => player.pause());
 """
 
@@ -162,7 +162,7 @@ def write_map(
         f"Map of {len(made.ids)} clips by {by}",
         [
             f"<p>{escape(about(made))}</p>",
-            "<div id='told'><audio id='player' controls preload='none'></audio>",
+            "<div id='shown'><audio id='player' controls preload='none'></audio>",
             "<span id='about'>Point at a clip to hear it.</span></div>",
             str(figure.to_html(full_html=False, include_plotlyjs=False)),
             f"<script>const clips = {data};\n{_SCRIPT}</script>",
@@ -224,7 +224,7 @@ def write_png(made: Map, path: Path, *, by: str) -> None:
 
 def file_url(clip: ClipDetails) -> str | None:
     """Where a page on this machine finds a clip: its file, from its start to its end; None where
-    its file is not known. All channels are played."""
+    its file is not known. All channels are mixed down."""
     if clip.path is None:
         return None
     return f"file://{quote(clip.path)}#t={clip.start:.3f},{clip.end:.3f}"

@@ -1,4 +1,4 @@
-"""Trends to look at: a page, or a picture."""
+"""Trends as an HTML page or a PNG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a percentile means what it says, on clips that it was not taken from."""
+"""Calibration check: what percentiles mean on clips that they were not taken from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reading:
 
     Attributes:
         percentile: as calibrated on other clips.
-        share: percentage of pairs that reach it; 100 - percentile if it means what it says.
+        share: percentage of pairs that reach it; 100 - percentile if it is calibrated.
         same: share of these pairs that have the same label, 0 to 1; None if there are none.
     """
 
@@ -45,7 +45,7 @@ def check_calibration(data: LabelledVectors, *, seed: int) -> CalibrationCheck |
 
     By recording where speakers are not known; None with fewer than two of them in each half.
     """
-    groups = data.recordings if data.speakers is None else data.speakers
+    groups = data.groups
     random = np.random.default_rng(seed)
     names = random.permutation(np.unique(groups))
     if len(names) < 4:  # of one speaker, all pairs are of the same voice

@@ -1,4 +1,4 @@
-"""One evaluation: retrieval, the steps of the space, probes and calibration, of labelled clips."""
+"""Evaluation of search on labelled clips: retrieval, methods of space, probes, calibration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Evaluation:
         chance: ``micro`` of galleries in random order; ``chance_macro`` likewise.
         steps: mAP by method of space on halves of the speakers it was not fitted to.
         probes: classifiers on speakers they were not trained on.
-        calibration: what percentiles mean; None where too few speakers tell.
+        calibration: what percentiles mean; None where there are too few speakers.
     """
 
     name: str
@@ -75,7 +75,7 @@ def evaluate(
 
     A learned space was fitted to the labels of these clips or of clips by these speakers, and finds
     them again: in its place the plain space is measured. What learning is worth on speakers that
-    the space was not fitted to, ``steps`` tell.
+    the space was not fitted to is in ``steps``.
 
     Args:
         data: embeddings, not in any space yet.
@@ -98,7 +98,7 @@ def evaluate(
         queries = np.sort(chosen)
     judged = judge(turned, gallery, queries)
     labels = data.labels[judged.queries]
-    groups = (data.recordings if data.speakers is None else data.speakers)[judged.queries]
+    groups = data.groups[judged.queries]
     micro = over_queries(judged.values, groups, rounds=rounds, seed=seed)
     macro = over_classes(judged.values, labels, groups, rounds=rounds, seed=seed)
     names, counts = np.unique(data.labels, return_counts=True)

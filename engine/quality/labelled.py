@@ -55,6 +55,11 @@ class LabelledVectors:
             )
 
     @property
+    def groups(self) -> Strings:
+        """The speaker of each clip, (n,); its recording where speakers are not known."""
+        return self.recordings if self.speakers is None else self.speakers
+
+    @property
     def classes(self) -> list[str]:
         """The classes, sorted."""
         return [str(name) for name in np.unique(self.labels)]

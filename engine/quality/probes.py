@@ -44,17 +44,16 @@ class Probe:
 
 
 def probe(data: LabelledVectors, *, seed: int) -> list[Probe]:
-    """A linear and a k-NN classifier, each clip classified by one that never heard its speaker.
+    """A linear and a k-NN classifier, each clip classified by one trained without its speaker.
 
     Leave-one-speaker-out up to ten speakers, beyond that groups of speakers; by recording where
     speakers are not known. None where there are fewer than two such groups.
     """
-    groups = data.recordings if data.speakers is None else data.speakers
-    folds = min(_MOST_FOLDS, len(np.unique(groups)))
+    folds = min(_MOST_FOLDS, len(np.unique(data.groups)))
     if folds < 2:
         return []
     splits = list(
-        GroupKFold(folds, shuffle=True, random_state=seed).split(data.vectors, groups=groups)
+        GroupKFold(folds, shuffle=True, random_state=seed).split(data.vectors, groups=data.groups)
     )
     linear = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000)
@@ -83,10 +82,8 @@ def _run(name: str, classifier: Pipeline, data: LabelledVectors, splits: Sequenc
         given[test] = classifier.fit(data.vectors[train], data.labels[train]).predict(
             data.vectors[test]
         )
-    index = {label: i for i, label in enumerate(classes)}
     confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    for true, said in zip(data.labels, given, strict=True):
-        confusion[index[str(true)], index[str(said)]] += 1
+    np.add.at(confusion, tuple(np.searchsorted(classes, some) for some in (data.labels, given)), 1)
     recalls = np.diag(confusion) / confusion.sum(axis=1)
     return Probe(
         name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from emotion_search.engine.quality.labelled import Strings
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+_ROUNDS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,6 @@ def over_classes(
 def _estimates(
     values: Array, classes: NDArray[np.int64], groups: Strings, rounds: int, seed: int
 ) -> list[Estimate]:
-    """Bootstrap over groups: queries of one speaker or recording are drawn together, because
-    they are not independent (Field and Welsh, J. R. Stat. Soc. B 69, 2007)."""
     names, group = np.unique(groups, return_inverse=True)
     shape = (len(names), classes.max() + 1)
     counts = np.zeros(shape)
@@ -57,8 +57,30 @@ def _estimates(
     point = mean(np.ones((1, len(names))))[0]
     if len(names) < 2 or rounds < 1:
         return [Estimate(float(value), None, None) for value in point]
+    ends = bootstrap(mean, len(names), rounds=rounds, seed=seed)
+    return [Estimate(*map(float, row)) for row in zip(point, *ends, strict=True)]
+
+
+def bootstrap(
+    statistic: Callable[[Array], Array], groups: int, *, rounds: int, seed: int
+) -> tuple[Array, Array]:
+    """Both ends of the 95 % interval of a statistic, bootstrapped over groups: their clips are
+    drawn together, because they are not independent (Field and Welsh, J. R. Stat. Soc. B 69, 2007).
+
+    Args:
+        statistic: from how often each group was drawn, float64 (rounds, groups), to values
+            (rounds, m).
+        groups: how many there are.
+
+    Returns:
+        Lower and upper ends, each float64 (m,).
+    """
     random = np.random.default_rng(seed)
-    draws = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
+    values = []
+    for begin in range(0, rounds, _ROUNDS_AT_ONCE):
+        size = min(_ROUNDS_AT_ONCE, rounds - begin)
+        drawn = random.multinomial(groups, np.full(groups, 1 / groups), size)
+        values.append(statistic(drawn.astype(np.float64)))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(mean(draws.astype(np.float64)), [tail, 1 - tail], axis=0)
-    return [Estimate(*map(float, row)) for row in zip(point, low, high, strict=True)]
+    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail], axis=0)
+    return low, high

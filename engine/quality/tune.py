@@ -142,23 +142,22 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
 
     Empty where there are too few speakers (or recordings) for that.
     """
-    groups = data.recordings if data.speakers is None else data.speakers
     gallery = Gallery.RECORDING if data.speakers is None else Gallery.SPEAKER
     found: dict[Method, list[float]] = {method: [] for method in Method}
-    for fit, held in _halves(groups):
+    for fit, others in _halves(data.groups):
         try:
-            rest = data.part(held)
+            rest = data.part(others)
             taught = {
                 method: fit_space(method, data.vectors[fit], data.labels[fit]) for method in Method
             }
-            queries = np.arange(len(held))
-            if len(held) > _QUERIES:
-                queries = np.random.default_rng(0).choice(len(held), _QUERIES, replace=False)
+            queries = np.arange(len(others))
+            if len(others) > _QUERIES:
+                queries = np.random.default_rng(0).choice(len(others), _QUERIES, replace=False)
             values = {
                 method: judge(rest.with_vectors(space.apply(rest.vectors)), gallery, queries)
                 for method, space in taught.items()
             }
-        except InvalidInputError:  # a half with a single class, say, tells nothing
+        except InvalidInputError:  # a half with a single class, for one
             continue
         for method, judged in values.items():
             found[method].append(float(judged.values[:, 0].mean()))
@@ -202,31 +201,11 @@ def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
 
 
 def labelled(
-    database: Database, model: ModelInfo, task: str, *, most: int
-) -> tuple[LabelledVectors, Space]:
-    """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space yet, and
-    the space that serves.
-
-    Raises:
-        InvalidInputError: too few labels.
-    """
-    with database.read() as session:
-        clips = labelled_clips(session, model, task)
-        if not len(clips.ids):
-            raise InvalidInputError(
-                f"no clip has a label under the task {task}; give labels in a manifest, or by"
-                " ingest --label"
-            )
-        clips = sample(clips, most)
-        vectors, _ = embeddings_of(session, model, clips.ids)
-        space = active_space(session, model)[1]
-    return labelled_vectors(clips, vectors, name=model.name), space
-
-
-def labelled_alike(
     database: Database, models: Sequence[ModelInfo], task: str, *, most: int
 ) -> list[tuple[LabelledVectors, Space]]:
-    """As ``labelled``, under each of the models: the same clips, those with an embedding under all.
+    """Embeddings of the labelled clips under each of the models, not in any space yet, and the
+    space that serves: the same clips, those with an embedding under all (a random sample beyond
+    ``most``).
 
     Raises:
         InvalidInputError: too few labels.
@@ -235,10 +214,12 @@ def labelled_alike(
         found = [labelled_clips(session, model, task) for model in models]
         ids = reduce(np.intersect1d, [clips.ids for clips in found])
         if not len(ids):
-            raise InvalidInputError(
-                f"no clip has a label under the task {task} and an embedding of each model; fill"
-                " them in with: emotion-search reembed"
+            cure = (
+                "; give labels in a manifest, or by ingest --label"
+                if len(models) == 1
+                else " and an embedding of each model; fill them in with: emotion-search reembed"
             )
+            raise InvalidInputError(f"no clip has a label under the task {task}{cure}")
         clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
         made = []
         for model in models:

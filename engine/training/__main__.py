@@ -48,7 +48,7 @@ def main(
             clips.setdefault(clip.corpus, []).append(clip)
     if not clips:
         raise InvalidInputError("name labelled speech: --emogator FOLDER or --manifest FILE")
-    left_out = _by_corpus(leave_out or [], clips)  # said at once, if there is none
+    left_out = _by_corpus(leave_out or [], clips)  # raises at once, if there is none
     corpora = {}
     for name, some in clips.items():
         usual = 1 if len(some) > _SMALL else _COPIES_OF_SMALL

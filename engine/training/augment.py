@@ -1,4 +1,4 @@
-"""What calls and rooms do to a voice: speed, colour, reverberation, noise, codecs, clipping."""
+"""Augmentation of speech: speed, colour, reverberation, noise, codecs, clipping."""
 
 from __future__ import annotations
 

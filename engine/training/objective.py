@@ -1,4 +1,4 @@
-"""What training asks of the embeddings: that cosine tells emotions apart, whoever speaks."""
+"""Training losses: cosine has to separate emotions, whoever speaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: deterministic by seed, resumable at any step, checked on unheard speakers."""
+"""The training loop: deterministic by seed, resumable at any step, checked on unseen speakers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import unchanged
-from emotion_search.engine.ingest.reembed import Cutter, HeardClip
+from emotion_search.engine.ingest.reread import ClipCutter, DecodedClip
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import CsvFile
 from emotion_search.index.database.clips import ClipDetails, list_clips, locations_of, tasks
@@ -106,8 +106,8 @@ def _by_channel(clip: ClipDetails) -> tuple[int, int]:
     return (-1 if clip.channel is None else clip.channel, clip.id)
 
 
-def _heard(path: Path, channel: int | None, clips: Sequence[MissingClip]) -> Iterator[HeardClip]:
-    cutter = Cutter(clips)
+def _heard(path: Path, channel: int | None, clips: Sequence[MissingClip]) -> Iterator[DecodedClip]:
+    cutter = ClipCutter(clips)
     with AudioFile(path, channel) as audio:
         for block in audio.blocks():
             yield from cutter.feed(block)

@@ -1,4 +1,4 @@
-"""How the share of each emotion moves over the days, weeks or months of an archive."""
+"""Emotion trend of an archive: the share of each emotion by day, week or month."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ArchiveTrend:
     Attributes:
         by: day, week or month.
         buckets: those in which something was recorded, in order.
-        undated: clips left out because nobody said when they were recorded.
+        undated: clips left out because it is not known when they were recorded.
         timeless: clips left out because they have no length.
     """
 
@@ -246,9 +246,9 @@ def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
     head = ["period", "start", "end", "recordings", "clips", "seconds", "emotion"]
     rows.writerow([*head, "share", "low", "high", "mean"])
     for one in trend.buckets:
-        told = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
+        cells = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
         for name, share in one.emotions.items():
-            rows.writerow([*told, name, *(f"{value:.6f}" for value in vars(share).values())])
+            rows.writerow([*cells, name, *(f"{value:.6f}" for value in vars(share).values())])
 
 
 def interval(share: float, variance: float, recordings: int, clips: int) -> tuple[float, float]:

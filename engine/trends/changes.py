@@ -1,4 +1,4 @@
-"""Turning points: where the mean of a sequence of scores changes."""
+"""Change-point detection: where the mean of a sequence of scores changes."""
 
 from __future__ import annotations
 

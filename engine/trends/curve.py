@@ -1,4 +1,4 @@
-"""How emotion moves through a recording: smoothed scores, turning points, peaks, shares of time."""
+"""Emotion trend of a recording: smoothed scores, turning points, peaks, shares of time."""
 
 from __future__ import annotations
 

@@ -310,6 +310,7 @@ def test_the_pages_of_the_document_need_no_network(reading: TestClient):
             assert reading.get(asset).status_code == 200, asset
 
 
+@pytest.mark.slow
 def test_a_running_server_sees_what_the_command_line_ingests(tmp_path: Path, voices: Path):
     with served(tmp_path / "home") as server, httpx.Client(base_url=server.address) as http:
         run = partial(subprocess.run, env=server.environment, check=True)

@@ -113,6 +113,7 @@ def test_bodies_may_be_long_and_come_in_small_chunks(tmp_path: Path):
     assert b"the archive is empty" in asyncio.run(chunked())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [False, True])
 def test_those_that_do_not_read_are_let_go(tmp_path: Path, monkeypatch, ending: bool):
     monkeypatch.setattr(module, "_READ_S", 60.0 if ending else 1.0)

@@ -129,6 +129,7 @@ def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # schemathesis' own
 def test_generated_requests_are_answered_as_the_document_says(either: TestClient):
     """A short run; benchmarks/fuzz.py has the long one."""

@@ -257,6 +257,7 @@ def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Pa
     assert max(groups) >= 2
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_upload_that_was_answered(tmp_path: Path):
     import httpx
 

@@ -218,6 +218,7 @@ def test_a_taken_port_is_named(tmp_path: Path):
             serve(Settings(home=tmp_path), host="127.0.0.1", port=port, open_to="loopback")
 
 
+@pytest.mark.slow
 def test_a_running_server_heeds_keys_that_are_made_and_revoked(tmp_path: Path):
     import subprocess
 

@@ -83,6 +83,7 @@ def test_no_path_leads_out(reading: TestClient, path: str):
     assert "root:" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["flac", "opus"])
 def test_long_silence_in_a_small_file_is_refused_early(limited: TestClient, tmp_path, form):
     path = tmp_path / f"x.{form}"
@@ -158,6 +159,7 @@ def exchange(port: int, *parts: bytes, pause: float = 0.0, seconds: float = 20.0
         return answer
 
 
+@pytest.mark.slow
 def test_slow_senders_and_raw_bytes_on_a_real_socket(tmp_path: Path):
     body_timeout = "2"
     with served(tmp_path / "home", EMOTION_SEARCH_BODY_TIMEOUT=body_timeout) as server:

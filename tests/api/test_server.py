@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
@@ -18,6 +19,7 @@ from tests.api.conftest import assert_problem, eventually, served, upload
 from tests.conftest import tone, write_wav
 
 
+@pytest.mark.slow
 def test_a_running_job_is_finished_and_its_log_is_json(tmp_path: Path):
     home = tmp_path / "home"
     path = write_wav(tmp_path / "long.wav", speak("anger", speaker=1, seed=1, seconds=40.0))
@@ -83,6 +85,7 @@ def test_slow_requests_block_neither_signs_of_life_nor_lists(
         assert gate.inside == 0
 
 
+@pytest.mark.slow
 def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
     path = write_wav(tmp_path / "long.wav", speak("anger", speaker=1, seed=1, seconds=30.0))
     other = write_wav(tmp_path / "other.wav", tone(1.0))
@@ -109,6 +112,7 @@ def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
         eventually(lambda: httpx.get(job).json()["status"] == "done", 20)
 
 
+@pytest.mark.slow
 def test_slow_pictures_keep_nobody_else_waiting(voices_settings: Settings, monkeypatch):
     go = threading.Event()
     monkeypatch.setattr(Library, "map", lambda *_, **__: go.wait(30) and None)

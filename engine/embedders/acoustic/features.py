@@ -1,4 +1,4 @@
-"""Log-mel, pitch and energy of a clip: what the built-in network hears, in torch."""
+"""Features of a clip for the built-in network: log-mel, pitch and energy, in torch."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ VERSION = "2"
 SCALE = 16.0
 """Of cosines before the softmax, as in training."""
 
-_PIECE = 15 * SAMPLE_RATE  # samples that the network hears at once
+_PIECE = 15 * SAMPLE_RATE  # samples that go through the network at once
 
 
 class Acoustic:
@@ -60,8 +60,8 @@ class Acoustic:
             if any(not key.endswith("num_batches_tracked") for key in missing):
                 raise ModelUnavailableError(f"{weights} lacks weights of the built-in model")
         self.classes: tuple[str, ...] = tuple(about["classes"])
-        self._heard = int(self._prototypes.shape[1])
-        self.dimension = self._heard + DIMENSION
+        self._learned = int(self._prototypes.shape[1])
+        self.dimension = self._learned + DIMENSION
         self.fingerprint = fingerprint_of(weights)
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
@@ -82,7 +82,7 @@ class Acoustic:
             vectors = torch.stack(
                 [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
             )
-            cosines = functional.normalize(vectors[:, : self._heard]) @ self._prototypes.T
+            cosines = functional.normalize(vectors[:, : self._learned]) @ self._prototypes.T
             scores = functional.softmax(SCALE * cosines, dim=1)
         return Embeddings(vectors.numpy(), scores.numpy())
 
@@ -100,8 +100,9 @@ class Acoustic:
     def _forward(self, piece: Samples) -> Tensor:
         """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
         on a CPU, and would give the same clip other last digits in other company."""
-        heard = features(torch.from_numpy(piece))[None]
-        return torch.cat([functional.normalize(self._network(heard)), self._described(heard)], 1)[0]
+        inputs = features(torch.from_numpy(piece))[None]
+        learned = functional.normalize(self._network(inputs))
+        return torch.cat([learned, self._described(inputs)], 1)[0]
 
 
 def _pieces(clip: Samples) -> list[NDArray[np.float32]]:
@@ -116,7 +117,7 @@ def fingerprint_of(weights: Path) -> str:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a file of weights says about itself (shape, classes, about), and its tensors.
+    """The metadata of a file of weights (shape, classes, about), and its tensors.
 
     Raises:
         ModelUnavailableError: it is not such a file.

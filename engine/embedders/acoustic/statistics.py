@@ -1,4 +1,4 @@
-"""The untrained part of the built-in model: what the clip's statistics say, on a common scale."""
+"""The untrained part of the built-in model: statistics of the clip on a common scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIMENSION = 64
 SHARE = 0.4
 """Their weight beside the network's."""
 
-_LIMIT = 4.0  # deviations; beyond, a value says no more
+_LIMIT = 4.0  # deviations; beyond, a value is clipped
 
 
 class Described(nn.Module):

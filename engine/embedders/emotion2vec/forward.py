@@ -210,7 +210,7 @@ class Forward:
 
 
 def _norm(layer: Any) -> Norm:
-    """Gain and bias of a layer norm, copied so that the checkpoint's file can be let go."""
+    """Gain and bias of a layer norm, copied so that the checkpoint's file can be closed."""
     return layer.weight.clone(), layer.bias.clone()
 
 

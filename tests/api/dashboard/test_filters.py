@@ -5,6 +5,8 @@ import pytest
 
 from tests.api.dashboard.conftest import Visit, clip_of, until
 
+pytestmark = pytest.mark.slow
+
 HITS = ".found .card .likeness"
 
 

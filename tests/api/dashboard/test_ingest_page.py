@@ -11,6 +11,8 @@ from tests.api.dashboard.conftest import Visit
 from tests.api.dashboard.test_search_page import drop
 from tests.conftest import write_wav
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def expect(browser):

@@ -9,6 +9,8 @@ import pytest
 from tests.api.conftest import eventually
 from tests.api.dashboard.conftest import Visit, hold
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def expect(browser):

@@ -7,6 +7,8 @@ import pytest
 
 from tests.api.dashboard.conftest import Visit, clip_of, hold, until
 
+pytestmark = pytest.mark.slow
+
 HITS = ".found .card .likeness"
 
 

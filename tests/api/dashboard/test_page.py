@@ -13,6 +13,8 @@ from tests.api.dashboard.conftest import Visit
 from tests.api.serving import served
 from tests.conftest import ingest_voices
 
+pytestmark = pytest.mark.slow
+
 PAGES = {
     "start": "/",
     "search": "/#/?clip=1&not=5&label=anger",

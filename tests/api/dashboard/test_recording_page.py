@@ -7,6 +7,8 @@ import pytest
 
 from tests.api.dashboard.conftest import Visit, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def expect(browser):

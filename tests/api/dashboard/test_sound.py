@@ -13,6 +13,8 @@ from tests.api.conftest import upload
 from tests.api.dashboard.conftest import Visit, hold, until
 from tests.conftest import write_wav
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def expect(browser):

@@ -12,6 +12,8 @@ from tests.api.dashboard.conftest import Visit, hold, until
 from tests.api.dashboard.test_search_page import drop
 from tests.conftest import write_wav
 
+pytestmark = pytest.mark.slow
+
 SENDING = "**/v1/recordings"
 LEAVES = "dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 

@@ -108,10 +108,10 @@ def test_a_large_file_that_is_slow_to_read_is_not_given_up(tmp_path: Path):
 
 
 def test_headers_tell_of_durations_in_a_process_too(decoders: Decoders, call: Path):
-    assert decoders.told(call) == 60.0
+    assert decoders.header_duration(call) == 60.0
     (call.parent / "text.wav").write_text("hello")
     with pytest.raises(AudioError, match="cannot be decoded"):
-        decoders.told(call.parent / "text.wav")
+        decoders.header_duration(call.parent / "text.wav")
     assert len(list(decoders.read(call, [None]))) > 2
     assert len(processes(decoders)) == 1
 

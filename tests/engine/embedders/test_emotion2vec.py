@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec, english
-from emotion_search.engine.embedders.load import load_embedder
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import AudioError, ModelUnavailableError
 from tests.checkpoints import LABELS, make_checkpoint

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotion_search.engine.audio.synthetic_voices import speak
-from emotion_search.engine.embedders.catalogue import Comparison
+from emotion_search.engine.embedders.emotion2vec.compare import Comparison
 from emotion_search.engine.embedders.emotion2vec.forward import alibi_slopes
 from emotion_search.engine.embedders.emotion2vec.linear import (
     PackedLinear,
@@ -124,6 +124,7 @@ def test_frames_are_exact_and_their_logits_average_to_the_utterances(pair: Pair)
         assert np.allclose(pooled / pooled.sum(), utterance.scores[0], atol=1e-4)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000), count=st.integers(2, 12))
 @settings(deadline=None, max_examples=15)
 def test_company_and_order_change_nothing(published: Pair, seed, count):

@@ -16,12 +16,13 @@ import torch
 
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.finetune import files
 from emotion_search.engine.finetune.bases import open_base
 from emotion_search.engine.finetune.examples import data_hash, examples_of_manifest, split
-from emotion_search.engine.finetune.features import heard_by
+from emotion_search.engine.finetune.features import encode_examples
 from emotion_search.engine.finetune.run import Finetuned, finetune
 from emotion_search.engine.finetune.tune import Plan
 from emotion_search.engine.library.library import Library
@@ -29,6 +30,8 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, StorageFullError
 from tests.commands.test_cli import run
 from tests.conftest import ingest_voices
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["run"]  # a fixture
 
@@ -107,19 +110,25 @@ def test_only_the_layers_that_were_named_change(manifest, checkpoint, tmp_path):
     assert all(before[key].equal(frozen[key]) for key in before if key[:5] != "proj.")
 
 
+def test_models_that_nothing_tunes_are_refused(monkeypatch):
+    monkeypatch.setattr(AcousticFamily, "base", None)
+    with pytest.raises(InvalidInputError, match="acoustic cannot be fine-tuned"):
+        open_base("acoustic", Settings(), torch.device("cpu"))
+
+
 def test_padded_batches_give_the_vectors_of_single_clips(checkpoint):
     import torch
 
-    from emotion_search.engine.finetune.bases import CheckpointBase
+    from emotion_search.engine.finetune.checkpoint import CheckpointBase
 
     base = CheckpointBase(checkpoint, torch.device("cpu"))
     clips = [speak("anger", speaker=i, seed=i, seconds=0.4 + 0.5 * i) for i in range(3)]
-    heard = [base.hear(clip, 2) for clip in clips]
+    encoded = [base.encode(clip, 2) for clip in clips]
     base.top(2)
     with torch.no_grad():
-        together = base.vectors([rows for _, rows in heard], None)
+        together = base.vectors([rows for _, rows in encoded], None)
     expected = Emotion2vec(checkpoint, name="same", device="cpu").embed(clips).vectors
-    alone = torch.stack([vector for vector, _ in heard]).numpy()
+    alone = torch.stack([vector for vector, _ in encoded]).numpy()
     assert np.abs(alone - expected).max() < 1e-4
     assert np.abs(together.numpy() - expected).max() < 2e-2 * np.abs(expected).max()  # float16
 
@@ -188,11 +197,11 @@ def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, chec
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    base = open_base(str(checkpoint), checkpoint, torch.device("cpu"))
-    base.hear = stop
+    base = open_base(str(checkpoint), Settings(), torch.device("cpu"))
+    base.encode = stop
     examples = examples_of_manifest(manifest, "emotion")
     with closing(Decoders(60)) as decoders, pytest.raises(KeyboardInterrupt):
-        heard_by(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
+        encode_examples(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
     assert not (state / "heard.json").exists()
 
 
@@ -281,7 +290,7 @@ def test_what_cannot_be_learned_from_is_refused(manifest, checkpoint, tmp_path):
     with pytest.raises(InvalidInputError, match="has 2 layers"):
         tuned(manifest, str(checkpoint), tmp_path / "a", replace(QUICK, layers=3))
     with pytest.raises(InvalidInputError, match="may not begin with unuse"):
-        from emotion_search.engine.finetune.write import check_classes
+        from emotion_search.engine.finetune.checkpoint import check_classes
 
         check_classes(["unused", "fine"])
     (tmp_path / "full").mkdir()

@@ -182,6 +182,7 @@ def test_a_database_restored_and_written_to_is_not_mixed_with_an_older_index(
         assert stored == {c.id: library.search(c.id, limit=4) for c in library.clips()}
 
 
+@pytest.mark.slow
 def test_two_ingests_at_once_neither_double_nor_deadlock(settings: Settings, tmp_path: Path):
     paths = [write_wav(tmp_path / f"{n:03}.wav", tone(0.3, 100 + n)) for n in range(90)]
     small = settings.model_copy(update={"batch_seconds": 2.0, "busy_timeout": 30.0})

@@ -338,6 +338,7 @@ def recordings(home: Path) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(tmp_path: Path):
     for i in range(400):
         write_wav(tmp_path / "calls" / f"{i:03}.wav", tone(2.0, 100 + i))
@@ -359,6 +360,7 @@ def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(tmp_path: Path):
     assert (done["known"], done["known"] + done["recordings"]) == (kept, 400)
 
 
+@pytest.mark.slow
 def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
     calls, home = tmp_path / "calls", tmp_path / "home"
     write_wav(calls / "a.wav", tone(0.5))
@@ -390,6 +392,7 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_what_arrives_during_the_first_ingest_is_watched_too(run, calls, monkeypatch):  # noqa: F811
     monkeypatch.setenv("EMOTION_SEARCH_WATCH_QUIET", "0.1")
     original = Library.ingest
@@ -408,6 +411,7 @@ def test_what_arrives_during_the_first_ingest_is_watched_too(run, calls, monkeyp
     assert (first["recordings"], second["recordings"]) == (6, 1)
 
 
+@pytest.mark.slow
 def test_a_watched_folder_may_be_empty_and_takes_folders_that_are_moved_in(tmp_path: Path):
     calls = tmp_path / "calls"
     calls.mkdir()

@@ -14,6 +14,8 @@ from sqlalchemy import create_engine, text
 
 from tests.conftest import ROOT, tone, write_wav
 
+pytestmark = pytest.mark.slow
+
 FILES = 300
 
 

@@ -188,6 +188,7 @@ def start(home: Path, url: str, calls: Path, *arguments: str) -> subprocess.Pope
     )
 
 
+@pytest.mark.slow
 def test_killed_anywhere_nothing_is_lost_or_doubled(tmp_path: Path, database_url: str):
     calls, home = tmp_path / "calls", tmp_path / "home"
     for number in range(60):

@@ -22,6 +22,8 @@ from emotion_search.engine.training.train import Plan, Trainer
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = Plan(
     steps=6,
     batch=12,

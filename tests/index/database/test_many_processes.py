@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.many_processes import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_searches_are_right_while_others_write(database_url: str, tmp_path: Path):

@@ -1,0 +1,25 @@
+# One-word commands for work on the code; CONTRIBUTING.md tells when to use which.
+bin := .venv/bin
+
+.PHONY: setup test slow check fix demo serve
+
+setup:  ## install for development into .venv
+	python3 -m venv .venv && $(bin)/pip install -c constraints.txt -e '.[dev]'
+
+test:  ## the quick tests, in minutes
+	$(bin)/pytest
+
+slow:  ## the slow tests: training, kills, fuzzing, browsing
+	$(bin)/pytest -m slow
+
+check:  ## style, types, import rules
+	$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy && $(bin)/lint-imports --no-logo
+
+fix:  ## mend style where that can be done by itself
+	$(bin)/ruff check --fix . && $(bin)/ruff format .
+
+demo:  ## a search over synthetic voices
+	$(bin)/emotion-search demo
+
+serve:  ## the API and the dashboard on http://127.0.0.1:8000
+	$(bin)/emotion-search serve --port 8000

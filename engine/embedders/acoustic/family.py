@@ -1,0 +1,47 @@
+"""The built-in model ``acoustic`` and weights of its kind (``.safetensors``) as a family."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.memory import bound_kernel_cache
+from emotion_search.engine.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class AcousticFamily:
+    """See ``registry.Family``."""
+
+    built_in = frozenset({"acoustic"})
+    known: Mapping[str, tuple[int, str]] = {"acoustic": (256, "eight classes")}
+    base: str | None = "network"
+
+    def answers(self, name: str) -> bool:
+        """See ``registry.Family``."""
+        return name in self.built_in or name.endswith(".safetensors")
+
+    def files(self, name: str, settings: Settings) -> Path:
+        """The file of weights."""
+        from emotion_search.engine.embedders.acoustic.model import WEIGHTS
+
+        return WEIGHTS if name in self.built_in else Path(name)
+
+    def load(self, name: str, settings: Settings) -> Embedder:
+        """See ``registry.Family``; runs on the CPU whatever device the settings name."""
+        from emotion_search.engine.embedders.acoustic.model import Acoustic
+        from emotion_search.engine.embedders.device import pick_device
+
+        if settings.device != "auto" and pick_device(settings.device).type != "cpu":
+            log.warning(
+                "device %s has no effect: the model %s runs on the CPU", settings.device, name
+            )
+        bound_kernel_cache()
+        return Acoustic(self.files(name, settings), name=name)
+
+    def place(self, name: str, settings: Settings) -> str:
+        """Always with the program."""
+        return "built in"

@@ -1,0 +1,46 @@
+"""The emotion2vec models as a family: checkpoint folders, and ids of a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.settings import Settings
+
+
+class Emotion2vecFamily:
+    """See ``registry.Family``."""
+
+    built_in: frozenset[str] = frozenset()
+    known: Mapping[str, tuple[int, str]] = {
+        "iic/emotion2vec_plus_large": (1024, "nine classes"),
+        "iic/emotion2vec_plus_base": (768, "nine classes"),
+        "iic/emotion2vec_plus_seed": (768, "nine classes"),
+        "iic/emotion2vec_base": (768, "no scores"),
+        "iic/emotion2vec_base_finetuned": (768, "nine classes"),
+    }
+    base: str | None = "checkpoint"
+
+    def answers(self, name: str) -> bool:
+        """To every name: ``files`` raises for one that is no model."""
+        return True
+
+    def files(self, name: str, settings: Settings) -> Path:
+        """The checkpoint folder; see ``hub.resolve``."""
+        from emotion_search.engine.embedders.hub import resolve
+
+        return resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+
+    def load(self, name: str, settings: Settings) -> Embedder:
+        """See ``registry.Family``."""
+        folder = self.files(name, settings)
+        from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+
+        return Emotion2vec(folder, name=name, device=settings.device, precision=settings.precision)
+
+    def place(self, name: str, settings: Settings) -> str:
+        """The folder in the hub's cache, or ``not downloaded``."""
+        from emotion_search.engine.embedders.hub import cached_folder
+
+        return str(cached_folder(name, settings.hub) or "not downloaded")

@@ -1,0 +1,33 @@
+"""Names find their family of models."""
+
+from pathlib import Path
+
+import pytest
+
+from emotion_search.engine.embedders.registry import FAMILIES, absolute, family_of
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("acoustic", "network"),
+        ("tuned/model.safetensors", "network"),
+        ("tuned", "checkpoint"),
+        ("iic/emotion2vec_plus_large", "checkpoint"),
+    ],
+)
+def test_a_name_finds_its_family(name: str, base: str):
+    assert family_of(name).base == base
+
+
+def test_every_known_model_is_of_the_family_that_lists_it():
+    assert all(family_of(name) is family for family in FAMILIES for name in family.known)
+
+
+def test_only_names_of_files_become_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("acoustic", "mine"):
+        Path(name).mkdir()
+    assert absolute("acoustic") == "acoustic"
+    assert absolute("mine") == str(tmp_path / "mine")
+    assert absolute("iic/emotion2vec_base") == "iic/emotion2vec_base"
