@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.files.manifest import read_labels, read_manifest
 from emotion_search.engine.files.tables import csv_rows
 from emotion_search.engine.quality.tune import sample
 from emotion_search.index.database.clips import clips_of
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.files import KnownFile, known_files
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import (

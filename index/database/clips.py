@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
 from emotion_search.index.database.failures import FAILED
 from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
@@ -134,6 +135,24 @@ def clips_of(session: Session, recording_id: int) -> list[int]:
     return list(session.scalars(query.order_by(Clip.start, Clip.channel, Clip.id)))
 
 
+def overlapping_clips(
+    session: Session, recording_id: int, start: float, end: float, channel: int | None
+) -> dict[int, float]:
+    """Ids of the clips of a recording that overlap a span (seconds; ``end`` may be infinite), of a
+    channel or (None) of any, ascending, and the seconds for which each does."""
+    query = select(Clip.id, Clip.start, Clip.end).where(
+        Clip.recording_id == recording_id,
+        Clip.start < min(end, 1e300),  # no database takes infinity
+        Clip.end > start,
+    )
+    if channel is not None:
+        query = query.where(Clip.channel == channel)
+    return {
+        clip: min(ends, end) - max(starts, start)
+        for clip, starts, ends in session.execute(query.order_by(Clip.id))
+    }
+
+
 def get_recording(session: Session, recording_id: int) -> Recording:
     """One recording's row.
 
@@ -158,19 +177,15 @@ def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArra
     Raises:
         NotFoundError: a clip is not there, or has no embedding under this model.
     """
-    rows = session.execute(
-        select(Embedding.clip_id, Embedding.vector).where(
-            Embedding.model_id == model.id, Embedding.clip_id.in_(ids)
-        )
-    )
-    found = {clip_id: np.frombuffer(vector, dtype="<f4") for clip_id, vector in rows}
+    known, stored = embeddings_by_id(session, model, np.array(ids, np.int64))
+    rows = {clip_id: row for row, clip_id in enumerate(known.tolist())}
     for clip_id in ids:
-        if clip_id not in found:
+        if clip_id not in rows:
             raise NotFoundError(
                 f"clip {clip_id} has no embedding of {model.name}; fill it in with: emotion-search"
                 f" reembed --model {model.name}"
             )
-    return np.stack([found[clip_id] for clip_id in ids]).astype(np.float32)
+    return stored[[rows[clip_id] for clip_id in ids]]
 
 
 @dataclass(frozen=True)
@@ -288,11 +303,7 @@ def clips_with_vectors(
         .limit(limit)
     )
     ids = list(session.scalars(page))
-    parts = [
-        vectors_of(session, model, ids[begin : begin + _IDS_A_QUERY])
-        for begin in range(0, len(ids), _IDS_A_QUERY)
-    ]
-    vectors = np.concatenate(parts) if parts else np.empty((0, model.dimension), np.float32)
+    vectors = embeddings_in_order(session, model, np.array(ids, np.int64))
     return clip_details(session, model, ids), vectors
 
 
