@@ -157,7 +157,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         f" with hits' details {middle['archive']:.2f} ms"
     )
     index = one.keeper._held.index  # type: ignore[union-attr]
-    if index.kind == "quantised":
+    if index.estimates:
         every = index._faiss
         turned = unit @ index._rotation
         parameters = faiss.SearchParametersIVF(nprobe=index.lists)  # type: ignore[call-arg]

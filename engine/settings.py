@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.kinds import IndexKind
 
 DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 """The model of a new archive when none is named."""
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Clips at which a bulk ingest fits the archive's first space; 0 for never.",
     )
-    index: Literal["auto", "flat", "quantised"] = Field(
+    index: IndexKind = Field(
         default="auto",
         description="Search index: `flat` compares with every clip, `quantised` estimates first;"
         " `auto` goes by size.",

@@ -14,17 +14,12 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import ModelInfo, standing
 from emotion_search.index.database.spaces import active_space, count_embedded
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
-from emotion_search.index.lifecycle.build import (
-    FLAT_UP_TO,
-    IndexKind,
-    StoppedError,
-    build,
-    is_outgrown,
-)
+from emotion_search.index.lifecycle.build import StoppedError, build
 from emotion_search.index.lifecycle.catch_up import Held, IndexState, agrees, bring_forward
 from emotion_search.index.lifecycle.rwlock import Turns
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.vectors.base import VectorIndex
+from emotion_search.index.vectors.kinds import IndexKind, is_large, is_outgrown
 from emotion_search.index.vectors.space import Space
 
 log = logging.getLogger(__name__)
@@ -151,7 +146,7 @@ class IndexKeeper:
         revision, version = standing(session, self._model.id)
         held = self._held
         if held is not None and held.version != version:
-            if self._background and held.index.count > FLAT_UP_TO:
+            if self._background and is_large(held.index.count):
                 self._work()
             else:
                 held = None

@@ -17,9 +17,8 @@ from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.vectors.base import VectorIndex
-from emotion_search.index.vectors.flat import FlatIndex
+from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
-from emotion_search.index.vectors.quantised import QuantisedIndex
 
 log = logging.getLogger(__name__)
 
@@ -203,13 +202,9 @@ class IndexCache:
         path = self._folder / Path(record["file"]).name
         if path.stat().st_size != record["size"] or _checksum(path) != record["crc32"]:
             raise ValueError("its checksum is wrong")
-        index: VectorIndex
-        if stamp.kind == FlatIndex.kind:
-            index = FlatIndex.load(path)
-        else:
-            index = QuantisedIndex.load(path, stamp.details)
-            if record["rows"] is not None:
-                index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
+        index = kinds()[stamp.kind].load(path, stamp.details)
+        if record["rows"] is not None:
+            index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         return index, stamp.revision

@@ -8,9 +8,8 @@ import pytest
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.lifecycle import build as build_module
-from emotion_search.index.lifecycle import keeper as keeper_module
 from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.quantised import QuantisedIndex
 from tests.index.worlds import START, VectorArchive, ask, found
 
@@ -139,8 +138,7 @@ def test_codes_of_other_vectors_than_the_databases_are_noticed(archive: VectorAr
 def test_an_archive_that_grows_changes_its_index_behind_the_scenes(
     archive: VectorArchive, monkeypatch
 ):
-    monkeypatch.setattr(build_module, "FLAT_UP_TO", 3500)
-    monkeypatch.setattr(keeper_module, "FLAT_UP_TO", 3500)
+    monkeypatch.setattr(FlatIndex, "most", 3500)
     searcher = archive.searcher(background=True)
     query = voices(1, seed=12)[0]
     ask(searcher, query)
@@ -162,7 +160,7 @@ def test_an_archive_that_grows_changes_its_index_behind_the_scenes(
 
 
 def test_the_exact_index_can_be_asked_for_at_any_size(archive: VectorArchive, monkeypatch):
-    monkeypatch.setattr(build_module, "FLAT_UP_TO", 100)
+    monkeypatch.setattr(FlatIndex, "most", 100)
     searcher = archive.searcher("flat")
     ask(searcher, voices(1)[0])
     assert kind(searcher) == "flat"
