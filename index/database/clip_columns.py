@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.bulk_embeddings import ROWS
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import ROWS
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Label, Prediction, Recording
 from emotion_search.index.vectors.arrays import Ids
@@ -19,7 +20,6 @@ from emotion_search.index.vectors.arrays import Ids
 ABSENT = -1
 """The code of clips of which something is not known."""
 
-_IDS_A_QUERY = 500
 _GAPS = 4  # clips between the first and the last, for each that is meant, worth reading in one go
 
 Codes = NDArray[np.int32]
@@ -106,8 +106,7 @@ def _rows(session: Session, query: Any, column: Any, ids: Ids) -> Iterator[Any]:
         near = query.where(column.between(int(ids[0]), int(ids[-1])))
         yield from session.execute(near.execution_options(yield_per=ROWS))
         return
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY].tolist()
+    for some in chunks(ids.tolist()):
         yield from session.execute(query.where(column.in_(some)))
 
 

@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
-from emotion_search.index.database.failures import FAILED
-from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.files import FAILED, FileFacts
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import predictions_of
@@ -29,8 +28,8 @@ from emotion_search.index.database.schema import (
     Recording,
 )
 from emotion_search.index.errors import NotFoundError
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
-_IDS_A_QUERY = 500
 _NO_SOURCE = "(none)"
 _TOLD = (  # columns that details take as they are
     Clip.id,
@@ -124,9 +123,18 @@ def clip_details(
 ) -> list[ClipDetails]:
     """The clips with these ids, in the order of ``ids``; unknown ones are left out."""
     details: dict[int, ClipDetails] = {}
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        details.update(_details(session, model, ids[begin : begin + _IDS_A_QUERY]))
+    for some in chunks(ids):
+        details.update(_details(session, model, some))
     return [details[clip_id] for clip_id in ids if clip_id in details]
+
+
+def recordings_of_clips(session: Session, ids: Ids) -> Ids:
+    """The recordings of clips that are there, in the order of ``ids``: int64, (n,)."""
+    owners: dict[int, int] = {}
+    for some in chunks(ids.tolist()):
+        rows = session.execute(select(Clip.id, Clip.recording_id).where(Clip.id.in_(some)))
+        owners.update((clip, recording) for clip, recording in rows)
+    return np.array([owners[clip] for clip in ids.tolist()], dtype=np.int64)
 
 
 def clips_of(session: Session, recording_id: int) -> list[int]:
@@ -171,7 +179,7 @@ def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
     return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
 
 
-def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
+def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> Vectors:
     """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
 
     Raises:
@@ -292,7 +300,7 @@ def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
 
 def clips_with_vectors(
     session: Session, model: ModelInfo, wanted: ClipFilter, *, limit: int, after_id: int
-) -> tuple[list[ClipDetails], NDArray[np.float32]]:
+) -> tuple[list[ClipDetails], Vectors]:
     """A page of the clips that pass the filter and have an embedding of the model, by ascending id
     from beyond ``after_id``, and their embeddings as stored: float32, (n, dim)."""
     page = (
@@ -305,8 +313,3 @@ def clips_with_vectors(
     ids = list(session.scalars(page))
     vectors = embeddings_in_order(session, model, np.array(ids, np.int64))
     return clip_details(session, model, ids), vectors
-
-
-def tasks(session: Session) -> list[str]:
-    """The tasks under which some clip has a label, by name."""
-    return list(session.scalars(select(Label.task).distinct().order_by(Label.task)))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import known_clips
+from emotion_search.index.database.embeddings import insert_embeddings
 from emotion_search.index.database.models import ModelInfo, active_model
-from emotion_search.index.database.recordings import insert_embeddings
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 
@@ -140,7 +141,7 @@ def add_embeddings(session: Session, model_id: int, embedded: Sequence[Embedded]
     """Store embeddings under a model; returns how many. A clip that is gone by now, or that another
     process gave its embedding, is passed over."""
     ids = [one.clip_id for one in embedded]
-    here = set(session.scalars(select(Clip.id).where(Clip.id.in_(ids))))
+    here = known_clips(session, ids)
     done = select(Embedding.clip_id).where(
         Embedding.model_id == model_id, Embedding.clip_id.in_(ids)
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
@@ -143,13 +143,6 @@ def unfinished_jobs(session: Session, place: str) -> list[Job]:
     """Jobs whose uploads this home stores and that are not finished, earliest first."""
     query = select(Row).where(Row.place == place, Row.status.in_(UNFINISHED)).order_by(Row.id)
     return [_job(row) for row in session.scalars(query)]
-
-
-def count_jobs(session: Session) -> dict[str, int]:
-    """How many unfinished jobs there are, by status."""
-    query = select(Row.status, func.count()).where(Row.status.in_(UNFINISHED))
-    found = {str(status): int(n) for status, n in session.execute(query.group_by(Row.status))}
-    return {str(status): found.get(status, 0) for status in UNFINISHED}
 
 
 def set_job(session: Session, job_id: int, **values: Any) -> Job:

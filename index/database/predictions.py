@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from emotion_search.index.database.bulk_embeddings import ROWS
+from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.classifiers import ClassifierInfo
+from emotion_search.index.database.embeddings import ROWS, as_arrays
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Label, Prediction
+from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Prediction
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.vectors.arrays import Ids, Vectors
-
-_IDS_A_QUERY = 500
 
 
 def standing_classifiers(
@@ -59,9 +58,7 @@ def next_unclassified(
         .limit(limit)
     )
     rows = session.execute(query).all()
-    ids = np.array([row[0] for row in rows], dtype=np.int64)
-    data = b"".join(row[1] for row in rows)
-    return ids, np.frombuffer(data, dtype="<f4").reshape(len(rows), model.dimension)
+    return as_arrays(rows, model.dimension)
 
 
 def count_unclassified(
@@ -94,10 +91,8 @@ def put_predictions(
 ) -> int:
     """Store what the classifier says, in place of what its task had by none of the ``standing``
     ones; returns for how many clips it was stored."""
-    known: set[int] = set()
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY].tolist()
-        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    known = known_clips(session, ids.tolist())
+    for some in chunks(ids.tolist()):
         known.difference_update(
             session.scalars(
                 select(Prediction.clip_id).where(
@@ -143,17 +138,3 @@ def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, 
     for clip, task, value, probability in session.execute(query):
         found.setdefault(clip, {})[task] = (value, probability)
     return found
-
-
-def labelled_ids(session: Session, task: str) -> Ids:
-    """Ids of the clips that a person labelled under the task: int64, ascending."""
-    query = select(Label.clip_id).where(Label.task == task)
-    ids = np.fromiter(session.scalars(query), dtype=np.int64)
-    ids.sort()
-    return ids
-
-
-def tasks_with_labels(session: Session) -> dict[str, int]:
-    """How many clips are labelled under each task, most first."""
-    rows = session.execute(select(Label.task, func.count()).group_by(Label.task))
-    return dict(sorted(((t, n) for t, n in rows), key=lambda row: (-row[1], row[0])))

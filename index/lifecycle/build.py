@@ -9,9 +9,13 @@ from collections.abc import Callable
 import numpy as np
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order, stream
+from emotion_search.index.database.embeddings import (
+    embeddings_by_id,
+    embeddings_in_order,
+    sample_clips,
+    stream,
+)
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import sample_clips
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import IndexKind, is_large, kind_for

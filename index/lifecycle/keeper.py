@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import count_embedded
 from emotion_search.index.database.models import ModelInfo, standing
-from emotion_search.index.database.spaces import active_space, count_embedded
+from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.lifecycle.build import StoppedError, build
 from emotion_search.index.lifecycle.catch_up import Held, IndexState, agrees, bring_forward

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.embeddings import embeddings_in_order, stream
+from emotion_search.index.database.embeddings import embeddings_in_order, sample_clips, stream
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import sample_clips
 from emotion_search.index.lifecycle.build import LEAST_RECALL, Neighbours, recall_of
 from emotion_search.index.lifecycle.catch_up import Held
 
