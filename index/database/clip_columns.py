@@ -1,4 +1,4 @@
-"""What is known of many clips at once, as codes: small enough for a whole archive in memory."""
+"""Labels, predictions, emotions, sources and speakers of many clips, as columns of small codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Attributes:
     Attributes:
         ids: int64 (n,), ascending.
         label: given by a person under the task.
-        predicted: said by a classifier under the task.
+        predicted: by a classifier under the task.
         emotion: the likeliest class by the embedding model's own scores.
         source, speaker: of the recording.
         recordings: int64 (n,), the recording of each.
@@ -78,11 +78,11 @@ def attributes_of(session: Session, model: ModelInfo, ids: Ids, *, task: str) ->
             source.put(row, at)
             speaker.put(row, who)
     labels = select(Label.clip_id, Label.value).where(Label.task == task)
-    said = select(Prediction.clip_id, Prediction.value).where(Prediction.task == task)
+    predictions = select(Prediction.clip_id, Prediction.value).where(Prediction.task == task)
     return Attributes(
         ids=ids,
         label=_coded(ids, _rows(session, labels, Label.clip_id, ids)),
-        predicted=_coded(ids, _rows(session, said, Prediction.clip_id, ids)),
+        predicted=_coded(ids, _rows(session, predictions, Prediction.clip_id, ids)),
         emotion=_coded(ids, _likeliest(session, model, ids)),
         source=source.done(),
         speaker=speaker.done(),

@@ -31,7 +31,7 @@ from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 _NO_SOURCE = "(none)"
-_TOLD = (  # columns that details take as they are
+_COLUMNS = (  # that details take as they are
     Clip.id,
     Clip.recording_id,
     Recording.name,
@@ -81,7 +81,7 @@ class ClipDetails:
 
     @property
     def label(self) -> str | None:
-        """What a person said about the emotion."""
+        """What a person labelled the emotion as."""
         return self.labels.get(EMOTION)
 
 
@@ -253,7 +253,7 @@ def _details(
         Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
     )
     rows = session.execute(
-        select(*_TOLD, Embedding.scores)
+        select(*_COLUMNS, Embedding.scores)
         .join(Recording, Recording.id == Clip.recording_id)
         .outerjoin(Embedding, join_scores)
         .where(Clip.id.in_(ids))
@@ -282,7 +282,7 @@ def _details(
     predictions = predictions_of(session, ids)
     return {
         row.id: ClipDetails(
-            **{column.key: value for column, value in zip(_TOLD, row, strict=False)},
+            **{column.key: value for column, value in zip(_COLUMNS, row, strict=False)},
             path=paths.get(row.recording_id),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.recording_id, {}),

@@ -1,4 +1,4 @@
-"""The saved clusterings of an archive, in its database."""
+"""Saved clusterings, and the clips in each cluster."""
 
 from __future__ import annotations
 

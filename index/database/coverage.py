@@ -1,4 +1,4 @@
-"""Several models in one archive: what it holds of each, filling one in, switching, dropping one."""
+"""Models of an archive by coverage: clips without an embedding, filling in, switching, dropping."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def holding_called(session: Session, name: str) -> Holding:
         NotFoundError: the archive has none; names those that it has.
         InvalidInputError: several are meant.
     """
-    held = list_holdings(session)
-    found = [one for one in held if one.model.name == name]
+    holdings = list_holdings(session)
+    found = [one for one in holdings if one.model.name == name]
     if not found and len(name) >= _SHORTEST_PREFIX:
-        found = [one for one in held if one.model.fingerprint.startswith(name.lower())]
+        found = [one for one in holdings if one.model.fingerprint.startswith(name.lower())]
     if not found:
-        names = ", ".join(one.model.name for one in held) or "none"
+        names = ", ".join(one.model.name for one in holdings) or "none"
         raise NotFoundError(
             f"the archive has no embeddings of a model {name}; it has: {names}; fill it in with:"
             " emotion-search reembed"

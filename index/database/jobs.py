@@ -1,9 +1,9 @@
-"""Jobs in the database: uploads on their way into the archive, and what became of them."""
+"""Upload jobs: queued, running, done or failed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -57,7 +57,7 @@ class Job:
 
     Attributes:
         attempts: how often it was begun.
-        seconds, total: of audio embedded so far, and in all by the file's header (None: untold).
+        seconds, total: of audio embedded so far, and in all by the file's header (None: unknown).
         recording_id, is_new: once done, the recording, and whether it was new to the archive.
         problem: once failed, why: ``status``, ``kind`` and ``detail``.
     """
@@ -176,22 +176,5 @@ def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[
 
 
 def _job(row: Row) -> Job:
-    return Job(
-        id=row.id,
-        status=JobStatus(row.status),
-        place=row.place,
-        stored=row.stored,
-        digest=row.digest,
-        name=row.name,
-        size=row.size,
-        said=row.said,
-        attempts=row.attempts,
-        seconds=row.seconds,
-        total=row.total,
-        recording_id=row.recording_id,
-        is_new=row.is_new,
-        problem=row.problem,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+    values = {field.name: getattr(row, field.name) for field in fields(Job)}
+    return Job(**values | {"status": JobStatus(row.status)})

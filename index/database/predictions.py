@@ -1,4 +1,4 @@
-"""What classifiers say about clips: rows beside the labels that people gave, never over them."""
+"""Predictions of classifiers: rows beside the labels that people gave, never over them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from emotion_search.index.vectors.arrays import Ids, Vectors
 def standing_classifiers(
     session: Session, model: ModelInfo, classifier: ClassifierInfo, *, named: bool
 ) -> list[int]:
-    """Ids of the classifiers whose word ``classifier`` does not replace: its own, and unless it was
-    ``named`` those of its task and model that are newer."""
+    """Ids of the classifiers whose predictions ``classifier`` does not replace: its own, and unless
+    it was ``named`` those of its task and model that are newer."""
     newer = select(ClassifierRow.id).where(
         ClassifierRow.task == classifier.task,
         ClassifierRow.model_id == model.id,
@@ -43,7 +43,7 @@ def next_unclassified(
     limit: int = ROWS,
 ) -> tuple[Ids, Vectors]:
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
-    filter and of which no ``standing`` classifier has said anything; none where all are done."""
+    filter and of which no ``standing`` classifier has a prediction; none where all are done."""
     known = aliased(Prediction)  # the filter may be about predictions as well
     query = (
         matching(wanted)
@@ -89,8 +89,8 @@ def put_predictions(
     probabilities: NDArray[np.float64],
     standing: Sequence[int],
 ) -> int:
-    """Store what the classifier says, in place of what its task had by none of the ``standing``
-    ones; returns for how many clips it was stored."""
+    """Store predictions of the classifier, in place of those under its task that are by none of the
+    ``standing`` ones; returns for how many clips it was stored."""
     known = known_clips(session, ids.tolist())
     for some in chunks(ids.tolist()):
         known.difference_update(
@@ -130,7 +130,7 @@ def count_predictions(session: Session, classifier: ClassifierInfo) -> dict[str,
 
 
 def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, float]]]:
-    """Value and probability by task, of each of some clips of which a classifier said anything."""
+    """Value and probability by task, of those of some clips that have predictions."""
     found: dict[int, dict[str, tuple[str, float]]] = {}
     query = select(
         Prediction.clip_id, Prediction.task, Prediction.value, Prediction.probability

@@ -29,7 +29,7 @@ from emotion_search.index.errors import NotFoundError
 
 @dataclass(frozen=True)
 class Annotations:
-    """What is said about a recording; None and missing keys say nothing.
+    """Annotations of a recording; None and missing keys leave what is known.
 
     Attributes:
         name: what to call it, if not by its file's name.
@@ -38,7 +38,7 @@ class Annotations:
         recorded_at: when, timezone-aware.
         labels: value by task, for each of its clips.
         metadata: free keys and values.
-        spans: the clips that it has, with what is said of each; empty to have it cut.
+        spans: the clips that it has, with their own labels; empty to have it cut.
     """
 
     name: str | None = None
@@ -50,7 +50,7 @@ class Annotations:
     spans: tuple[Span, ...] = ()
 
     def over(self, defaults: Annotations) -> Annotations:
-        """These, with what they leave unsaid taken from ``defaults``."""
+        """These, with what they leave out taken from ``defaults``."""
         return Annotations(
             name=self.name or defaults.name,
             source=self.source or defaults.source,
@@ -216,12 +216,12 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
     remove_failures(session, list(rows))
 
 
-def annotate(session: Session, recording_id: int, said: Annotations) -> None:
-    """Set what ``said`` says about the recording and its clips; the rest stays."""
+def annotate(session: Session, recording_id: int, annotations: Annotations) -> None:
+    """Set what is annotated of the recording and its clips; the rest stays."""
     columns = {
         name: value
         for name in ("name", "source", "speaker", "recorded_at")
-        if (value := getattr(said, name)) is not None
+        if (value := getattr(annotations, name)) is not None
     }
     if columns:
         session.execute(update(Recording).where(Recording.id == recording_id).values(columns))
@@ -230,14 +230,14 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
         Metadatum,
         [
             {"recording_id": recording_id, "key": key, "value": value}
-            for key, value in said.metadata.items()
+            for key, value in annotations.metadata.items()
         ],
     )
-    if said.spans:
-        label_spans(session, recording_id, said.spans)
-    if said.labels:
+    if annotations.spans:
+        label_spans(session, recording_id, annotations.spans)
+    if annotations.labels:
         clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-        label_clips(session, clip_ids, said.labels)
+        label_clips(session, clip_ids, annotations.labels)
 
 
 def remove_recording(session: Session, recording_id: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Cutting a recording that is in the archive into other clips, in one transaction."""
+"""Recutting: a recording of the archive gets other clips, in one transaction."""
 
 from __future__ import annotations
 

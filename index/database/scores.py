@@ -43,7 +43,7 @@ class ScoredClips:
 
     Attributes:
         recordings: int64, (n,).
-        recorded_at: when each recording was; None where nobody said.
+        recorded_at: when each recording was; None where that is not known.
         seconds: float64, (n,), of the clips.
         scores: float32, (n, classes).
     """

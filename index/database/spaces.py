@@ -1,4 +1,4 @@
-"""The spaces and calibrations of an archive, in its database."""
+"""Embedding spaces and their calibrations: storing, listing, choosing the one that serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved indexes: files stamped with what they hold, published whole, thrown away when in doubt."""
+"""Saved indexes on disk: stamped with archive, model, space and revision, replaced atomically."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _LOCK_S = 60.0
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a saved index holds: of which archive, model and space, how far, how much, and what the
-    index tells of itself."""
+    """What a saved index holds: of which archive, model and space, how far, how much, and the
+    index's own details."""
 
     archive: str
     model: str

@@ -1,4 +1,4 @@
-"""What every index of vectors can do."""
+"""Protocol of a vector index: what every kind can do and says about itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exact index: FAISS inner product over every L2-normalised vector."""
+"""Flat index, exact: FAISS inner product over every L2-normalised vector."""
 
 from __future__ import annotations
 

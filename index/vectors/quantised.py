@@ -1,4 +1,4 @@
-"""The index of large archives: one bit a dimension, in inverted lists.
+"""Quantised index, for large archives: one bit a dimension, in inverted lists.
 
 RaBitQ (Gao and Long, SIGMOD 2024) turns a vector, less the centre of its list and randomly rotated,
 into the signs of its coordinates and two numbers, from which its cosine to a query is estimated
@@ -291,7 +291,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _selector(allowed: Ids, highest: int) -> faiss.IDSelector:
-    """What tells FAISS which ids count: a bitmap, or a set where ids are few among many."""
+    """The ids that count, for FAISS: a bitmap, or a set where ids are few among many."""
     if len(allowed) * 512 < highest:
         return faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
     marks = np.zeros(highest + 8, np.bool_)
