@@ -32,9 +32,7 @@ from emotion_search.index.database.clips import (
     clips_of,
     count,
     get_clip,
-    get_recording,
     list_clips,
-    locations_of,
 )
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import Holding
@@ -48,6 +46,7 @@ from emotion_search.index.database.files import (
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.recordings import Annotations, remove_recording
 from emotion_search.index.database.spaces import (
     list_spaces,

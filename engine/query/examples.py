@@ -14,15 +14,10 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
-from emotion_search.index.database.clips import (
-    clips_of,
-    get_recording,
-    overlapping_clips,
-    owner_of,
-    vectors_of,
-)
+from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors, normalise

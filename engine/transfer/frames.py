@@ -15,12 +15,13 @@ from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.ingest.reembed import Cutter, HeardClip
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import CsvFile
-from emotion_search.index.database.clips import ClipDetails, list_clips, locations_of
+from emotion_search.index.database.clips import ClipDetails, list_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError
 
 _PAGE = 500

@@ -90,19 +90,8 @@ def list_classifiers(session: Session, task: str | None = None) -> list[Classifi
     if task is not None:
         query = query.where(ClassifierRow.task == task)
     return [
-        ClassifierInfo(
-            id=row.id,
-            task=row.task,
-            version=row.version,
-            method=row.method,
-            classes=tuple(row.classes),
-            model=row.model,
-            space_version=row.space_version,
-            provenance=row.provenance,
-            created_at=row.created_at,
-            predictions=row.predictions,
-        )
-        for row in session.execute(query)
+        ClassifierInfo(**{**row, "classes": tuple(row["classes"])})
+        for row in session.execute(query).mappings()
     ]
 
 

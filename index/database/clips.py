@@ -1,9 +1,9 @@
-"""Reading clips and recordings: filters, paging, details, counts."""
+"""Reading clips: details, pages, vectors, and counts over the archive."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
-from emotion_search.index.database.files import FAILED, FileFacts
+from emotion_search.index.database.files import FAILED
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import predictions_of
@@ -161,22 +161,16 @@ def overlapping_clips(
     }
 
 
-def get_recording(session: Session, recording_id: int) -> Recording:
-    """One recording's row.
-
-    Raises:
-        NotFoundError: no such recording.
-    """
-    row = session.get(Recording, recording_id)
-    if row is None:
-        raise NotFoundError(f"no recording {recording_id} in this archive")
-    return row
-
-
-def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
-    """Where the recording's bytes were seen, and how the files were then."""
-    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
-    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
+def metadata_of(session: Session, recordings: Collection[int]) -> dict[int, dict[str, str]]:
+    """Keys and values of each of some recordings that have any, by key."""
+    found: dict[int, dict[str, str]] = {}
+    for recording, key, value in session.execute(
+        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
+        .where(Metadatum.recording_id.in_(recordings))
+        .order_by(Metadatum.key)
+    ):
+        found.setdefault(recording, {})[key] = value
+    return found
 
 
 def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> Vectors:
@@ -264,13 +258,7 @@ def _details(
         select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
     ):
         labels.setdefault(clip_id, {})[task] = value
-    metadata: dict[int, dict[str, str]] = {}
-    for recording_id, key, value in session.execute(
-        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
-        .where(Metadatum.recording_id.in_(recording_ids))
-        .order_by(Metadatum.key)
-    ):
-        metadata.setdefault(recording_id, {})[key] = value
+    metadata = metadata_of(session, recording_ids)
     paths: dict[int, str] = {}
     for recording_id, path in session.execute(
         select(Location.recording_id, Location.path)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import known_clips
-from emotion_search.index.database.embeddings import insert_embeddings
+from emotion_search.index.database.embeddings import count_embedded, insert_embeddings
 from emotion_search.index.database.models import ModelInfo, active_model
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
@@ -192,9 +192,7 @@ def drop_model(session: Session, model: ModelInfo) -> int:
         raise InvalidInputError(
             f"{model.name} serves the archive; let another model serve first: emotion-search use"
         )
-    removed = session.execute(
-        select(func.count()).select_from(Embedding).where(Embedding.model_id == model.id)
-    ).scalar_one()
+    removed = count_embedded(session, model)
     for table in reversed(Base.metadata.sorted_tables):
         for key in table.foreign_keys:
             if key.references(Model.__table__) and table is not Archive.__table__:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database import prediction_filters
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import (
     Archive,
     Clip,
@@ -148,10 +149,8 @@ def passing(
         query = query.where(exists().where(Recording.id == Clip.recording_id, *of_recordings))
     rows = [
         row
-        for begin in range(0, len(ids), _ASKED)
-        for row in session.execute(
-            query.where(among), {"among": ids[begin : begin + _ASKED].tolist()}
-        )
+        for some in chunks(ids.tolist(), _ASKED)
+        for row in session.execute(query.where(among), {"among": some})
     ]
     found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
     return found[:, 0], found[:, 1]

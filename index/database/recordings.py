@@ -196,6 +196,11 @@ def find_by_sha256(session: Session, sha256: str) -> int | None:
     return session.scalar(select(Recording.id).where(Recording.sha256 == sha256))
 
 
+def recording_at(session: Session, path: str) -> int | None:
+    """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
+    return session.scalar(select(Location.recording_id).where(Location.path == path))
+
+
 def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
     """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
     add_locations(session, [(recording_id, file)])

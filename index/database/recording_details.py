@@ -1,4 +1,4 @@
-"""Recordings with all that is known about them, and the clips of one, page by page."""
+"""Reading recordings: details, pages, where their files lie."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.clips import ClipDetails, clip_details, get_recording
+from emotion_search.index.database.clips import ClipDetails, clip_details, metadata_of
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Label, Metadatum, Recording
+from emotion_search.index.database.schema import Clip, Label, Location, Recording
+from emotion_search.index.errors import NotFoundError
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,24 @@ def list_recordings(
     return [one for some in chunks(ids) for one in _details(session, some)]
 
 
+def get_recording(session: Session, recording_id: int) -> Recording:
+    """One recording's row.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    row = session.get(Recording, recording_id)
+    if row is None:
+        raise NotFoundError(f"no recording {recording_id} in this archive")
+    return row
+
+
+def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
+    """Where the recording's bytes were seen, and how the files were then."""
+    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
+    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
+
+
 def read_recording(session: Session, recording_id: int) -> RecordingDetails:
     """One recording.
 
@@ -86,26 +106,11 @@ def _details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
         .order_by(Label.task, func.count().desc(), Label.value)
     ):
         labels.setdefault(recording, {}).setdefault(task, {})[value] = int(n)
-    metadata: dict[int, dict[str, str]] = {}
-    for recording, key, value in session.execute(
-        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
-        .where(Metadatum.recording_id.in_(ids))
-        .order_by(Metadatum.key)
-    ):
-        metadata.setdefault(recording, {})[key] = value
+    metadata = metadata_of(session, ids)
+    columns = [column.key for column in Recording.__table__.columns]
     return [
         RecordingDetails(
-            id=row.id,
-            name=row.name,
-            sha256=row.sha256,
-            source=row.source,
-            speaker=row.speaker,
-            recorded_at=row.recorded_at,
-            duration=row.duration,
-            sample_rate=row.sample_rate,
-            channels=row.channels,
-            cut=row.cut,
-            ingested_at=row.ingested_at,
+            **{name: getattr(row, name) for name in columns},
             clips=clips.get(row.id, 0),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.id, {}),
