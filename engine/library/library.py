@@ -31,22 +31,21 @@ from emotion_search.index.database.clips import (
     clips_of,
     count,
     get_clip,
-    get_recording,
     list_clips,
-    locations_of,
 )
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import Holding
-from emotion_search.index.database.failures import (
+from emotion_search.index.database.files import (
     FailureDetails,
+    FileFacts,
     add_failure,
     list_failures,
     remove_failures_under,
 )
-from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.recordings import Annotations, remove_recording
 from emotion_search.index.database.spaces import (
     list_spaces,

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
-from emotion_search.index.database.clips import clips_of, get_recording, owner_of, vectors_of
+from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
-from emotion_search.index.database.schema import Clip
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 
@@ -159,31 +158,20 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
     recording = get_recording(session, example.recording)
-    overlapping = select(Clip.id, Clip.start, Clip.end).where(
-        Clip.recording_id == example.recording,
-        Clip.start < min(example.end, 1e300),
-        Clip.end > example.start,
+    overlaps = overlapping_clips(
+        session, example.recording, example.start, example.end, example.channel
     )
-    if example.channel is not None:
-        overlapping = overlapping.where(Clip.channel == example.channel)
-    rows = session.execute(overlapping.order_by(Clip.id)).all()
-    weights = [min(end, example.end) - max(start, example.start) for _, start, end in rows]
-    ids = [clip for clip, _, _ in rows]
-    if not ids:
+    if not overlaps:
         raise InvalidInputError(
             f"recording {example.recording} has no clip"
             f"{'' if example.channel is None else f' of channel {example.channel}'}"
             f" between {example.start:g} s and {_told(example.end)}"
         )
-    units = np.concatenate(
-        [
-            normalise(vectors_of(session, model, ids[begin : begin + 500]))
-            for begin in range(0, len(ids), 500)
-        ]
-    )
+    ids = list(overlaps)
+    units = normalise(vectors_of(session, model, ids))
     if len(ids) == 1:
         return Example(units[0], (ids[0],), recording.id, recording.speaker)
-    mean = np.asarray(np.average(units, axis=0, weights=weights))
+    mean = np.asarray(np.average(units, axis=0, weights=list(overlaps.values())))
     if np.linalg.norm(mean) < _LEAST:
         raise InvalidInputError("the clips of the span cancel each other out")
     vector = normalise(np.asarray(mean, np.float32))

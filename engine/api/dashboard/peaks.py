@@ -11,7 +11,7 @@ import numpy as np
 from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.clips import get_recording, locations_of
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.errors import AudioError, NotFoundError
 
 MOST = 8000

@@ -50,7 +50,7 @@ _PEAKS = Peaks()
 @router.get("/")
 def page(request: Request) -> Response:
     """The one page; which view it shows is told after the ``#`` of its address."""
-    return _sent(request, assets()["emotion_search.index.html"], _POLICY)
+    return _sent(request, assets()["index.html"], _POLICY)
 
 
 @router.get("/assets/plotly.min.js")

@@ -28,9 +28,9 @@ from emotion_search.engine.api.wire.clips import (
 )
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.manifest import LONGEST
-from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import EMOTION
-from emotion_search.index.database.pages import list_labels, list_tasks, page_failures
+from emotion_search.index.database.labels import list_labels, list_tasks
 
 router = APIRouter(prefix="/v1", tags=["archive"])
 
@@ -108,7 +108,7 @@ def failures(
     """
     until, skip = _place(query.cursor)
     with library.database.read() as session:
-        found = page_failures(
+        found = list_failures(
             session, kind=query.kind, limit=query.limit + 1, until=until, skip=skip
         )
     page = found[: query.limit]

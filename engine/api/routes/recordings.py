@@ -44,7 +44,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.database.models import active_model
-from emotion_search.index.database.pages import (
+from emotion_search.index.database.recording_details import (
     RecordingDetails,
     clips_of_recording,
     list_recordings,

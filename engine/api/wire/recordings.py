@@ -14,7 +14,7 @@ from emotion_search.engine.files.manifest import LONGEST, parse_pairs
 from emotion_search.engine.service.annotations import UploadSaid
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.jobs import Job, JobStatus
-from emotion_search.index.database.pages import RecordingDetails
+from emotion_search.index.database.recording_details import RecordingDetails
 from emotion_search.index.database.recordings import Annotations
 
 Said = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]

@@ -44,7 +44,7 @@ def test_only_the_sandboxed_frame_may_compile_and_it_may_call_nobody(reading: Te
 
 
 def test_every_file_is_served_once_and_then_known(reading: TestClient):
-    assert {"emotion_search.index.html", "js/app.js", "css/base.css", "icon.svg"} <= assets().keys()
+    assert {"index.html", "js/app.js", "css/base.css", "icon.svg"} <= assets().keys()
     for name in assets():
         answer = reading.get(f"/assets/{name}")
         assert answer.status_code == 200
