@@ -111,7 +111,7 @@ def test_every_reference_leads_somewhere(document: dict):
 
 
 def test_every_type_of_problem_is_documented():
-    from tests.api.conftest import ROOT
+    from tests.conftest import ROOT
 
     docs = (ROOT / "docs/api.md").read_text()
     for kind in [*KINDS, "invalid-request"]:

@@ -17,8 +17,8 @@ from emotion_search.engine.service.keys import KeyRing, Scope, create, revoke
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.errors import InvalidInputError, NotFoundError
-from tests.api.conftest import ROOT, assert_problem, served, upload
-from tests.conftest import tone, write_wav
+from tests.api.conftest import assert_problem, served, upload
+from tests.conftest import ROOT, tone, write_wav
 
 
 def bearer(token: str) -> dict[str, str]:
