@@ -40,11 +40,11 @@ from emotion_search.index.database.recordings import (  # noqa: E402
     remove_recording,
 )
 from emotion_search.index.database.schema import Clip, Tombstone  # noqa: E402
-from emotion_search.index.lifecycle.build import IndexKind  # noqa: E402
 from emotion_search.index.lifecycle.keeper import IndexKeeper  # noqa: E402
 from emotion_search.index.lifecycle.saved import IndexCache  # noqa: E402
 from emotion_search.index.search import Searcher, Target  # noqa: E402
 from emotion_search.index.vectors.arrays import Vectors, normalise  # noqa: E402
+from emotion_search.index.vectors.kinds import IndexKind  # noqa: E402
 from emotion_search.index.vectors.pool import Wish  # noqa: E402
 from emotion_search.index.vectors.space import Space  # noqa: E402
 

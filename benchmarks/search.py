@@ -156,8 +156,8 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         f" recall@10 {found / (10 * len(unit)):.4f};"
         f" with hits' details {middle['archive']:.2f} ms"
     )
-    index = one.keeper._held.index  # type: ignore[union-attr]
-    if index.kind == "quantised":
+    index = one.keeper._current.index  # type: ignore[union-attr]
+    if index.estimates:
         every = index._faiss
         turned = unit @ index._rotation
         parameters = faiss.SearchParametersIVF(nprobe=index.lists)  # type: ignore[call-arg]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emotion_search.index.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
+from emotion_search.index.vectors.kinds import IndexKind
 
 DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 """The model of a new archive when none is named."""
@@ -85,7 +83,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Clips at which a bulk ingest fits the archive's first space; 0 for never.",
     )
-    index: Literal["auto", "flat", "quantised"] = Field(
+    index: IndexKind = Field(
         default="auto",
         description="Search index: `flat` compares with every clip, `quantised` estimates first;"
         " `auto` goes by size.",
@@ -130,13 +128,9 @@ class Settings(BaseSettings):
     )
 
     @property
-    def database(self) -> str | URL:
-        """The URL of the database in force."""
-        from sqlalchemy import URL
-
-        if self.database_url:
-            return self.database_url
-        return URL.create("sqlite", database=str(self.home / "archive.db"))
+    def database(self) -> str | Path:
+        """The URL of the database in force, or its SQLite file."""
+        return self.database_url or self.home / "archive.db"
 
     @property
     def index_folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""What can go wrong, in one small family that the CLI and the API each translate in one place."""
+"""Exceptions: one small family that the CLI and the API each translate in one place."""
 
 
 class EmotionSearchError(Exception):

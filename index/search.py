@@ -1,4 +1,4 @@
-"""From a query vector to hits: exactly the best clips among those that pass a filter."""
+"""Search: from a query vector to the k most similar clips among those that pass a filter."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ class Searcher:
                 finder = _Finder(session, self._model, space, target)
                 ids, similar = finder.by_every_vector()
             else:
-                with self.keeper.at(session) as held:
-                    version = held.version
-                    finder = _Finder(session, self._model, held.space, target)
-                    ids, similar = finder.by_index(held.index)
+                with self.keeper.at(session) as current:
+                    version = current.version
+                    finder = _Finder(session, self._model, current.space, target)
+                    ids, similar = finder.by_index(current.index)
             details = clip_details(session, self._model, ids.tolist())
             calibration = self._calibrated(session, version)
         percentiles: list[float] | list[None] = [None] * len(details)
@@ -112,13 +112,13 @@ class Searcher:
 
     def refresh(self) -> int:
         """Bring the index up to date; returns the number of clips in it."""
-        with self._database.read() as session, self.keeper.at(session) as held:
-            return held.index.count
+        with self._database.read() as session, self.keeper.at(session) as current:
+            return current.index.count
 
     def verify(self) -> Verdict:
         """The index compared with the database, clip by clip, and its recall on a sample."""
-        with self._database.read() as session, self.keeper.at(session) as held:
-            return verify(session, self._model, held)
+        with self._database.read() as session, self.keeper.at(session) as current:
+            return verify(session, self._model, current)
 
     def _calibrated(self, session: Session, version: int) -> Calibration | None:
         """The calibration of the space, read again when it was made anew."""

@@ -24,6 +24,7 @@ else:  # `alembic revision --autogenerate` and friends, by hand
     from sqlalchemy import create_engine
 
     from emotion_search.engine.settings import load_settings
+    from emotion_search.index.database.connection import Database
 
-    with create_engine(load_settings().database).begin() as opened:
+    with create_engine(Database(load_settings().database).url).begin() as opened:
         run(opened)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import last_removal
 from emotion_search.index.database.models import ModelInfo, archive_uuid, standing
-from emotion_search.index.database.recordings import last_removal
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher

@@ -7,7 +7,7 @@ from pathlib import Path
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.file import Samples, read_span
 from emotion_search.engine.files.scan import unchanged
-from emotion_search.index.database.clips import get_recording, locations_of
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 
 LONGEST = 600.0

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.classify.calibrate import Curves, curves_of
 from emotion_search.engine.classify.fitted import Fitted, Neighbours, from_bytes
 from emotion_search.engine.classify.heldout import HeldOut, held_out_of
-from emotion_search.index.database.bulk_embeddings import vectors_by_id
 from emotion_search.index.database.classifiers import ClassifierInfo, get_classifier
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.embeddings import vectors_by_id
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import (

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.files.manifest import read_labels, read_manifest
 from emotion_search.engine.files.tables import csv_rows
 from emotion_search.engine.quality.tune import sample
 from emotion_search.index.database.clips import clips_of
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.files import KnownFile, known_files
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import (
@@ -24,9 +24,8 @@ from emotion_search.index.database.labelled_clips import (
     clips_labelled_as,
     labelled_clips,
 )
-from emotion_search.index.database.labels import spans_of
+from emotion_search.index.database.labels import list_tasks, spans_of
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.predictions import tasks_with_labels
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import span_key
 from emotion_search.index.errors import InvalidInputError
@@ -239,8 +238,8 @@ def _nothing(session: Session, task: str, table: Path | None) -> str:
             f"{table} labels no clip of this archive under the task {task}; it needs the columns"
             " clip (or path) and label"
         )
-    tasks = tasks_with_labels(session)
-    shown = ", ".join(f"{name} ({n})" for name, n in list(tasks.items())[:10])
+    tasks = sorted(list_tasks(session).items(), key=lambda row: -row[1])
+    shown = ", ".join(f"{name} ({n})" for name, n in tasks[:10])
     return (
         f"no clip has a label under the task {task}; tasks with labels: {shown or 'none'}. Give"
         f" labels with: emotion-search label --task {task}"

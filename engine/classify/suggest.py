@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.classify.apply import Ready, load_classifier
-from emotion_search.index.database.bulk_embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.clips import ClipDetails, clip_details
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.predictions import labelled_ids
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors

@@ -22,13 +22,13 @@ from emotion_search.engine.classify.examples import MOST, Examples, choose, exam
 from emotion_search.engine.classify.fitted import Neighbours, to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
 from emotion_search.engine.classify.methods import METHODS
-from emotion_search.index.database.bulk_embeddings import vectors_by_id
 from emotion_search.index.database.classifiers import (
     ClassifierInfo,
     add_classifier,
     list_classifiers,
 )
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import vectors_by_id
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import untaught_space
 from emotion_search.index.errors import InvalidInputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.database.bulk_embeddings import draw
+from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 

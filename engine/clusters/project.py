@@ -10,12 +10,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
-from emotion_search.index.database.bulk_embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
 from emotion_search.index.database.clusterings import members
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.models import ModelInfo, standing
 from emotion_search.index.database.prediction_filters import NOISE

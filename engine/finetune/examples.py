@@ -18,10 +18,10 @@ from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import facts
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
-from emotion_search.index.database.clips import locations_of
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.labelled_clips import labelled_spans
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 LONGEST = 15.0

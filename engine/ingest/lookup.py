@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from emotion_search.engine.ingest.options import cut_otherwise
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.failures import silent_files
-from emotion_search.index.database.files import FileFacts, known_files
+from emotion_search.index.database.files import FileFacts, known_files, silent_files
 
 LOOKED_UP = 500
 """Paths that are looked up together."""

@@ -16,8 +16,14 @@ from emotion_search.engine.ingest.read import Cut, Reading, read_cuts
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.ingest.write import Writer
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.failures import Silence, add_failure, is_silent, silent_files
-from emotion_search.index.database.files import FileFacts, known_files
+from emotion_search.index.database.files import (
+    FileFacts,
+    Silence,
+    add_failure,
+    is_silent,
+    known_files,
+    silent_files,
+)
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recordings import (
     Annotations,

@@ -14,7 +14,7 @@ from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.clips import count, locations_of
+from emotion_search.index.database.clips import count
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import (
     Embedded,
@@ -24,6 +24,7 @@ from emotion_search.index.database.coverage import (
     unfilled_recordings,
 )
 from emotion_search.index.database.models import ModelInfo, register_model
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError, NotFoundError
 
 _LISTED = 200  # recordings asked of the database at a time

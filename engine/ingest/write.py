@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
-
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
-from emotion_search.index.database.failures import Silence, add_failure, add_silence
+from emotion_search.index.database.connection import Session
+from emotion_search.index.database.files import Silence, add_failure, add_silence
 from emotion_search.index.database.labels import spans_without_clip
 from emotion_search.index.database.recordings import (
     Annotations,

@@ -33,21 +33,18 @@ from emotion_search.index.database.clips import (
     clips_of,
     count,
     get_clip,
-    get_recording,
     list_clips,
-    locations_of,
 )
 from emotion_search.index.database.coverage import Holding
-from emotion_search.index.database.failures import (
-    FailureDetails,
+from emotion_search.index.database.files import (
+    FileFacts,
     add_failure,
-    list_failures,
     remove_failures_under,
 )
-from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.recordings import Annotations, remove_recording
 from emotion_search.index.database.spaces import (
     list_spaces,
@@ -254,11 +251,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 space=next((one for one in spaces if one.active), None),
                 counts=count(session),
             )
-
-    def failures(self) -> list[FailureDetails]:
-        """Files that could not be ingested or hold no speech, latest first."""
-        with self.database.read() as session:
-            return list_failures(session)
 
     def recordings(self, wanted: ClipFilter) -> list[int]:
         """Ids of the recordings of which some clip passes the filter, ascending."""

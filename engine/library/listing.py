@@ -6,16 +6,14 @@ from datetime import datetime
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
-from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.labels import list_labels, list_tasks
 from emotion_search.index.database.models import active_model
-from emotion_search.index.database.pages import (
+from emotion_search.index.database.recording_details import (
     RecordingDetails,
     clips_of_recording,
-    list_labels,
     list_recordings,
-    list_tasks,
-    page_failures,
     read_recording,
 )
 from emotion_search.index.errors import NotFoundError
@@ -76,9 +74,16 @@ class Listing(Archive):
         with self.database.read() as session:
             return list_labels(session, task)
 
-    def failure_page(
-        self, *, limit: int, kind: str | None = None, until: datetime | None = None, skip: int = 0
+    def failures(
+        self,
+        *,
+        limit: int | None = None,
+        kind: str | None = None,
+        until: datetime | None = None,
+        skip: int = 0,
     ) -> list[FailureDetails]:
-        """Up to ``limit`` failures, latest first; see ``index.database.pages.page_failures``."""
+        """Files that could not be ingested or hold no speech (of one ``kind``, where it is given),
+        latest first: up to ``limit`` of those of ``until`` and before, without the first ``skip``.
+        """
         with self.database.read() as session:
-            return page_failures(session, limit=limit, kind=kind, until=until, skip=skip)
+            return list_failures(session, limit=limit, kind=kind, until=until, skip=skip)

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.retrieval import Gallery, judge
+from emotion_search.index.database.clips import recordings_of_clips
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import (
+    count_embedded,
+    embeddings_in_order,
+    sample_clips,
+)
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import LabelledClips, labelled_clips
 from emotion_search.index.database.models import ModelInfo
@@ -23,11 +29,8 @@ from emotion_search.index.database.spaces import (
     active_space,
     add_space,
     calibrated_clips,
-    count_embedded,
-    embeddings_of,
     list_spaces,
     put_calibration,
-    sample_clips,
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -82,14 +85,14 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
             labels, or it does no better than the plain space on unseen speakers.
     """
     with database.read() as session:
-        ids, clips = sample_clips(session, model)
+        ids, clips = sample_clips(session, model, most=SAMPLE)
         if clips < FEWEST:
             raise InvalidInputError(
                 f"a space needs {FEWEST} clips at least; this archive has {clips}"
             )
-        vectors, _ = embeddings_of(session, model, ids)
+        vectors = embeddings_in_order(session, model, ids)
         labelled = sample(labelled_clips(session, model, task), SAMPLE)
-        of_labelled, _ = embeddings_of(session, model, labelled.ids)
+        of_labelled = embeddings_in_order(session, model, labelled.ids)
     data = None
     with contextlib.suppress(InvalidInputError):  # too few labels to go by
         data = labelled_vectors(labelled, of_labelled, name=task)
@@ -173,7 +176,8 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
         if known is not None and abs(clips - known) <= _DRIFT * known:
             return
         ids, clips = sample_clips(session, model, most=PAIRED)
-        vectors, recordings = embeddings_of(session, model, ids)
+        vectors = embeddings_in_order(session, model, ids)
+        recordings = recordings_of_clips(session, ids)
     calibration = calibrate(space.apply(vectors), recordings, clips=clips) if clips else None
     if calibration is not None:
         with database.write() as session:
@@ -223,7 +227,7 @@ def labelled(
         clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
         made = []
         for model in models:
-            vectors, _ = embeddings_of(session, model, clips.ids)
+            vectors = embeddings_in_order(session, model, clips.ids)
             space = active_space(session, model)[1]
             made.append((labelled_vectors(clips, vectors, name=model.name), space))
     return made

@@ -14,14 +14,10 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
-from emotion_search.index.database.clips import (
-    clips_in_span,
-    clips_of,
-    get_recording,
-    owner_of,
-    vectors_of,
-)
+from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors, normalise
@@ -132,14 +128,14 @@ def resolved(
         return _of_file(archive, model, example, longest)
     if isinstance(example, VectorExample):
         return Example(_given(model, example.vector))
-    if isinstance(example, SpanExample):
-        return _of_span(archive, model, example)
-    if not 0 < example.clip < 2**63:
-        raise NotFoundError(f"no clip {example.clip} in this archive")
     with archive.database.read() as session:
-        recording, speaker = owner_of(session, example.clip)
-        vector = normalise(vectors_of(session, model, [example.clip]))[0]
-    return Example(vector, (example.clip,), recording, speaker)
+        if isinstance(example, ClipExample):
+            if not 0 < example.clip < 2**63:
+                raise NotFoundError(f"no clip {example.clip} in this archive")
+            recording, speaker = owner_of(session, example.clip)
+            vector = normalise(vectors_of(session, model, [example.clip]))[0]
+            return Example(vector, (example.clip,), recording, speaker)
+        return _of_span(session, model, example)
 
 
 def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
@@ -155,39 +151,35 @@ def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
     return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
 
 
-def _of_span(archive: Archive, model: ModelInfo, example: SpanExample) -> Example:
+def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Example:
     """The mean of the stored embeddings of the clips in the span, by how much they overlap."""
     if not 0 <= example.start < example.end:
         raise InvalidInputError(
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
-    with archive.database.read() as session:
-        speaker = get_recording(session, example.recording).speaker
-        rows = clips_in_span(
-            session, example.recording, example.start, example.end, channel=example.channel
+    recording = get_recording(session, example.recording)
+    overlaps = overlapping_clips(
+        session, example.recording, example.start, example.end, example.channel
+    )
+    if not overlaps:
+        raise InvalidInputError(
+            f"recording {example.recording} has no clip"
+            f"{'' if example.channel is None else f' of channel {example.channel}'}"
+            f" between {example.start:g} s and {_told(example.end)}"
         )
-        ids = [clip for clip, _, _ in rows]
-        if not ids:
-            raise InvalidInputError(
-                f"recording {example.recording} has no clip"
-                f"{'' if example.channel is None else f' of channel {example.channel}'}"
-                f" between {example.start:g} s and"
-                f" {'its end' if example.end == float('inf') else f'{example.end:g} s'}"
-            )
-        units = np.concatenate(
-            [
-                normalise(vectors_of(session, model, ids[begin : begin + 500]))
-                for begin in range(0, len(ids), 500)
-            ]
-        )
+    ids = list(overlaps)
+    units = normalise(vectors_of(session, model, ids))
     if len(ids) == 1:
-        return Example(units[0], (ids[0],), example.recording, speaker)
-    weights = [min(end, example.end) - max(start, example.start) for _, start, end in rows]
-    mean = np.asarray(np.average(units, axis=0, weights=weights))
+        return Example(units[0], (ids[0],), recording.id, recording.speaker)
+    mean = np.asarray(np.average(units, axis=0, weights=list(overlaps.values())))
     if np.linalg.norm(mean) < _LEAST:
         raise InvalidInputError("the clips of the span cancel each other out")
     vector = normalise(np.asarray(mean, np.float32))
-    return Example(vector, tuple(ids), example.recording, speaker)
+    return Example(vector, tuple(ids), recording.id, recording.speaker)
+
+
+def _told(end: float) -> str:
+    return "its end" if end == float("inf") else f"{end:g} s"
 
 
 def _of_file(

@@ -16,13 +16,13 @@ from datetime import timedelta
 from typing import BinaryIO
 
 from filelock import FileLock
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.annotations import UploadSaid
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.work import Explain, JobWork
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
     Job,
     NewJob,

@@ -20,8 +20,8 @@ from emotion_search.engine.files.disk import space_needed, upload_lock
 from emotion_search.engine.files.scan import facts, unchanged
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.clips import locations_of
-from emotion_search.index.database.failures import remove_failure
+from emotion_search.index.database.files import remove_failure
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
     Annotations,
     add_location,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.transfer.formats import writer
-from emotion_search.index.database.clips import clips_with_vectors, tasks
+from emotion_search.index.database.clips import clips_with_vectors
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
 
@@ -75,7 +76,7 @@ def export_archive(
         published(output, database, overwrite=overwrite) as partial,
         database.read() as session,
     ):
-        known = tasks(session)
+        known = list(list_tasks(session))
         with writer(kind, partial, model, known) as out:
             after = 0
             while True:

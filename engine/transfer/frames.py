@@ -15,11 +15,13 @@ from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.ingest.reread import ClipCutter, DecodedClip
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import CsvFile
-from emotion_search.index.database.clips import ClipDetails, list_clips, locations_of, tasks
+from emotion_search.index.database.clips import ClipDetails, list_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError
 
 _PAGE = 500
@@ -50,7 +52,7 @@ def export_frames(
     with published(output, database, overwrite=overwrite) as partial:
         (partial / "frames").mkdir(parents=True)
         with database.read() as session:
-            known = tasks(session)
+            known = list(list_tasks(session))
         with CsvFile(partial / "clips.csv", model, known) as table:
             after = 0
             while True:

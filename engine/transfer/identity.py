@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy.orm import Session
-
 from emotion_search.engine.files.scan import facts
 from emotion_search.engine.transfer.rows import Row
-from emotion_search.index.database.clips import get_recording
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.files import FileFacts
-from emotion_search.index.database.recordings import find_by_sha256
-from emotion_search.index.database.scores import recording_at
+from emotion_search.index.database.recording_details import get_recording
+from emotion_search.index.database.recordings import find_by_sha256, recording_at
 
 Identity = tuple[str, FileFacts | None]
 """The sha256 that a recording is known by, and where it lies, so far as that is new."""

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from emotion_search.engine.trends.curve import Options, Trend, trend_of
-from emotion_search.index.database.clips import get_recording
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.recordings import find_by_sha256
-from emotion_search.index.database.scores import recording_at, scores_of_recording
+from emotion_search.index.database.recording_details import get_recording
+from emotion_search.index.database.recordings import find_by_sha256, recording_at
+from emotion_search.index.database.scores import scores_of_recording
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 

@@ -1,4 +1,4 @@
-"""The classifiers of an archive, in its database."""
+"""Classifiers: storing, listing, finding and deleting them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClassifierInfo:
         id: in the archive.
         task, version: its name; versions of a task count from 1.
         method: how it decides.
-        classes: what it tells apart, in order.
+        classes: the values that it predicts, in order.
         model: name of the model whose embeddings it knows.
         space_version: of the space its features are taken in.
         provenance: what it was trained on and how well it did; plain data.
@@ -80,7 +80,9 @@ def list_classifiers(session: Session, task: str | None = None) -> list[Classifi
     )
     columns = [getattr(ClassifierRow, name) for name in _COLUMNS]  # not the parameters
     query = (
-        select(*columns, Model.name.label("model"), func.coalesce(counts.c.n, 0).label("said"))
+        select(
+            *columns, Model.name.label("model"), func.coalesce(counts.c.n, 0).label("predictions")
+        )
         .join(Model, Model.id == ClassifierRow.model_id)
         .outerjoin(counts, counts.c.classifier_id == ClassifierRow.id)
         .order_by(ClassifierRow.task, ClassifierRow.version)
@@ -88,19 +90,8 @@ def list_classifiers(session: Session, task: str | None = None) -> list[Classifi
     if task is not None:
         query = query.where(ClassifierRow.task == task)
     return [
-        ClassifierInfo(
-            id=row.id,
-            task=row.task,
-            version=row.version,
-            method=row.method,
-            classes=tuple(row.classes),
-            model=row.model,
-            space_version=row.space_version,
-            provenance=row.provenance,
-            created_at=row.created_at,
-            predictions=row.said,
-        )
-        for row in session.execute(query)
+        ClassifierInfo(**{**row, "classes": tuple(row["classes"])})
+        for row in session.execute(query).mappings()
     ]
 
 
@@ -151,7 +142,7 @@ def get_classifier(
 
 
 def delete_classifier(session: Session, task: str, version: int) -> int:
-    """Delete a classifier with what it said; returns how many predictions went.
+    """Delete a classifier with its predictions; returns how many those were.
 
     Raises:
         NotFoundError: there is none of this version.

@@ -1,4 +1,4 @@
-"""What is known of many clips at once, as codes: small enough for a whole archive in memory."""
+"""Labels, predictions, emotions, sources and speakers of many clips, as columns of small codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.bulk_embeddings import ROWS
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import ROWS
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Label, Prediction, Recording
 from emotion_search.index.vectors.arrays import Ids
@@ -19,7 +20,6 @@ from emotion_search.index.vectors.arrays import Ids
 ABSENT = -1
 """The code of clips of which something is not known."""
 
-_IDS_A_QUERY = 500
 _GAPS = 4  # clips between the first and the last, for each that is meant, worth reading in one go
 
 Codes = NDArray[np.int32]
@@ -50,7 +50,7 @@ class Attributes:
     Attributes:
         ids: int64 (n,), ascending.
         label: given by a person under the task.
-        predicted: said by a classifier under the task.
+        predicted: by a classifier under the task.
         emotion: the likeliest class by the embedding model's own scores.
         source, speaker: of the recording.
         recordings: int64 (n,), the recording of each.
@@ -78,11 +78,11 @@ def attributes_of(session: Session, model: ModelInfo, ids: Ids, *, task: str) ->
             source.put(row, at)
             speaker.put(row, who)
     labels = select(Label.clip_id, Label.value).where(Label.task == task)
-    said = select(Prediction.clip_id, Prediction.value).where(Prediction.task == task)
+    predictions = select(Prediction.clip_id, Prediction.value).where(Prediction.task == task)
     return Attributes(
         ids=ids,
         label=_coded(ids, _rows(session, labels, Label.clip_id, ids)),
-        predicted=_coded(ids, _rows(session, said, Prediction.clip_id, ids)),
+        predicted=_coded(ids, _rows(session, predictions, Prediction.clip_id, ids)),
         emotion=_coded(ids, _likeliest(session, model, ids)),
         source=source.done(),
         speaker=speaker.done(),
@@ -106,8 +106,7 @@ def _rows(session: Session, query: Any, column: Any, ids: Ids) -> Iterator[Any]:
         near = query.where(column.between(int(ids[0]), int(ids[-1])))
         yield from session.execute(near.execution_options(yield_per=ROWS))
         return
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY].tolist()
+    for some in chunks(ids.tolist()):
         yield from session.execute(query.where(column.in_(some)))
 
 

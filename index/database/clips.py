@@ -1,20 +1,20 @@
-"""Reading clips and recordings: filters, paging, details, counts."""
+"""Reading clips: details, pages, vectors, and counts over the archive."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.failures import FAILED
-from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
+from emotion_search.index.database.files import FAILED
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import predictions_of
@@ -28,10 +28,10 @@ from emotion_search.index.database.schema import (
     Recording,
 )
 from emotion_search.index.errors import NotFoundError
+from emotion_search.index.vectors.arrays import Ids, Vectors
 
-_IDS_A_QUERY = 500
 _NO_SOURCE = "(none)"
-_TOLD = (  # columns that details take as they are
+_COLUMNS = (  # that details take as they are
     Clip.id,
     Clip.recording_id,
     Recording.name,
@@ -81,7 +81,7 @@ class ClipDetails:
 
     @property
     def label(self) -> str | None:
-        """What a person said about the emotion."""
+        """What a person labelled the emotion as."""
         return self.labels.get(EMOTION)
 
 
@@ -123,9 +123,18 @@ def clip_details(
 ) -> list[ClipDetails]:
     """The clips with these ids, in the order of ``ids``; unknown ones are left out."""
     details: dict[int, ClipDetails] = {}
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        details.update(_details(session, model, ids[begin : begin + _IDS_A_QUERY]))
+    for some in chunks(ids):
+        details.update(_details(session, model, some))
     return [details[clip_id] for clip_id in ids if clip_id in details]
+
+
+def recordings_of_clips(session: Session, ids: Ids) -> Ids:
+    """The recordings of clips that are there, in the order of ``ids``: int64, (n,)."""
+    owners: dict[int, int] = {}
+    for some in chunks(ids.tolist()):
+        rows = session.execute(select(Clip.id, Clip.recording_id).where(Clip.id.in_(some)))
+        owners.update((clip, recording) for clip, recording in rows)
+    return np.array([owners[clip] for clip in ids.tolist()], dtype=np.int64)
 
 
 def clips_of(session: Session, recording_id: int) -> list[int]:
@@ -134,60 +143,51 @@ def clips_of(session: Session, recording_id: int) -> list[int]:
     return list(session.scalars(query.order_by(Clip.start, Clip.channel, Clip.id)))
 
 
-def get_recording(session: Session, recording_id: int) -> Recording:
-    """One recording's row.
-
-    Raises:
-        NotFoundError: no such recording.
-    """
-    row = session.get(Recording, recording_id)
-    if row is None:
-        raise NotFoundError(f"no recording {recording_id} in this archive")
-    return row
-
-
-def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
-    """Where the recording's bytes were seen, and how the files were then."""
-    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
-    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
-
-
-def clips_in_span(
-    session: Session, recording_id: int, start: float, end: float, *, channel: int | None = None
-) -> list[tuple[int, float, float]]:
-    """Id, start and end of the recording's clips that overlap with a span, by ascending id.
-
-    Args:
-        start, end: seconds; infinity for the recording's end.
-        channel: only clips of this channel; None for all.
-    """
+def overlapping_clips(
+    session: Session, recording_id: int, start: float, end: float, channel: int | None
+) -> dict[int, float]:
+    """Ids of the clips of a recording that overlap a span (seconds; ``end`` may be infinite), of a
+    channel or (None) of any, ascending, and the seconds for which each does."""
     query = select(Clip.id, Clip.start, Clip.end).where(
-        Clip.recording_id == recording_id, Clip.start < min(end, 1e300), Clip.end > start
+        Clip.recording_id == recording_id,
+        Clip.start < min(end, 1e300),  # no database takes infinity
+        Clip.end > start,
     )
     if channel is not None:
         query = query.where(Clip.channel == channel)
-    return [(row[0], row[1], row[2]) for row in session.execute(query.order_by(Clip.id))]
+    return {
+        clip: min(ends, end) - max(starts, start)
+        for clip, starts, ends in session.execute(query.order_by(Clip.id))
+    }
 
 
-def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> NDArray[np.float32]:
+def metadata_of(session: Session, recordings: Collection[int]) -> dict[int, dict[str, str]]:
+    """Keys and values of each of some recordings that have any, by key."""
+    found: dict[int, dict[str, str]] = {}
+    for recording, key, value in session.execute(
+        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
+        .where(Metadatum.recording_id.in_(recordings))
+        .order_by(Metadatum.key)
+    ):
+        found.setdefault(recording, {})[key] = value
+    return found
+
+
+def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> Vectors:
     """Embeddings of the clips ``ids``, as stored: float32, (len(ids), dim).
 
     Raises:
         NotFoundError: a clip is not there, or has no embedding under this model.
     """
-    rows = session.execute(
-        select(Embedding.clip_id, Embedding.vector).where(
-            Embedding.model_id == model.id, Embedding.clip_id.in_(ids)
-        )
-    )
-    found = {clip_id: np.frombuffer(vector, dtype="<f4") for clip_id, vector in rows}
+    known, stored = embeddings_by_id(session, model, np.array(ids, np.int64))
+    rows = {clip_id: row for row, clip_id in enumerate(known.tolist())}
     for clip_id in ids:
-        if clip_id not in found:
+        if clip_id not in rows:
             raise NotFoundError(
                 f"clip {clip_id} has no embedding of {model.name}; fill it in with: emotion-search"
                 f" reembed --model {model.name}"
             )
-    return np.stack([found[clip_id] for clip_id in ids]).astype(np.float32)
+    return stored[[rows[clip_id] for clip_id in ids]]
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _details(
         Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
     )
     rows = session.execute(
-        select(*_TOLD, Embedding.scores)
+        select(*_COLUMNS, Embedding.scores)
         .join(Recording, Recording.id == Clip.recording_id)
         .outerjoin(Embedding, join_scores)
         .where(Clip.id.in_(ids))
@@ -258,13 +258,7 @@ def _details(
         select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
     ):
         labels.setdefault(clip_id, {})[task] = value
-    metadata: dict[int, dict[str, str]] = {}
-    for recording_id, key, value in session.execute(
-        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
-        .where(Metadatum.recording_id.in_(recording_ids))
-        .order_by(Metadatum.key)
-    ):
-        metadata.setdefault(recording_id, {})[key] = value
+    metadata = metadata_of(session, recording_ids)
     paths: dict[int, str] = {}
     for recording_id, path in session.execute(
         select(Location.recording_id, Location.path)
@@ -276,7 +270,7 @@ def _details(
     predictions = predictions_of(session, ids)
     return {
         row.id: ClipDetails(
-            **{column.key: value for column, value in zip(_TOLD, row, strict=False)},
+            **{column.key: value for column, value in zip(_COLUMNS, row, strict=False)},
             path=paths.get(row.recording_id),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.recording_id, {}),
@@ -294,7 +288,7 @@ def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
 
 def clips_with_vectors(
     session: Session, model: ModelInfo, wanted: ClipFilter, *, limit: int, after_id: int
-) -> tuple[list[ClipDetails], NDArray[np.float32]]:
+) -> tuple[list[ClipDetails], Vectors]:
     """A page of the clips that pass the filter and have an embedding of the model, by ascending id
     from beyond ``after_id``, and their embeddings as stored: float32, (n, dim)."""
     page = (
@@ -305,14 +299,5 @@ def clips_with_vectors(
         .limit(limit)
     )
     ids = list(session.scalars(page))
-    parts = [
-        vectors_of(session, model, ids[begin : begin + _IDS_A_QUERY])
-        for begin in range(0, len(ids), _IDS_A_QUERY)
-    ]
-    vectors = np.concatenate(parts) if parts else np.empty((0, model.dimension), np.float32)
+    vectors = embeddings_in_order(session, model, np.array(ids, np.int64))
     return clip_details(session, model, ids), vectors
-
-
-def tasks(session: Session) -> list[str]:
-    """The tasks under which some clip has a label, by name."""
-    return list(session.scalars(select(Label.task).distinct().order_by(Label.task)))

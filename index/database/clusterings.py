@@ -1,4 +1,4 @@
-"""The saved clusterings of an archive, in its database."""
+"""Saved clusterings, and the clips in each cluster."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids
 
 _ROWS = 10_000
-_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,9 @@ def get_clustering(session: Session, name: str) -> ClusteringInfo:
     found = list_clusterings(session, name)
     if not found:
         raise _unknown(name)
-    named = sorted({clip for one in found[0].summary for clip in one["typical"]})
-    there: set[int] = set()
-    for begin in range(0, len(named), _IDS_A_QUERY):
-        some = named[begin : begin + _IDS_A_QUERY]
-        there.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    there = known_clips(
+        session, sorted({clip for one in found[0].summary for clip in one["typical"]})
+    )
     summary = [
         {**one, "typical": [clip for clip in one["typical"] if clip in there]}
         for one in found[0].summary

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as Session  # for those who hand one on
 
 from emotion_search.index.database.schema import SCHEMA_VERSION
 from emotion_search.index.errors import (
@@ -33,14 +33,16 @@ class Database:
     """The database of one archive.
 
     Args:
-        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``, or an SQLite file.
         busy_timeout: seconds to wait for another writer before ``DatabaseBusyError``.
 
     Raises:
         InvalidInputError: the URL is not one of these, or its driver is not installed.
     """
 
-    def __init__(self, url: str | URL, *, busy_timeout: float = 30.0) -> None:
+    def __init__(self, url: str | URL | Path, *, busy_timeout: float = 30.0) -> None:
+        if isinstance(url, Path):
+            url = URL.create("sqlite", database=str(url))
         try:
             self.url = make_url(url)
         except (ArgumentError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Several models in one archive: what it holds of each, filling one in, switching, dropping one."""
+"""Models of an archive by coverage: clips without an embedding, filling in, switching, dropping."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import known_clips
+from emotion_search.index.database.embeddings import count_embedded, insert_embeddings
 from emotion_search.index.database.models import ModelInfo, active_model
-from emotion_search.index.database.recordings import insert_embeddings
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 
@@ -82,12 +83,12 @@ def holding_called(session: Session, name: str) -> Holding:
         NotFoundError: the archive has none; names those that it has.
         InvalidInputError: several are meant.
     """
-    held = list_holdings(session)
-    found = [one for one in held if one.model.name == name]
+    holdings = list_holdings(session)
+    found = [one for one in holdings if one.model.name == name]
     if not found and len(name) >= _SHORTEST_PREFIX:
-        found = [one for one in held if one.model.fingerprint.startswith(name.lower())]
+        found = [one for one in holdings if one.model.fingerprint.startswith(name.lower())]
     if not found:
-        names = ", ".join(one.model.name for one in held) or "none"
+        names = ", ".join(one.model.name for one in holdings) or "none"
         raise NotFoundError(
             f"the archive has no embeddings of a model {name}; it has: {names}; fill it in with:"
             " emotion-search reembed"
@@ -140,7 +141,7 @@ def add_embeddings(session: Session, model_id: int, embedded: Sequence[Embedded]
     """Store embeddings under a model; returns how many. A clip that is gone by now, or that another
     process gave its embedding, is passed over."""
     ids = [one.clip_id for one in embedded]
-    here = set(session.scalars(select(Clip.id).where(Clip.id.in_(ids))))
+    here = known_clips(session, ids)
     done = select(Embedding.clip_id).where(
         Embedding.model_id == model_id, Embedding.clip_id.in_(ids)
     )
@@ -191,9 +192,7 @@ def drop_model(session: Session, model: ModelInfo) -> int:
         raise InvalidInputError(
             f"{model.name} serves the archive; let another model serve first: emotion-search use"
         )
-    removed = session.execute(
-        select(func.count()).select_from(Embedding).where(Embedding.model_id == model.id)
-    ).scalar_one()
+    removed = count_embedded(session, model)
     for table in reversed(Base.metadata.sorted_tables):
         for key in table.foreign_keys:
             if key.references(Model.__table__) and table is not Archive.__table__:

@@ -1,19 +1,24 @@
-"""Reading the embeddings of an archive: all of them at the speed of the disk, or some by id."""
+"""Embeddings: reading all at the speed of the disk, or some by id; storing them; tombstones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from numpy.typing import NDArray
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Embedding
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.models import ModelInfo, next_revision
+from emotion_search.index.database.schema import Clip, Embedding, Model, Tombstone
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
-_ROWS = 4096  # read at a time
+ROWS = 4096
+"""Vectors read at a time."""
+
 _ASKED = 1000  # ids of one statement
 
 
@@ -26,15 +31,15 @@ def stream(session: Session, model: ModelInfo, since: int = 0) -> Iterator[tuple
         query = query.where(Embedding.revision > since).order_by(
             Embedding.revision, Embedding.clip_id
         )
-    rows = session.execute(query.execution_options(yield_per=_ROWS))
+    rows = session.execute(query.execution_options(yield_per=ROWS))
     for part in rows.partitions():
-        yield _arrays(part, model.dimension)
+        yield as_arrays(part, model.dimension)
 
 
 def embeddings_by_id(session: Session, model: ModelInfo, ids: Ids) -> tuple[Ids, Vectors]:
     """Embeddings of those of the clips that have one: ids int64 (n,) in any order, vectors float32
     (n, dim), as stored."""
-    parts = [_some(session, model, ids[i : i + _ASKED]) for i in range(0, len(ids), _ASKED)]
+    parts = [_some(session, model, some) for some in chunks(ids.tolist(), _ASKED)]
     if not parts:
         return np.empty(0, np.int64), np.empty((0, model.dimension), np.float32)
     return np.concatenate([i for i, _ in parts]), np.concatenate([v for _, v in parts])
@@ -48,20 +53,137 @@ def embeddings_in_order(session: Session, model: ModelInfo, ids: Ids) -> Vectors
     return stored[order[np.searchsorted(known[order], ids)]]
 
 
-def _some(session: Session, model: ModelInfo, ids: Ids) -> tuple[Ids, Vectors]:
-    if not len(ids):
-        return ids, np.empty((0, model.dimension), np.float32)
+def embedded_ids(session: Session, model: ModelInfo, wanted: ClipFilter) -> Ids:
+    """Ids of the clips with an embedding of the model that pass the filter: int64, ascending."""
+    query = select(Embedding.clip_id).where(Embedding.model_id == model.id)
+    if not wanted.is_empty:
+        query = (
+            matching(wanted)
+            .join(Embedding, Embedding.clip_id == Clip.id)
+            .where(Embedding.model_id == model.id)
+        )
+    rows = session.scalars(query.execution_options(yield_per=ROWS))
+    ids = np.fromiter(rows, dtype=np.int64)
+    ids.sort()
+    return ids
+
+
+def draw(ids: Ids, most: int, *, seed: int = 0) -> Ids:
+    """``ids``, or ``most`` of them drawn at random, ascending; the same ids give the same draw."""
+    if len(ids) <= most:
+        return ids
+    return np.sort(np.random.default_rng(seed).choice(ids, most, replace=False))
+
+
+def vectors_by_id(session: Session, model: ModelInfo, ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
+    """Ids and embeddings, float32 (n, dim), of the clips ``ids`` (ascending), some at a time.
+
+    The embeddings between the first and the last id are read in their order and those not asked
+    for dropped, which beats asking for each: pass most of the clips, or few.
+    """
+    for part in np.array_split(ids, max(1, -(-len(ids) // ROWS))):
+        if not len(part):
+            return
+        query = select(Embedding.clip_id, Embedding.vector).where(Embedding.model_id == model.id)
+        if part[-1] - part[0] < 2 * len(part):  # hardly any gaps
+            query = query.where(Embedding.clip_id.between(int(part[0]), int(part[-1])))
+            rows = session.execute(query.order_by(Embedding.clip_id)).all()
+            found, vectors = as_arrays(rows, model.dimension)
+            kept = np.isin(found, part)
+            yield found[kept], vectors[kept]
+            continue
+        for few in np.array_split(part, -(-len(part) // 500)):
+            found, vectors = embeddings_by_id(session, model, few)
+            order = np.argsort(found)
+            yield found[order], vectors[order]
+
+
+def count_embedded(session: Session, model: ModelInfo) -> int:
+    """How many clips have an embedding of the model."""
+    query = select(func.count()).select_from(Embedding).where(Embedding.model_id == model.id)
+    return session.execute(query).scalar_one()
+
+
+def sample_clips(
+    session: Session, model: ModelInfo, *, most: int, seed: int = 0
+) -> tuple[Ids, int]:
+    """Ids of a random sample of the embedded clips, ascending, and how many clips there are.
+
+    The same archive gives the same sample.
+    """
+    ids = embedded_ids(session, model, ClipFilter())
+    return draw(ids, most, seed=seed), len(ids)
+
+
+def insert_embeddings(
+    session: Session,
+    model_id: int,
+    embedded: Sequence[tuple[int, NDArray[np.float32], NDArray[np.float32]]],
+) -> None:
+    """Give clips that have none yet an embedding under the model: id, vector, scores of each."""
+    revision = next_revision(session, model_id)
+    classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
+    rows = []
+    for clip_id, vector, scores in embedded:
+        best = int(scores.argmax()) if len(scores) else None
+        rows.append(
+            {
+                "clip_id": clip_id,
+                "model_id": model_id,
+                "revision": revision,
+                "vector": vector.astype("<f4").tobytes(),
+                "scores": scores.astype("<f4").tobytes(),
+                "emotion": None if best is None else classes[best],
+                "confidence": None if best is None else float(scores[best]),
+            }
+        )
+    session.execute(insert(Embedding), rows)
+
+
+def bury(session: Session, clip_ids: Sequence[int]) -> None:
+    """Leave tombstones of these clips, which are about to be removed."""
+    embedded = [
+        row
+        for some in chunks(clip_ids)
+        for row in session.execute(
+            select(Embedding.model_id, Embedding.clip_id)
+            .where(Embedding.clip_id.in_(some))
+            .order_by(Embedding.model_id, Embedding.clip_id)
+        )
+    ]
+    revisions = {
+        model_id: next_revision(session, model_id) for model_id in sorted({m for m, _ in embedded})
+    }
+    if embedded:
+        session.execute(
+            insert(Tombstone),
+            [
+                {"model_id": model_id, "revision": revisions[model_id], "clip_id": clip_id}
+                for model_id, clip_id in embedded
+            ],
+        )
+
+
+def last_removal(session: Session, model_id: int) -> int:
+    """The revision at which a clip was last removed that had an embedding under the model; 0 if
+    none ever was."""
+    query = select(func.max(Tombstone.revision)).where(Tombstone.model_id == model_id)
+    return session.scalar(query) or 0
+
+
+def _some(session: Session, model: ModelInfo, ids: Sequence[int]) -> tuple[Ids, Vectors]:
     # Numbers written into the statement, past SQLAlchemy: a search reads a hundred vectors, and
     # binding as many parameters would take longer than looking them up.
-    wanted = ",".join(map(str, ids.tolist()))
+    wanted = ",".join(map(str, ids))
     rows = session.connection().exec_driver_sql(
         "SELECT clip_id, vector FROM embeddings"  # noqa: S608
         f" WHERE model_id = {model.id:d} AND clip_id IN ({wanted})"
     )
-    return _arrays(rows.all(), model.dimension)
+    return as_arrays(rows.all(), model.dimension)
 
 
-def _arrays(rows: Any, dimension: int) -> tuple[Ids, Vectors]:
+def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:
+    """Rows of clip id and vector (bytes) as arrays: ids int64 (n,), vectors float32 (n, dim)."""
     ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
     data = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")
     return ids, np.asarray(data.reshape(len(rows), dimension), dtype=np.float32)

@@ -1,14 +1,25 @@
-"""Files as they were seen, and which of them the archive knows."""
+"""Files: which the archive knows, and which are not in it though somebody wanted them there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import collate, delete, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.schema import Location, Recording
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.schema import Failure, Location, Recording
+from emotion_search.index.database.upsert import insert_or_replace
+
+_HIGHEST = chr(0x10FFFF)
+
+FAILED, SILENT = "failed", "silent"
+"""What a row is about: a file that could not be used, or one in which nobody speaks."""
+
+NO_SPEECH = "has no speech in it; with --segments fixed it is taken anyway"
+"""The reason of a file in which nobody speaks."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,26 @@ class KnownFile:
     cut: str | None
 
 
+@dataclass(frozen=True)
+class FailureDetails:
+    """A file that could not be ingested (``kind`` failed), or without speech (silent)."""
+
+    path: str
+    reason: str
+    attempts: int
+    failed_at: datetime
+    kind: str = FAILED
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A file in which nobody speaks: as it was seen, its bytes, and how it was to be cut."""
+
+    file: FileFacts
+    sha256: str
+    cut: str
+
+
 def known_files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
     """What the archive knows of ``paths``, by path."""
     rows = session.execute(
@@ -43,3 +74,89 @@ def known_files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
         path: KnownFile(FileFacts(path, size, mtime), recording_id, cut)
         for path, size, mtime, recording_id, cut in rows
     }
+
+
+def add_failure(session: Session, path: str, reason: str) -> None:
+    """Note that the file could not be ingested, and count the attempt."""
+    _note(
+        session, path, kind=FAILED, reason=reason, size=None, mtime_ns=None, sha256=None, cut=None
+    )
+
+
+def add_silence(session: Session, silence: Silence) -> None:
+    """Note that nobody speaks in the file, so that it need not be listened to again."""
+    file = silence.file
+    _note(
+        session,
+        file.path,
+        kind=SILENT,
+        reason=NO_SPEECH,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        sha256=silence.sha256,
+        cut=silence.cut,
+    )
+
+
+def silent_files(session: Session, paths: Sequence[str]) -> dict[str, Silence]:
+    """Which of ``paths`` hold no speech, as far as is known, by path."""
+    rows = session.scalars(select(Failure).where(Failure.path.in_(paths), Failure.kind == SILENT))
+    return {
+        row.path: Silence(FileFacts(row.path, row.size, row.mtime_ns), row.sha256, row.cut)
+        for row in rows
+        if row.size is not None and row.mtime_ns is not None and row.sha256 and row.cut
+    }
+
+
+def is_silent(session: Session, sha256: str, cut: str) -> bool:
+    """Whether these bytes are known to give no clip when they are cut so."""
+    query = select(Failure.path).where(
+        Failure.sha256 == sha256, Failure.kind == SILENT, Failure.cut == cut
+    )
+    return session.execute(query.limit(1)).first() is not None
+
+
+def list_failures(
+    session: Session,
+    *,
+    limit: int | None = None,
+    kind: str | None = None,
+    until: datetime | None = None,
+    skip: int = 0,
+) -> list[FailureDetails]:
+    """Files that could not be ingested or hold no speech (of one ``kind``, where it is given),
+    latest first: up to ``limit`` of those of ``until`` and before, without the first ``skip``."""
+    query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
+    if kind is not None:
+        query = query.where(Failure.kind == kind)
+    if until is not None:
+        query = query.where(Failure.failed_at <= until)
+    return [
+        FailureDetails(row.path, row.reason, row.attempts, row.failed_at, row.kind)
+        for row in session.scalars(query.offset(skip).limit(limit))
+    ]
+
+
+def remove_failure(session: Session, path: str) -> None:
+    """Forget that the file could not be ingested."""
+    remove_failures(session, [path])
+
+
+def remove_failures(session: Session, paths: Sequence[str]) -> None:
+    """Forget that these files could not be ingested."""
+    for some in chunks(paths):
+        session.execute(delete(Failure).where(Failure.path.in_(some)))
+
+
+def remove_failures_under(session: Session, prefix: str) -> None:
+    """Forget the failures whose path begins with ``prefix``, letter by letter."""
+    path = Failure.path.expression
+    if session.get_bind().dialect.name != "sqlite":
+        path = collate(path, "C")  # the order of a language is not that of prefixes
+    session.execute(delete(Failure).where(path >= prefix, path < prefix + _HIGHEST))
+
+
+def _note(session: Session, path: str, **columns: object) -> None:
+    attempts = session.scalar(select(Failure.attempts).where(Failure.path == path)) or 0
+    row = {"path": path, "attempts": attempts + 1, "failed_at": datetime.now(UTC), **columns}
+    insert_or_replace(session, Failure, [row])

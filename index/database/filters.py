@@ -1,4 +1,4 @@
-"""Which clips are meant: filters, and the SQL that finds what passes them."""
+"""Clip filters, and the SQL that finds what passes them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database import prediction_filters
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import (
     Archive,
     Clip,
@@ -55,11 +56,11 @@ class ClipFilter:
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
         not_speaker: a speaker who is left out.
-        emotions: of the clip, as the archive's model hears it: the class of the highest score.
+        emotions: of the clip, by the archive's model: the class of the highest score.
         min_score: least score of that class, 0 to 1.
         min_duration, max_duration: of the clip, in seconds, to the millisecond.
-        predicted: what a classifier says about the clip, under ``task``.
-        min_probability: least probability of what it says, 0 to 1.
+        predicted: the value that a classifier predicted for the clip, under ``task``.
+        min_probability: least probability of that prediction, 0 to 1.
         clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
     """
 
@@ -148,10 +149,8 @@ def passing(
         query = query.where(exists().where(Recording.id == Clip.recording_id, *of_recordings))
     rows = [
         row
-        for begin in range(0, len(ids), _ASKED)
-        for row in session.execute(
-            query.where(among), {"among": ids[begin : begin + _ASKED].tolist()}
-        )
+        for some in chunks(ids.tolist(), _ASKED)
+        for row in session.execute(query.where(among), {"among": some})
     ]
     found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
     return found[:, 0], found[:, 1]
@@ -192,12 +191,12 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
     if wanted.before is not None:
         found.append(Recording.recorded_at < wanted.before)
     for key, value in wanted.metadata.items():
-        told = (
+        pair = (
             Metadatum.key == key,
             literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
             Metadatum.value == value,
         )
-        found.append(_in(Recording.id, Metadatum.recording_id, told, one_by_one))
+        found.append(_in(Recording.id, Metadatum.recording_id, pair, one_by_one))
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
@@ -209,10 +208,10 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
     """What must hold of the clip itself."""
     found: list[ColumnElement[bool]] = []
     if wanted.labels:
-        said = (Label.task == wanted.task, Label.value.in_(wanted.labels))
-        found.append(_in(Clip.id, Label.clip_id, said, one_by_one))
+        labelled = (Label.task == wanted.task, Label.value.in_(wanted.labels))
+        found.append(_in(Clip.id, Label.clip_id, labelled, one_by_one))
     if wanted.emotions or wanted.min_score is not None:
-        found.append(_in(Clip.id, Embedding.clip_id, _heard(wanted), one_by_one))
+        found.append(_in(Clip.id, Embedding.clip_id, _scored(wanted), one_by_one))
     if wanted.channels:
         named = Clip.channel_name.in_(wanted.channels)
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
@@ -228,7 +227,7 @@ def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnEle
     return found
 
 
-def _heard(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
+def _scored(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
     serving = select(Archive.active_model_id).scalar_subquery()
     found: list[ColumnElement[bool]] = [Embedding.model_id == serving]
     if wanted.emotions:

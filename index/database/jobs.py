@@ -1,14 +1,14 @@
-"""Jobs in the database: uploads on their way into the archive, and what became of them."""
+"""Upload jobs: queued, running, done or failed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
@@ -57,7 +57,7 @@ class Job:
 
     Attributes:
         attempts: how often it was begun.
-        seconds, total: of audio embedded so far, and in all by the file's header (None: untold).
+        seconds, total: of audio embedded so far, and in all by the file's header (None: unknown).
         recording_id, is_new: once done, the recording, and whether it was new to the archive.
         problem: once failed, why: ``status``, ``kind`` and ``detail``.
     """
@@ -145,13 +145,6 @@ def unfinished_jobs(session: Session, place: str) -> list[Job]:
     return [_job(row) for row in session.scalars(query)]
 
 
-def count_jobs(session: Session) -> dict[str, int]:
-    """How many unfinished jobs there are, by status."""
-    query = select(Row.status, func.count()).where(Row.status.in_(UNFINISHED))
-    found = {str(status): int(n) for status, n in session.execute(query.group_by(Row.status))}
-    return {str(status): found.get(status, 0) for status in UNFINISHED}
-
-
 def set_job(session: Session, job_id: int, **values: Any) -> Job:
     """Change columns of a job.
 
@@ -183,22 +176,5 @@ def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[
 
 
 def _job(row: Row) -> Job:
-    return Job(
-        id=row.id,
-        status=JobStatus(row.status),
-        place=row.place,
-        stored=row.stored,
-        digest=row.digest,
-        name=row.name,
-        size=row.size,
-        said=row.said,
-        attempts=row.attempts,
-        seconds=row.seconds,
-        total=row.total,
-        recording_id=row.recording_id,
-        is_new=row.is_new,
-        problem=row.problem,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+    values = {field.name: getattr(row, field.name) for field in fields(Job)}
+    return Job(**values | {"status": JobStatus(row.status)})

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
-
-_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,22 +52,20 @@ def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledCli
     return _arrays(rows)
 
 
-def clips_labelled_as(session: Session, model: ModelInfo, said: Mapping[int, str]) -> LabelledClips:
-    """The clips of ``said`` (label by id) that have an embedding of the model."""
-    ids = sorted(said)
+def clips_labelled_as(
+    session: Session, model: ModelInfo, given: Mapping[int, str]
+) -> LabelledClips:
+    """The clips of ``given`` (label by id) that have an embedding of the model."""
     rows: list[tuple[int, str, str | None, int]] = []
-    for begin in range(0, len(ids), _IDS_A_QUERY):
+    for some in chunks(sorted(given)):
         found = session.execute(
             select(Clip.id, Recording.speaker, Recording.id)
             .join(Recording, Recording.id == Clip.recording_id)
             .join(Embedding, Embedding.clip_id == Clip.id)
-            .where(
-                Embedding.model_id == model.id,
-                Clip.id.in_(ids[begin : begin + _IDS_A_QUERY]),
-            )
+            .where(Embedding.model_id == model.id, Clip.id.in_(some))
             .order_by(Clip.id)
         )
-        rows += [(clip, said[clip], speaker, recording) for clip, speaker, recording in found]
+        rows += [(clip, given[clip], speaker, recording) for clip, speaker, recording in found]
     return _arrays(rows)
 
 

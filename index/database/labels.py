@@ -1,17 +1,18 @@
-"""Writing labels: of a recording's clips, of given spans, of single clips."""
+"""Labels that people gave to clips: writing them, counting them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.upsert import insert_or_replace
-
-_IDS_A_QUERY = 500
+from emotion_search.index.vectors.arrays import Ids
 
 
 def spans_of(session: Session, recording_id: int) -> dict[ClipSpan, int]:
@@ -35,13 +36,13 @@ def label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> N
     """Label the clips of the recording that are these spans; of two labels that one clip is given
     under a task, the last."""
     clips = spans_of(session, recording_id)
-    said = {
+    labels = {
         (clip_id, task): value
         for span in spans
         if (clip_id := clips.get(span_key(span.channel, span.start, span.end))) is not None
         for task, value in span.labels.items()
     }
-    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in said.items()]
+    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in labels.items()]
     insert_or_replace(session, Label, rows)
 
 
@@ -70,17 +71,39 @@ def agreed_labels(session: Session, recording_id: int) -> dict[str, str]:
     }
 
 
-def set_labels(session: Session, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
     """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
-    ids = sorted({clip for clip, _, _ in said})
-    known: set[int] = set()
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY]
-        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
-    last = {(clip, task): value for clip, task, value in said if clip in known}
+    ids = sorted({clip for clip, _, _ in labels})
+    known = known_clips(session, ids)
+    last = {(clip, task): value for clip, task, value in labels if clip in known}
     rows = [{"clip_id": c, "task": t, "value": v} for (c, t), v in last.items() if v is not None]
     insert_or_replace(session, Label, rows)
     for (clip, task), value in last.items():
         if value is None:
             session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
     return [clip for clip in ids if clip not in known]
+
+
+def labelled_ids(session: Session, task: str) -> Ids:
+    """Ids of the clips that a person labelled under the task: int64, ascending."""
+    query = select(Label.clip_id).where(Label.task == task)
+    ids = np.fromiter(session.scalars(query), dtype=np.int64)
+    ids.sort()
+    return ids
+
+
+def list_tasks(session: Session) -> dict[str, int]:
+    """Number of labels by task, tasks in alphabetical order."""
+    query = select(Label.task, func.count()).group_by(Label.task).order_by(Label.task)
+    return {task: int(n) for task, n in session.execute(query)}
+
+
+def list_labels(session: Session, task: str) -> dict[str, int]:
+    """Number of clips by the labels of a task, most first."""
+    query = (
+        select(Label.value, func.count())
+        .where(Label.task == task)
+        .group_by(Label.value)
+        .order_by(func.count().desc(), Label.value)
+    )
+    return {value: int(n) for value, n in session.execute(query)}

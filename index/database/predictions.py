@@ -1,4 +1,4 @@
-"""What classifiers say about clips: rows beside the labels that people gave, never over them."""
+"""Predictions of classifiers: rows beside the labels that people gave, never over them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from emotion_search.index.database.bulk_embeddings import ROWS
+from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.classifiers import ClassifierInfo
+from emotion_search.index.database.embeddings import ROWS, as_arrays
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Label, Prediction
+from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Prediction
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.vectors.arrays import Ids, Vectors
-
-_IDS_A_QUERY = 500
 
 
 def standing_classifiers(
     session: Session, model: ModelInfo, classifier: ClassifierInfo, *, named: bool
 ) -> list[int]:
-    """Ids of the classifiers whose word ``classifier`` does not replace: its own, and unless it was
-    ``named`` those of its task and model that are newer."""
+    """Ids of the classifiers whose predictions ``classifier`` does not replace: its own, and unless
+    it was ``named`` those of its task and model that are newer."""
     newer = select(ClassifierRow.id).where(
         ClassifierRow.task == classifier.task,
         ClassifierRow.model_id == model.id,
@@ -44,7 +43,7 @@ def next_unclassified(
     limit: int = ROWS,
 ) -> tuple[Ids, Vectors]:
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
-    filter and of which no ``standing`` classifier has said anything; none where all are done."""
+    filter and of which no ``standing`` classifier has a prediction; none where all are done."""
     known = aliased(Prediction)  # the filter may be about predictions as well
     query = (
         matching(wanted)
@@ -59,9 +58,7 @@ def next_unclassified(
         .limit(limit)
     )
     rows = session.execute(query).all()
-    ids = np.array([row[0] for row in rows], dtype=np.int64)
-    data = b"".join(row[1] for row in rows)
-    return ids, np.frombuffer(data, dtype="<f4").reshape(len(rows), model.dimension)
+    return as_arrays(rows, model.dimension)
 
 
 def count_unclassified(
@@ -92,12 +89,10 @@ def put_predictions(
     probabilities: NDArray[np.float64],
     standing: Sequence[int],
 ) -> int:
-    """Store what the classifier says, in place of what its task had by none of the ``standing``
-    ones; returns for how many clips it was stored."""
-    known: set[int] = set()
-    for begin in range(0, len(ids), _IDS_A_QUERY):
-        some = ids[begin : begin + _IDS_A_QUERY].tolist()
-        known.update(session.scalars(select(Clip.id).where(Clip.id.in_(some))))
+    """Store predictions of the classifier, in place of those under its task that are by none of the
+    ``standing`` ones; returns for how many clips it was stored."""
+    known = known_clips(session, ids.tolist())
+    for some in chunks(ids.tolist()):
         known.difference_update(
             session.scalars(
                 select(Prediction.clip_id).where(
@@ -135,7 +130,7 @@ def count_predictions(session: Session, classifier: ClassifierInfo) -> dict[str,
 
 
 def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, float]]]:
-    """Value and probability by task, of each of some clips of which a classifier said anything."""
+    """Value and probability by task, of those of some clips that have predictions."""
     found: dict[int, dict[str, tuple[str, float]]] = {}
     query = select(
         Prediction.clip_id, Prediction.task, Prediction.value, Prediction.probability
@@ -143,17 +138,3 @@ def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, 
     for clip, task, value, probability in session.execute(query):
         found.setdefault(clip, {})[task] = (value, probability)
     return found
-
-
-def labelled_ids(session: Session, task: str) -> Ids:
-    """Ids of the clips that a person labelled under the task: int64, ascending."""
-    query = select(Label.clip_id).where(Label.task == task)
-    ids = np.fromiter(session.scalars(query), dtype=np.int64)
-    ids.sort()
-    return ids
-
-
-def tasks_with_labels(session: Session) -> dict[str, int]:
-    """How many clips are labelled under each task, most first."""
-    rows = session.execute(select(Label.task, func.count()).group_by(Label.task))
-    return dict(sorted(((t, n) for t, n in rows), key=lambda row: (-row[1], row[0])))

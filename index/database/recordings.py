@@ -8,32 +8,28 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.failures import remove_failures
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import bury, insert_embeddings
 from emotion_search.index.database.files import FileFacts as FileFacts
+from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
-from emotion_search.index.database.models import next_revision
 from emotion_search.index.database.schema import (
     Clip,
-    Embedding,
     Location,
     Metadatum,
-    Model,
     Recording,
-    Tombstone,
 )
 from emotion_search.index.database.spans import Span, span_key
 from emotion_search.index.database.upsert import insert_new, insert_or_replace
 from emotion_search.index.errors import NotFoundError
 
-_IDS_A_QUERY = 500
-
 
 @dataclass(frozen=True)
 class Annotations:
-    """What is said about a recording; None and missing keys say nothing.
+    """Annotations of a recording; None and missing keys leave what is known.
 
     Attributes:
         name: what to call it, if not by its file's name.
@@ -42,7 +38,7 @@ class Annotations:
         recorded_at: when, timezone-aware.
         labels: value by task, for each of its clips.
         metadata: free keys and values.
-        spans: the clips that it has, with what is said of each; empty to have it cut.
+        spans: the clips that it has, with their own labels; empty to have it cut.
     """
 
     name: str | None = None
@@ -54,7 +50,7 @@ class Annotations:
     spans: tuple[Span, ...] = ()
 
     def over(self, defaults: Annotations) -> Annotations:
-        """These, with what they leave unsaid taken from ``defaults``."""
+        """These, with what they leave out taken from ``defaults``."""
         return Annotations(
             name=self.name or defaults.name,
             source=self.source or defaults.source,
@@ -127,8 +123,8 @@ def add_recordings(
     )
     ids: dict[str, int] = {}
     have_clips: set[int] = set()
-    for begin in range(0, len(new), _IDS_A_QUERY):
-        hashes = [one.sha256 for one in new[begin : begin + _IDS_A_QUERY]]
+    for part in chunks(new):
+        hashes = [one.sha256 for one in part]
         of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
         some = {row.sha256: row.id for row in session.execute(of_bytes)}
         ids |= some
@@ -185,31 +181,6 @@ def add_clips(
     return clip_ids
 
 
-def insert_embeddings(
-    session: Session,
-    model_id: int,
-    embedded: Sequence[tuple[int, NDArray[np.float32], NDArray[np.float32]]],
-) -> None:
-    """Give clips that have none yet an embedding under the model: id, vector, scores of each."""
-    revision = next_revision(session, model_id)
-    classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
-    rows = []
-    for clip_id, vector, scores in embedded:
-        best = int(scores.argmax()) if len(scores) else None
-        rows.append(
-            {
-                "clip_id": clip_id,
-                "model_id": model_id,
-                "revision": revision,
-                "vector": vector.astype("<f4").tobytes(),
-                "scores": scores.astype("<f4").tobytes(),
-                "emotion": None if best is None else classes[best],
-                "confidence": None if best is None else float(scores[best]),
-            }
-        )
-    session.execute(insert(Embedding), rows)
-
-
 def exists(session: Session, recording_id: int) -> bool:
     """Whether the archive has this recording."""
     return session.get(Recording, recording_id) is not None
@@ -223,6 +194,11 @@ def known_hashes(session: Session, hashes: Collection[str]) -> set[str]:
 def find_by_sha256(session: Session, sha256: str) -> int | None:
     """The id of the recording with these bytes; None if unknown."""
     return session.scalar(select(Recording.id).where(Recording.sha256 == sha256))
+
+
+def recording_at(session: Session, path: str) -> int | None:
+    """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
+    return session.scalar(select(Location.recording_id).where(Location.path == path))
 
 
 def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
@@ -245,12 +221,12 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
     remove_failures(session, list(rows))
 
 
-def annotate(session: Session, recording_id: int, said: Annotations) -> None:
-    """Set what ``said`` says about the recording and its clips; the rest stays."""
+def annotate(session: Session, recording_id: int, annotations: Annotations) -> None:
+    """Set what is annotated of the recording and its clips; the rest stays."""
     columns = {
         name: value
         for name in ("name", "source", "speaker", "recorded_at")
-        if (value := getattr(said, name)) is not None
+        if (value := getattr(annotations, name)) is not None
     }
     if columns:
         session.execute(update(Recording).where(Recording.id == recording_id).values(columns))
@@ -259,14 +235,14 @@ def annotate(session: Session, recording_id: int, said: Annotations) -> None:
         Metadatum,
         [
             {"recording_id": recording_id, "key": key, "value": value}
-            for key, value in said.metadata.items()
+            for key, value in annotations.metadata.items()
         ],
     )
-    if said.spans:
-        label_spans(session, recording_id, said.spans)
-    if said.labels:
+    if annotations.spans:
+        label_spans(session, recording_id, annotations.spans)
+    if annotations.labels:
         clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-        label_clips(session, clip_ids, said.labels)
+        label_clips(session, clip_ids, annotations.labels)
 
 
 def remove_recording(session: Session, recording_id: int) -> list[str]:
@@ -286,34 +262,3 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
     bury(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
     return list(paths)
-
-
-def bury(session: Session, clip_ids: Sequence[int]) -> None:
-    """Leave tombstones of these clips, which are about to be removed."""
-    embedded = [
-        row
-        for begin in range(0, len(clip_ids), _IDS_A_QUERY)
-        for row in session.execute(
-            select(Embedding.model_id, Embedding.clip_id)
-            .where(Embedding.clip_id.in_(clip_ids[begin : begin + _IDS_A_QUERY]))
-            .order_by(Embedding.model_id, Embedding.clip_id)
-        )
-    ]
-    revisions = {
-        model_id: next_revision(session, model_id) for model_id in sorted({m for m, _ in embedded})
-    }
-    if embedded:
-        session.execute(
-            insert(Tombstone),
-            [
-                {"model_id": model_id, "revision": revisions[model_id], "clip_id": clip_id}
-                for model_id, clip_id in embedded
-            ],
-        )
-
-
-def last_removal(session: Session, model_id: int) -> int:
-    """The revision at which a clip was last removed that had an embedding under the model; 0 if
-    none ever was."""
-    query = select(func.max(Tombstone.revision)).where(Tombstone.model_id == model_id)
-    return session.scalar(query) or 0

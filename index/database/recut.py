@@ -1,4 +1,4 @@
-"""Cutting a recording that is in the archive into other clips, in one transaction."""
+"""Recutting: a recording of the archive gets other clips, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import bury
 from emotion_search.index.database.labels import agreed_labels, label_clips, spans_of
-from emotion_search.index.database.recordings import NewClip, add_clips, bury
+from emotion_search.index.database.recordings import NewClip, add_clips
 from emotion_search.index.database.schema import Clip, Recording
 from emotion_search.index.database.spans import ClipSpan, span_key
-
-_IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,12 @@ def recut_recording(
     agreed = agreed_labels(session, recording_id)
     gone = sorted(clip_id for span, clip_id in before.clips.items() if span not in names)
     bury(session, gone)
-    for begin in range(0, len(gone), _IDS_A_QUERY):
-        session.execute(delete(Clip).where(Clip.id.in_(gone[begin : begin + _IDS_A_QUERY])))
+    for some in chunks(gone):
+        session.execute(delete(Clip).where(Clip.id.in_(some)))
     for name in set(names.values()):
         ids = [before.clips[span] for span in before.clips if span in names and names[span] == name]
-        for begin in range(0, len(ids), _IDS_A_QUERY):
-            some = Clip.id.in_(ids[begin : begin + _IDS_A_QUERY])
-            session.execute(update(Clip).where(some).values(channel_name=name))
+        for some in chunks(ids):
+            session.execute(update(Clip).where(Clip.id.in_(some)).values(channel_name=name))
     if fresh:
         added = add_clips(session, model_id, [(recording_id, clip) for clip in fresh])
         label_clips(session, added, agreed)

@@ -181,7 +181,7 @@ Index("ix_clips_duration", Clip.end - Clip.start)
 
 
 class Label(Base):
-    """What a person said about a clip, under a task."""
+    """A label that a person gave to a clip, under a task."""
 
     __tablename__ = "labels"
     __table_args__ = (Index("ix_labels_task_value", "task", "value"),)
@@ -227,8 +227,8 @@ class Tombstone(Base):
 class Failure(Base):
     """A file that could not be ingested, why, and how often it was tried.
 
-    A file without speech is of the kind ``silent``: its facts, bytes and cut tell whether it need
-    be looked at again.
+    A file without speech is of the kind ``silent``: by its facts, bytes and cut it is known
+    whether to look at it again.
     """
 
     __tablename__ = "failures"
@@ -317,7 +317,7 @@ class ClassifierRow(Base):
 
 
 class Prediction(Base):
-    """What a classifier says about a clip, under its task; a person's label stands beside it."""
+    """What a classifier predicts for a clip, under its task; a person's label stands beside it."""
 
     __tablename__ = "predictions"
     __table_args__ = (

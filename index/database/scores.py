@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Embedding, Location, Recording
+from emotion_search.index.database.schema import Clip, Embedding, Recording
 
 _ROWS = 10_000  # read at a time
 
@@ -43,7 +43,7 @@ class ScoredClips:
 
     Attributes:
         recordings: int64, (n,).
-        recorded_at: when each recording was; None where nobody said.
+        recorded_at: when each recording was; None where that is not known.
         seconds: float64, (n,), of the clips.
         scores: float32, (n, classes).
     """
@@ -107,8 +107,3 @@ def stream_scores(session: Session, model: ModelInfo, wanted: ClipFilter) -> Ite
             np.array(ends, dtype=np.float64) - np.array(starts, dtype=np.float64),
             np.frombuffer(b"".join(scores), "<f4").reshape(len(rows), width),
         )
-
-
-def recording_at(session: Session, path: str) -> int | None:
-    """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
-    return session.scalar(select(Location.recording_id).where(Location.path == path))

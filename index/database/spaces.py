@@ -1,4 +1,4 @@
-"""The spaces and calibrations of an archive, in its database."""
+"""Embedding spaces and their calibrations: storing, listing, choosing the one that serves."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.models import ModelInfo, standing
-from emotion_search.index.database.schema import CalibrationRow, Clip, Embedding, Model, SpaceRow
+from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
-from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.space import Method, Space
 
@@ -23,8 +21,6 @@ SAMPLE = 10_000
 
 PAIRED = 4000
 """Most clips that a calibration draws its pairs from."""
-
-_ROWS = 500  # vectors read at a time by id
 
 
 @dataclass(frozen=True)
@@ -179,47 +175,3 @@ def put_calibration(
             }
         ],
     )
-
-
-def count_embedded(session: Session, model: ModelInfo) -> int:
-    """How many clips have an embedding of the model."""
-    query = select(func.count()).select_from(Embedding).where(Embedding.model_id == model.id)
-    return session.execute(query).scalar_one()
-
-
-def sample_clips(
-    session: Session, model: ModelInfo, *, most: int = SAMPLE, seed: int = 0
-) -> tuple[NDArray[np.int64], int]:
-    """Ids of a random sample of the embedded clips, ascending, and how many clips there are.
-
-    The same archive gives the same sample.
-    """
-    query = select(Embedding.clip_id).where(Embedding.model_id == model.id)
-    ids = np.fromiter(session.scalars(query), dtype=np.int64)
-    ids.sort()
-    if len(ids) <= most:
-        return ids, len(ids)
-    chosen = np.random.default_rng(seed).choice(len(ids), most, replace=False)
-    return np.sort(ids[chosen]), len(ids)
-
-
-def embeddings_of(
-    session: Session, model: ModelInfo, ids: NDArray[np.int64]
-) -> tuple[Vectors, NDArray[np.int64]]:
-    """Embeddings float32, (n, dim), and recording ids of clips, in the order of ``ids``
-    (ascending, all of which are there)."""
-    vectors = np.empty((len(ids), model.dimension), np.float32)
-    recordings = np.empty(len(ids), np.int64)
-    for begin in range(0, len(ids), _ROWS):
-        rows = session.execute(
-            select(Embedding.vector, Clip.recording_id)
-            .join(Clip, Clip.id == Embedding.clip_id)
-            .where(
-                Embedding.model_id == model.id,
-                Embedding.clip_id.in_(ids[begin : begin + _ROWS].tolist()),
-            )
-            .order_by(Embedding.clip_id)
-        ).all()
-        for i, (vector, recording) in enumerate(rows, start=begin):
-            vectors[i], recordings[i] = np.frombuffer(vector, dtype="<f4"), recording
-    return vectors, recordings

@@ -1,4 +1,4 @@
-"""What text every database can hold."""
+"""Text that both databases can store: no NUL, no lone surrogates."""
 
 from emotion_search.index.errors import InvalidInputError
 

@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import Base
-
-_PARAMETERS = 500  # rows a statement; both databases limit bound parameters
 
 
 def insert_new(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert ``rows``; one that breaks a unique constraint is left out."""
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         session.execute(_insert(session, table).values(chunk).on_conflict_do_nothing())
 
 
@@ -26,7 +25,7 @@ def insert_or_replace(
     rows with the same key the last counts."""
     keys = [column.name for column in table.__table__.primary_key]
     last = {tuple(row[name] for name in keys): row for row in rows}
-    for chunk in _chunks(list(last.values())):
+    for chunk in chunks(list(last.values())):
         statement = _insert(session, table).values(chunk)
         changed = {name: statement.excluded[name] for name in chunk[0] if name not in keys}
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
@@ -35,7 +34,3 @@ def insert_or_replace(
 def _insert(session: Session, table: type[Base]) -> Any:
     dialect = session.get_bind().dialect.name
     return (sqlite if dialect == "sqlite" else postgresql).insert(table)
-
-
-def _chunks(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    return [list(rows[i : i + _PARAMETERS]) for i in range(0, len(rows), _PARAMETERS)]

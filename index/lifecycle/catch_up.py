@@ -1,4 +1,4 @@
-"""An index as it is held in memory: whether it holds what the database does, and letting it."""
+"""Index snapshot: whether the index in memory holds what the database does, and updating it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPARED = 200  # last clips of an index that are compared with the database
 
 
 @dataclass
-class Held:
+class LoadedIndex:
     """An index, the revision that it stands at, and the space that it is in."""
 
     index: VectorIndex
@@ -37,14 +37,13 @@ class IndexState:
     fresh_at: float | None
 
 
-def bring_forward(
-    session: Session, model: ModelInfo, index: VectorIndex, space: Space, since: int
-) -> tuple[int, bool]:
-    """Add and remove what was committed after the revision ``since``; done twice it is the same as
+def bring_forward(session: Session, model: ModelInfo, loaded: LoadedIndex) -> tuple[int, bool]:
+    """Add and remove what was committed after the index's revision; done twice it is the same as
     once. Returns how many clips that were, and whether any of them went."""
+    index, since = loaded.index, loaded.revision
     changed = 0
     for ids, vectors in stream(session, model, since):
-        index.add(ids, space.apply(vectors))
+        index.add(ids, loaded.space.apply(vectors))
         changed += len(ids)
     gone = np.fromiter(
         session.scalars(
@@ -59,24 +58,24 @@ def bring_forward(
     return changed + len(gone), index.count < before
 
 
-def agrees(session: Session, model: ModelInfo, held: Held) -> bool:
+def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     """Whether an index, just loaded, has the vectors that the database has at the last revisions up
     to the index's own. A database restored from a backup, and written to since, may have reached
     that revision by another way."""
     last = np.fromiter(
         session.scalars(
             select(Embedding.clip_id)
-            .where(Embedding.model_id == model.id, Embedding.revision <= held.revision)
+            .where(Embedding.model_id == model.id, Embedding.revision <= loaded.revision)
             .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
             .limit(_COMPARED)
         ),
         dtype=np.int64,
     )
-    index = held.index
+    index = loaded.index
     if not np.isin(last, index.ids()).all():
         return False
     ids, stored = embeddings_by_id(session, model, last)
-    turned = held.space.apply(stored) if len(stored) else stored
+    turned = loaded.space.apply(stored) if len(stored) else stored
     off = 8 * index.spread + 1e-5
     for one, vector in zip(ids, turned, strict=True):
         found = index.candidates(vector, 1, rank=1, allowed=np.array([one]))
@@ -88,5 +87,5 @@ def agrees(session: Session, model: ModelInfo, held: Held) -> bool:
 def _rows_agree(session: Session, model: ModelInfo, rows: StoredRows) -> bool:
     """Whether vectors beside the index, drawn at random, are those of the database."""
     ids, stored = embeddings_by_id(session, model, rows.sample(_COMPARED))
-    known, told = rows.get(ids)
-    return bool(np.array_equal(told, stored[known]))
+    known, kept = rows.get(ids)
+    return bool(np.array_equal(kept, stored[known]))

@@ -1,4 +1,4 @@
-"""Keeps an index as fresh as the database, in memory and on disk, while searches go on."""
+"""Index keeper: loads, updates, rebuilds and saves the index of a model while searches go on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,15 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import count_embedded
 from emotion_search.index.database.models import ModelInfo, standing
-from emotion_search.index.database.spaces import active_space, count_embedded
+from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
-from emotion_search.index.lifecycle.build import (
-    FLAT_UP_TO,
-    IndexKind,
-    StoppedError,
-    build,
-    is_outgrown,
-)
-from emotion_search.index.lifecycle.catch_up import Held, IndexState, agrees, bring_forward
-from emotion_search.index.lifecycle.rwlock import Turns
+from emotion_search.index.lifecycle.build import StoppedError, build
+from emotion_search.index.lifecycle.catch_up import IndexState, LoadedIndex, agrees, bring_forward
+from emotion_search.index.lifecycle.rwlock import ReadWriteLock
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.vectors.base import VectorIndex
-from emotion_search.index.vectors.space import Space
+from emotion_search.index.vectors.kinds import IndexKind, is_large, is_outgrown
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +53,8 @@ class IndexKeeper:
         self._cache = cache
         self._asked = asked
         self._background = background
-        self._turns = Turns()
-        self._held: Held | None = None
+        self._lock = ReadWriteLock()
+        self._current: LoadedIndex | None = None
         self._unsaved = 0  # clips that were changed since
         self._due = False  # something is saved that is to go, or unsaved that takes space
         self._went_back = False  # the database, and what is saved is of its other past
@@ -72,48 +66,48 @@ class IndexKeeper:
         self._fresh_at: float | None = None
 
     @contextmanager
-    def at(self, session: Session) -> Iterator[Held]:
+    def at(self, session: Session) -> Iterator[LoadedIndex]:
         """The index, at least as fresh as the session's snapshot (which begins here, if it has not
-        begun); it does not change while it is held."""
-        held = self._held
-        known = held.revision if held is not None else 0
+        begun); it does not change within the context."""
+        current = self._current
+        known = current.revision if current is not None else 0
         revision, version = standing(session, self._model.id)
-        if held is not None and known > revision and known > self._latest():
+        if current is not None and known > revision and known > self._latest():
             log.warning("the database stands at an earlier revision; building the index anew")
             self._went_back = self._due = True
-            self._drop(held)
+            self._drop(current)
         while True:
-            with self._turns.reading():
-                held = self._held
-                if held is not None and self._fits(held, revision, version):
+            with self._lock.reading():
+                current = self._current
+                if current is not None and self._fits(current, revision, version):
                     self._fresh_at = time.time()
-                    yield held
+                    yield current
                     break
-            with self._turns.writing():
+            with self._lock.writing():
                 self._catch_up(session)
         self._look_after()
 
     def state(self) -> IndexState:
         """The index as it stands, without a look into the database."""
-        held = self._held
-        return IndexState(held.index.count if held is not None else 0, self._fresh_at)
+        current = self._current
+        return IndexState(current.index.count if current is not None else 0, self._fresh_at)
 
     def save(self) -> None:
         """Bring the index up to date, make it anew if it is outgrown, and save it if it is not
         saved as it is."""
         for _ in range(_TRIES):
             with self._database.read() as session:
-                with self.at(session) as held:
-                    outgrown = is_outgrown(held.index, self._asked)
+                with self.at(session) as current:
+                    outgrown = is_outgrown(current.index, self._asked)
                 if outgrown and not self._background:
-                    with self._turns.writing():
+                    with self._lock.writing():
                         self._replace(session)
             if self._write():
                 return
 
     def rebuild(self) -> None:
         """Make the index anew from the database, and save it."""
-        with self._database.read() as session, self._turns.writing():
+        with self._database.read() as session, self._lock.writing():
             self._replace(session)
         self.save()
 
@@ -132,14 +126,14 @@ class IndexKeeper:
         self.wait()
         if self._due:
             self._write()
-        held = self._held
-        if held is not None and held.index.rows is not None:
-            held.index.rows.drop()
+        current = self._current
+        if current is not None and current.index.rows is not None:
+            current.index.rows.drop()
 
-    def _fits(self, held: Held, revision: int, version: int) -> bool:
+    def _fits(self, current: LoadedIndex, revision: int, version: int) -> bool:
         """Whether a search may use it: another space may serve on until its index is made."""
         later = self.is_building() or time.monotonic() < self._renew_from
-        return held.revision >= revision and (held.version == version or later)
+        return current.revision >= revision and (current.version == version or later)
 
     def _latest(self) -> int:
         """The revision of the database itself, of which a session may see an earlier snapshot."""
@@ -149,35 +143,33 @@ class IndexKeeper:
     def _catch_up(self, session: Session) -> None:
         """Bring the index to the session's snapshot. The caller writes."""
         revision, version = standing(session, self._model.id)
-        held = self._held
-        if held is not None and held.version != version:
-            if self._background and held.index.count > FLAT_UP_TO:
+        current = self._current
+        if current is not None and current.version != version:
+            if self._background and is_large(current.index.count):
                 self._work()
             else:
-                held = None
-        if held is None:
-            held = self._loaded(session, revision)
-        if held is None:
+                current = None
+        if current is None:
+            current = self._load_saved(session, revision)
+        if current is None:
             self._replace(session)
             return
-        if held.revision < revision:
-            self._apply(session, held.index, held.space, held.revision, revision)
-            held.revision = revision
-        self._serve(held)
+        self._advance(session, current, revision)
+        self._serve(current)
 
-    def _serve(self, held: Held | None) -> None:
+    def _serve(self, current: LoadedIndex | None) -> None:
         """Let this index take the place of the last. The caller writes."""
-        last, self._held = self._held, held
-        if last is not None and last.index.rows is not None and last is not held:
+        last, self._current = self._current, current
+        if last is not None and last.index.rows is not None and last is not current:
             last.index.rows.drop()
 
-    def _drop(self, held: Held) -> None:
+    def _drop(self, current: LoadedIndex) -> None:
         """Serve this index no longer; the next search takes the saved one, or makes one."""
-        with self._turns.writing():
-            if self._held is held:
+        with self._lock.writing():
+            if self._current is current:
                 self._serve(None)
 
-    def _loaded(self, session: Session, revision: int) -> Held | None:
+    def _load_saved(self, session: Session, revision: int) -> LoadedIndex | None:
         """The saved index, at this revision at least; None where there is none fit for use."""
         version, space = active_space(session, self._model)
         index, at = self._cache.load(space.fingerprint) or (None, 0)
@@ -187,31 +179,34 @@ class IndexKeeper:
             with self._database.read() as later:
                 revision = standing(later, self._model.id)[0]
                 if at <= revision:
-                    return self._checked(later, Held(index, at, version, space), revision)
+                    return self._checked(later, LoadedIndex(index, at, version, space), revision)
             log.warning("the database is older than the saved index; building it anew")
             self._went_back = self._due = True
             return None
-        return self._checked(session, Held(index, at, version, space), revision)
+        return self._checked(session, LoadedIndex(index, at, version, space), revision)
 
-    def _checked(self, session: Session, held: Held, revision: int) -> Held | None:
+    def _checked(self, session: Session, loaded: LoadedIndex, revision: int) -> LoadedIndex | None:
         """The index, brought to this revision, if it holds what the database does."""
         self._unsaved = 0
-        if agrees(session, self._model, held):
-            self._apply(session, held.index, held.space, held.revision, revision)
-            held.revision = revision
-            if held.index.count == count_embedded(session, self._model):
-                return held
+        if agrees(session, self._model, loaded):
+            self._advance(session, loaded, revision)
+            if loaded.index.count == count_embedded(session, self._model):
+                return loaded
         log.warning("the saved index does not match the database; building it anew")
         return None
 
     def _replace(self, session: Session) -> None:
         """Make the index anew. The caller writes."""
+        self._take(self._made(session))
+
+    def _made(self, session: Session, stop: threading.Event | None = None) -> LoadedIndex:
+        """A new index of what the session sees."""
         revision = standing(session, self._model.id)[0]
         version, space = active_space(session, self._model)
-        index = build(session, self._model, space, self._asked, self._cache.row_writer)
-        self._take(Held(index, revision, version, space))
+        index = build(session, self._model, space, self._asked, self._cache.row_writer, stop)
+        return LoadedIndex(index, revision, version, space)
 
-    def _take(self, made: Held) -> None:
+    def _take(self, made: LoadedIndex) -> None:
         """Let a new index serve; its vectors are not to lie about unsaved. The caller writes."""
         self._serve(made)
         self._unsaved = max(made.index.count, 1)
@@ -219,12 +214,12 @@ class IndexKeeper:
 
     def _look_after(self) -> None:
         """After a search: save what has changed much, and make anew what is outgrown."""
-        held = self._held
-        if held is None:
+        current = self._current
+        if current is None:
             return
-        if self._background and is_outgrown(held.index, self._asked):
+        if self._background and is_outgrown(current.index, self._asked):
             self._work()
-        much = self._unsaved >= max(_SAVE_AFTER, held.index.count // 20)
+        much = self._unsaved >= max(_SAVE_AFTER, current.index.count // 20)
         if (self._due or much) and time.monotonic() >= self._save_from:
             self._write()
 
@@ -250,28 +245,22 @@ class IndexKeeper:
 
     def _make_beside(self) -> bool:
         with self._database.read() as session:
-            revision = standing(session, self._model.id)[0]
-            version, space = active_space(session, self._model)
-            index = build(
-                session, self._model, space, self._asked, self._cache.row_writer, self._stop
-            )
+            made = self._made(session, self._stop)
         try:
-            with self._database.read() as session, self._turns.writing():
-                now = standing(session, self._model.id)[0]
-                self._apply(session, index, space, revision, now)
-                self._take(Held(index, now, version, space))
+            with self._database.read() as session, self._lock.writing():
+                self._advance(session, made, standing(session, self._model.id)[0])
+                self._take(made)
         except BaseException:
-            if index.rows is not None:
-                index.rows.drop()
+            if made.index.rows is not None:
+                made.index.rows.drop()
             raise
         return True
 
-    def _apply(
-        self, session: Session, index: VectorIndex, space: Space, since: int, revision: int
-    ) -> None:
-        """Add and remove what was committed after ``since``; done twice it is the same as once."""
-        if since < revision:
-            changed, removed = bring_forward(session, self._model, index, space, since)
+    def _advance(self, session: Session, loaded: LoadedIndex, revision: int) -> None:
+        """Bring an index forward to a revision, which the session sees."""
+        if loaded.revision < revision:
+            changed, removed = bring_forward(session, self._model, loaded)
+            loaded.revision = revision
             self._unsaved += changed
             self._due |= removed
 
@@ -279,17 +268,17 @@ class IndexKeeper:
         """Save the index if it is not saved as it is. False where it serves no longer, for another
         process published one of its own."""
         with self._saving:
-            with self._turns.reading():
-                held = self._held
-                if held is None or not self._unsaved:
-                    return held is not None
+            with self._lock.reading():
+                current = self._current
+                if current is None or not self._unsaved:
+                    return current is not None
                 unsaved, self._unsaved, self._due = self._unsaved, 0, False
                 begun = time.monotonic()
                 try:
                     serves = self._cache.save(
-                        held.index,
-                        held.revision,
-                        held.space.fingerprint,
+                        current.index,
+                        current.revision,
+                        current.space.fingerprint,
                         over_newer=self._went_back,
                     )
                 except StorageFullError as error:  # only a cache: searches go on without it
@@ -301,5 +290,5 @@ class IndexKeeper:
                 took = time.monotonic() - begun
                 self._save_from = time.monotonic() + (_REST * took if took > _QUICK_S else 0)
             if not serves:
-                self._drop(held)
+                self._drop(current)
             return serves

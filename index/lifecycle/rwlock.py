@@ -1,4 +1,4 @@
-"""A lock that many readers or one writer may hold."""
+"""Read-write lock: many readers or one writer at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Turns:
+class ReadWriteLock:
     """Readers go side by side; a writer goes alone, and readers who come after it wait."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Saved indexes: files stamped with what they hold, published whole, thrown away when in doubt."""
+"""Saved indexes on disk: stamped with archive, model, space and revision, replaced atomically."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.vectors.base import VectorIndex
-from emotion_search.index.vectors.flat import FlatIndex
+from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
-from emotion_search.index.vectors.quantised import QuantisedIndex
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,8 @@ _LOCK_S = 60.0
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a saved index holds: of which archive, model and space, how far, how much, and what the
-    index tells of itself."""
+    """What a saved index holds: of which archive, model and space, how far, how much, and the
+    index's own details."""
 
     archive: str
     model: str
@@ -203,13 +202,9 @@ class IndexCache:
         path = self._folder / Path(record["file"]).name
         if path.stat().st_size != record["size"] or _checksum(path) != record["crc32"]:
             raise ValueError("its checksum is wrong")
-        index: VectorIndex
-        if stamp.kind == FlatIndex.kind:
-            index = FlatIndex.load(path)
-        else:
-            index = QuantisedIndex.load(path, stamp.details)
-            if record["rows"] is not None:
-                index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
+        index = kinds()[stamp.kind].load(path, stamp.details)
+        if record["rows"] is not None:
+            index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         return index, stamp.revision

@@ -1,4 +1,4 @@
-"""Whether an index holds what the database does, and finds what is truly nearest."""
+"""Verifying an index: the clips that it lacks or has too many, and its recall on a sample."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.embeddings import embeddings_in_order, stream
+from emotion_search.index.database.embeddings import embeddings_in_order, sample_clips, stream
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import sample_clips
 from emotion_search.index.lifecycle.build import LEAST_RECALL, Neighbours, recall_of
-from emotion_search.index.lifecycle.catch_up import Held
+from emotion_search.index.lifecycle.catch_up import LoadedIndex
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,25 @@ class Verdict:
         return self.missing == 0 and self.surplus == 0 and self.recall >= LEAST_RECALL
 
 
-def verify(session: Session, model: ModelInfo, held: Held, *, sample: int = 100) -> Verdict:
+def verify(
+    session: Session, model: ModelInfo, loaded: LoadedIndex, *, sample: int = 100
+) -> Verdict:
     """The verdict on an index, in the session's snapshot; reads every embedding once."""
     own, _ = sample_clips(session, model, most=sample, seed=1)
-    held_clips = Neighbours(
-        own, held.space.apply(embeddings_in_order(session, model, own)), most=10
+    neighbours = Neighbours(
+        own, loaded.space.apply(embeddings_in_order(session, model, own)), most=10
     )
     stored = []
     for ids, vectors in stream(session, model):
         stored.append(ids)
-        held_clips.meet(ids, held.space.apply(vectors))
+        neighbours.meet(ids, loaded.space.apply(vectors))
     known = np.concatenate(stored) if stored else np.empty(0, np.int64)
-    indexed = held.index.ids()
+    indexed = loaded.index.ids()
     alone = len(known) < 2
     return Verdict(
         clips=len(known),
         missing=int((~np.isin(known, indexed)).sum()),
         surplus=len(indexed) - int(np.isin(indexed, known).sum()),
         sample=len(own),
-        recall=1.0 if alone else recall_of(session, model, held.space, held.index, held_clips),
+        recall=1.0 if alone else recall_of(session, model, loaded.space, loaded.index, neighbours),
     )

@@ -1,11 +1,11 @@
-"""What every index of vectors can do."""
+"""Protocol of a vector index: what every kind can do and says about itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.mapped_rows import StoredRows
@@ -58,8 +58,37 @@ class VectorIndex(Estimator, Protocol):
     """
 
     kind: ClassVar[str]
+    """Its name in settings and in the stamps of saved indexes."""
+
+    fewest: ClassVar[int]
+    most: ClassVar[int]
+    """How many clips it can be made of at least, and up to how many it is fast."""
+
+    estimates: ClassVar[bool]
+    """Whether its cosines are estimates: it is then measured on true neighbours when it is made,
+    and embeddings are kept beside it to compare candidates with."""
+
     rows: StoredRows | None
-    """Embeddings at hand for comparing candidates; None where the database has to be asked."""
+    """The embeddings beside it; None where the database has to be asked."""
+
+    recall: float | None
+    """Share of the true ten nearest that was found when it was made; None if it is exact."""
+
+    @classmethod
+    def training_size(cls, count: int) -> int:
+        """How many vectors an index of ``count`` is trained on."""
+
+    @classmethod
+    def trained(cls, sample: Vectors, count: int) -> Self:
+        """An empty index for ``count`` vectors, trained on these, float32 (n, dim), unit length."""
+
+    @classmethod
+    def load(cls, path: Path, details: Mapping[str, Any]) -> Self:
+        """The index that ``save`` wrote, with its ``details()``.
+
+        Raises:
+            InvalidInputError: the file is not such an index.
+        """
 
     @property
     def dimension(self) -> int:
@@ -78,8 +107,18 @@ class VectorIndex(Estimator, Protocol):
     def remove(self, ids: Ids) -> None:
         """Drop these ids; unknown ones are passed over."""
 
+    def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
+        """Learn from true neighbours how well it estimates, and how far a search has to look.
+
+        Args:
+            queries: float32, (n, dim), L2-normalised.
+            nearest: int64, (n, most), the ids of each one's true neighbours, best first.
+            cosines: float32, (n, most), theirs.
+            least: share of the true neighbours that a search is to come upon.
+        """
+
     def details(self) -> Mapping[str, Any]:
-        """What is told about it, and what ``load`` needs beside the file; fit for JSON."""
+        """What a status shows of it, and what ``load`` needs beside the file; fit for JSON."""
 
     def save(self, path: Path) -> None:
         """Write the index to a file."""

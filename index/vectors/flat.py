@@ -1,4 +1,4 @@
-"""The exact index: FAISS inner product over every L2-normalised vector."""
+"""Flat index, exact: FAISS inner product over every L2-normalised vector."""
 
 from __future__ import annotations
 
@@ -21,14 +21,28 @@ class FlatIndex:
     """A ``VectorIndex`` that compares the query with every vector."""
 
     kind: ClassVar[str] = "flat"
+    fewest: ClassVar[int] = 0
+    most: ClassVar[int] = 50_000  # beyond, a search takes tens of milliseconds
+    estimates: ClassVar[bool] = False
     rows: StoredRows | None = None
+    recall: float | None = None
 
     def __init__(self, dimension: int) -> None:
         self._faiss = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
 
     @classmethod
-    def load(cls, path: Path) -> FlatIndex:
-        """The index that ``save`` wrote.
+    def training_size(cls, count: int) -> int:
+        """None: there is nothing to train."""
+        return 0
+
+    @classmethod
+    def trained(cls, sample: Vectors, count: int) -> FlatIndex:
+        """An empty index for vectors as long as those of the sample: float32, (n, dim)."""
+        return cls(sample.shape[1])
+
+    @classmethod
+    def load(cls, path: Path, details: Mapping[str, Any]) -> FlatIndex:
+        """The index that ``save`` wrote; it has no details.
 
         Raises:
             InvalidInputError: the file is not such an index.
@@ -103,6 +117,9 @@ class FlatIndex:
         there = found[0] >= 0
         complete = wanted == self.count or not there.all()
         return Candidates(found[0][there], similarities[0][there].astype(np.float64), complete)
+
+    def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
+        """Nothing to learn: every vector is looked at."""
 
     def details(self) -> Mapping[str, Any]:
         """Nothing beyond the file."""

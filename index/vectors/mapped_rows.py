@@ -1,4 +1,4 @@
-"""Embeddings in a file that is mapped into memory, beside an index of codes.
+"""Memory-mapped embeddings in a file beside an index of codes.
 
 Searches compare a hundred vectors each with the query; from here that takes a tenth of the time
 that it takes from the database. What is not here is read there. A clip's embedding never changes,
@@ -131,8 +131,8 @@ class StoredRows:
 
 
 class RowWriter:
-    """Writes such files, part by part. If the disk does not take them, that is told, and there are
-    no rows: searches then read the database.
+    """Writes such files, part by part. If the disk does not take them, a warning is logged, and
+    there are no rows: searches then read the database.
 
     Args:
         folder: where to make them.

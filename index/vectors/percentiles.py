@@ -1,4 +1,4 @@
-"""What a cosine means: its percentile among random pairs of clips."""
+"""Calibration: the percentile of a cosine among random pairs of clips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAIRS = 100_000
 """Random pairs that a calibration looks at."""
 
 _GRID = np.concatenate([np.linspace(0, 0.999, 1000), np.linspace(0.999, 1, 101)[1:]])
-"""Shares of pairs at which the quantiles stand; the top per mille is told more finely."""
+"""Shares of pairs at which the quantiles stand; the top per mille more finely."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The clips that a search has compared with its query, and the best of them."""
+"""Candidate pool: the clips that a search has compared with its query, and the best of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Pool:
         """Compare these clips, none of which was taken before."""
         self._seen = np.concatenate([self._seen, ids])
         self._best = self._hoped = None
-        told = dict(zip(ids.tolist(), estimates.tolist(), strict=True))
+        estimated = dict(zip(ids.tolist(), estimates.tolist(), strict=True))
         recordings = np.full(len(ids), _UNKNOWN)
         if self._look_first:
             ids, recordings = self._look(ids)
@@ -80,8 +80,8 @@ class Pool:
         self._ids = np.concatenate([self._ids, known])
         self._recordings = np.concatenate([self._recordings, recordings])
         self._cosines = np.concatenate([self._cosines, cosines])
-        said = np.array([told[one] for one in known.tolist()])
-        self.errors = np.concatenate([self.errors, said - cosines])
+        guesses = np.array([estimated[one] for one in known.tolist()])
+        self.errors = np.concatenate([self.errors, guesses - cosines])
 
     def best(self) -> tuple[Ids, Cosines]:
         """Ids and cosines of the clips that the wish is for, best first, ties by id."""

@@ -1,4 +1,4 @@
-"""The index of large archives: one bit a dimension, in inverted lists.
+"""Quantised index, for large archives: one bit a dimension, in inverted lists.
 
 RaBitQ (Gao and Long, SIGMOD 2024) turns a vector, less the centre of its list and randomly rotated,
 into the signs of its coordinates and two numbers, from which its cosine to a query is estimated
@@ -7,6 +7,7 @@ without bias; FAISS compares 32 such codes at a time. 1024 dimensions take 136 b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,20 +23,13 @@ from emotion_search.index.vectors.arrays import Ids, Vectors, checked
 from emotion_search.index.vectors.base import Candidates
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
-TRAINED_A_LIST = 48
-"""Vectors a list that the centres of the lists are trained on."""
-
+_TRAINED_A_LIST = 48  # vectors, for each list, that the centres of the lists are trained on
 _DEPTH = 8  # candidates asked for first, for each clip that is wanted
 _LEAST = 96
 _ITERATIONS = 10
 _MORE = 8  # times as many lists as clips of the archive need: other queries lie further off
 _FEWEST = 16
 _SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
-
-
-def lists_for(count: int) -> int:
-    """How many inverted lists suit so many vectors: about the root, a power of two."""
-    return int(2 ** max(2, round(np.log2(max(count, 1)) / 2)))
 
 
 class QuantisedIndex:
@@ -47,15 +41,18 @@ class QuantisedIndex:
     """
 
     kind: ClassVar[str] = "quantised"
+    fewest: ClassVar[int] = 256  # that lists can be trained on
+    most: ClassVar[int] = sys.maxsize
+    estimates: ClassVar[bool] = True
     rows: StoredRows | None = None
+    recall: float | None = None
 
     def __init__(self, sample: Vectors, *, count: int) -> None:
         dimension = sample.shape[1]
-        lists = min(lists_for(count), max(1, len(sample) // 4))
+        lists = min(_lists_for(count), max(1, len(sample) // 4))
         self._trained_on = count
         self._spread = 1.0
         self._probes: dict[int, int] = {}
-        self.recall: float | None = None
         made: Any = faiss.index_factory(
             dimension, f"IVF{lists},RaBitQfs", faiss.METRIC_INNER_PRODUCT
         )
@@ -65,6 +62,16 @@ class QuantisedIndex:
         turned = sample @ self._rotation
         self._faiss.train(turned)
         self._shift_centres()
+
+    @classmethod
+    def training_size(cls, count: int) -> int:
+        """A number of vectors for each list."""
+        return _TRAINED_A_LIST * _lists_for(count)
+
+    @classmethod
+    def trained(cls, sample: Vectors, count: int) -> QuantisedIndex:
+        """An empty index for ``count`` vectors, trained on these, float32 (n, dim), unit length."""
+        return cls(sample, count=count)
 
     @classmethod
     def load(cls, path: Path, details: Mapping[str, Any]) -> QuantisedIndex:
@@ -186,14 +193,8 @@ class QuantisedIndex:
         return min(enough, default=self.lists)
 
     def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
-        """Learn from true neighbours how well it estimates, and how many lists to look into.
-
-        Args:
-            queries: float32, (n, dim), L2-normalised.
-            nearest: int64, (n, most), the ids of each one's true neighbours, best first.
-            cosines: float32, (n, most), theirs.
-            least: share of the true neighbours that the lists looked into are to hold.
-        """
+        """Learn from true neighbours how well it estimates, and how many lists to look into; see
+        ``VectorIndex.measure``."""
         turned = queries @ self._rotation
         ranked = self._faiss.quantizer.search(turned, self.lists)[1]
         place = np.empty_like(ranked)
@@ -211,9 +212,9 @@ class QuantisedIndex:
         errors = []
         for row, known, true in zip(queries, nearest, cosines, strict=True):
             order = np.argsort(known)
-            told = self.candidates(row, len(known), rank=len(known), allowed=known[order])
-            position = order[np.searchsorted(known[order], told.ids)]
-            errors.append(told.estimates - true[position])
+            found = self.candidates(row, len(known), rank=len(known), allowed=known[order])
+            position = order[np.searchsorted(known[order], found.ids)]
+            errors.append(found.estimates - true[position])
         self._spread = float(np.sqrt(np.mean(np.square(np.concatenate(errors)))))
 
     def details(self) -> Mapping[str, Any]:
@@ -272,6 +273,11 @@ class QuantisedIndex:
         quantizer.add(centres + shift)
 
 
+def _lists_for(count: int) -> int:
+    """How many inverted lists suit so many vectors: about the root, a power of two."""
+    return int(2 ** max(2, round(np.log2(max(count, 1)) / 2)))
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Within, FAISS uses this thread alone: others that it would wait for cost a single query more
@@ -285,7 +291,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _selector(allowed: Ids, highest: int) -> faiss.IDSelector:
-    """What tells FAISS which ids count: a bitmap, or a set where ids are few among many."""
+    """The ids that count, for FAISS: a bitmap, or a set where ids are few among many."""
     if len(allowed) * 512 < highest:
         return faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
     marks = np.zeros(highest + 8, np.bool_)

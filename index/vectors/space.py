@@ -1,4 +1,4 @@
-"""The geometry of similarity: how stored vectors are turned before their cosines are taken."""
+"""Embedding spaces: centring, whitening or a learned metric, applied before cosines are taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exactly the best clips, from an index that only estimates.
+"""Exact top k from an index that only estimates.
 
 An index names candidates by estimated cosines. Piece by piece they are compared by their true
 vectors, and looked up in the database: is the clip there, does it pass the filter, of which
@@ -19,7 +19,7 @@ _SURE = 3.5
 """Standard deviations of an estimate beyond which a clip is taken to be worse: what is lost lies
 below one in a thousand, for it takes an error of one sign in a clip that is just good enough."""
 
-_ERRORS = 128  # candidates, the first ones, whose errors tell how far estimates are off
+_ERRORS = 128  # candidates, the first ones, whose errors show how far estimates are off
 _FEW_ERRORS = 32
 _AHEAD = 4  # how many more candidates are asked for than are compared first
 _LEAP = 16  # most that a search goes deeper at once
@@ -29,7 +29,7 @@ Look = Callable[[Ids], tuple[Ids, Ids]]
 
 Compare = Callable[[Ids], tuple[Ids, Cosines]]
 """Of some ids those that have a vector, and their cosines to the query, rounded as
-``index.vectors.base.cosines`` does."""
+``Space.cosines`` does."""
 
 
 def nearest(
@@ -49,13 +49,13 @@ def nearest(
     first, ties by id; all that there are where they are fewer than wished for.
 
     Args:
-        look: tells which may be hits.
-        compare: tells their true cosines.
+        look: gives those that may be hits.
+        compare: gives their true cosines.
         vectors: their vectors, L2-normalised; asked for only where the wish is for distinct ones.
         look_first: look candidates up before they are compared: worth it where few pass.
         allowed: only these ids count (ascending).
         patience: give up, with None, rather than look at more candidates than this.
-        reach: tells how many hits there can be at most (or the limit, where they are more); asked
+        reach: gives how many hits there can be at most (or the limit, where they are more); asked
             where going deeper did not bring as many as wished for.
     """
     pool = Pool(wish, look, compare, vectors, look_first=look_first)

@@ -13,8 +13,7 @@ from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.http.problems import without_paths
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import vectors_of
-from emotion_search.index.database.failures import Silence, add_failure, add_silence
-from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.files import FileFacts, Silence, add_failure, add_silence
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import files_with, tone, write_wav
 

@@ -24,6 +24,8 @@ from emotion_search.index.database.recordings import (
     remove_recording,
 )
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
+from emotion_search.index.lifecycle import keeper as keeper_module
+from emotion_search.index.lifecycle.catch_up import bring_forward
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher, Target
@@ -163,18 +165,17 @@ def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypat
     world.add(2)
     applied = []
     fresh = world.searcher()
-    original = IndexKeeper._apply
     monkeypatch.setattr(
-        IndexKeeper,
-        "_apply",
-        lambda self, session, index, space, since, revision: (
-            applied.append((since, revision)),
-            original(self, session, index, space, since, revision),
-        ),
+        keeper_module,
+        "bring_forward",
+        lambda session, model, loaded: (
+            applied.append(loaded.revision),
+            bring_forward(session, model, loaded),
+        )[1],
     )
     hits = find(fresh, QUERY, 10)
     assert [h.clip.id for h in hits] == world.expected(QUERY, 10)
-    assert applied == [(1, 2)]
+    assert (applied, fresh.keeper._current.revision) == ([1], 2)
 
 
 @pytest.mark.parametrize(

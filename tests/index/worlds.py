@@ -16,11 +16,11 @@ from emotion_search.index.database.models import (
     next_revision,
 )
 from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
-from emotion_search.index.lifecycle.build import IndexKind
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Hit, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors
+from emotion_search.index.vectors.kinds import IndexKind
 from emotion_search.index.vectors.pool import Wish
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -26,7 +26,7 @@ from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.manifest import LONGEST
-from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.files import FailureDetails
 from emotion_search.index.database.filters import EMOTION
 
 router = APIRouter(prefix="/v1", tags=["archive"])
@@ -100,7 +100,7 @@ def failures(
     Uploads are not among them: their senders got the reason.
     """
     until, skip = _place(query.cursor)
-    found = library.failure_page(kind=query.kind, limit=query.limit + 1, until=until, skip=skip)
+    found = library.failures(kind=query.kind, limit=query.limit + 1, until=until, skip=skip)
     page = found[: query.limit]
     return FailurePage(
         data=[

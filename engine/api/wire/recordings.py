@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from emotion_search.engine.api.wire.clips import ClipOut
 
 if TYPE_CHECKING:
-    from emotion_search.index.database.pages import RecordingDetails
+    from emotion_search.index.database.recording_details import RecordingDetails
 
 
 class RecordingOut(BaseModel):

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import drop_model
-from emotion_search.index.database.failures import add_failure, remove_failures
+from emotion_search.index.database.files import add_failure, remove_failures
 from emotion_search.index.database.models import ModelInfo, archive_uuid, register_model
 from emotion_search.index.database.schema import SCHEMA_VERSION, Base
 from emotion_search.index.errors import (

@@ -183,7 +183,7 @@ def test_a_new_index_that_cannot_be_made_is_not_tried_by_every_search(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keeper_module, "build", build)
-    monkeypatch.setattr(build_module, "FLAT_UP_TO", 300)
+    monkeypatch.setattr(FlatIndex, "most", 300)
     for _ in range(3):
         assert found(ask(searcher, vectors(1)[0]))[0] == (1, 1.0)
         searcher.keeper.wait(60)

@@ -16,7 +16,7 @@ def test_a_saved_index_answers_as_before(tmp_path: Path):
     index = FlatIndex(8)
     index.add(np.arange(50), rng.normal(size=(50, 8)).astype(np.float32))
     index.save(tmp_path / "x.faiss")
-    loaded = FlatIndex.load(tmp_path / "x.faiss")
+    loaded = FlatIndex.load(tmp_path / "x.faiss", {})
     query = np.eye(8, dtype=np.float32)[0]
     assert (loaded.count, loaded.dimension) == (50, 8)
     before, after = (one.candidates(query, 7, rank=7) for one in (index, loaded))
@@ -36,4 +36,4 @@ def test_vectors_without_direction_are_refused_and_nothing_is_added(bad):
 def test_a_file_that_is_no_index_is_refused(tmp_path: Path):
     (tmp_path / "x.faiss").write_bytes(b"nonsense")
     with pytest.raises(InvalidInputError, match="not a readable"):
-        FlatIndex.load(tmp_path / "x.faiss")
+        FlatIndex.load(tmp_path / "x.faiss", {})

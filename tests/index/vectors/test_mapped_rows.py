@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text, update
 from emotion_search.index.database.classifiers import ClassifierInfo
 from emotion_search.index.database.clips import count
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.failures import add_failure, list_failures, remove_failures_under
+from emotion_search.index.database.files import add_failure, list_failures, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter, matching_ids, passing
 from emotion_search.index.database.predictions import next_unclassified
 from emotion_search.index.database.schema import (

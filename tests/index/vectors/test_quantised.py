@@ -8,9 +8,8 @@ import pytest
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.lifecycle import build as build_module
-from emotion_search.index.lifecycle import keeper as keeper_module
 from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.quantised import QuantisedIndex
 from tests.index.worlds import START, VectorArchive, ask, found
 
@@ -34,7 +33,7 @@ def archive(database: Database, tmp_path: Path) -> VectorArchive:
 
 
 def kind(searcher) -> str:
-    return searcher.keeper._held.index.kind
+    return searcher.keeper._current.index.kind
 
 
 def test_hits_are_those_of_the_exact_search(archive: VectorArchive):
@@ -48,7 +47,7 @@ def test_hits_are_those_of_the_exact_search(archive: VectorArchive):
         total += len(truth)
     assert kind(searcher) == "quantised"
     assert right / total >= 0.995
-    assert searcher.keeper._held.index.recall >= 0.999
+    assert searcher.keeper._current.index.recall >= 0.999
 
 
 def test_one_hit_a_recording(archive: VectorArchive):
@@ -119,7 +118,7 @@ def test_a_saved_index_answers_as_before(archive: VectorArchive):
     second = archive.searcher("quantised")
     for query in voices(5, seed=3):
         assert found(ask(second, query)) == found(ask(first, query))
-    assert second.keeper._held.index.recall == first.keeper._held.index.recall
+    assert second.keeper._current.index.recall == first.keeper._current.index.recall
 
 
 def test_codes_of_other_vectors_than_the_databases_are_noticed(archive: VectorArchive, caplog):
@@ -139,8 +138,7 @@ def test_codes_of_other_vectors_than_the_databases_are_noticed(archive: VectorAr
 def test_an_archive_that_grows_changes_its_index_behind_the_scenes(
     archive: VectorArchive, monkeypatch
 ):
-    monkeypatch.setattr(build_module, "FLAT_UP_TO", 3500)
-    monkeypatch.setattr(keeper_module, "FLAT_UP_TO", 3500)
+    monkeypatch.setattr(FlatIndex, "most", 3500)
     searcher = archive.searcher(background=True)
     query = voices(1, seed=12)[0]
     ask(searcher, query)
@@ -150,19 +148,19 @@ def test_an_archive_that_grows_changes_its_index_behind_the_scenes(
     searcher.keeper.wait(60)
     assert kind(searcher) == "quantised"
     assert found(ask(searcher, query)) == truth
-    lists = searcher.keeper._held.index.lists
+    lists = searcher.keeper._current.index.lists
     archive.count = 4000
     archive.add(voices(5000, seed=5))
     ask(searcher, query)
     searcher.keeper.wait(60)
     ask(searcher, query)
-    assert searcher.keeper._held.index.lists >= lists
-    assert searcher.keeper._held.index.trained_on == 9000
+    assert searcher.keeper._current.index.lists >= lists
+    assert searcher.keeper._current.index.trained_on == 9000
     searcher.keeper.close()
 
 
 def test_the_exact_index_can_be_asked_for_at_any_size(archive: VectorArchive, monkeypatch):
-    monkeypatch.setattr(build_module, "FLAT_UP_TO", 100)
+    monkeypatch.setattr(FlatIndex, "most", 100)
     searcher = archive.searcher("flat")
     ask(searcher, voices(1)[0])
     assert kind(searcher) == "flat"
@@ -171,7 +169,7 @@ def test_the_exact_index_can_be_asked_for_at_any_size(archive: VectorArchive, mo
 def test_verification_tells_a_sound_index_from_a_broken_one(archive: VectorArchive):
     searcher = archive.searcher("quantised")
     assert searcher.verify().is_sound
-    held = searcher.keeper._held.index
+    held = searcher.keeper._current.index
     held.remove(np.array([5, 6]))
     held.add(np.array([9999]), voices(1))
     verdict = searcher.verify()

@@ -1,4 +1,4 @@
-"""Pages of recordings and failures, and what labels there are."""
+"""Reading recordings: details, pages, where their files lie."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.clips import ClipDetails, clip_details, get_recording
-from emotion_search.index.database.failures import FailureDetails
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.clips import ClipDetails, clip_details, metadata_of
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Failure, Label, Metadatum, Recording
-
-_IDS_A_QUERY = 500
+from emotion_search.index.database.schema import Clip, Label, Location, Recording
+from emotion_search.index.errors import NotFoundError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,25 @@ def list_recordings(
     if not wanted.is_empty:
         query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
     ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
-    return recording_details(session, ids)
+    return [one for some in chunks(ids) for one in _details(session, some)]
+
+
+def get_recording(session: Session, recording_id: int) -> Recording:
+    """One recording's row.
+
+    Raises:
+        NotFoundError: no such recording.
+    """
+    row = session.get(Recording, recording_id)
+    if row is None:
+        raise NotFoundError(f"no recording {recording_id} in this archive")
+    return row
+
+
+def locations_of(session: Session, recording_id: int) -> list[FileFacts]:
+    """Where the recording's bytes were seen, and how the files were then."""
+    query = select(Location).where(Location.recording_id == recording_id).order_by(Location.path)
+    return [FileFacts(row.path, row.size, row.mtime_ns) for row in session.scalars(query)]
 
 
 def read_recording(session: Session, recording_id: int) -> RecordingDetails:
@@ -65,12 +83,11 @@ def read_recording(session: Session, recording_id: int) -> RecordingDetails:
         NotFoundError: no such recording.
     """
     get_recording(session, recording_id)
-    return recording_details(session, [recording_id])[0]
+    return _details(session, [recording_id])[0]
 
 
-def recording_details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
-    """The recordings with these ids (500 at most), in this order; unknown ones are left out."""
-    assert len(ids) <= _IDS_A_QUERY + 1
+def _details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
+    """The recordings with these ids, in this order; unknown ones are left out."""
     rows = {row.id: row for row in session.scalars(select(Recording).where(Recording.id.in_(ids)))}
     clips = {
         recording: int(n)
@@ -89,26 +106,11 @@ def recording_details(session: Session, ids: Sequence[int]) -> list[RecordingDet
         .order_by(Label.task, func.count().desc(), Label.value)
     ):
         labels.setdefault(recording, {}).setdefault(task, {})[value] = int(n)
-    metadata: dict[int, dict[str, str]] = {}
-    for recording, key, value in session.execute(
-        select(Metadatum.recording_id, Metadatum.key, Metadatum.value)
-        .where(Metadatum.recording_id.in_(ids))
-        .order_by(Metadatum.key)
-    ):
-        metadata.setdefault(recording, {})[key] = value
+    metadata = metadata_of(session, ids)
+    columns = [column.key for column in Recording.__table__.columns]
     return [
         RecordingDetails(
-            id=row.id,
-            name=row.name,
-            sha256=row.sha256,
-            source=row.source,
-            speaker=row.speaker,
-            recorded_at=row.recorded_at,
-            duration=row.duration,
-            sample_rate=row.sample_rate,
-            channels=row.channels,
-            cut=row.cut,
-            ingested_at=row.ingested_at,
+            **{name: getattr(row, name) for name in columns},
             clips=clips.get(row.id, 0),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.id, {}),
@@ -130,41 +132,3 @@ def clips_of_recording(
     query = select(Clip.id).where(Clip.recording_id == recording_id, Clip.id > after_id)
     ids = session.scalars(query.order_by(Clip.id).limit(limit)).all()
     return clip_details(session, model, ids)
-
-
-def list_tasks(session: Session) -> dict[str, int]:
-    """Number of labels by task, tasks in alphabetical order."""
-    query = select(Label.task, func.count()).group_by(Label.task).order_by(Label.task)
-    return {task: int(n) for task, n in session.execute(query)}
-
-
-def list_labels(session: Session, task: str) -> dict[str, int]:
-    """Number of clips by the labels of a task, most first."""
-    query = (
-        select(Label.value, func.count())
-        .where(Label.task == task)
-        .group_by(Label.value)
-        .order_by(func.count().desc(), Label.value)
-    )
-    return {value: int(n) for value, n in session.execute(query)}
-
-
-def page_failures(
-    session: Session,
-    *,
-    limit: int,
-    kind: str | None = None,
-    until: datetime | None = None,
-    skip: int = 0,
-) -> list[FailureDetails]:
-    """Up to ``limit`` files that could not be ingested (of a ``kind``, where one is given), latest
-    first: those of ``until`` and before, without the first ``skip``."""
-    query = select(Failure).order_by(Failure.failed_at.desc(), Failure.path)
-    if kind is not None:
-        query = query.where(Failure.kind == kind)
-    if until is not None:
-        query = query.where(Failure.failed_at <= until)
-    return [
-        FailureDetails(row.path, row.reason, row.attempts, row.failed_at, row.kind)
-        for row in session.scalars(query.offset(skip).limit(limit))
-    ]
