@@ -27,15 +27,14 @@ class Template:
 
     def place(self, settings: Settings) -> None:
         """Make a copy of it the archive of ``settings``, whose database must be new and empty."""
-        url = make_url(settings.database)
+        url = make_url(settings.database_url or f"sqlite:///{settings.home / 'archive.db'}")
         kind = url.get_backend_name()
         home = self._folder / kind
         if kind == "sqlite":
             if kind not in self._made:
                 self._make(make_url(f"sqlite:///{home / 'archive.db'}"), home)
             shutil.copytree(home, settings.home, dirs_exist_ok=True)
-            if Path(str(url.database)) != settings.home / "archive.db":
-                shutil.move(settings.home / "archive.db", str(url.database))
+            (settings.home / "archive.db").rename(str(url.database))
             return
         server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with server.connect() as connection:
