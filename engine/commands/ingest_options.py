@@ -70,7 +70,7 @@ def annotations_of(
     meta: list[str] | None,
 ) -> Annotations:
     """What the options say about every file."""
-    from emotion_search.engine.files.manifest import check_text
+    from emotion_search.engine.files.values import check_text
     from emotion_search.index.database.filters import EMOTION
     from emotion_search.index.database.recordings import Annotations
 
@@ -87,10 +87,10 @@ def all_said(
     rows: Manifest, label_from: str | None, defaults: Annotations
 ) -> Callable[[str], Annotations]:
     """What manifest, path and options say about the file at a path, in this order."""
-    from emotion_search.engine.files.path_rules import Naming
+    from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.index.database.recordings import Annotations
 
-    naming = Naming(label_from) if label_from else None
+    naming = PathRule(label_from) if label_from else None
     nothing = Annotations()
 
     def said(path: str) -> Annotations:

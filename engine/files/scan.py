@@ -117,7 +117,7 @@ def find_audio(arguments: Sequence[str]) -> Found:
 def _named(argument: str) -> list[str]:
     if os.path.lexists(argument):  # a dead link too: it is a failure of its own
         return [argument]
-    told = printable(argument[:200])
+    shown = printable(argument[:200])
     path = os.path.expanduser(argument)  # noqa: PTH111 - leaves the unknown as it is
     if os.path.lexists(path):
         return [path]
@@ -125,8 +125,8 @@ def _named(argument: str) -> list[str]:
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
         if matches:
             return matches
-        raise InvalidInputError(f"{told}: nothing matches this pattern")
-    raise InvalidInputError(f"{told}: no such file or folder")
+        raise InvalidInputError(f"{shown}: nothing matches this pattern")
+    raise InvalidInputError(f"{shown}: no such file or folder")
 
 
 def walk(folder: str, found: Found) -> Iterator[str]:

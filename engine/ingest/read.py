@@ -12,8 +12,8 @@ from emotion_search.engine.audio.channels import Channels, Track
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
 from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
-from emotion_search.engine.files.manifest import parse_time
 from emotion_search.engine.files.scan import facts
+from emotion_search.engine.files.values import parse_time
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording

@@ -1,4 +1,4 @@
-"""Frames of an archive's clips as files, heard again from the recordings."""
+"""Frames of an archive's clips as files, embedded again from the recordings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def export_frames(
     """Write the frames of the clips that pass the filter to a folder: ``frames/CLIP.npy`` (float32,
     (frames, dim), 50 a second), ``clips.csv`` (of the clips that were written) and ``about.json``.
 
-    Each clip is heard by itself, as when it was embedded: the mean of its frames is its embedding.
+    Each clip is embedded by itself, as in an ingest: the mean of its frames is its embedding.
     A recording is decoded once for all its clips of a channel.
 
     Raises:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from emotion_search.engine.api.http.problems import Problem, body
 from emotion_search.engine.api.wire.clips import ClipOut, Moment, Text
 from emotion_search.engine.audio.channels import parse_channels
-from emotion_search.engine.files.manifest import LONGEST, parse_pairs
+from emotion_search.engine.files.values import LONGEST, parse_pairs
 from emotion_search.engine.service.annotations import UploadSaid
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.jobs import Job, JobStatus

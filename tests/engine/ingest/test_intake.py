@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_search.engine.files.path_rules import Naming
+from emotion_search.engine.files.path_rules import PathRule
 from emotion_search.engine.library.library import Library
 from emotion_search.index.errors import InvalidInputError
 from tests.commands.test_cli import ROOT, run  # noqa: F401 - a fixture
@@ -178,16 +178,16 @@ def test_labels_are_read_off_paths(run, calls: Path):  # noqa: F811
 
 
 def test_expressions_name_what_paths_say():
-    said = Naming(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
+    said = PathRule(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
         "/x/s12-anger-desk.wav"
     )
     assert (said.speaker, said.source, said.labels) == ("s12", "desk", {"emotion": "anger"})
-    assert Naming(r"_([a-z]+)\.")("/x/1_fear.wav").labels == {"emotion": "fear"}
-    assert Naming(r"(?P<speaker>s\d+)")("/x/s1.wav").labels == {}
-    assert Naming(r"_([a-z]+)\.")("/x/1.wav").labels == {}
+    assert PathRule(r"_([a-z]+)\.")("/x/1_fear.wav").labels == {"emotion": "fear"}
+    assert PathRule(r"(?P<speaker>s\d+)")("/x/s1.wav").labels == {}
+    assert PathRule(r"_([a-z]+)\.")("/x/1.wav").labels == {}
     for wrong in ("(", "abc"):
         with pytest.raises(InvalidInputError, match="--label-from"):
-            Naming(wrong)
+            PathRule(wrong)
 
 
 def test_failed_files_are_tried_again(run, calls: Path):  # noqa: F811
