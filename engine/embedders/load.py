@@ -31,7 +31,7 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
         return Acoustic(WEIGHTS if name == "acoustic" else Path(name), name=name)
     from emotion_search.engine.embedders.hub import resolve
 
-    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    folder = resolve(name, hub=settings.hub)
     from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 
     return Emotion2vec(folder, name=name, device=settings.device, precision=settings.precision)

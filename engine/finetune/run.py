@@ -165,7 +165,7 @@ def _folder(name: str, settings: Settings) -> Path | None:
         return None
     from emotion_search.engine.embedders.hub import resolve
 
-    return resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    return resolve(name, hub=settings.hub)
 
 
 def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:

@@ -29,7 +29,7 @@ def client(settings: Settings, voices: Path) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def voices_settings(tmp_path_factory: pytest.TempPathFactory, voices: Path) -> Settings:
     """Settings of an archive of the voices on SQLite, made once a module."""
-    made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic", busy_timeout=5)
+    made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic")
     with Library.open(made, create=True) as library:
         ingest_voices(library, voices)
     return made

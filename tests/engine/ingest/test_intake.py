@@ -321,10 +321,7 @@ def test_forgetting_by_filter_counts_first_and_asks(run, calls: Path):  # noqa: 
 
 def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments), "--home", str(home)]
-    environment = {**os.environ, "EMOTION_SEARCH_WATCH_QUIET": "0.3"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def recordings(home: Path) -> int:
@@ -391,17 +388,16 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
 
 
 def test_what_arrives_during_the_first_ingest_is_watched_too(run, calls, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("EMOTION_SEARCH_WATCH_QUIET", "0.1")
     original = Library.ingest
 
-    def slow(library: Library, files, **options):
+    def slow(library: Library, files, options, **how):
         files = list(files)
         late = calls / "late.wav"
         if late.exists():
             os.kill(os.getpid(), signal.SIGINT)
         else:
             write_wav(late, tone(0.5, 900))
-        return original(library, files, **{**options, "stop": None})
+        return original(library, files, options, **{**how, "stop": None})
 
     monkeypatch.setattr(Library, "ingest", slow)
     first, second = ingest(run, calls, "--watch").records
