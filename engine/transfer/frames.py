@@ -14,7 +14,7 @@ from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.ingest.reembed import Cutter, HeardClip
 from emotion_search.engine.transfer.export import Exported, published, write_about
-from emotion_search.engine.transfer.formats import CsvFile
+from emotion_search.engine.transfer.formats import csv_file
 from emotion_search.index.database.clips import ClipDetails, list_clips, locations_of, tasks
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
@@ -51,7 +51,7 @@ def export_frames(
         (partial / "frames").mkdir(parents=True)
         with database.read() as session:
             known = tasks(session)
-        with CsvFile(partial / "clips.csv", model, known) as table:
+        with csv_file(partial / "clips.csv", model, known) as write:
             after = 0
             while True:
                 with database.read() as session:
@@ -64,7 +64,7 @@ def export_frames(
                     failed |= _recording(database, recording, list(some), embedder, partial)
                 done.failed += sorted(failed.items())
                 whole = [clip for clip in clips if clip.id not in failed]
-                table.write(whole, np.empty((0, 0), np.float32))
+                write(whole, np.empty((0, 0), np.float32))
                 done.clips += len(whole)
         write_about(partial, model, done.clips, "frame")
     return done
