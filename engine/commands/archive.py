@@ -19,7 +19,7 @@ def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
     from emotion_search.index.database.connection import Database
 
     settings = settings_of(home, database)
-    target = Database(settings.database, busy_timeout=settings.busy_timeout)
+    target = Database(settings.database)
     target.migrate()
     print(f"{target} is at version {target.schema_version()}")
 

@@ -27,7 +27,7 @@ from emotion_search.engine.api.wire.clips import (
     stats_out,
 )
 from emotion_search.engine.embedders.catalogue import list_models
-from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.files.values import LONGEST
 from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labels import list_labels, list_tasks

@@ -28,7 +28,7 @@ from emotion_search.engine.api.wire.clips import (
     Text,
     clip_out,
 )
-from emotion_search.engine.files.manifest import LONGEST, check_text
+from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.database.clips import owner_of, vectors_of
 from emotion_search.index.database.models import active_model
 from emotion_search.index.errors import NotFoundError

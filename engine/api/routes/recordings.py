@@ -150,7 +150,7 @@ async def _submitted(
         upload = Upload(
             content=files[0].file,
             name=display_name(files[0]),
-            said=fields.said(),
+            fields=fields.upload_fields(),
             owner=caller.owner,
             idempotency_key=key,
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from emotion_search.engine.archive.status import Status
-from emotion_search.engine.files.manifest import LONGEST, parse_pairs
+from emotion_search.engine.files.values import LONGEST, parse_pairs
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.text import storable

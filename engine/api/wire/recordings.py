@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from emotion_search.engine.api.http.problems import Problem, body
 from emotion_search.engine.api.wire.clips import ClipOut, Moment, Text
 from emotion_search.engine.audio.channels import parse_channels
-from emotion_search.engine.files.manifest import LONGEST, parse_pairs
-from emotion_search.engine.service.annotations import UploadSaid
+from emotion_search.engine.files.values import LONGEST, parse_pairs
+from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.database.recording_details import RecordingDetails
@@ -42,7 +42,7 @@ class RecordingFields(BaseModel):
         " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
     )
 
-    def said(self) -> UploadSaid:
+    def upload_fields(self) -> UploadFields:
         """As it is taken in.
 
         Raises:
@@ -56,7 +56,7 @@ class RecordingFields(BaseModel):
             labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
         )
-        return UploadSaid(annotations, parse_channels(self.channels))
+        return UploadFields(annotations, parse_channels(self.channels))
 
 
 class RecordingOut(BaseModel):
