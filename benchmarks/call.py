@@ -33,6 +33,7 @@ from benchmarks.machine import describe  # noqa: E402
 from emotion_search.engine.audio.channels import parse_channels  # noqa: E402
 from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
 from emotion_search.engine.files.scan import Scan  # noqa: E402
+from emotion_search.engine.ingest.options import IngestOptions  # noqa: E402
 from emotion_search.engine.library.library import Library  # noqa: E402
 from emotion_search.engine.settings import Settings  # noqa: E402
 from emotion_search.index.database.clips import ClipDetails  # noqa: E402
@@ -140,7 +141,7 @@ def work(file: Path, home: Path, model: str) -> None:
         loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         began = time.perf_counter()
         channels = parse_channels(",".join(f"{name}={i}" for i, name in enumerate(NAMES)))
-        library.ingest(Scan([str(file)]), channels=channels)
+        library.ingest(Scan([str(file)]), IngestOptions(channels))
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([seconds, loaded, peak]))

@@ -69,6 +69,7 @@ def run(role: str, folder: Path, model: str) -> tuple[float, float, int]:
 def work(role: str, folder: Path, model: str) -> None:
     """Do what ``run`` wants, and print its figures."""
     from emotion_search.engine.files.scan import Scan
+    from emotion_search.engine.ingest.pipeline import BATCH_S
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.settings import load_settings
 
@@ -86,7 +87,7 @@ def work(role: str, folder: Path, model: str) -> None:
                 count, batch, began = len(clips), [], time.perf_counter()
                 for clip in clips:
                     batch.append(clip)
-                    if sum(map(len, batch)) >= settings.batch_seconds * SAMPLE_RATE:
+                    if sum(map(len, batch)) >= BATCH_S * SAMPLE_RATE:
                         embedder.embed(batch)
                         batch = []
                 if batch:

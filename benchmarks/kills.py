@@ -26,16 +26,16 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import describe  # noqa: E402
+from tests.conftest import command_with  # noqa: E402
 
 
 def start(home: Path, calls: Path) -> subprocess.Popen[bytes]:
     """The program, ingesting in batches of a second."""
     arguments = ["ingest", str(calls), "--model", "acoustic", "--home", str(home)]
-    environment = {**os.environ, "EMOTION_SEARCH_BATCH_SECONDS": "1"}
-    environment["EMOTION_SEARCH_TUNE_AT"] = "100"
+    program = command_with("engine.ingest.pipeline.BATCH_S", 1.0)
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *arguments],
-        env=environment,
+        [*program, *arguments],
+        env={**os.environ, "EMOTION_SEARCH_TUNE_AT": "100"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

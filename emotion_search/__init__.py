@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.client.client import Client as Client
     from emotion_search.engine.files.manifest import read_manifest as read_manifest
     from emotion_search.engine.files.scan import find_audio as find_audio
+    from emotion_search.engine.ingest.options import IngestOptions as IngestOptions
     from emotion_search.engine.library.library import Library as Library
     from emotion_search.engine.query.examples import ClipExample as ClipExample
     from emotion_search.engine.query.examples import FileExample as FileExample
@@ -34,6 +35,7 @@ _HOMES = {
     "EmotionSearchError": "index.errors",
     "FileExample": "engine.query.examples",
     "Hit": "index.search",
+    "IngestOptions": "engine.ingest.options",
     "Library": "engine.library.library",
     "Settings": "engine.settings",
     "SpanExample": "engine.query.examples",

@@ -33,17 +33,16 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
     settings = load_settings(
         home=home, database_url=f"sqlite:///{home}/archive.db", model="acoustic"
     )
-    said = {}
     if audio is None:
         manifest = make_voices(home / "voices")
-        said = read_manifest(manifest).rows
-        yield f"{len(said)} synthetic utterances by {_SPEAKERS} voices made in {manifest.parent}"
-        found = find_audio([str(manifest.parent)])
+        rows = read_manifest(manifest).rows
+        yield f"{len(rows)} synthetic utterances by {_SPEAKERS} voices made in {manifest.parent}"
+        found = find_audio([str(manifest.parent)], rows)
     else:
         found = find_audio([str(audio)])
     with Library.open(settings, create=True) as lib:
         began = time.monotonic()
-        report = lib.ingest(found.files, said=said)
+        report = lib.ingest(found.files)
         if report.clips < 2:
             raise InvalidInputError(f"{audio}: fewer than two usable audio files to compare")
         yield (

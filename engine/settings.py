@@ -43,21 +43,12 @@ class Settings(BaseSettings):
     hub: Literal["modelscope", "huggingface"] = Field(
         default="modelscope", description="Where hub ids are downloaded from."
     )
-    hub_timeout: float = Field(
-        default=5.0, gt=0, description="Seconds to wait for the hub's first answer."
-    )
     device: str = Field(
         default="auto", description="Where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`."
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="Data type of matrix products; `bfloat16` is faster where hardware has it.",
-    )
-    embed_timeout: float = Field(
-        default=120.0, gt=0, description="Seconds that a request waits for the model."
-    )
-    batch_seconds: float = Field(
-        default=120.0, gt=0, description="Seconds of audio embedded and committed together."
     )
     window: float = Field(
         default=15.0, ge=1.0, description="Seconds of the longest clip; longer recordings are cut."
@@ -70,14 +61,6 @@ class Settings(BaseSettings):
         default=None, gt=0.1, description="Seconds between the starts of fixed windows."
     )
     decoders: int = Field(default=2, ge=1, le=64, description="Processes that decode audio.")
-    decode_timeout: float = Field(
-        default=60.0, gt=0, description="Seconds that decoding ten seconds of audio may take."
-    )
-    watch_quiet: float = Field(
-        default=2.0,
-        ge=0,
-        description="Seconds that a watched file must stay unchanged to count as whole.",
-    )
     tune_at: int = Field(
         default=500,
         ge=0,
@@ -88,13 +71,9 @@ class Settings(BaseSettings):
         description="Search index: `flat` compares with every clip, `quantised` estimates first;"
         " `auto` goes by size.",
     )
-    busy_timeout: float = Field(
-        default=30.0, ge=0, description="Seconds to wait for another writer of the database."
-    )
     max_upload_mb: float = Field(
         default=100.0, gt=0, description="Largest upload that the API takes, in megabytes."
     )
-
     max_upload_minutes: float = Field(
         default=240.0, gt=0, description="Longest recording that the API takes, in minutes."
     )
@@ -103,21 +82,6 @@ class Settings(BaseSettings):
     )
     jobs: int = Field(
         default=4, ge=1, le=32, description="Uploads that the API takes in at the same time."
-    )
-    max_queued: int = Field(
-        default=200, ge=1, description="Uploads that may wait; the API answers others with 429."
-    )
-    workers: int = Field(
-        default=8, ge=1, le=30, description="Requests of a kind that the API works on at a time."
-    )
-    max_waiting: int = Field(
-        default=64, ge=0, description="Requests of a kind that may wait; others get a 429."
-    )
-    body_timeout: float = Field(
-        default=120.0, gt=0, description="Seconds in which the body of a request has to arrive."
-    )
-    shutdown_grace: float = Field(
-        default=30.0, gt=0, description="Seconds that work in flight has when the API ends."
     )
     cors_origins: str = Field(
         default="",
@@ -157,13 +121,20 @@ def load_settings(**given: object) -> Settings:
         raise InvalidInputError(
             f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
         ) from error
-    if settings.hop is not None and (
-        settings.segments != "fixed" or settings.hop > settings.window
-    ):
-        raise InvalidInputError(
-            "setting hop (EMOTION_SEARCH_HOP) goes with segments fixed, and is at most the window"
-        )
+    check_windows(settings.segments, settings.window, settings.hop)
     try:
         return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
     except RuntimeError as error:
         raise InvalidInputError(f"home {settings.home}: {error}") from error
+
+
+def check_windows(segments: str, window: float, hop: float | None) -> None:
+    """Refuse a hop that does not go with segments and window (seconds).
+
+    Raises:
+        InvalidInputError: it does not.
+    """
+    if hop is not None and (segments != "fixed" or hop > window):
+        raise InvalidInputError(
+            "setting hop (EMOTION_SEARCH_HOP) goes with segments fixed, and is at most the window"
+        )

@@ -7,6 +7,7 @@ import os
 # Tests run in two processes: each computes on one thread, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,9 +88,13 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings of a new archive with the built-in model, on either kind of database."""
-    return Settings(
-        home=tmp_path / "home", database_url=database_url, model="acoustic", busy_timeout=5
-    )
+    return Settings(home=tmp_path / "home", database_url=database_url, model="acoustic")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Databases wait for another writer only for a moment."""
+    monkeypatch.setitem(Database.__init__.__kwdefaults__, "busy_timeout", 0.3)
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ def library(settings: Settings) -> Iterator[Library]:
 @pytest.fixture
 def sqlite_settings(tmp_path: Path) -> Settings:
     """Settings of a new archive with the built-in model, on SQLite in its home."""
-    return Settings(home=tmp_path / "home", model="acoustic", busy_timeout=1)
+    return Settings(home=tmp_path / "home", model="acoustic")
 
 
 @pytest.fixture(scope="session")
@@ -144,17 +149,17 @@ def ingest_voices(library: Library, voices: Path) -> None:
     """Ingest the voices into ``library``, annotated by their names."""
     from datetime import UTC, datetime
 
-    said = {}
+    annotations = {}
     for path in sorted(voices.glob("*.wav")):
         emotion, speaker = path.stem.split("-")
-        said[str(path)] = Annotations(
+        annotations[str(path)] = Annotations(
             source="studio" if emotion in ("anger", "neutral") else "field",
             speaker=f"voice{speaker}",
             recorded_at=datetime(2026, 1 + int(speaker), 1, tzinfo=UTC),
             labels={"emotion": emotion},
             metadata={"take": speaker, "note": "x" * 5000},
         )
-    library.ingest(find_audio([str(voices)]).files, said=said)
+    library.ingest(find_audio([str(voices)], annotations).files)
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +176,14 @@ def emodb() -> Path:
     if not (folder / "labels.csv").exists():
         pytest.skip(f"no real speech at {folder}; set EMOTION_SEARCH_TEST_DATA")
     return folder
+
+
+def command_with(constant: str, value: float) -> list[str]:
+    """The command line of the program, with a constant of one of its modules changed."""
+    module, name = f"emotion_search.{constant}".rsplit(".", 1)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module} as module;"
+    code += f" module.{name} = {value}; from emotion_search.cli import main; main()"
+    return [sys.executable, "-c", code]
 
 
 def tone(seconds: float, hz: float = 220.0, rate: int = RATE) -> np.ndarray:

@@ -19,7 +19,7 @@ from emotion_search.engine.api.http.access import OpenTo
 from emotion_search.engine.api.http.bodies import LARGEST_JSON
 from emotion_search.engine.api.http.deps import Gates, in_thread
 from emotion_search.engine.api.http.head import Heads
-from emotion_search.engine.api.http.limits import BodyLimit
+from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.routes import (
@@ -57,6 +57,10 @@ _ROUTES = (
     classifiers,
     evaluation,
 )
+GRACE_S = 30.0
+"""Seconds that work in flight has when the service ends."""
+
+_MOST_QUEUED = 200  # uploads that may be unfinished before others are refused
 _TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs, and kept uploads, are looked after
 
 _DESCRIPTION = """
@@ -87,7 +91,7 @@ def _limits(settings: Settings) -> str:
 This server takes requests of up to {settings.max_upload_mb:g} MB (JSON: {LARGEST_JSON / 1e6:g} MB),
 recordings of up to {settings.max_upload_minutes:g} minutes, and files to search by or to predict of
 up to {settings.max_example_minutes:g} minutes; whatever libsndfile and FFmpeg read: WAV, FLAC, MP3,
-Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {settings.body_timeout:g} s, without
+Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {BODY_S:g} s, without
 pausing for a quarter of that. Web pages of other origins are refused unless the server's setting
 `EMOTION_SEARCH_CORS_ORIGINS` names them.
 """
@@ -102,7 +106,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     Raises (at start-up):
         DatabaseError: the database cannot be used; names the cure.
     """
-    gates = Gates.of(settings)
+    gates = Gates.usual()
     measured = Metrics(gates)
 
     @asynccontextmanager
@@ -116,7 +120,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 library,
                 explain=problems.explain,
                 at_once=settings.jobs,
-                most=settings.max_queued,
+                most=_MOST_QUEUED,
                 longest=settings.max_upload_minutes * 60,
             )
             app.state.jobs.start()
@@ -129,7 +133,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 yield
             finally:
                 await in_thread(upkeep.stop)
-                await in_thread(app.state.jobs.stop, settings.shutdown_grace)
+                await in_thread(app.state.jobs.stop, GRACE_S)
                 library.save_index()
 
     app = FastAPIOffline(  # its pages at /docs and /redoc come from this machine
@@ -150,9 +154,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     ]
     problems.install(app)
     documents.install(app)
-    app.add_middleware(
-        BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=settings.body_timeout
-    )
+    app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=BODY_S)
     app.add_middleware(
         GZipMiddleware,
         minimum_size=1000,

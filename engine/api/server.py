@@ -9,7 +9,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.app import GRACE_S, create_app
 from emotion_search.engine.api.http.access import OpenTo
 from emotion_search.engine.api.http.connections import Connection, overdue
 from emotion_search.engine.api.http.logs import configure
@@ -78,7 +78,7 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
         access_log=False,  # our own line has the request's id
         server_header=False,
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
+        timeout_graceful_shutdown=round(GRACE_S),
     )
     line = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
     print(line, file=sys.stderr, flush=True)

@@ -46,7 +46,7 @@ class Archive:
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
         self._warming: threading.Thread | None = None
-        self._decoders = Decoders(settings.decode_timeout)
+        self._decoders = Decoders()
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
 
     @classmethod
@@ -60,7 +60,7 @@ class Archive:
         Raises:
             DatabaseError: there is none, or its database cannot be used.
         """
-        database = Database(settings.database, busy_timeout=settings.busy_timeout)
+        database = Database(settings.database)
         try:
             if create:
                 settings.home.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class Archive:
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
                     raise mismatch(active.name, name)
-                known = SharedEmbedder(loaded, timeout=self.settings.embed_timeout)
+                known = SharedEmbedder(loaded)
                 self._embedder = known
             return known
 

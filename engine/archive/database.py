@@ -16,7 +16,7 @@ def database_exists(settings: Settings) -> bool:
     Raises:
         DatabaseError: it cannot be used.
     """
-    with closing(_database(settings)) as database:
+    with closing(Database(settings.database)) as database:
         return database.schema_version() is not None
 
 
@@ -26,7 +26,7 @@ def migrate_database(settings: Settings) -> str:
     Raises:
         DatabaseError: it cannot be used.
     """
-    with closing(_database(settings)) as database:
+    with closing(Database(settings.database)) as database:
         database.migrate()
         return f"{database} is at version {database.schema_version()}"
 
@@ -51,4 +51,4 @@ def copy_database(
 
 
 def _database(settings: Settings) -> Database:
-    return Database(settings.database, busy_timeout=settings.busy_timeout)
+    return Database(settings.database)

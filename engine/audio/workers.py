@@ -67,28 +67,35 @@ class _Busy:
 Message = Opened | Block | Ended
 
 
-def read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message]:
+def read(
+    path: Path, channels: Sequence[int | None] | None, sha256: str | None = None
+) -> Iterator[Message]:
     """A file as messages, in this process.
 
     Args:
         channels: as ``AudioFile.tracks`` has them; None for each channel there is.
+        sha256: of its bytes; None to have it computed.
 
     Raises:
         AudioError: it cannot be decoded.
         OSError: it cannot be read.
     """
-    for message in _read(path, channels):
+    for message in _read(path, channels, sha256):
         if not isinstance(message, _Busy):
             yield message
 
 
-def _read(path: Path, channels: Sequence[int | None] | None) -> Iterator[Message | _Busy]:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while piece := handle.read(_HASHED):
-            digest.update(piece)
-            yield _Busy()
-    yield Opened(digest.hexdigest())
+def _read(
+    path: Path, channels: Sequence[int | None] | None, sha256: str | None
+) -> Iterator[Message | _Busy]:
+    if sha256 is None:
+        digest = hashlib.sha256()
+        with path.open("rb") as handle:
+            while piece := handle.read(_HASHED):
+                digest.update(piece)
+                yield _Busy()
+        sha256 = digest.hexdigest()
+    yield Opened(sha256)
     with AudioFile(path) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
@@ -107,14 +114,14 @@ class Decoders:
             file, before it is given up.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float = 60.0) -> None:
         self._timeout = timeout
         self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
         self._all: set[_Decoder] = set()
         self._lock = threading.Lock()
 
     def read(
-        self, path: Path, channels: Sequence[int | None] | None
+        self, path: Path, channels: Sequence[int | None] | None, sha256: str | None = None
     ) -> Generator[Message, None, None]:
         """A file as messages, decoded in another process; see ``read``.
 
@@ -123,11 +130,12 @@ class Decoders:
             OSError: it cannot be read.
         """
         if os.name != "posix":
-            yield from read(path, channels)
+            yield from read(path, channels, sha256)
             return
         wanted = None if channels is None else list(channels)
         with self._borrowed() as decoder:
-            for message in decoder.answers(["read", os.path.abspath(path), wanted], self._timeout):  # noqa: PTH100
+            request = ["read", os.path.abspath(path), wanted, sha256]  # noqa: PTH100
+            for message in decoder.answers(request, self._timeout):
                 assert not isinstance(message, _Header)
                 yield message
 

@@ -58,7 +58,7 @@ def moment(option: str, text: str | None) -> datetime | None:
     Raises:
         InvalidInputError: it is none; names the option.
     """
-    from emotion_search.engine.files.manifest import parse_time
+    from emotion_search.engine.files.values import parse_time
 
     if text is None:
         return None
@@ -70,7 +70,7 @@ def moment(option: str, text: str | None) -> datetime | None:
 
 def pairs(meta: list[str] | None) -> dict[str, str]:
     """The keys and values that ``--meta`` gives."""
-    from emotion_search.engine.files.manifest import parse_pairs
+    from emotion_search.engine.files.values import parse_pairs
 
     return parse_pairs(meta or [])
 

@@ -107,7 +107,8 @@ def label(
     emotion-search label 17 --task satisfaction --remove
     emotion-search label --from labels.csv
     """
-    from emotion_search.engine.files.manifest import check_text, read_labels
+    from emotion_search.engine.files.manifest import read_labels
+    from emotion_search.engine.files.values import check_text
     from emotion_search.engine.library.library import Library
 
     if (value is not None) + remove + (table is not None) != 1 or bool(clips) == bool(table):

@@ -100,7 +100,7 @@ def finetune(
         from emotion_search.engine.finetune.examples import examples_of_manifest
 
         examples = examples_of_manifest(labels, task)
-        with closing(Decoders(settings.decode_timeout)) as decoders:
+        with closing(Decoders()) as decoders:
             done = tune(
                 examples,
                 absolute(model),

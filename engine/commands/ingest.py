@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, cast
 
 import typer
 
@@ -22,7 +24,7 @@ from emotion_search.engine.commands.common import (
     say_error,
     settings_of,
 )
-from emotion_search.engine.commands.ingest_files import NamedFiles, tell_lost
+from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
 from emotion_search.engine.commands.ingest_options import (
     ChannelsOption,
     DryRunOption,
@@ -42,7 +44,7 @@ from emotion_search.engine.commands.ingest_options import (
     TimeFromOption,
     WatchOption,
     WindowOption,
-    all_said,
+    annotations_by_path,
     annotations_of,
 )
 from emotion_search.engine.commands.show.ingest import print_preview, print_report
@@ -51,10 +53,10 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 if TYPE_CHECKING:
     from emotion_search.engine.files.manifest import Manifest
     from emotion_search.engine.files.watch import Watch
+    from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.ingest.report import IngestReport
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.settings import Settings
-    from emotion_search.index.database.recordings import Annotations
 
 
 def ingest(
@@ -94,6 +96,7 @@ def ingest(
     """
     from emotion_search.engine.audio.channels import parse_channels
     from emotion_search.engine.files.manifest import Manifest, read_manifest
+    from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library
 
     if not paths and manifest is None and not retry_failed:
@@ -103,45 +106,42 @@ def ingest(
     settings = settings_of(home, database, model, device, segments=segments, window=window, hop=hop)
     if time_from not in ("tags", "file", "none"):
         raise InvalidInputError(f"--time-from {time_from}: choose tags, file or none")
-    options: dict[str, Any] = {
-        "channels": parse_channels(channels),
-        "dated": time_from,
-        "rescan": rescan,
-        "retry": retry_failed,
-        "recut": recut,
-    }
+    options = IngestOptions(
+        channels=parse_channels(channels),
+        limit=limit,
+        dated=cast("Literal['tags', 'file', 'none']", time_from),
+        rescan=rescan,
+        retry=retry_failed,
+        recut=recut,
+    )
     rows = read_manifest(manifest) if manifest else Manifest()
-    said = all_said(rows, label_from, annotations_of(source, label, speaker, recorded_at, meta))
+    defaults = annotations_of(source, label, speaker, recorded_at, meta)
+    annotations = annotations_by_path(rows, label_from, defaults)
     if rows.naive_times:
         notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC")
 
     def files(library: Library | None) -> NamedFiles:
-        if not retry_failed:
-            return NamedFiles(paths, manifest, rows)
-        failures = library.failures() if library is not None else []
-        return NamedFiles(paths, manifest, rows, [failure.path for failure in failures])
+        failed = None
+        if retry_failed:
+            failed = [failure.path for failure in library.failures()] if library else []
+        return NamedFiles(paths, rows, annotations, failed)
 
     if dry_run:
-        _preview(settings, files, said, as_json, limit=limit, **options)
+        _preview(settings, files, options, as_json)
         return
     with Library.open(settings, create=True) as library:
         library.embedder()
         named = files(library)
         with interruptible() as stop:
-            watched = _watched(library, paths or [], stop) if watch else None
-            report = _run(
-                library,
-                named,
-                said,
-                limit=limit,
-                stop=stop,
-                as_json=as_json,
-                may_be_none=watch or retry_failed,
-                **options,
-            )
+            watched = None
+            if watch:  # from now on: what arrives during the first ingest is not missed
+                from emotion_search.engine.files.watch import Watch
+
+                watched = Watch(paths or [], stop=stop, annotations_of=annotations)
+            report = _run(library, named, options, stop, as_json, may_be_none=watch or retry_failed)
             if watched is not None and not stop.is_set():
                 notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
-                _follow(library, watched, rows, said, stop, as_json, **options)
+                _follow(library, watched, rows, replace(options, limit=None), stop, as_json)
     if report.stopped:
         say_error("interrupted; what was committed is kept: run the same command to go on")
         raise typer.Exit(130)
@@ -152,19 +152,18 @@ def ingest(
 def _run(
     library: Library,
     files: NamedFiles,
-    said: Callable[[str], Annotations],
-    *,
+    options: IngestOptions,
+    stop: threading.Event,
     as_json: bool,
-    limit: int | None,
+    *,
     may_be_none: bool,
-    **options: Any,
 ) -> IngestReport:
     from emotion_search.engine.commands.show.progress import IngestProgress
 
-    with IngestProgress(files.count if limit is None else None) as progress:
-        report = library.ingest(files, said=said, progress=progress.update, limit=limit, **options)
-    files.tell()
-    tell_lost(report, files.rows)
+    with IngestProgress(files.count if options.limit is None else None) as progress:
+        report = library.ingest(files, options, progress=progress.update, stop=stop)
+    files.report_missing()
+    note_lost(report, files.rows)
     library.note_failures(files.scan.found, files.rows)
     report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
     if not report.files and not report.stopped and not may_be_none:
@@ -173,30 +172,20 @@ def _run(
     return report
 
 
-def _watched(library: Library, folders: list[str], stop: threading.Event) -> Watch:
-    """What arrives in the folders from now on, during the first ingest too."""
-    from emotion_search.engine.files.watch import Watch
-
-    return Watch(folders, quiet=library.settings.watch_quiet, stop=stop)
-
-
 def _follow(
     library: Library,
     watched: Watch,
     rows: Manifest,
-    said: Callable[[str], Annotations],
+    options: IngestOptions,
     stop: threading.Event,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Ingest what arrives until somebody stops it."""
-    import time
-
     for found in watched:
         began = time.monotonic()
-        report = library.ingest(found.files, said=said, stop=stop, **options)
+        report = library.ingest(found.files, options, stop=stop)
         known = len(rows.problems)
-        tell_lost(report, rows)
+        note_lost(report, rows)
         library.note_failures(found, rows)
         report.failed[:0] = [*found.unusable, *rows.problems[known:]]
         print_report(report, time.monotonic() - began, as_json)
@@ -205,27 +194,25 @@ def _follow(
 def _preview(
     settings: Settings,
     named: Callable[[Library | None], NamedFiles],
-    said: Callable[[str], Annotations],
+    options: IngestOptions,
     as_json: bool,
-    **options: Any,
 ) -> None:
     from emotion_search.engine.archive.database import database_exists
     from emotion_search.engine.audio.workers import Decoders
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.ingest.dry_run import preview, rate
-    from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library, model_name
 
-    how = IngestOptions(settings.window, settings.hop, settings.segments, **options)
+    options = options.completed(settings)
     if database_exists(settings):
         with Library.open(settings) as library:
             files = named(library)
-            found = preview(files, library.database, how, said, library.decoders)
+            found = preview(files, library.database, options, library.decoders)
     else:
         files = named(None)
-        with contextlib.closing(Decoders(settings.decode_timeout)) as decoders:
-            found = preview(files, None, how, said, decoders)
-    files.tell()
+        with contextlib.closing(Decoders()) as decoders:
+            found = preview(files, None, options, decoders)
+    files.report_missing()
     found.unusable[:0] = [*files.scan.found.unusable, *files.rows.problems]
     seconds = None
     try:

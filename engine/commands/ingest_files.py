@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import notice, stdin_lines
 
 if TYPE_CHECKING:
     from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.scan import AnnotationsOf, FoundFile
     from emotion_search.engine.ingest.report import IngestReport
-    from emotion_search.index.database.files import FileFacts
 
 
 class NamedFiles:
@@ -22,28 +21,30 @@ class NamedFiles:
     Args:
         paths: folders, files, globs; - for paths on standard input, of which there may be none.
         rows: of the manifest: what is ingested where neither paths nor failures are asked for.
+        annotations_of: gives the annotations of each file.
         failed: paths that failed before and are tried again; None if that is not asked for.
     """
 
     def __init__(
         self,
         paths: list[str] | None,
-        manifest: Path | None,
         rows: Manifest,
+        annotations_of: AnnotationsOf,
         failed: Sequence[str] | None = None,
     ) -> None:
         from emotion_search.engine.files.scan import Scan
 
-        self.manifest, self.rows = manifest, rows
-        self.named = paths or [str(manifest or "the failures")]
+        self.rows = rows
+        self.named = paths or [str(rows.path or "the failures")]
         self._of_manifest = not paths and failed is None
         written = [line for path in paths or [] if path == "-" for line in stdin_lines()]
         wanted = rows.rows if self._of_manifest else failed or ()
         written += [path for path in wanted if os.path.lexists(path)]
-        self.scan = Scan([path for path in paths or [] if path != "-"], written)
+        arguments = [path for path in paths or [] if path != "-"]
+        self.scan = Scan(arguments, written, annotations_of)
         self.seen: set[str] = set()
 
-    def __iter__(self) -> Iterator[FileFacts]:
+    def __iter__(self) -> Iterator[FoundFile]:
         for file in self.scan:
             if file.path in self.rows.rows:
                 self.seen.add(file.path)
@@ -53,20 +54,22 @@ class NamedFiles:
         """How many there are; None once ``stop`` is set."""
         return self.scan.count(stop)
 
-    def tell(self) -> None:
-        """What the scan passed over, and rows of the manifest that no file was found for."""
+    def report_missing(self) -> None:
+        """Notices of what the scan passed over; rows without a file become problems."""
         for extension, number in sorted(self.scan.found.passed_over.items()):
             notice(f"{number} files with extension {extension} passed over: format not supported")
         missing = [path for path in self.rows.rows if path not in self.seen]
         if missing and not self._of_manifest:
-            notice(f"{len(missing)} rows of {self.manifest} are for files that are not among these")
+            notice(
+                f"{len(missing)} rows of {self.rows.path} are for files that are not among these"
+            )
             return
         for path in missing:
             if not os.path.lexists(path):
                 self.rows.problems.append((self.rows.place(path), f"{path}: no such file"))
 
 
-def tell_lost(report: IngestReport, rows: Manifest) -> None:
+def note_lost(report: IngestReport, rows: Manifest) -> None:
     """Make spans of the manifest that their recordings do not hold problems of their rows."""
     for path, span in report.lost:
         reason = f"{path} has no clip from {span.start:g} to {span.end:g} s; does it end before?"

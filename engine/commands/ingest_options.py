@@ -1,8 +1,7 @@
-"""The options of ``ingest``, and what they say about the files."""
+"""The options of ``ingest``, and the annotations that they give to files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from emotion_search.engine.commands.common import moment, pairs
 
 if TYPE_CHECKING:
     from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.scan import AnnotationsOf
     from emotion_search.index.database.recordings import Annotations
 
 PathsArgument = Annotated[
@@ -43,7 +43,8 @@ HopOption = Annotated[
     float | None, typer.Option(help="Seconds between the starts of fixed windows.")
 ]
 TimeFromOption = Annotated[
-    str, typer.Option(metavar="tags|file|none", help="What tells when it was, if nobody said.")
+    str,
+    typer.Option(metavar="tags|file|none", help="What gives the time where no annotation does."),
 ]
 RescanOption = Annotated[
     bool, typer.Option("--rescan", help="Hash known files too, whatever their size and time.")
@@ -69,8 +70,8 @@ def annotations_of(
     recorded_at: str | None,
     meta: list[str] | None,
 ) -> Annotations:
-    """What the options say about every file."""
-    from emotion_search.engine.files.manifest import check_text
+    """The annotations that the options give to every file."""
+    from emotion_search.engine.files.values import check_text
     from emotion_search.index.database.filters import EMOTION
     from emotion_search.index.database.recordings import Annotations
 
@@ -83,18 +84,18 @@ def annotations_of(
     )
 
 
-def all_said(
+def annotations_by_path(
     rows: Manifest, label_from: str | None, defaults: Annotations
-) -> Callable[[str], Annotations]:
-    """What manifest, path and options say about the file at a path, in this order."""
-    from emotion_search.engine.files.path_rules import Naming
+) -> AnnotationsOf:
+    """Annotations of the file at a path: from manifest, path and options, in this order."""
+    from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.index.database.recordings import Annotations
 
-    naming = Naming(label_from) if label_from else None
+    rule = PathRule(label_from) if label_from else None
     nothing = Annotations()
 
-    def said(path: str) -> Annotations:
-        of_name = naming(path).over(defaults) if naming else defaults
-        return rows.rows.get(path, nothing).over(of_name)
+    def annotations_of(path: str) -> Annotations:
+        below = rule(path).over(defaults) if rule else defaults
+        return rows.rows.get(path, nothing).over(below)
 
-    return said
+    return annotations_of

@@ -65,7 +65,7 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
     from emotion_search.engine.embedders.hub import resolve
 
     settings = settings_of(None, None)
-    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    folder = resolve(name, hub=settings.hub)
     print(f"{name} is in {folder}\nfingerprint {read_checkpoint(folder).fingerprint}")
 
 

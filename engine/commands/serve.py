@@ -95,7 +95,7 @@ def create(
     \b
     emotion-search key create --name dashboard --scope write
     """
-    from emotion_search.engine.files.manifest import check_text
+    from emotion_search.engine.files.values import check_text
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import Scope
     from emotion_search.engine.service.keys import create as create_key

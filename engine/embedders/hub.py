@@ -14,20 +14,21 @@ from emotion_search.index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
 
+_ANSWER_S = 5.0  # to wait for the hub's first answer
+
 CURES = (
     "use the built-in model (--model acoustic), or a checkpoint folder that you have"
     " (--model /path/to/checkpoint)"
 )
 
 
-def resolve(model: str, *, hub: str, timeout: float) -> Path:
+def resolve(model: str, *, hub: str) -> Path:
     """The folder of the checkpoint named ``model``, downloaded if it must be.
 
     Args:
         model: a folder, or a hub id such as ``iic/emotion2vec_plus_large``.
         hub: ``modelscope`` or ``huggingface``; each keeps its own cache and settings
             (MODELSCOPE_CACHE, MODELSCOPE_ENDPOINT; HF_HOME, HF_ENDPOINT).
-        timeout: seconds to wait for the hub's first answer.
 
     Raises:
         ModelUnavailableError: no such folder, an incomplete one, or no way to download.
@@ -43,7 +44,7 @@ def resolve(model: str, *, hub: str, timeout: float) -> Path:
     cached = cached_folder(model, hub)
     if cached is not None:
         return cached
-    _require_reachable(model, hub, timeout)
+    _require_reachable(model, hub)
     log.warning("downloading %s from %s; this happens once", model, hub)
     downloaded = _snapshot(model, hub, local_files_only=False)
     if downloaded is None:
@@ -111,7 +112,7 @@ def _complete(folder: Path) -> Path:
     return folder
 
 
-def _require_reachable(model: str, hub: str, timeout: float) -> None:
+def _require_reachable(model: str, hub: str) -> None:
     """Ask the hub for a sign of life first: its own clients retry for half a minute."""
     endpoint = (
         os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -120,7 +121,7 @@ def _require_reachable(model: str, hub: str, timeout: float) -> None:
     )
     try:
         request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the user's setting
-        urllib.request.urlopen(request, timeout=timeout).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=_ANSWER_S).close()  # noqa: S310
     except urllib.error.HTTPError:
         return  # it answers; whether it has the model is for its client to find out
     except (OSError, ValueError) as error:

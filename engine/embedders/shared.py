@@ -36,7 +36,7 @@ class SharedEmbedder:
         timeout: seconds after which a caller gets an error that the model is too busy.
     """
 
-    def __init__(self, embedder: Embedder, *, timeout: float) -> None:
+    def __init__(self, embedder: Embedder, *, timeout: float = 120.0) -> None:
         self.name = embedder.name
         self.fingerprint = embedder.fingerprint
         self.dimension = embedder.dimension

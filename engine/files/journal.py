@@ -105,7 +105,7 @@ def _looked_at(file: Path, record: dict[str, Any] | None = None) -> _Entry:
     path = os.path.abspath(file)  # noqa: PTH100 - resolves no links
     try:
         now = facts(Path(path))
-    except OSError:  # what is to be said of it is said when it is read
+    except OSError:  # its error is raised when it is read
         return _Entry(printable(path), -1, 0, record)
     return _Entry(printable(path), now.size, now.mtime_ns, record)
 

@@ -1,31 +1,32 @@
-"""Manifests: what is said about recordings, one row each, in CSV or JSON lines."""
+"""Manifests: annotations of recordings, one row each, in CSV or JSON lines."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST
-from emotion_search.engine.files.scan import LONGEST_PATH
 from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
+from emotion_search.engine.files.values import (
+    check_cell,
+    check_text,
+    parse_channel,
+    parse_path,
+    parse_time,
+)
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
-LONGEST = 200
-"""Most characters of a label, source, speaker or metadata key."""
-
 _OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
 _TASK = "label:"  # begins the column of another task's labels
-_LONGEST_SPAN = 120.0  # seconds: a clip is held in memory
+_LONGEST_SPAN = 120.0  # seconds: a clip has to fit in memory
 
 
 @dataclass
@@ -82,23 +83,22 @@ def read_manifest(path: Path) -> Manifest:
             named = str(row.get("path") or "")
             if not named:
                 raise ValueError("no path")
-            absolute = os.path.abspath(path.parent / clean("path", named))  # noqa: PTH100
-            if len(absolute.encode()) > LONGEST_PATH:
-                raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
+            absolute = parse_path(named, path.parent)
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
             before = manifest.rows.get(absolute)
             if before is not None and not (before.spans and _text(row.get("start"))):
                 raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
-            said = _annotations(row, manifest)
-            for span in said.spans:
+            annotations = _annotations(row, manifest)
+            for span in annotations.spans:
                 lines = manifest.spans.setdefault(absolute, {})
                 first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
                 if first != line:
                     raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
-                said = replace(said.over(before), spans=before.spans + said.spans)
-            manifest.rows[absolute] = said
+                spans = before.spans + annotations.spans
+                annotations = replace(annotations.over(before), spans=spans)
+            manifest.rows[absolute] = annotations
             manifest.lines.setdefault(absolute, line)
         except (ValueError, OSError, InvalidInputError) as error:
             manifest.problems.append((f"{path}: line {line}", str(error)))
@@ -118,82 +118,34 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"{path} cannot be read: {error}") from error
     for line, row in rows:
-        said = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
-        clip = said.get("clip", "")
-        if not clip.isdecimal() or not 0 < int(clip) < 2**63 or "label" not in said:
+        cells = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
+        clip = cells.get("clip", "")
+        if not clip.isdecimal() or not 0 < int(clip) < 2**63 or "label" not in cells:
             raise InvalidInputError(f"{path}: line {line} needs the id of a clip, and a label")
-        value = check_text("label", said["label"]) if said["label"] else None
-        found.append((int(clip), check_text("task", said.get("task") or task), value))
-    return found
-
-
-def parse_time(text: str) -> tuple[datetime, bool]:
-    """A moment in UTC from ISO 8601, and whether its zone had to be assumed to be UTC.
-
-    Raises:
-        InvalidInputError: it is not ISO 8601.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise InvalidInputError(
-            f"{text!r} is not a time in ISO 8601, such as 2026-01-31 or 2026-01-31T09:30:00+01:00"
-        ) from error
-    naive = moment.tzinfo is None
-    try:
-        return (moment.replace(tzinfo=UTC) if naive else moment.astimezone(UTC)), naive
-    except OverflowError as error:
-        raise InvalidInputError(f"{text!r} is out of range") from error
-
-
-def check_text(what: str, text: str) -> str:
-    """``text``, stripped.
-
-    Raises:
-        InvalidInputError: empty, longer than ``LONGEST``, or with characters databases refuse.
-    """
-    text = text.strip()
-    if not text or len(text) > LONGEST:
-        raise InvalidInputError(f"{what} must have 1 to {LONGEST} characters, not {len(text)}")
-    return clean(what, text)
-
-
-def parse_pairs(pairs: Iterable[str], of: str = "metadata") -> dict[str, str]:
-    """Metadata, or labels, from ``key=value`` texts.
-
-    Raises:
-        InvalidInputError: one has no ``=`` or no key.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise InvalidInputError(f"{of} {pair!r} is not of the form key=value")
-        key, value = check_text(f"{of} key", key), clean(key, value.strip())
-        if found.setdefault(key, value) != value:
-            raise InvalidInputError(f"{of} {key} is given two values")
+        value = check_text("label", cells["label"]) if cells["label"] else None
+        found.append((int(clip), check_text("task", cells.get("task") or task), value))
     return found
 
 
 def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
-    said = {key: _text(value) for key, value in row.items() if key and _text(value)}
+    cells = {key: _text(value) for key, value in row.items() if key and _text(value)}
     recorded_at = None
-    if "recorded_at" in said:
-        recorded_at, naive = parse_time(said["recorded_at"])
+    if "recorded_at" in cells:
+        recorded_at, naive = parse_time(cells["recorded_at"])
         manifest.naive_times += naive
-    labels = {EMOTION: check_text("label", said["label"])} if "label" in said else {}
-    for key, value in said.items():
+    labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
+    for key, value in cells.items():
         if key.startswith(_TASK):
             labels[check_text("task", key.removeprefix(_TASK))] = check_text("label", value)
-    span = _span(said, labels)
+    span = _span(cells, labels)
     return Annotations(
-        source=check_text("source", said["source"]) if "source" in said else None,
-        speaker=check_text("speaker", said["speaker"]) if "speaker" in said else None,
+        source=check_cell("source", cells),
+        speaker=check_cell("speaker", cells),
         recorded_at=recorded_at,
         labels={} if span else labels,
         metadata={
             check_text("column", key): clean(key, value)
-            for key, value in said.items()
+            for key, value in cells.items()
             if key not in _OWN_COLUMNS
             and not key.startswith(_TASK)
             and not (span and key == "channel")
@@ -202,12 +154,12 @@ def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
     )
 
 
-def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
+def _span(cells: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
     """The clip that a row means; None if it means the whole file."""
-    if "start" not in said and "end" not in said:
+    if "start" not in cells and "end" not in cells:
         return None
     try:
-        start, end = float(said.get("start", "")), float(said.get("end", ""))
+        start, end = float(cells.get("start", "")), float(cells.get("end", ""))
     except ValueError as error:
         raise ValueError("start and end are both needed, in seconds") from error
     if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
@@ -215,10 +167,7 @@ def _span(said: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
     if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
         least = SHORTEST / SAMPLE_RATE
         raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
-    channel = said.get("channel")
-    if channel is not None and not (channel.isdecimal() and int(channel) < 64):
-        raise ValueError(f"channel {channel!r} is not a number from 0")
-    return Span(start, end, None if channel is None else int(channel), labels)
+    return Span(start, end, parse_channel(cells.get("channel")), labels)
 
 
 def _text(value: Any) -> str:

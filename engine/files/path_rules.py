@@ -1,11 +1,11 @@
-"""What the names of files and folders say about recordings."""
+"""Labels, speakers and sources read off the paths of recordings."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from emotion_search.engine.files.manifest import check_text
+from emotion_search.engine.files.values import check_cell, check_text
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
@@ -13,12 +13,12 @@ from emotion_search.index.errors import InvalidInputError
 PARENT = "parent-folder"
 
 
-class Naming:
+class PathRule:
     """Reads labels off paths.
 
     Args:
         rule: ``parent-folder``, or a regular expression that is searched for in the path: its
-            groups ``label``, ``speaker`` and ``source`` are what they say; the first group is the
+            groups ``label``, ``speaker`` and ``source`` are the annotations; the first group is the
             label where none has a name.
 
     Raises:
@@ -41,18 +41,18 @@ class Naming:
             )
 
     def __call__(self, path: str) -> Annotations:
-        """What the path says; nothing where the rule does not match."""
+        """Annotations from the path; none where the rule does not match."""
         if self._pattern is None:
             return Annotations(labels={EMOTION: check_text("label", Path(path).parent.name)})
         match = self._pattern.search(path)
         if match is None:
             return Annotations()
         named = match.groupdict()
-        said = {name: text for name, text in named.items() if text}
+        groups = {name: text for name, text in named.items() if text}
         if not named and match.group(1):
-            said["label"] = match.group(1)
+            groups["label"] = match.group(1)
         return Annotations(
-            source=check_text("source", said["source"]) if "source" in said else None,
-            speaker=check_text("speaker", said["speaker"]) if "speaker" in said else None,
-            labels={EMOTION: check_text("label", said["label"])} if "label" in said else {},
+            source=check_cell("source", groups),
+            speaker=check_cell("speaker", groups),
+            labels={EMOTION: check_text("label", groups["label"])} if "label" in groups else {},
         )

@@ -9,12 +9,13 @@ import os
 import stat
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
 
 _OTHER_AUDIO = frozenset([".ds2", ".dss", ".g729", ".mid", ".midi", ".msv", ".ra", ".rm", ".vox"])
@@ -23,17 +24,41 @@ LONGEST_PATH = 2000
 """Bytes of the longest path that every database can index."""
 
 
+AnnotationsOf = Callable[[str], Annotations]
+"""Gives the annotations of the file at an absolute path; may raise InvalidInputError."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """An audio file, with all that is known about it before it is read.
+
+    Attributes:
+        facts: its path, size and time of change.
+        annotations: of its recording.
+        sha256: of its bytes, where it is known already and need not be computed.
+    """
+
+    facts: FileFacts
+    annotations: Annotations = field(default_factory=Annotations)
+    sha256: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return self.facts.path
+
+
 @dataclass
 class Found:
     """What a scan found.
 
     Attributes:
         files: audio files, each once.
-        unusable: path and reason of what could not even be looked at.
+        unusable: path and reason of what cannot be read, or has no valid annotations.
         passed_over: number of files by extension that look like audio of a kind not supported.
     """
 
-    files: list[FileFacts] = field(default_factory=list)
+    files: list[FoundFile] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -48,6 +73,7 @@ class Scan:
         arguments: as somebody typed them: files, folders, patterns, ``~``.
         paths: as a program wrote them: files and folders, to the letter. One that is not there is
             among ``found.unusable``.
+        annotations_of: called once for each file; none where left out.
 
     Attributes:
         found: what there is besides the files; complete once they have all been asked for.
@@ -56,13 +82,19 @@ class Scan:
         InvalidInputError: an argument names nothing.
     """
 
-    def __init__(self, arguments: Sequence[str], paths: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        paths: Sequence[str] = (),
+        annotations_of: AnnotationsOf = lambda _: Annotations(),
+    ) -> None:
         named = [path for argument in arguments for path in _named(argument)]
         # abspath resolves no links, as users expect
         self._named = [os.path.abspath(path) for path in (*named, *paths)]  # noqa: PTH100
+        self._annotations_of = annotations_of
         self.found = Found()
 
-    def __iter__(self) -> Iterator[FileFacts]:
+    def __iter__(self) -> Iterator[FoundFile]:
         seen: set[str] = set()
         several = len(self._named) > 1  # of which one may hold another
         for path in self._named:
@@ -71,7 +103,7 @@ class Scan:
                     if file in seen:
                         continue
                     seen.add(file)
-                looked = look(file, self.found)
+                looked = look(file, self.found, self._annotations_of)
                 if looked is not None:
                     yield looked
 
@@ -103,13 +135,19 @@ class Scan:
         return number
 
 
-def find_audio(arguments: Sequence[str]) -> Found:
+def find_audio(
+    arguments: Sequence[str], annotations: Mapping[str, Annotations] | None = None
+) -> Found:
     """Everything that a ``Scan`` finds, sorted by path.
+
+    Args:
+        annotations: of the files, by absolute path, such as the rows of a manifest.
 
     Raises:
         InvalidInputError: an argument names nothing.
     """
-    scan = Scan(arguments)
+    known = annotations or {}
+    scan = Scan(arguments, annotations_of=lambda path: known.get(path, Annotations()))
     files = sorted(scan, key=lambda file: file.path)
     return replace(scan.found, files=files)
 
@@ -117,7 +155,7 @@ def find_audio(arguments: Sequence[str]) -> Found:
 def _named(argument: str) -> list[str]:
     if os.path.lexists(argument):  # a dead link too: it is a failure of its own
         return [argument]
-    told = printable(argument[:200])
+    shown = printable(argument[:200])
     path = os.path.expanduser(argument)  # noqa: PTH111 - leaves the unknown as it is
     if os.path.lexists(path):
         return [path]
@@ -125,8 +163,8 @@ def _named(argument: str) -> list[str]:
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
         if matches:
             return matches
-        raise InvalidInputError(f"{told}: nothing matches this pattern")
-    raise InvalidInputError(f"{told}: no such file or folder")
+        raise InvalidInputError(f"{shown}: nothing matches this pattern")
+    raise InvalidInputError(f"{shown}: no such file or folder")
 
 
 def walk(folder: str, found: Found) -> Iterator[str]:
@@ -153,9 +191,9 @@ def walk(folder: str, found: Found) -> Iterator[str]:
                 found.passed_over[extension] += 1
 
 
-def look(path: str, found: Found) -> FileFacts | None:
+def look(path: str, found: Found, annotations_of: AnnotationsOf) -> FoundFile | None:
     """The file at an absolute path as it is now; None, and why among ``found.unusable``, if that
-    is no file that can be taken."""
+    is no file that can be ingested."""
     if path != printable(path):
         found.unusable.append((printable(path), "its name is not valid UTF-8"))
         return None
@@ -163,7 +201,10 @@ def look(path: str, found: Found) -> FileFacts | None:
         found.unusable.append((path[:500] + "…", f"its path is longer than {LONGEST_PATH} bytes"))
         return None
     try:
-        return facts(Path(path))
+        return FoundFile(facts(Path(path)), annotations_of(path))
+    except InvalidInputError as error:
+        found.unusable.append((path, str(error)))
+        return None
     except OSError as error:
         gone = isinstance(error, FileNotFoundError) and not os.path.lexists(path)
         reason = "no such file" if gone else f"cannot be read ({error.strerror})"
@@ -195,7 +236,16 @@ def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
         now = facts(path)
         if now == seen or now.size != seen.size:
             return now == seen
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
+        return sha256_of(path) == sha256
     except OSError:
         return False
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

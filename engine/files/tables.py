@@ -126,6 +126,21 @@ def _plain(cell: Any) -> Any:
     return str(cell) if isinstance(cell, Decimal) else cell
 
 
+def load_parquet() -> Any:
+    """The module ``pyarrow.parquet``.
+
+    Raises:
+        InvalidInputError: it is not installed.
+    """
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise InvalidInputError(
+            "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
+        ) from error
+    return parquet
+
+
 @contextmanager
 def parquet_file(path: Path) -> Iterator[Any]:
     """The ``pyarrow.parquet.ParquetFile``, open; what goes wrong with it within is our error.
@@ -133,12 +148,9 @@ def parquet_file(path: Path) -> Iterator[Any]:
     Raises:
         InvalidInputError: it cannot be read, or pyarrow is not there.
     """
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise InvalidInputError(
-            "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
-        ) from error
+    parquet = load_parquet()
+    from pyarrow import ArrowException
+
     try:
         with parquet.ParquetFile(path) as file:
             yield file

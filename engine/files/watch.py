@@ -12,8 +12,8 @@ from pathlib import Path
 from watchfiles import Change, watch
 
 from emotion_search.engine.audio.file import EXTENSIONS
-from emotion_search.engine.files.scan import Found, look, walk
-from emotion_search.index.database.files import FileFacts
+from emotion_search.engine.files.scan import AnnotationsOf, Found, FoundFile, look, walk
+from emotion_search.index.database.recordings import Annotations
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +32,29 @@ class Watch:
         quiet: seconds for which size and time of change of a file have to stay the same before it
             is handed on.
         stop: once set, iteration ends.
+        annotations_of: gives the annotations of each file that is handed on; none where left out.
     """
 
-    def __init__(self, folders: Sequence[str], *, quiet: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        folders: Sequence[str],
+        *,
+        quiet: float = 2.0,
+        stop: threading.Event,
+        annotations_of: AnnotationsOf = lambda _: Annotations(),
+    ) -> None:
         self._roots = [os.path.abspath(folder) for folder in folders]  # noqa: PTH100
-        self._quiet, self._stop = quiet, stop
+        self._quiet, self._stop, self._annotations_of = quiet, stop, annotations_of
         self._changes = self._watched()
         self._seen = next(self._changes, set())  # it watches from here on
 
     def __iter__(self) -> Iterator[Found]:
         """Files that are whole, and what cannot even be looked at, as soon as there are any."""
-        waiting: dict[str, tuple[FileFacts, float]] = {}
+        waiting: dict[str, tuple[FoundFile, float]] = {}
         while not self._stop.is_set():
             now, ready = time.monotonic(), Found()
             for path in self._arrived(ready) | waiting.keys():
-                seen = look(path, ready) if os.path.lexists(path) else None
+                seen = look(path, ready, self._annotations_of) if os.path.lexists(path) else None
                 if seen is None:  # gone again, or no file that could be taken
                     waiting.pop(path, None)
                 elif path not in waiting or waiting[path][0] != seen:

@@ -1,9 +1,9 @@
-"""What an ingest would do, without doing it."""
+"""A dry run of an ingest: how many files are new, how long they are, what cannot be used."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,11 @@ from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.lookup import look_up
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts
-from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError
 
 _TRIED_S = 3.0
 
@@ -30,9 +29,9 @@ class Preview:
         recut: known recordings that would be cut anew.
         otherwise: known recordings that are cut under other options, and would be left so.
         new: the others, of ``size`` bytes and ``duration`` seconds by their headers.
-        untold: new files whose header does not tell a duration.
-        unusable: path and reason of files that cannot be taken: no audio, or with something said
-            of them that cannot be used.
+        untold: new files whose header gives no duration.
+        unusable: path and reason of files that cannot be ingested: no audio, or spans that do not
+            say which channel they are of.
     """
 
     files: int
@@ -47,32 +46,23 @@ class Preview:
 
 
 def preview(
-    files: Iterable[FileFacts],
+    files: Iterable[FoundFile],
     database: Database | None,
     options: IngestOptions,
-    said: Callable[[str], Annotations],
     decoders: Decoders,
 ) -> Preview:
-    """What an ingest of ``files`` into the archive (None: a new one) would find.
+    """What an ingest of ``files`` into the archive (None: a new one) would find, under options
+    that are ``completed``.
 
     Nothing is hashed: what would only be found out by the bytes of a file is not foreseen.
     """
     found = Preview(0, 0, 0, 0, 0, 0, 0.0, 0, [])
 
-    def described() -> Iterator[FileFacts]:
-        for file in files:
-            try:
-                options.given(said(file.path))
-            except InvalidInputError as error:
-                found.files += 1
-                found.unusable.append((file.path, str(error)))
-            else:
-                yield file
+    def refuse(file: FoundFile, reason: str) -> None:
+        found.files += 1
+        found.unusable.append((file.path, reason))
 
-    def cut_of(path: str) -> str:
-        return options.cut_for(options.given(said(path)).spans)
-
-    for chunk in look_up(database, described(), cut_of):
+    for chunk in look_up(database, files, options, refuse):
         for looked in chunk:
             if options.limit is not None and found.new + found.recut >= options.limit:
                 return found
@@ -88,16 +78,16 @@ def preview(
     return found
 
 
-def _look_into(file: FileFacts, found: Preview, decoders: Decoders) -> None:
+def _look_into(file: FoundFile, found: Preview, decoders: Decoders) -> None:
     try:
-        told = decoders.header_duration(Path(file.path))
+        seconds = decoders.header_duration(Path(file.path))
     except (AudioError, OSError) as error:
         found.unusable.append((file.path, str(error)))
         return
     found.new += 1
-    found.size += file.size
-    found.duration += told or 0.0
-    found.untold += told is None
+    found.size += file.facts.size
+    found.duration += seconds or 0.0
+    found.untold += seconds is None
 
 
 def rate(embedder: Embedder) -> float:

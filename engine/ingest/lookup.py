@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from emotion_search.engine.ingest.options import cut_otherwise
+from emotion_search.engine.files.scan import FoundFile
+from emotion_search.engine.ingest.options import IngestOptions, cut_otherwise
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts, known_files, silent_files
+from emotion_search.index.database.files import known_files, silent_files
+from emotion_search.index.errors import InvalidInputError
 
 LOOKED_UP = 500
 """Paths that are looked up together."""
@@ -24,21 +26,34 @@ class Looked:
         silent: it is known that no speech is in it, so cut.
     """
 
-    file: FileFacts
+    file: FoundFile
     recording_id: int | None = None
     otherwise: bool = False
     silent: bool = False
 
 
 def look_up(
-    database: Database | None, files: Iterable[FileFacts], cut_of: Callable[[str], str]
+    database: Database | None,
+    files: Iterable[FoundFile],
+    options: IngestOptions,
+    refuse: Callable[[FoundFile, str], None],
 ) -> Iterator[list[Looked]]:
     """What the archive (None: there is none yet) knows of ``files``, some hundreds at a time.
 
     Args:
-        cut_of: how the file at a path is to be cut, in words.
+        refuse: called with a file whose spans do not say which channel they are of, and why.
     """
-    remaining = iter(files)
+
+    def placed() -> Iterator[FoundFile]:
+        for file in files:
+            try:
+                usable = options.with_channels(file)
+            except InvalidInputError as error:
+                refuse(file, str(error))
+            else:
+                yield usable
+
+    remaining = placed()
     while chunk := list(itertools.islice(remaining, LOOKED_UP)):
         if database is None:
             yield [Looked(file) for file in chunk]
@@ -49,14 +64,11 @@ def look_up(
         found = []
         for file in chunk:
             there, quiet = known.get(file.path), silent.get(file.path)
-            if there is not None and there.file == file:
-                otherwise = cut_otherwise(there.cut, cut_of(file.path))
+            wanted = options.cut_for(file.annotations.spans)
+            if there is not None and there.file == file.facts:
+                otherwise = cut_otherwise(there.cut, wanted)
                 found.append(Looked(file, there.recording_id, otherwise))
             else:
-                same = quiet is not None and quiet.file == file
-                found.append(
-                    Looked(
-                        file, silent=same and quiet is not None and quiet.cut == cut_of(file.path)
-                    )
-                )
+                same = quiet is not None and (quiet.file, quiet.cut) == (file.facts, wanted)
+                found.append(Looked(file, silent=same))
         yield found

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from emotion_search.engine.audio.workers import Decoders, Ended, Opened
 from emotion_search.engine.embedders.base import Embedder, check, usable
 from emotion_search.engine.embedders.memory import release_free_memory
+from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.lookup import LOOKED_UP, look_up
 from emotion_search.engine.ingest.options import IngestOptions, cut_otherwise
 from emotion_search.engine.ingest.prefetch import prefetch
@@ -17,7 +18,6 @@ from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.ingest.write import Writer
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
-    FileFacts,
     Silence,
     add_failure,
     is_silent,
@@ -34,7 +34,10 @@ from emotion_search.index.database.recordings import (
 )
 from emotion_search.index.database.recut import current_cut
 from emotion_search.index.database.spans import span_key
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError
+
+BATCH_S = 120.0
+"""Seconds of audio that are embedded and committed together."""
 
 _MOVED = "was changed by another ingest meanwhile; try again"
 
@@ -47,8 +50,9 @@ class Ingest:
     """One run over a list of files; ``run`` does it all.
 
     Args:
-        decoders: what decodes the files.
-        said: what is said about the file at an absolute path.
+        options: ``completed``.
+        decoders: decode the files.
+        workers: how many files are decoded at once.
         progress: called after each file and batch with the report so far.
         stop: once set, the batch in hand is committed and the run ends.
     """
@@ -61,7 +65,7 @@ class Ingest:
         *,
         options: IngestOptions,
         decoders: Decoders,
-        said: Callable[[str], Annotations],
+        workers: int,
         progress: Callable[[IngestReport], None],
         stop: threading.Event | None = None,
     ) -> None:
@@ -70,7 +74,7 @@ class Ingest:
         self._model = model
         self._options = options
         self._decoders = decoders
-        self._given = said
+        self._workers = workers
         self._stop = stop or threading.Event()
         self._progress = progress
         self.report = IngestReport()
@@ -78,19 +82,18 @@ class Ingest:
         self._silent: dict[str, Reading] = {}  # the same, of those without a clip
         self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
         self._waiting: list[tuple[Reading, Cut]] = []
-        self._writer = Writer(model.id, options, self._said)
+        self._writer = Writer(model.id, options)
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
 
-    def run(self, files: Iterable[FileFacts]) -> IngestReport:
+    def run(self, files: Iterable[FoundFile]) -> IngestReport:
         """Ingest ``files``; what is committed stays, whatever happens to the process.
 
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
         limit = self._options.limit
-        new = self._new(self._described(files))
-        readers = prefetch(new, self._read, workers=self._options.decoders)
+        readers = prefetch(self._new(files), self._read, workers=self._workers)
         with contextlib.closing(readers):  # or its threads would wait for ever after an error
             for file, messages in readers:
                 try:
@@ -116,9 +119,6 @@ class Ingest:
         """Files that are done with but for being written down."""
         return len(self._failed) + len(self._silent) + len(self._readings)
 
-    def _said(self, path: str) -> Annotations:
-        return self._options.given(self._given(path))
-
     @property
     def _taken(self) -> int:
         """New files that are dealt with for good, written down or not."""
@@ -127,56 +127,43 @@ class Ingest:
         written = done.recordings + done.duplicates + done.silent + done.recut
         return written + sum(1 + len(reading.aliases) for reading in unwritten)
 
-    def _described(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
-        """The files about which something usable is said, if anything; the others fail."""
-        for file in files:
-            try:
-                self._said(file.path)
-            except InvalidInputError as error:
-                self._fail(file, str(error))
-            else:
-                yield file
-
-    def _new(self, files: Iterable[FileFacts]) -> Iterator[FileFacts]:
+    def _new(self, files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         """Files that have to be read; the known ones are only annotated."""
         options = self._options
-        for chunk in look_up(self._database, files, self._writer.cut_of):
+        for chunk in look_up(self._database, files, options, self._fail):
             if options.rescan:
                 yield from (looked.file for looked in chunk)
                 continue
             unread = []
-            unchanged: list[tuple[int, str, bool]] = []
+            unchanged: list[tuple[int, FoundFile, bool]] = []
             for looked in chunk:
                 if looked.recording_id is not None and not (looked.otherwise and options.recut):
-                    path = looked.file.path
-                    if self._said(path) != Annotations():
-                        unchanged.append((looked.recording_id, path, looked.otherwise))
+                    if looked.file.annotations != Annotations():
+                        unchanged.append((looked.recording_id, looked.file, looked.otherwise))
                     if looked.otherwise:
                         self._otherwise.add(looked.recording_id)
                 elif not looked.silent or options.retry:
                     unread.append(looked.file)
             if unchanged:
                 with self._database.write() as session:
-                    for recording_id, path, otherwise in unchanged:
-                        # of one that is cut otherwise a notice tells, not each of its spans
+                    for recording_id, file, otherwise in unchanged:
+                        # one that is cut otherwise is counted; its spans are no failures
                         done = IngestReport() if otherwise else self.report
                         if exists(session, recording_id):
-                            self._writer.annotate(session, recording_id, path, done)
+                            self._writer.annotate(session, recording_id, file, done)
             self.report.otherwise = len(self._otherwise)
             self.report.known += len(chunk) - len(unread)
             yield from unread
 
-    def _read(self, file: FileFacts) -> Iterator[Opened | Cut | Ended]:
+    def _read(self, file: FoundFile) -> Iterator[Opened | Cut | Ended]:
         """Runs on a thread of its own: identity, clips, end."""
 
-        def told(seconds: float | None) -> None:
-            self.report.told = seconds
+        def expected(seconds: float | None) -> None:
+            self.report.expected = seconds
 
-        return read_cuts(
-            self._decoders, file, self._said(file.path).spans, self._options, told=told
-        )
+        return read_cuts(self._decoders, file, self._options, expected=expected)
 
-    def _take(self, file: FileFacts, messages: Iterator[Opened | Cut | Ended]) -> None:
+    def _take(self, file: FoundFile, messages: Iterator[Opened | Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
         identified = next(messages)
         assert isinstance(identified, Opened)
@@ -196,7 +183,7 @@ class Ingest:
                         mark = 0
                 elif isinstance(message, Ended):
                     reading.ended = message
-            if not reading.cuts and self._said(file.path).spans:
+            if not reading.cuts and file.annotations.spans:
                 raise AudioError("ends before the spans that the manifest names")
         except BaseException:
             del self._waiting[mark:]
@@ -206,9 +193,10 @@ class Ingest:
         else:
             self._silent[reading.sha256] = reading
 
-    def _begun(self, file: FileFacts, sha256: str) -> Reading | None:
+    def _begun(self, file: FoundFile, sha256: str) -> Reading | None:
         """A file that has to be read beyond its hash; None if these bytes are known well enough."""
-        wanted, options = self._writer.cut_of(file.path), self._options
+        options = self._options
+        wanted = options.cut_for(file.annotations.spans)
         with self._database.read() as session:
             known = find_by_sha256(session, sha256)
             cut = current_cut(session, known) if known is not None and options.recut else None
@@ -223,7 +211,7 @@ class Ingest:
                 return None
             return Reading(file, sha256, recut=known, there=cut.clips)
         reading = Reading(file, sha256)
-        if silent and noted == Silence(file, sha256, wanted):
+        if silent and noted == Silence(file.facts, sha256, wanted):
             self.report.known += 1
             return None
         if silent:
@@ -242,7 +230,7 @@ class Ingest:
             return False
         self._waiting.append((reading, cut))
         self._seconds += window.end - window.start
-        if self._seconds < self._options.batch:
+        if self._seconds < BATCH_S:
             return False
         self._commit()
         return True
@@ -287,26 +275,24 @@ class Ingest:
             moved = self._writer.recordings(session, (r for r in complete if not r.refused), done)
             for reading in moved:
                 add_failure(session, reading.file.path, _MOVED)
-        for name in ("recordings", "clips", "known", "duplicates", "silent", "recut", "duration"):
-            setattr(self.report, name, getattr(self.report, name) + getattr(done, name))
-        self.report.lost += done.lost
-        self.report.failed += [(reading.file.path, _MOVED) for reading in moved]
+                done.failed.append((reading.file.path, _MOVED))
+        self.report += done
         self._readings.clear()
         self._silent.clear()
         self._failed.clear()
         release_free_memory()
 
-    def _seen_again(self, recording_id: int, file: FileFacts) -> None:
+    def _seen_again(self, recording_id: int, file: FoundFile) -> None:
         with self._database.write() as session:
             places = known_files(session, [file.path])
             if exists(session, recording_id):  # another process may have forgotten it since
-                add_location(session, recording_id, file)
-                self._writer.annotate(session, recording_id, file.path, self.report)
+                add_location(session, recording_id, file.facts)
+                self._writer.annotate(session, recording_id, file, self.report)
         if file.path in places and places[file.path].recording_id == recording_id:
             self.report.known += 1
         else:
             self.report.duplicates += 1
 
-    def _fail(self, file: FileFacts, reason: str) -> None:
+    def _fail(self, file: FoundFile, reason: str) -> None:
         self._failed.append((file.path, reason))
         self.report.failed.append((file.path, reason))

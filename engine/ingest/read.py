@@ -12,10 +12,9 @@ from emotion_search.engine.audio.channels import Channels, Track
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
 from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
-from emotion_search.engine.files.manifest import parse_time
-from emotion_search.engine.files.scan import facts
+from emotion_search.engine.files.scan import FoundFile, facts
+from emotion_search.engine.files.values import parse_time
 from emotion_search.engine.ingest.options import IngestOptions
-from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.errors import AudioError, InvalidInputError
@@ -47,77 +46,75 @@ class Reading:
         refused: why it cannot be taken after all.
     """
 
-    file: FileFacts
+    file: FoundFile
     sha256: str
     recut: int | None = None
     there: Mapping[ClipSpan, int] = field(default_factory=dict)
     cuts: int = 0
     clips: list[NewClip] = field(default_factory=list)
     kept: dict[ClipSpan, str | None] = field(default_factory=dict)
-    aliases: list[FileFacts] = field(default_factory=list)
+    aliases: list[FoundFile] = field(default_factory=list)
     ended: Ended | None = None
     refused: str | None = None
 
-    def row(self, said: Annotations, options: IngestOptions) -> NewRecording:
-        """What is written of a new recording that is read to its end."""
+    def row(self, options: IngestOptions) -> NewRecording:
+        """The row of a new recording that is read to its end."""
         assert self.ended is not None
         return NewRecording(
-            file=self.file,
+            file=self.file.facts,
             name=Path(self.file.path).name,
             sha256=self.sha256,
             duration=self.ended.duration,
             sample_rate=self.ended.sample_rate,
             channels=self.ended.channels,
-            annotations=self._annotations(said, options),
+            annotations=self._dated(options.dated),
             clips=self.clips,
-            cut=options.cut_for(said.spans),
+            cut=options.cut_for(self.file.annotations.spans),
         )
 
-    def _annotations(self, said: Annotations, options: IngestOptions) -> Annotations:
-        """What is said, and when it was by the file's own account where nobody said it."""
-        if said.recorded_at is not None or options.dated == "none":
-            return said
+    def _dated(self, dated: str) -> Annotations:
+        """The file's annotations, with its own date where they have none."""
+        given = self.file.annotations
+        if given.recorded_at is not None or dated == "none":
+            return given
         moment, origin = _date_of(self.ended.tags if self.ended else {}), "tags"
-        if moment is None and options.dated == "file":
-            moment = datetime.fromtimestamp(self.file.mtime_ns / 1e9, UTC)
+        if moment is None and dated == "file":
+            moment = datetime.fromtimestamp(self.file.facts.mtime_ns / 1e9, UTC)
             origin = "file"
         if moment is None:
-            return said
-        return replace(
-            said, recorded_at=moment, metadata={"recorded_at_from": origin, **said.metadata}
-        )
+            return given
+        metadata = {"recorded_at_from": origin, **given.metadata}
+        return replace(given, recorded_at=moment, metadata=metadata)
 
 
 def read_cuts(
     decoders: Decoders,
-    file: FileFacts,
-    spans: Sequence[Span],
+    file: FoundFile,
     options: IngestOptions,
     *,
-    told: Callable[[float | None], None] = lambda _: None,
+    expected: Callable[[float | None], None] = lambda _: None,
 ) -> Iterator[Opened | Cut | Ended]:
-    """A file's identity, its clips, its end.
+    """A file's identity, its clips (spans of its annotations, or as the options cut), its end.
 
     Args:
-        spans: the clips that it has; empty to have it cut by the options.
-        told: called with the seconds that its header tells; None where it tells none.
+        expected: called with the file's seconds by its header; None where that does not say.
 
     Raises:
         AudioError: it cannot be decoded, is longer than the options allow, or changed meanwhile.
         OSError: it cannot be read.
     """
-    path, channels = Path(file.path), options.channels
+    path, channels, spans = Path(file.path), options.channels, file.annotations.spans
     if spans:
         named = {track.channel: track for track in channels.tracks or ()}
         wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
         channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
     cutters: list[tuple[Track, Segmenter]] = []
-    heard, longest = 0, options.longest
-    for message in decoders.read(path, channels.wanted):
+    samples_read, longest = 0, options.longest
+    for message in decoders.read(path, channels.wanted, file.sha256):
         if isinstance(message, Block):
-            told(message.header_duration)
-            heard += len(message.tracks[0])
-            if longest is not None and heard > longest * SAMPLE_RATE:
+            expected(message.header_duration)
+            samples_read += len(message.tracks[0])
+            if longest is not None and samples_read > longest * SAMPLE_RATE:
                 raise AudioError(f"is longer than {longest:g} s, the most that is taken here")
             if not cutters:
                 tracks = map(channels.track, range(len(message.tracks)))
@@ -128,7 +125,7 @@ def read_cuts(
         if isinstance(message, Ended):
             for track, cutter in cutters:
                 yield from (Cut(track, window) for window in cutter.finish())
-            if facts(path) != file:
+            if facts(path) != file.facts:
                 raise AudioError("changed while it was read; ingest it again once it is complete")
         yield message
 

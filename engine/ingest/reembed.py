@@ -11,6 +11,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder, check, usable
 from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.ingest.pipeline import BATCH_S
 from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.engine.settings import Settings
@@ -37,7 +38,7 @@ class Reembedding:
     Attributes:
         clips: that got an embedding.
         failed: file (or name), reason and number of clips of each recording that could not be
-            decoded again in whole.
+            read again in whole.
         missing, of_clips: clips without an embedding under the model now, and clips that there are.
         stopped: it ended early because it was asked to.
     """
@@ -87,7 +88,6 @@ def reembed(
         embedder,
         model,
         decoders=decoders,
-        batch=settings.batch_seconds,
         workers=settings.decoders,
         progress=progress,
         stop=stop,
@@ -99,7 +99,6 @@ class Refill:
     """One run over the clips that have no embedding under a model; ``run`` does it all.
 
     Args:
-        batch: seconds of audio that are embedded and committed together.
         workers: how many files are decoded at once.
         progress: called after each recording and batch with the report so far.
         stop: once set, the batch in hand is committed and the run ends.
@@ -112,13 +111,12 @@ class Refill:
         model: ModelInfo,
         *,
         decoders: Decoders,
-        batch: float,
         workers: int,
         progress: Callable[[Reembedding], None] = lambda _: None,
         stop: threading.Event | None = None,
     ) -> None:
         self._database, self._embedder, self._model = database, embedder, model
-        self._decoders, self._batch, self._workers = decoders, batch, workers
+        self._decoders, self._workers = decoders, workers
         self._progress = progress
         self._stop = stop or threading.Event()
         self._waiting: list[tuple[str, DecodedClip]] = []
@@ -126,8 +124,8 @@ class Refill:
         self.report = Reembedding()
 
     def run(self) -> Reembedding:
-        """Give every clip an embedding whose audio can be decoded; what is committed stays,
-        whatever happens to the process, and the next run goes on with what is missing.
+        """Give every clip an embedding whose audio can be read; what is committed stays, whatever
+        happens to the process, and the next run goes on with what is missing.
 
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
@@ -180,7 +178,7 @@ class Refill:
                 left -= 1
                 self._waiting.append((place, clip))
                 self._seconds += len(clip.samples) / SAMPLE_RATE
-                if self._seconds >= self._batch:
+                if self._seconds >= BATCH_S:
                     self._commit()
                 if self._stop.is_set():
                     return

@@ -1,8 +1,8 @@
-"""What an ingest did, told while it runs and at its end."""
+"""The counts and failures of an ingest, while it runs and at its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from emotion_search.index.database.spans import Span
 
@@ -21,8 +21,8 @@ class IngestReport:
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
         duration: seconds of audio added.
-        reached, told: seconds into the file in hand that are embedded, and that its header tells
-            (None: it does not).
+        reached, expected: seconds of the file in hand that are embedded, and of its whole by its
+            header (None: that does not say).
         stopped: it ended early because it was asked to.
     """
 
@@ -37,8 +37,17 @@ class IngestReport:
     lost: list[tuple[str, Span]] = field(default_factory=list)
     duration: float = 0.0
     reached: float = 0.0
-    told: float | None = None
+    expected: float | None = None
     stopped: bool = False
+
+    def __iadd__(self, more: IngestReport) -> IngestReport:
+        """Add what another part of the same ingest did; where this one stands remains."""
+        for one in fields(self):
+            if one.name not in ("reached", "expected", "stopped"):
+                total = getattr(self, one.name)
+                total += getattr(more, one.name)
+                setattr(self, one.name, total)
+        return self
 
     @property
     def files(self) -> int:

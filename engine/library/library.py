@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.status import Status
-from emotion_search.engine.audio.channels import MIX, Channels
 from emotion_search.engine.audio.file import Samples, read_span
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.files.manifest import Manifest
-from emotion_search.engine.files.scan import Found, unchanged
+from emotion_search.engine.files.scan import Found, FoundFile, unchanged
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import Ingest
 from emotion_search.engine.ingest.report import IngestReport
@@ -37,7 +34,6 @@ from emotion_search.index.database.clips import (
 )
 from emotion_search.index.database.coverage import Holding
 from emotion_search.index.database.files import (
-    FileFacts,
     add_failure,
     remove_failures_under,
 )
@@ -45,7 +41,7 @@ from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.recording_details import get_recording, locations_of
-from emotion_search.index.database.recordings import Annotations, remove_recording
+from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import (
     list_spaces,
 )
@@ -68,39 +64,23 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
 
     def ingest(
         self,
-        files: Iterable[FileFacts],
+        files: Iterable[FoundFile],
+        options: IngestOptions | None = None,
         *,
-        said: Mapping[str, Annotations] | Callable[[str], Annotations] | None = None,
-        channels: Channels = MIX,
-        limit: int | None = None,
-        dated: Literal["tags", "file", "none"] = "tags",
-        rescan: bool = False,
-        retry: bool = False,
-        recut: bool = False,
         progress: Callable[[IngestReport], None] = lambda _: None,
         stop: threading.Event | None = None,
-        save_index: bool = True,
-        longest: float | None = None,
     ) -> IngestReport:
         """Add audio files to the archive; see ``engine.files.scan`` for finding them.
 
         Args:
-            said: annotations by absolute path, or what gives them.
-            channels: which become clips.
-            limit: most new files to take.
-            dated: what tells when a recording was where nobody said it.
-            rescan: hash files also where path, size and time of change are known.
-            retry: listen again to files that are known to hold no speech.
-            recut: cut known recordings anew that were cut under other options.
             progress: called after each file with the report so far.
             stop: once set, what is in hand is committed and the ingest ends.
-            save_index: write the index to disk at the end; not worth it after a single file.
-            longest: seconds beyond which a file is refused.
 
         Raises:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
                 half-done is kept, and the same call goes on where it stopped.
         """
+        options = (options or IngestOptions()).completed(self.settings)
         embedder = self.embedder()
         with self.database.write() as session:
             model = activate_model(
@@ -110,40 +90,27 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 dimension=embedder.dimension,
                 classes=embedder.classes,
             )
-        options = IngestOptions(
-            window=self.settings.window,
-            hop=self.settings.hop,
-            segments=self.settings.segments,
-            channels=channels,
-            batch=self.settings.batch_seconds,
-            decoders=self.settings.decoders,
-            limit=limit,
-            dated=dated,
-            rescan=rescan,
-            retry=retry,
-            recut=recut,
-            longest=longest,
-        )
         run = Ingest(
             self.database,
             embedder,
             model,
             options=options,
             decoders=self._decoders,
-            said=said if callable(said) else partial(_said_in, said or {}),
+            workers=self.settings.decoders,
             progress=progress,
             stop=stop,
         )
         report = run.run(files)
         if report.recordings or report.recut:
-            resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
-        if save_index:
+            tune_at = self.settings.tune_at if options.save_index else 0
+            resettle(self.database, model, at=tune_at)
+        if options.save_index:
             self.database.analyse()
             self._search(model).keeper.save()
         return report
 
     def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
-        """Record files that a scan or a manifest named but that cannot even be looked at."""
+        """Record files that a scan or a manifest named but that cannot be ingested at all."""
         unusable = [*found.unusable, *(manifest.problems if manifest else [])]
         if unusable or manifest:
             with self.database.write() as session:
@@ -240,7 +207,7 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             return clip_details(session, active_model(session), ids)
 
     def status(self) -> Status:
-        """What the archive holds."""
+        """Model, space and counts of the archive."""
         with self.database.read() as session:
             model = active_model(session)
             spaces = list_spaces(session, model) if model else []
@@ -257,14 +224,14 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         with self.database.read() as session:
             return recordings_of(session, wanted)
 
-    def label(self, said: Sequence[tuple[int, str, str | None]]) -> list[int]:
+    def label(self, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
         """Set labels: clip, task, and value (None takes the label away), in one transaction.
 
         Returns:
-            Ids of clips that are not there; their labels are passed over.
+            Ids that are no clips; their labels are ignored.
         """
         with self.database.write() as session:
-            return set_labels(session, said)
+            return set_labels(session, labels)
 
     def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
         """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
@@ -291,10 +258,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             if settle:
                 self.settle()
         return paths
-
-
-def _said_in(said: Mapping[str, Annotations], path: str) -> Annotations:
-    return said.get(path, Annotations())
 
 
 def archive_model(settings: Settings) -> ModelInfo | None:

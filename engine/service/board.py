@@ -1,4 +1,4 @@
-"""The unfinished jobs that this process has in hand, as they stand."""
+"""Status and progress of the unfinished jobs of this process, ahead of the database."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class JobBoard:
             running = sum(job.status == JobStatus.RUNNING for job in self._live.values())
             return len(self._live), running
 
-    def tell(self, job: Job) -> None:
-        """Note how far a job in hand is, here alone."""
+    def show(self, job: Job) -> None:
+        """Note the progress of a job in hand, here alone."""
         with self._lock:
             if job.id in self._live:
                 self._live[job.id] = job
@@ -67,5 +67,5 @@ class JobBoard:
         """
         with self._database.write() as session:
             job = set_job(session, job_id, **values)
-        self.tell(job)
+        self.show(job)
         return job

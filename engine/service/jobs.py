@@ -1,4 +1,4 @@
-"""Uploads that become recordings in the background, and go on after a restart."""
+"""Jobs: uploads that are queued and ingested in the background, also after a restart."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from typing import BinaryIO
 from filelock import FileLock
 
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.service.annotations import UploadSaid
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
-from emotion_search.engine.service.work import Explain, JobWork
+from emotion_search.engine.service.uploads import UploadFields
+from emotion_search.engine.service.work import SHA256, Explain, JobWork
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
     Job,
@@ -60,12 +60,13 @@ class Upload:
     Attributes:
         content: what is read to its end.
         name: what the sender called it.
+        fields: its annotations and channels.
         owner, idempotency_key: who sent it, and the key under which it is done only once.
     """
 
     content: BinaryIO
     name: str
-    said: UploadSaid = field(default_factory=UploadSaid)
+    fields: UploadFields = field(default_factory=UploadFields)
     owner: str = ""
     idempotency_key: str | None = None
 
@@ -76,7 +77,7 @@ class Jobs:
     Safe for use from several threads.
 
     Args:
-        explain: how errors are told to the one who asks for a job.
+        explain: makes the problem that a failed job shows.
         at_once: how many run at the same time.
         most: how many may be unfinished here before more are refused.
         longest: seconds of the longest recording.
@@ -104,7 +105,7 @@ class Jobs:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._futures: dict[int, Future[Job]] = {}
-        self._held: dict[int, FileLock] = {}
+        self._locks: dict[int, FileLock] = {}
         self._suspects = threading.Lock()
         self._ended_at: float | None = None
         self.followers = 0
@@ -221,23 +222,23 @@ class Jobs:
         self._stop.set()
         self._threads.shutdown(wait=True)
         with self._lock:
-            held, self._held = self._held, {}
-        for job_id, lock in held.items():
+            locks, self._locks = self._locks, {}
+        for job_id, lock in locks.items():
             self._board.remove(job_id)
             lock.release()
 
     def _new_job(self, upload: Upload, received: Received) -> NewJob:
-        said = upload.said.as_json()
-        told = json.dumps([upload.name, said], sort_keys=True)
+        fields = upload.fields.as_json()
+        text = json.dumps([upload.name, fields], sort_keys=True)
         return NewJob(
             place=self._incoming.place,
             stored=received.stored,
             owner=upload.owner,
             idempotency_key=upload.idempotency_key,
-            digest=hashlib.sha256(f"{received.digest} {told}".encode()).hexdigest(),
+            digest=hashlib.sha256(f"{received.sha256} {text}".encode()).hexdigest(),
             name=upload.name,
             size=received.size,
-            said=said,
+            said={**fields, SHA256: received.sha256},
         )
 
     def _take_up(self, found: Job) -> None:
@@ -262,12 +263,12 @@ class Jobs:
         context = contextvars.copy_context()  # the log tells which request it came with
         self._board.add(job)
         with self._lock:
-            self._held[job.id] = lock
+            self._locks[job.id] = lock
             try:
                 self._futures[job.id] = self._threads.submit(context.run, self._run, job)
             except RuntimeError:  # it ended meanwhile: the next start takes it up
                 self._board.remove(job.id)
-                self._held.pop(job.id).release()
+                self._locks.pop(job.id).release()
 
     def _run(self, job: Job) -> Job:
         # What was begun before and not finished may be what ended the process: it is tried
@@ -277,7 +278,7 @@ class Jobs:
         self._board.remove(job.id)
         with self._lock:
             self._futures.pop(job.id, None)
-            lock = self._held.pop(job.id, None)
+            lock = self._locks.pop(job.id, None)
         if lock is not None and is_over:
             self._incoming.drop(job.stored, lock)
         elif lock is not None:

@@ -31,7 +31,7 @@ class Scope(StrEnum):
 
 
 def create(database: Database, *, name: str, scope: Scope) -> tuple[str, KeyDetails]:
-    """A new key: its token, which is told only now, and what is kept of it.
+    """A new key: its token, which is stored nowhere, and the details that are.
 
     Raises:
         InvalidInputError: a key of this name is in force.

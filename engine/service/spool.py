@@ -1,4 +1,4 @@
-"""Uploads as they arrive: files of a home, each under the lock of whoever works on it."""
+"""The spool of uploads that wait to be ingested: files in the home, each with a lock."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TIDIED = 500  # files at a time
 
 @dataclass
 class Received:
-    """An upload that is on disk, and in the hands of this process.
+    """An upload that is whole on disk, and locked by this process.
 
     Attributes:
         stored: its name here.
-        digest: sha256 of its bytes.
+        sha256: of its bytes, computed as they arrived.
         size: bytes.
     """
 
     stored: str
     lock: FileLock
-    digest: str
+    sha256: str
     size: int
 
 
@@ -77,7 +77,7 @@ class Incoming:
         return self._folder / stored
 
     def take(self, stored: str) -> FileLock | None:
-        """The lock on an upload, held from now on; None while somebody else works on it."""
+        """The lock on an upload, acquired; None while another thread or process works on it."""
         lock = self._lock(stored)
         try:
             lock.acquire(blocking=False)
@@ -86,7 +86,7 @@ class Incoming:
         return lock
 
     def drop(self, stored: str, lock: FileLock) -> None:
-        """Remove an upload whose lock is held, and the lock."""
+        """Remove an upload whose lock was acquired, and the lock."""
         self.path(stored).unlink(missing_ok=True)
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
@@ -96,7 +96,7 @@ class Incoming:
         return sorted({path.stem for path in self._old()})[:_TIDIED]
 
     def remove(self, stored: str) -> None:
-        """Remove an upload that no job needs, unless somebody works on it."""
+        """Remove an upload that no job needs, unless it is being worked on."""
         if (lock := self.take(stored)) is not None:
             self.drop(stored, lock)
 

@@ -1,4 +1,4 @@
-"""What a server does now and then, on a thread of its own."""
+"""Periodic tasks of a server, on a thread of their own."""
 
 from __future__ import annotations
 

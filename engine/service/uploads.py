@@ -1,23 +1,25 @@
-"""Recordings that come over the wire: their bytes are kept in the home, under their hash."""
+"""Taking uploads into the archive; their bytes are kept in the home, under their hash."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from emotion_search.engine.audio.channels import MIX, Channels
+from emotion_search.engine.audio.channels import MIX, Channels, parse_channels
 from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files.disk import space_needed, upload_lock
-from emotion_search.engine.files.scan import facts, unchanged
+from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchanged
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.files import remove_failure
@@ -41,13 +43,51 @@ class InterruptedUploadError(EmotionSearchError):
     """The upload was not taken in because it was asked to stop; nothing of it is kept."""
 
 
+@dataclass(frozen=True)
+class UploadFields:
+    """What a sender gives with an upload.
+
+    Attributes:
+        annotations: of the recording.
+        channels: which become clips.
+    """
+
+    annotations: Annotations = field(default_factory=Annotations)
+    channels: Channels = MIX
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        given = self.annotations
+        return {
+            "source": given.source,
+            "speaker": given.speaker,
+            "recorded_at": given.recorded_at.isoformat() if given.recorded_at else None,
+            "labels": dict(given.labels),
+            "metadata": dict(given.metadata),
+            "channels": str(self.channels),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> UploadFields:
+        """What ``as_json`` gave."""
+        moment = data["recorded_at"]
+        annotations = Annotations(
+            source=data["source"],
+            speaker=data["speaker"],
+            recorded_at=datetime.fromisoformat(moment) if moment else None,
+            labels=data["labels"],
+            metadata=data["metadata"],
+        )
+        return cls(annotations, parse_channels(data.get("channels", str(MIX))))
+
+
 def take_in(
     library: Library,
     file: Path,
     *,
     name: str,
-    said: Annotations,
-    channels: Channels = MIX,
+    fields: UploadFields | None = None,
+    sha256: str | None = None,
     longest: float | None = None,
     progress: Callable[[IngestReport], None] = lambda _: None,
     stop: threading.Event | None = None,
@@ -59,7 +99,8 @@ def take_in(
     Args:
         file: a temporary file; it stays where it is.
         name: what the sender called it; never used as a path.
-        channels: which become clips.
+        fields: annotations and channels; none, and all mixed, where left out.
+        sha256: of its bytes; None to have it computed.
         longest: seconds beyond which it is refused.
         progress: called with a report while it is embedded.
         stop: once set, the ingest ends, and nothing of it is kept unless it was complete.
@@ -69,43 +110,36 @@ def take_in(
         AudioError: it cannot be used as audio; nothing of it is kept.
         StorageFullError: no space is left; nothing of it is kept.
     """
-    with file.open("rb") as handle:
-        sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+    sha256 = sha256 or sha256_of(file)
+    fields = fields or UploadFields()
     folder = library.settings.uploads_folder
-    with ExitStack() as held:
-        held.enter_context(space_needed(folder))
+    with ExitStack() as stack:
+        stack.enter_context(space_needed(folder))
         try:
-            held.enter_context(upload_lock(folder, sha256, patience=float("inf"), stop=stop))
+            stack.enter_context(upload_lock(folder, sha256, patience=float("inf"), stop=stop))
         except BusyError as error:
             raise InterruptedUploadError(f"{name} was interrupted; send it again") from error
         with library.database.read() as session:
             known = find_by_sha256(session, sha256)
             places = locations_of(session, known) if known is not None else []
         if known is not None:
-            found = None
+            again = None
             if not any(unchanged(Path(place.path), place, sha256) for place in places):
-                found = facts(_keep(folder, file, sha256, name))  # nowhere else any more
+                again = facts(_keep(folder, file, sha256, name))  # nowhere else any more
             with library.database.write() as session:
-                if found is not None:
-                    add_location(session, known, found)
-                annotate(session, known, said)
+                if again is not None:
+                    add_location(session, known, again)
+                annotate(session, known, fields.annotations)
             return known, False
         kept = _keep(folder, file, sha256, name)
         recording_id = None
         try:
-            found = facts(kept)
-            report = library.ingest(
-                [found],
-                said={found.path: replace(said, name=name)},
-                channels=channels,
-                save_index=False,
-                longest=longest,
-                progress=progress,
-                stop=stop,
-            )
+            found = FoundFile(facts(kept), replace(fields.annotations, name=name), sha256)
+            options = IngestOptions(fields.channels, longest=longest, save_index=False)
+            report = library.ingest([found], options, progress=progress, stop=stop)
             with library.database.write() as session:
                 recording_id = find_by_sha256(session, sha256)
-                if recording_id is None:  # the sender is told; a note would name our copy
+                if recording_id is None:  # the sender gets the error; a note would name our copy
                     remove_failure(session, found.path)
             if recording_id is None:
                 if report.stopped and not report.failed:

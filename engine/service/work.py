@@ -1,4 +1,4 @@
-"""What is done for one job: its upload becomes a recording, or it is told why not."""
+"""The work on one job: its upload becomes a recording, or the job fails with a problem."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any
 
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.service.annotations import UploadSaid
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming
-from emotion_search.engine.service.uploads import InterruptedUploadError, take_in
+from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import (
     DatabaseError,
@@ -29,6 +28,9 @@ log = logging.getLogger(__name__)
 _MOST_ATTEMPTS = 3  # a file that kills the process is not tried for ever
 _NOTED_EVERY_S = 1.0  # progress in the database
 
+SHA256 = "sha256"
+"""Key of the upload's hash beside its fields, as a job has them; computed as the bytes arrived."""
+
 Explain = Callable[[Exception], dict[str, Any]]
 """Makes a problem (``status``, ``kind``, ``detail``) of what went wrong."""
 
@@ -41,7 +43,7 @@ class JobWork:
     """Works on jobs, on whichever threads ask for it.
 
     Args:
-        explain: how errors are told to the one who asks for a job.
+        explain: makes the problem that a failed job shows.
         longest: seconds of the longest recording.
         stop: once set, what is in hand is interrupted.
     """
@@ -74,7 +76,7 @@ class JobWork:
             if not isinstance(error, InterruptedUploadError):
                 log.warning("job %d is put off: %s", job.id, error)
             return self._put_off(job), False
-        except Exception as error:  # noqa: BLE001 - told to the one who asks for the job
+        except Exception as error:  # noqa: BLE001 - becomes the problem of the job
             return self._failed(job, error)
 
     def _taken_in(self, job: Job) -> Job:
@@ -93,13 +95,12 @@ class JobWork:
             started_at=datetime.now(UTC),
             attempts=job.attempts + 1,
         )
-        said = UploadSaid.from_json(job.said)
         recording, is_new = take_in(
             self._library,
             path,
             name=job.name,
-            said=said.annotations,
-            channels=said.channels,
+            fields=UploadFields.from_json(job.said),
+            sha256=job.said.get(SHA256),  # absent from jobs of older versions
             longest=self._longest,
             progress=self._progress_of(running),
             stop=self._stop,
@@ -112,7 +113,7 @@ class JobWork:
             is_new=is_new,
             seconds=latest.total or latest.seconds,
             total=latest.total,
-            said={},  # now with the recording alone, with which it can be erased
+            said={},  # annotations are with the recording alone, with which they can be erased
             finished_at=datetime.now(UTC),
         )
 
@@ -121,11 +122,11 @@ class JobWork:
 
         def progress(report: IngestReport) -> None:
             nonlocal noted
-            self._board.tell(replace(running, seconds=report.reached, total=report.told))
+            self._board.show(replace(running, seconds=report.reached, total=report.expected))
             if time.monotonic() - noted > _NOTED_EVERY_S:
                 noted = time.monotonic()
                 try:
-                    self._board.note(running.id, seconds=report.reached, total=report.told)
+                    self._board.note(running.id, seconds=report.reached, total=report.expected)
                 except DatabaseError as error:  # no reason to give up the work itself
                     log.warning("job %d: %s", running.id, error)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.transfer.formats import writer
+from emotion_search.engine.transfer.records import model_record
 from emotion_search.index.database.clips import clips_with_vectors
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
@@ -77,7 +78,7 @@ def export_archive(
         database.read() as session,
     ):
         known = list(list_tasks(session))
-        with writer(kind, partial, model, known) as out:
+        with writer(kind, partial, model, known) as write:
             after = 0
             while True:
                 clips, vectors = clips_with_vectors(
@@ -85,7 +86,7 @@ def export_archive(
                 )
                 if not clips:
                     break
-                out.write(clips, vectors)
+                write(clips, vectors)
                 after = clips[-1].id
                 done.clips += len(clips)
         if kind == "npy":
@@ -143,14 +144,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
 
 def write_about(folder: Path, model: ModelInfo, clips: int, granularity: str) -> None:
     """Say in ``about.json`` what the arrays of a folder are."""
-    about = {
-        "model": model.name,
-        "fingerprint": model.fingerprint,
-        "dimension": model.dimension,
-        "classes": list(model.classes),
-        "clips": clips,
-        "granularity": granularity,
-    }
+    about = {**model_record(model), "clips": clips, "granularity": granularity}
     text = json.dumps(about, ensure_ascii=False, indent=2) + "\n"
     (folder / _ABOUT).write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Frames of an archive's clips as files, heard again from the recordings."""
+"""Frames of an archive's clips as files, embedded again from the recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.ingest.reread import ClipCutter, DecodedClip
 from emotion_search.engine.transfer.export import Exported, published, write_about
-from emotion_search.engine.transfer.formats import CsvFile
+from emotion_search.engine.transfer.formats import csv_file
 from emotion_search.index.database.clips import ClipDetails, list_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
@@ -39,7 +39,7 @@ def export_frames(
     """Write the frames of the clips that pass the filter to a folder: ``frames/CLIP.npy`` (float32,
     (frames, dim), 50 a second), ``clips.csv`` (of the clips that were written) and ``about.json``.
 
-    Each clip is heard by itself, as when it was embedded: the mean of its frames is its embedding.
+    Each clip is embedded by itself, as in an ingest: the mean of its frames is its embedding.
     A recording is decoded once for all its clips of a channel.
 
     Raises:
@@ -53,7 +53,7 @@ def export_frames(
         (partial / "frames").mkdir(parents=True)
         with database.read() as session:
             known = list(list_tasks(session))
-        with CsvFile(partial / "clips.csv", model, known) as table:
+        with csv_file(partial / "clips.csv", model, known) as write:
             after = 0
             while True:
                 with database.read() as session:
@@ -66,7 +66,7 @@ def export_frames(
                     failed |= _recording(database, recording, list(some), embedder, partial)
                 done.failed += sorted(failed.items())
                 whole = [clip for clip in clips if clip.id not in failed]
-                table.write(whole, np.empty((0, 0), np.float32))
+                write(whole, np.empty((0, 0), np.float32))
                 done.clips += len(whole)
         write_about(partial, model, done.clips, "frame")
     return done

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_search.engine.files.scan import facts
+from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.transfer.rows import Row
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.files import FileFacts
@@ -57,8 +57,6 @@ class Identities:
 def _hashed(path: str) -> tuple[FileFacts, str] | None:
     """A file as it is and the sha256 of its bytes; None where it cannot be read."""
     try:
-        found = facts(Path(path))
-        with Path(path).open("rb") as handle:
-            return found, hashlib.file_digest(handle, "sha256").hexdigest()
+        return facts(Path(path)), sha256_of(Path(path))
     except OSError:
         return None

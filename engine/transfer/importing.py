@@ -35,7 +35,7 @@ class Imported:
     Attributes:
         rows: read.
         recordings, clips: new ones.
-        known: clips that the archive had; their embeddings stay, what is said of them is updated.
+        known: clips that the archive had; their embeddings stay, their annotations are updated.
     """
 
     rows: int = 0
@@ -106,12 +106,11 @@ def import_archive(
         with database.write() as session:
             for rows, identity in zip(batch, known, strict=True):
                 new = _recording(rows, identity)
-                said = Annotations(spans=new.annotations.spans)
                 recording, is_new = add_recording(session, info.id, new)
                 added = len(rows)
                 if not is_new:
                     added = add_spans(session, recording, info.id, new.clips)
-                    annotate(session, recording, said)
+                    annotate(session, recording, Annotations(spans=new.annotations.spans))
                 done.rows += len(rows)
                 done.recordings += is_new
                 done.clips += added
@@ -124,7 +123,7 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     """Go through all rows once; the classes of their scores (the first row's, if None is given)."""
     seen: list[bytes] = []
     lines: list[int] = []
-    said: dict[str, dict[str, int]] = {}
+    recordings: dict[str, dict[str, int]] = {}
     for line, cells, vector in source.rows():
         where = f"{source.name}: row {len(lines) + 1} (line {line} of its table)"
         if classes is None:
@@ -139,7 +138,7 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             raise InvalidInputError(f"{where}: its embedding is {reason}")
         try:
             row = read_row(cells, source.folder, classes)
-            _check_said(row, said.setdefault(row.key, {}))
+            _check_consistent(row, recordings.setdefault(row.key, {}))
             seen.append(row.digest())
         except (ValueError, InvalidInputError) as error:
             raise InvalidInputError(f"{where}: {error}") from error
@@ -158,10 +157,10 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     return classes
 
 
-def _check_said(row: Row, before: dict[str, int]) -> None:
-    """Refuse a row that says of its recording what an earlier one denies, of which hashes are in
-    ``before``, by what is said."""
-    for name, value in row.said_of_recording():
+def _check_consistent(row: Row, before: dict[str, int]) -> None:
+    """Refuse a row whose annotations of its recording differ from an earlier row's, whose hashes
+    are in ``before``, by name."""
+    for name, value in row.values_of_recording():
         if before.setdefault(name, hash(value)) != hash(value):
             raise ValueError(
                 f"its {name} is {value[:80]!r}, but another row of the same recording says"
@@ -188,19 +187,19 @@ def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tup
 
 def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecording:
     sha256, file = identity
-    said = [row for row, _ in rows]  # no two of which contradict each other
+    given = [row for row, _ in rows]  # no two of which contradict each other
     return NewRecording(
         file=file,
-        name=said[0].name,
+        name=given[0].name,
         sha256=sha256,
         duration=max(row.duration for row, _ in rows),
-        sample_rate=0,  # nobody has heard it
+        sample_rate=0,  # unknown: no audio is read
         channels=len({row.channel for row, _ in rows}),
         annotations=Annotations(
-            source=next((row.source for row in said if row.source), None),
-            speaker=next((row.speaker for row in said if row.speaker), None),
-            recorded_at=next((row.recorded_at for row in said if row.recorded_at), None),
-            metadata={key: value for row in said for key, value in row.metadata.items()},
+            source=next((row.source for row in given if row.source), None),
+            speaker=next((row.speaker for row in given if row.speaker), None),
+            recorded_at=next((row.recorded_at for row in given if row.recorded_at), None),
+            metadata={key: value for row in given for key, value in row.metadata.items()},
             spans=tuple(Span(row.start, row.end, row.channel, row.labels) for row, _ in rows),
         ),
         clips=[

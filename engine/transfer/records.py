@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the API's models, and so its Python client, import this
     from emotion_search.engine.archive.status import Status
     from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.database.models import ModelInfo
     from emotion_search.index.search import Hit
 
 
@@ -58,6 +59,16 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
             task: {"value": value, "probability": round(probability, 6)}
             for task, (value, probability) in clip.predictions.items()
         },
+    }
+
+
+def model_record(model: ModelInfo) -> dict[str, Any]:
+    """A model as plain data, for exports."""
+    return {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "dimension": model.dimension,
+        "classes": list(model.classes),
     }
 
 

@@ -1,10 +1,9 @@
-"""One row of an import: which clip of which recording, and what is said of it."""
+"""One row of an import: which clip of which recording, and its annotations."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +14,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.files.manifest import check_text, parse_time
-from emotion_search.engine.files.scan import LONGEST_PATH
+from emotion_search.engine.files.values import (
+    check_cell,
+    check_text,
+    parse_channel,
+    parse_path,
+    parse_time,
+)
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.text import clean
 
 _SHA256 = re.compile(r"[0-9a-f]{64}$")
 _TASK, SCORE = "label:", "score:"
 _CLIP = ("id", "path", "file", "sha256", "channel", "channel_name", "start", "end", "duration")
-_SAID = ("source", "speaker", "recorded_at", "label", "labels", "scores", "metadata", "embedding")
+_ABOUT = (
+    "source",
+    "speaker",
+    "recorded_at",
+    "label",
+    "labels",
+    "scores",
+    "metadata",
+    "embedding",
+)
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
-_OWN = frozenset((*_CLIP, *_SAID, *_ELSEWHERE))
+_OWN = frozenset((*_CLIP, *_ABOUT, *_ELSEWHERE))
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A clip as a row tells it.
+    """A clip as a row gives it.
 
     Attributes:
-        key: what tells its recording from others: a sha256 that is given, else path or id.
+        key: its recording's identity among the rows: a sha256 that is given, else path or id.
         sha256, path, name: of the recording.
-        start, end: seconds; both 0 where nobody said.
+        start, end: seconds; both 0 where not given.
         duration: of the recording, as far as it is known.
         scores: float32, (classes,).
         labels: value by task, of the clip.
@@ -58,8 +71,8 @@ class Row:
     speaker: str | None
     recorded_at: datetime | None
 
-    def said_of_recording(self) -> Iterator[tuple[str, str]]:
-        """What the row says of its recording, each with its name."""
+    def values_of_recording(self) -> Iterator[tuple[str, str]]:
+        """The row's annotations of its recording, each with its name."""
         if self.source is not None:
             yield "source", self.source
         if self.speaker is not None:
@@ -70,10 +83,10 @@ class Row:
             yield f"metadata {key}", value
 
     def digest(self) -> bytes:
-        """16 bytes that tell this clip from all others."""
+        """16 bytes that no other clip has."""
         span = round(self.start * 1000), round(self.end * 1000)
-        told = f"{self.key}\0{self.channel}\0{span}"
-        return hashlib.blake2b(told.encode(), digest_size=16).digest()
+        text = f"{self.key}\0{self.channel}\0{span}"
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def score_columns(cells: Mapping[str, Any]) -> tuple[str, ...]:
@@ -90,52 +103,46 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
     Raises:
         ValueError, InvalidInputError: it cannot be used; says why.
     """
-    said = {key: text for key, value in cells.items() if key and (text := _text(value))}
-    sha256 = said.get("sha256")
+    texts = {key: text for key, value in cells.items() if key and (text := _text(value))}
+    sha256 = texts.get("sha256")
     if sha256 is not None and not _SHA256.match(sha256):
         raise ValueError(f"sha256 {sha256[:80]!r} is not 64 lower-case hexadecimal digits")
-    given = said.get("path") or said.get("file")
-    path = None
-    if given is not None:
-        path = os.path.abspath(folder / clean("path", given))  # noqa: PTH100 - no links
-        if len(path.encode()) > LONGEST_PATH:
-            raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
-    own = check_text("id", said["id"]) if "id" in said else None
+    given = texts.get("path") or texts.get("file")
+    path = None if given is None else parse_path(given, folder)
+    own = check_cell("id", texts)
     key = sha256 or path or own
     if key is None:
         raise ValueError("no path, id or sha256")
-    start, end, duration = (_seconds(name, said) for name in ("start", "end", "duration"))
-    end = max(end, duration) if "end" not in said and not start else end
-    if end < start or ("start" in said and "end" not in said and "duration" not in said):
+    start, end, duration = (_seconds(name, texts) for name in ("start", "end", "duration"))
+    end = max(end, duration) if "end" not in texts and not start else end
+    if end < start or ("start" in texts and "end" not in texts and "duration" not in texts):
         raise ValueError(f"{start:g} to {end:g} s is no span")
-    channel = said.get("channel")
-    if channel is not None and not (channel.isdecimal() and int(channel) < 64):
-        raise ValueError(f"channel {channel!r} is not a number from 0")
-    moment = parse_time(said["recorded_at"])[0] if "recorded_at" in said else None
+    channel = parse_channel(texts.get("channel"))
+    moment = parse_time(texts["recorded_at"])[0] if "recorded_at" in texts else None
     return Row(
         key=key,
         sha256=sha256,
         path=path,
         name=Path(given).name if given else str(own or key[:12]),
-        channel=None if channel is None else int(channel),
-        channel_name=_checked("channel_name", said),
+        channel=channel,
+        channel_name=check_cell("channel_name", texts),
         start=start,
         end=end,
         duration=max(duration, end),
-        labels=_labels(cells, said),
+        labels=_labels(cells, texts),
         scores=_scores(cells, classes),
-        metadata=_metadata(cells, said),
-        source=_checked("source", said),
-        speaker=_checked("speaker", said),
+        metadata=_metadata(cells, texts),
+        source=check_cell("source", texts),
+        speaker=check_cell("speaker", texts),
         recorded_at=moment,
     )
 
 
-def _labels(cells: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, str]:
-    labels = {EMOTION: check_text("label", said["label"])} if "label" in said else {}
+def _labels(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
+    labels = {EMOTION: check_text("label", texts["label"])} if "label" in texts else {}
     named = cells.get("labels")
     pairs = [(str(k), v) for k, v in named.items()] if isinstance(named, dict) else []
-    pairs += [(k.removeprefix(_TASK), v) for k, v in said.items() if k.startswith(_TASK)]
+    pairs += [(k.removeprefix(_TASK), v) for k, v in texts.items() if k.startswith(_TASK)]
     labels |= {check_text("task", k): check_text("label", _text(v)) for k, v in pairs if _text(v)}
     return labels
 
@@ -160,7 +167,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _metadata(cells: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, str]:
+def _metadata(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
     given = cells.get("metadata")
     if isinstance(given, str) and given.strip():
         try:
@@ -170,19 +177,17 @@ def _metadata(cells: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, st
     if given and not isinstance(given, dict):
         raise ValueError("metadata is not a JSON object")
     pairs = [(str(k), _text(v)) for k, v in (given or {}).items()]
-    pairs += [(k, v) for k, v in said.items() if k not in _OWN and not k.startswith((_TASK, SCORE))]
+    pairs += [
+        (k, v) for k, v in texts.items() if k not in _OWN and not k.startswith((_TASK, SCORE))
+    ]
     return {check_text("metadata key", k): clean(k, v) for k, v in pairs if v}
 
 
-def _checked(name: str, said: Mapping[str, str]) -> str | None:
-    return check_text(name, said[name]) if name in said else None
-
-
-def _seconds(name: str, said: Mapping[str, str]) -> float:
+def _seconds(name: str, texts: Mapping[str, str]) -> float:
     try:
-        seconds = float(said.get(name, 0))
+        seconds = float(texts.get(name, 0))
     except ValueError as error:
-        raise ValueError(f"{name} {said[name]!r} is not a number of seconds") from error
+        raise ValueError(f"{name} {texts[name]!r} is not a number of seconds") from error
     if not 0 <= seconds < 1e7:
         raise ValueError(f"{name} {seconds:g} is no time in a recording")
     return seconds

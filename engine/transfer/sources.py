@@ -138,9 +138,9 @@ class ParquetSource:
         with parquet_file(path) as file:
             if _EMBEDDING not in file.schema_arrow.names:
                 raise InvalidInputError(f"{path} has no column 'embedding'")
-            said = (file.schema_arrow.metadata or {}).get(b"emotion_search")
+            about = (file.schema_arrow.metadata or {}).get(b"emotion_search")
         try:
-            self.about = _about(json.loads(said)) if said else About()
+            self.about = _about(json.loads(about)) if about else About()
         except ValueError as error:
             raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
         first = next(iter(self._cells()), None)
@@ -176,22 +176,22 @@ class ParquetSource:
 
 def _about_file(path: Path) -> About:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInputError(
             f"{path} cannot be read ({error}); give the .npy and its table by themselves"
         ) from error
-    if isinstance(said, dict) and said.get("granularity", "utterance") != "utterance":
+    if isinstance(about, dict) and about.get("granularity", "utterance") != "utterance":
         raise InvalidInputError(f"{path.parent} holds frames; an archive holds clips")
-    return _about(said)
+    return _about(about)
 
 
-def _about(said: Any) -> About:
-    if not isinstance(said, dict):
+def _about(about: Any) -> About:
+    if not isinstance(about, dict):
         return About()
-    classes = said.get("classes") or ()
+    classes = about.get("classes") or ()
     return About(
-        said.get("model") if isinstance(said.get("model"), str) else None,
-        said.get("fingerprint") if isinstance(said.get("fingerprint"), str) else None,
+        about.get("model") if isinstance(about.get("model"), str) else None,
+        about.get("fingerprint") if isinstance(about.get("fingerprint"), str) else None,
         tuple(map(str, classes)) if isinstance(classes, list) else (),
     )

@@ -27,7 +27,7 @@ def client(settings: Settings, voices_archive: Template) -> Iterator[TestClient]
 @pytest.fixture(scope="module")
 def voices_settings(tmp_path_factory: pytest.TempPathFactory, voices_archive: Template) -> Settings:
     """Settings of an archive of the voices on SQLite, made once a module."""
-    made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic", busy_timeout=5)
+    made = Settings(home=tmp_path_factory.mktemp("home"), model="acoustic")
     voices_archive.place(made)
     return made
 

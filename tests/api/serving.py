@@ -20,7 +20,9 @@ from tests.conftest import ROOT
 class Served:
     """A server process and where it is."""
 
-    def __init__(self, home: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self, home: Path, *options: str, program: list[str] | None = None, **environment: str
+    ) -> None:
         self.log = home / "log"
         self.environment = {
             **os.environ,
@@ -29,7 +31,7 @@ class Served:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
-        self.base = [sys.executable, str(ROOT / "cli.py")]
+        self.base = program or [sys.executable, str(ROOT / "cli.py")]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*self.base, "serve", "--port", "0", *options], env=self.environment, stderr=log
@@ -66,10 +68,12 @@ class Served:
 
 
 @contextmanager
-def served(home: Path, *options: str, **environment: str) -> Iterator[Served]:
+def served(
+    home: Path, *options: str, program: list[str] | None = None, **environment: str
+) -> Iterator[Served]:
     """A server process over the archive in ``home``."""
     home.mkdir(parents=True, exist_ok=True)
-    process = Served(home, *options, **environment)
+    process = Served(home, *options, program=program, **environment)
     try:
         yield process
     finally:

@@ -154,9 +154,10 @@ def test_a_failure_of_the_servers_does_not_use_up_the_key(
     assert client.post(WAIT, files=upload(voice), headers=key).status_code == 201
 
 
-def test_more_than_may_wait_are_refused(settings: Settings, voice: Path, stuck):
+def test_more_than_may_wait_are_refused(settings: Settings, voice: Path, stuck, monkeypatch):
     asked, go = stuck
-    few = settings.model_copy(update={"max_queued": 2, "jobs": 1})
+    monkeypatch.setattr("emotion_search.engine.api.app._MOST_QUEUED", 2)
+    few = settings.model_copy(update={"jobs": 1})
     with TestClient(create_app(few)) as client:
         for i in range(2):
             answer = client.post("/v1/recordings", files=upload(voice), data={"source": str(i)})
@@ -174,17 +175,17 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
     """What was queued or running when the process ended is done by the next one."""
     with Library.open(settings, create=True) as library:
         from emotion_search.engine.api.http.problems import explain
-        from emotion_search.engine.service.annotations import UploadSaid
         from emotion_search.engine.service.jobs import Jobs, Upload
+        from emotion_search.engine.service.uploads import UploadFields
         from emotion_search.index.database.recordings import Annotations
 
         gone = Jobs(library, explain=explain, at_once=1, most=9, longest=60)
         monkeypatch.setattr(gone, "_run", lambda job: None)  # the process dies before its work
         gone.start()
         with voice.open("rb") as content:
-            said = Annotations(source="desk", recorded_at=datetime(2026, 1, 2, tzinfo=UTC))
-            job, _ = gone.submit(Upload(content, "her.wav", UploadSaid(said)))
-        for lock in gone._held.values():  # as the kernel does when a process dies
+            annotations = Annotations(source="desk", recorded_at=datetime(2026, 1, 2, tzinfo=UTC))
+            job, _ = gone.submit(Upload(content, "her.wav", UploadFields(annotations)))
+        for lock in gone._locks.values():  # as the kernel does when a process dies
             lock.release()
         with library.database.write() as session:
             set_job(session, job.id, status="running", attempts=1)

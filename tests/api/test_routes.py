@@ -255,8 +255,8 @@ def test_metrics_count_answers_by_route(client: TestClient):
     assert 0 <= float(age[1]) < 60
 
 
-def test_ready_means_ready(tmp_path: Path, voices: Path):
-    settings = Settings(home=tmp_path / "home", model="acoustic", busy_timeout=0.2)
+def test_ready_means_ready(tmp_path: Path, voices: Path, impatient: None):
+    settings = Settings(home=tmp_path / "home", model="acoustic")
     with TestClient(create_app(settings)) as client:
         assert client.get("/readyz").status_code == 200
         client.app.state.library.database.migrate("base")

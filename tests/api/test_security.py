@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.settings import Settings
 from tests.api.conftest import assert_problem, served, upload
+from tests.conftest import command_with
 
 WAIT = "/v1/recordings?wait=true"
 
@@ -161,8 +162,8 @@ def exchange(port: int, *parts: bytes, pause: float = 0.0, seconds: float = 20.0
 
 @pytest.mark.slow
 def test_slow_senders_and_raw_bytes_on_a_real_socket(tmp_path: Path):
-    body_timeout = "2"
-    with served(tmp_path / "home", EMOTION_SEARCH_BODY_TIMEOUT=body_timeout) as server:
+    program = command_with("engine.api.http.limits.BODY_S", 2.0)
+    with served(tmp_path / "home", program=program) as server:
         head = (
             b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
             b"Content-Type: application/json\r\n\r\n"

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http import deps
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.library.library import Library
@@ -64,9 +65,10 @@ def test_slow_requests_block_neither_signs_of_life_nor_lists(
         raise ModelUnavailableError("it is gone")
 
     monkeypatch.setattr(Acoustic, "embed", embed)
-    few = voices_settings.model_copy(update={"workers": 2, "max_waiting": 3})
+    monkeypatch.setattr(deps, "_WORKERS", 2)
+    monkeypatch.setattr(deps, "_MOST_WAITING", 3)
     paths = [write_wav(tmp_path / f"{i}.wav", tone(1.0, 200 + i)) for i in range(5)]
-    with TestClient(create_app(few), raise_server_exceptions=False) as client:
+    with TestClient(create_app(voices_settings), raise_server_exceptions=False) as client:
         with ThreadPoolExecutor(8) as several:
             slow = [several.submit(client.post, "/v1/search", files=upload(path)) for path in paths]
             gate = client.app.state.gates.uploads

@@ -20,7 +20,7 @@ from emotion_search import cli
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.commands.common import clip_filter
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.settings import Settings
+from emotion_search.engine.settings import Settings, load_settings
 from emotion_search.index.database.filters import ClipFilter
 from tests.conftest import ROOT, tone, write_wav
 
@@ -289,9 +289,8 @@ def test_without_an_archive_the_way_to_one_is_said(run, tmp_path, arguments):
     assert not (tmp_path / "home").exists()
 
 
-def test_a_locked_database_is_named_after_a_wait(run, manifest, tmp_path, monkeypatch, voices):
+def test_a_locked_database_is_named_after_a_wait(run, manifest, tmp_path, impatient, voices):
     ingest(run, manifest)
-    monkeypatch.setenv("EMOTION_SEARCH_BUSY_TIMEOUT", "0.3")
     other = sqlite3.connect(tmp_path / "home" / "archive.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     done = run("ingest", voices, "--label", "other")
@@ -305,6 +304,11 @@ def test_a_bad_setting_is_named(run, monkeypatch):
     done = run("status")
     assert done.code == 2
     assert "EMOTION_SEARCH_WINDOW" in done.err
+
+
+def test_variables_of_settings_that_are_no_more_are_ignored(monkeypatch):
+    monkeypatch.setenv("EMOTION_SEARCH_BUSY_TIMEOUT", "soon")
+    assert load_settings() == Settings(home=load_settings().home)
 
 
 def test_serve_says_what_is_wrong_before_it_starts(run, tmp_path):

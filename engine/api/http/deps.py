@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from emotion_search.engine.api.http.gates import Gate
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs
-from emotion_search.engine.settings import Settings
 
 _FEW, _MANY = 4, 1000
+_WORKERS, _MOST_WAITING = 8, 64  # requests of a kind that are worked on, and that wait
 
 
 async def get_library(request: Request) -> Library:
@@ -48,9 +48,9 @@ class Gates:
     arriving: Gate
 
     @classmethod
-    def of(cls, settings: Settings) -> Gates:
-        """As many workers and places to wait as the settings say."""
-        workers, most = settings.workers, settings.max_waiting
+    def usual(cls) -> Gates:
+        """The gates of a service."""
+        workers, most = _WORKERS, _MOST_WAITING
         return cls(
             queries=Gate("searches", workers=workers, most=most),
             uploads=Gate("uploads", workers=workers, most=most),

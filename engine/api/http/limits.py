@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion_search.engine.api.http.problems import problem
 
+BODY_S = 120.0
+"""Seconds in which the body of a request has to arrive."""
+
 
 class BodyLimit:
     """Middleware that refuses a body of more than ``most`` bytes, declared or not, with 413, and
@@ -43,8 +46,7 @@ class BodyLimit:
             except TimeoutError as error:
                 raise HTTPException(
                     408,
-                    f"the body did not arrive within {self._seconds:g} s, or paused for too long"
-                    " (the server's setting EMOTION_SEARCH_BODY_TIMEOUT)",
+                    f"the body did not arrive within {self._seconds:g} s, or paused for too long",
                     headers={"connection": "close"},
                 ) from error
             arrived += len(message.get("body", b""))

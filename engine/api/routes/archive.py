@@ -25,7 +25,7 @@ from emotion_search.engine.api.wire.archive import (
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.embedders.catalogue import list_models
-from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.files.values import LONGEST
 from emotion_search.index.database.files import FailureDetails
 from emotion_search.index.database.filters import EMOTION
 

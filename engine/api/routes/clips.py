@@ -17,7 +17,7 @@ from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged,
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import ClipQuery, Text
-from emotion_search.engine.files.manifest import LONGEST, check_text
+from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/clips", tags=["clips"])

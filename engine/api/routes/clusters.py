@@ -18,7 +18,7 @@ from emotion_search.engine.api.wire.clusters import (
     clustering_details,
     clustering_out,
 )
-from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.files.values import LONGEST
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.text import clean
 

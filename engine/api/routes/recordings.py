@@ -129,7 +129,7 @@ async def _submitted(
         upload = Upload(
             content=form.file.file,
             name=display_name(form.file),
-            said=form.annotations(),
+            fields=form.upload_fields(),
             owner=caller.owner,
             idempotency_key=key,
         )

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.api.wire.filters import Moment, Text
 from emotion_search.engine.audio.channels import parse_channels
-from emotion_search.engine.files.manifest import LONGEST, parse_pairs
-from emotion_search.engine.service.annotations import UploadSaid
+from emotion_search.engine.files.values import LONGEST, parse_pairs
+from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
 
@@ -40,21 +40,21 @@ class UploadRecording(BaseModel):
         " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
     )
 
-    def annotations(self) -> UploadSaid:
+    def upload_fields(self) -> UploadFields:
         """As jobs take it.
 
         Raises:
             InvalidInputError: a pair without ``=``, no such channels.
         """
         emotion = [f"{EMOTION}={self.label}"] if self.label else []
-        known = Annotations(
+        annotations = Annotations(
             source=self.source,
             speaker=self.speaker,
             recorded_at=self.recorded_at,
             labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
         )
-        return UploadSaid(known, parse_channels(self.channels))
+        return UploadFields(annotations, parse_channels(self.channels))
 
 
 class LabelIn(BaseModel):

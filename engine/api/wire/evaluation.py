@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import Text
-from emotion_search.engine.files.manifest import LONGEST
+from emotion_search.engine.files.values import LONGEST
 from emotion_search.engine.quality.retrieval import Gallery
 from emotion_search.index.database.filters import EMOTION
 

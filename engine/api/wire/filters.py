@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from emotion_search.engine.files.manifest import parse_pairs
+from emotion_search.engine.files.values import parse_pairs
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.text import storable
 

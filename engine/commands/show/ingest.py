@@ -1,4 +1,4 @@
-"""Reports of ``ingest`` and its dry run on a terminal, or as JSON."""
+"""The summary and failures of ``ingest`` and its dry run, on the terminal or as JSON."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
-    _tell_failures(report.failed, "list them with: emotion-search failures")
-    _tell_otherwise(report.otherwise)
+    _print_failures(report.failed, "list them with: emotion-search failures")
+    _print_otherwise(report.otherwise)
 
 
 def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
     """What would be done, on stdout; on stderr what cannot be used, and a notice.
 
     Args:
-        seconds: that embedding would take; None if nobody knows.
+        seconds: that embedding would take; None if unknown.
     """
     record = {
         "files": found.files,
@@ -71,18 +71,18 @@ def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
             + (f", {found.recut} to be cut anew" if found.recut else "")
             + ("" if seconds is None else f"; embedding would take about {seconds:.0f} s")
         )
-    _tell_failures(found.unusable, "an ingest lists them under: emotion-search failures")
-    _tell_otherwise(found.otherwise)
+    _print_failures(found.unusable, "an ingest lists them under: emotion-search failures")
+    _print_otherwise(found.otherwise)
 
 
-def _tell_failures(failed: list[tuple[str, str]], where: str) -> None:
+def _print_failures(failed: list[tuple[str, str]], where: str) -> None:
     for path, reason in failed[:_SHOWN]:
         say_error(f"{path}: {reason}")
     if len(failed) > _SHOWN:
         say_error(f"… and {len(failed) - _SHOWN} more; {where}")
 
 
-def _tell_otherwise(otherwise: int) -> None:
+def _print_otherwise(otherwise: int) -> None:
     if otherwise:
         notice(
             f"{otherwise} known recordings are cut under other options and keep their clips;"

@@ -39,7 +39,7 @@ def compare_with_funasr(name: str, settings: Settings) -> Comparison:
     Raises:
         ModelUnavailableError: the model cannot be had or loaded.
     """
-    folder = resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+    folder = resolve(name, hub=settings.hub)
     ours = Emotion2vec(folder, name=name, device=settings.device)
     signals = [
         speak(manner, speaker=number, seed=0, seconds=0.5 + number)

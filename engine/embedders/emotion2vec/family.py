@@ -30,7 +30,7 @@ class Emotion2vecFamily:
         """The checkpoint folder; see ``hub.resolve``."""
         from emotion_search.engine.embedders.hub import resolve
 
-        return resolve(name, hub=settings.hub, timeout=settings.hub_timeout)
+        return resolve(name, hub=settings.hub)
 
     def load(self, name: str, settings: Settings) -> Embedder:
         """See ``registry.Family``."""

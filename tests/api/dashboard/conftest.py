@@ -12,6 +12,7 @@ import pytest
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
@@ -127,12 +128,11 @@ def server(
     cut = Settings(home=home, model="acoustic", segments="fixed", window=4)
     with Library.open(cut, create=True) as library:
         ingest_voices(library, voices)
-        said = {str(call): Annotations(source="desk", speaker="caller")}
-        library.ingest(find_audio([str(call)]).files, said=said)
+        desk = {str(call): Annotations(source="desk", speaker="caller")}
+        library.ingest(find_audio([str(call)], desk).files)
         library.ingest(
-            find_audio([str(duet)]).files,
-            said={str(duet): Annotations(source="crm/2026")},
-            channels=parse_channels("agent=0,customer=1"),
+            find_audio([str(duet)], {str(duet): Annotations(source="crm/2026")}).files,
+            IngestOptions(channels=parse_channels("agent=0,customer=1")),
         )
         library.cluster("voices", k=3)
     with served(home) as process:

@@ -8,6 +8,7 @@ import pytest
 from emotion_search.engine.audio.channels import MIX, SPLIT, Track, parse_channels
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
@@ -46,7 +47,7 @@ def call(tmp_path: Path) -> Path:
 
 
 def ingest(library: Library, path: Path, channels) -> list:
-    report = library.ingest(find_audio([str(path)]).files, channels=channels)
+    report = library.ingest(find_audio([str(path)]).files, IngestOptions(channels=channels))
     assert report.failed == []
     return library.clips()
 
@@ -75,7 +76,7 @@ def test_search_filters_by_name_or_number(library: Library, call: Path):
 def test_a_missing_channel_is_that_files_failure(library: Library, call: Path, tmp_path: Path):
     mono = write_wav(tmp_path / "mono.wav", speak("neutral", speaker=0, seed=0, seconds=1.0))
     files = find_audio([str(call), str(mono)]).files
-    report = library.ingest(files, channels=parse_channels("customer=1"))
+    report = library.ingest(files, IngestOptions(channels=parse_channels("customer=1")))
     assert report.recordings == 1
     assert report.failed == [(str(mono), "has no channel 1 (it has 1, counted from 0)")]
 

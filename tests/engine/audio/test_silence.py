@@ -19,8 +19,9 @@ from emotion_search.index.errors import AudioError
 from tests.conftest import tone, write_wav
 
 
-def ingest(library: Library, *paths: Path, **options):
-    return library.ingest(find_audio([str(path) for path in paths]).files, **options)
+def ingest(library: Library, *paths: Path, annotations=None, **options):
+    files = find_audio([str(path) for path in paths], annotations).files
+    return library.ingest(files, IngestOptions(**options))
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen = []
     original = Decoders.read
 
-    def read(self, path, channels):
+    def read(self, path, channels, sha256):
         seen.append(path)
-        return original(self, path, channels)
+        return original(self, path, channels, sha256)
 
     monkeypatch.setattr(Decoders, "read", read)
     return seen
@@ -89,8 +90,8 @@ def test_other_options_listen_to_silence_again(library: Library, quiet: Path):
 
 def test_given_spans_are_taken_whether_anybody_speaks_or_not(library: Library, quiet: Path):
     ingest(library, quiet)
-    said = {str(quiet): Annotations(spans=(Span(1.0, 2.0),))}
-    assert ingest(library, quiet, said=said).clips == 1
+    annotations = {str(quiet): Annotations(spans=(Span(1.0, 2.0),))}
+    assert ingest(library, quiet, annotations=annotations).clips == 1
     assert library.failures() == []
 
 
@@ -112,13 +113,8 @@ def test_a_preview_knows_silence_unless_it_is_tried_again(library: Library, quie
     files = find_audio([str(quiet)]).files
 
     def look(**options):
-        return preview(
-            files,
-            library.database,
-            IngestOptions(**options),
-            lambda _: Annotations(),
-            library.decoders,
-        )
+        how = IngestOptions(**options).completed(library.settings)
+        return preview(files, library.database, how, library.decoders)
 
     assert (look().known, look().new) == (1, 0)
     assert look(retry=True).new == 1
@@ -128,6 +124,6 @@ def test_a_preview_knows_silence_unless_it_is_tried_again(library: Library, quie
 def test_a_silent_upload_is_refused_each_time_and_leaves_nothing(library: Library, quiet: Path):
     for _ in range(2):
         with pytest.raises(AudioError, match="no speech"):
-            take_in(library, quiet, name="x.wav", said=Annotations())
+            take_in(library, quiet, name="x.wav")
     assert library.failures() == []
     assert list(library.settings.uploads_folder.glob("*.wav")) == []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emotion_search.engine.files.manifest import parse_pairs, parse_time, read_manifest
+from emotion_search.engine.files.manifest import read_manifest
+from emotion_search.engine.files.values import parse_pairs, parse_time
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
 

@@ -9,6 +9,7 @@ import pytest
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.filters import ClipFilter
@@ -43,7 +44,7 @@ def test_utterances_are_found_on_their_side_and_by_how_they_sound(call, tmp_path
     settings = Settings(home=tmp_path / "home", model="acoustic")
     with Library.open(settings, create=True) as library:
         files = find_audio([str(path)]).files
-        report = library.ingest(files, channels=parse_channels("agent=0,customer=1"))
+        report = library.ingest(files, IngestOptions(channels=parse_channels("agent=0,customer=1")))
         assert report.failed == []
         clips = library.clips()
         assert len(clips) == len(said)
@@ -69,7 +70,9 @@ def test_one_side_alone_leaves_no_trace_of_the_other(call, tmp_path: Path):
     path, said = call
     settings = Settings(home=tmp_path / "home", model="acoustic")
     with Library.open(settings, create=True) as library:
-        library.ingest(find_audio([str(path)]).files, channels=parse_channels("customer=1"))
+        library.ingest(
+            find_audio([str(path)]).files, IngestOptions(channels=parse_channels("customer=1"))
+        )
         spans = [(clip.start, clip.end) for clip in library.clips()]
     agent = [(start, end) for channel, start, end, _, _ in said if channel == 0]
     for start, end in spans:

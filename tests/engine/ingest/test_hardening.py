@@ -14,6 +14,8 @@ import pytest
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest import pipeline
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings, load_settings
@@ -38,11 +40,12 @@ def ingest(library: Library, *paths: Path):
 
 
 def test_an_error_of_the_database_ends_an_ingest_and_its_threads(
-    sqlite_settings: Settings, tmp_path: Path
+    sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None
 ):
     for number in range(4):
         write_wav(tmp_path / "calls" / f"{number}.wav", tone(200.0, 100 + number))
-    settings = sqlite_settings.model_copy(update={"batch_seconds": 20.0, "busy_timeout": 0.2})
+    monkeypatch.setattr(pipeline, "BATCH_S", 20.0)
+    settings = sqlite_settings
     with Library.open(settings, create=True) as library:
         library.ingest([])  # the model is known from here on
         held = []
@@ -68,11 +71,7 @@ def test_the_same_upload_from_many_at_once_is_taken_in_once(
     for round_number in range(3):
         write_wav(path, tone(20.0, 100 + 50 * round_number))
         with ThreadPoolExecutor(6) as pool:
-            answers = list(
-                pool.map(
-                    lambda _: take_in(library, path, name="x.wav", said=Annotations()), range(6)
-                )
-            )
+            answers = list(pool.map(lambda _: take_in(library, path, name="x.wav"), range(6)))
         assert len({recording for recording, _ in answers}) == 1
         assert sum(new for _, new in answers) == 1
         clip = library.clips_of(answers[0][0])[0]
@@ -88,7 +87,7 @@ def test_an_upload_brings_back_audio_that_was_lost(library: Library, tmp_path: P
     path.unlink()
     with pytest.raises(NotFoundError):
         library.clip_audio(1)
-    assert take_in(library, Path(copy), name="x.wav", said=Annotations()) == (1, False)
+    assert take_in(library, Path(copy), name="x.wav") == (1, False)
     assert len(library.clip_audio(1)[0]) == 16_000
 
 
@@ -98,7 +97,7 @@ def test_an_upload_whose_model_is_missing_leaves_no_bytes(tmp_path: Path, monkey
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     with Library.open(Settings(home=tmp_path / "home"), create=True) as library:
         with pytest.raises(ModelUnavailableError):
-            take_in(library, path, name="x.wav", said=Annotations())
+            take_in(library, path, name="x.wav")
         assert [p.name for p in library.settings.uploads_folder.iterdir()] == [".locks"]
 
 
@@ -170,7 +169,9 @@ def test_a_database_restored_and_written_to_is_not_mixed_with_an_older_index(
     shutil.copy(tmp_path / "backup.db", home / "archive.db")
     with Library.open(sqlite_settings) as library:
         # as other processes would: without looking at the saved index
-        library.ingest(find_audio([str(p) for p in files(300, 400)]).files, save_index=False)
+        library.ingest(
+            find_audio([str(p) for p in files(300, 400)]).files, IngestOptions(save_index=False)
+        )
     with Library.open(sqlite_settings) as library:
         for clip in library.clips():
             best = library.search(Path(str(clip.path)), limit=1)[0]
@@ -183,16 +184,18 @@ def test_a_database_restored_and_written_to_is_not_mixed_with_an_older_index(
 
 
 @pytest.mark.slow
-def test_two_ingests_at_once_neither_double_nor_deadlock(settings: Settings, tmp_path: Path):
+def test_two_ingests_at_once_neither_double_nor_deadlock(
+    settings: Settings, tmp_path: Path, monkeypatch
+):
     paths = [write_wav(tmp_path / f"{n:03}.wav", tone(0.3, 100 + n)) for n in range(90)]
-    small = settings.model_copy(update={"batch_seconds": 2.0, "busy_timeout": 30.0})
-    with Library.open(small, create=True) as library:
+    monkeypatch.setattr(pipeline, "BATCH_S", 2.0)
+    with Library.open(settings, create=True) as library:
         library.ingest([])
     errors: list[BaseException] = []
 
     def run(chosen: list[Path]) -> None:
         try:
-            with Library.open(small) as library:
+            with Library.open(settings) as library:
                 ingest(library, *chosen)
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
@@ -205,7 +208,7 @@ def test_two_ingests_at_once_neither_double_nor_deadlock(settings: Settings, tmp
     for thread in threads:
         thread.join()
     assert errors == []
-    with Library.open(small) as library:
+    with Library.open(settings) as library:
         counts = library.status().counts
         assert (counts.recordings, counts.clips) == (90, 90)
         assert len(library.search(1, limit=1000)) == 89
@@ -216,7 +219,8 @@ def test_times_at_the_ends_of_the_calendar_are_read_back(library: Library, tmp_p
 
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    library.ingest(find_audio([str(path)]).files, said={str(path): Annotations(recorded_at=last)})
+    annotations = {str(path): Annotations(recorded_at=last)}
+    library.ingest(find_audio([str(path)], annotations).files)
     assert library.clips()[0].recorded_at == last
 
 

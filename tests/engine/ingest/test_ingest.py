@@ -12,6 +12,8 @@ from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest import pipeline
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.filters import ClipFilter
@@ -20,8 +22,9 @@ from emotion_search.index.errors import InvalidInputError, StorageFullError
 from tests.conftest import tone, write_wav
 
 
-def ingest(library: Library, *paths: Path, **options):
-    return library.ingest(find_audio([str(path) for path in paths]).files, **options)
+def ingest(library: Library, *paths: Path, annotations=None, **options):
+    files = find_audio([str(path) for path in paths], annotations).files
+    return library.ingest(files, IngestOptions(**options))
 
 
 @pytest.fixture
@@ -137,21 +140,21 @@ def test_annotations_given_again_replace_and_add_without_embedding(
 ):
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     first = Annotations(source="a", labels={"emotion": "joy"}, metadata={"k": "1", "m": "2"})
-    ingest(library, path, said={str(path): first})
+    ingest(library, path, annotations={str(path): first})
     second = Annotations(labels={"emotion": "anger"}, metadata={"k": "3"})
-    ingest(library, path, said={str(path): second})
+    ingest(library, path, annotations={str(path): second})
     (clip,) = library.clips()
     assert (clip.source, clip.label, clip.metadata) == ("a", "anger", {"k": "3", "m": "2"})
     assert len(counted) == 1
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_the_next_run_finishes(
-    sqlite_settings: Settings, tmp_path: Path
+    sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for number in range(60):
         write_wav(tmp_path / "calls" / f"{number:02}.wav", tone(1.0, 100 + 5 * number))
-    small = sqlite_settings.model_copy(update={"batch_seconds": 3.0})
-    with Library.open(small, create=True) as library:
+    monkeypatch.setattr(pipeline, "BATCH_S", 3.0)
+    with Library.open(sqlite_settings, create=True) as library:
         with library.database.read() as session:
             pages = session.scalar(text("PRAGMA page_count"))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_search.engine.files.path_rules import Naming
+from emotion_search.engine.files.path_rules import PathRule
 from emotion_search.engine.library.library import Library
 from emotion_search.index.errors import InvalidInputError
 from tests.commands.test_cli import ROOT, run  # noqa: F401 - a fixture
@@ -178,16 +178,16 @@ def test_labels_are_read_off_paths(run, calls: Path):  # noqa: F811
 
 
 def test_expressions_name_what_paths_say():
-    said = Naming(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
+    said = PathRule(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
         "/x/s12-anger-desk.wav"
     )
     assert (said.speaker, said.source, said.labels) == ("s12", "desk", {"emotion": "anger"})
-    assert Naming(r"_([a-z]+)\.")("/x/1_fear.wav").labels == {"emotion": "fear"}
-    assert Naming(r"(?P<speaker>s\d+)")("/x/s1.wav").labels == {}
-    assert Naming(r"_([a-z]+)\.")("/x/1.wav").labels == {}
+    assert PathRule(r"_([a-z]+)\.")("/x/1_fear.wav").labels == {"emotion": "fear"}
+    assert PathRule(r"(?P<speaker>s\d+)")("/x/s1.wav").labels == {}
+    assert PathRule(r"_([a-z]+)\.")("/x/1.wav").labels == {}
     for wrong in ("(", "abc"):
         with pytest.raises(InvalidInputError, match="--label-from"):
-            Naming(wrong)
+            PathRule(wrong)
 
 
 def test_failed_files_are_tried_again(run, calls: Path):  # noqa: F811
@@ -321,10 +321,7 @@ def test_forgetting_by_filter_counts_first_and_asks(run, calls: Path):  # noqa: 
 
 def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments), "--home", str(home)]
-    environment = {**os.environ, "EMOTION_SEARCH_WATCH_QUIET": "0.3"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def recordings(home: Path) -> int:
@@ -394,17 +391,16 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
 
 @pytest.mark.slow
 def test_what_arrives_during_the_first_ingest_is_watched_too(run, calls, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("EMOTION_SEARCH_WATCH_QUIET", "0.1")
     original = Library.ingest
 
-    def slow(library: Library, files, **options):
+    def slow(library: Library, files, options, **how):
         files = list(files)
         late = calls / "late.wav"
         if late.exists():
             os.kill(os.getpid(), signal.SIGINT)
         else:
             write_wav(late, tone(0.5, 900))
-        return original(library, files, **{**options, "stop": None})
+        return original(library, files, options, **{**how, "stop": None})
 
     monkeypatch.setattr(Library, "ingest", slow)
     first, second = ingest(run, calls, "--watch").records

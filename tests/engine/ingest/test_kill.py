@@ -1,18 +1,16 @@
 """Killed at any instant, an ingest loses nothing, doubles nothing, and is finished by the next."""
 
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.conftest import ROOT, tone, write_wav
+from tests.conftest import command_with, tone, write_wav
 
 pytestmark = pytest.mark.slow
 
@@ -29,13 +27,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(home: Path, url: str, *arguments: str) -> list[str]:
     places = ["--home", str(home), "--database", url]
-    return [sys.executable, str(ROOT / "cli.py"), *arguments, *places]
+    return [*command_with("engine.ingest.pipeline.BATCH_S", 1.0), *arguments, *places]
 
 
 def ingest(home: Path, url: str, calls: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command(home, url, "ingest", str(calls), "--model", "acoustic"),
-        env={**os.environ, "EMOTION_SEARCH_BATCH_SECONDS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

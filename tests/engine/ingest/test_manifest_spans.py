@@ -11,6 +11,7 @@ from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.windows import GivenSpans
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Span
@@ -29,7 +30,7 @@ def write(path: Path, *rows: str) -> Path:
 
 def ingest(library: Library, manifest: Path):
     read = read_manifest(manifest)
-    return read, library.ingest(find_audio(list(read.rows)).files, said=read.rows)
+    return read, library.ingest(find_audio(list(read.rows), read.rows).files)
 
 
 def test_rows_with_spans_are_clips_with_their_own_labels(
@@ -143,13 +144,13 @@ def test_every_row_keeps_its_label_wherever_its_times_fall(
 
 
 def test_a_span_that_is_given_two_labels_keeps_the_last(library: Library, call: Path):
-    said = Annotations(
+    annotations = Annotations(
         spans=(
             Span(0.5, 1.0, labels={"emotion": "joy"}),
             Span(0.50004, 1.0, labels={"emotion": "fear"}),
         )
     )
-    report = library.ingest(find_audio([str(call)]).files, said={str(call): said})
+    report = library.ingest(find_audio([str(call)], {str(call): annotations}).files)
     assert (report.clips, report.failed) == (1, [])
     assert [clip.label for clip in library.clips()] == ["fear"]
 
@@ -172,12 +173,12 @@ def test_spans_without_a_channel_are_heard_on_the_one_that_is_taken(
     library: Library, call: Path, tmp_path: Path
 ):
     read = read_manifest(write(tmp_path / "m.csv", "path,start,end,label", "call.wav,1,2,joy"))
-    files = find_audio([str(call)]).files
-    several = library.ingest(files, said=read.rows, channels=parse_channels("split"))
+    files = find_audio([str(call)], read.rows).files
+    several = library.ingest(files, IngestOptions(channels=parse_channels("split")))
     ((path, reason),) = several.failed
     assert path == str(call)
     assert "spans without a channel" in reason
-    library.ingest(files, said=read.rows, channels=parse_channels("customer=1"))
+    library.ingest(files, IngestOptions(channels=parse_channels("customer=1")))
     (clip,) = library.clips()
     assert (clip.channel, clip.channel_name, clip.label) == (1, "customer", "joy")
     heard, rate, _ = library.clip_audio(clip.id)

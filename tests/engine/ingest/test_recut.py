@@ -1,9 +1,7 @@
 """Known recordings cut anew: other clips in one transaction, and no label lost that still holds."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,24 +11,32 @@ from sqlalchemy import create_engine, text
 
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.embedders.acoustic.model import Acoustic
-from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.files.scan import Scan, find_audio
 from emotion_search.engine.ingest.dry_run import preview
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Span
-from emotion_search.index.errors import DatabaseError
-from tests.conftest import ROOT, tone, write_wav
+from emotion_search.index.errors import DatabaseError, InvalidInputError
+from tests.conftest import command_with, tone, write_wav
 
 
-def ingest(library: Library, path: Path, *, window: float, **options):
+def ingest(library: Library, path: Path, *, window: float, annotations=None, **options):
     library.settings = library.settings.model_copy(update={"segments": "fixed", "window": window})
-    return library.ingest(find_audio([str(path)]).files, **options)
+    return library.ingest(find_audio([str(path)], annotations).files, IngestOptions(**options))
 
 
 def spans(library: Library) -> list[tuple[float, float]]:
     return sorted((clip.start, clip.end) for clip in library.clips())
+
+
+def test_options_of_an_ingest_go_before_the_settings(library: Library, call: Path):
+    options = IngestOptions(segments="fixed", window=8, hop=4)
+    library.ingest(find_audio([str(call)]).files, options)
+    assert spans(library) == [(0, 8), (4, 12), (8, 16), (12, 20)]
+    with pytest.raises(InvalidInputError, match="hop"):
+        library.ingest([], IngestOptions(hop=4))
 
 
 @pytest.fixture
@@ -85,8 +91,8 @@ def test_clips_on_identical_spans_stay_with_their_labels_and_are_not_embedded(
 
 
 def test_labels_that_all_clips_share_are_those_of_the_recording(library: Library, call: Path):
-    said = {str(call): Annotations(source="desk", labels={"emotion": "anger"})}
-    ingest(library, call, window=10, said=said)
+    annotations = {str(call): Annotations(source="desk", labels={"emotion": "anger"})}
+    ingest(library, call, window=10, annotations=annotations)
     one = library.clips()[0]
     library.label([(one.id, "satisfaction", "low")])
     ingest(library, call, window=5, recut=True)
@@ -110,13 +116,13 @@ def test_another_choice_of_channels_is_another_cut(library: Library, tmp_path: P
 
 def test_spans_that_were_given_stay_until_others_are_given(library: Library, call: Path):
     given = {str(call): Annotations(spans=(Span(1, 2, labels={"emotion": "joy"}), Span(3, 4)))}
-    ingest(library, call, window=10, said=given)
+    ingest(library, call, window=10, annotations=given)
     report = ingest(library, call, window=10, recut=True)
     assert (report.known, report.otherwise, report.recut) == (1, 0, 0)
-    assert ingest(library, call, window=10, said=given).otherwise == 0
+    assert ingest(library, call, window=10, annotations=given).otherwise == 0
     other = {str(call): Annotations(spans=(Span(1, 2), Span(5, 6)))}
-    assert ingest(library, call, window=10, said=other).otherwise == 1
-    ingest(library, call, window=10, said=other, recut=True)
+    assert ingest(library, call, window=10, annotations=other).otherwise == 1
+    ingest(library, call, window=10, annotations=other, recut=True)
     assert [(clip.start, clip.label) for clip in library.clips()] == [(1.0, "joy"), (5.0, None)]
 
 
@@ -136,10 +142,10 @@ def test_a_recording_in_which_the_new_cut_finds_no_speech_leaves_the_archive(
     ingest(library, path, window=15)
     library.settings = library.settings.model_copy(update={"segments": "speech"})
     files = find_audio([str(path)]).files
-    report = library.ingest(files, recut=True)
+    report = library.ingest(files, IngestOptions(recut=True))
     assert (report.recut, report.silent, library.clips()) == (1, 0, [])
     assert [failure.kind for failure in library.failures()] == ["silent"]
-    assert library.ingest(files, recut=True).known == 1
+    assert library.ingest(files, IngestOptions(recut=True)).known == 1
 
 
 def test_a_file_that_cannot_be_read_any_more_keeps_its_clips(library: Library, call: Path):
@@ -147,7 +153,7 @@ def test_a_file_that_cannot_be_read_any_more_keeps_its_clips(library: Library, c
     files = find_audio([str(call)]).files
     library.settings = library.settings.model_copy(update={"window": 5.0})
     call.write_bytes(b"no audio at all")
-    report = library.ingest(files, recut=True)  # as it was when it was scanned
+    report = library.ingest(files, IngestOptions(recut=True))  # as it was when it was scanned
     assert report.recut == 0
     assert len(report.failed) == 1
     assert spans(library) == [(0, 10), (10, 20)]
@@ -171,7 +177,7 @@ def test_a_preview_counts_what_would_be_cut_anew(library: Library, call: Path):
 
     def look(**options):
         how = IngestOptions(segments="fixed", window=5, **options)
-        return preview(files, library.database, how, lambda _: Annotations(), library.decoders)
+        return preview(files, library.database, how, library.decoders)
 
     assert (look().known, look().otherwise, look().recut) == (1, 1, 0)
     found = look(recut=True)
@@ -179,10 +185,10 @@ def test_a_preview_counts_what_would_be_cut_anew(library: Library, call: Path):
 
 
 def start(home: Path, url: str, calls: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "cli.py"), "ingest", str(calls), "--model", "acoustic"]
+    program = command_with("engine.ingest.pipeline.BATCH_S", 4.0)
+    command = [*program, "ingest", str(calls), "--model", "acoustic"]
     return subprocess.Popen(
         [*command, "--segments", "fixed", "--home", str(home), "--database", url, *arguments],
-        env={**os.environ, "EMOTION_SEARCH_BATCH_SECONDS": "4"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -198,7 +204,8 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(tmp_path: Path, database_url
     )
     with Library.open(settings, create=True) as library:
         calm = Annotations(labels={"emotion": "calm"})
-        library.ingest(find_audio([str(calls)]).files, said=lambda _: calm)
+        calm_files = Scan([str(calls)], annotations_of=lambda _: calm)
+        library.ingest(calm_files)
     database = create_engine(database_url)
     grouped = text(
         "SELECT r.cut, min(c.end_s - c.start_s), max(c.end_s - c.start_s), count(*),"
@@ -224,6 +231,6 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(tmp_path: Path, database_url
         assert rows.count(old) + rows.count(new) == 60
         assert rows.count(new) >= done
     with Library.open(settings.model_copy(update={"window": 1.0})) as library:
-        library.ingest(find_audio([str(calls)]).files, recut=True)
+        library.ingest(find_audio([str(calls)]).files, IngestOptions(recut=True))
     assert recordings() == [new] * 60
     database.dispose()

@@ -12,6 +12,8 @@ import soundfile
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest import reembed
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
@@ -107,17 +109,17 @@ def test_spans_channels_and_long_recordings_are_cut_as_they_were(
     soundfile.write(given, speak("neutral", speaker=2, seed=0, seconds=6.0), 8_000)
     from emotion_search.engine.audio.channels import parse_channels
 
-    said = {
+    annotations = {
         str(given): Annotations(spans=(Span(0.5, 1.5, 0), Span(1.0, 3.25, 0), Span(0.5, 2.5, 0)))
     }
-    files = find_audio([str(call), str(given)]).files
+    files = find_audio([str(call), str(given)], annotations).files
     settings = sqlite_settings.model_copy(update={"segments": "fixed", "window": 6.0})
     with Library.open(settings, create=True) as library:
-        library.ingest(files, said=said, channels=parse_channels("agent=0,customer=1"))
+        library.ingest(files, IngestOptions(channels=parse_channels("agent=0,customer=1")))
     with Library.open(
         settings.model_copy(update={"home": tmp_path / "b", "model": other}), create=True
     ) as fresh:
-        fresh.ingest(files, said=said, channels=parse_channels("agent=0,customer=1"))
+        fresh.ingest(files, IngestOptions(channels=parse_channels("agent=0,customer=1")))
         expected = vectors(fresh, other)
     with Library.open(settings.model_copy(update={"model": None})) as library:
         library.reembed(other)
@@ -126,9 +128,12 @@ def test_spans_channels_and_long_recordings_are_cut_as_they_were(
     assert all(np.array_equal(found[i], expected[i]) for i in found)
 
 
-def test_a_run_that_was_stopped_goes_on_and_takes_new_clips_too(archive, other, voices, tmp_path):
+def test_a_run_that_was_stopped_goes_on_and_takes_new_clips_too(
+    archive, other, tmp_path, monkeypatch
+):
     stop = threading.Event()
-    with open_again(archive, batch_seconds=2.0) as library:
+    monkeypatch.setattr(reembed, "BATCH_S", 2.0)
+    with open_again(archive) as library:
         part, _ = library.reembed(other, stop=stop, progress=lambda r: r.clips >= 2 and stop.set())
         assert part.stopped
         assert 0 < part.clips < 12

@@ -1,5 +1,6 @@
 """Jobs of uploads: over restarts, beside other servers, and when the database fails."""
 
+import hashlib
 import os
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
@@ -73,6 +75,24 @@ def blocked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "take_in", waiting)
     yield asked, go
     go.set()
+
+
+def test_an_upload_is_hashed_once_as_it_arrives(library: Library, voice: Path, monkeypatch):
+    known = []
+    original = Decoders.read
+
+    def read(self, path, channels, sha256):
+        known.append(sha256)
+        return original(self, path, channels, sha256)
+
+    monkeypatch.setattr(Decoders, "read", read)
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    soon(lambda: row(library, job).finished)
+    jobs.stop(5)
+    assert row(library, job).status == JobStatus.DONE
+    assert known == [hashlib.sha256(voice.read_bytes()).hexdigest()]
 
 
 def test_restarts_do_not_count_as_attempts(library: Library, voice: Path, blocked):
@@ -200,7 +220,7 @@ def test_what_may_have_ended_the_process_is_tried_alone(
         write_wav(tmp_path / f"{i}.wav", speak("happiness", speaker=i, seed=i)) for i in range(3)
     ]
     left = [submit(gone, path) for path in files]
-    for lock in gone._held.values():  # as the kernel does when a process dies
+    for lock in gone._locks.values():  # as the kernel does when a process dies
         lock.release()
     with library.database.write() as session:
         for job in left:
@@ -253,7 +273,7 @@ def test_bytes_of_a_recording_that_another_server_erased_go(settings: Settings, 
     url = settings.database
     other = other.model_copy(update={"database_url": url})
     with Library.open(settings, create=True) as here, Library.open(other) as there:
-        recording, _ = take_in(here, voice, name="a.wav", said=Annotations())
+        recording, _ = take_in(here, voice, name="a.wav")
         (kept,) = here.settings.uploads_folder.glob("*.wav")
         (settings.uploads_folder / "x.partial").write_bytes(b"x")
         assert remove_orphans(here) == 0
@@ -302,7 +322,7 @@ def test_the_model_is_asked_for_the_channels_that_the_sender_names(
     import soundfile
 
     from emotion_search.engine.audio.channels import parse_channels
-    from emotion_search.engine.service.annotations import UploadSaid
+    from emotion_search.engine.service.uploads import UploadFields
 
     left, right = (speak(m, speaker=1, seed=2) for m in ("anger", "sadness"))
     n = min(len(left), len(right))
@@ -310,9 +330,9 @@ def test_the_model_is_asked_for_the_channels_that_the_sender_names(
     soundfile.write(path, np.stack([left[:n], right[:n]], axis=1), 16_000)
     with Library.open(settings, create=True) as library:
         jobs = jobs_of(library)
-        said = UploadSaid(Annotations(), parse_channels("customer=1"))
+        fields = UploadFields(Annotations(), parse_channels("customer=1"))
         with path.open("rb") as content:
-            job, _ = jobs.submit(Upload(content, "call.wav", said))
+            job, _ = jobs.submit(Upload(content, "call.wav", fields))
         soon(lambda: row(library, job).finished)
         jobs.stop(5)
         (clip,) = library.clips_of(row(library, job).recording_id)

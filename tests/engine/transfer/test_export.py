@@ -12,6 +12,7 @@ from sqlalchemy import update
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.engine.transfer import export as archive_export
@@ -144,7 +145,10 @@ def test_frames_average_to_the_stored_embedding(checkpoint: Path, tmp_path, monk
     with Library.open(settings, create=True) as library:
         from emotion_search.engine.audio.channels import parse_channels
 
-        library.ingest(find_audio([str(long), str(gone)]).files, channels=parse_channels("split"))
+        library.ingest(
+            find_audio([str(long), str(gone)]).files,
+            IngestOptions(channels=parse_channels("split")),
+        )
         gone.unlink()
         done = library.export_frames(tmp_path / "out")
         with (tmp_path / "out" / "clips.csv").open() as file:

@@ -80,7 +80,7 @@ def test_an_empty_archive_becomes_one_of_the_model(blank, tmp_path):
 def test_what_was_exported_comes_back_the_same(filled, tmp_path, name):
     filled.label([(3, "satisfaction", "low")])
     filled.export(tmp_path / name)
-    settings = Settings(home=tmp_path / "copy", busy_timeout=5)
+    settings = Settings(home=tmp_path / "copy")
     with Library.open(settings, create=True) as copy:
         copy.import_embeddings(tmp_path / name)
         assert copy.clips() == filled.clips()

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.emotions import class_called, weights
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.trends.changes import change_points
 from emotion_search.engine.trends.curve import Options, trend_of
 from emotion_search.engine.trends.recording import write_csv
@@ -179,7 +180,9 @@ def test_a_recording_is_found_by_id_path_and_bytes(library, tmp_path, fixed_wind
     library.settings = library.settings.model_copy(update={"window": 4.0, "segments": "fixed"})
     from emotion_search.engine.audio.channels import parse_channels
 
-    library.ingest(find_audio([str(path)]).files, channels=parse_channels("agent=0,customer=1"))
+    library.ingest(
+        find_audio([str(path)]).files, IngestOptions(channels=parse_channels("agent=0,customer=1"))
+    )
     one = library.trend(1)
     assert [channel.channel_name for channel in one.channels] == ["agent", "customer"]
     assert one.channels[0].clips == 12
