@@ -48,7 +48,3 @@ def copy_database(
     """
     with closing(Database(source)) as one, closing(Database(target)) as other:
         return str(other), copy_archive(one, other, progress)
-
-
-def _database(settings: Settings) -> Database:
-    return Database(settings.database)
