@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from emotion_search.engine.client.client import Client as Client
     from emotion_search.engine.files.manifest import read_manifest as read_manifest
     from emotion_search.engine.files.scan import find_audio as find_audio
+    from emotion_search.engine.inference.parts import Granularity as Granularity
     from emotion_search.engine.ingest.options import IngestOptions as IngestOptions
     from emotion_search.engine.library.library import Library as Library
+    from emotion_search.engine.quality.evaluate import evaluate as evaluate
     from emotion_search.engine.query.examples import ClipExample as ClipExample
     from emotion_search.engine.query.examples import FileExample as FileExample
     from emotion_search.engine.query.examples import SpanExample as SpanExample
@@ -34,12 +36,14 @@ _HOMES = {
     "ClipFilter": "index.database.filters",
     "EmotionSearchError": "index.errors",
     "FileExample": "engine.query.examples",
+    "Granularity": "engine.inference.parts",
     "Hit": "index.search",
     "IngestOptions": "engine.ingest.options",
     "Library": "engine.library.library",
     "Settings": "engine.settings",
     "SpanExample": "engine.query.examples",
     "VectorExample": "engine.query.examples",
+    "evaluate": "engine.quality.evaluate",
     "find_audio": "engine.files.scan",
     "load_settings": "engine.settings",
     "read_manifest": "engine.files.manifest",

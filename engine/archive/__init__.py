@@ -1,0 +1,1 @@
+"""An open archive: database, model, decoders and index; what every feature takes as argument."""

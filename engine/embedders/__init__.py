@@ -1,0 +1,1 @@
+"""Embedding models: the protocol, finding and loading them."""

@@ -1,0 +1,1 @@
+"""From files to rows of an archive; and known clips embedded again."""

@@ -1,0 +1,1 @@
+"""``Library``, the facade that command line, API and notebooks call, by subject."""

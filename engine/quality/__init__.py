@@ -1,1 +1,1 @@
-"""How good retrieval is, measured on labelled clips: metrics, probes, calibration, report."""
+"""How good retrieval is on labelled clips, and fitting similarity to them."""

@@ -1,0 +1,1 @@
+"""What the HTTP service does behind its routes: jobs, uploads, keys."""

@@ -1,0 +1,1 @@
+"""Emotion over a recording, and over days and weeks."""

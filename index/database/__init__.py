@@ -1,0 +1,1 @@
+"""Tables, connections and statements, a file for each noun."""

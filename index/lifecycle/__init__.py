@@ -1,0 +1,1 @@
+"""An index is built, saved, kept fresh and verified."""

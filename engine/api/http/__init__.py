@@ -1,0 +1,1 @@
+"""HTTP machinery that knows none of our nouns: bodies, problems, keys, limits, ETags."""

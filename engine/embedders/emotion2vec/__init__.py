@@ -1,0 +1,1 @@
+"""emotion2vec and emotion2vec+, by FunASR's weights."""
