@@ -43,7 +43,7 @@ def span_of_recording(
     try:
         return read_span(path, channel=channel, start=start, end=stop)
     except AudioError as error:
-        raise NotFoundError(f"recording {recording_id} cannot be heard there: {error}") from error
+        raise NotFoundError(f"recording {recording_id} cannot be played: {error}") from error
 
 
 def file_of_recording(archive: Archive, recording_id: int, sha256: str) -> Path:

@@ -130,7 +130,7 @@ def check(clips: LabelledClips, task: str) -> None:
     ]
     if lonely:
         raise InvalidInputError(
-            f"whether a class is known from its speaker cannot be told: all clips of"
+            f"whether a class is known from its speaker is unknown: all clips of"
             f" {', '.join(lonely)} are of one {by}; label clips of others, or leave the class out"
             " with --without"
         )

@@ -139,7 +139,7 @@ def classifiers(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the classifiers of the archive, or delete one with what it said.
+    """List the classifiers of the archive, or delete one with its predictions.
 
     \b
     emotion-search classifiers

@@ -91,7 +91,7 @@ def label(
     clips: Annotated[
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of clips.")
     ] = None,
-    value: Annotated[str | None, typer.Option("--label", help="What is heard in them.")] = None,
+    value: Annotated[str | None, typer.Option("--label", help="What they are labelled as.")] = None,
     task: Annotated[str, typer.Option(help="Under which task.")] = "emotion",
     remove: Annotated[bool, typer.Option("--remove", help="Take the label away.")] = False,
     table: Annotated[
@@ -115,13 +115,13 @@ def label(
         raise InvalidInputError("give clips and --label or --remove, or a table by --from")
     task = check_text("--task", task)
     if table is not None:
-        said = read_labels(table, task)
+        labels = read_labels(table, task)
     else:
         text = None if value is None else check_text("--label", value)
-        said = [(clip, task, text) for clip in clips or []]
+        labels = [(clip, task, text) for clip in clips or []]
     with Library.open(settings_of(home, database)) as library:
-        unknown = library.label(said)
-    done = len({clip for clip, _, _ in said} - set(unknown))
+        unknown = library.label(labels)
+    done = len({clip for clip, _, _ in labels} - set(unknown))
     print(f"{done} clips {'unlabelled' if remove else 'labelled'}")
     if unknown:
         shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")

@@ -90,7 +90,7 @@ def finetune(
     )
     settings = settings_of(home, database, None, device)
     command = shlex.join(["emotion-search", *_public(sys.argv[1:])])
-    said: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "resume": resume,
         "overwrite": overwrite,
         "tell": notice,
@@ -109,11 +109,11 @@ def finetune(
                 settings,
                 decoders,
                 source=f"the manifest `{labels.name}`",
-                **said,
+                **arguments,
             )
     else:
         with Library.open(settings) as library:
-            done = library.finetune(model, output, plan, **said)
+            done = library.finetune(model, output, plan, **arguments)
     if as_json:
         print(card_record(done))
         return

@@ -100,6 +100,6 @@ def describe(status: IndexStatus) -> dict[str, str]:
         "stands at": f"revision {status.revision} of {status.of_revision}",
     }
     if status.recall is not None:
-        rows["recall@10"] = f"{status.recall:.4f} on a held sample when it was made"
+        rows["recall@10"] = f"{status.recall:.4f} on a sample when it was made"
         rows["lists"] = f"{status.lists}, of which {status.probes} are looked into for 10 hits"
     return rows

@@ -40,7 +40,7 @@ def predict(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which emotion is heard in files, with the model's scores; no archive needed.
+    """Predict the emotion in files, with the model's scores; no archive needed.
 
     \b
     emotion-search predict clip.wav --model acoustic
@@ -58,17 +58,17 @@ def predict(
     paths = [Path(line) for one in files for line in (stdin_lines() if one == "-" else [one])]
     embedder = load_embedder(model_name(settings), settings)
     failed = False
-    for said in predict_files(paths, embedder, how, folder=output_dir, overwrite=overwrite):
-        failed |= said.error is not None
+    for prediction in predict_files(paths, embedder, how, folder=output_dir, overwrite=overwrite):
+        failed |= prediction.error is not None
         if as_json:
-            print(json.dumps(vars(said), ensure_ascii=False))
-        elif said.error is not None:
-            say_error(f"{said.file}: {said.error}")
+            print(json.dumps(vars(prediction), ensure_ascii=False))
+        elif prediction.error is not None:
+            say_error(f"{prediction.file}: {prediction.error}")
         else:
-            top = sorted((said.scores or {}).items(), key=lambda pair: -pair[1])[:3]
+            top = sorted((prediction.scores or {}).items(), key=lambda pair: -pair[1])[:3]
             shown = "  ".join(f"{name} {score:.3f}" for name, score in top)
-            part = said.granularity != "utterance"
-            span = f" {clock(said.start or 0)}–{clock(said.end or 0)}" if part else ""
-            print(f"{said.file}{span}  {shown}")
+            part = prediction.granularity != "utterance"
+            span = f" {clock(prediction.start or 0)}–{clock(prediction.end or 0)}" if part else ""
+            print(f"{prediction.file}{span}  {shown}")
     if failed:
         raise typer.Exit(1)

@@ -131,12 +131,12 @@ def _recording(
         with _opened(table) as out:
             write_csv(trend, out)
     if as_json:
-        for record, said in zip(trend.records(), raised, strict=True):
-            print(json.dumps({**record, "alerts": said}, ensure_ascii=False))
+        for record, alerts in zip(trend.records(), raised, strict=True):
+            print(json.dumps({**record, "alerts": alerts}, ensure_ascii=False))
     elif table is None or str(table) != "-":
         print_trend(trend)
-    for channel, said in zip(trend.channels, raised, strict=True):
-        for text in said:
+    for channel, alerts in zip(trend.channels, raised, strict=True):
+        for text in alerts:
             where = f" in channel {channel.channel}" if channel.channel is not None else ""
             notice(f"alert {text}{where}")
     return any(raised)
@@ -150,7 +150,7 @@ def _archive(
     from emotion_search.engine.trends.archive import write_csv
 
     if trend.undated:
-        notice(f"{trend.undated} clips left out: nobody said when they were recorded")
+        notice(f"{trend.undated} clips left out: their time of recording is not known")
     if trend.timeless:
         notice(f"{trend.timeless} clips left out: they have no length")
     if html is not None or png is not None:

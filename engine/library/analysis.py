@@ -100,7 +100,7 @@ class Learned(Archive):
             return list_classifiers(session, task)
 
     def delete_classifier(self, task: str, version: int) -> int:
-        """Delete a classifier with what it said; returns how many predictions went.
+        """Delete a classifier with its predictions; returns how many those were.
 
         Raises:
             NotFoundError: there is none of this version.

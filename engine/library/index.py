@@ -88,7 +88,7 @@ class Indexed(Archive):
         return labelled(self.database, models, task, most=most)
 
     def index_status(self) -> IndexStatus:
-        """What is told about the saved index, without loading it."""
+        """The state of the saved index, without loading it."""
         return index_status(self.settings, self.database, self.model())
 
     def verify_index(self) -> Verdict:

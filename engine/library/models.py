@@ -73,7 +73,7 @@ class Switching(Archive):
 
         Raises:
             NotFoundError: the archive has none of this model.
-            ModelMismatchError: clips lack embeddings under it, and ``partial`` is not said.
+            ModelMismatchError: clips lack embeddings under it, and ``partial`` is not set.
         """
         with self.database.read() as session:
             model = holding_called(session, absolute(name)).model
@@ -106,7 +106,7 @@ class Switching(Archive):
 
     def finetune(self, model: str, output: Path, plan: Plan, **how: Any) -> Finetuned:
         """A model tuned on the archive's labels, in the folder ``output``; see
-        ``engine.finetune.run.finetune``, which also names what else can be said.
+        ``engine.finetune.run.finetune``, which also names the other arguments.
 
         Raises:
             InvalidInputError, ModelUnavailableError, StorageFullError: see there.

@@ -43,7 +43,7 @@ def _page(it: Evaluation) -> Iterator[str]:
     for one in it.probes:
         yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
         yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
-        yield " heard its speaker (its recording, where speakers are not known).</p>"
+        yield " trained on its speaker (its recording, where speakers are not known).</p>"
         yield figure_html(
             confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
         )

@@ -238,7 +238,7 @@ class Jobs:
             digest=hashlib.sha256(f"{received.sha256} {text}".encode()).hexdigest(),
             name=upload.name,
             size=received.size,
-            said={**fields, SHA256: received.sha256},
+            fields={**fields, SHA256: received.sha256},
         )
 
     def _take_up(self, found: Job) -> None:

@@ -99,8 +99,8 @@ class JobWork:
             self._library,
             path,
             name=job.name,
-            fields=UploadFields.from_json(job.said),
-            sha256=job.said.get(SHA256),  # absent from jobs of older versions
+            fields=UploadFields.from_json(job.fields),
+            sha256=job.fields.get(SHA256),  # absent from jobs of older versions
             longest=self._longest,
             progress=self._progress_of(running),
             stop=self._stop,
@@ -113,7 +113,7 @@ class JobWork:
             is_new=is_new,
             seconds=latest.total or latest.seconds,
             total=latest.total,
-            said={},  # annotations are with the recording alone, with which they can be erased
+            fields={},  # annotations are with the recording alone, with which they can be erased
             finished_at=datetime.now(UTC),
         )
 
@@ -151,7 +151,7 @@ class JobWork:
         ended: dict[str, Any] = {
             "status": JobStatus.FAILED,
             "problem": self._explain(error),
-            "said": {},
+            "fields": {},
             "finished_at": datetime.now(UTC),
         }
         try:

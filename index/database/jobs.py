@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -38,7 +39,7 @@ class NewJob:
         digest: sha256 of what was sent, bytes and fields.
         name: what the sender called the file.
         size: bytes.
-        said: what is said about it, as JSON holds it.
+        fields: annotations and channels that came with it, as plain data.
     """
 
     place: str
@@ -48,7 +49,7 @@ class NewJob:
     digest: str
     name: str
     size: int
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Job:
     digest: str
     name: str
     size: int
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     attempts: int
     seconds: float
     total: float | None
@@ -176,5 +177,5 @@ def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[
 
 
 def _job(row: Row) -> Job:
-    values = {field.name: getattr(row, field.name) for field in fields(Job)}
+    values = {field.name: getattr(row, field.name) for field in fields_of(Job)}
     return Job(**values | {"status": JobStatus(row.status)})

@@ -266,7 +266,7 @@ class Job(Base):
     digest: Mapped[str] = mapped_column(String(64))  # of bytes and fields
     name: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
-    said: Mapped[dict[str, Any]] = mapped_column(JSON)
+    fields: Mapped[dict[str, Any]] = mapped_column("said", JSON)
     attempts: Mapped[int] = mapped_column(Integer)
     seconds: Mapped[float] = mapped_column(Float)  # embedded so far
     total: Mapped[float | None] = mapped_column(Float)  # by the file's header

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emotion_search.index.search import Hit
 
 
-class Said(BaseModel):
+class PredictionOut(BaseModel):
     """A prediction of a classifier for a clip."""
 
     value: str
@@ -39,7 +39,9 @@ class ClipOut(BaseModel):
     labels: dict[str, str] = Field(description="Labels by task.")
     metadata: dict[str, str]
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
-    predictions: dict[str, Said] = Field(description="Predictions of classifiers, by task.")
+    predictions: dict[str, PredictionOut] = Field(
+        description="Predictions of classifiers, by task."
+    )
     audio: str = Field(description="Path of the clip's audio.")
 
 
