@@ -68,7 +68,8 @@ def what(it: Trained) -> str:
     return (
         f"{data['clips']}{of} labelled clips ({classes}) in {data['groups']} groups by"
         f" {it.examples.by}."
-        f" Each clip was judged by the one of {it.folds} classifiers that did not train on its group."
+        f" Each clip was judged by the one of {it.folds} classifiers that did not train on its"
+        " group."
         f" Embeddings of {it.classifier.model} in space {it.classifier.space_version}."
     )
 
