@@ -82,7 +82,7 @@ async def over_http(port: int, clips: list[int], clients: int) -> tuple[list[flo
 
 def ask(port: int, clients: int, options: argparse.Namespace) -> tuple[list[float], float, int]:
     """As ``over_http``, from a process of its own."""
-    told = subprocess.run(
+    load = subprocess.run(
         [
             sys.executable,
             __file__,
@@ -93,7 +93,7 @@ def ask(port: int, clients: int, options: argparse.Namespace) -> tuple[list[floa
         capture_output=True,
         check=True,
     )
-    times, rate, errors = json.loads(told.stdout)
+    times, rate, errors = json.loads(load.stdout)
     return times, rate, errors
 
 

@@ -3,7 +3,7 @@
     python benchmarks/call.py --audio ../shared/data/emodb
 
 Agent and customer take turns, each on a channel of their own, with pauses of 1 to 6 s; the true
-spans are known (the corpus' files begin and end with a little silence of their own). Told are how
+spans are known (the corpus' files begin and end with a little silence of their own). Printed: how
 much of the utterances the clips cover, how far the ends of clips that hold one utterance lie from
 its own, and whether an utterance finds its own clip by its sound, among all clips of its channel.
 Seconds and peak memory are those of the ingest's own process, decoders left out, with the model
@@ -54,17 +54,17 @@ class Utterance:
 
 
 def make(audio: Path, file: Path, minutes: float) -> list[Utterance]:
-    """Write a call and tell what is said in it: the agent neutral, the customer as it comes."""
+    """Write a call and return what is said in it: the agent neutral, the customer as it comes."""
     with (audio / "labels.csv").open() as table:
         rows = list(csv.DictReader(table))
     sides = (
         [r for r in rows if r["label"] == "neutral"],
         [r for r in rows if r["label"] != "neutral"],
     )
-    random, said, at = np.random.default_rng(0), [], 0
+    random, utterances, at = np.random.default_rng(0), [], 0
     with soundfile.SoundFile(file, "w", SAMPLE_RATE, 2) as out:
         while at < minutes * 60 * SAMPLE_RATE:
-            side = len(said) % 2
+            side = len(utterances) % 2
             row = sides[side][int(random.integers(len(sides[side])))]
             speech = decode(audio / row["path"])
             pause = round(random.uniform(1, 6) * SAMPLE_RATE)
@@ -72,9 +72,9 @@ def make(audio: Path, file: Path, minutes: float) -> list[Utterance]:
             block[: len(speech), side] += speech
             out.write(block.astype(np.float32))
             span = at / SAMPLE_RATE, (at + len(speech)) / SAMPLE_RATE
-            said.append(Utterance(side, *span, row["label"], audio / row["path"]))
+            utterances.append(Utterance(side, *span, row["label"], audio / row["path"]))
             at += len(block)
-    return said
+    return utterances
 
 
 def overlap(utterance: Utterance, clip: ClipDetails) -> float:
@@ -84,37 +84,44 @@ def overlap(utterance: Utterance, clip: ClipDetails) -> float:
     return max(0.0, min(utterance.end, clip.end) - max(utterance.start, clip.start))
 
 
-def judge(library: Library, said: list[Utterance], queries: int) -> dict[str, float]:
+def judge(library: Library, utterances: list[Utterance], queries: int) -> dict[str, float]:
     """What the archive holds of what was said."""
     clips = sorted(library.clips(limit=100_000), key=lambda clip: clip.start)
-    best = [max(clips, key=lambda clip: overlap(one, clip)) for one in said]
-    lengths = np.array([one.end - one.start for one in said])
-    shared = np.array([[overlap(one, clip) for clip in clips] for one in said])
+    best = [max(clips, key=lambda clip: overlap(one, clip)) for one in utterances]
+    lengths = np.array([one.end - one.start for one in utterances])
+    shared = np.array([[overlap(one, clip) for clip in clips] for one in utterances])
     covered, whole = shared.sum(axis=1) / lengths, shared.max(axis=1) / lengths
-    alone = [sum(overlap(one, clip) > 0.3 for one in said) == 1 for clip in best]
+    alone = [sum(overlap(one, clip) > 0.3 for one in utterances) == 1 for clip in best]
     starts = [
-        abs(one.start - clip.start) for one, clip, a in zip(said, best, alone, strict=True) if a
+        abs(one.start - clip.start)
+        for one, clip, a in zip(utterances, best, alone, strict=True)
+        if a
     ]
-    ends = [abs(one.end - clip.end) for one, clip, a in zip(said, best, alone, strict=True) if a]
-    empty = sum(all(overlap(one, clip) == 0 for one in said) for clip in clips)
-    rows = np.random.default_rng(1).choice(len(said), min(queries, len(said)), replace=False)
+    ends = [
+        abs(one.end - clip.end) for one, clip, a in zip(utterances, best, alone, strict=True) if a
+    ]
+    empty = sum(all(overlap(one, clip) == 0 for one in utterances) for clip in clips)
+    rows = np.random.default_rng(1).choice(
+        len(utterances), min(queries, len(utterances)), replace=False
+    )
     own, first, label = 0, 0, []
     for i in rows:
-        one = said[i]
+        one = utterances[i]
         wanted = ClipFilter(channels=(NAMES[one.channel],))
         hits = [hit.clip for hit in library.search(one.path, limit=10, wanted=wanted)]
-        twins = {best[j].id for j, other in enumerate(said) if other.path == one.path}
+        twins = {best[j].id for j, other in enumerate(utterances) if other.path == one.path}
         own += any(hit.id in twins for hit in hits)
         first += hits[0].id in twins
         if one.channel == 1:
             of_hits = [
-                max(said, key=lambda other, hit=hit: overlap(other, hit)).label for hit in hits
+                max(utterances, key=lambda other, hit=hit: overlap(other, hit)).label
+                for hit in hits
             ]
             label.append(float(np.mean([found == one.label for found in of_hits])))
-    customer = [one.label for one in said if one.channel == 1]
+    customer = [one.label for one in utterances if one.channel == 1]
     shares = np.unique(customer, return_counts=True)[1] / len(customer)
     return {
-        "utterances": len(said),
+        "utterances": len(utterances),
         "clips": len(clips),
         "clips without any utterance": empty,
         "utterances found (half covered)": int((covered >= 0.5).sum()),
@@ -161,7 +168,7 @@ def main() -> None:
     print(describe("torch", "numpy", "soundfile"))
     with tempfile.TemporaryDirectory() as place:
         file, home = Path(place, "call.flac"), Path(place, "home")
-        said = make(options.audio.resolve(), file, options.minutes)
+        utterances = make(options.audio.resolve(), file, options.minutes)
         print(f"model {options.model}, {options.minutes:g} min, {file.stat().st_size >> 20} MiB\n")
         command = [
             sys.executable,
@@ -178,7 +185,7 @@ def main() -> None:
         seconds, loaded, peak = json.loads(done.stdout)
         found = {"seconds of ingest": seconds, "MiB, model loaded": loaded, "MiB, peak": peak}
         with Library.open(Settings(home=home, model=options.model)) as library:
-            found |= judge(library, said, options.queries)
+            found |= judge(library, utterances, options.queries)
     for name, value in found.items():
         print(
             f"{name:<38}{value:>9.0f}"

@@ -3,7 +3,7 @@
     python benchmarks/finetune.py --manifest ../shared/data/emodb/labels.csv --column text
 
 Every fold keeps some speakers for the test; of the rest some are stopped by. Figures are pooled
-over folds, each clip judged by a model that never heard its speaker in tuning; the intervals are
+over folds, each clip judged by a model not tuned on its speaker; the intervals are
 95 %, bootstrapped over speakers. What the base was trained on is for you to know.
 """
 
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
         f" {len(set(labels))} classes (chance {1 / len(set(labels)):.3f})"
     )
     for layers in given.layers:
-        told = np.empty(len(examples), dtype=object)
+        predicted = np.empty(len(examples), dtype=object)
         began = time.perf_counter()
         for fold in range(given.folds):
             test = tuple(speakers[fold :: given.folds])
@@ -80,12 +80,12 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
             rows = np.flatnonzero(np.isin(groups, test)).tolist()
             for clip in decode_examples([examples[row] for row in rows], decoders):
                 scores = model.embed([clip.samples]).scores[0]
-                told[rows[clip.id]] = done.classes[int(scores.argmax())]
+                predicted[rows[clip.id]] = done.classes[int(scores.argmax())]
             if layers == given.layers[0] and done.judged["test"].own is not None:
                 print(f"base's own scores, fold {fold}: UAR {done.judged['test'].own:.3f}")
-        low, high = interval(labels, told, groups)
+        low, high = interval(labels, predicted, groups)
         name = "head alone" if not layers else f"head and top {layers}"
-        found = f"UAR {recall(labels, told):.3f} [{low:.3f}, {high:.3f}]"
+        found = f"UAR {recall(labels, predicted):.3f} [{low:.3f}, {high:.3f}]"
         print(f"{name:<16} {found}   {(time.perf_counter() - began) / 60:.1f} min", flush=True)
 
 
@@ -102,12 +102,12 @@ def read(given: argparse.Namespace, folder: Path) -> list[Example]:
     return examples_of_manifest(folder / "labels.csv", "emotion")
 
 
-def recall(labels: np.ndarray, told: np.ndarray) -> float:
+def recall(labels: np.ndarray, predicted: np.ndarray) -> float:
     """UAR."""
-    return float(np.mean([np.mean(told[labels == one] == one) for one in np.unique(labels)]))
+    return float(np.mean([np.mean(predicted[labels == one] == one) for one in np.unique(labels)]))
 
 
-def interval(labels: np.ndarray, told: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+def interval(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Of the UAR, speakers drawn with replacement."""
     random = np.random.default_rng(0)
     names = np.unique(groups)
@@ -115,7 +115,7 @@ def interval(labels: np.ndarray, told: np.ndarray, groups: np.ndarray) -> tuple[
     found = []
     for _ in range(ROUNDS):
         drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        found.append(recall(labels[drawn], told[drawn]))
+        found.append(recall(labels[drawn], predicted[drawn]))
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
 

@@ -35,12 +35,12 @@ def main() -> None:
     print(f"{'format':<12}{'encoded as':<32}{'seconds':>8}{'cosine':>9}")
     with tempfile.TemporaryDirectory() as folder:
         for ending in [*WRITTEN, *ENCODED]:
-            heard = decode(write_as(Path(folder, "clip"), samples, ending))
-            vector = embedder.embed([heard]).vectors[0]
+            decoded = decode(write_as(Path(folder, "clip"), samples, ending))
+            vector = embedder.embed([decoded]).vectors[0]
             cosine = vector @ true / np.linalg.norm(vector) / np.linalg.norm(true)
             how = ENCODED.get(ending) or (*WRITTEN[ending].values(), "")
             text = " ".join(map(str, how))
-            print(f"{ending:<12}{text:<32}{len(heard) / 16_000:>8.2f}{cosine:>9.4f}")
+            print(f"{ending:<12}{text:<32}{len(decoded) / 16_000:>8.2f}{cosine:>9.4f}")
 
 
 if __name__ == "__main__":

@@ -139,9 +139,9 @@ def main() -> None:
                 began = time.monotonic()
                 statuses, faults = run()
                 wrong += faults
-                told = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
+                counts = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
                 took = time.monotonic() - began
-                print(f"{name}: {statuses.total()} requests in {took:.0f} s: {told}")
+                print(f"{name}: {statuses.total()} requests in {took:.0f} s: {counts}")
             alive = httpx.get(f"{server.address}/readyz").status_code == 200
             tracebacks = server.log.read_text().count("Traceback")
     for fault in wrong[:20]:

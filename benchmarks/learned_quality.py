@@ -80,9 +80,9 @@ def main() -> None:
         best = max(tried, key=lambda k: tried[k])
         for k in dict.fromkeys((best, len(set(labels)))):
             found = assign(unit, fit_centres(unit, k))[0]
-            told = "k-means, k chosen" if k == best else "k-means, k of emotions"
+            how = "k-means, k chosen" if k == best else "k-means, k of emotions"
             print(
-                f"{name:<34}{told:<22}{k:>4}{shared(labels, found):>10.3f}"
+                f"{name:<34}{how:<22}{k:>4}{shared(labels, found):>10.3f}"
                 f"{shared(speakers, found):>10.3f}"
             )
         dense = fit_dense(unit, least=10)
@@ -102,7 +102,7 @@ def show(name: str, method: str, it: Measured) -> None:
 def by_folds(
     folds: list[str], audio: list[np.ndarray], clips: LabelledClips, method: str
 ) -> Measured:
-    """Each speaker's clips classified from embeddings by weights that never heard the speaker."""
+    """Each speaker's clips classified from embeddings by weights not trained on the speaker."""
     given = np.full(len(audio), -1)
     for fold in folds:
         names, _, path = fold.partition("=")

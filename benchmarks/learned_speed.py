@@ -88,12 +88,12 @@ def fill(home: Path, clips: int, dimension: int) -> None:
                     for i in ids
                 ],
             )
-            said = [
+            labelled = [
                 (i, "emotion", EMOTIONS[(blob[i - begin - 1] + (rng.random() < 0.1)) % 4])
                 for i in ids
                 if i % 10 == 0
             ]
-            set_labels(session, said)
+            set_labels(session, labelled)
     database.close()
 
 
@@ -136,17 +136,19 @@ def main() -> None:
             if options.only and not any(part in name for part in options.only):
                 continue
             seconds, peak, out = run(*arguments, *place)
-            told = ""
+            summary = ""
             if arguments[0] in ("cluster", "train"):
                 record = json.loads(out)
-                told = f"k = {record['k']}" if "k" in record else ""
+                summary = f"k = {record['k']}" if "k" in record else ""
                 if "provenance" in record:
-                    said = record["provenance"]
-                    told = ", ".join(f"{m} {v['value']:.3f}" for m, v in said["compared"].items())
-                    error = said["calibration"]
-                    told += f"; {error['kind']}: off by {error['error']:.3f}"
-                    told += f", bare {error['bare_error']:.3f}"
-            print(f"{name:<32}{seconds:>8.1f} s{peak / 1e6:>8.0f} MB   {told}", flush=True)
+                    labelled = record["provenance"]
+                    summary = ", ".join(
+                        f"{m} {v['value']:.3f}" for m, v in labelled["compared"].items()
+                    )
+                    error = labelled["calibration"]
+                    summary += f"; {error['kind']}: off by {error['error']:.3f}"
+                    summary += f", bare {error['bare_error']:.3f}"
+            print(f"{name:<32}{seconds:>8.1f} s{peak / 1e6:>8.0f} MB   {summary}", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ KINDS: tuple[IndexKind, ...] = ("flat", "quantised")
 REBUILT, SAVED = 0.01, 0.1  # share of searches after which a reader makes the index anew, or saves
 
 
-def write(url: str, number: int, seconds: float, ready: Any, told: Any) -> None:
+def write(url: str, number: int, seconds: float, ready: Any, reports: Any) -> None:
     """Add and remove until the time is up; tells how many of each."""
     database = Database(url)
     model = opened(database)
@@ -75,11 +75,11 @@ def write(url: str, number: int, seconds: float, ready: Any, told: Any) -> None:
                     removed += 1
         time.sleep(float(random.uniform(0, 0.01)))
     database.close()
-    told.put(("writer", number, added, removed))
+    reports.put(("writer", number, added, removed))
 
 
 def read(
-    url: str, folder: Path, asked: IndexKind, number: int, seconds: float, ready: Any, told: Any
+    url: str, folder: Path, asked: IndexKind, number: int, seconds: float, ready: Any, reports: Any
 ) -> None:
     """Search until the time is up; tells how often, and what was wrong."""
     database = Database(url)
@@ -107,7 +107,7 @@ def read(
     searcher.keeper.save()
     searcher.keeper.close()
     database.close()
-    told.put(("reader", asked, searches, wrong))
+    reports.put(("reader", asked, searches, wrong))
 
 
 def mistakes(
@@ -197,17 +197,19 @@ def run(url: str, folder: Path, seconds: float) -> list[tuple]:
         for i in range(FIRST):
             add(session, model, random, f"first-{i}")
     spawn = multiprocessing.get_context("spawn")
-    told = spawn.Queue()
+    reports = spawn.Queue()
     ready = spawn.Barrier(6, timeout=120)
-    processes = [spawn.Process(target=write, args=(url, n, seconds, ready, told)) for n in (1, 2)]
+    processes = [
+        spawn.Process(target=write, args=(url, n, seconds, ready, reports)) for n in (1, 2)
+    ]
     processes += [
-        spawn.Process(target=read, args=(url, folder / kind, kind, n, seconds, ready, told))
+        spawn.Process(target=read, args=(url, folder / kind, kind, n, seconds, ready, reports))
         for kind in KINDS
         for n in (1, 2)
     ]
     for process in processes:
         process.start()
-    results = [told.get(timeout=seconds + 120) for _ in processes]
+    results = [reports.get(timeout=seconds + 120) for _ in processes]
     for process in processes:
         process.join()
     with database.read() as session:

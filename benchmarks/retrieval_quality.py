@@ -7,7 +7,7 @@
 Every clip asks for others of its label among clips of other speakers. eGeMAPSv02 functionals are
 z-scored over the corpus. ``--fold SPEAKERS=WEIGHTS`` names weights trained without some speakers:
 those speakers' queries are then answered by them, gallery included. ``--weights NAME=FILE`` adds a
-row for weights that never heard the corpus.
+row for weights not trained on the corpus.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def by_folds(
     data: Callable[[Vectors], LabelledVectors],
     speakers: np.ndarray,
 ) -> Judged:
-    """Each speaker's queries judged under weights that never heard the speaker."""
+    """Each speaker's queries judged under weights not trained on the speaker."""
     parts = []
     for names, path in folds:
         queries = np.flatnonzero(np.isin(speakers, names))

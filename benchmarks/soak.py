@@ -54,7 +54,7 @@ class Client:
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        """Ask until told to stop."""
+        """Ask until asked to stop."""
         with httpx.Client(base_url=self._server.address, timeout=120) as http:
             while not self._stop.is_set():
                 what = self._random.choice(

@@ -88,10 +88,10 @@ def main() -> None:
                     capture_output=True,
                     env={**os.environ, "PYTHONPATH": str(ROOT)},
                 )
-                told = json.loads(answer.stdout)
+                result = json.loads(answer.stdout)
                 print(
-                    f"{clips:<9} {name:<16} {told['seconds']:>8.1f}"
-                    f" {clips / told['seconds']:>16,.0f} {told['peak']:>10.0f}"
+                    f"{clips:<9} {name:<16} {result['seconds']:>8.1f}"
+                    f" {clips / result['seconds']:>16,.0f} {result['peak']:>10.0f}"
                 )
 
 

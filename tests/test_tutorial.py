@@ -21,10 +21,10 @@ def test_every_block_runs_after_the_ones_before(tmp_path, monkeypatch, capsys):
     for block in blocks:
         line = text[: text.index(block)].count("\n")
         exec(compile("\n" * line + block, str(TUTORIAL), "exec"), names)
-    said = capsys.readouterr().out
-    assert said.startswith("64 clips")
-    turns = [int(at) for at in re.findall(r"^at (\d+) s ", said, re.MULTILINE)]
+    output = capsys.readouterr().out
+    assert output.startswith("64 clips")
+    turns = [int(at) for at in re.findall(r"^at (\d+) s ", output, re.MULTILINE)]
     assert any(at == pytest.approx(60, abs=5) for at in turns)
-    assert "2026-W02" in said
-    assert "(88, 256) float32" in said
+    assert "2026-W02" in output
+    assert "(88, 256) float32" in output
     assert (tmp_path / "call.html").exists()

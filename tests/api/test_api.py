@@ -111,9 +111,9 @@ def test_a_clip_of_a_long_recording_is_exactly_its_span(
     path = write_wav(tmp_path / "long.wav", samples, 8_000)
     clips = client.post(WAIT, files=upload(path)).json()["clips"]
     assert [(c["start"], c["end"]) for c in clips] == [(0, 15), (15, 30), (30, 40)]
-    heard = client.get(clips[1]["audio"]).content
+    played = client.get(clips[1]["audio"]).content
     written = soundfile.read(path, dtype="int16")[0]
-    assert heard[-15 * 8_000 * 2 :] == written[15 * 8_000 : 30 * 8_000].tobytes()
+    assert played[-15 * 8_000 * 2 :] == written[15 * 8_000 : 30 * 8_000].tobytes()
 
 
 def test_audio_that_is_gone_or_changed_is_not_found(settings, tmp_path: Path):

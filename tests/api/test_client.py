@@ -83,9 +83,9 @@ def test_lists_are_read_to_their_end(service: Client):
 
 def test_a_file_is_heard(service: Client, tmp_path: Path):
     path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3, seconds=3.0))
-    told = service.predict(path, granularity="window", window=1.0, hop=None)
-    assert len(told["parts"]) == 3
-    assert told["emotion"] in told["scores"]
+    prediction = service.predict(path, granularity="window", window=1.0, hop=None)
+    assert len(prediction["parts"]) == 3
+    assert prediction["emotion"] in prediction["scores"]
 
 
 def test_examples_may_be_paths_and_numbers_of_any_kind(service: Client, voices: Path):

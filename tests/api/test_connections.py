@@ -36,7 +36,7 @@ async def serving(home: Path) -> AsyncIterator[tuple[Server, int]]:
         await running
 
 
-async def said(reader: asyncio.StreamReader, seconds: float = 10.0) -> bytes:
+async def response(reader: asyncio.StreamReader, seconds: float = 10.0) -> bytes:
     """All that comes until the server closes."""
     answer = b""
     with contextlib.suppress(ConnectionError):
@@ -53,7 +53,7 @@ async def flooded(port: int, *parts: bytes, times: int = 1) -> bytes:
             for _ in range(times if part is FLOOD else 1):
                 writer.write(part)
                 await writer.drain()
-    answer = await said(reader)
+    answer = await response(reader)
     writer.close()
     return answer
 
@@ -66,7 +66,7 @@ def test_those_that_say_nothing_are_let_go(tmp_path: Path, monkeypatch):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /healthz HTTP/1.1\r\nHost:")
             began = time.monotonic()
-            answer = await said(reader)
+            answer = await response(reader)
             writer.close()
             return answer, time.monotonic() - began
 
@@ -106,7 +106,7 @@ def test_bodies_may_be_long_and_come_in_small_chunks(tmp_path: Path):
             for _ in range(60_000):
                 writer.write(b"1\r\n \r\n")
             writer.write(b'b\r\n{"clip": 1}\r\n0\r\n\r\n')
-            answer = await said(reader)
+            answer = await response(reader)
             writer.close()
             return answer
 
@@ -151,10 +151,10 @@ def test_those_who_go_away_before_the_answer_are_no_fault_of_the_servers(tmp_pat
             await asyncio.sleep(0.3)
             writer.close()
             until = time.monotonic() + 10
-            while 'status="499"' not in (told := server._app.state.metrics.text().decode()):
+            while 'status="499"' not in (shown := server._app.state.metrics.text().decode()):
                 assert time.monotonic() < until
                 await asyncio.sleep(0.05)
-            return told
+            return shown
 
     assert 'status="500"' not in asyncio.run(gone())
     assert "Traceback" not in caplog.text

@@ -59,7 +59,7 @@ def test_operations_have_names_that_programs_can_use(document: dict):
 
 
 def test_a_route_knows_the_parameters_that_the_document_tells(reading: TestClient, document: dict):
-    told = {
+    expected = {
         (method, path): {
             one["name"] for one in operation.get("parameters", []) if one["in"] == "query"
         }
@@ -67,9 +67,9 @@ def test_a_route_knows_the_parameters_that_the_document_tells(reading: TestClien
     }
     for route in reading.app.state.routes:
         for method in route.methods:
-            if (names := told.pop((method.lower(), route.path_format), None)) is not None:
+            if (names := expected.pop((method.lower(), route.path_format), None)) is not None:
                 assert query_names(route) == names, route.path
-    assert not told
+    assert not expected
 
 
 def test_a_form_has_no_nulls_and_says_what_is_repeated(document: dict):

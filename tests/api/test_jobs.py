@@ -51,11 +51,11 @@ def finished(client: TestClient, job: int) -> dict:
 
 
 def events(text: str) -> list[tuple[str, dict]]:
-    told = []
+    received = []
     for block in text.strip().split("\n\n"):
         name, data = block.split("\n")
-        told.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
-    return told
+        received.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return received
 
 
 def test_an_upload_is_a_job_that_is_done_in_the_background(client: TestClient, voice: Path):
@@ -75,11 +75,11 @@ def test_progress_is_told_as_events_until_the_end(client: TestClient, voice: Pat
     job = client.post("/v1/recordings", files=upload(voice)).json()["job"]
     answer = client.get(f"/v1/jobs/{job}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    told = events(answer.text)
-    assert {name for name, _ in told} == {"job"}
-    assert told[-1][1]["status"] == "done"
+    received = events(answer.text)
+    assert {name for name, _ in received} == {"job"}
+    assert received[-1][1]["status"] == "done"
     again = events(client.get(f"/v1/jobs/{job}/events").text)
-    assert again == told[-1:]
+    assert again == received[-1:]
     assert_problem(client.get("/v1/jobs/999/events"), 404, "not-found")
 
 

@@ -24,20 +24,20 @@ def test_a_file_is_heard_as_on_the_command_line(reading: TestClient, voice: Path
     (whole,) = predict_files([voice], Acoustic())
     answer = reading.post("/v1/predict", files=upload(voice))
     assert answer.status_code == 200
-    told = answer.json()
-    assert (told["file"], told["model"], told["parts"]) == ("angry.wav", "acoustic", [])
-    assert (told["start"], told["end"]) == (0.0, pytest.approx(7.0, abs=0.01))
-    assert told["emotion"] == whole.emotion
-    assert told["scores"] == pytest.approx(whole.scores, abs=1e-5)
-    assert told["confidence"] == max(told["scores"].values())
+    answered = answer.json()
+    assert (answered["file"], answered["model"], answered["parts"]) == ("angry.wav", "acoustic", [])
+    assert (answered["start"], answered["end"]) == (0.0, pytest.approx(7.0, abs=0.01))
+    assert answered["emotion"] == whole.emotion
+    assert answered["scores"] == pytest.approx(whole.scores, abs=1e-5)
+    assert answered["confidence"] == max(answered["scores"].values())
     assert reading.get("/v1/stats").json()["clips"] == 12  # it was not kept
 
 
 def test_parts_are_told_in_order(reading: TestClient, voice: Path):
     fields = {"granularity": "window", "window": "2", "hop": "1"}
-    told = reading.post("/v1/predict", files=upload(voice), data=fields).json()
-    assert [part["start"] for part in told["parts"]] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
-    for part in told["parts"]:
+    answered = reading.post("/v1/predict", files=upload(voice), data=fields).json()
+    assert [part["start"] for part in answered["parts"]] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    for part in answered["parts"]:
         assert sum(part["scores"].values()) == pytest.approx(1, abs=1e-4)
         assert part["emotion"] == max(part["scores"], key=part["scores"].get)
 
@@ -46,9 +46,9 @@ def test_frames_are_told_of_a_model_that_has_them(tmp_path: Path, checkpoint: Pa
     path = write_wav(tmp_path / "x.wav", np.tile(tone(1.0), 2))
     with TestClient(create_app(Settings(home=tmp_path / "home", model=str(checkpoint)))) as client:
         fields = {"granularity": "frame"}
-        told = client.post("/v1/predict", files=upload(path), data=fields).json()
-    assert told["model"] == checkpoint.name
-    assert len(told["parts"]) == (2 * 16_000 - 400) // 320 + 1
+        answered = client.post("/v1/predict", files=upload(path), data=fields).json()
+    assert answered["model"] == checkpoint.name
+    assert len(answered["parts"]) == (2 * 16_000 - 400) // 320 + 1
 
 
 @pytest.mark.parametrize(

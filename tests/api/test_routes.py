@@ -78,9 +78,9 @@ def test_a_recording_is_erased_for_real(client: TestClient, tmp_path: Path, sett
 def test_a_stretch_of_a_recording_is_exactly_that(client: TestClient, voices: Path):
     row = client.get("/v1/recordings/2").json()
     written = soundfile.read(voices / row["file"], dtype="int16")[0]
-    heard = client.get(row["audio"], params={"start": 0.25, "end": 0.5})
-    assert heard.content[-4000 * 2 :] == written[4000:8000].tobytes()
-    assert soundfile.info(io.BytesIO(heard.content)).frames == 4000
+    audio = client.get(row["audio"], params={"start": 0.25, "end": 0.5})
+    assert audio.content[-4000 * 2 :] == written[4000:8000].tobytes()
+    assert soundfile.info(io.BytesIO(audio.content)).frames == 4000
     part = client.get(row["audio"], headers={"Range": "bytes=44-143"})
     assert (part.status_code, len(part.content)) == (206, 100)
     for params in ({"start": 5}, {"start": 0.5, "end": 0.5}, {"channel": 3}, {"start": "nan"}):
@@ -98,8 +98,8 @@ def test_an_embedding_is_the_stored_one(client: TestClient):
 
 
 def test_labels_are_set_corrected_and_taken_away(client: TestClient):
-    said = client.put("/v1/clips/1/labels/satisfaction", json={"value": " low "}).json()
-    assert said["labels"]["satisfaction"] == "low"
+    labelled = client.put("/v1/clips/1/labels/satisfaction", json={"value": " low "}).json()
+    assert labelled["labels"]["satisfaction"] == "low"
     client.put("/v1/clips/2/labels/satisfaction", json={"value": "high"})
     client.put("/v1/clips/1/labels/satisfaction", json={"value": "high"})
     assert client.get("/v1/tasks").json()["data"] == [
@@ -160,13 +160,13 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
         (active,) = [one for one in models if one["active"]]
         assert active["name"] == checkpoint.name == client.get("/v1/stats").json()["model"]
         assert active["available"]
-        told = client.get("/v1/models").text + client.get("/v1/stats").text
-        told += client.post("/v1/search", json={"clip": 1}).text
-        told += client.get("/v1/recordings/1/trend").text
-        told += client.post("/v1/predict", files=upload(path)).text
+        bodies = client.get("/v1/models").text + client.get("/v1/stats").text
+        bodies += client.post("/v1/search", json={"clip": 1}).text
+        bodies += client.get("/v1/recordings/1/trend").text
+        bodies += client.post("/v1/predict", files=upload(path)).text
         for more in ("/v1/trends", "/v1/map", "/v1/clusterings", "/v1/classifiers"):
-            told += client.get(more).text
-        assert str(checkpoint.parent) not in told
+            bodies += client.get(more).text
+        assert str(checkpoint.parent) not in bodies
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
         ),
     ],
 )
-def test_paths_are_cut_from_details(text: str, told: str):
-    assert without_paths(text) == told
+def test_paths_are_cut_from_details(text: str, bodies: str):
+    assert without_paths(text) == bodies
 
 
 def test_every_answer_has_a_request_id(reading: TestClient):
@@ -225,8 +225,8 @@ def test_pages_of_other_origins_only_where_told(voices_settings: Settings):
         assert (
             "access-control-allow-origin" not in client.options("/v1/search", headers=asked).headers
         )
-    told = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
-    with TestClient(create_app(told)) as client:
+    bodies = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
+    with TestClient(create_app(bodies)) as client:
         allowed = client.options("/v1/search", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
         answer = client.get("/v1/stats", headers={"Origin": "https://desk.example"})

@@ -43,13 +43,13 @@ def test_a_running_job_is_finished_and_its_log_is_json(tmp_path: Path):
         eventually(lambda: 'jobs{status="running"} 2.0' in http.get("/metrics").text)
         time.sleep(0.1)
         assert server.end() in (0, -15)
-        told = follower.result(30).text
-        assert "event: bye" in told or '"status":"done"' in told
+        output = follower.result(30).text
+        assert "event: bye" in output or '"status":"done"' in output
         assert waiting.result(30).status_code in (200, 201)
-        told = [line for line in server.lines() if line.get("request_id") == "last-one"]
-    assert told[-1]["route"] == "/v1/recordings"
-    assert told[-1]["status"] in (200, 201)
-    assert told[-1]["ms"] > 0
+        output = [line for line in server.lines() if line.get("request_id") == "last-one"]
+    assert output[-1]["route"] == "/v1/recordings"
+    assert output[-1]["status"] in (200, 201)
+    assert output[-1]["ms"] > 0
     with served(home) as server:
         assert httpx.get(f"{server.address}/v1/jobs/{job}").json()["status"] == "done"
         assert httpx.get(f"{server.address}/v1/stats").json()["recordings"] == 1

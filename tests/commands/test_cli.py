@@ -473,15 +473,16 @@ def test_search_takes_several_examples_and_counterexamples(run, manifest, voices
 def test_what_the_model_hears_is_a_filter(run, manifest):
     ingest(run, manifest)
     hits = run("search", "--clip", 1, "-k", 100, "--json").records
-    heard = max(hits[0]["scores"], key=hits[0]["scores"].get)
-    least = hits[0]["scores"][heard] - 1e-4
+    predicted = max(hits[0]["scores"], key=hits[0]["scores"].get)
+    least = hits[0]["scores"][predicted] - 1e-4
     some = run(
-        "search", "--clip", 1, "-k", 100, "--json", "--emotion", heard, "--min-score", least
+        "search", "--clip", 1, "-k", 100, "--json", "--emotion", predicted, "--min-score", least
     ).records
     assert {hit["clip"] for hit in some} == {
         hit["clip"]
         for hit in hits
-        if max(hit["scores"], key=hit["scores"].get) == heard and hit["scores"][heard] >= least
+        if max(hit["scores"], key=hit["scores"].get) == predicted
+        and hit["scores"][predicted] >= least
     }
     long = run("search", "--clip", 1, "--min-duration", 100, "--json")
     assert (long.code, long.out) == (0, "")
@@ -489,8 +490,8 @@ def test_what_the_model_hears_is_a_filter(run, manifest):
 
 def test_the_index_is_shown_checked_and_made_anew(run, manifest):
     ingest(run, manifest)
-    (told,) = run("index", "status", "--json").records
-    assert (told["kind"], told["revision"]) == ("flat", told["of_revision"])
+    (state,) = run("index", "status", "--json").records
+    assert (state["kind"], state["revision"]) == ("flat", state["of_revision"])
     assert run("index", "verify").code == 0
     assert "flat" in run("index", "rebuild").out
     (status,) = run("status", "--json").records

@@ -30,8 +30,8 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     (record,) = run("train", "--task", "mood", "--method", "k-NN", "--json").records
     assert (record["version"], record["method"]) == (2, "k-NN")
     assert "95 clips would be" in run("classify", "--task", "mood", "--dry-run").out
-    (said,) = run("classify", "--task", "mood", "--version", 1, "--json").records
-    assert (said["clips"], sum(said["counts"].values())) == (95, 95)
+    (summary,) = run("classify", "--task", "mood", "--version", 1, "--json").records
+    assert (summary["clips"], sum(summary["counts"].values())) == (95, 95)
     asked = ("search", "--clip", 1, "--task", "mood", "--predicted", "class1", "-k", 100, "--json")
     assert {hit["labels"]["mood"] for hit in run(*asked).records} == {"class1"}
     assert run(*asked, "--min-probability", 1).out == ""

@@ -54,12 +54,12 @@ class World:
         cache = IndexCache(self.folder, archive=self.uuid, model=self.model.fingerprint)
         return Searcher(self.database, self.model, IndexKeeper(self.database, self.model, cache))
 
-    def add(self, seed: int, clips: int = 1, **said: object) -> int:
+    def add(self, seed: int, clips: int = 1, **facts: object) -> int:
         rng = np.random.default_rng(seed)
         self.made += 1
         with self.database.write() as session:
             recording_id, _ = add_recording(
-                session, self.model.id, recording(self.made, rng, clips, Annotations(**said))
+                session, self.model.id, recording(self.made, rng, clips, Annotations(**facts))
             )
             rows = session.execute(
                 text(
@@ -94,7 +94,7 @@ def find(searcher: Searcher, query: np.ndarray, k: int, wanted=None, **others):
     return searcher.search(target)
 
 
-def recording(number: int, rng: np.random.Generator, clips: int, said: Annotations):
+def recording(number: int, rng: np.random.Generator, clips: int, facts: Annotations):
     return NewRecording(
         file=FileFacts(f"/calls/{number}.wav", 1000, number),
         name=f"{number}.wav",
@@ -102,7 +102,7 @@ def recording(number: int, rng: np.random.Generator, clips: int, said: Annotatio
         duration=float(clips),
         sample_rate=8000,
         channels=1,
-        annotations=said,
+        annotations=facts,
         clips=[
             NewClip(
                 None,

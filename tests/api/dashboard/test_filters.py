@@ -44,8 +44,8 @@ def test_a_date_counts_once_it_is_typed(visit: Visit, expect):
 
 
 def test_no_step_of_a_number_or_of_the_slider_is_lost(visit: Visit, api: httpx.Client, expect):
-    heard = max((scores := clip_of(api)["scores"]), key=scores.get)
-    page = visit.open(f"/#/?emotion={heard}")
+    emotion = max((scores := clip_of(api)["scores"]), key=scores.get)
+    page = visit.open(f"/#/?emotion={emotion}")
     expect(page.locator(".found .card").first).to_be_visible()
     page.locator("input[name=min_score]").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown", "ArrowRight"):
@@ -96,8 +96,8 @@ def test_what_was_not_understood_is_said_once(visit: Visit, expect):
     visit.expect("/v1/clips")
     page = visit.open("/#/?after=yesterday")
     expect(page.get_by_role("alert")).to_contain_text("after")
-    said = page.get_by_role("alert").inner_text()
-    assert said.count("after") == 1
+    alert = page.get_by_role("alert").inner_text()
+    assert alert.count("after") == 1
 
 
 def test_a_number_that_is_none_is_no_filter(visit: Visit, expect):

@@ -145,7 +145,7 @@ def chosen(visit: Visit, api: httpx.Client, expect):
             api.delete(f"/v1/clips/{clip['clip']}/labels/{task}")
 
 
-def said(api: httpx.Client, task: str) -> list[dict]:
+def labels_of(api: httpx.Client, task: str) -> list[dict]:
     return api.get("/v1/labels", params={"task": task}).json()["data"]
 
 
@@ -163,7 +163,7 @@ def test_all_get_the_label_that_was_sent_whatever_is_done_meanwhile(chosen, api,
     expect(chosen.get_by_role("button", name="Stop")).to_be_visible()
     puts.let()
     expect(chosen.locator("#toasts")).to_contain_text("3 clips labelled low")
-    assert said(api, "tone") == [{"name": "low", "count": 3}]
+    assert labels_of(api, "tone") == [{"name": "low", "count": 3}]
     chosen.keyboard.press("Escape")
     expect(chosen.locator(".selection")).to_have_count(0)
 
@@ -191,6 +191,6 @@ def test_labelling_ends_where_the_page_is_left(chosen, api, expect):
     chosen.get_by_role("link", name="Search", exact=True).click()
     expect(chosen.locator(".found .card").first).to_be_visible()
     puts.let()
-    eventually(lambda: said(api, "left") == [{"name": "yes", "count": 4}])
+    eventually(lambda: labels_of(api, "left") == [{"name": "yes", "count": 4}])
     chosen.wait_for_timeout(500)
-    assert said(api, "left") == [{"name": "yes", "count": 4}]
+    assert labels_of(api, "left") == [{"name": "yes", "count": 4}]

@@ -59,10 +59,10 @@ def test_a_lasso_selects_and_all_are_labelled(page, api: httpx.Client, expect):
     page.get_by_label("Label for all").fill("yes")
     page.get_by_role("button", name="Label all").click()
     expect(page.locator("#toasts")).to_contain_text(f"{many} clips labelled yes")
-    said = api.get("/v1/labels", params={"task": "checked"}).json()["data"]
+    labels = api.get("/v1/labels", params={"task": "checked"}).json()["data"]
     for clip in api.get("/v1/clips", params={"limit": 500}).json()["data"]:
         api.delete(f"/v1/clips/{clip['clip']}/labels/checked")  # the archive is other tests', too
-    assert said == [{"name": "yes", "count": many}]
+    assert labels == [{"name": "yes", "count": many}]
 
 
 def test_a_selection_is_exported_as_csv(page, expect):

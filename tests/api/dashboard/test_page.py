@@ -65,10 +65,10 @@ def test_axe_finds_no_barrier_in_light_and_dark(visits, ready, name: str):
     page.evaluate(script)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # else colours fade
-        told = page.evaluate("axe.run(document, {iframes: false})")
-        found = told["violations"]
-        assert len(told["passes"]) > 15
-        told = [
+        report = page.evaluate("axe.run(document, {iframes: false})")
+        found = report["violations"]
+        assert len(report["passes"]) > 15
+        report = [
             (
                 one["id"],
                 one["help"],
@@ -76,7 +76,7 @@ def test_axe_finds_no_barrier_in_light_and_dark(visits, ready, name: str):
             )
             for one in found
         ]
-        assert told == [], scheme
+        assert report == [], scheme
 
 
 def test_the_theme_is_chosen_and_kept(visit: Visit, expect):

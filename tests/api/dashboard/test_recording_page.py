@@ -149,9 +149,9 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     channel = {"channel": 1, "channel_name": "customer", "turning_points": [turn]}
     trend = {"channels": [{**channel, "points": {"time": times, "scores": curves}}]}
 
-    def answers(end: str, told: dict) -> None:
+    def answers(end: str, body: dict) -> None:
         url = f"**/v1/recordings/{number}/{end}"
-        visit.page.route(url, lambda route: route.fulfill(json=told))
+        visit.page.route(url, lambda route: route.fulfill(json=body))
 
     answers("clips?*", {"data": clips, "next": None})
     answers("trend", trend)

@@ -23,11 +23,11 @@ def directives(answer: httpx.Response) -> dict[str, str]:
 def test_the_page_may_run_and_call_nothing_but_its_own_server(reading: TestClient):
     answer = reading.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    said = directives(answer)
-    assert said["default-src"] == "'none'"
-    assert {said[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
-    assert said["frame-ancestors"] == said["form-action"] == said["base-uri"] == "'none'"
-    assert "unsafe" not in str(said)
+    rules = directives(answer)
+    assert rules["default-src"] == "'none'"
+    assert {rules[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+    assert rules["frame-ancestors"] == rules["form-action"] == rules["base-uri"] == "'none'"
+    assert "unsafe" not in str(rules)
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -38,9 +38,9 @@ def test_only_the_sandboxed_frame_may_compile_and_it_may_call_nobody(reading: Te
         if "unsafe" in reading.get(f"/assets/{name}").headers["content-security-policy"]
     }
     assert loose == {"map/frame.html", "map/frame.css", "map/frame.js"}
-    said = directives(reading.get("/assets/map/frame.html"))
-    assert said["connect-src"] == "'none'"
-    assert said["sandbox"] == "allow-scripts"
+    rules = directives(reading.get("/assets/map/frame.html"))
+    assert rules["connect-src"] == "'none'"
+    assert rules["sandbox"] == "allow-scripts"
 
 
 def test_every_file_is_served_once_and_then_known(reading: TestClient):

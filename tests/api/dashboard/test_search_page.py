@@ -47,8 +47,8 @@ def test_a_clip_finds_those_that_sound_alike(visit: Visit, api: httpx.Client, ex
     assert shown == [round(hit["similarity"], 3) for hit in hits]
     assert str(clip["clip"]) not in [one.get_attribute("data-clip") for one in cards.all()]
     assert emotion_of(cards.first) == "sadness"
-    said = cards.first.locator(".emotions .bar").get_attribute("aria-label")
-    assert re.match(r"Heard by the model: \w+ \d+ %", said)
+    fields = cards.first.locator(".emotions .bar").get_attribute("aria-label")
+    assert re.match(r"Heard by the model: \w+ \d+ %", fields)
 
 
 def test_a_number_is_a_clip_of_the_archive(visit: Visit, expect):
@@ -120,18 +120,18 @@ def test_what_the_model_hears_filters_from_a_least_score_on(
     visit: Visit, api: httpx.Client, expect
 ):
     clip = clip_of(api, label="anger")
-    heard = max(clip["scores"], key=clip["scores"].get)
+    emotion = max(clip["scores"], key=clip["scores"].get)
     page = visit.open()
     expect(page.locator(".found .card").first).to_be_visible()
-    page.locator(f"input[name=emotion][value={heard}]").check()
+    page.locator(f"input[name=emotion][value={emotion}]").check()
     page.locator("input[name=min_score]").fill("0.5")
     until(page, "location.hash.includes('min_score=0.5')")
     expect(page.locator(".found[aria-busy=false]")).to_be_visible()
-    asked = {"emotion": heard, "min_score": 0.5, "limit": 24}
+    asked = {"emotion": emotion, "min_score": 0.5, "limit": 24}
     clips = api.get("/v1/clips", params=asked).json()["data"]
     shown = [one.get_attribute("data-clip") for one in page.locator(".found .card").all()]
     assert shown == [str(one["clip"]) for one in clips]
-    assert all(one["scores"][heard] >= 0.5 for one in clips)
+    assert all(one["scores"][emotion] >= 0.5 for one in clips)
 
 
 def test_a_dropped_file_is_an_example(visit: Visit, tmp_path: Path, expect):
@@ -197,10 +197,10 @@ def test_hits_are_gone_through_by_keyboard(visit: Visit, expect):
 
 def test_on_real_speech_hits_sound_alike(visit: Visit, emodb: Path, api: httpx.Client, expect):
     for one in ("03a01Wa", "03a02Wb", "03a02Wc", "03a01Nc", "03a02Nc", "03a04Nc"):
-        said = {"source": "emodb", "label": "anger" if "W" in one else "neutral"}
+        fields = {"source": "emodb", "label": "anger" if "W" in one else "neutral"}
         content = (emodb / f"{one}.flac").read_bytes()
         answer = api.post(
-            "/v1/recordings?wait=true", files={"file": (f"{one}.flac", content)}, data=said
+            "/v1/recordings?wait=true", files={"file": (f"{one}.flac", content)}, data=fields
         )
         assert answer.status_code in (200, 201)
     page = visit.open("/#/?source=emodb&limit=2")

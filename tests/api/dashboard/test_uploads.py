@@ -45,8 +45,8 @@ def posts(visit: Visit) -> list[str]:
 
 
 def problem(status: int, kind: str, detail: str, **headers: str):
-    told = {"type": f"urn:emotion-search:problem:{kind}", "status": status, "detail": detail}
-    return {"status": status, "headers": headers, "body": json.dumps(told)}
+    content = {"type": f"urn:emotion-search:problem:{kind}", "status": status, "detail": detail}
+    return {"status": status, "headers": headers, "body": json.dumps(content)}
 
 
 def test_all_files_are_sent_before_the_first_is_embedded(visit: Visit, tmp_path: Path, expect):
@@ -232,11 +232,11 @@ def test_an_upload_that_was_unfinished_is_told_until_it_is_done(
     asked: list[int] = []
 
     def answer(route) -> None:
-        told = route.fetch().json()
+        content = route.fetch().json()
         asked.append(1)
         if len(asked) == 1:
-            told["data"][0] |= {"status": "running", "recording": None}
-        route.fulfill(json=told)
+            content["data"][0] |= {"status": "running", "recording": None}
+        route.fulfill(json=content)
 
     visit.page.route("**/v1/jobs?limit=*", answer)
     page = visit.open("/#/ingest")

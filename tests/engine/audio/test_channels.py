@@ -55,8 +55,8 @@ def ingest(library: Library, path: Path, channels) -> list:
 def test_split_makes_clips_of_each_channel(library: Library, call: Path):
     clips = ingest(library, call, SPLIT)
     assert sorted((clip.channel, clip.channel_name) for clip in clips) == [(0, None), (1, None)]
-    heard = {clip.channel: library.clip_audio(clip.id)[0] for clip in clips}
-    assert not np.array_equal(heard[0], heard[1])
+    sides = {clip.channel: library.clip_audio(clip.id)[0] for clip in clips}
+    assert not np.array_equal(sides[0], sides[1])
 
 
 def test_one_side_alone_is_indexed_under_its_name(library: Library, call: Path):

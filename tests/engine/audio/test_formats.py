@@ -29,9 +29,9 @@ def likeness(left: np.ndarray, right: np.ndarray) -> float:
 @pytest.mark.parametrize("ending", ALL)
 def test_the_voice_comes_out_as_it_went_in(ending: str, tmp_path: Path):
     path = write_as(tmp_path / "voice", VOICE, ending)
-    heard = decode(path)
-    assert len(heard) / 16_000 == pytest.approx(len(VOICE) / 16_000, abs=0.15)
-    assert likeness(VOICE, heard) > (0.6 if "amr" in ENCODED.get(ending, ("", ""))[1] else 0.85)
+    decoded = decode(path)
+    assert len(decoded) / 16_000 == pytest.approx(len(VOICE) / 16_000, abs=0.15)
+    assert likeness(VOICE, decoded) > (0.6 if "amr" in ENCODED.get(ending, ("", ""))[1] else 0.85)
     with AudioFile(path) as file:
         total = sum(map(len, file.blocks()))
         assert file.duration == pytest.approx(total / 16_000, abs=0.001)
@@ -102,13 +102,13 @@ def film(path: Path, container: str, video: str, audio: str, rate: int) -> Path:
     with av.open(str(path), "w", format=container) as out:
         seen = out.add_stream(video, rate=10)
         seen.width, seen.height, seen.pix_fmt = 64, 64, "yuv420p"
-        heard = out.add_stream(audio, rate=rate, layout="mono")
-        heard.bit_rate = 96_000
+        decoded = out.add_stream(audio, rate=rate, layout="mono")
+        decoded.bit_rate = 96_000
         pieces = av.AudioFifo()
         wave = 0.1 * np.sin(np.arange(10 * rate, dtype=np.float32) / 30)[None]
         frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
         frame.sample_rate, frame.pts = rate, 0
-        for piece in av.AudioResampler(heard.format.name, "mono", rate).resample(frame):
+        for piece in av.AudioResampler(decoded.format.name, "mono", rate).resample(frame):
             pieces.write(piece)
         for second in range(20):
             for tenth in range(10):
@@ -116,12 +116,12 @@ def film(path: Path, container: str, video: str, audio: str, rate: int) -> Path:
                 picture = av.VideoFrame.from_ndarray(grey, format="rgb24")
                 picture.pts = 10 * second + tenth
                 out.mux(seen.encode(picture))
-            size = heard.codec_context.frame_size or 1024
+            size = decoded.codec_context.frame_size or 1024
             for _ in range(rate // size + 1):
                 if piece := pieces.read(size, partial=second >= 10):
-                    out.mux(heard.encode(piece))
+                    out.mux(decoded.encode(piece))
         out.mux(seen.encode(None))
-        out.mux(heard.encode(None))
+        out.mux(decoded.encode(None))
     return path
 
 

@@ -68,7 +68,7 @@ def test_overlapping_windows_leave_nothing_out(total, hop):
         assert after.start - before.start == pytest.approx(hop, abs=1e-4)
 
 
-class Told:
+class GivenSpeech:
     """A detector that says what it was told to."""
 
     def __init__(self, probabilities: np.ndarray) -> None:
@@ -83,9 +83,9 @@ class Told:
         return self._next(1 if self._rest else 0)
 
     def _next(self, number: int) -> np.ndarray:
-        said = self._probabilities[self._at : self._at + number]
+        chances = self._probabilities[self._at : self._at + number]
         self._at += number
-        return said
+        return chances
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -97,18 +97,18 @@ class Told:
     longest=st.floats(2.0, 15.0),
 )
 def test_clips_of_speech_hold_all_speech_and_keep_the_bounds(stretches, block, longest):
-    said = np.concatenate(
+    chances = np.concatenate(
         [np.full(int(s * 16_000 / CHUNK) + 1, p, np.float32) for s, p in stretches]
     )
-    samples = np.arange(len(said) * CHUNK, dtype=np.float32)
-    cutter = SpeechWindows(longest, Told(said))
+    samples = np.arange(len(chances) * CHUNK, dtype=np.float32)
+    cutter = SpeechWindows(longest, GivenSpeech(chances))
     made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
     made += cutter.finish()
     if len(samples) < (longest + 1) * 16_000 - CHUNK:
         assert len(made) == 1
         assert np.array_equal(made[0].samples, samples)
         return
-    inside = np.zeros(len(said), bool)
+    inside = np.zeros(len(chances), bool)
     for window in made:
         first, last = round(window.start * 16_000), round(window.end * 16_000)
         assert np.array_equal(window.samples, samples[first:last])
@@ -117,7 +117,7 @@ def test_clips_of_speech_hold_all_speech_and_keep_the_bounds(stretches, block, l
     for before, after in itertools.pairwise(made):
         assert after.start > before.start
         assert after.start >= before.end - 0.25
-    for start, length in runs(said >= 0.5):
+    for start, length in runs(chances >= 0.5):
         if length * CHUNK / 16_000 > 0.3:
             assert inside[start : start + length].mean() > 0.9
 
@@ -128,10 +128,10 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b - a)) for a, b in edges.reshape(-1, 2)]
 
 
-def spoken(said: np.ndarray) -> list[tuple[float, float]]:
+def spoken(chances: np.ndarray) -> list[tuple[float, float]]:
     """Clips of up to 10 s of a call in which speech is this likely."""
-    cutter = SpeechWindows(10.0, Told(said))
-    made = [*cutter.feed(np.zeros(len(said) * CHUNK, np.float32)), *cutter.finish()]
+    cutter = SpeechWindows(10.0, GivenSpeech(chances))
+    made = [*cutter.feed(np.zeros(len(chances) * CHUNK, np.float32)), *cutter.finish()]
     return [(window.start, window.end) for window in made]
 
 
@@ -143,10 +143,10 @@ def test_speech_without_a_pause_is_cut_as_late_as_may_be():
 
 @pytest.mark.parametrize("at", [7.0, 5.6, 9.2])
 def test_speech_without_a_pause_is_cut_where_it_is_quietest(at: float):
-    said = np.full(1000, 0.99, np.float32)
+    chances = np.full(1000, 0.99, np.float32)
     dip = round(at * 16_000 / CHUNK)
-    said[dip - 2 : dip + 3] = 0.6
-    first = spoken(said)[0]
+    chances[dip - 2 : dip + 3] = 0.6
+    first = spoken(chances)[0]
     assert first[1] == pytest.approx(at, abs=0.2)
 
 

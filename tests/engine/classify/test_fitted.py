@@ -107,8 +107,8 @@ def test_calibrated_probabilities_hold_on_new_clips():
     for kind in ("sigmoid", "isotonic"):
         curves = fit_curves(scores[:4000], y[:4000], kind)
         decided = scores[4000:].argmax(axis=1)
-        said = curves.probabilities(scores[4000:])[np.arange(4000), decided]
-        assert reliability(said, decided == y[4000:])[1] < 0.03
+        confidence = curves.probabilities(scores[4000:])[np.arange(4000), decided]
+        assert reliability(confidence, decided == y[4000:])[1] < 0.03
 
 
 def test_shares_of_votes_are_probabilities_as_they_are():

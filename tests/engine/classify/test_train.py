@@ -45,10 +45,10 @@ def test_the_best_is_stored_with_where_it_comes_from(database: Database, tmp_pat
     with database.read() as session:
         (info,) = list_classifiers(session)
     assert (info.task, info.version, info.classes) == ("emotion", 1, ("class0", "class1", "class2"))
-    said = json.loads(json.dumps(info.provenance))
-    assert said["fingerprint"] == model.fingerprint
-    assert said["data"]["groups"] == 6
-    assert sum(map(sum, said["metrics"]["confusion"])) == 90
+    record = json.loads(json.dumps(info.provenance))
+    assert record["fingerprint"] == model.fingerprint
+    assert record["data"]["groups"] == 6
+    assert sum(map(sum, record["metrics"]["confusion"])) == 90
     write_report(done, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert page.count('class="plotly-graph-div"') == 3
@@ -205,11 +205,11 @@ def test_an_example_is_classified_as_without_its_speaker(database: Database):
     model = archive(database, spread=2.0)
     done = train(database, model, task="emotion", method="random forest", rounds=0)
     classify(database, model, task="emotion")
-    said = predictions(database)
+    record = predictions(database)
     given = done.best.scores.argmax(axis=1)
     names = done.examples.names
-    assert [said[i][0] for i in range(1, 91)] == [names[c] for c in given]
-    chances = [said[i][1] for i in range(1, 91)]
+    assert [record[i][0] for i in range(1, 91)] == [names[c] for c in given]
+    chances = [record[i][1] for i in range(1, 91)]
     np.testing.assert_allclose(chances, done.checked.chances[np.arange(90), given], atol=1e-6)
     assert np.mean(chances) == pytest.approx(done.best.measured.accuracy, abs=0.1)
     ready = load(database, model)

@@ -37,8 +37,8 @@ def test_csv_columns_become_annotations(tmp_path: Path):
 def test_other_delimiters_and_a_byte_order_mark_are_understood(tmp_path: Path, delimiter):
     path = tmp_path / "m.csv"
     path.write_text(f"\ufeffpath{delimiter}label\nx.wav{delimiter}anger, cold\n", encoding="utf-8")
-    (said,) = read_manifest(path).rows.values()
-    assert said.labels == {"emotion": "anger, cold"}
+    (annotations,) = read_manifest(path).rows.values()
+    assert annotations.labels == {"emotion": "anger, cold"}
 
 
 def test_json_lines_keep_values_as_text(tmp_path: Path):
@@ -99,7 +99,10 @@ def test_a_stray_quote_costs_its_own_row(tmp_path: Path):
     )
     manifest = read_manifest(path)
     assert [where for where, _ in manifest.problems] == [f"{path}: line {n}" for n in (2, 4, 7)]
-    assert {Path(name).name: said.labels["emotion"] for name, said in manifest.rows.items()} == {
+    assert {
+        Path(name).name: annotations.labels["emotion"]
+        for name, annotations in manifest.rows.items()
+    } == {
         "x.wav": "anger",
         "y.wav": "two\nlines",
         "z.wav": "joy",
@@ -118,8 +121,8 @@ def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):
 def test_headers_may_have_spaces_and_empty_cells(tmp_path: Path):
     path = tmp_path / "m.csv"
     path.write_text(",path, label \n0,x.wav,anger\n")
-    (said,) = read_manifest(path).rows.values()
-    assert said.labels == {"emotion": "anger"}
+    (annotations,) = read_manifest(path).rows.values()
+    assert annotations.labels == {"emotion": "anger"}
 
 
 def test_a_row_that_names_a_folder_is_named(tmp_path: Path):
@@ -162,9 +165,9 @@ def test_parquet_cells_of_every_kind_are_text_or_a_problem_of_their_row(tmp_path
     )
     parquet.write_table(table, tmp_path / "m.parquet")
     read = read_manifest(tmp_path / "m.parquet")
-    (said,) = read.rows.values()
-    assert said.recorded_at == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
-    assert said.metadata == {"cost": "1.50", "shift": "08:30:00"}
+    (annotations,) = read.rows.values()
+    assert annotations.recorded_at == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    assert annotations.metadata == {"cost": "1.50", "shift": "08:30:00"}
     ((where, why),) = read.problems
     assert where.endswith("m.parquet: line 2")
     assert why == "a cell is bytes, which is no text"

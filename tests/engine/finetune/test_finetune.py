@@ -83,11 +83,11 @@ def test_a_tuned_checkpoint_is_the_same_to_funasr_and_to_us(manifest, checkpoint
     assert ours.classes == done.classes
     answer = ours.embed([clip])
     theirs = AutoModel(model=str(done.model), disable_update=True, disable_pbar=True, device="cpu")
-    (told,) = theirs.generate(clip, granularity="utterance", extract_embedding=True)
-    assert told["labels"] == list(done.classes)
-    assert np.abs(answer.scores[0] - np.array(told["scores"])).max() <= 1e-5
-    cosine = told["feats"] @ answer.vectors[0]
-    cosine /= np.linalg.norm(told["feats"]) * np.linalg.norm(answer.vectors[0])
+    (result,) = theirs.generate(clip, granularity="utterance", extract_embedding=True)
+    assert result["labels"] == list(done.classes)
+    assert np.abs(answer.scores[0] - np.array(result["scores"])).max() <= 1e-5
+    cosine = result["feats"] @ answer.vectors[0]
+    cosine /= np.linalg.norm(result["feats"]) * np.linalg.norm(answer.vectors[0])
     assert cosine >= 0.999999
     card = (done.model / "README.md").read_text()
     assert "ddlBoJack/emotion2vec" in card  # on the licence of the weights
@@ -159,9 +159,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(manifest, checkpoint
         tuned(manifest, str(checkpoint), tmp_path / "part", plan)
     with pytest.raises(InvalidInputError, match="another model, plan"):
         tuned(manifest, str(checkpoint), tmp_path / "part", replace(plan, seed=1), resume=True)
-    told: list[str] = []
-    rest = tuned(manifest, str(checkpoint), tmp_path / "part", plan, resume=True, tell=told.append)
-    assert "going on after epoch 2" in told
+    result: list[str] = []
+    rest = tuned(
+        manifest, str(checkpoint), tmp_path / "part", plan, resume=True, tell=result.append
+    )
+    assert "going on after epoch 2" in result
     one, two = (Emotion2vec(d.model, name="x", device="cpu") for d in (whole, rest))
     assert one.fingerprint == two.fingerprint
 
@@ -311,10 +313,10 @@ def test_a_head_takes_the_archives_embeddings_and_needs_no_audio(sqlite_settings
         clips = library.clips()
         library.label([(c.id, "sort", "a" if c.labels["emotion"] < "i" else "b") for c in clips])
         shutil.rmtree(here)
-        told: list[str] = []
+        result: list[str] = []
         plan = Plan(task="sort")
-        done = library.finetune("acoustic", tmp_path / "out", plan, tell=told.append)
-        assert told[0] == "12 embeddings taken from the archive"
+        done = library.finetune("acoustic", tmp_path / "out", plan, tell=result.append)
+        assert result[0] == "12 embeddings taken from the archive"
         assert (done.classes, done.epochs) == (("a", "b"), 0)
         with pytest.raises(InvalidInputError, match="No such file"):
             library.finetune("acoustic", tmp_path / "two", replace(plan, layers=1))

@@ -35,13 +35,13 @@ def row(prediction) -> np.ndarray:
 def test_the_mean_of_frame_logits_is_the_utterances_logits(embedder, checkpoint, clip):
     state = torch.load(checkpoint / "model.pt", weights_only=True)["model"]
     weight, bias = state["proj.weight"].numpy(), state["proj.bias"].numpy()
-    heard = embedder.frames(decode(clip))
+    frame_output = embedder.frames(decode(clip))
     utterance = embedder.embed([decode(clip)])
-    logits = heard.vectors @ weight.T + bias
+    logits = frame_output.vectors @ weight.T + bias
     assert np.allclose(logits.mean(axis=0), utterance.vectors[0] @ weight.T + bias, atol=1e-4)
     (whole,) = predict_files([clip], embedder)
     *frames, again = predict_files([clip], embedder, "frame")
-    assert len(frames) == len(heard.vectors)
+    assert len(frames) == len(frame_output.vectors)
     assert np.ptp(logits, axis=0).max() > 0.1  # frames differ, or the rest would say little
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose([row(one) for one in frames], softmax, atol=2e-6)
@@ -79,8 +79,8 @@ def test_each_file_gets_result_and_embedding(embedder, clip, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("no audio")
     out = tmp_path / "out"
-    said = list(predict_files([clip, bad, other], embedder, folder=out))
-    assert [one.error is None for one in said] == [True, False, True]
+    predictions = list(predict_files([clip, bad, other], embedder, folder=out))
+    assert [one.error is None for one in predictions] == [True, False, True]
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == [
         "clip-2/embedding.npy",
         "clip-2/result.json",
@@ -89,7 +89,10 @@ def test_each_file_gets_result_and_embedding(embedder, clip, tmp_path):
     ]
     assert not (out / "bad").exists()
     result = json.loads((out / "clip" / "result.json").read_text())
-    assert (result["emotion"], result["confidence"]) == (said[0].emotion, said[0].confidence)
+    assert (result["emotion"], result["confidence"]) == (
+        predictions[0].emotion,
+        predictions[0].confidence,
+    )
     assert set(result) >= {"scores", "granularity", "timestamp"}
     vector = np.load(out / "clip" / "embedding.npy")
     assert np.allclose(vector, embedder.embed([decode(clip)]).vectors[0], atol=1e-5)
@@ -103,11 +106,11 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, clip, tmp_path
              write_wav(tmp_path / "c.wav", tone(1.0))]  # fmt: skip
     out, how = tmp_path / "out", Granularity("window", 0.5)
     running = predict_files(files, embedder, how, folder=out)
-    for said in running:
-        if said.file == str(files[1]) and said.granularity == "utterance":
+    for predictions in running:
+        if predictions.file == str(files[1]) and predictions.granularity == "utterance":
             break
     running.close()  # killed before it noted that the second was done
-    told = (out / "clip" / "embedding.npy").stat().st_mtime_ns
+    written_at = (out / "clip" / "embedding.npy").stat().st_mtime_ns
     with pytest.raises(InvalidInputError, match="another model or granularity"):
         list(predict_files(files, embedder, folder=out))
     again = list(predict_files(files, embedder, how, folder=out))
@@ -116,7 +119,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, clip, tmp_path
         one for one in whole if one.granularity == "utterance"
     ]
     assert [one.file for one in again].count(str(clip)) == 1
-    assert (out / "clip" / "embedding.npy").stat().st_mtime_ns == told
+    assert (out / "clip" / "embedding.npy").stat().st_mtime_ns == written_at
     assert sorted(path.name for path in out.iterdir()) == ["c", "clip", "clip-2"]
 
 

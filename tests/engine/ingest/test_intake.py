@@ -178,10 +178,14 @@ def test_labels_are_read_off_paths(run, calls: Path):  # noqa: F811
 
 
 def test_expressions_name_what_paths_say():
-    said = PathRule(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
+    annotations = PathRule(r"(?P<speaker>s\d+)-(?P<label>[a-z]+)-(?P<source>\w+)\.wav")(
         "/x/s12-anger-desk.wav"
     )
-    assert (said.speaker, said.source, said.labels) == ("s12", "desk", {"emotion": "anger"})
+    assert (annotations.speaker, annotations.source, annotations.labels) == (
+        "s12",
+        "desk",
+        {"emotion": "anger"},
+    )
     assert PathRule(r"_([a-z]+)\.")("/x/1_fear.wav").labels == {"emotion": "fear"}
     assert PathRule(r"(?P<speaker>s\d+)")("/x/s1.wav").labels == {}
     assert PathRule(r"_([a-z]+)\.")("/x/1.wav").labels == {}

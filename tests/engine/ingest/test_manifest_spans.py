@@ -50,8 +50,8 @@ def test_rows_with_spans_are_clips_with_their_own_labels(
     assert shown == {(1, 1.5, 3.0, "anger"), (0, 2.0, 4.25, "neutral"), (1, 10.0, 19.99, "joy")}
     assert {c.labels.get("satisfaction") for c in clips} == {"low", None, "high"}
     assert {c.source for c in clips} == {"desk"}
-    heard, rate = next(library.clip_audio(c.id)[:2] for c in clips if c.label == "anger")
-    assert np.allclose(heard, tone(20.0, 330)[int(1.5 * rate) : 3 * rate], atol=1e-4)
+    clip_samples, rate = next(library.clip_audio(c.id)[:2] for c in clips if c.label == "anger")
+    assert np.allclose(clip_samples, tone(20.0, 330)[int(1.5 * rate) : 3 * rate], atol=1e-4)
 
 
 def test_labels_of_spans_are_corrected_by_the_manifest_again(
@@ -84,9 +84,9 @@ def test_bad_spans_are_told_by_row(call: Path, tmp_path: Path, row: str, reason:
     manifest = write(tmp_path / "m.csv", "path,start,end,channel", "call.wav,5,6,", row)
     read = read_manifest(manifest)
     assert len(read.rows[str(call)].spans) == 1
-    ((place, told),) = read.problems
+    ((place, problem),) = read.problems
     assert place.endswith("line 3")
-    assert reason in told
+    assert reason in problem
 
 
 def test_a_span_beyond_the_end_is_left_out_and_none_left_is_a_failure(
@@ -139,8 +139,8 @@ def test_every_row_keeps_its_label_wherever_its_times_fall(
     rows.append("call.wav,19.5,20.04,last")
     read, report = ingest(library, write(tmp_path / "m.csv", "path,start,end,label", *rows))
     assert (read.problems, report.failed, report.lost, report.clips) == ([], [], [], 121)
-    said = {(s.start, s.end): s.labels["emotion"] for s in read.rows[str(call)].spans}
-    assert {(c.start, c.end): c.label for c in library.clips(limit=1000)} == said
+    expected = {(s.start, s.end): s.labels["emotion"] for s in read.rows[str(call)].spans}
+    assert {(c.start, c.end): c.label for c in library.clips(limit=1000)} == expected
 
 
 def test_a_span_that_is_given_two_labels_keeps_the_last(library: Library, call: Path):
@@ -181,8 +181,8 @@ def test_spans_without_a_channel_are_heard_on_the_one_that_is_taken(
     library.ingest(files, IngestOptions(channels=parse_channels("customer=1")))
     (clip,) = library.clips()
     assert (clip.channel, clip.channel_name, clip.label) == (1, "customer", "joy")
-    heard, rate, _ = library.clip_audio(clip.id)
-    assert np.allclose(heard, tone(20.0, 330)[rate : 2 * rate], atol=1e-4)
+    clip_samples, rate, _ = library.clip_audio(clip.id)
+    assert np.allclose(clip_samples, tone(20.0, 330)[rate : 2 * rate], atol=1e-4)
 
 
 def test_parquet_is_read_like_csv(library: Library, call: Path, tmp_path: Path):

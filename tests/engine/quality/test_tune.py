@@ -50,13 +50,13 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
             session, name="acoustic", fingerprint="f" * 64, dimension=DIM, classes=()
         )
         for i, vector in enumerate(data.vectors):
-            said = Annotations(
+            annotations = Annotations(
                 speaker=str(data.speakers[i]) if labelled else None,
                 labels={"emotion": str(data.labels[i])} if labelled else {},
             )
             clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
             facts = FileFacts(f"/made/{i}.wav", 1, 1)
-            new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 1.0, 16_000, 1, said, [clip])
+            new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 1.0, 16_000, 1, annotations, [clip])
             add_recording(session, model.id, new)
 
 

@@ -36,9 +36,9 @@ def power(x: np.ndarray, low: float, high: float) -> float:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_telephone_passes_only_its_band(seed: int):
     noise = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
-    heard = change.telephone(noise, np.random.default_rng(seed))
-    assert power(heard, 4200, 8000) < 1e-3 * power(heard, 300, 3400)
-    assert power(heard, 0, 100) < 0.02 * power(heard, 300, 3400)
+    changed = change.telephone(noise, np.random.default_rng(seed))
+    assert power(changed, 4200, 8000) < 1e-3 * power(changed, 300, 3400)
+    assert power(changed, 0, 100) < 0.02 * power(changed, 300, 3400)
 
 
 def test_codecs_keep_the_voice_recognisable():

@@ -35,9 +35,9 @@ def fill(database: Database, recordings) -> ModelInfo:
                 scores[CLASSES.index(top)] = 0.8
                 made.append(NewClip(None, at, at + seconds, np.ones(2, np.float32), scores))
                 at += seconds
-            said = Annotations(source=source, recorded_at=moment)
+            annotations = Annotations(source=source, recorded_at=moment)
             sha = f"{number:064x}"
-            new = NewRecording(None, f"r{number}", sha, at, 0, 1, said, made)
+            new = NewRecording(None, f"r{number}", sha, at, 0, 1, annotations, made)
             add_recording(session, model.id, new)
     return model
 

@@ -99,22 +99,22 @@ def test_the_stretches_are_the_best_of_all_that_are_long_enough(rows, penalty, s
 
 
 def test_the_curve_is_the_kernels_mean_over_the_clips_spans():
-    heard = clips(steps((3, CALM), (2, ANGRY)), length=4.0, gap=1.0)
-    found = trend_of(heard, CLASSES, Options(smooth=6.0))
-    fine = np.arange(0, heard.ends[-1], 0.001) + 0.0005
-    inside = [(fine >= a) & (fine < b) for a, b in zip(heard.starts, heard.ends, strict=True)]
+    scored = clips(steps((3, CALM), (2, ANGRY)), length=4.0, gap=1.0)
+    found = trend_of(scored, CLASSES, Options(smooth=6.0))
+    fine = np.arange(0, scored.ends[-1], 0.001) + 0.0005
+    inside = [(fine >= a) & (fine < b) for a, b in zip(scored.starts, scored.ends, strict=True)]
     for at in (0, 11, len(found.times) - 1):
         kernel = np.exp(-0.5 * ((fine - found.times[at]) / 6.0) ** 2)
         mass = np.array([kernel[one].sum() for one in inside])
-        assert np.allclose(found.scores[at], mass @ heard.scores / mass.sum(), atol=1e-4)
+        assert np.allclose(found.scores[at], mass @ scored.scores / mass.sum(), atol=1e-4)
 
 
 def test_where_nobody_speaks_near_there_is_no_value():
     scores = np.array([CALM, ANGRY], np.float32)
-    heard = ChannelScores(
+    scored = ChannelScores(
         1, "customer", np.arange(2), np.array([0.0, 500.0]), np.array([5.0, 505.0]), scores
     )
-    found = trend_of(heard, CLASSES, Options(smooth=10.0))
+    found = trend_of(scored, CLASSES, Options(smooth=10.0))
     known = ~np.isnan(found.arousal)
     assert known[:35].all()
     assert not known[36:469].any()
@@ -124,7 +124,7 @@ def test_where_nobody_speaks_near_there_is_no_value():
 
 
 def test_shares_means_and_summaries_weigh_by_time():
-    heard = ChannelScores(
+    scored = ChannelScores(
         None,
         None,
         np.arange(2),
@@ -132,7 +132,7 @@ def test_shares_means_and_summaries_weigh_by_time():
         np.array([3.0, 4.0]),
         np.array([ANGRY, CALM], np.float32),
     )
-    found = trend_of(heard, CLASSES, Options())
+    found = trend_of(scored, CLASSES, Options())
     assert found.share == pytest.approx({"angry": 0.75, "happy": 0.0, "neutral": 0.25})
     assert found.mean["angry"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1)
     assert found.spoken == pytest.approx(4.0)

@@ -61,12 +61,12 @@ def classifier(archive: VectorArchive, number: int, predicted: dict[int, str]) -
 
 
 def test_of_rows_with_the_same_key_the_last_counts(archive: VectorArchive):
-    said = [{"clip_id": 1, "task": "mood", "value": value} for value in ("bad", "worse", "good")]
+    labels = [{"clip_id": 1, "task": "mood", "value": value} for value in ("bad", "worse", "good")]
     with archive.database.write() as session:
-        insert_or_replace(session, Label, said[:1])
-        insert_or_replace(session, Label, said)
-        told = select(Label.value).where(Label.task == "mood")
-        assert session.scalars(told).all() == ["good"]
+        insert_or_replace(session, Label, labels[:1])
+        insert_or_replace(session, Label, labels)
+        query = select(Label.value).where(Label.task == "mood")
+        assert session.scalars(query).all() == ["good"]
 
 
 def test_failures_under_a_prefix_are_those_that_begin_so_letter_by_letter(database: Database):

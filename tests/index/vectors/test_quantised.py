@@ -194,9 +194,9 @@ def test_vectors_added_after_others_were_removed_are_estimated_as_well():
     index.add(np.arange(1000), rows[:1000])
 
     def errors(ids) -> float:
-        told = [index.candidates(q, 2000, rank=1000, allowed=ids) for q in rows[1900:]]
-        true = [rows[one.ids] @ q for one, q in zip(told, rows[1900:], strict=True)]
-        return float(np.std([t.estimates - c for t, c in zip(told, true, strict=True)]))
+        answers = [index.candidates(q, 2000, rank=1000, allowed=ids) for q in rows[1900:]]
+        true = [rows[one.ids] @ q for one, q in zip(answers, rows[1900:], strict=True)]
+        return float(np.std([t.estimates - c for t, c in zip(answers, true, strict=True)]))
 
     usual = errors(np.arange(1000))
     gone = rng.choice(1000, 300, replace=False)
