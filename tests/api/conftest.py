@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.settings import Settings
 from tests.api.serving import served
+from tests.conftest import new_database
 from tests.templates import Template
 
 __all__ = ["assert_problem", "eventually", "served", "upload"]
@@ -37,6 +38,21 @@ def reading(voices_settings: Settings) -> Iterator[TestClient]:
     """A client for tests that change nothing, over an archive of the voices on SQLite."""
     with TestClient(create_app(voices_settings), raise_server_exceptions=False) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def either(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    voices_archive: Template,
+) -> Iterator[TestClient]:
+    """A client for tests that change nothing, over an archive of the voices on either database."""
+    folder = tmp_path_factory.mktemp("either")
+    with new_database(request, folder) as url:
+        made = Settings(home=folder / "home", database_url=url, model="acoustic")
+        voices_archive.place(made)
+        with TestClient(create_app(made), raise_server_exceptions=False) as opened:
+            yield opened
 
 
 def assert_problem(answer: httpx.Response, status: int, kind: str | None = None) -> dict:

@@ -242,13 +242,13 @@ def test_no_path_of_the_server_is_told(client: TestClient, tmp_path: Path, voice
         ),
     ],
 )
-def test_wrong_requests_are_problems(client, method, path, options, status, kind):
+def test_wrong_requests_are_problems(either, method, path, options, status, kind):
     if "json" in options:  # httpx refuses half a surrogate pair; a hostile client does not
         import json
 
         content = json.dumps(options["json"]).encode()
         options = {"content": content, "headers": {"content-type": "application/json"}}
-    assert_problem(client.request(method, path, **options), status, kind)
+    assert_problem(either.request(method, path, **options), status, kind)
 
 
 def test_uploads_over_the_limit_are_refused(settings: Settings, tmp_path: Path):

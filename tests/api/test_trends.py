@@ -43,8 +43,8 @@ def test_the_archives_trend(client: TestClient):
         ("/v1/trends?alert=" + "+" * 251, 422, "invalid-request"),
     ],
 )
-def test_wrong_requests_are_problems(client: TestClient, path, status, kind):
-    assert_problem(client.get(path), status, kind)
+def test_wrong_requests_are_problems(either: TestClient, path, status, kind):
+    assert_problem(either.get(path), status, kind)
 
 
 def test_an_empty_archive_has_no_trend(settings: Settings):

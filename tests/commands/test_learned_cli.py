@@ -11,15 +11,24 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.vectors.space import Method
 from tests.archives import blobs, fill, twin
 from tests.commands.test_cli import manifest, run  # noqa: F401 - fixtures
+from tests.templates import Template
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("template"), fill_moods)
+
+
+def fill_moods(library: Library) -> None:
+    vectors, labels, speakers = blobs()
+    labels = [f"{label} <b>" if label == "class0" else label for label in labels]
+    fill(library.database, vectors, labels=labels, speakers=speakers, task="mood")
+    fill(library.database, vectors[:5], begin=100)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> None:
-    vectors, labels, speakers = blobs()
-    with Library.open(Settings(home=tmp_path / "home"), create=True) as library:
-        labels = [f"{label} <b>" if label == "class0" else label for label in labels]
-        fill(library.database, vectors, labels=labels, speakers=speakers, task="mood")
-        fill(library.database, vectors[:5], begin=100)
+def made(template: Template, tmp_path: Path) -> None:
+    template.place(Settings(home=tmp_path / "home"))
 
 
 def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811

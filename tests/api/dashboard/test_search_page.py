@@ -25,6 +25,7 @@ def emotion_of(card) -> str:
     return card.locator(".label").inner_text()
 
 
+@pytest.mark.slow
 def test_without_a_query_the_archive_is_shown(visit: Visit, api: httpx.Client, expect):
     page = visit.open()
     stats = api.get("/v1/stats").json()
@@ -51,6 +52,7 @@ def test_a_clip_finds_those_that_sound_alike(visit: Visit, api: httpx.Client, ex
     assert re.match(r"Heard by the model: \w+ \d+ %", fields)
 
 
+@pytest.mark.slow
 def test_a_number_is_a_clip_of_the_archive(visit: Visit, expect):
     page = visit.open()
     page.get_by_label("or clip").fill("3")
@@ -59,6 +61,7 @@ def test_a_number_is_a_clip_of_the_archive(visit: Visit, expect):
     assert page.url.endswith("#/?clip=3")
 
 
+@pytest.mark.slow
 def test_a_play_button_plays_exactly_the_span(visit: Visit, api: httpx.Client, expect):
     clip = api.get("/v1/clips", params={"source": "desk"}).json()["data"][1]
     page = visit.open("/#/?source=desk")
@@ -74,6 +77,7 @@ def test_a_play_button_plays_exactly_the_span(visit: Visit, api: httpx.Client, e
     assert page.evaluate("window.heard.at(-1).paused")
 
 
+@pytest.mark.slow
 def test_more_and_less_like_are_chips_in_the_address(visit: Visit, api: httpx.Client, expect):
     clip = clip_of(api, label="anger")
     page = visit.open(f"/#/?clip={clip['clip']}")
@@ -116,6 +120,7 @@ def test_filters_are_in_the_address_and_a_link_gives_the_same_hits(visit: Visit,
     expect(other.locator(".found .card").nth(3)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_the_model_hears_filters_from_a_least_score_on(
     visit: Visit, api: httpx.Client, expect
 ):
@@ -134,6 +139,7 @@ def test_what_the_model_hears_filters_from_a_least_score_on(
     assert all(one["scores"][emotion] >= 0.5 for one in clips)
 
 
+@pytest.mark.slow
 def test_a_dropped_file_is_an_example(visit: Visit, tmp_path: Path, expect):
     voice = write_wav(tmp_path / "new.wav", speak("happiness", speaker=8, seed=1))
     page = visit.open()
@@ -146,6 +152,7 @@ def test_a_dropped_file_is_an_example(visit: Visit, tmp_path: Path, expect):
     expect(page.locator(".overview")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_microphone_records_an_example(visit: Visit, expect):
     page = visit.open()
     page.get_by_role("button", name="Record").click()
@@ -156,6 +163,7 @@ def test_the_microphone_records_an_example(visit: Visit, expect):
     expect(page.locator(HITS).first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_browser_without_a_microphone_is_told(visit: Visit, expect):
     missing = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
     visit.page.add_init_script(missing)
@@ -164,6 +172,7 @@ def test_a_browser_without_a_microphone_is_told(visit: Visit, expect):
     expect(page.locator(".said")).to_contain_text("cannot record")
 
 
+@pytest.mark.slow
 def test_what_went_wrong_is_said_with_a_cure(visit: Visit, tmp_path: Path, expect):
     visit.expect("/v1/clips/999999", "/v1/search")
     page = visit.open("/#/?clip=999999")
@@ -176,6 +185,7 @@ def test_what_went_wrong_is_said_with_a_cure(visit: Visit, tmp_path: Path, expec
     expect(page.get_by_role("alert")).to_contain_text("Try another file")
 
 
+@pytest.mark.slow
 def test_filters_that_nothing_passes_can_be_cleared(visit: Visit, expect):
     page = visit.open("/#/?clip=1&label=boredom")
     expect(page.locator(".empty")).to_contain_text("No clip passes these filters")
@@ -183,6 +193,7 @@ def test_filters_that_nothing_passes_can_be_cleared(visit: Visit, expect):
     expect(page.locator(HITS).first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_hits_are_gone_through_by_keyboard(visit: Visit, expect):
     page = visit.open("/#/?clip=1")
     expect(page.locator(HITS).first).to_be_visible()
@@ -195,6 +206,7 @@ def test_hits_are_gone_through_by_keyboard(visit: Visit, expect):
     expect(page.locator(".chip.for")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_on_real_speech_hits_sound_alike(visit: Visit, emodb: Path, api: httpx.Client, expect):
     for one in ("03a01Wa", "03a02Wb", "03a02Wc", "03a01Nc", "03a02Nc", "03a04Nc"):
         fields = {"source": "emodb", "label": "anger" if "W" in one else "neutral"}
@@ -226,6 +238,7 @@ def drop(page, where: str, files: list[Path]) -> None:
     page.locator(where).dispatch_event("drop", {"dataTransfer": dropped})
 
 
+@pytest.mark.slow
 def test_the_outline_is_that_of_the_sound(visit: Visit):
     page = visit.open()
     rising = np.linspace(0, 1, 8000, dtype=np.float32)

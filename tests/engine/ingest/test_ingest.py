@@ -226,4 +226,4 @@ def test_the_archive_equals_what_the_embedder_says(filled: Library, voices: Path
             text("SELECT vector FROM embeddings WHERE clip_id = :c"), {"c": clip.id}
         )
     expected = Acoustic().embed([decode(Path(str(clip.path)))]).vectors[0]
-    assert np.array_equal(np.frombuffer(stored, "<f4"), expected)
+    assert np.allclose(np.frombuffer(stored, "<f4"), expected, rtol=0, atol=1e-6)

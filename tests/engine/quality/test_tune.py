@@ -61,6 +61,11 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
 
 
 @pytest.fixture
+def settings(sqlite_settings: Settings) -> Settings:
+    return sqlite_settings
+
+
+@pytest.fixture
 def spoken(library: Library) -> Library:
     """An archive of labelled vectors."""
     fill(library, speech())
