@@ -170,7 +170,7 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("/srv/a b is gone", "a b is gone"),
         ("cannot read /home/x/y.pt: denied", "cannot read y.pt: denied"),
@@ -186,8 +186,8 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
         ),
     ],
 )
-def test_paths_are_cut_from_details(text: str, bodies: str):
-    assert without_paths(text) == bodies
+def test_paths_are_cut_from_details(text: str, expected: str):
+    assert without_paths(text) == expected
 
 
 def test_every_answer_has_a_request_id(reading: TestClient):
@@ -225,8 +225,8 @@ def test_pages_of_other_origins_only_where_told(voices_settings: Settings):
         assert (
             "access-control-allow-origin" not in client.options("/v1/search", headers=asked).headers
         )
-    bodies = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
-    with TestClient(create_app(bodies)) as client:
+    settings = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
+    with TestClient(create_app(settings)) as client:
         allowed = client.options("/v1/search", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
         answer = client.get("/v1/stats", headers={"Origin": "https://desk.example"})
