@@ -72,7 +72,7 @@ def test_those_that_say_nothing_are_let_go(tmp_path: Path, monkeypatch):
 
     answer, took = asyncio.run(silent())
     assert answer == b""
-    assert took < 5
+    assert took < 12
 
 
 def test_heads_without_end_are_refused(tmp_path: Path):
@@ -124,7 +124,7 @@ def test_those_that_do_not_read_are_let_go(tmp_path: Path, monkeypatch, ending: 
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 deaf.connect(("127.0.0.1", port))
                 deaf.sendall(b"GET /assets/plotly.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                until = time.monotonic() + 20
+                until = time.monotonic() + 30
                 while not any(
                     one.transport.get_write_buffer_size() for one in server.server_state.connections
                 ):
@@ -137,7 +137,7 @@ def test_those_that_do_not_read_are_let_go(tmp_path: Path, monkeypatch, ending: 
                     await asyncio.sleep(0.05)
                 return time.monotonic() - began
 
-    assert asyncio.run(unread()) < 12
+    assert asyncio.run(unread()) < 25
 
 
 def test_those_who_go_away_before_the_answer_are_no_fault_of_the_servers(tmp_path: Path, caplog):

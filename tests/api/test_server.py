@@ -77,9 +77,8 @@ def test_slow_requests_block_neither_signs_of_life_nor_lists(
             assert_problem(refused, 429, "too-busy")
             assert refused.headers["retry-after"]
             for path in ("/healthz", "/readyz", "/v1/clips", "/v1/stats"):
-                began = time.monotonic()
                 assert client.get(path).status_code == 200
-                assert time.monotonic() - began < 1
+            assert not any(future.done() for future in slow)
             assert client.post("/v1/search", json={"clip": 1}).status_code == 200
             go.set()
             for future in slow:
@@ -127,9 +126,8 @@ def test_slow_pictures_keep_nobody_else_waiting(voices_settings: Settings, monke
         eventually(lambda: gate.inside == 60)
         client.app.state.keys._read_at = float("-inf")  # as if a second had passed
         for path in ("/healthz", "/readyz", "/v1/clips", "/v1/stats", "/metrics"):
-            began = time.monotonic()
             assert client.get(path).status_code == 200
-            assert time.monotonic() - began < 1
+        assert not any(future.done() for future in slow)
         assert client.post("/v1/search", json={"clip": 1}).status_code == 200
         go.set()
         for future in slow:
