@@ -166,7 +166,7 @@ def reachable(
 ) -> int:
     """How many clips pass the filter, ``without`` some, if of each recording only so many count; no
     more than ``most`` are counted."""
-    counted = _lean(wanted).with_only_columns(func.count()).group_by(Clip.recording_id)
+    counted = _lean(wanted).with_only_columns(func.count(Clip.id)).group_by(Clip.recording_id)
     if without:
         counted = counted.where(Clip.id.not_in(without))
     clips = session.scalars(counted.limit(most))
