@@ -137,8 +137,8 @@ class Client(Requests):
                 ``customer=1``.
         """
         form = {key: as_text(value) for key, value in annotations.items() if value is not None}
-        for name in form.keys() & {"metadata", "labels"}:
-            form[name] = [f"{key}={value}" for key, value in dict(form[name]).items()]
+        for several in form.keys() & {"metadata", "labels"}:
+            form[several] = [f"{key}={value}" for key, value in dict(form[several]).items()]
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         with file.open("rb") as content:
             files = {"file": (name or file.name, content)}

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -102,16 +102,17 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
         **answers(429),
     },
 )
-async def events(jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
+async def events(request: Request, jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
     """Server-sent events: the job each time that it changes, until it is finished."""
     await in_thread(jobs.get, job)  # a 404 is still possible here
     if jobs.followers >= _MOST_FOLLOWERS:
         raise TooBusyError("too many follow jobs at once; read the job now and then instead")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(jobs, job), media_type="text/event-stream", headers=headers)
+    told = _events(jobs, job, once=request.scope.get("is_head", False))
+    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
 
-async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
+async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
     jobs.followers += 1
     try:
         sent, quiet = "", 0.0
@@ -129,7 +130,7 @@ async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
             if now != sent:
                 yield _event("job", now)
                 sent, quiet = now, 0.0
-            if job.finished:
+            if job.finished or once:
                 return
             if jobs.stopping:
                 yield _event("bye", json.dumps({"job": job_id}))
