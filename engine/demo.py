@@ -1,4 +1,4 @@
-"""The demo: a small archive in a temporary place, one question, its answer, and what next."""
+"""Demo: search over a temporary archive of synthetic voices."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def train(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on your labels: the best of four on speakers that they did not hear.
+    """Train a classifier on your labels: the best of four on held-out speakers.
 
     \b
     emotion-search train --task satisfaction

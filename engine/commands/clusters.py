@@ -1,4 +1,4 @@
-"""What lies together in an archive, and how it looks: ``cluster``, ``map``."""
+"""Clustering and 2-D maps of clips: ``cluster``, ``map``."""
 
 from __future__ import annotations
 

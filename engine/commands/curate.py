@@ -1,4 +1,4 @@
-"""What an archive holds and loses: ``failures``, ``forget``, ``label``."""
+"""Ingest failures, erasing recordings, labelling: ``failures``, ``forget``, ``label``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good retrieval is, and making it better: ``evaluate`` and ``tune``."""
+"""Retrieval evaluation and tuning: ``evaluate``, ``tune``."""
 
 from __future__ import annotations
 

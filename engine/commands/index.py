@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 index_app = typer.Typer(
     help="Show, check and make anew the search index; it is a cache of the database.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 

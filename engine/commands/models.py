@@ -20,7 +20,6 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 models_app = typer.Typer(
     help="Show, download and check embedding models.",
     invoke_without_command=True,
-    rich_markup_mode=None,
 )
 
 

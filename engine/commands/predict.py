@@ -1,4 +1,4 @@
-"""What emotion a model hears in files: ``predict``."""
+"""Emotion predictions of audio files: ``predict``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing an archive's model: ``reembed``, ``use``."""
+"""Embeddings under another model, and switching to it: ``reembed``, ``use``."""
 
 from __future__ import annotations
 

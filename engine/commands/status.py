@@ -1,4 +1,4 @@
-"""What an archive holds: ``status``."""
+"""Counts, model and index of an archive: ``status``."""
 
 from __future__ import annotations
 

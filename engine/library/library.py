@@ -34,18 +34,13 @@ from emotion_search.index.database.clips import (
     list_clips,
 )
 from emotion_search.index.database.coverage import Holding
-from emotion_search.index.database.files import (
-    add_failure,
-    remove_failures_under,
-)
+from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
-from emotion_search.index.database.models import ModelInfo, activate_model, active_model
+from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import remove_recording
-from emotion_search.index.database.spaces import (
-    list_spaces,
-)
+from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.errors import AudioError, NotFoundError
 from emotion_search.index.search import Hit
 
@@ -258,15 +253,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         return paths
 
 
-def archive_model(settings: Settings) -> ModelInfo | None:
-    """The model of the archive that the settings name; None if it has none, or does not exist.
-
-    Raises:
-        DatabaseError: the database cannot be used.
-    """
-    return next((one.model for one in archive_holdings(settings) if one.active), None)
-
-
 def archive_holdings(settings: Settings) -> list[Holding]:
     """The models of the archive that the settings name; none if it does not exist.
 
@@ -283,5 +269,5 @@ def model_name(settings: Settings) -> str:
     """The model to use where no archive decides: as set, else the archive's, else the default."""
     if settings.model is not None:
         return settings.model
-    active = archive_model(settings)
-    return active.name if active else DEFAULT_MODEL
+    holdings = archive_holdings(settings)
+    return next((one.model.name for one in holdings if one.active), DEFAULT_MODEL)

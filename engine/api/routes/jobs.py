@@ -84,7 +84,7 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
 @router.get("/{job}", summary="Read a job")
 def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
     """A job as it stands: its progress, and once done its recording, or its problem."""
-    return job_out(jobs.get(job))
+    return job_out(jobs.board.get(job))
 
 
 @router.get(
@@ -104,7 +104,7 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
 )
 async def events(request: Request, jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
     """Server-sent events: the job each time that it changes, until it is finished."""
-    await in_thread(jobs.get, job)  # a 404 is still possible here
+    await in_thread(jobs.board.get, job)  # a 404 is still possible here
     if jobs.followers >= _MOST_FOLLOWERS:
         raise TooBusyError("too many follow jobs at once; read the job now and then instead")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -117,12 +117,12 @@ async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
     try:
         sent, quiet = "", 0.0
         while True:
-            job = jobs.live(job_id)
+            job = jobs.board.live(job_id)
             pause = _LOOK_S
             if job is None:
                 pause = _ELSEWHERE_S
                 try:
-                    job = await in_thread(jobs.get, job_id)
+                    job = await in_thread(jobs.board.get, job_id)
                 except NotFoundError:
                     yield _event("gone", json.dumps({"job": job_id}))
                     return
