@@ -1,4 +1,4 @@
-"""The demo: a small archive in a temporary place, one question, its answer, and what next."""
+"""Demo: search over a temporary archive of synthetic voices."""
 
 from __future__ import annotations
 
@@ -56,11 +56,16 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         yield lib.search(
             example.id, limit=8, exclude_same="speaker" if example.speaker is not None else None
         )
-    program = f"emotion-search search --home {home}"
+    usual, archive = load_settings(home=home), f"--home {home}"
+    if usual.database_url is not None:
+        archive += f" --database {settings.database_url}"
+    if usual.model is not None:
+        archive += f" --model {settings.model}"
+    program = f"emotion-search search {archive}"
     yield "\nNext:"
     yield f"  {program} --clip {min(report.clips, 20)}                 # ask with another clip"
     yield f"  {program} YOUR.wav                  # ask with a file of your own"
-    yield f"  emotion-search serve --home {home}    # the API: http://127.0.0.1:8000/docs"
+    yield f"  emotion-search serve {archive}    # the API: http://127.0.0.1:8000/docs"
     yield "  emotion-search ingest YOUR_FOLDER --model acoustic          # an archive of your own"
     yield f"The demo's archive stays until you delete it: rm -r {home}"
 

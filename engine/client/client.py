@@ -8,7 +8,6 @@ import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, SupportsIndex
 
 import httpx
@@ -66,12 +65,7 @@ class Client(Requests):
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -137,8 +131,8 @@ class Client(Requests):
                 ``customer=1``.
         """
         form = {key: as_text(value) for key, value in annotations.items() if value is not None}
-        for name in form.keys() & {"metadata", "labels"}:
-            form[name] = [f"{key}={value}" for key, value in dict(form[name]).items()]
+        for several in form.keys() & {"metadata", "labels"}:
+            form[several] = [f"{key}={value}" for key, value in dict(form[several]).items()]
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         with file.open("rb") as content:
             files = {"file": (name or file.name, content)}

@@ -100,7 +100,9 @@ class Requests:
         **path: Any,
     ) -> httpx.Response:
         method, template = OPERATIONS[operation]
-        quoted = {name: quote(str(value), safe="") for name, value in path.items()}
+        quoted = {  # dots too: clients resolve parts that are . or ..
+            name: quote(str(value), safe="").replace(".", "%2E") for name, value in path.items()
+        }
         answer = self._http.request(
             method.upper(),
             template.format(**quoted),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,8 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     filtered,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 
 if TYPE_CHECKING:
@@ -52,17 +52,16 @@ def train(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on your labels: the best of four on speakers that they did not hear.
+    """Train a classifier on your labels: the best of four on held-out speakers.
 
     \b
     emotion-search train --task satisfaction
     emotion-search train --task satisfaction --from labels.csv --html report.html
     """
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.pages.page import check_target
 
     check_target(html)
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         from emotion_search.engine.commands.show.classifiers import classifier_record, print_trained
 
         done = library.train(
@@ -80,7 +79,7 @@ def train(
         write_report(done, html)
         notice(f"report in {html}")
     if as_json:
-        print(json.dumps(classifier_record(done.classifier), ensure_ascii=False))
+        print_json(classifier_record(done.classifier))
     else:
         print_trained(done)
 
@@ -104,9 +103,8 @@ def classify(
     emotion-search classify --task satisfaction
     emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified
 
         done = library.classify(
@@ -124,7 +122,7 @@ def classify(
             "clips": done.done,
             "counts": done.counts,
         }
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         print_classified(done, dry_run=dry_run)
 
@@ -145,12 +143,11 @@ def classifiers(
     emotion-search classifiers
     emotion-search classifiers --task satisfaction --delete 1
     """
-    from emotion_search.engine.library.library import Library
     from emotion_search.index.errors import InvalidInputError
 
     if delete is not None and task is None:
         raise InvalidInputError("--delete VERSION needs --task")
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         if delete is not None and task is not None:
             gone = library.delete_classifier(task, delete)
             print(f"classifier {task} {delete} deleted, and {gone} predictions")
@@ -160,7 +157,7 @@ def classifiers(
 
     if as_json:
         for one in found:
-            print(json.dumps(classifier_record(one), ensure_ascii=False))
+            print_json(classifier_record(one))
     elif found:
         print_classifiers(found)
     else:
@@ -183,15 +180,14 @@ def suggest(
     emotion-search suggest --task satisfaction --limit 20
     emotion-search label 17 --task satisfaction --label low
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
     from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record
 
     if as_json:
         for one in found:
-            print(json.dumps(suggestion_record(one), ensure_ascii=False))
+            print_json(suggestion_record(one))
     else:
         print_suggestions(found)
 

@@ -1,11 +1,10 @@
-"""What lies together in an archive, and how it looks: ``cluster``, ``map``."""
+"""Clustering and 2-D maps of clips: ``cluster``, ``map``."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +12,11 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    choice,
     filtered,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -58,12 +59,11 @@ def cluster(
     emotion-search cluster --name unknown --method hdbscan --source support-2026
     emotion-search search --clip 42 --cluster moods:3
     """
-    from emotion_search.engine.library.library import Library
 
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
         raise InvalidInputError("give one of --name, --show, --list and --delete")
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         if listed:
             _list(library, as_json)
             return
@@ -72,12 +72,24 @@ def cluster(
             print(f"clustering {delete} deleted")
             return
         if name is not None:
-            _make(library, name, method, k, least, wanted, replace, seed)
+            from emotion_search.engine.clusters.cluster import METHODS
+
+            library.cluster(
+                name,
+                method=choice("--method", method, METHODS),
+                k=k,
+                least=least,
+                task=wanted.task,
+                wanted=wanted,
+                replace=replace,
+                seed=seed,
+                progress=notice if sys.stderr.isatty() else lambda _: None,
+            )
         found = library.clustering(str(name or show).strip())
     from emotion_search.engine.commands.show.clusters import clustering_record, print_clustering
 
     if as_json:
-        print(json.dumps(clustering_record(found), ensure_ascii=False))
+        print_json(clustering_record(found))
     else:
         print_clustering(found)
 
@@ -118,17 +130,17 @@ def map(  # noqa: A001
     emotion-search map --html map.html --method umap --colour cluster --clustering moods
     emotion-search map --json --limit 500
     """
-    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.clusters.project import METHODS
     from emotion_search.engine.pages.page import check_target
 
     for path in (html, png):
         check_target(path)
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
-    how = _method(method)
+    how = choice("--method", method, METHODS)
     if clustering is not None and colour == "emotion":
         colour = "cluster"
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         from emotion_search.engine.pages import map as page
 
         if embed_audio > page.MOST_EMBEDDED:
@@ -151,45 +163,9 @@ def map(  # noqa: A001
             page.write_png(made, png, by=colour)
     if as_json:
         for record in made.records():
-            print(json.dumps(record, ensure_ascii=False))
+            print_json(record)
     else:
         print(f"{page.about(made)} {', '.join(str(path) for path in (html, png) if path)}")
-
-
-def _method(name: str) -> Literal["pca", "umap"]:
-    if name == "pca":
-        return "pca"
-    if name == "umap":
-        return "umap"
-    raise InvalidInputError(f"--method {name}: choose pca or umap")
-
-
-def _make(
-    library: Library,
-    name: str,
-    method: str,
-    k: int | None,
-    least: int | None,
-    wanted: ClipFilter,
-    replace: bool,
-    seed: int,
-) -> None:
-    from emotion_search.engine.clusters.cluster import METHODS
-
-    chosen = next((one for one in METHODS if one == method), None)
-    if chosen is None:
-        raise InvalidInputError(f"--method {method}: choose {' or '.join(METHODS)}")
-    library.cluster(
-        name,
-        method=chosen,
-        k=k,
-        least=least,
-        task=wanted.task,
-        wanted=wanted,
-        replace=replace,
-        seed=seed,
-        progress=notice if sys.stderr.isatty() else lambda _: None,
-    )
 
 
 def _list(library: Library, as_json: bool) -> None:
@@ -198,7 +174,7 @@ def _list(library: Library, as_json: bool) -> None:
     found = library.clusterings()
     if as_json:
         for one in found:
-            print(json.dumps(clustering_record(one, clusters=False), ensure_ascii=False))
+            print_json(clustering_record(one, clusters=False))
     elif found:
         print_clusterings(found)
     else:

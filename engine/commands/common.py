@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import inspect
+import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,7 +21,10 @@ from emotion_search.engine.settings import Settings, load_settings
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
+    from emotion_search.engine.library.library import Library
     from emotion_search.index.database.filters import ClipFilter
+
+Choice = TypeVar("Choice", bound=str)
 
 HomeOption = Annotated[
     str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
@@ -50,6 +55,39 @@ def settings_of(
 ) -> Settings:
     """The settings that these options make."""
     return load_settings(home=home, database_url=database, model=model, device=device, **others)
+
+
+def open_library(
+    home: str | None,
+    database: str | None,
+    model: str | None = None,
+    device: str | None = None,
+    *,
+    create: bool = False,
+) -> Library:
+    """The archive that these options name, opened."""
+    from emotion_search.engine.library.library import Library
+
+    return Library.open(settings_of(home, database, model, device), create=create)
+
+
+def print_json(record: object) -> None:
+    """Print a record as a line of JSON on stdout, escaped where stdout is not UTF-8."""
+    utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    print(json.dumps(record, ensure_ascii=not utf8), flush=True)
+
+
+def choice(option: str, text: str, choices: Iterable[Choice]) -> Choice:
+    """The one of two or more ``choices`` that an option names.
+
+    Raises:
+        InvalidInputError: it names none of them; lists them.
+    """
+    for one in choices:
+        if one == text:
+            return one
+    *others, last = choices
+    raise InvalidInputError(f"{option} {text}: choose {', '.join(others)} or {last}")
 
 
 def moment(option: str, text: str | None) -> datetime | None:

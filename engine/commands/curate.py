@@ -1,8 +1,7 @@
-"""What an archive holds and loses: ``failures``, ``forget``, ``label``."""
+"""Ingest failures, erasing recordings, labelling: ``failures``, ``forget``, ``label``."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,8 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     clip_filter,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -29,14 +29,13 @@ def failures(
     emotion-search failures
     emotion-search ingest --retry-failed
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         found = library.failures()
     for failure in found:
         if as_json:
             record = {**vars(failure), "failed_at": failure.failed_at.isoformat()}
-            print(json.dumps(record, ensure_ascii=False))
+            print_json(record)
         else:
             print(f"{failure.path}: {failure.reason} (tried {failure.attempts} times)")
 
@@ -61,12 +60,11 @@ def forget(
     emotion-search forget --source support-2019 --dry-run
     emotion-search forget --before 2020-01-01 --yes
     """
-    from emotion_search.engine.library.library import Library
 
     wanted = clip_filter(source=source, speaker=speaker, after=after, before=before)
     if bool(recordings) != wanted.is_empty:
         raise InvalidInputError("give recordings, or one of --source --speaker --after --before")
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         ids = list(recordings or library.recordings(wanted))
         if dry_run:
             print(f"{len(ids)} recordings would be forgotten")
@@ -109,7 +107,6 @@ def label(
     """
     from emotion_search.engine.files.manifest import read_labels
     from emotion_search.engine.files.values import check_text
-    from emotion_search.engine.library.library import Library
 
     if (value is not None) + remove + (table is not None) != 1 or bool(clips) == bool(table):
         raise InvalidInputError("give clips and --label or --remove, or a table by --from")
@@ -119,7 +116,7 @@ def label(
     else:
         text = None if value is None else check_text("--label", value)
         labels = [(clip, task, text) for clip in clips or []]
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         unknown = library.label(labels)
     done = len({clip for clip, _, _ in labels} - set(unknown))
     print(f"{done} clips {'unlabelled' if remove else 'labelled'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    print_json,
     say_error,
     settings_of,
 )
@@ -53,7 +53,7 @@ def embed(
     ):
         failed += done.error is not None
         if as_json:
-            print(json.dumps(vars(done), ensure_ascii=False))
+            print_json(vars(done))
         elif done.error is not None:
             say_error(f"{done.file}: {done.error}")
         else:

@@ -1,10 +1,9 @@
-"""How good retrieval is, and making it better: ``evaluate`` and ``tune``."""
+"""Retrieval evaluation and tuning: ``evaluate``, ``tune``."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,17 +11,16 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    choice,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from emotion_search.engine.quality.labelled import LabelledVectors
-    from emotion_search.engine.quality.retrieval import Gallery
     from emotion_search.index.vectors.space import Space
-
-Choice = TypeVar("Choice")
 
 TaskOption = Annotated[str, typer.Option(help="Whose labels to use.")]
 
@@ -71,7 +69,7 @@ def evaluate(
     emotion-search evaluate --embeddings peer.npy --labels labels.csv --json
     emotion-search evaluate --models acoustic --models ~/finetuned
     """
-    from emotion_search.engine.commands.show.evaluation import print_evaluation
+    from emotion_search.engine.commands.show.evaluation import print_comparison, print_evaluation
     from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.quality.evaluate import evaluate as measure
     from emotion_search.engine.quality.retrieval import Gallery
@@ -79,26 +77,29 @@ def evaluate(
     check_target(html)
     gallery = None
     if exclude_same is not None:
-        gallery = _choice("--exclude-same", exclude_same, {one.value: one for one in Gallery})
-    if models:
-        if html is not None or embeddings is not None or labels is not None:
-            raise InvalidInputError("--models goes without --html, --embeddings and --labels")
-        _side_by_side(
-            models, task, home, database, as_json, space, gallery, rounds=bootstrap, seed=seed
-        )
-        return
-    data, serving = _data(task, embeddings, labels, home, database)
-    chosen = _space(space, serving, data)
-    result = measure(data, chosen, gallery=gallery, rounds=bootstrap, seed=seed)
+        gallery = choice("--exclude-same", exclude_same, Gallery)
+    if models and (html is not None or embeddings is not None or labels is not None):
+        raise InvalidInputError("--models goes without --html, --embeddings and --labels")
+    found = _data(task, embeddings, labels, models, home, database)
+    if space == "current" and len({serving.method for _, serving in found}) > 1:
+        notice("the models are served in spaces of different kinds: compared in the plain space")
+        space = "plain"
+    results = [
+        measure(data, _space(space, serving, data), gallery=gallery, rounds=bootstrap, seed=seed)
+        for data, serving in found
+    ]
     if html is not None:
         from emotion_search.engine.pages.evaluation import write_report
 
-        write_report(result, html)
+        write_report(results[0], html)
         notice(f"report in {html}")
     if as_json:
-        print(json.dumps(result.record(), ensure_ascii=False))
+        for result in results:
+            print_json(result.record())
+    elif models:
+        print_comparison(results)
     else:
-        print_evaluation(result)
+        print_evaluation(results[0])
 
 
 def tune(
@@ -125,14 +126,13 @@ def tune(
     emotion-search tune --restore 0
     """
     from emotion_search.engine.commands.show.evaluation import print_spaces, print_tuning
-    from emotion_search.engine.library.library import Library
     from emotion_search.index.vectors.space import Method
 
-    fitted: dict[str, Method] = {one.value: one for one in Method if one is not Method.PLAIN}
-    chosen = None if method is None else _choice("--method", method, fitted)
+    fitted = (Method.CENTRED, Method.WHITENED, Method.LEARNED)
+    chosen = None if method is None else choice("--method", method, fitted)
     if (show, restore is not None, method is not None).count(True) > 1:
         raise InvalidInputError("give one of --method, --restore and --list")
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         if restore is not None:
             library.restore_space(restore)
         elif not show:
@@ -144,73 +144,34 @@ def tune(
     if as_json:
         for one in spaces:
             moment = one.fitted_at.isoformat() if one.fitted_at else None
-            print(json.dumps({**vars(one), "fitted_at": moment}, ensure_ascii=False))
+            print_json({**vars(one), "fitted_at": moment})
     else:
         print_spaces(spaces)
-
-
-def _choice(option: str, text: str, choices: dict[str, Choice]) -> Choice:
-    if text not in choices:
-        raise InvalidInputError(f"{option} {text}: choose {', '.join(choices)}")
-    return choices[text]
 
 
 def _data(
     task: str,
     embeddings: Path | None,
     labels: Path | None,
+    models: list[str] | None,
     home: str | None,
     database: str | None,
-) -> tuple[LabelledVectors, Space]:
-    from emotion_search.engine.library.library import Library
+) -> list[tuple[LabelledVectors, Space]]:
     from emotion_search.engine.quality.labelled import read_labelled_vectors
     from emotion_search.index.vectors.space import Space
 
     if (embeddings is None) != (labels is None):
         raise InvalidInputError("--embeddings and --labels go together")
     if embeddings is not None and labels is not None:
-        return read_labelled_vectors(embeddings, labels), Space()
-    with Library.open(settings_of(home, database)) as library:
-        return library.labelled(task)
-
-
-def _side_by_side(
-    models: list[str],
-    task: str,
-    home: str | None,
-    database: str | None,
-    as_json: bool,
-    space: str,
-    gallery: Gallery | None,
-    *,
-    rounds: int,
-    seed: int,
-) -> None:
-    from emotion_search.engine.commands.show.evaluation import print_comparison
-    from emotion_search.engine.library.library import Library
-    from emotion_search.engine.quality.evaluate import evaluate as measure
-
-    with Library.open(settings_of(home, database)) as library:
-        found = library.labelled_by(models, task)
-    if space == "current" and len({serving.method for _, serving in found}) > 1:
-        notice("the models are served in spaces of different kinds: compared in the plain space")
-        space = "plain"
-    results = [
-        measure(data, _space(space, serving, data), gallery=gallery, rounds=rounds, seed=seed)
-        for data, serving in found
-    ]
-    if as_json:
-        for result in results:
-            print(json.dumps(result.record(), ensure_ascii=False))
-    else:
-        print_comparison(results)
+        return [(read_labelled_vectors(embeddings, labels), Space())]
+    with open_library(home, database) as library:
+        return library.labelled_by(models, task) if models else [library.labelled(task)]
 
 
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:
     from emotion_search.index.vectors.space import Method, fit_space
 
-    unsupervised = (Method.PLAIN, Method.CENTRED, Method.WHITENED)
     if name == "current":
         return serving
-    method = _choice("--space", name, {one.value: one for one in unsupervised})
-    return fit_space(method, data.vectors)
+    unsupervised = (Method.PLAIN, Method.CENTRED, Method.WHITENED)
+    return fit_space(choice("--space", name, unsupervised), data.vectors)

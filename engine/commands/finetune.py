@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     notice,
+    print_json,
     settings_of,
 )
 
@@ -115,7 +117,7 @@ def finetune(
         with Library.open(settings) as library:
             done = library.finetune(model, output, plan, **arguments)
     if as_json:
-        print(card_record(done))
+        print_json(json.loads(card_record(done)))
         return
     print("UAR              clips  chance   base  new head  tuned")
     for name, one in done.judged.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import EmotionSearchError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 index_app = typer.Typer(
     help="Show, check and make anew the search index; it is a cache of the database.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 
@@ -35,9 +34,8 @@ def status(
     \b
     emotion-search index status
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         _print(library.index_status(), as_json)
 
 
@@ -50,9 +48,8 @@ def rebuild(
     \b
     emotion-search index rebuild
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         library.rebuild_index()
         _print(library.index_status(), as_json)
 
@@ -69,12 +66,11 @@ def verify(
     \b
     emotion-search index verify
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         found = library.verify_index()
     if as_json:
-        print(json.dumps(asdict(found)))
+        print_json(asdict(found))
     else:
         print(f"clips        {found.clips} in the database, {found.missing} not in the index")
         print(f"too many     {found.surplus}")
@@ -85,7 +81,7 @@ def verify(
 
 def _print(status: IndexStatus, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(status)))
+        print_json(asdict(status))
         return
     for name, value in describe(status).items():
         print(f"{name:<11} {value}")

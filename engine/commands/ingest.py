@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,34 +19,14 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     MetaOption,
     ModelOption,
+    choice,
     interruptible,
     notice,
     say_error,
     settings_of,
 )
+from emotion_search.engine.commands.ingest_annotations import annotations_by_path, annotations_of
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
-from emotion_search.engine.commands.ingest_options import (
-    ChannelsOption,
-    DryRunOption,
-    HopOption,
-    LabelFromOption,
-    LabelOption,
-    LimitOption,
-    ManifestOption,
-    PathsArgument,
-    RecordedAtOption,
-    RecutOption,
-    RescanOption,
-    RetryOption,
-    SegmentsOption,
-    SourceOption,
-    SpeakerOption,
-    TimeFromOption,
-    WatchOption,
-    WindowOption,
-    annotations_by_path,
-    annotations_of,
-)
 from emotion_search.engine.commands.show.ingest import print_preview, print_report
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
@@ -60,25 +40,58 @@ if TYPE_CHECKING:
 
 
 def ingest(
-    paths: PathsArgument = None,
-    manifest: ManifestOption = None,
-    source: SourceOption = None,
-    label: LabelOption = None,
-    speaker: SpeakerOption = None,
-    recorded_at: RecordedAtOption = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="Folders (searched recursively), files, globs; - for stdin."),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="CSV, JSON lines or Parquet with a column 'path', relative to it."),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None,
+    label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
+    recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None,
     meta: MetaOption = None,
-    label_from: LabelFromOption = None,
-    channels: ChannelsOption = "mix",
-    segments: SegmentsOption = None,
-    window: WindowOption = None,
-    hop: HopOption = None,
-    time_from: TimeFromOption = "tags",
-    rescan: RescanOption = False,
-    recut: RecutOption = False,
-    limit: LimitOption = None,
-    dry_run: DryRunOption = False,
-    retry_failed: RetryOption = False,
-    watch: WatchOption = False,
+    label_from: Annotated[
+        str | None, typer.Option(metavar="parent-folder|REGEX", help="Read labels off the paths.")
+    ] = None,
+    channels: Annotated[
+        str, typer.Option(metavar="mix|split|N|NAME=N", help="Which become clips, from 0; commas.")
+    ] = "mix",
+    segments: Annotated[
+        str | None,
+        typer.Option(metavar="speech|fixed", help="How long recordings are cut; default: speech."),
+    ] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Seconds of the longest clip; default: 15.")
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="Seconds between the starts of fixed windows.")
+    ] = None,
+    time_from: Annotated[
+        str,
+        typer.Option(
+            metavar="tags|file|none", help="What gives the time where no annotation does."
+        ),
+    ] = "tags",
+    rescan: Annotated[
+        bool, typer.Option("--rescan", help="Hash known files too, whatever their size and time.")
+    ] = False,
+    recut: Annotated[
+        bool, typer.Option("--recut", help="Cut known recordings anew that were cut otherwise.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take this many new files.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Try files again that failed or had no speech in them."
+        ),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what arrives in the folders.")
+    ] = False,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -104,12 +117,10 @@ def ingest(
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
     settings = settings_of(home, database, model, device, segments=segments, window=window, hop=hop)
-    if time_from not in ("tags", "file", "none"):
-        raise InvalidInputError(f"--time-from {time_from}: choose tags, file or none")
     options = IngestOptions(
         channels=parse_channels(channels),
         limit=limit,
-        dated=cast("Literal['tags', 'file', 'none']", time_from),
+        dated=choice("--time-from", time_from, ("tags", "file", "none")),
         rescan=rescan,
         retry=retry_failed,
         recut=recut,

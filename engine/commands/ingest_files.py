@@ -1,4 +1,4 @@
-"""The files that the arguments of ``ingest`` mean."""
+"""Ingest's paths, globs, stdin and manifest resolved to files."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -12,14 +11,15 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
+    open_library,
+    print_json,
     settings_of,
 )
-from emotion_search.index.errors import EmotionSearchError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 models_app = typer.Typer(
     help="Show, download and check embedding models.",
     invoke_without_command=True,
-    rich_markup_mode=None,
 )
 
 
@@ -41,11 +41,13 @@ def models(
     from emotion_search.engine.library.library import archive_holdings
 
     if ctx.invoked_subcommand is not None:
+        if home or database or as_json:
+            raise InvalidInputError(f"options go after the command: {ctx.invoked_subcommand}")
         return
     settings = settings_of(home, database)
     for one in list_models(settings, archive_holdings(settings)):
         if as_json:
-            print(json.dumps(vars(one), ensure_ascii=False))
+            print_json(vars(one))
         else:
             marks = [one.place]
             if one.fingerprint is not None:
@@ -100,8 +102,7 @@ def forget_model(
     \b
     emotion-search models forget ~/finetuned
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         info, removed = library.forget_model(model)
     print(f"{info.name} forgotten ({removed} embeddings)")

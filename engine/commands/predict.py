@@ -1,8 +1,7 @@
-"""What emotion a model hears in files: ``predict``."""
+"""Emotion predictions of audio files: ``predict``."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    print_json,
     say_error,
     settings_of,
     stdin_lines,
@@ -61,7 +61,7 @@ def predict(
     for prediction in predict_files(paths, embedder, how, folder=output_dir, overwrite=overwrite):
         failed |= prediction.error is not None
         if as_json:
-            print(json.dumps(vars(prediction), ensure_ascii=False))
+            print_json(vars(prediction))
         elif prediction.error is not None:
             say_error(f"{prediction.file}: {prediction.error}")
         else:

@@ -1,8 +1,7 @@
-"""Changing an archive's model: ``reembed``, ``use``."""
+"""Embeddings under another model, and switching to it: ``reembed``, ``use``."""
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,9 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     interruptible,
     notice,
+    open_library,
+    print_json,
     say_error,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def reembed(
     emotion-search evaluate --models acoustic --models ~/finetuned
     emotion-search use ~/finetuned
     """
-    from emotion_search.engine.library.library import Library
 
     with (
-        Library.open(settings_of(home, database, None, device)) as library,
+        open_library(home, database, device=device) as library,
         interruptible() as stop,
     ):
         done, info = _shown(library, model, stop)
@@ -63,7 +62,7 @@ def reembed(
             "stopped": done.stopped,
             "failed": [{"file": f, "reason": r, "clips": n} for f, r, n in done.failed],
         }
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         print(
             f"{done.clips} clips embedded under {info.name}; {done.of_clips - done.missing} of"
@@ -135,9 +134,8 @@ def use(
     emotion-search use ~/finetuned
     emotion-search use acoustic
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         holding = library.use(model, partial=partial)
     if as_json:
         record = {
@@ -146,6 +144,6 @@ def use(
             "embedded": holding.embedded,
             "clips": holding.clips,
         }
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         print(f"{holding.model.name} serves now ({holding.embedded} of {holding.clips} clips)")

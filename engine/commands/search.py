@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -14,9 +13,11 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    choice,
     filtered,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -73,29 +74,29 @@ def search(
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
     """
     from emotion_search.engine.commands.show.hits import print_hits
-    from emotion_search.engine.library.library import Library
-    from emotion_search.engine.query.query import EXCLUDABLE
+    from emotion_search.engine.query.query import ExcludeSame
     from emotion_search.engine.transfer.records import hit_record
 
     if not examples and not clip:
         raise InvalidInputError("give an example: an audio file, or --clip ID")
-    if exclude_same is not None and exclude_same not in EXCLUDABLE:
-        raise InvalidInputError(f"--exclude-same {exclude_same}: choose {' or '.join(EXCLUDABLE)}")
-    with Library.open(settings_of(home, database, model, device)) as library:
+    excluded: ExcludeSame | None = None
+    if exclude_same is not None:
+        excluded = choice("--exclude-same", exclude_same, get_args(ExcludeSame))
+    with open_library(home, database, model, device) as library:
         hits = library.search(
             *(examples or []),
             *(clip or []),
             unlike=[*(unlike or []), *(unlike_clip or [])],
             limit=limit,
             wanted=wanted,
-            exclude_same=EXCLUDABLE[exclude_same] if exclude_same else None,
+            exclude_same=excluded,
             per_recording=per_recording or None,
             distinct=distinct,
             exact=exact,
         )
     if as_json:
         for hit in hits:
-            print(json.dumps(hit_record(hit), ensure_ascii=False))
+            print_json(hit_record(hit))
     elif hits:
         print_hits(hits)
     else:

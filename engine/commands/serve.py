@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -13,7 +12,10 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    choice,
     notice,
+    open_library,
+    print_json,
     settings_of,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -90,24 +92,20 @@ def create(
 ) -> None:
     """Make a key and print it; it is shown only now.
 
-    read searches, lists and hears; write also uploads and labels; admin also erases.
+    read searches, lists and plays; write also uploads and labels; admin also erases.
 
     \b
     emotion-search key create --name dashboard --scope write
     """
     from emotion_search.engine.files.values import check_text
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import Scope
     from emotion_search.engine.service.keys import create as create_key
 
-    if scope not in list(Scope):
-        raise InvalidInputError(f"--scope {scope}: choose {', '.join(Scope)}")
-    with Library.open(settings_of(home, database), create=True) as library:
-        token, made = create_key(
-            library.database, name=check_text("--name", name), scope=Scope(scope)
-        )
+    chosen = choice("--scope", scope, Scope)
+    with open_library(home, database, create=True) as library:
+        token, made = create_key(library.database, name=check_text("--name", name), scope=chosen)
     if as_json:
-        print(json.dumps({"name": made.name, "scope": made.scope, "key": token}))
+        print_json({"name": made.name, "scope": made.scope, "key": token})
     else:
         print(token)
         notice("keep it now: only its hash is stored; send it as Authorization: Bearer KEY")
@@ -122,10 +120,9 @@ def list_(
     \b
     emotion-search key list
     """
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         found = keys(library.database)
     for key in found:
         revoked = key.revoked_at.isoformat() if key.revoked_at else None
@@ -137,7 +134,7 @@ def list_(
                 "created_at": key.created_at.isoformat(),
                 "revoked_at": revoked,
             }
-            print(json.dumps(record, ensure_ascii=False))
+            print_json(record)
         else:
             state = f"revoked {revoked}" if revoked else f"made {key.created_at:%Y-%m-%d}"
             print(f"{key.prefix}…  {key.scope:<5}  {key.name}  ({state})")
@@ -154,9 +151,8 @@ def revoke(
     \b
     emotion-search key revoke dashboard
     """
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import revoke as revoke_key
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         key = revoke_key(library.database, name)
     print(f"key {key.name} ({key.prefix}…) is revoked")

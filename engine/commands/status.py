@@ -1,8 +1,7 @@
-"""What an archive holds: ``status``."""
+"""Counts, model and index of an archive: ``status``."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +9,8 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.engine.commands.index import describe
 
@@ -25,15 +25,14 @@ def status(
     emotion-search status --json
     """
     from emotion_search.engine.commands.show.hits import tally
-    from emotion_search.engine.library.library import Library
     from emotion_search.engine.transfer.records import status_record
 
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         record = status_record(library.status())
         index = library.index_status()
     record["index"] = asdict(index)
     if as_json:
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
         return
     model = f"{record['model']} ({record['dimension']} dimensions)" if record["model"] else "none"
     rows: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +12,11 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
+    choice,
     filtered,
+    open_library,
+    print_json,
     say_error,
-    settings_of,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -51,13 +52,11 @@ def export(
     emotion-search export --output angry.parquet --label anger --source support
     emotion-search export --output frames --granularity frame --speaker anna
     """
-    from emotion_search.engine.library.library import Library
 
-    if granularity not in ("utterance", "frame"):
-        raise InvalidInputError(f"--granularity {granularity}: choose utterance or frame")
+    granularity = choice("--granularity", granularity, ("utterance", "frame"))
     if granularity == "frame" and kind not in (None, "npy"):
         raise InvalidInputError("frames are written as npy only")
-    with Library.open(settings_of(home, database, None, device)) as library:
+    with open_library(home, database, device=device) as library:
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
         else:
@@ -65,7 +64,7 @@ def export(
     for clip, reason in done.failed:
         say_error(f"clip {clip}: {reason}")
     if as_json:
-        print(json.dumps({"path": str(done.path), "clips": done.clips, "failed": len(done.failed)}))
+        print_json({"path": str(done.path), "clips": done.clips, "failed": len(done.failed)})
     else:
         print(f"{done.clips} clips in {done.path}")
     if done.failed:
@@ -95,12 +94,11 @@ def import_embeddings(
     emotion-search import features --home ~/other
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
-    from emotion_search.engine.library.library import Library
 
-    with Library.open(settings_of(home, database), create=True) as library:
+    with open_library(home, database, create=True) as library:
         done = library.import_embeddings(embeddings, table, model=model, dimension=dimension)
     if as_json:
-        print(json.dumps(vars(done)))
+        print_json(vars(done))
     else:
         print(
             f"{done.clips} clips of {done.recordings} recordings added; {done.known} known already"

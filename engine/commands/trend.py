@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -17,7 +16,8 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     filtered,
     notice,
-    settings_of,
+    open_library,
+    print_json,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -73,9 +73,11 @@ def trend(
     emotion-search trend call.wav --json
     emotion-search trend --by week --source support --alert 'angry>0.3'
     """
-    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.trends.curve import Options
 
+    for path in (html, png):
+        check_target(path)
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     if recording is not None and not wanted.is_empty:
@@ -84,7 +86,7 @@ def trend(
     given = {name: value for name, value in how.items() if value is not None}
     if by is not None and given:
         raise InvalidInputError(f"--{next(iter(given))} is for a recording, not for --by")
-    with Library.open(settings_of(home, database)) as library:
+    with open_library(home, database) as library:
         if recording is not None:
             one = library.trend(_named(recording), Options(**given))
             alarmed = _recording(one, alert or [], html, png, table, as_json)
@@ -111,29 +113,17 @@ def _recording(
     """Show it; whether an alert is set off."""
     from emotion_search.engine.commands.show.hits import print_trend
     from emotion_search.engine.trends.archive import parse_alert
-    from emotion_search.engine.trends.recording import write_csv
 
     watched = [parse_alert(text, trend.channels[0].classes) for text in alerts]
     raised = [
         [one.text for one in watched if one.holds(channel.share[one.emotion])]
         for channel in trend.channels
     ]
-    if html is not None or png is not None:
-        from emotion_search.engine.pages.trend import write_recording, write_recording_png
-
-        if html is not None:
-            write_recording(trend, html)
-            notice(f"page in {html}")
-        if png is not None:
-            write_recording_png(trend, png)
-            notice(f"picture in {png}")
-    if table is not None:
-        with _opened(table) as out:
-            write_csv(trend, out)
+    _write(trend, html, png, table)
     if as_json:
         for record, alerts in zip(trend.records(), raised, strict=True):
-            print(json.dumps({**record, "alerts": alerts}, ensure_ascii=False))
-    elif table is None or str(table) != "-":
+            print_json({**record, "alerts": alerts})
+    elif str(table) != "-":
         print_trend(trend)
     for channel, alerts in zip(trend.channels, raised, strict=True):
         for text in alerts:
@@ -147,28 +137,16 @@ def _archive(
 ) -> bool:
     """Show it; whether an alert is set off."""
     from emotion_search.engine.commands.show.hits import print_shares
-    from emotion_search.engine.trends.archive import write_csv
 
     if trend.undated:
         notice(f"{trend.undated} clips left out: their time of recording is not known")
     if trend.timeless:
         notice(f"{trend.timeless} clips left out: they have no length")
-    if html is not None or png is not None:
-        from emotion_search.engine.pages.trend import write_archive, write_archive_png
-
-        if html is not None:
-            write_archive(trend, html)
-            notice(f"page in {html}")
-        if png is not None:
-            write_archive_png(trend, png)
-            notice(f"picture in {png}")
-    if table is not None:
-        with _opened(table) as out:
-            write_csv(trend, out)
+    _write(trend, html, png, table)
     if as_json:
         for record in trend.records():
-            print(json.dumps(record, ensure_ascii=False))
-    elif table is None or str(table) != "-":
+            print_json(record)
+    elif str(table) != "-":
         print_shares(trend)
     for alert in trend.alerts:
         for bucket in trend.raised(alert):
@@ -178,6 +156,30 @@ def _archive(
                 f" [{share.low:.3f}, {share.high:.3f}]"
             )
     return trend.alarmed
+
+
+def _write(
+    trend: RecordingTrend | ArchiveTrend, html: Path | None, png: Path | None, table: Path | None
+) -> None:
+    from emotion_search.engine.trends import archive, recording
+
+    over = isinstance(trend, archive.ArchiveTrend)
+    if html is not None or png is not None:
+        from emotion_search.engine.pages import page
+        from emotion_search.engine.pages import trend as pages
+
+        if html is not None:
+            write: Any = pages.write_archive if over else pages.write_recording
+            write(trend, html)
+            notice(f"page in {html}")
+        if png is not None:
+            figure: Any = pages.archive_figure if over else pages.recording_figure
+            page.write_png(figure(trend), png)
+            notice(f"picture in {png}")
+    if table is not None:
+        write_csv: Any = archive.write_csv if over else recording.write_csv
+        with _opened(table) as out:
+            write_csv(trend, out)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What an archive learns, as methods of the library: classifiers, clusterings, maps."""
+"""Library methods: classifiers, clusterings, 2-D maps."""
 
 from __future__ import annotations
 

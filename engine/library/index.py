@@ -1,4 +1,4 @@
-"""What an archive knows of its index and of the geometry that it is in."""
+"""Library methods: search index (status, verify, rebuild), similarity spaces, tuning."""
 
 from __future__ import annotations
 

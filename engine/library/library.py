@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from emotion_search.engine.archive.database import database_exists
+from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.file import Samples, read_span
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.files.manifest import Manifest
-from emotion_search.engine.files.scan import Found, FoundFile, unchanged
+from emotion_search.engine.files.scan import Found, FoundFile
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import Ingest
 from emotion_search.engine.ingest.report import IngestReport
@@ -33,19 +34,14 @@ from emotion_search.index.database.clips import (
     list_clips,
 )
 from emotion_search.index.database.coverage import Holding
-from emotion_search.index.database.files import (
-    add_failure,
-    remove_failures_under,
-)
+from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
-from emotion_search.index.database.models import ModelInfo, activate_model, active_model
-from emotion_search.index.database.recording_details import get_recording, locations_of
+from emotion_search.index.database.models import activate_model, active_model
+from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import remove_recording
-from emotion_search.index.database.spaces import (
-    list_spaces,
-)
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.database.spaces import list_spaces
+from emotion_search.index.errors import AudioError, NotFoundError
 from emotion_search.index.search import Hit
 
 
@@ -111,11 +107,12 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
 
     def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
         """Record files that a scan or a manifest named but that cannot be ingested at all."""
+        table = manifest.path if manifest else None
         unusable = [*found.unusable, *(manifest.problems if manifest else [])]
-        if unusable or manifest:
+        if unusable or table:
             with self.database.write() as session:
-                if manifest:  # its rows are judged anew
-                    remove_failures_under(session, f"{manifest.path}: line ")
+                if table:  # its rows are judged anew
+                    remove_failures_under(session, f"{table}: line ")
                 for path, reason in unusable:
                     add_failure(session, path, reason)
 
@@ -166,17 +163,13 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such clip, or its file is no longer there or has changed.
         """
-        with self.database.read() as session:
-            clip = get_clip(session, active_model(session), clip_id)
-            places = locations_of(session, clip.recording_id)
-        for place in places:
-            path = Path(place.path)
-            if unchanged(path, place, clip.sha256):
-                samples, rate = read_span(
-                    path, channel=clip.channel, start=clip.start, end=clip.end
-                )
-                return samples, rate, clip
-        raise NotFoundError(f"the file of clip {clip_id} is no longer there, or has changed")
+        clip = self.clip(clip_id)
+        path = file_of_recording(self, clip.recording_id, clip.sha256)
+        try:
+            samples, rate = read_span(path, channel=clip.channel, start=clip.start, end=clip.end)
+        except AudioError as error:
+            raise NotFoundError(f"clip {clip_id} cannot be played: {error}") from error
+        return samples, rate, clip
 
     def clip(self, clip_id: int) -> ClipDetails:
         """One clip.
@@ -260,15 +253,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         return paths
 
 
-def archive_model(settings: Settings) -> ModelInfo | None:
-    """The model of the archive that the settings name; None if it has none, or does not exist.
-
-    Raises:
-        DatabaseError: the database cannot be used.
-    """
-    return next((one.model for one in archive_holdings(settings) if one.active), None)
-
-
 def archive_holdings(settings: Settings) -> list[Holding]:
     """The models of the archive that the settings name; none if it does not exist.
 
@@ -285,5 +269,5 @@ def model_name(settings: Settings) -> str:
     """The model to use where no archive decides: as set, else the archive's, else the default."""
     if settings.model is not None:
         return settings.model
-    active = archive_model(settings)
-    return active.name if active else DEFAULT_MODEL
+    holdings = archive_holdings(settings)
+    return next((one.model.name for one in holdings if one.active), DEFAULT_MODEL)

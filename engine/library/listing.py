@@ -1,4 +1,4 @@
-"""Pages of recordings, clips and failures, as methods of the library; tasks and labels."""
+"""Library methods: recordings, clips, failures a page at a time; embeddings, tasks, labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other models in an archive: filling them in, tuning them, letting them serve."""
+"""Library methods: re-embedding, switching, removing and fine-tuning models."""
 
 from __future__ import annotations
 

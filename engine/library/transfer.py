@@ -1,4 +1,4 @@
-"""What an archive tells of emotions, and hands out and takes in."""
+"""Library methods: emotion prediction, trends, export and import."""
 
 from __future__ import annotations
 

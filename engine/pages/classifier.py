@@ -10,7 +10,16 @@ import plotly.graph_objects as go
 
 from emotion_search.engine.classify.train import Trained
 from emotion_search.engine.pages.evaluation import interval
-from emotion_search.engine.pages.page import FAINT, INK, STRONG, confusion, figure_html, write_page
+from emotion_search.engine.pages.page import (
+    FAINT,
+    INK,
+    STRONG,
+    confusion,
+    error_bars,
+    figure_html,
+    table,
+    write_page,
+)
 
 
 def write_report(trained: Trained, path: Path) -> None:
@@ -24,32 +33,31 @@ def write_report(trained: Trained, path: Path) -> None:
 
 
 def _body(it: Trained) -> Iterator[str]:
-    info, best = it.classifier, it.best
+    info, measured = it.classifier, it.best.measured
     yield f"<p>{escape(what(it))}</p>"
     yield "<h2>Methods</h2>"
-    yield "<table><tr><th></th><th>UAR</th><th>macro F1</th><th>accuracy</th></tr>"
-    for one in it.compared:
-        yield (
-            f"<tr><td>{escape(one.name)}</td><td>{interval(one.measured.uar)}</td>"
-            f"<td>{interval(one.measured.f1)}</td><td>{one.measured.accuracy:.3f}</td></tr>"
-        )
-    yield "</table><p>Intervals are 95 %, bootstrapped over the groups that were left out. The"
+    yield table(
+        ("", "UAR", "macro F1", "accuracy"),
+        [
+            (
+                one.name,
+                interval(one.measured.uar),
+                interval(one.measured.f1),
+                f"{one.measured.accuracy:.3f}",
+            )
+            for one in it.compared
+        ],
+    )
+    yield "<p>Intervals are 95 %, bootstrapped over the groups that were left out. The"
     yield " best of several is flattered a little by having been chosen on the same clips.</p>"
     yield figure_html(_bars(it), "Unweighted average recall beside chance")
-    yield "<h2>Classes</h2><table><tr><th></th><th>clips</th><th>recall</th><th>precision</th></tr>"
-    for name, row, recall, precision in zip(
-        info.classes,
-        best.measured.confusion,
-        best.measured.recall,
-        best.measured.precision,
-        strict=True,
-    ):
-        yield (
-            f"<tr><td>{escape(name)}</td><td>{sum(row)}</td><td>{recall:.3f}</td>"
-            f"<td>{precision:.3f}</td></tr>"
-        )
-    yield "</table>"
-    yield figure_html(confusion(info.classes, best.measured.confusion), "Confusion")
+    counts = map(sum, measured.confusion)
+    rates = [[f"{one:.3f}" for one in rate] for rate in (measured.recall, measured.precision)]
+    yield "<h2>Classes</h2>"
+    yield table(
+        ("", "clips", "recall", "precision"), zip(info.classes, counts, *rates, strict=True)
+    )
+    yield figure_html(confusion(info.classes, measured.confusion), "Confusion")
     yield "<h2>Probabilities</h2>"
     yield (
         f"<p>Calibrated ({it.checked.kind}); each clip is judged by curves fitted without its"
@@ -97,18 +105,12 @@ def reliability(it: Trained) -> go.Figure:
 
 def _bars(it: Trained) -> go.Figure:
     values = [one.measured.uar for one in it.compared]
-    errors = {
-        "type": "data",
-        "symmetric": False,
-        "array": [(v.value if v.high is None else v.high) - v.value for v in values],
-        "arrayminus": [v.value - (v.value if v.low is None else v.low) for v in values],
-    }
     figure = go.Figure(
         [
             go.Bar(
                 x=[one.name for one in it.compared],
                 y=[v.value for v in values],
-                error_y=errors,
+                error_y=error_bars(values),
                 marker_color=[STRONG if one is it.best else FAINT for one in it.compared],
             )
         ]

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from emotion_search.engine.pages.page import FAINT, INK, STRONG, confusion, figure_html, write_page
+from emotion_search.engine.pages.page import (
+    FAINT,
+    INK,
+    STRONG,
+    confusion,
+    error_bars,
+    figure_html,
+    table,
+    write_page,
+)
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
 from emotion_search.engine.quality.summary import Estimate
@@ -32,7 +41,19 @@ def _page(it: Evaluation) -> Iterator[str]:
     if it.learned:
         yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space.</p>"
     yield "<h2>Retrieval</h2>"
-    yield _table(it)
+    yield table(
+        ("", "over queries", "chance", "over classes", "chance"),
+        [
+            (
+                name,
+                interval(it.micro[name]),
+                f"{it.chance[name]:.3f}",
+                interval(it.macro[name]),
+                f"{it.chance_macro[name]:.3f}",
+            )
+            for name in METRICS
+        ],
+    )
     yield figure_html(_bars(it), "Retrieval metrics beside chance")
     yield "<h2>By class</h2>"
     yield figure_html(_classes(it), "Mean average precision by class")
@@ -69,17 +90,6 @@ def _what(it: Evaluation) -> str:
     )
 
 
-def _table(it: Evaluation) -> str:
-    rows = ["<table><tr><th></th><th>over queries</th><th>chance</th>"]
-    rows.append("<th>over classes</th><th>chance</th></tr>")
-    rows += [
-        f"<tr><td>{name}</td><td>{interval(it.micro[name])}</td><td>{it.chance[name]:.3f}</td>"
-        f"<td>{interval(it.macro[name])}</td><td>{it.chance_macro[name]:.3f}</td></tr>"
-        for name in METRICS
-    ]
-    return "".join([*rows, "</table>"])
-
-
 def interval(estimate: Estimate) -> str:
     """A mean with its interval, in text."""
     if estimate.low is None or estimate.high is None:
@@ -89,12 +99,6 @@ def interval(estimate: Estimate) -> str:
 
 def _bars(it: Evaluation) -> go.Figure:
     values = [it.macro[name] for name in METRICS]
-    errors = {
-        "type": "data",
-        "symmetric": False,
-        "array": [(v.high or v.value) - v.value for v in values],
-        "arrayminus": [v.value - (v.value if v.low is None else v.low) for v in values],
-    }
     names = list(METRICS)
     return go.Figure(
         [
@@ -102,7 +106,7 @@ def _bars(it: Evaluation) -> go.Figure:
                 name="measured",
                 x=names,
                 y=[v.value for v in values],
-                error_y=errors,
+                error_y=error_bars(values),
                 marker_color=STRONG,
             ),
             go.Bar(

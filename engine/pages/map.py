@@ -17,7 +17,7 @@ import soxr
 
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.clusters.project import Map
-from emotion_search.engine.pages.page import STYLE, write_page
+from emotion_search.engine.pages.page import STYLE, laid_out, shown, write_page
 from emotion_search.index.database.clip_columns import ABSENT, Attribute
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -128,10 +128,10 @@ def write_map(
     figure = go.Figure()
     there = [details.get(clip) for clip in made.ids.tolist()]
     for name, colour, every in layers(known):
-        shown = [(row, clip) for row in every.tolist() if (clip := there[row]) is not None]
-        if not shown:
+        drawn = [(row, clip) for row in every.tolist() if (clip := there[row]) is not None]
+        if not drawn:
             continue
-        rows = [row for row, _ in shown]
+        rows = [row for row, _ in drawn]
         figure.add_trace(
             go.Scattergl(
                 x=made.xy[rows, 0].tolist(),
@@ -140,17 +140,12 @@ def write_map(
                 mode="markers",
                 name=escape(name),
                 marker={"size": 6, "color": colour, "opacity": 0.8},
-                text=[escape(_short(clip)) for _, clip in shown],
+                text=[escape(_short(clip)) for _, clip in drawn],
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    figure.update_layout(
-        template="plotly_white",
-        height=640,
-        margin={"l": 40, "r": 20, "t": 20, "b": 40},
-        legend={"title": {"text": escape(by)}, "itemsizing": "constant"},
-        hovermode="closest",
-    )
+    legend = {"title": {"text": escape(by)}, "itemsizing": "constant"}
+    laid_out(figure, 640, legend=legend, hovermode="closest")
     first, second = axes(made)
     figure.update_xaxes(title=first, zeroline=False)
     figure.update_yaxes(title=second, zeroline=False)
@@ -164,7 +159,7 @@ def write_map(
             f"<p>{escape(about(made))}</p>",
             "<div id='shown'><audio id='player' controls preload='none'></audio>",
             "<span id='about'>Point at a clip to hear it.</span></div>",
-            str(figure.to_html(full_html=False, include_plotlyjs=False)),
+            shown(figure),
             f"<script>const clips = {data};\n{_SCRIPT}</script>",
         ],
         style=_MAP_STYLE,

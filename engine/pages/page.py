@@ -13,6 +13,8 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from emotion_search.engine.quality.summary import Estimate
+
 INK, FAINT, STRONG = "#1f2933", "#b8c4ce", "#2a6f97"
 
 STYLE = """
@@ -67,6 +69,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
+def laid_out(figure: go.Figure, height: int, **layout: object) -> go.Figure:
+    """The figure in the look of all plots, so many pixels high."""
+    return figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        font={"color": INK},
+        **layout,
+    )
+
+
 def shown(figure: go.Figure) -> str:
     """A plot as part of a page."""
     return str(figure.to_html(full_html=False, include_plotlyjs=False))
@@ -86,12 +99,11 @@ def write_png(figure: go.Figure, path: Path) -> None:
             "a PNG needs kaleido and a Chrome or Chromium: pip install 'emotion-search[png]', and"
             " for example apt-get install chromium; --html needs neither"
         ) from error
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise InvalidInputError(f"{path} cannot be written")
+    check_target(path)
     try:
         picture = figure.to_image(format="png", width=960, scale=2)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EmotionSearchError(
             f"the browser that draws a PNG does not work here ({reason}); install Chrome or"
             " Chromium, or use --html"
@@ -99,16 +111,19 @@ def write_png(figure: go.Figure, path: Path) -> None:
     path.write_bytes(picture)
 
 
+def error_bars(estimates: Sequence[Estimate]) -> dict[str, object]:
+    """The intervals of estimates, as bars around their values."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0 if one.high is None else one.high - one.value for one in estimates],
+        "arrayminus": [0 if one.low is None else one.value - one.low for one in estimates],
+    }
+
+
 def figure_html(figure: go.Figure, title: str) -> str:
     """A figure as part of a page."""
-    figure.update_layout(
-        title=title,
-        template="plotly_white",
-        height=340,
-        margin={"l": 60, "r": 20, "t": 50, "b": 50},
-        font={"color": INK},
-    )
-    return shown(figure)
+    return shown(laid_out(figure, 340, title=title))
 
 
 def confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> go.Figure:

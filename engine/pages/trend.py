@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from emotion_search.engine.emotions import PLAIN, common
-from emotion_search.engine.pages.page import FAINT, INK, shown, table, write_page, write_png
+from emotion_search.engine.pages.page import FAINT, INK, laid_out, shown, table, write_page
 from emotion_search.engine.trends.archive import ArchiveTrend
 from emotion_search.engine.trends.curve import Trend
 from emotion_search.engine.trends.recording import RecordingTrend
@@ -43,11 +43,6 @@ def write_recording(trend: RecordingTrend, path: Path, *, true_turns: Sequence[f
     write_page(path, f"Emotion in {trend.name}", _recording_page(trend, true_turns))
 
 
-def write_recording_png(trend: RecordingTrend, path: Path) -> None:
-    """Write the plot of a recording's trend as a PNG; see ``engine.pages.page.write_png``."""
-    write_png(recording_figure(trend), path)
-
-
 def write_archive(trend: ArchiveTrend, path: Path) -> None:
     """Write the page of an archive's trend to ``path``.
 
@@ -56,11 +51,6 @@ def write_archive(trend: ArchiveTrend, path: Path) -> None:
     """
     title = f"Share of emotions by {trend.by}"
     write_page(path, title, [shown(archive_figure(trend)), *_archive_tables(trend)])
-
-
-def write_archive_png(trend: ArchiveTrend, path: Path) -> None:
-    """Write the plot of an archive's trend as a PNG; see ``engine.pages.page.write_png``."""
-    write_png(archive_figure(trend), path)
 
 
 def recording_figure(trend: RecordingTrend, true_turns: Sequence[float] = ()) -> go.Figure:
@@ -78,13 +68,7 @@ def recording_figure(trend: RecordingTrend, true_turns: Sequence[float] = ()) ->
     )
     for number, one in enumerate(trend.channels):
         _channel_rows(figure, one, 2 * number + 1, true_turns)
-    figure.update_layout(
-        template="plotly_white",
-        height=90 + _PER_CHANNEL * len(trend.channels),
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
-        font={"color": INK},
-        hovermode="x unified",
-    )
+    laid_out(figure, 90 + _PER_CHANNEL * len(trend.channels), hovermode="x unified")
     figure.update_xaxes(title="seconds", row=2 * len(trend.channels), col=1)
     return figure
 
@@ -167,13 +151,7 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
         )
     for alert in trend.alerts:
         figure.add_hline(alert.threshold, line={"color": INK, "dash": "dot", "width": 1})
-    figure.update_layout(
-        template="plotly_white",
-        height=460,
-        margin={"l": 60, "r": 20, "t": 30, "b": 50},
-        font={"color": INK},
-        hovermode="x unified",
-    )
+    laid_out(figure, 460, hovermode="x unified")
     figure.update_yaxes(title="share of time", rangemode="tozero")
     return figure
 

@@ -21,7 +21,6 @@ MOST_EXAMPLES = 100
 """Most examples of a query."""
 
 ExcludeSame = Literal["recording", "speaker"]
-EXCLUDABLE: dict[str, ExcludeSame] = {"recording": "recording", "speaker": "speaker"}
 """What of the examples' own can be left out of the hits."""
 
 

@@ -1,4 +1,4 @@
-"""Status and progress of the unfinished jobs of this process, ahead of the database."""
+"""Status of running upload jobs, in memory."""
 
 from __future__ import annotations
 

@@ -83,6 +83,7 @@ class Jobs:
         longest: seconds of the longest recording.
 
     Attributes:
+        board: the jobs as they stand, those that are unfinished here in memory.
         followers: how many follow jobs, for those who count them.
     """
 
@@ -91,12 +92,12 @@ class Jobs:
     ) -> None:
         self._database = library.database
         self._incoming = Incoming(library.settings.uploads_folder / "incoming")
-        self._board = JobBoard(library.database)
+        self.board = JobBoard(library.database)
         self._stop = threading.Event()
         self._work = JobWork(
             library,
             self._incoming,
-            self._board,
+            self.board,
             explain=explain,
             longest=longest,
             stop=self._stop,
@@ -157,7 +158,7 @@ class Jobs:
             if is_new:
                 kept = True
                 self._enqueue(job, received.lock)
-            return self.get(job.id), is_new
+            return self.board.get(job.id), is_new
         finally:
             if not kept:
                 self._incoming.drop(received.stored, received.lock)
@@ -166,36 +167,20 @@ class Jobs:
         """Raise TooBusyError or EndingError if no more jobs are taken now."""
         if self.stopping:
             raise EndingError("the server is about to end; try again in a moment")
-        if self.counts()[0] >= self._most:
+        if self.board.counts()[0] >= self._most:
             raise TooBusyError(f"{self._most} uploads wait already; try again later")
-
-    def get(self, job_id: int) -> Job:
-        """A job as it stands now.
-
-        Raises:
-            NotFoundError: no such job, or it is no longer kept.
-        """
-        return self._board.get(job_id)
-
-    def live(self, job_id: int) -> Job | None:
-        """A job that is unfinished here, without a look into the database."""
-        return self._board.live(job_id)
 
     def page(self, statuses: Sequence[str], *, limit: int, before_id: int | None) -> list[Job]:
         """Up to ``limit`` jobs of these statuses (none means any) as they stand, latest first,
         from before ``before_id``."""
         with self._database.read() as session:
             found = list_jobs(session, statuses=statuses, limit=limit, before_id=before_id)
-        return [self.live(job.id) or job for job in found]
+        return [self.board.live(job.id) or job for job in found]
 
     def outcome(self, job_id: int) -> Future[Job] | None:
         """What becomes of a job that is unfinished here; never raises, but may be cancelled."""
         with self._lock:
             return self._futures.get(job_id)
-
-    def counts(self) -> tuple[int, int]:
-        """How many are unfinished here, and how many of them are being worked on."""
-        return self._board.counts()
 
     @property
     def stopping(self) -> bool:
@@ -224,7 +209,7 @@ class Jobs:
         with self._lock:
             locks, self._locks = self._locks, {}
         for job_id, lock in locks.items():
-            self._board.remove(job_id)
+            self.board.remove(job_id)
             lock.release()
 
     def _new_job(self, upload: Upload, received: Received) -> NewJob:
@@ -261,13 +246,13 @@ class Jobs:
 
     def _enqueue(self, job: Job, lock: FileLock) -> None:
         context = contextvars.copy_context()  # the log tells which request it came with
-        self._board.add(job)
+        self.board.add(job)
         with self._lock:
             self._locks[job.id] = lock
             try:
                 self._futures[job.id] = self._threads.submit(context.run, self._run, job)
             except RuntimeError:  # it ended meanwhile: the next start takes it up
-                self._board.remove(job.id)
+                self.board.remove(job.id)
                 self._locks.pop(job.id).release()
 
     def _run(self, job: Job) -> Job:
@@ -275,7 +260,7 @@ class Jobs:
         # alone, or it would bring those beside it under the same suspicion.
         with self._suspects if job.attempts else nullcontext():
             ended, is_over = self._work.do(job)
-        self._board.remove(job.id)
+        self.board.remove(job.id)
         with self._lock:
             self._futures.pop(job.id, None)
             lock = self._locks.pop(job.id, None)

@@ -60,13 +60,18 @@ def revoke(database: Database, name: str) -> KeyDetails:
 
 
 class KeyRing:
-    """The keys in force, as fresh as a second ago. Safe for use from several threads."""
+    """The keys in force, as fresh as a second ago. Safe for use from several threads.
+
+    Attributes:
+        are_wanted: whether a key was ever made: from then on every request needs one, also where
+            the last one was revoked.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._keys: dict[str, KeyDetails] = {}
-        self._wanted = False
+        self.are_wanted = False
         self._read_at = float("-inf")
 
     @property
@@ -81,14 +86,8 @@ class KeyRing:
                 return
             found = keys(self._database)
             self._keys = {key.prefix: key for key in found if key.revoked_at is None}
-            self._wanted = bool(found)
+            self.are_wanted = bool(found)
             self._read_at = time.monotonic()
-
-    @property
-    def are_wanted(self) -> bool:
-        """Whether a key was ever made: from then on every request needs one, also where the last
-        one was revoked."""
-        return self._wanted
 
     def find(self, token: str) -> KeyDetails | None:
         """The key of this token; None if it is none that is in force."""

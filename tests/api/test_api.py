@@ -118,6 +118,7 @@ def test_a_clip_of_a_long_recording_is_exactly_its_span(
 
 def test_audio_that_is_gone_or_changed_is_not_found(settings, tmp_path: Path):
     path = write_wav(tmp_path / "x.wav", tone(1.0))
+    seen = path.stat()
     with TestClient(create_app(settings)) as client:
         library = client.app.state.library
         from emotion_search.engine.files.scan import find_audio
@@ -128,6 +129,9 @@ def test_audio_that_is_gone_or_changed_is_not_found(settings, tmp_path: Path):
         write_wav(path, tone(1.0, 333))
         assert_problem(client.get("/v1/clips/1/audio"), 404, "not-found")
         path.unlink()
+        assert_problem(client.get("/v1/clips/1/audio"), 404, "not-found")
+        path.write_bytes(b"x" * seen.st_size)  # unnoticed, and it cannot be decoded
+        os.utime(path, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
         assert_problem(client.get("/v1/clips/1/audio"), 404, "not-found")
 
 

@@ -104,7 +104,12 @@ def test_waiting_has_an_end(client: TestClient, voice: Path, stuck):
     answer = client.post("/v1/recordings", files=upload(voice), headers={"Prefer": "wait=0"})
     assert answer.status_code == 202
     assert asked.wait(10)
-    assert client.get(f"/v1/jobs/{answer.json()['job']}").json()["status"] == "running"
+    path = f"/v1/jobs/{answer.json()['job']}"
+    assert client.get(path).json()["status"] == "running"
+    head = client.head(f"{path}/events")  # does not follow the job
+    assert (head.status_code, head.content) == (200, b"")
+    assert client.get(path).json()["status"] == "running"
+    assert client.app.state.jobs.followers == 0
     go.set()
     done = client.post("/v1/recordings", files=upload(voice), headers={"Prefer": "wait"})
     assert done.status_code == 200

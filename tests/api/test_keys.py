@@ -177,7 +177,7 @@ def test_keys_on_the_command_line(capsys, tmp_path: Path):
     assert '"prefix": "es_' in run(capsys, "key", "list", "--json", *home)
     assert "is revoked" in run(capsys, "key", "revoke", "desk", *home)
     assert "revoked" in run(capsys, "key", "list", *home)
-    with pytest.raises(InvalidInputError, match="choose read, write, admin"):
+    with pytest.raises(InvalidInputError, match="choose read, write or admin"):
         run(capsys, "key", "create", "--name", "x", "--scope", "root", *home)
 
 

@@ -1,10 +1,12 @@
 """The command line, as a user meets it: what it prints where, and with which exit code."""
 
 import dataclasses
+import io
 import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -19,6 +21,7 @@ import pytest
 from emotion_search import cli
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.commands.common import clip_filter
+from emotion_search.engine.commands.show.hits import clock
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings, load_settings
 from emotion_search.index.database.filters import ClipFilter
@@ -136,6 +139,28 @@ def test_a_new_query_file_is_embedded_on_the_fly(run, manifest, tmp_path):
     query = write_wav(tmp_path / "query.wav", tone(40.0, rate=44_100), 44_100)
     assert len(run("search", query, "--json", "-k", 100).records) == 12
     assert run("status", "--json").records[0]["clips"] == 12
+
+
+def test_json_is_valid_whatever_the_encoding_of_stdout(run, manifest, monkeypatch):
+    ingest(run, manifest)
+    run("label", 2, "--label", "fröhlich")
+    for encoding, letter in (("ascii", b"\\u00f6"), ("utf-8", "ö".encode())):
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stdout)
+            run("search", "--clip", 1, "--label", "fröhlich", "--json")
+        written = stdout.buffer.getvalue()
+        assert json.loads(written)["label"] == "fröhlich"
+        assert letter in written
+
+
+def test_a_span_in_minutes_and_seconds():
+    assert [clock(seconds) for seconds in (0, 59.994, 59.996, 61.5)] == [
+        "0:00.00",
+        "0:59.99",
+        "1:00.00",
+        "1:01.50",
+    ]
 
 
 def test_filters(run, manifest):
@@ -268,6 +293,8 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["serve", "--port", "99999"], 2, "--port"),
         (["status", "--database", "mysql://x/y"], 2, "not supported"),
         (["nonsense"], 2, "nonsense"),
+        (["models", "--home", "/other", "forget", "acoustic"], 2, "after the command: forget"),
+        (["trend", "1", "--png", "/tmp"], 2, "/tmp cannot be written"),
     ],
 )
 def test_misuse_is_one_clear_error(run, manifest, tmp_path, monkeypatch, arguments, code, message):
@@ -406,6 +433,15 @@ def test_tune_lists_and_restores(run, manifest: Path):
     assert run("tune", "--restore", 3).code == 1
     assert run("tune", "--method", "magic").code == 2
     assert run("tune", "--restore", 0, "--list").code == 2
+
+
+def test_the_commands_of_the_demo_search_its_own_archive(run, voices, monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTION_SEARCH_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.setenv("EMOTION_SEARCH_MODEL", "/other")
+    said = run("demo", "--audio", voices).out
+    command = next(line for line in said.splitlines() if "YOUR.wav" in line)
+    arguments = shlex.split(command.replace("YOUR.wav", f"{voices}/anger-1.wav"), comments=True)
+    assert "similarity" in run(*arguments[1:]).out
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 
@@ -115,7 +117,7 @@ def test_a_number_that_no_database_holds_is_not_there(run, manifest, arguments):
 
 
 def test_an_error_of_the_system_without_words_of_its_own_is_told(run, monkeypatch):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError("the page is damaged")
 
     monkeypatch.setattr("emotion_search.engine.library.library.Library.open", broken)
@@ -142,6 +144,9 @@ def test_a_picture_needs_what_it_needs(monkeypatch, tmp_path):
     with pytest.raises(EmotionSearchError, match=r"emotion-search\[png\]"):
         write_png(None, tmp_path / "x.png")
     assert not (tmp_path / "x.png").exists()
+    monkeypatch.setitem(sys.modules, "kaleido", ModuleType("kaleido"))
+    with pytest.raises(EmotionSearchError, match=r"does not work here \(RuntimeError\)"):
+        write_png(Mock(to_image=Mock(side_effect=RuntimeError)), tmp_path / "x.png")
 
 
 def test_json_has_no_nan(run, manifest):

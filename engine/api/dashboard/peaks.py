@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -16,36 +15,23 @@ from emotion_search.index.errors import AudioError, NotFoundError
 MOST = 8000
 """Most numbers of an outline."""
 _FINEST_S = 0.002  # of sound in a number
-_KEPT = 64
 
 
-class Peaks:
-    """Outlines of recordings; those asked for last are kept."""
+def peaks_of(library: Library, recording_id: int) -> list[int]:
+    """The largest amplitude, 0 to 255, in each of up to 8,000 equal parts of the recording;
+    memory does not grow with its length. Outlines asked for last are kept.
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, list[int]] = OrderedDict()
-        self._lock = Lock()
+    Raises:
+        NotFoundError: no such recording, or its file is no longer there or has changed.
+    """
+    recording = library.recording(recording_id)
+    path = file_of_recording(library, recording_id, recording.sha256)
+    return _kept(recording.sha256, path, recording.duration)
 
-    def of(self, library: Library, recording_id: int) -> list[int]:
-        """The largest amplitude, 0 to 255, in each of up to 8,000 equal parts of the recording;
-        memory does not grow with its length.
 
-        Raises:
-            NotFoundError: no such recording, or its file is no longer there or has changed.
-        """
-        recording = library.recording(recording_id)
-        sha256 = recording.sha256
-        with self._lock:
-            if sha256 in self._kept:
-                self._kept.move_to_end(sha256)
-                return self._kept[sha256]
-        path = file_of_recording(library, recording_id, sha256)
-        made = outline(path, recording.duration)
-        with self._lock:
-            self._kept[sha256] = made
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return made
+@lru_cache(64)
+def _kept(_sha256: str, path: Path, duration: float) -> list[int]:
+    return outline(path, duration)
 
 
 def outline(path: Path, duration: float) -> list[int]:

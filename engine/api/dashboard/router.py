@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.dashboard.assets import Asset, assets, plotly
-from emotion_search.engine.api.dashboard.peaks import Peaks
+from emotion_search.engine.api.dashboard.peaks import peaks_of
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.etags import is_known
@@ -44,7 +44,6 @@ _MAP_POLICY = {
     "style-src": "'self' 'unsafe-inline'",
 }
 _PERMISSIONS = "camera=(), geolocation=(), microphone=(self), payment=(), usb=()"
-_PEAKS = Peaks()
 
 
 @router.get("/")
@@ -76,7 +75,7 @@ async def peaks(
     _: Reader,
 ) -> dict[str, Any]:
     """The outline of a recording's sound: ``{"peaks": [0..255, ...]}`` in equal parts."""
-    return {"peaks": await gates.uploads.run(_PEAKS.of, library, recording)}
+    return {"peaks": await gates.uploads.run(peaks_of, library, recording)}
 
 
 def _sent(request: Request, asset: Asset, policy: dict[str, str], age: int = 0) -> Response:

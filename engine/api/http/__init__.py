@@ -1,1 +1,1 @@
-"""HTTP machinery that knows none of our nouns: bodies, problems, keys, limits, ETags."""
+"""HTTP parts that all routes share: bodies, problems, keys, limits, ETags."""

@@ -149,5 +149,4 @@ def spooled(upload: Upload) -> Iterator[Path]:
 def display_name(upload: Upload) -> str:
     """What the sender calls the file: the last part of its name, fit for display."""
     name = (upload.filename or "").replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in name if c.isprintable() and not "\ud800" <= c <= "\udfff")
-    return shown.strip()[:200] or "upload"
+    return "".join(filter(str.isprintable, name)).strip()[:200] or "upload"

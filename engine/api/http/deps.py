@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -13,28 +13,19 @@ from emotion_search.engine.api.http.gates import Gate
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs
 
+T = TypeVar("T")
+
 _FEW, _MANY = 4, 1000
 _WORKERS, _MOST_WAITING = 8, 64  # requests of a kind that are worked on, and that wait
 
 
-async def get_library(request: Request) -> Library:
-    """The archive that the app serves; like all of these no work for a thread."""
-    library = request.app.state.library
-    assert isinstance(library, Library)
-    return library
+def _state(name: str, kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    async def get(request: Request) -> T:  # async: it is no work for a thread
+        value = getattr(request.app.state, name)
+        assert isinstance(value, kind)
+        return value
 
-
-LibraryDep = Annotated[Library, Depends(get_library)]
-
-
-async def get_jobs(request: Request) -> Jobs:
-    """The jobs of the archive."""
-    jobs = request.app.state.jobs
-    assert isinstance(jobs, Jobs)
-    return jobs
-
-
-JobsDep = Annotated[Jobs, Depends(get_jobs)]
+    return get
 
 
 @dataclass(frozen=True)
@@ -65,14 +56,9 @@ class Gates:
         return iter((self.queries, self.uploads, self.pictures, self.signs, self.arriving))
 
 
-async def get_gates(request: Request) -> Gates:
-    """The gates of the service."""
-    gates = request.app.state.gates
-    assert isinstance(gates, Gates)
-    return gates
-
-
-GatesDep = Annotated[Gates, Depends(get_gates)]
+LibraryDep = Annotated[Library, Depends(_state("library", Library))]
+JobsDep = Annotated[Jobs, Depends(_state("jobs", Jobs))]
+GatesDep = Annotated[Gates, Depends(_state("gates", Gates))]
 
 
 in_thread = run_in_threadpool

@@ -6,7 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Heads:
-    """Middleware that passes HEAD on as GET and leaves out the content."""
+    """Middleware that passes HEAD on as GET and leaves out the content; the scope's ``is_head``
+    tells those whose content would not end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,4 +23,4 @@ class Heads:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_content)
+        await self._app({**scope, "method": "GET", "is_head": True}, receive, without_content)

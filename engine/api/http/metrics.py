@@ -69,7 +69,7 @@ class Metrics(Collector):
         if self._watched is None:
             return
         library, jobs = self._watched
-        in_hand, running = jobs.counts()
+        in_hand, running = jobs.board.counts()
         queue = GaugeMetricFamily(
             "emotion_search_jobs", "Uploads that this server has in hand.", labels=["status"]
         )

@@ -67,19 +67,14 @@ _PLAIN_DETAILS = {  # their messages name files of the server
     "storage-full": "the server has no space left; nothing half-written was kept",
 }
 _INVALID = "invalid-request"
-KINDS = sorted(
-    {kind for _, kind in _KINDS.values()} | {*_STATUSES.values(), "unexpected", _INVALID}
-)
+_ALL = {*_KINDS.values(), *_STATUSES.items(), (422, _INVALID), (500, "unexpected")}
+KINDS = sorted({kind for _, kind in _ALL})
 """Ends of all types that there are."""
 
 
 def kinds_of(status: int) -> list[str]:
     """Ends of the types of problems with this status."""
-    kinds = {kind for one, kind in _KINDS.values() if one == status}
-    kinds |= {_STATUSES[status]} if status in _STATUSES else set()
-    return sorted(
-        kinds | ({_INVALID} if status == 422 else {"unexpected"} if status == 500 else set())
-    )
+    return sorted(kind for one, kind in _ALL if one == status)
 
 
 _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
@@ -138,11 +133,8 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer every error with a problem."""
 
     @app.exception_handler(EmotionSearchError)
-    async def ours(_: Request, error: EmotionSearchError) -> JSONResponse:
-        return problem(**explain(error))
-
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def explained(_: Request, error: Exception) -> JSONResponse:
         return problem(**explain(error))
 
     @app.exception_handler(HTTPException)

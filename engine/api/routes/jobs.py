@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -84,7 +84,7 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
 @router.get("/{job}", summary="Read a job")
 def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
     """A job as it stands: its progress, and once done its recording, or its problem."""
-    return job_out(jobs.get(job))
+    return job_out(jobs.board.get(job))
 
 
 @router.get(
@@ -102,26 +102,27 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
         **answers(429),
     },
 )
-async def events(jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
+async def events(request: Request, jobs: JobsDep, job: JobId, _: Reader) -> StreamingResponse:
     """Server-sent events: the job each time that it changes, until it is finished."""
-    await in_thread(jobs.get, job)  # a 404 is still possible here
+    await in_thread(jobs.board.get, job)  # a 404 is still possible here
     if jobs.followers >= _MOST_FOLLOWERS:
         raise TooBusyError("too many follow jobs at once; read the job now and then instead")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(jobs, job), media_type="text/event-stream", headers=headers)
+    told = _events(jobs, job, once=request.scope.get("is_head", False))
+    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
 
-async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
+async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
     jobs.followers += 1
     try:
         sent, quiet = "", 0.0
         while True:
-            job = jobs.live(job_id)
+            job = jobs.board.live(job_id)
             pause = _LOOK_S
             if job is None:
                 pause = _ELSEWHERE_S
                 try:
-                    job = await in_thread(jobs.get, job_id)
+                    job = await in_thread(jobs.board.get, job_id)
                 except NotFoundError:
                     yield _event("gone", json.dumps({"job": job_id}))
                     return
@@ -129,7 +130,7 @@ async def _events(jobs: Jobs, job_id: int) -> AsyncIterator[str]:
             if now != sent:
                 yield _event("job", now)
                 sent, quiet = now, 0.0
-            if job.finished:
+            if job.finished or once:
                 return
             if jobs.stopping:
                 yield _event("bye", json.dumps({"job": job_id}))

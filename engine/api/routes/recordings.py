@@ -141,7 +141,7 @@ async def _awaited(jobs: Jobs, job: Job, patience: float) -> Job:
     """The job once it is finished, or as it stands when patience ends."""
     outcome = jobs.outcome(job.id)
     if outcome is None:
-        return job if job.finished else await asyncio.to_thread(jobs.get, job.id)
+        return job if job.finished else await asyncio.to_thread(jobs.board.get, job.id)
     waiting = asyncio.wrap_future(outcome)
     done, _ = await asyncio.wait([waiting], timeout=patience)
     if done and not waiting.cancelled():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.routes.recordings import RecordingId
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.trends import (
     RecordingTrendOut,
@@ -19,8 +20,6 @@ from emotion_search.engine.api.wire.trends import (
 from emotion_search.engine.trends.curve import Options
 
 router = APIRouter(prefix="/v1", tags=["trends"])
-
-RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recording.")]
 
 
 @router.get("/recordings/{recording}/trend", summary="Trend of a recording", responses=answers(429))

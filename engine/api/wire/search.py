@@ -12,10 +12,8 @@ from emotion_search.engine.api.wire.clips import HitOut
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
-from emotion_search.engine.query.query import Query
+from emotion_search.engine.query.query import MOST_EXAMPLES, Query
 
-MOST_EXAMPLES = 100
-"""Most examples of one query."""
 MOST_QUERIES = 50
 """Most queries of a batch."""
 _LONGEST_VECTOR = 8192

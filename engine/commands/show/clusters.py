@@ -62,9 +62,8 @@ def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
 
 def _more(one: Mapping[str, Any]) -> str:
     parts = []
-    kinds = (("label", "labels"), ("said", "predicted"), ("emotion", "emotions"), ("", "sources"))
-    for short, kind in kinds:
+    for kind in ("labels", "predicted", "emotions", "sources"):
         values = ", ".join(f"{e['value']} ×{e['lift']:.1f}" for e in one[kind][:3])
         if values:
-            parts.append(f"{short or 'source'}: {values}")
+            parts.append(f"{kind.removesuffix('s')}: {values}")
     return "; ".join(parts)

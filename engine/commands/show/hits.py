@@ -58,7 +58,7 @@ def _short(path: str) -> str:
 
 def clock(seconds: float) -> str:
     """Seconds as minutes and seconds."""
-    minutes, rest = divmod(seconds, 60)
+    minutes, rest = divmod(round(seconds, 2), 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.common import notice, say_error
+from emotion_search.engine.commands.common import notice, print_json, say_error
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.dry_run import Preview
@@ -29,7 +28,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "duration": round(report.duration, 3),
             "seconds": round(elapsed, 2),
         }
-        print(json.dumps(summary), flush=True)
+        print_json(summary)
     else:
         print(
             f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
@@ -62,7 +61,7 @@ def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
         "estimated_seconds": seconds,
     }
     if as_json:
-        print(json.dumps(record))
+        print_json(record)
     else:
         print(
             f"{found.files} files: {found.known} known, {found.new} new"

@@ -142,7 +142,7 @@ def test_an_upload_is_kept_until_its_end_is_in_the_database(
     monkeypatch.setattr(board, "set_job", noted)
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: jobs.live(job.id) is None)
+    soon(lambda: jobs.board.live(job.id) is None)
     waits = row(library, job)
     assert not waits.finished
     assert (library.settings.uploads_folder / "incoming" / waits.stored).exists()
@@ -179,7 +179,7 @@ def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice:
     job = submit(first, voice)
     assert asked.wait(10)
     second = jobs_of(library)
-    assert second.counts() == (0, 0)  # the first is at it
+    assert second.board.counts() == (0, 0)  # the first is at it
     first.stop(0)
     go.set()
     second.tidy()
@@ -192,7 +192,7 @@ def test_a_job_that_ended_elsewhere_is_not_done_again(library: Library, voice: P
 
     first = jobs_of(library)
     job = submit(first, voice)
-    soon(lambda: row(library, job).finished and first.live(job.id) is None)
+    soon(lambda: row(library, job).finished and first.board.live(job.id) is None)
     monkeypatch.setattr(module, "unfinished_jobs", lambda *_: [job])  # as it was found before
     second = jobs_of(library)
     second.stop(20)
@@ -235,7 +235,7 @@ def test_what_may_have_ended_the_process_is_tried_alone(
 def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice: Path):
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: jobs.live(job.id) is None)
+    soon(lambda: jobs.board.live(job.id) is None)
     with library.database.write() as session:
         set_job(session, job.id, finished_at=datetime.now(UTC) - timedelta(days=8))
     jobs.tidy()
