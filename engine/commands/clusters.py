@@ -59,7 +59,6 @@ def cluster(
     emotion-search cluster --name unknown --method hdbscan --source support-2026
     emotion-search search --clip 42 --cluster moods:3
     """
-
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
         raise InvalidInputError("give one of --name, --show, --list and --delete")

@@ -29,7 +29,6 @@ def failures(
     emotion-search failures
     emotion-search ingest --retry-failed
     """
-
     with open_library(home, database) as library:
         found = library.failures()
     for failure in found:

@@ -34,7 +34,6 @@ def status(
     \b
     emotion-search index status
     """
-
     with open_library(home, database) as library:
         _print(library.index_status(), as_json)
 
@@ -48,7 +47,6 @@ def rebuild(
     \b
     emotion-search index rebuild
     """
-
     with open_library(home, database) as library:
         library.rebuild_index()
         _print(library.index_status(), as_json)
@@ -66,7 +64,6 @@ def verify(
     \b
     emotion-search index verify
     """
-
     with open_library(home, database) as library:
         found = library.verify_index()
     if as_json:

@@ -102,7 +102,6 @@ def forget_model(
     \b
     emotion-search models forget ~/finetuned
     """
-
     with open_library(home, database) as library:
         info, removed = library.forget_model(model)
     print(f"{info.name} forgotten ({removed} embeddings)")

@@ -45,7 +45,6 @@ def reembed(
     emotion-search evaluate --models acoustic --models ~/finetuned
     emotion-search use ~/finetuned
     """
-
     with (
         open_library(home, database, device=device) as library,
         interruptible() as stop,
@@ -134,7 +133,6 @@ def use(
     emotion-search use ~/finetuned
     emotion-search use acoustic
     """
-
     with open_library(home, database) as library:
         holding = library.use(model, partial=partial)
     if as_json:

@@ -52,7 +52,6 @@ def export(
     emotion-search export --output angry.parquet --label anger --source support
     emotion-search export --output frames --granularity frame --speaker anna
     """
-
     granularity = choice("--granularity", granularity, ("utterance", "frame"))
     if granularity == "frame" and kind not in (None, "npy"):
         raise InvalidInputError("frames are written as npy only")
@@ -94,7 +93,6 @@ def import_embeddings(
     emotion-search import features --home ~/other
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
-
     with open_library(home, database, create=True) as library:
         done = library.import_embeddings(embeddings, table, model=model, dimension=dimension)
     if as_json:

@@ -108,8 +108,8 @@ async def events(request: Request, jobs: JobsDep, job: JobId, _: Reader) -> Stre
     if jobs.followers >= _MOST_FOLLOWERS:
         raise TooBusyError("too many follow jobs at once; read the job now and then instead")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    told = _events(jobs, job, once=request.scope.get("is_head", False))
-    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+    lines = _events(jobs, job, once=request.scope.get("is_head", False))
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
