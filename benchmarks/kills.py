@@ -42,7 +42,7 @@ def start(home: Path, calls: Path) -> subprocess.Popen[bytes]:
 
 
 def contents(home: Path) -> list[tuple]:
-    """Names, bytes, spans, vectors, and the space that was fitted: all that must be the same."""
+    """Names, bytes, spans and vectors: all that must be the same."""
     with sqlite3.connect(home / "archive.db") as database:
         rows = database.execute(
             "SELECT l.path, r.sha256, c.start_s, c.end_s, e.vector FROM recordings r"

@@ -165,10 +165,11 @@ def check_classes(classes: Sequence[str]) -> None:
         InvalidInputError: names the class.
     """
     for name in classes:
-        if name.startswith("unuse") or "/" in name or "\n" in name or name == "<unk>":
+        one_line = name.splitlines() == [name]  # as the file of class names is read
+        if name.startswith("unuse") or "/" in name or name == "<unk>" or not one_line:
             raise InvalidInputError(
-                f"the label {name!r} cannot be a class of a checkpoint (no slash, not <unk>, and it"
-                " may not begin with unuse): change the label"
+                f"the label {name!r} cannot be a class of a checkpoint (one line, no slash, not"
+                " <unk>, and it may not begin with unuse): change the label"
             )
     for name, count in Counter(name.strip().lower() for name in classes).items():
         if count > 1:

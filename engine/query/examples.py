@@ -157,6 +157,8 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
         raise InvalidInputError(
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
+    if not 0 < example.recording < 2**63:
+        raise NotFoundError(f"no recording {example.recording} in this archive")
     recording = get_recording(session, example.recording)
     overlaps = overlapping_clips(
         session, example.recording, example.start, example.end, example.channel

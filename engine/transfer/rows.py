@@ -114,8 +114,11 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
     if key is None:
         raise ValueError("no path, id or sha256")
     start, end, duration = (_seconds(name, texts) for name in ("start", "end", "duration"))
-    end = max(end, duration) if "end" not in texts and not start else end
-    if end < start or ("start" in texts and "end" not in texts and "duration" not in texts):
+    if "end" not in texts:
+        if start or ("start" in texts and "duration" not in texts):
+            raise ValueError("start without end: give both, in seconds")
+        end = duration
+    if end < start:
         raise ValueError(f"{start:g} to {end:g} s is no span")
     channel = parse_channel(texts.get("channel"))
     moment = parse_time(texts["recorded_at"])[0] if "recorded_at" in texts else None

@@ -203,8 +203,9 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
 
 
 def _grid(end: float) -> Array:
-    step = max(_STEP_S, end / _MOST_POINTS)
-    return np.append(np.arange(0.0, end, step), end)
+    if end > _STEP_S * (_MOST_POINTS - 1):
+        return np.linspace(0.0, end, _MOST_POINTS)
+    return np.append(np.arange(0.0, end, _STEP_S), end)
 
 
 def _smooth(starts: Array, ends: Array, scores: Array, times: Array, width: float) -> Array:

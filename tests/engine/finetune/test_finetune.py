@@ -21,6 +21,7 @@ from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.finetune import files
 from emotion_search.engine.finetune.bases import open_base
+from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import data_hash, examples_of_manifest, split
 from emotion_search.engine.finetune.features import encode_examples
 from emotion_search.engine.finetune.run import Finetuned, finetune
@@ -291,10 +292,9 @@ def test_what_cannot_be_learned_from_is_refused(manifest, checkpoint, tmp_path):
         examples_of_manifest(manifest, "mood")
     with pytest.raises(InvalidInputError, match="has 2 layers"):
         tuned(manifest, str(checkpoint), tmp_path / "a", replace(QUICK, layers=3))
-    with pytest.raises(InvalidInputError, match="may not begin with unuse"):
-        from emotion_search.engine.finetune.checkpoint import check_classes
-
-        check_classes(["unused", "fine"])
+    for label in ("unused", "a\u2028b", "a\rb", "a\n"):  # lines of the file of class names
+        with pytest.raises(InvalidInputError, match="may not begin with unuse"):
+            check_classes([label, "fine"])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     with pytest.raises(InvalidInputError, match="not empty"):

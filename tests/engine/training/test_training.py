@@ -169,6 +169,13 @@ def test_emogator_is_read_by_its_file_names(tmp_path: Path):
     assert (second.label, second.speaker) == ("sadness", "000357")
 
 
+@pytest.mark.parametrize("number", ["00", "31"])
+def test_a_number_that_is_no_category_of_emogator_is_refused(tmp_path: Path, number: str):
+    (tmp_path / f"000001-{number}-1.mp3").touch()
+    with pytest.raises(InvalidInputError, match=f"000001-{number}-1.mp3: .*01 to 30"):
+        read_emogator(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -199,3 +199,11 @@ def test_a_recording_is_found_by_id_path_and_bytes(library, tmp_path, fixed_wind
         library.trend(Path("nothing.wav"))
     with pytest.raises(NotFoundError, match="99"):
         library.trend(99)
+
+
+@pytest.mark.parametrize("seconds", [1500.5, 1999.0, 1999.5, 2000.0, 2000.5, 7777.7])
+def test_a_curve_has_at_most_two_thousand_points_from_start_to_end(seconds):
+    found = trend_of(clips([CALM], length=seconds), CLASSES, Options())
+    assert len(found.times) <= 2000
+    assert (found.times[0], found.times[-1]) == (0, seconds)
+    assert (np.diff(found.times) > 0).all()
