@@ -6,7 +6,7 @@
 Each clip is classified by a classifier not trained on its speaker; UAR with 95 % intervals
 bootstrapped over speakers. eGeMAPSv02 functionals go through the same classifiers and splits. The
 weights of the model ``acoustic`` were trained on EMO-DB with all its speakers, so there its row
-tells what those weights remember; the rows *statistics* are the part of its vector that is not
+shows what those weights remember; the rows *statistics* are the part of its vector that is not
 trained on labels (the last 64 dimensions: principal components of plain statistics).
 ``--fold SPEAKERS=WEIGHTS`` names weights trained without some speakers, which then
 are classified by their embeddings. Clusters are judged by adjusted mutual information with emotion
@@ -61,7 +61,7 @@ def main() -> None:
     }
     print(f"{'each speaker left out':<36}{'method':<22}{'UAR':<24}macro F1")
     for name, features in vectors.items():
-        examples = examples_of(clips, features, len(rows))
+        examples = examples_of(clips, features)
         for one in compare(examples, splits_of(examples), rounds=1000):
             show(name, one.name, one.measured)
     if options.fold:
@@ -103,7 +103,7 @@ def by_folds(
     for fold in folds:
         names, _, path = fold.partition("=")
         features = normalise(Acoustic(Path(path)).embed(audio).vectors)
-        examples: Examples = examples_of(clips, features, len(audio))
+        examples: Examples = examples_of(clips, features)
         held = np.flatnonzero(np.isin(clips.speakers, names.split(",")))
         rest = np.flatnonzero(~np.isin(clips.speakers, names.split(",")))
         scores = held_out_scores(examples, [(rest, held)], method)

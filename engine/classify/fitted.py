@@ -1,4 +1,4 @@
-"""Fitted classifiers as plain arrays, with their scores: nothing here is ever unpickled."""
+"""Linear, k-NN and random-forest classifiers as arrays (safetensors): nothing is unpickled."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from emotion_search.engine.audio.file import FRAME_HOP, SHORTEST, Samples
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.model import english
-from emotion_search.engine.finetune.files import Rows, put_torch
+from emotion_search.engine.files.atomic import put_torch
+from emotion_search.engine.finetune.examples import Rows
 from emotion_search.index.errors import InvalidInputError
 
 _UNKNOWN = "unuse_unk"
@@ -43,9 +44,8 @@ class CheckpointBase:
         self.fingerprint = checkpoint.fingerprint
         self._module: Any = checkpoint.module.to(device)
         self._normalise = bool(checkpoint.conf.get("normalize", False))
-        labels = checkpoint.labels
-        self._used = [i for i, label in enumerate(labels) if not label.startswith("unuse")]
-        self.classes = tuple(english(labels[i]) for i in self._used)
+        self._used = checkpoint.used
+        self.classes = tuple(english(checkpoint.labels[i]) for i in self._used)
         self.most = len(self._module.blocks)
         self._extra = int(self._module.modality_encoders["AUDIO"].modality_cfg.num_extra_tokens)
         self._layers = 0

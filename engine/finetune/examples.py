@@ -16,7 +16,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.audio.workers import Block, Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
-from emotion_search.engine.files.scan import facts
+from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
@@ -29,6 +29,9 @@ LONGEST = 15.0
 
 FEWEST = 4
 """Fewest clips of a class on the training side."""
+
+Rows = NDArray[np.float16]
+"""What the layers to tune get of an example, as it is kept in a file: (rows, width)."""
 
 _VALIDATED = 0.25  # share of the clips that early stopping goes by, about
 _TRIES = 200  # random choices of validation groups that are looked at
@@ -106,8 +109,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
         group = row.speaker or file
         try:
             facts(Path(file))
-            with Path(file).open("rb") as handle:
-                sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+            sha256 = sha256_of(Path(file))
         except OSError as error:
             line = manifest.lines[file]
             raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error

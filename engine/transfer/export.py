@@ -1,4 +1,4 @@
-"""An archive as files: embeddings, scores, labels and metadata, streamed, and there when whole."""
+"""Export of an archive: embeddings, scores, labels and metadata as files, written atomically."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error.strerror}") from error
     finally:
-        with suppress(OSError):  # of the folder that there is not, which is told above
+        with suppress(OSError):  # where there is no folder: that is the error above
             _remove(partial)
 
 

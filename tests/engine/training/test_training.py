@@ -114,7 +114,7 @@ def test_left_out_speakers_are_never_drawn_but_checked(corpus: Corpus, tmp_path:
     drawn = {corpus.clips[row].speaker for row in trainer._rows["voices"]}
     assert drawn == {"v0", "v1"}
     trainer.run()
-    assert any("8 clips of unheard speakers: mAP" in line for line in lines)
+    assert any("8 clips of held-out speakers: mAP" in line for line in lines)
 
 
 def test_prepared_features_are_used_again(corpus: Corpus, manifest: Path, tmp_path: Path):

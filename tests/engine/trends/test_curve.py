@@ -137,7 +137,7 @@ def test_shares_means_and_summaries_weigh_by_time():
     assert found.mean["angry"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1)
     assert found.spoken == pytest.approx(4.0)
     mean = np.array([found.mean[name] for name in CLASSES])
-    assert found.mean_arousal == pytest.approx(mean @ weights(CLASSES).arousal)
+    assert found.mean_arousal == pytest.approx(mean @ weights(CLASSES)[1])
     assert found.mean_valence < 0 < found.mean_arousal
 
 
