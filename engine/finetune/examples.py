@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -173,16 +174,13 @@ def _decode(
 def _whole(source: ClipSource, decoders: Decoders) -> Samples:
     parts: list[NDArray[np.float32]] = []
     size = 0
-    messages = decoders.read(Path(source.paths[0]), [None])
-    try:
+    with closing(decoders.read(Path(source.paths[0]), [None])) as messages:
         for message in messages:
             if isinstance(message, Block):
                 parts.append(message.tracks[0])
                 size += len(message.tracks[0])
                 if size >= LONGEST * SAMPLE_RATE:
                     break
-    finally:
-        messages.close()
     return np.concatenate(parts)
 
 

@@ -13,6 +13,7 @@ from emotion_search.engine.quality.probes import Probe, probe
 from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, judge
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
 from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.index.database.embeddings import draw
 from emotion_search.index.vectors.space import Method, Space
 
 QUERIES = 2000
@@ -92,11 +93,7 @@ def evaluate(
     if learned:
         space = Space()
     turned = data.with_vectors(space.apply(data.vectors))
-    queries = None
-    if len(data.labels) > QUERIES:
-        chosen = np.random.default_rng(seed).choice(len(data.labels), QUERIES, replace=False)
-        queries = np.sort(chosen)
-    judged = judge(turned, gallery, queries)
+    judged = judge(turned, gallery, draw(np.arange(len(data.labels)), QUERIES, seed=seed))
     labels = data.labels[judged.queries]
     groups = data.groups[judged.queries]
     micro = over_queries(judged.values, groups, rounds=rounds, seed=seed)
