@@ -1,6 +1,6 @@
 """The built-in model: throughput on one core, and the first answer of a cold search by a file.
 
-python benchmarks/acoustic_speed.py --manifest ../shared/data/emodb/labels.csv
+python -m benchmarks.acoustic_speed --manifest ../shared/data/emodb/labels.csv
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
-from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
+from benchmarks.machine import describe, measured
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode
+from emotion_search.engine.embedders.acoustic.model import Acoustic
 
 
 def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> float:
@@ -42,21 +39,17 @@ def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> floa
 def cold_search(manifest: Path, example: Path, runs: int) -> tuple[float, bool]:
     """Seconds of ``search FILE`` in a new process, the median; and whether it imports FunASR."""
     with tempfile.TemporaryDirectory() as home:
-        program = [sys.executable, str(ROOT / "cli.py")]
-        place = ["--home", home]
-        ingest = [*program, "ingest", "--manifest", str(manifest), "--model", "acoustic", *place]
-        subprocess.run(ingest, check=True, capture_output=True)
+        program, place = ("-m", "emotion_search.cli"), ("--home", home)
+        ingest = (*program, "ingest", "--manifest", str(manifest), "--model", "acoustic", *place)
+        measured(*ingest, quiet=True)
         copy = Path(home) / "unknown.wav"  # other bytes than any the archive has
         import soundfile
 
         soundfile.write(copy, decode(example)[1600:], SAMPLE_RATE)
-        seconds = []
-        for _ in range(runs):
-            began = time.perf_counter()
-            subprocess.run([*program, "search", str(copy), *place], check=True, capture_output=True)
-            seconds.append(time.perf_counter() - began)
-        traced = [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), "search", str(copy)]
-        imports = subprocess.run([*traced, *place], check=True, capture_output=True, text=True)
+        search = (*program, "search", str(copy), *place)
+        seconds = [measured(*search, quiet=True)[0] for _ in range(runs)]
+        traced = [sys.executable, "-X", "importtime", *search]
+        imports = subprocess.run(traced, check=True, capture_output=True, text=True)
         return statistics.median(seconds), "| funasr" in imports.stderr
 
 

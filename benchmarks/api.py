@@ -1,6 +1,6 @@
-"""What HTTP costs: a search by clip over the service, beside the same query in this process.
+"""HTTP overhead: a search by clip over the service, beside the same query in this process.
 
-python benchmarks/api.py --clips 100000 --dimension 1024
+python -m benchmarks.api --clips 100000 --dimension 1024
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +19,57 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the server of ``served`` has
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.machine import describe, measured
+from benchmarks.vectors import fill
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.query.examples import ClipExample
+from emotion_search.engine.query.query import Query, answer
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.models import activate_model
+from tests.api.serving import served
 
-from benchmarks.archives import synthetic_archive  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.library.library import Library  # noqa: E402
-from emotion_search.engine.query.examples import ClipExample  # noqa: E402
-from emotion_search.engine.query.query import Query, answer  # noqa: E402
-from emotion_search.engine.settings import Settings  # noqa: E402
-from tests.api.serving import served  # noqa: E402
+_ROWS = 5000
+_EACH = 10  # clips of a recording
+_LABELS = ("anger", "happiness", "neutral", "sadness")
+
+
+def synthetic_archive(home: Path, clips: int, dimension: int) -> None:
+    """An archive of clustered random embeddings in ``home``, unless there is one."""
+    database = Database(Settings(home=home).database)
+    if database.schema_version() is not None:
+        database.close()
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    database.create_or_require()
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((64, dimension)).astype(np.float32)
+    with database.write() as session:
+        model = activate_model(
+            session,
+            name="synthetic",
+            fingerprint=f"synthetic-{dimension}",
+            dimension=dimension,
+            classes=("angry", "happy", "neutral", "sad"),
+        )
+    for first in range(0, clips, _ROWS):
+        n = min(_ROWS, clips - first)
+        kinds = random.integers(64, size=n)
+        vectors = centres[kinds] + random.standard_normal((n, dimension)).astype(np.float32)
+        numbers = range(first // _EACH + 1, (first + n - 1) // _EACH + 2)
+        with database.write() as session:
+            fill(
+                session,
+                model,
+                vectors,
+                first + 1,
+                each=_EACH,
+                scores=random.dirichlet(np.ones(4), n),
+                sources=[f"queue-{i % 20}" for i in numbers],
+                speakers=[f"caller-{i % 997}" for i in numbers],
+                labels=[_LABELS[(first + i) % 4] for i in range(1, n + 1)],
+            )
+    database.close()
 
 
 def requests(clips: int, count: int) -> list[int]:
@@ -82,18 +121,9 @@ async def over_http(port: int, clips: list[int], clients: int) -> tuple[list[flo
 
 def ask(port: int, clients: int, options: argparse.Namespace) -> tuple[list[float], float, int]:
     """As ``over_http``, from a process of its own."""
-    load = subprocess.run(
-        [
-            sys.executable,
-            __file__,
-            *("--client", str(port), str(clients)),
-            *("--clips", str(options.clips)),
-            *("--requests", str(options.requests)),
-        ],
-        capture_output=True,
-        check=True,
-    )
-    times, rate, errors = json.loads(load.stdout)
+    load = ("--client", str(port), str(clients), "--clips", str(options.clips))
+    command = ("-m", "benchmarks.api", *load, "--requests", str(options.requests))
+    times, rate, errors = json.loads(measured(*command)[2])
     return times, rate, errors
 
 

@@ -1,6 +1,6 @@
 """A call of an hour on two channels, made of real utterances: what ingest finds of them.
 
-    python benchmarks/call.py --audio ../shared/data/emodb
+    python -m benchmarks.call --audio ../shared/data/emodb
 
 Agent and customer take turns, each on a channel of their own, with pauses of 1 to 6 s; the true
 spans are known (the corpus' files begin and end with a little silence of their own). Printed: how
@@ -15,9 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -26,25 +23,23 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.channels import parse_channels  # noqa: E402
-from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
-from emotion_search.engine.files.scan import Scan  # noqa: E402
-from emotion_search.engine.ingest.options import IngestOptions  # noqa: E402
-from emotion_search.engine.library.library import Library  # noqa: E402
-from emotion_search.engine.settings import Settings  # noqa: E402
-from emotion_search.index.database.clips import ClipDetails  # noqa: E402
-from emotion_search.index.database.filters import ClipFilter  # noqa: E402
+from benchmarks.machine import describe, measured, peak
+from emotion_search.engine.audio.channels import parse_channels
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode
+from emotion_search.engine.files.scan import Scan
+from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.clips import ClipDetails
+from emotion_search.index.database.filters import ClipFilter
 
 NAMES = ("agent", "customer")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What was said: by whom (0 agent, 1 customer), when (seconds), how, and where it is from."""
+    """An utterance: who speaks (0 agent, 1 customer), from when to when (seconds), the emotion, and
+    the file that it is from."""
 
     channel: int
     start: float
@@ -54,7 +49,7 @@ class Utterance:
 
 
 def make(audio: Path, file: Path, minutes: float) -> list[Utterance]:
-    """Write a call and return what is said in it: the agent neutral, the customer as it comes."""
+    """Write a call and return its utterances: the agent's neutral, the customer's as they come."""
     with (audio / "labels.csv").open() as table:
         rows = list(csv.DictReader(table))
     sides = (
@@ -85,7 +80,7 @@ def overlap(utterance: Utterance, clip: ClipDetails) -> float:
 
 
 def judge(library: Library, utterances: list[Utterance], queries: int) -> dict[str, float]:
-    """What the archive holds of what was said."""
+    """How well the archive's clips agree with the utterances."""
     clips = sorted(library.clips(limit=100_000), key=lambda clip: clip.start)
     best = [max(clips, key=lambda clip: overlap(one, clip)) for one in utterances]
     lengths = np.array([one.end - one.start for one in utterances])
@@ -145,13 +140,12 @@ def work(file: Path, home: Path, model: str) -> None:
     settings = Settings(home=home, model=model)
     with Library.open(settings, create=True) as library:
         library.embedder().embed([np.zeros(SAMPLE_RATE, np.float32)])
-        loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        loaded = peak()
         began = time.perf_counter()
         channels = parse_channels(",".join(f"{name}={i}" for i, name in enumerate(NAMES)))
         library.ingest(Scan([str(file)]), IngestOptions(channels))
         seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([seconds, loaded, peak]))
+    print(json.dumps([seconds, loaded, peak()]))
 
 
 def main() -> None:
@@ -170,20 +164,9 @@ def main() -> None:
         file, home = Path(place, "call.flac"), Path(place, "home")
         utterances = make(options.audio.resolve(), file, options.minutes)
         print(f"model {options.model}, {options.minutes:g} min, {file.stat().st_size >> 20} MiB\n")
-        command = [
-            sys.executable,
-            __file__,
-            "--work",
-            str(file),
-            str(home),
-            "--model",
-            options.model,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        seconds, loaded, peak = json.loads(done.stdout)
-        found = {"seconds of ingest": seconds, "MiB, model loaded": loaded, "MiB, peak": peak}
+        command = ("-m", "benchmarks.call", "--work", str(file), str(home))
+        seconds, loaded, most = json.loads(measured(*command, "--model", options.model)[2])
+        found = {"seconds of ingest": seconds, "MiB, model loaded": loaded, "MiB, peak": most}
         with Library.open(Settings(home=home, model=options.model)) as library:
             found |= judge(library, utterances, options.queries)
     for name, value in found.items():

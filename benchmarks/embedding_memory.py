@@ -1,6 +1,6 @@
 """Load time and peak memory beside FunASR's, and memory over the length of a recording.
 
-    python benchmarks/embedding_memory.py
+    python -m benchmarks.embedding_memory
 
 Every row is a process of its own. Loading: the large architecture with random weights, then one
 clip of 1 s; `idle` is a process that has only imported torch and numpy. Lengths: frames of a
@@ -9,21 +9,14 @@ recording by `emotion-search embed`, on a small checkpoint so that ten hours tak
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
+from benchmarks.machine import describe, measured
+from emotion_search.engine.audio.synthetic_voices import speak
 
 OURS = """
 import sys, numpy
@@ -47,23 +40,6 @@ make_checkpoint(Path(sys.argv[1]), conf=LARGE if sys.argv[2] == "large" else Non
 """
 
 
-def run(*command: str) -> tuple[float, float]:
-    """Wall seconds and peak resident megabytes of a process."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command} failed")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
-
-
 def recording(path: Path, seconds: int) -> Path:
     """A FLAC of synthetic speech."""
     speech = np.concatenate([speak("anger", speaker=s, seed=s) for s in range(30)])
@@ -79,20 +55,23 @@ def main() -> None:
         folder = Path(name)
         large, small = str(folder / "large"), str(folder / "small")
         for checkpoint, size in ((large, "large"), (small, "small")):
-            run("-c", MAKE, checkpoint, size)  # not here: a child's peak begins at its parent's
+            measured(
+                "-c", MAKE, checkpoint, size, quiet=True
+            )  # not here: a child's peak begins at its parent's
         weights = (folder / "large" / "model.pt").stat().st_size / 2**20
         print(f"\nloading, weights of {weights:.0f} MiB     seconds   peak MiB")
         for title, code in (("idle", IDLE), ("ours", OURS), ("FunASR", THEIRS)):
-            seconds, peak = run("-c", code, large)
-            print(f"{title:<32} {seconds:>8.1f} {peak:>10.0f}")
+            seconds, peak, _ = measured("-c", code, large, quiet=True)
+            print(f"{title:<32} {seconds:>8.1f} {peak / 2**20:>10.0f}")
         print("\nlength of the recording           seconds   peak MiB")
         for title, length in (("10 s", 10), ("10 min", 600), ("1 h", 3600), ("10 h", 36_000)):
             file = recording(folder / "x.flac", length)
             out = folder / f"out-{length}"
-            command = ("cli.py", "embed", str(file), "--output-dir", str(out), "--model", small)
-            seconds, peak = run(*command, "--granularity", "frame", "--home", str(folder / "home"))
+            command = ("-m", "emotion_search.cli", "embed", str(file), "--output-dir", str(out))
+            options = ("--model", small, "--granularity", "frame", "--home", str(folder / "home"))
+            seconds, peak, _ = measured(*command, *options, quiet=True)
             frames = np.load(out / "x.npy", mmap_mode="r").shape[0]
-            print(f"{title:<32} {seconds:>8.1f} {peak:>10.0f}   {frames} frames")
+            print(f"{title:<32} {seconds:>8.1f} {peak / 2**20:>10.0f}   {frames} frames")
 
 
 if __name__ == "__main__":

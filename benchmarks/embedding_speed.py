@@ -1,6 +1,6 @@
 """Embedding throughput beside FunASR's own, same weights, same threads, taken in turn.
 
-    python benchmarks/embedding_speed.py --size large --threads 2
+    python -m benchmarks.embedding_speed --size large --threads 2
 
 Weights are random: speed does not depend on their values, and neither does exactness in float32.
 `of peak` is the share of this machine's best float32 matrix product (4096 x 4096) that the
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,13 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec  # noqa: E402
-from emotion_search.engine.embedders.quiet import undisturbed  # noqa: E402
-from tests.checkpoints import BASE, LARGE, make_checkpoint  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.embedders.quiet import undisturbed
+from tests.checkpoints import BASE, LARGE, make_checkpoint
 
 CONFS = {"base": BASE, "large": LARGE}
 

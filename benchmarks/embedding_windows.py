@@ -1,6 +1,6 @@
 """How far the embedding of a long recording in windows is from that of the whole.
 
-    python benchmarks/embedding_windows.py --audio ../shared/data/emodb
+    python -m benchmarks.embedding_windows --audio ../shared/data/emodb
 
 Files are chained to recordings of a minute. `utterance` is what `emotion-search embed` writes: the
 mean over windows of 15 s; `frames` the mean of its frames, whose windows overlap. Random weights of
@@ -10,22 +10,18 @@ the base architecture: the figures are indicative only. `--model FOLDER` takes r
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
-from emotion_search.engine.audio.windows import windows  # noqa: E402
-from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec  # noqa: E402
-from emotion_search.engine.files.scan import find_audio  # noqa: E402
-from emotion_search.engine.inference.frames import stream_frames  # noqa: E402
-from tests.checkpoints import BASE, make_checkpoint  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode
+from emotion_search.engine.audio.windows import windows
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.inference.frames import stream_frames
+from tests.checkpoints import BASE, make_checkpoint
 
 LENGTH = 60 * SAMPLE_RATE
 

@@ -1,6 +1,6 @@
 """Fine-tuning on labels by some speakers, judged on others: UAR of the base, a new head, layers.
 
-    python benchmarks/finetune.py --manifest ../shared/data/emodb/labels.csv --column text
+    python -m benchmarks.finetune --manifest ../shared/data/emodb/labels.csv --column text
 
 Every fold keeps some speakers for the test; of the rest some are stopped by. Figures are pooled
 over folds, each clip judged by a model not tuned on its speaker; the intervals are
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 import tempfile
 import time
 from contextlib import closing
@@ -19,16 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.workers import Decoders  # noqa: E402
-from emotion_search.engine.embedders.registry import absolute, load_embedder  # noqa: E402
-from emotion_search.engine.finetune.examples import Example, decode_examples, examples_of_manifest  # noqa: E402
-from emotion_search.engine.finetune.run import finetune  # noqa: E402
-from emotion_search.engine.finetune.tune import Plan  # noqa: E402
-from emotion_search.engine.settings import Settings  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.classify.measure import measure
+from emotion_search.engine.embedders.registry import absolute, load_embedder
+from emotion_search.engine.finetune.examples import Example, decode_examples, examples_of_manifest
+from emotion_search.engine.finetune.run import finetune
+from emotion_search.engine.finetune.tune import Plan
+from emotion_search.engine.settings import Settings
 
 ROUNDS = 2000
 
@@ -54,14 +51,14 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
     examples = read(given, folder)
     speakers = sorted({one.group for one in examples})
     settings = Settings(home=folder, device="cpu")
-    labels = np.array([one.label for one in examples])
+    names, labels = np.unique([one.label for one in examples], return_inverse=True)
     groups = np.array([one.group for one in examples])
     print(
         f"{given.base}: {len(examples)} clips, {len(speakers)} speakers, {given.folds} folds,"
-        f" {len(set(labels))} classes (chance {1 / len(set(labels)):.3f})"
+        f" {len(names)} classes (chance {1 / len(names):.3f})"
     )
     for layers in given.layers:
-        predicted = np.empty(len(examples), dtype=object)
+        predicted = np.empty(len(examples), dtype=np.int64)
         began = time.perf_counter()
         for fold in range(given.folds):
             test = tuple(speakers[fold :: given.folds])
@@ -74,18 +71,17 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
                 settings,
                 decoders,
                 source="a benchmark",
-                command="benchmarks/finetune.py",
+                command="python -m benchmarks.finetune",
             )
             model = load_embedder(str(done.model), settings)
             rows = np.flatnonzero(np.isin(groups, test)).tolist()
             for clip in decode_examples([examples[row] for row in rows], decoders):
-                scores = model.embed([clip.samples]).scores[0]
-                predicted[rows[clip.id]] = done.classes[int(scores.argmax())]
+                predicted[rows[clip.id]] = model.embed([clip.samples]).scores[0].argmax()
             if layers == given.layers[0] and done.judged["test"].own is not None:
                 print(f"base's own scores, fold {fold}: UAR {done.judged['test'].own:.3f}")
-        low, high = interval(labels, predicted, groups)
+        uar = measure(labels, predicted, groups, len(names), rounds=ROUNDS).uar
         name = "head alone" if not layers else f"head and top {layers}"
-        found = f"UAR {recall(labels, predicted):.3f} [{low:.3f}, {high:.3f}]"
+        found = f"UAR {uar.value:.3f} [{uar.low:.3f}, {uar.high:.3f}]"
         print(f"{name:<16} {found}   {(time.perf_counter() - began) / 60:.1f} min", flush=True)
 
 
@@ -100,24 +96,6 @@ def read(given: argparse.Namespace, folder: Path) -> list[Example]:
             path = given.manifest.resolve().parent / row["path"]
             out.writerow([path, row[given.column], row["speaker"]])
     return examples_of_manifest(folder / "labels.csv", "emotion")
-
-
-def recall(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """UAR."""
-    return float(np.mean([np.mean(predicted[labels == one] == one) for one in np.unique(labels)]))
-
-
-def interval(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Of the UAR, speakers drawn with replacement."""
-    random = np.random.default_rng(0)
-    names = np.unique(groups)
-    rows = {name: np.flatnonzero(groups == name) for name in names}
-    found = []
-    for _ in range(ROUNDS):
-        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        found.append(recall(labels[drawn], predicted[drawn]))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

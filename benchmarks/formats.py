@@ -1,25 +1,21 @@
 """Every format that is read: how near the embedding of an encoded clip is to that of the WAV.
 
-python benchmarks/formats.py --clip ../shared/data/emodb/03a01Fa.flac
+python -m benchmarks.formats --clip ../shared/data/emodb/03a01Fa.flac
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import decode  # noqa: E402
-from emotion_search.engine.embedders.registry import load_embedder  # noqa: E402
-from emotion_search.engine.settings import load_settings  # noqa: E402
-from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.settings import load_settings
+from tests.formats import ENCODED, WRITTEN, write_as
 
 
 def main() -> None:

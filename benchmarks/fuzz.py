@@ -1,6 +1,6 @@
 """Requests made from the service's own document, and damaged uploads: never a 5xx.
 
-python benchmarks/fuzz.py --examples 200 --uploads 1000
+python -m benchmarks.fuzz --examples 200 --uploads 1000
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from benchmarks.mutations import mutated  # noqa: E402
-from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
-from tests.api.serving import Served, served  # noqa: E402
-from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
+from benchmarks.machine import describe
+from benchmarks.mutations import mutated
+from emotion_search.engine.audio.synthetic_voices import speak
+from tests.api.serving import Served, served
+from tests.formats import ENCODED, WRITTEN, write_as
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 

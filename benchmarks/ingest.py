@@ -1,6 +1,6 @@
 """Ingest beside the bare embedder, memory by number of files, a long call beside short ones.
 
-    python benchmarks/ingest.py --audio ../shared/data/emodb --model acoustic
+    python -m benchmarks.ingest --audio ../shared/data/emodb --model acoustic
 
 Files are made from the folder's speech: every one other bytes. Each ingest runs in a process of its
 own, with the model loaded before the clock starts. The bare embedder gets the same clips, decoded,
@@ -10,9 +10,6 @@ in the same batches, on the same threads, in a process of its own too.
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,11 +17,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
+from benchmarks.machine import describe, measured, peak
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode
 
 PAUSE = np.zeros(SAMPLE_RATE * 3 // 2, np.float32)
 
@@ -54,16 +48,9 @@ def calls(audio: Path, folder: Path, number: int, minutes: float) -> None:
 
 def run(role: str, folder: Path, model: str) -> tuple[float, float, int]:
     """Seconds, peak MiB and clips of this program in a ``role``, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--role", role, "--folder", str(folder), "--model", model],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    seconds, peak, clips = done.stdout.split()
-    return float(seconds), float(peak), int(clips)
+    command = ("--role", role, "--folder", str(folder), "--model", model)
+    seconds, most, clips = measured("-m", "benchmarks.ingest", *command)[2].split()
+    return float(seconds), float(most), int(clips)
 
 
 def work(role: str, folder: Path, model: str) -> None:
@@ -93,8 +80,7 @@ def work(role: str, folder: Path, model: str) -> None:
                 if batch:
                     embedder.embed(batch)
                 seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(seconds, peak, count)
+    print(seconds, peak(), count)
 
 
 def main() -> None:
@@ -118,24 +104,24 @@ def main() -> None:
         rates: dict[str, list[float]] = {"ingest": [], "bare": []}
         for _ in range(options.rounds):
             for role, found in rates.items():
-                seconds, peak, count = run(role, Path(place, "few"), options.model)
+                seconds, most, count = run(role, Path(place, "few"), options.model)
                 found.append(count / seconds)
-                print(f"{role:<8}{count:>7} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+                print(f"{role:<8}{count:>7} clips{seconds:>8.1f} s{most:>8.0f} MiB", flush=True)
         ratio = np.median(rates["ingest"]) / np.median(rates["bare"])
         print(f"ingest beside the bare embedder, median: {ratio:.2f}\n")
         if options.rates_only:
             return
         short_files(options.audio, Path(place, "many"), many)
         for name in ("few", "many"):
-            seconds, peak, count = run("ingest", Path(place, name), options.model)
-            print(f"ingest  {count:>7} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+            seconds, most, count = run("ingest", Path(place, name), options.model)
+            print(f"ingest  {count:>7} clips{seconds:>8.1f} s{most:>8.0f} MiB", flush=True)
         calls(options.audio, Path(place, "long"), 1, 60)
         calls(options.audio, Path(place, "short"), 10, 6)
         print()
         for _ in range(options.rounds):
             for name, text in (("long", "one hour"), ("short", "ten times six minutes")):
-                seconds, peak, count = run("ingest", Path(place, name), options.model)
-                print(f"{text:<24}{count:>5} clips{seconds:>8.1f} s{peak:>8.0f} MiB", flush=True)
+                seconds, most, count = run("ingest", Path(place, name), options.model)
+                print(f"{text:<24}{count:>5} clips{seconds:>8.1f} s{most:>8.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

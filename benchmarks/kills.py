@@ -1,6 +1,6 @@
 """Ingest killed by ``kill -9`` at random instants: nothing lost, doubled or different.
 
-    python benchmarks/kills.py --kills 200
+    python -m benchmarks.kills --kills 200
 
 An archive is filled by the same command again and again, killed each time after a random while,
 until it is complete; then it is compared with one that was never disturbed, and the next begun.
@@ -14,7 +14,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,11 +21,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from tests.conftest import command_with  # noqa: E402
+from benchmarks.machine import describe
+from tests.conftest import command_with
 
 
 def start(home: Path, calls: Path) -> subprocess.Popen[bytes]:
@@ -42,7 +38,7 @@ def start(home: Path, calls: Path) -> subprocess.Popen[bytes]:
 
 
 def contents(home: Path) -> list[tuple]:
-    """Names, bytes, spans, vectors, and the space that was fitted: all that must be the same."""
+    """Names, bytes, spans and vectors: all that must be the same."""
     with sqlite3.connect(home / "archive.db") as database:
         rows = database.execute(
             "SELECT l.path, r.sha256, c.start_s, c.end_s, e.vector FROM recordings r"

@@ -1,6 +1,6 @@
 """Erasing, rebuilding the index and migrating, killed by ``kill -9`` at random instants.
 
-    python benchmarks/kills_after.py --kills 200
+    python -m benchmarks.kills_after --kills 200
 
 Each is run again and again on a copy of one archive, killed after a random while, until it is done;
 then rows and the hits of searches are compared with those of a run that nobody disturbed.
@@ -19,12 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from benchmarks.vectors import clustered, fill  # noqa: E402
-from emotion_search.index.database.connection import Database  # noqa: E402
+from benchmarks.machine import describe, measured
+from benchmarks.vectors import clustered, fill_shares
+from emotion_search.index.database.connection import Database
 
 COMMANDS = {
     "forget": ["forget", "--source", "half", "--yes"],
@@ -37,7 +34,7 @@ TABLES = ("recordings", "clips", "embeddings", "labels", "locations", "tombstone
 def start(home: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
     """The program."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *arguments, "--home", str(home)],
+        [sys.executable, "-m", "emotion_search.cli", *arguments, "--home", str(home)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -53,10 +50,8 @@ def contents(home: Path) -> dict[str, object]:
             rows[table] = sorted(database.execute(f"SELECT {wanted} FROM {table}"), key=repr)
         clips = [row[0] for row in database.execute("SELECT id FROM clips ORDER BY id")]
     for clip in clips[:: max(1, len(clips) // 5)]:
-        command = ["search", "--clip", str(clip), "--json", "--home", str(home)]
-        rows[f"hits of {clip}"] = subprocess.run(
-            [sys.executable, str(ROOT / "cli.py"), *command], capture_output=True, check=True
-        ).stdout
+        command = ("search", "--clip", str(clip), "--json", "--home", str(home))
+        rows[f"hits of {clip}"] = measured("-m", "emotion_search.cli", *command, quiet=True)[2]
     return rows
 
 
@@ -65,7 +60,7 @@ def prepare(home: Path, what: str, clips: int) -> None:
     home.mkdir(parents=True)
     database = Database(f"sqlite:///{home / 'archive.db'}")
     database.migrate("0003" if what == "migrate" else "head")
-    fill(database, clustered(clips, 64), dimension=64)
+    fill_shares(database, clustered(clips, 64), dimension=64)
     database.close()
     if what != "migrate":
         assert start(home, ["index", "rebuild"]).wait() == 0

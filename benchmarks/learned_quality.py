@@ -1,12 +1,12 @@
 """Classifiers and clusters on labelled real speech, beside eGeMAPS on the same folds.
 
     pip install opensmile        # development only; its licence is not commercial
-    python benchmarks/learned_quality.py --manifest ../shared/data/emodb/labels.csv
+    python -m benchmarks.learned_quality --manifest ../shared/data/emodb/labels.csv
 
-Each clip is classified by a classifier that did not hear its speaker; UAR with 95 % intervals
+Each clip is classified by a classifier not trained on its speaker; UAR with 95 % intervals
 bootstrapped over speakers. eGeMAPSv02 functionals go through the same classifiers and splits. The
 weights of the model ``acoustic`` were trained on EMO-DB with all its speakers, so there its row
-tells what those weights remember; the rows *statistics* are the part of its vector that is not
+shows what those weights remember; the rows *statistics* are the part of its vector that is not
 trained on labels (the last 64 dimensions: principal components of plain statistics).
 ``--fold SPEAKERS=WEIGHTS`` names weights trained without some speakers, which then
 are classified by their embeddings. Clusters are judged by adjusted mutual information with emotion
@@ -17,27 +17,23 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score as shared
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from benchmarks.retrieval_quality import egemaps  # noqa: E402
-from emotion_search.engine.audio.file import decode  # noqa: E402
-from emotion_search.engine.classify.compare import compare, held_out_scores, splits_of  # noqa: E402
-from emotion_search.engine.classify.examples import Examples, examples_of  # noqa: E402
-from emotion_search.engine.classify.measure import Measured, measure  # noqa: E402
-from emotion_search.engine.classify.methods import METHODS  # noqa: E402
-from emotion_search.engine.clusters.density import fit_dense  # noqa: E402
-from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres  # noqa: E402
-from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
-from emotion_search.index.database.labelled_clips import LabelledClips  # noqa: E402
-from emotion_search.index.vectors.arrays import normalise  # noqa: E402
+from benchmarks.machine import describe
+from benchmarks.retrieval_quality import egemaps
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.classify.compare import compare, held_out_scores, splits_of
+from emotion_search.engine.classify.examples import Examples, examples_of
+from emotion_search.engine.classify.measure import Measured, measure
+from emotion_search.engine.classify.methods import METHODS
+from emotion_search.engine.clusters.density import fit_dense
+from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.index.database.labelled_clips import LabelledClips
+from emotion_search.index.vectors.arrays import normalise
 
 STATISTICS = 64
 
@@ -61,11 +57,11 @@ def main() -> None:
     vectors = {
         "eGeMAPSv02, z-scored": peer,
         "acoustic, statistics alone": statistics,
-        "acoustic, knows these speakers": normalise(trained),
+        "acoustic, trained on these speakers": normalise(trained),
     }
-    print(f"{'each speaker left out':<34}{'method':<22}{'UAR':<24}macro F1")
+    print(f"{'each speaker left out':<36}{'method':<22}{'UAR':<24}macro F1")
     for name, features in vectors.items():
-        examples = examples_of(clips, features, len(rows))
+        examples = examples_of(clips, features)
         for one in compare(examples, splits_of(examples), rounds=1000):
             show(name, one.name, one.measured)
     if options.fold:
@@ -73,7 +69,7 @@ def main() -> None:
             show(
                 "acoustic, speakers left out", method, by_folds(options.fold, audio, clips, method)
             )
-    print(f"\n{'clusters, AMI with':<34}{'method':<22}{'k':>4}{'emotion':>10}{'speaker':>10}")
+    print(f"\n{'clusters, AMI with':<36}{'method':<22}{'k':>4}{'emotion':>10}{'speaker':>10}")
     for name, features in vectors.items():
         unit = normalise(features)
         tried = choose_k(unit, range(2, 17))
@@ -82,13 +78,13 @@ def main() -> None:
             found = assign(unit, fit_centres(unit, k))[0]
             how = "k-means, k chosen" if k == best else "k-means, k of emotions"
             print(
-                f"{name:<34}{how:<22}{k:>4}{shared(labels, found):>10.3f}"
+                f"{name:<36}{how:<22}{k:>4}{shared(labels, found):>10.3f}"
                 f"{shared(speakers, found):>10.3f}"
             )
         dense = fit_dense(unit, least=10)
         found = dense.assign(unit)
         print(
-            f"{name:<34}{'HDBSCAN':<22}{dense.k:>4}{shared(labels, found):>10.3f}"
+            f"{name:<36}{'HDBSCAN':<22}{dense.k:>4}{shared(labels, found):>10.3f}"
             f"{shared(speakers, found):>10.3f}   ({(found < 0).mean():.0%} noise)"
         )
 
@@ -96,7 +92,7 @@ def main() -> None:
 def show(name: str, method: str, it: Measured) -> None:
     """A line of the table."""
     uar = f"{it.uar.value:.3f} [{it.uar.low:.3f}, {it.uar.high:.3f}]"
-    print(f"{name:<34}{method:<22}{uar:<24}{it.f1.value:.3f}")
+    print(f"{name:<36}{method:<22}{uar:<24}{it.f1.value:.3f}")
 
 
 def by_folds(
@@ -107,7 +103,7 @@ def by_folds(
     for fold in folds:
         names, _, path = fold.partition("=")
         features = normalise(Acoustic(Path(path)).embed(audio).vectors)
-        examples: Examples = examples_of(clips, features, len(audio))
+        examples: Examples = examples_of(clips, features)
         held = np.flatnonzero(np.isin(clips.speakers, names.split(",")))
         rest = np.flatnonzero(~np.isin(clips.speakers, names.split(",")))
         scores = held_out_scores(examples, [(rest, held)], method)

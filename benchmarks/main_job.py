@@ -1,6 +1,6 @@
-"""The main job on labelled real speech: ingest, cold search, quality of query by example.
+"""Query by example end to end, on labelled speech: ingest, cold search, precision at 10.
 
-    python benchmarks/main_job.py --manifest ../shared/data/emodb/labels.csv
+    python -m benchmarks.main_job --manifest ../shared/data/emodb/labels.csv
 
 Quality is precision at 10: of the ten hits, the share with the query's own label, where the
 query's own speaker is left out of the gallery; a mean over clips, and the macro mean over labels.
@@ -12,36 +12,16 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.library.library import Library  # noqa: E402
-from emotion_search.engine.settings import Settings  # noqa: E402
+from benchmarks.machine import describe, measured
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
 
 HITS = 10
-
-
-def run(*arguments: str) -> tuple[float, int]:
-    """Wall seconds and peak resident bytes of one run of the program."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *arguments], stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed")
-    return time.perf_counter() - began, usage.ru_maxrss * 1024
 
 
 def precision(home: Path, model: str) -> tuple[float, float, float, float]:
@@ -74,11 +54,12 @@ def main() -> None:
     print(f"{options.manifest}: {len(rows)} files; model {options.model}\n")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        place = ("--home", folder)
-        ingest = ("ingest", "--manifest", str(options.manifest), "--model", options.model, *place)
-        seconds, peak = run(*ingest)
-        again, _ = run(*ingest)
-        searches = [run("search", "--clip", "1", *place)[0] for _ in range(options.runs)]
+        program, place = ("-m", "emotion_search.cli"), ("--home", folder)
+        ingest = (*program, "ingest", "--manifest", str(options.manifest), *place)
+        seconds, peak, _ = measured(*ingest, "--model", options.model)
+        again = measured(*ingest, "--model", options.model)[0]
+        search = (*program, "search", "--clip", "1", *place)
+        searches = [measured(*search)[0] for _ in range(options.runs)]
         with Library.open(Settings(home=home)) as library:
             audio = library.status().counts.duration
         clips, macro, chance, chance_macro = precision(home, options.model)

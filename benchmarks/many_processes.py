@@ -1,7 +1,7 @@
 """Writers and readers in processes of their own on one database: nothing lost, doubled or stale.
 
-    python benchmarks/many_processes.py --seconds 60
-    python benchmarks/many_processes.py --seconds 60 --database postgresql+psycopg://…
+    python -m benchmarks.many_processes --seconds 60
+    python -m benchmarks.many_processes --seconds 60 --database postgresql+psycopg://…
 
 Writers add recordings and remove some of theirs again. Readers, two with the exact index and two
 with that of codes, search all the while: no hit may have been removed before the search
@@ -15,38 +15,27 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import select
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from sqlalchemy import select  # noqa: E402
-
-from emotion_search.index.database.connection import Database  # noqa: E402
-from emotion_search.index.database.embeddings import stream  # noqa: E402
-from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid  # noqa: E402
-from emotion_search.index.database.recordings import (  # noqa: E402
-    Annotations,
-    FileFacts,
-    NewClip,
-    NewRecording,
-    add_recording,
-    remove_recording,
-)
-from emotion_search.index.database.schema import Clip, Tombstone  # noqa: E402
-from emotion_search.index.lifecycle.keeper import IndexKeeper  # noqa: E402
-from emotion_search.index.lifecycle.saved import IndexCache  # noqa: E402
-from emotion_search.index.search import Searcher, Target  # noqa: E402
-from emotion_search.index.vectors.arrays import Vectors, normalise  # noqa: E402
-from emotion_search.index.vectors.kinds import IndexKind  # noqa: E402
-from emotion_search.index.vectors.pool import Wish  # noqa: E402
-from emotion_search.index.vectors.space import Space  # noqa: E402
+from benchmarks.vectors import add
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import stream
+from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid
+from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.database.schema import Clip, Tombstone
+from emotion_search.index.lifecycle.keeper import IndexKeeper
+from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.search import Searcher, Target
+from emotion_search.index.vectors.arrays import Vectors, normalise
+from emotion_search.index.vectors.kinds import IndexKind
+from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.space import Space
 
 DIMENSION = 16
 FIRST = 400  # clips that are there from the beginning
@@ -55,7 +44,7 @@ REBUILT, SAVED = 0.01, 0.1  # share of searches after which a reader makes the i
 
 
 def write(url: str, number: int, seconds: float, ready: Any, reports: Any) -> None:
-    """Add and remove until the time is up; tells how many of each."""
+    """Add and remove until the time is up; reports how many of each."""
     database = Database(url)
     model = opened(database)
     random = np.random.default_rng(number)
@@ -67,7 +56,7 @@ def write(url: str, number: int, seconds: float, ready: Any, reports: Any) -> No
         with database.write() as session:
             for _ in range(int(random.integers(1, 4))):
                 added += 1
-                own.append(add(session, model, random, f"{number}-{added}"))
+                own.append(add(session, model, random_vector(random), f"{number}-{added}"))
         if len(own) > 20:
             with database.write() as session:
                 for _ in range(int(random.integers(1, 6))):
@@ -81,7 +70,7 @@ def write(url: str, number: int, seconds: float, ready: Any, reports: Any) -> No
 def read(
     url: str, folder: Path, asked: IndexKind, number: int, seconds: float, ready: Any, reports: Any
 ) -> None:
-    """Search until the time is up; tells how often, and what was wrong."""
+    """Search until the time is up; reports how often, and what was wrong."""
     database = Database(url)
     model = opened(database)
     with database.read() as session:
@@ -93,10 +82,10 @@ def read(
     ready.wait()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        query = normalise(random.normal(size=DIMENSION).astype(np.float32))
-        before = held(database, model)
+        query = normalise(random_vector(random))
+        before = stored(database, model)
         hits = searcher.search(Target(query, Wish(10)))
-        after = held(database, model)
+        after = stored(database, model)
         searches += 1
         wrong += mistakes(query, before, after, [(h.clip.id, h.similarity) for h in hits])
         chance = random.uniform()
@@ -157,7 +146,7 @@ def faults(database: Database, folder: Path, kind: IndexKind) -> list[str]:
     return wrong + [f"left {name}" for name in there - named]
 
 
-def held(database: Database, model: ModelInfo) -> dict[int, Vectors]:
+def stored(database: Database, model: ModelInfo) -> dict[int, Vectors]:
     """Every clip and its vector, as the database has them now."""
     with database.read() as session:
         return {
@@ -175,19 +164,13 @@ def opened(database: Database) -> ModelInfo:
         )
 
 
-def add(session: Any, model: ModelInfo, random: np.random.Generator, name: str) -> int:
-    """A recording of one clip; returns its id."""
-    clip = NewClip(
-        None, 0.0, 1.0, random.normal(size=DIMENSION).astype(np.float32), np.empty(0, np.float32)
-    )
-    new = NewRecording(
-        FileFacts(f"/{name}", 1, 1), name, name.rjust(64, "0"), 1.0, 8000, 1, Annotations(), [clip]
-    )
-    return add_recording(session, model.id, new)[0]
+def random_vector(random: np.random.Generator) -> Vectors:
+    """A vector, float32 (``DIMENSION``,)."""
+    return random.normal(size=DIMENSION).astype(np.float32)
 
 
 def run(url: str, folder: Path, seconds: float) -> list[tuple]:
-    """What two writers and four readers tell after so many seconds, what is wrong with the saved
+    """What two writers and four readers report after so many seconds, what is wrong with the saved
     indexes then, and the final comparison."""
     database = Database(url)
     database.create_or_require()
@@ -195,7 +178,7 @@ def run(url: str, folder: Path, seconds: float) -> list[tuple]:
     random = np.random.default_rng(0)
     with database.write() as session:
         for i in range(FIRST):
-            add(session, model, random, f"first-{i}")
+            add(session, model, random_vector(random), f"first-{i}")
     spawn = multiprocessing.get_context("spawn")
     reports = spawn.Queue()
     ready = spawn.Barrier(6, timeout=120)

@@ -1,6 +1,6 @@
 """Damaged audio files of every format: each is read or refused, nothing crashes, nothing hangs.
 
-python benchmarks/mutations.py --files 5000
+python -m benchmarks.mutations --files 5000
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.synthetic_voices import speak  # noqa: E402
-from emotion_search.engine.audio.workers import Decoders  # noqa: E402
-from emotion_search.index.errors import AudioError  # noqa: E402
-from tests.formats import ENCODED, WRITTEN, write_as  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.audio.workers import Decoders
+from emotion_search.index.errors import AudioError
+from tests.formats import ENCODED, WRITTEN, write_as
 
 
 def mutated(data: bytes, random: np.random.Generator) -> bytes:

@@ -1,7 +1,7 @@
 """Query by example with the built-in model beside eGeMAPS, on labelled speech.
 
     pip install opensmile        # development only; its licence is not commercial
-    python benchmarks/retrieval_quality.py --manifest ../shared/data/emodb/labels.csv \\
+    python -m benchmarks.retrieval_quality --manifest ../shared/data/emodb/labels.csv \\
         --fold emodb_03,emodb_08=f1.safetensors --fold emodb_09,emodb_10=f2.safetensors …
 
 Every clip asks for others of its label among clips of other speakers. eGeMAPSv02 functionals are
@@ -14,21 +14,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import decode  # noqa: E402
-from emotion_search.engine.embedders.acoustic.model import Acoustic  # noqa: E402
-from emotion_search.engine.quality.labelled import LabelledVectors  # noqa: E402
-from emotion_search.engine.quality.retrieval import Gallery, Judged, judge  # noqa: E402
-from emotion_search.engine.quality.summary import over_classes, over_queries  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.retrieval import Gallery, Judged, judge
+from emotion_search.engine.quality.summary import over_classes, over_queries
 
 Vectors = np.ndarray
 

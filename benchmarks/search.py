@@ -1,8 +1,8 @@
 """Search at size beside FAISS's exact index: speed, recall, filters, memory, start, adding.
 
-    python benchmarks/search.py --clips 100000 --dimension 1024
-    python benchmarks/search.py --clips 1000000 --dimension 1024 --work /var/tmp/million
-    python benchmarks/search.py --clips 100000 --real ../shared/data/emodb
+    python -m benchmarks.search --clips 100000 --dimension 1024
+    python -m benchmarks.search --clips 1000000 --dimension 1024 --work /var/tmp/million
+    python -m benchmarks.search --clips 100000 --real ../shared/data/emodb
 
 The archive (in ``--work``, kept for the next run; ``--database`` for Postgres) is filled from a
 fixed seed, or from real speech repeated with perturbation. Queries are embeddings like the others,
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -29,20 +28,17 @@ if "--threads" not in sys.argv:  # before numpy's BLAS counts the cores
 import faiss
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from benchmarks.vectors import clustered, emodb_embeddings, fill, repeated  # noqa: E402
-from emotion_search.index.database.connection import Database  # noqa: E402
-from emotion_search.index.database.embeddings import embeddings_in_order, stream  # noqa: E402
-from emotion_search.index.database.filters import ClipFilter, matching_ids  # noqa: E402
-from emotion_search.index.database.models import active_model, archive_uuid  # noqa: E402
-from emotion_search.index.lifecycle.keeper import IndexKeeper  # noqa: E402
-from emotion_search.index.lifecycle.saved import IndexCache  # noqa: E402
-from emotion_search.index.search import Searcher, Target, _Finder  # noqa: E402
-from emotion_search.index.vectors.pool import Wish  # noqa: E402
-from emotion_search.index.vectors.space import Space  # noqa: E402
+from benchmarks.machine import describe, peak
+from benchmarks.vectors import add, clustered, emodb_embeddings, fill_shares, repeated
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import embeddings_in_order, stream
+from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.models import active_model, archive_uuid
+from emotion_search.index.lifecycle.keeper import IndexKeeper
+from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.search import Searcher, Target, _Finder
+from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.space import Space
 
 BLOCK = 20
 """Queries that one side answers before it is the other's turn."""
@@ -91,7 +87,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         clustered(given.clips, dimension) if real is None else repeated(real, given.clips, seed=0)
     )
     if model is None:
-        took = timed(lambda: fill(database, source, dimension=dimension))
+        took = timed(lambda: fill_shares(database, source, dimension=dimension))
         print(f"filled with {given.clips} clips in {took / 1e3:.0f} s")
         with database.read() as session:
             model = active_model(session)
@@ -114,9 +110,9 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     fresh = searcher()
     took = timed(fresh.refresh)
     print(f"start from the saved index {took / 1e3:.2f} s, resident {resident() - before:+.0f} MiB")
-    with database.read() as session, one.keeper.at(session) as held:
-        details = {k: v for k, v in held.index.details().items() if k != "probes"}
-        print(f"{held.index.kind}: {details} {held.index.details()['probes']}")
+    with database.read() as session, one.keeper.at(session) as current:
+        details = {k: v for k, v in current.index.details().items() if k != "probes"}
+        print(f"{current.index.kind}: {details} {current.index.details()['probes']}")
 
     # Queries like the archive's clips but not of it.
     with database.read() as session:
@@ -137,14 +133,14 @@ def measure(given: argparse.Namespace, work: Path) -> None:
 
     times: dict[str, list[float]] = {"flat": [], "index": [], "archive": []}
     found = 0
-    with database.read() as session, one.keeper.at(session) as held:
+    with database.read() as session, one.keeper.at(session) as current:
         for begin in range(0, len(unit), BLOCK):
             for query in unit[begin : begin + BLOCK]:
                 times["flat"].append(timed(lambda q=query: flat.search(q[None], 10)))
             for i, query in enumerate(unit[begin : begin + BLOCK], start=begin):
                 start = time.perf_counter()
-                finder = _Finder(session, model, held.space, Target(query, Wish(10)))
-                _, similar = finder.by_index(held.index)
+                finder = _Finder(session, model, current.space, Target(query, Wish(10)))
+                _, similar = finder.by_index(current.index)
                 times["index"].append((time.perf_counter() - start) * 1e3)
                 found += int((similar >= true[i, -1] - 2e-6).sum())
     for query in unit:
@@ -178,11 +174,11 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         "0.5 time": _hours(count, 0.5),
     }.items():
         filtered, by_hand, right, wrong = [], [], 0, 0
-        with database.read() as session, one.keeper.at(session) as held:
+        with database.read() as session, one.keeper.at(session) as current:
             for query in unit[:30]:
-                finder = _Finder(session, model, held.space, Target(query, Wish(10), wanted))
+                finder = _Finder(session, model, current.space, Target(query, Wish(10), wanted))
                 start = time.perf_counter()
-                ids, similar = finder.by_index(held.index)
+                ids, similar = finder.by_index(current.index)
                 filtered.append((time.perf_counter() - start) * 1e3)
                 start = time.perf_counter()
                 allowed = matching_ids(session, wanted)
@@ -203,7 +199,9 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     with database.read() as session:
         most = int(matching_ids(session, ClipFilter()).max())
     extra = random.normal(size=(1000, dimension)).astype(np.float32)
-    add(database, model, most, extra)
+    with database.write() as session:
+        for i, vector in enumerate(extra, start=most + 1):
+            add(session, model, vector, f"{i}.wav", source="added")
     took = timed(lambda: one.search(Target(extra[500], Wish(1))))
     hit = one.search(Target(extra[500], Wish(1)))[0]
     print(f"1000 clips added, seen by the next search in {took:.0f} ms: {hit.similarity:.4f}")
@@ -215,11 +213,6 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     )
 
 
-def peak() -> float:
-    """Peak resident memory, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def _hours(count: int, share: float) -> ClipFilter:
     from datetime import UTC, datetime, timedelta
 
@@ -228,29 +221,6 @@ def _hours(count: int, share: float) -> ClipFilter:
         after=start + timedelta(minutes=count * 0.3),
         before=start + timedelta(minutes=count * (0.3 + share)),
     )
-
-
-def add(database: Database, model, most: int, vectors) -> None:  # type: ignore[no-untyped-def]
-    """Add recordings of one clip each, as an ingest does."""
-    from emotion_search.index.database.recordings import (
-        Annotations,
-        FileFacts,
-        NewClip,
-        NewRecording,
-        add_recording,
-    )
-
-    with database.write() as session:
-        for i, vector in enumerate(vectors, start=most + 1):
-            clip = NewClip(None, 0.0, 3.0, vector, np.empty(0, np.float32))
-            add_recording(
-                session,
-                model.id,
-                NewRecording(
-                    FileFacts(f"/more/{i}.wav", 1, i), f"{i}.wav", f"{i:064x}", 3.0, 16000, 1,
-                    Annotations(source="added"), [clip],
-                ),
-            )  # fmt: skip
 
 
 def remove(database: Database) -> None:

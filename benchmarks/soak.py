@@ -1,6 +1,6 @@
 """Many clients while an ingest runs: no error, flat memory, answers that agree with themselves.
 
-python benchmarks/soak.py --seconds 600 --clients 32
+python -m benchmarks.soak --seconds 600 --clients 32
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ import httpx
 import numpy as np
 import soundfile
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.synthetic_voices import MANNERS, speak  # noqa: E402
-from tests.api.serving import Served, served  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from tests.api.serving import Served, served
 
 _BASE = 60  # clips that are there from the start
 

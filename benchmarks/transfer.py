@@ -1,6 +1,6 @@
 """Export, import and the trend of an archive of many clips: time and memory.
 
-    python benchmarks/transfer.py --clips 100000
+    python -m benchmarks.transfer --clips 100000
 
 Random embeddings (256 dimensions, eight classes, 20 clips a recording, two years) are taken in by
 ``import``, then exported and summed up by week. Each step runs in a process of its own.
@@ -10,20 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
+from benchmarks.machine import describe, measured, peak
 
 CLASSES = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")
 
@@ -63,8 +56,7 @@ def step(name: str, folder: Path) -> None:
         else:
             library.export(folder / name, kind=name.removeprefix("export."), overwrite=True)
         seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    print(json.dumps({"seconds": seconds, "peak": peak()}))
 
 
 def main() -> None:
@@ -82,13 +74,8 @@ def main() -> None:
             folder = Path(work)
             make(folder, clips)
             for name in ("import", "trend", "export.npy", "export.parquet", "export.csv"):
-                answer = subprocess.run(
-                    [sys.executable, __file__, "--step", name, str(folder)],
-                    check=True,
-                    capture_output=True,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                )
-                result = json.loads(answer.stdout)
+                command = ("-m", "benchmarks.transfer", "--step", name, str(folder))
+                result = json.loads(measured(*command)[2])
                 print(
                     f"{clips:<9} {name:<16} {result['seconds']:>8.1f}"
                     f" {clips / result['seconds']:>16,.0f} {result['peak']:>10.0f}"

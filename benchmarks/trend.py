@@ -1,6 +1,6 @@
 """How near the turning points that a trend finds lie to the true ones.
 
-    python benchmarks/trend.py --manifest ../shared/data/emodb/labels.csv --html trend.html
+    python -m benchmarks.trend --manifest ../shared/data/emodb/labels.csv --html trend.html
 
 Clips of one speaker's emotion after the other, in blocks of 30 to 60 s with pauses between the
 clips, become recordings of ten minutes; neighbouring blocks differ in emotion. They are ingested
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,16 +19,13 @@ import numpy as np
 import soundfile
 import soxr
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.machine import describe  # noqa: E402
-from emotion_search.engine.audio.file import SAMPLE_RATE, decode  # noqa: E402
-from emotion_search.engine.files.scan import find_audio  # noqa: E402
-from emotion_search.engine.library.library import Library  # noqa: E402
-from emotion_search.engine.settings import load_settings  # noqa: E402
-from emotion_search.engine.trends.curve import Options  # noqa: E402
-from emotion_search.engine.trends.recording import recording_trend  # noqa: E402
+from benchmarks.machine import describe
+from emotion_search.engine.audio.file import SAMPLE_RATE, decode
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import load_settings
+from emotion_search.engine.trends.curve import Options
+from emotion_search.engine.trends.recording import recording_trend
 
 
 def chain(

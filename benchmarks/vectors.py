@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count, repeat
 from pathlib import Path
 
 import numpy as np
 from sqlalchemy import insert
 
-from emotion_search.index.database.connection import Database
-from emotion_search.index.database.models import ModelInfo, activate_model
-from emotion_search.index.database.schema import Clip, Embedding, Label, Model, Recording
+from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.models import ModelInfo, activate_model, next_revision
+from emotion_search.index.database.recordings import (
+    Annotations,
+    FileFacts,
+    NewClip,
+    NewRecording,
+    add_recording,
+)
+from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
 from emotion_search.index.vectors.arrays import Vectors, normalise
 
 PART = 10_000
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def clustered(count: int, dimension: int, *, seed: int = 0) -> Iterator[Vectors]:
@@ -42,70 +52,98 @@ def repeated(
         yield normalise(real[base] + weight * (real[left] - real[right]))
 
 
-def fill(database: Database, parts: Iterator[Vectors], *, dimension: int) -> ModelInfo:
-    """An archive of these embeddings, a recording a clip, written the quick way.
+def fill(
+    session: Session,
+    model: ModelInfo,
+    vectors: Vectors,
+    first: int,
+    *,
+    sources: Sequence[str],
+    speakers: Sequence[str] | None = None,
+    labels: Sequence[str | None],
+    scores: np.ndarray | None = None,
+    each: int = 1,
+) -> None:
+    """Add clips of 3 s with ids from ``first``, the quick way; recording times go up by a minute.
 
-    A source has half of the clips, one a hundredth, one a ten-thousandth; so have labels; recording
-    times go up by a minute.
+    Only columns that have been there since revision 0003 are written.
+
+    Args:
+        vectors, labels, scores: of the clips.
+        sources, speakers: of the recordings.
+        each: clips of a recording.
     """
-    from datetime import UTC, datetime, timedelta
+    ids = range(first, first + len(vectors))
+    recordings = [
+        {
+            "id": i,
+            "sha256": f"{i:064x}",
+            "name": f"{i}.wav",
+            "source": source,
+            "speaker": speaker,
+            "recorded_at": _START + timedelta(minutes=i),
+            "duration": 3.0 * each,
+            "sample_rate": 16_000,
+            "channels": 1,
+            "ingested_at": _START,
+        }
+        for i, source, speaker in zip(
+            count((first - 1) // each + 1), sources, speakers or repeat(None), strict=False
+        )
+    ]
+    clips = [(i, (i - 1) // each + 1, 3.0 * ((i - 1) % each)) for i in ids]
+    revision = next_revision(session, model.id)
+    embeddings = [
+        {
+            "clip_id": i,
+            "model_id": model.id,
+            "revision": revision,
+            "vector": vectors[row].astype("<f4").tobytes(),
+            "scores": b"" if scores is None else scores[row].astype("<f4").tobytes(),
+        }
+        for row, i in enumerate(ids)
+    ]
+    session.execute(insert(Recording), recordings)
+    session.execute(
+        insert(Clip),
+        [{"id": i, "recording_id": r, "start": at, "end": at + 3.0} for i, r, at in clips],
+    )
+    session.execute(
+        insert(Label),
+        [
+            {"clip_id": i, "task": "emotion", "value": label}
+            for i, label in zip(ids, labels, strict=True)
+            if label is not None
+        ],
+    )
+    session.execute(insert(Embedding), embeddings)
 
+
+def fill_shares(database: Database, parts: Iterator[Vectors], *, dimension: int) -> None:
+    """An archive of these embeddings, a recording a clip: a source has half of the clips, one a
+    hundredth, one a ten-thousandth; so have labels."""
     with database.write() as session:
         model = activate_model(
             session, name="synthetic", fingerprint="f" * 64, dimension=dimension, classes=()
         )
-    start = datetime(2026, 1, 1, tzinfo=UTC)
     random = np.random.default_rng(7)
     done = 0
-    for revision, vectors in enumerate(parts, start=1):
-        ids = np.arange(done + 1, done + len(vectors) + 1).tolist()
-        done += len(vectors)
-        kinds = np.digitize(random.random(len(ids)), [1e-4, 0.0101, 0.5101])
+    for vectors in parts:
+        kinds = np.digitize(random.random(len(vectors)), [1e-4, 0.0101, 0.5101])
         share = np.array(["rare", "some", "half", "rest"])[kinds].tolist()
         with database.write() as session:
-            session.execute(
-                insert(Recording),
-                [
-                    {
-                        "id": i,
-                        "sha256": uuid.UUID(int=i).hex * 2,
-                        "name": f"{i}.wav",
-                        "source": s,
-                        "recorded_at": start + timedelta(minutes=i),
-                        "duration": 3.0,
-                        "sample_rate": 16000,
-                        "channels": 1,
-                        "ingested_at": start,
-                    }
-                    for i, s in zip(ids, share, strict=True)
-                ],
-            )
-            session.execute(
-                insert(Clip),
-                [{"id": i, "recording_id": i, "start": 0.0, "end": 3.0} for i in ids],
-            )
-            session.execute(
-                insert(Label),
-                [
-                    {"clip_id": i, "task": "emotion", "value": s}
-                    for i, s in zip(ids, share, strict=True)
-                ],
-            )
-            session.execute(
-                insert(Embedding),
-                [
-                    {
-                        "clip_id": i,
-                        "model_id": model.id,
-                        "revision": revision,
-                        "vector": v.tobytes(),
-                        "scores": b"",
-                    }
-                    for i, v in zip(ids, vectors, strict=True)
-                ],
-            )
-            session.query(Model).update({"revision": revision})
-    return model
+            fill(session, model, vectors, done + 1, sources=share, labels=share)
+        done += len(vectors)
+
+
+def add(
+    session: Session, model: ModelInfo, vector: Vectors, name: str, source: str | None = None
+) -> int:
+    """Add a recording of one clip, as an ingest does; returns its id."""
+    clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
+    file, about = FileFacts(f"/{name}", 1, 1), Annotations(source=source)
+    new = NewRecording(file, name, name.rjust(64, "0"), 1.0, 8000, 1, about, [clip])
+    return add_recording(session, model.id, new)[0]
 
 
 def emodb_embeddings(folder: Path) -> Vectors:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +48,11 @@ def common(name: str) -> str:
     return _ALSO.get(key, key)
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """What each class adds to valence and arousal: float64, (classes,)."""
-
-    valence: NDArray[np.float64]
-    arousal: NDArray[np.float64]
-
-
-def weights(classes: Sequence[str]) -> Weights:
-    """The weights of these classes. The summary of scores p is p @ weights: the mean of the
-    classes' places by their scores."""
+def weights(classes: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each class adds to valence and to arousal: float64, (classes,). The summary of scores p
+    is p @ weights: the mean of the classes' places by their scores."""
     places = np.array([_PLACES.get(common(name), (0.0, 0.0)) for name in classes]).reshape(-1, 2)
-    return Weights(places[:, 0], places[:, 1])
+    return places[:, 0], places[:, 1]
 
 
 def class_called(name: str, classes: Sequence[str]) -> str:

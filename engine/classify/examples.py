@@ -56,7 +56,6 @@ class Examples:
         names: of the classes, sorted.
         groups: (n,), the speaker of each, or its recording where that is not known.
         by: ``speaker``, ``recording``, or ``speaker or recording``.
-        available: labelled clips there were, before sampling.
         digest: hex sha256 over ids, labels and features.
     """
 
@@ -66,7 +65,6 @@ class Examples:
     names: tuple[str, ...]
     groups: NDArray[np.str_]
     by: str
-    available: int
     digest: str
 
 
@@ -150,7 +148,7 @@ def grouped(clips: LabelledClips) -> tuple[NDArray[np.str_], str]:
     return groups, "speaker or recording" if known.any() else "recording"
 
 
-def examples_of(clips: LabelledClips, features: Vectors, available: int) -> Examples:
+def examples_of(clips: LabelledClips, features: Vectors) -> Examples:
     """Labelled clips with their features, float32 (n, dim)."""
     names, classes = np.unique(clips.labels, return_inverse=True)
     groups, by = grouped(clips)
@@ -164,7 +162,6 @@ def examples_of(clips: LabelledClips, features: Vectors, available: int) -> Exam
         tuple(names.tolist()),
         groups,
         by,
-        available,
         digest.hexdigest(),
     )
 

@@ -1,9 +1,9 @@
-"""Fitted classifiers as plain arrays, with their scores: nothing here is ever unpickled."""
+"""Linear, k-NN and random-forest classifiers as arrays (safetensors): nothing is unpickled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -104,14 +104,8 @@ class Neighbours:
         """The same with those examples that are still there: ``ids`` ascending, their features."""
         kept = np.isin(self.ids, ids)
         rows = np.searchsorted(ids, self.ids[kept])
-        return Neighbours(
-            self.ids[kept],
-            self.classes[kept],
-            self.mean,
-            self.weights,
-            self.k,
-            self.turned(features[rows]),
-        )
+        examples = self.turned(features[rows])
+        return replace(self, ids=self.ids[kept], classes=self.classes[kept], examples=examples)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """See ``Fitted``."""

@@ -1,23 +1,28 @@
-"""Which clips are most worth labelling next."""
+"""Active learning: the unlabelled clips that are most worth labelling next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.classify.apply import Ready, load_classifier
+from emotion_search.engine.clusters.kmeans import assign, fit_centres
 from emotion_search.index.database.clips import ClipDetails, clip_details
 from emotion_search.index.database.connection import Database, Session
-from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
+from emotion_search.index.database.embeddings import (
+    draw,
+    embedded_ids,
+    embeddings_in_order,
+    vectors_by_id,
+)
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.space import Space
 
 MOST = 500
@@ -92,30 +97,30 @@ def suggest(
 def _uncertain(
     session: Session, model: ModelInfo, ready: Ready, ids: Ids, limit: int, seed: int
 ) -> list[Suggestion]:
-    pool = _Pool(_POOL * limit)
+    parts = []
     for some, vectors in vectors_by_id(session, model, ids):
         given, chances = ready.decide(some, vectors)
         ordered = np.sort(chances, axis=1)
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
-        sure = chances[np.arange(len(some)), given]
-        pool.offer(some, doubt, given, sure, ready.space.apply(vectors))
-    pool.keep(_DOUBTFUL * pool.doubt[min(limit, len(pool.ids)) - 1])
-    chosen: list[Suggestion] = []
-    details = {clip.id: clip for clip in clip_details(session, model, pool.ids.tolist())}
-    clusters = _kmeans(pool.vectors, min(limit, len(pool.ids)), seed)[0]
-    for row in _spread(pool.doubt, clusters, [details[i].recording_id for i in pool.ids.tolist()]):
-        chosen.append(
-            Suggestion(
-                details[int(pool.ids[row])],
-                ready.info.classes[pool.given[row]],
-                float(pool.sure[row]),
-                float(pool.doubt[row]),
-                f"{ready.info.task} {ready.info.version} is not sure",
-            )
+        parts.append((some, doubt, given, chances[np.arange(len(some)), given]))
+    ids, doubt, given, sure = (np.concatenate(column) for column in zip(*parts, strict=True))
+    pool = np.lexsort((ids, -doubt))[: _POOL * limit]
+    pool = pool[doubt[pool] >= _DOUBTFUL * doubt[pool[min(limit, len(pool)) - 1]]]
+    ids, doubt, given, sure = ids[pool], doubt[pool], given[pool], sure[pool]
+    vectors = ready.space.apply(embeddings_in_order(session, model, ids))
+    clusters = assign(vectors, fit_centres(vectors, min(limit, len(ids)), seed=seed))[0]
+    details = {clip.id: clip for clip in clip_details(session, model, ids.tolist())}
+    rows = _spread(doubt, clusters, [details[i].recording_id for i in ids.tolist()])
+    return [
+        Suggestion(
+            details[int(ids[row])],
+            ready.info.classes[given[row]],
+            float(sure[row]),
+            float(doubt[row]),
+            f"{ready.info.task} {ready.info.version} is not sure",
         )
-        if len(chosen) == limit:
-            break
-    return chosen
+        for row in rows[:limit]
+    ]
 
 
 def _typical(
@@ -133,7 +138,7 @@ def _typical(
     parts = [(some, space.apply(v)) for some, v in vectors_by_id(session, model, drawn)]
     drawn, vectors = (np.concatenate(list(column)) for column in zip(*parts, strict=True))
     number = min(2 * limit, len(drawn))
-    clusters, similarity = _kmeans(vectors, number, seed)
+    clusters, similarity = assign(vectors, fit_centres(vectors, number, seed=seed))
     free = np.isin(drawn, unlabelled)
     labels = np.bincount(clusters[np.isin(drawn, known)], minlength=number)
     sizes = np.bincount(clusters, minlength=number)
@@ -158,45 +163,9 @@ def _typical(
     ]
 
 
-class _Pool:
-    """The most doubtful clips so far."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._parts: tuple[NDArray[np.generic], ...] | None = None
-
-    def offer(
-        self,
-        ids: Ids,
-        doubt: NDArray[np.float64],
-        given: NDArray[np.int64],
-        sure: NDArray[np.float64],
-        vectors: Vectors,
-    ) -> None:
-        """Keep those that are among the most doubtful."""
-        new: tuple[NDArray[np.generic], ...] = (ids, doubt, given, sure, vectors)
-        if self._parts is not None:
-            new = tuple(np.concatenate(pair) for pair in zip(self._parts, new, strict=True))
-        order = np.lexsort((new[0], -new[1].astype(np.float64)))[: self._most]
-        self._set(tuple(part[order] for part in new))
-
-    def keep(self, least: float) -> None:
-        """Drop those of less doubt."""
-        assert self._parts is not None
-        self._set(tuple(part[self.doubt >= least] for part in self._parts))
-
-    def _set(self, parts: tuple[NDArray[np.generic], ...]) -> None:
-        self._parts = parts
-        self.ids: Ids = parts[0].astype(np.int64)
-        self.doubt = parts[1].astype(np.float64)
-        self.given = parts[2].astype(np.int64)
-        self.sure = parts[3].astype(np.float64)
-        self.vectors: Vectors = parts[4].astype(np.float32)
-
-
 def _spread(
-    doubt: NDArray[np.float64], clusters: NDArray[np.int64], recordings: list[int]
-) -> Iterator[int]:
+    doubt: NDArray[np.float64], clusters: NDArray[np.int32], recordings: list[int]
+) -> list[int]:
     """Rows, the most doubtful of each cluster first; of a recording that had its turn only once
     the others are through."""
     order = np.argsort(-doubt, kind="stable")
@@ -208,16 +177,4 @@ def _spread(
         keys.append((shown.get(recording, 0), turn.get(cluster, 0), len(keys), row))
         turn[cluster] = turn.get(cluster, 0) + 1
         shown[recording] = shown.get(recording, 0) + 1
-    for _, _, _, row in sorted(keys):
-        yield row
-
-
-def _kmeans(
-    vectors: Vectors, number: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cluster of each vector, (n,), and its cosine to the cluster's centre, (n,)."""
-    from emotion_search.engine.clusters.kmeans import assign, fit_centres
-
-    centres = fit_centres(vectors, number, seed=seed)
-    clusters, cosines = assign(vectors, centres)
-    return clusters.astype(np.int64), cosines.astype(np.float64)
+    return [row for *_, row in sorted(keys)]

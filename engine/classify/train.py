@@ -92,7 +92,7 @@ def train(
         clips, available = choose(session, model, task, table=table, without=without, most=most)
         space_version, space = untaught_space(session, model)
         vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
-    examples = examples_of(clips, space.apply(vectors), available)
+    examples = examples_of(clips, space.apply(vectors))
     splits = splits_of(examples, seed=seed)
     tried = tuple(METHODS) if method is None else (method,)
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)

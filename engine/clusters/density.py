@@ -53,7 +53,7 @@ class Dense:
 
 
 def fit_dense(vectors: Vectors, *, least: int, seed: int = 0) -> Dense:
-    """Dense regions of vectors (float32 (n, dim)), largest first: HDBSCAN (Campello, Moulavi and
+    """Dense regions of vectors (float32 (n, dim)): HDBSCAN (Campello, Moulavi and
     Sander, PAKDD 2013) in their first principal components.
 
     Args:
@@ -68,16 +68,12 @@ def fit_dense(vectors: Vectors, *, least: int, seed: int = 0) -> Dense:
     mean, axes = pca.mean_.astype(np.float32), pca.components_.T.astype(np.float32)
     points = np.ascontiguousarray((vectors - mean) @ axes)
     neighbours = min(least, 10, len(points) - 1)
-    raw = HDBSCAN(min_cluster_size=least, min_samples=neighbours, copy=True).fit_predict(points)
-    clusters = np.full(len(raw), NOISE, np.int32)
-    names, sizes = np.unique(raw[raw >= 0], return_counts=True)
-    for number, name in enumerate(names[np.argsort(-sizes, kind="stable")]):
-        clusters[raw == name] = number
-    reach = np.zeros(len(names), np.float32)
-    if len(names):
+    found = HDBSCAN(min_cluster_size=least, min_samples=neighbours, copy=True)
+    clusters = found.fit_predict(points).astype(np.int32)  # -1 is its noise too
+    k = int(clusters.max()) + 1
+    reach = np.zeros(k, np.float32)
+    if k:
         near = NearestNeighbors(n_neighbors=neighbours + 1).fit(points)
         core = near.kneighbors(points)[0][:, -1]
-        reach = np.array(
-            [core[clusters == number].max() for number in range(len(names))], dtype=np.float32
-        )
+        reach = np.array([core[clusters == number].max() for number in range(k)], np.float32)
     return Dense(mean, axes, points, clusters, reach)

@@ -165,10 +165,12 @@ def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float
     """The first two principal components, float32 (n, 2), and the share of variance each has.
 
     Raises:
-        InvalidInputError: all vectors are equal.
+        InvalidInputError: all vectors are equal, or have one dimension.
     """
     from sklearn.decomposition import PCA
 
+    if vectors.shape[1] < 2:
+        raise InvalidInputError("a map needs embeddings of two dimensions at least")
     if (vectors == vectors[0]).all():
         raise InvalidInputError("all embeddings are equal: there is no map of them")
     made = PCA(2, svd_solver="covariance_eigh" if len(vectors) > 500 else "full", random_state=seed)

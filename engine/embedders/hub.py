@@ -137,7 +137,8 @@ def _snapshot(model: str, hub: str, *, local_files_only: bool) -> Path | None:
         if hub == "huggingface":
             from huggingface_hub import snapshot_download
 
-            repository = model.replace("iic/", "emotion2vec/", 1)
+            owner, name = model.split("/")
+            repository = f"emotion2vec/{name}" if owner == "iic" else model
             return Path(snapshot_download(repository, local_files_only=local_files_only))
         from modelscope.hub.snapshot_download import snapshot_download as from_modelscope
 

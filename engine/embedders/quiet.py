@@ -12,8 +12,8 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[io.StringIO]:
-    """Restores random states, torch's threads and the logging set-up; collects what is printed."""
+def undisturbed() -> Iterator[None]:
+    """Restores random states, torch's threads and the logging set-up; drops what is printed."""
     import torch
 
     root = logging.getLogger()
@@ -28,7 +28,7 @@ def undisturbed() -> Iterator[io.StringIO]:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            yield printed
+            yield
     finally:
         logging.disable(disabled)
         root.handlers, root.level = handlers, level

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.scan import facts, printable
 from emotion_search.index.errors import InvalidInputError
 
@@ -81,9 +82,7 @@ class Journal:
         if not self._open:  # written anew: a line that was cut off would spoil the next one
             self._path.parent.mkdir(parents=True, exist_ok=True)
             kept = [self._run, *({"name": n, **vars(e)} for n, e in self._entries.items())]
-            partial = self._path.with_name(f"{NAME}.partial")
-            partial.write_text("".join(map(_line, kept)), encoding="utf-8")
-            partial.replace(self._path)
+            put(self._path, "".join(map(_line, kept)))
             self._open = True
         self._entries[name] = entry
         with self._path.open("a", encoding="utf-8") as out:

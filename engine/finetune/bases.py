@@ -1,4 +1,4 @@
-"""What a model has to offer so that it can be fine-tuned, and which models offer it."""
+"""Base models for fine-tuning: protocol and registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.embedders.registry import family_of
 from emotion_search.engine.finetune.checkpoint import CheckpointBase
-from emotion_search.engine.finetune.files import Rows
+from emotion_search.engine.finetune.examples import Rows
 from emotion_search.engine.finetune.network import NetworkBase
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError

@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from emotion_search.engine.audio.file import FRAME_HOP, SHORTEST, Samples
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.model import english
-from emotion_search.engine.finetune.files import Rows, put_torch
+from emotion_search.engine.files.atomic import put_torch
+from emotion_search.engine.finetune.examples import Rows
 from emotion_search.index.errors import InvalidInputError
 
 _UNKNOWN = "unuse_unk"
@@ -43,9 +44,8 @@ class CheckpointBase:
         self.fingerprint = checkpoint.fingerprint
         self._module: Any = checkpoint.module.to(device)
         self._normalise = bool(checkpoint.conf.get("normalize", False))
-        labels = checkpoint.labels
-        self._used = [i for i, label in enumerate(labels) if not label.startswith("unuse")]
-        self.classes = tuple(english(labels[i]) for i in self._used)
+        self._used = checkpoint.used
+        self.classes = tuple(english(checkpoint.labels[i]) for i in self._used)
         self.most = len(self._module.blocks)
         self._extra = int(self._module.modality_encoders["AUDIO"].modality_cfg.num_extra_tokens)
         self._layers = 0
@@ -165,10 +165,11 @@ def check_classes(classes: Sequence[str]) -> None:
         InvalidInputError: names the class.
     """
     for name in classes:
-        if name.startswith("unuse") or "/" in name or "\n" in name or name == "<unk>":
+        one_line = name.splitlines() == [name]  # as the file of class names is read
+        if name.startswith("unuse") or "/" in name or name == "<unk>" or not one_line:
             raise InvalidInputError(
-                f"the label {name!r} cannot be a class of a checkpoint (no slash, not <unk>, and it"
-                " may not begin with unuse): change the label"
+                f"the label {name!r} cannot be a class of a checkpoint (one line, no slash, not"
+                " <unk>, and it may not begin with unuse): change the label"
             )
     for name, count in Counter(name.strip().lower() for name in classes).items():
         if count > 1:

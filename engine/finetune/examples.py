@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.audio.workers import Block, Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
-from emotion_search.engine.files.scan import facts
+from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
@@ -29,6 +30,9 @@ LONGEST = 15.0
 
 FEWEST = 4
 """Fewest clips of a class on the training side."""
+
+Rows = NDArray[np.float16]
+"""What the layers to tune get of an example, as it is kept in a file: (rows, width)."""
 
 _VALIDATED = 0.25  # share of the clips that early stopping goes by, about
 _TRIES = 200  # random choices of validation groups that are looked at
@@ -106,8 +110,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
         group = row.speaker or file
         try:
             facts(Path(file))
-            with Path(file).open("rb") as handle:
-                sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+            sha256 = sha256_of(Path(file))
         except OSError as error:
             line = manifest.lines[file]
             raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
@@ -171,16 +174,13 @@ def _decode(
 def _whole(source: ClipSource, decoders: Decoders) -> Samples:
     parts: list[NDArray[np.float32]] = []
     size = 0
-    messages = decoders.read(Path(source.paths[0]), [None])
-    try:
+    with closing(decoders.read(Path(source.paths[0]), [None])) as messages:
         for message in messages:
             if isinstance(message, Block):
                 parts.append(message.tracks[0])
                 size += len(message.tracks[0])
                 if size >= LONGEST * SAMPLE_RATE:
                     break
-    finally:
-        messages.close()
     return np.concatenate(parts)
 
 

@@ -1,4 +1,4 @@
-"""Examples encoded by the model to tune, kept in the folder of a run so that it is done once."""
+"""Feature cache of fine-tuning: examples encoded once by the base model, kept with the run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emotion_search.engine.audio.workers import Decoders
+from emotion_search.engine.files.atomic import put, put_array
 from emotion_search.engine.finetune.bases import Base
 from emotion_search.engine.finetune.examples import Example, decode_examples
-from emotion_search.engine.finetune.files import put, put_array
 from emotion_search.engine.finetune.tune import Inputs, Plan, other_run
 
 Stored = Callable[[str, Sequence[int]], NDArray[np.float32] | None]
 """Of a model's fingerprint and ids of clips: their embeddings, where the archive has them all."""
 
-_MARK = "heard.json"  # of which run the files are; there once all are whole
+_MARK = "encoded.json"  # of which run the files are; there once all are whole
 
 
 def check_encoded(state: Path, described: str) -> None:

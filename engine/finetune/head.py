@@ -32,6 +32,14 @@ def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     return torch.tensor(len(labels) / (classes * counts), dtype=torch.float32)
 
 
+def logits_of(vectors: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(n, dim) to (n, classes): linear, or without a bias scaled cosines to the rows of
+    ``weight``."""
+    if bias is None:
+        return SCALE * functional.normalize(vectors) @ functional.normalize(weight).T
+    return functional.linear(vectors, weight, bias)
+
+
 class LinearHead:
     """Logits ``x @ weight.T + bias`` of raw vectors, as emotion2vec has them.
 
@@ -47,16 +55,12 @@ class LinearHead:
         else:
             self.weight = began[0] * self._deviation
             self.bias = began[1] + began[0] @ self._mean
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """What is trained."""
-        return [self.weight, self.bias]
+        self.parameters = [self.weight, self.bias]
 
     def logits(self, vectors: Tensor) -> Tensor:
         """(n, dim) to (n, classes)."""
         standard = (vectors - self._mean) / self._deviation
-        return functional.linear(standard, self.weight, self.bias)
+        return logits_of(standard, self.weight, self.bias)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias for vectors as they are, the standardisation folded in."""
@@ -75,22 +79,16 @@ class CosineHead:
     def __init__(
         self, vectors: Tensor, labels: NDArray[np.int64], classes: int, began: Tensor | None
     ) -> None:
-        if began is not None:
-            self.weight = functional.normalize(began)
-            return
-        unit = functional.normalize(vectors)
-        rows = torch.from_numpy(labels)
-        self.weight = torch.stack([unit[rows == one].mean(dim=0) for one in range(classes)])
-        self.weight = functional.normalize(self.weight - self.weight.mean(dim=0))
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """What is trained."""
-        return [self.weight]
+        if began is None:
+            unit, rows = functional.normalize(vectors), torch.from_numpy(labels)
+            means = torch.stack([unit[rows == one].mean(dim=0) for one in range(classes)])
+            began = means - means.mean(dim=0)
+        self.weight = functional.normalize(began)
+        self.parameters = [self.weight]
 
     def logits(self, vectors: Tensor) -> Tensor:
         """(n, dim) to (n, classes)."""
-        return SCALE * functional.normalize(vectors) @ functional.normalize(self.weight).T
+        return logits_of(vectors, self.weight, None)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """The vectors of the classes, and no bias."""
@@ -172,9 +170,8 @@ def best_head(
 def given_by(base: Base, vectors: Tensor, head: tuple[Tensor, Tensor]) -> NDArray[np.int64]:
     """The class that a head gives to each vector."""
     weight, bias = head
-    if base.cosine:
-        vectors, weight = (functional.normalize(one) for one in (vectors, weight))
-    return np.asarray((vectors @ weight.T + bias).argmax(dim=1).numpy())
+    logits = logits_of(vectors, weight, None if base.cosine else bias)
+    return np.asarray(logits.argmax(dim=1).numpy())
 
 
 def mapping(classes: Sequence[str], before: Sequence[str]) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""How good a tuned model is, on speakers that it was not trained on."""
+"""Evaluation of a fine-tuned model: UAR on held-out speakers."""
 
 from __future__ import annotations
 

@@ -12,9 +12,13 @@ from torch import Tensor, nn
 
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.embedders.acoustic.features import CHANNELS, features
-from emotion_search.engine.embedders.acoustic.model import fingerprint_of, read_weights
-from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
-from emotion_search.engine.finetune.files import Rows, put_safetensors
+from emotion_search.engine.embedders.acoustic.model import (
+    fingerprint_of,
+    load_modules,
+    read_weights,
+    write_weights,
+)
+from emotion_search.engine.finetune.examples import Rows
 from emotion_search.engine.training.batches import length, vary
 
 
@@ -31,13 +35,11 @@ class NetworkBase:
     )
 
     def __init__(self, weights: Path, device: torch.device) -> None:
-        self._about, self._tensors = read_weights(weights)
+        self._about, tensors = read_weights(weights)
         self.fingerprint = fingerprint_of(weights)
-        shape = self._about["shape"]
-        self._network = VoiceNetwork(Shape(**{**shape, "dilations": tuple(shape["dilations"])}))
-        own = {k.removeprefix("network."): v for k, v in self._tensors.items() if k[:3] == "net"}
-        self._network.load_state_dict(own, strict=False)
-        self._network.eval().requires_grad_(requires_grad=False).to(device)
+        self._network, self._described = load_modules(weights, self._about, tensors)
+        self._network.requires_grad_(requires_grad=False).to(device)
+        self._prototypes = tensors["classes"]
         self._device = device
         self.classes = tuple(self._about["classes"])
         network = self._network
@@ -57,7 +59,7 @@ class NetworkBase:
 
     def head(self) -> tuple[Tensor, Tensor]:
         """See ``Base``; no bias."""
-        return self._tensors["classes"], torch.zeros(len(self.classes))
+        return self._prototypes, torch.zeros(len(self.classes))
 
     def top(self, layers: int) -> nn.Module:
         """See ``Base``. Batch norms keep the statistics that they have: few clips have others."""
@@ -85,17 +87,11 @@ class NetworkBase:
         about: Mapping[str, Any],
     ) -> Path:
         """A file of weights, ``model.safetensors``, with a vector of each class; see ``Base``."""
-        tensors = {
-            key: value for key, value in self._tensors.items() if key.startswith("described.")
-        }
-        for name, value in self._network.state_dict().items():
-            if not name.endswith("num_batches_tracked"):
-                tensors[f"network.{name}"] = value.detach().cpu().contiguous()
-        tensors["classes"] = head[0].contiguous()
         kept = {
             "shape": self._about["shape"],
             "classes": list(classes),
             "about": {**self._about.get("about", {}), "tuned": dict(about)},
         }
-        put_safetensors(folder / "model.safetensors", tensors, kept)
-        return folder / "model.safetensors"
+        path = folder / "model.safetensors"
+        write_weights(path, self._network, self._described, head[0], kept)
+        return path

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotion_search.engine.embedders.acoustic.model import SCALE
+from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.finetune.bases import Base
-from emotion_search.engine.finetune.examples import Split
-from emotion_search.engine.finetune.files import Rows, put_torch
-from emotion_search.engine.finetune.head import class_weights, uar
+from emotion_search.engine.finetune.examples import Rows, Split
+from emotion_search.engine.finetune.head import class_weights, logits_of, uar
 from emotion_search.index.errors import InvalidInputError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
@@ -76,6 +75,10 @@ class Tuner:
         folder: where the state is kept after each epoch.
         resume: go on from the state there.
         tell: called with a line now and then.
+
+    Attributes:
+        epochs: how many were done.
+        gained: whether some epoch was better than what it began with.
     """
 
     def __init__(
@@ -112,7 +115,7 @@ class Tuner:
             weight_decay=0.01,
         )
         self._weights = class_weights(labels[split.train], len(self.weight)).to(device)
-        self._epoch, self._waited, self._gained = 0, 0, False
+        self.epochs, self._waited, self.gained = 0, 0, False
         if resume and self._path.exists():
             self._resume()
         else:
@@ -121,35 +124,25 @@ class Tuner:
             self._kept = self._copies()
             self._tell(f"before tuning: UAR {self._best[0]:.3f} on the validation speakers")
 
-    @property
-    def gained(self) -> bool:
-        """Whether some epoch was better than what it began with."""
-        return self._gained
-
-    @property
-    def epochs(self) -> int:
-        """How many were done."""
-        return self._epoch
-
     def run(self) -> None:
         """Tune until it gets no better, and leave everything at its best."""
         plan = self._plan
-        while self._epoch < plan.epochs and self._waited < plan.patience:
+        while self.epochs < plan.epochs and self._waited < plan.patience:
             loss = self._one_epoch()
             going = self._copies()
             self._set(self._averaged)
             found = self._check()
-            self._epoch += 1
+            self.epochs += 1
             if found > self._best:
                 self._best, self._kept, self._waited = found, self._copies(), 0
-                self._gained = True
+                self.gained = True
             else:
                 self._waited += 1
             self._set(going)
             self._save()
             mark = "  <- best" if self._waited == 0 else ""
             self._tell(
-                f"epoch {self._epoch} of {plan.epochs}: loss {loss:.3f},"
+                f"epoch {self.epochs} of {plan.epochs}: loss {loss:.3f},"
                 f" UAR {found[0]:.3f} on the validation speakers{mark}"
             )
         self._set(self._kept)
@@ -163,17 +156,13 @@ class Tuner:
             self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda"
         ):
             vectors = self._base.vectors([self._inputs.of(row) for row in rows], random)
-        vectors = vectors.float()
-        if self._base.cosine:
-            unit = functional.normalize(self.weight)
-            return SCALE * functional.normalize(vectors) @ unit.T
-        return functional.linear(vectors, self.weight, self.bias)
+        return logits_of(vectors.float(), self.weight, None if self._base.cosine else self.bias)
 
     def _one_epoch(self) -> float:
         plan, losses = self._plan, []
-        random = np.random.default_rng([plan.seed, self._epoch])
+        random = np.random.default_rng([plan.seed, self.epochs])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed * 100_003 + self._epoch)  # of dropout
+            torch.manual_seed(plan.seed * 100_003 + self.epochs)  # of dropout
             for rows in self._batches(random):
                 wanted = torch.from_numpy(self._labels[rows]).to(self._device)
                 logits = self._logits(rows, random)
@@ -224,9 +213,9 @@ class Tuner:
     def _save(self) -> None:
         state: dict[str, Any] = {
             "described": self._described,
-            "epoch": self._epoch,
+            "epoch": self.epochs,
             "waited": self._waited,
-            "gained": self._gained,
+            "gained": self.gained,
             "best": self._best,
             "now": self._now(),
             "averaged": self._averaged,
@@ -238,14 +227,14 @@ class Tuner:
     def _resume(self) -> None:
         state = torch.load(self._path, weights_only=True, map_location=self._device)
         assert state["described"] == self._described  # see check_state
-        self._epoch, self._waited = state["epoch"], state["waited"]
-        self._gained = state["gained"]
+        self.epochs, self._waited = state["epoch"], state["waited"]
+        self.gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
         self._kept = state["kept"]
         self._averaged = state["averaged"]
         self._set(state["now"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._tell(f"going on after epoch {self._epoch}")
+        self._tell(f"going on after epoch {self.epochs}")
 
 
 def describe(plan: Plan, base: str, data: str) -> str:

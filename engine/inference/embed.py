@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
 from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
@@ -95,10 +96,7 @@ def run_of(embedder: Embedder, how: Granularity) -> dict[str, object]:
 
 def write_json(path: Path, content: object) -> None:
     """Write a file of JSON, which is there once it is whole."""
-    partial = path.with_name(f"{path.name}.partial")
-    text = json.dumps(content, ensure_ascii=False, indent=2)
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    put(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from emotion_search.engine.quality.calibration import CalibrationCheck, check_calibration
-from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.labelled import LabelledVectors, Strings
 from emotion_search.engine.quality.probes import Probe, probe
-from emotion_search.engine.quality.retrieval import METRICS, Gallery, Judged, judge
+from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, judge
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
 from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.index.database.embeddings import draw
 from emotion_search.index.vectors.space import Method, Space
 
 QUERIES = 2000
@@ -92,11 +93,7 @@ def evaluate(
     if learned:
         space = Space()
     turned = data.with_vectors(space.apply(data.vectors))
-    queries = None
-    if len(data.labels) > QUERIES:
-        chosen = np.random.default_rng(seed).choice(len(data.labels), QUERIES, replace=False)
-        queries = np.sort(chosen)
-    judged = judge(turned, gallery, queries)
+    judged = judge(turned, gallery, draw(np.arange(len(data.labels)), QUERIES, seed=seed))
     labels = data.labels[judged.queries]
     groups = data.groups[judged.queries]
     micro = over_queries(judged.values, groups, rounds=rounds, seed=seed)
@@ -113,26 +110,19 @@ def evaluate(
         unanswerable=judged.unanswerable,
         micro=dict(zip(METRICS, micro, strict=True)),
         macro=dict(zip(METRICS, macro, strict=True)),
-        by_class=_by_class(judged, data),
-        chance=dict(zip(METRICS, judged.chance.mean(axis=0).tolist(), strict=True)),
-        chance_macro=_macro_chance(judged, data),
+        by_class={k: _named(v) for k, v in _class_means(judged.values, labels).items()},
+        chance=_named(judged.chance.mean(axis=0)),
+        chance_macro=_named(np.mean([*_class_means(judged.chance, labels).values()], axis=0)),
         steps={method.value: quality for method, quality in compare_methods(data).items()},
         probes=tuple(probe(turned, seed=seed)),
         calibration=check_calibration(turned, seed=seed),
     )
 
 
-def _by_class(judged: Judged, data: LabelledVectors) -> dict[str, dict[str, float]]:
-    labels = data.labels[judged.queries]
-    return {
-        str(name): dict(
-            zip(METRICS, judged.values[labels == name].mean(axis=0).tolist(), strict=True)
-        )
-        for name in np.unique(labels)
-    }
+def _class_means(values: Array, labels: Strings) -> dict[str, Array]:
+    """By class, the mean over its queries of each column."""
+    return {str(name): values[labels == name].mean(axis=0) for name in np.unique(labels)}
 
 
-def _macro_chance(judged: Judged, data: LabelledVectors) -> dict[str, float]:
-    labels = data.labels[judged.queries]
-    means = [judged.chance[labels == name].mean(axis=0) for name in np.unique(labels)]
-    return dict(zip(METRICS, np.mean(means, axis=0).tolist(), strict=True))
+def _named(values: Array) -> dict[str, float]:
+    return dict(zip(METRICS, values.tolist(), strict=True))

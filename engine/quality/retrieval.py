@@ -1,4 +1,4 @@
-"""Query by example on labelled clips: what each query finds, and what chance would find."""
+"""Retrieval metrics on labelled clips: mAP, precision@k and recall@k, beside chance."""
 
 from __future__ import annotations
 

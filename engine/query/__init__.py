@@ -1,1 +1,1 @@
-"""From examples to a query vector to hits."""
+"""Query by example."""

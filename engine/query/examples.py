@@ -1,9 +1,8 @@
-"""From an example to a vector: a clip, a stretch of a recording, a vector or an audio file."""
+"""Query vectors from examples (Rocchio): clips, stretches of recordings, vectors, audio files."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
+from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.models import ModelInfo
@@ -157,15 +157,18 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
         raise InvalidInputError(
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
+    if not 0 < example.recording < 2**63:
+        raise NotFoundError(f"no recording {example.recording} in this archive")
     recording = get_recording(session, example.recording)
     overlaps = overlapping_clips(
         session, example.recording, example.start, example.end, example.channel
     )
     if not overlaps:
+        end = "its end" if example.end == float("inf") else f"{example.end:g} s"
         raise InvalidInputError(
             f"recording {example.recording} has no clip"
             f"{'' if example.channel is None else f' of channel {example.channel}'}"
-            f" between {example.start:g} s and {_told(example.end)}"
+            f" between {example.start:g} s and {end}"
         )
     ids = list(overlaps)
     units = normalise(vectors_of(session, model, ids))
@@ -178,20 +181,14 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
     return Example(vector, tuple(ids), recording.id, recording.speaker)
 
 
-def _told(end: float) -> str:
-    return "its end" if end == float("inf") else f"{end:g} s"
-
-
 def _of_file(
     archive: Archive, model: ModelInfo, example: FileExample, longest: float | None
 ) -> Example:
     """An audio file: embedded, unless the archive has its bytes; a long one is the mean direction
     of its windows."""
     try:
-        if example.path.exists() and not example.path.is_file():
-            raise InvalidInputError(f"{example.path} is not a regular file")
-        with example.path.open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        facts(example.path)  # raises for what is no regular file
+        sha256 = sha256_of(example.path)
     except OSError as error:
         raise InvalidInputError(f"{example.path}: {error.strerror}") from error
     with archive.database.read() as session:

@@ -1,4 +1,4 @@
-"""What is searched for, by examples for and against, and the search that answers it."""
+"""Query by example: positive and negative examples, limits, and the search that answers."""
 
 from __future__ import annotations
 

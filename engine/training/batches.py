@@ -1,4 +1,4 @@
-"""Batches to train on: who is in them, and how each clip's features are varied on the way."""
+"""Batch sampling and feature augmentation (SpecAugment-like)."""
 
 from __future__ import annotations
 

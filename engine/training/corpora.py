@@ -65,13 +65,15 @@ def read_emogator(folder: Path) -> list[LabelledClip]:
     """The clips of EmoGator (fredbuhl/EmoGator, Apache-2.0) below ``folder``, by name.
 
     Raises:
-        InvalidInputError: there are none.
+        InvalidInputError: there are none, or one has the number of no category.
     """
     clips = []
     for path in sorted(folder.rglob("*.mp3")):
         name = _EMOGATOR_NAME.fullmatch(path.name)
         if name:
             speaker, number = name.groups()
+            if not 1 <= int(number) <= len(_EMOGATOR_LABELS):
+                raise InvalidInputError(f"{path}: EmoGator's categories are 01 to 30, not {number}")
             label = _EMOGATOR_LABELS[int(number) - 1]
             clips.append(LabelledClip(path, "emogator", label, speaker))
     if not clips:
@@ -82,7 +84,8 @@ def read_emogator(folder: Path) -> list[LabelledClip]:
 def read_labelled(manifest: Path) -> list[LabelledClip]:
     """The clips of a CSV manifest with the columns path, label and speaker.
 
-    Paths are relative to the manifest, whose file name without suffix and folder name the corpus.
+    Paths are relative to the manifest. The corpus is named by the column corpus, where it is empty
+    or missing by the manifest's folder.
 
     Raises:
         InvalidInputError: a column or a value is missing, named with its line.

@@ -1,4 +1,4 @@
-"""Training losses: cosine has to separate emotions, whoever speaks."""
+"""Training losses: cross-entropy over cosines and supervised contrastive loss, across speakers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emotion_search.engine.embedders.acoustic.model import SCALE
 from emotion_search.engine.training.batches import Batch, Corpus
 
 CLASSES = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")
@@ -34,7 +35,6 @@ _MEANING: Mapping[str, str] = {
 }
 """Class by label; the classes' own names stand for themselves, all else is ``other``."""
 
-_SCALE = 16.0  # of cosines before the softmax
 _SMOOTHING = 0.1
 _TEMPERATURE = 0.1
 _CONTRAST = 0.5  # weight of the contrastive terms
@@ -78,7 +78,7 @@ class Objective(nn.Module):
         for number, (name, batch) in enumerate(batches.items()):
             unit = functional.normalize(embeddings[name])
             loss = loss + functional.cross_entropy(
-                _SCALE * unit @ functional.normalize(self.own[name]).T,
+                SCALE * unit @ functional.normalize(self.own[name]).T,
                 batch.labels,
                 label_smoothing=_SMOOTHING,
             )
@@ -96,7 +96,7 @@ class Objective(nn.Module):
 
     def scores(self, unit: Tensor) -> Tensor:
         """Logits of ``CLASSES``, (n, classes), of L2-normalised embeddings."""
-        return _SCALE * unit @ functional.normalize(self.classes).T
+        return SCALE * unit @ functional.normalize(self.classes).T
 
 
 def _contrast(unit: Tensor, keys: Tensor, speakers: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from emotion_search.engine.embedders.acoustic.features import CHANNELS
+from emotion_search.engine.embedders.acoustic.model import write_weights
 from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork, descriptors
 from emotion_search.engine.embedders.acoustic.statistics import Described
+from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.retrieval import Gallery, judge
 from emotion_search.engine.training.batches import Corpus, draw, length
@@ -128,25 +128,21 @@ class Trainer:
         gallery = Gallery.SPEAKER if len(np.unique(corpus.speakers[rows])) > 1 else Gallery.NONE
         judged = judge(data, gallery)
         return (
-            f"step {self._step}: {name}, {len(rows)} clips of unheard speakers:"
+            f"step {self._step}: {name}, {len(rows)} clips of held-out speakers:"
             f" mAP {judged.values[:, 0].mean():.3f} (chance {judged.chance[:, 0].mean():.3f})"
         )
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the averaged weights, the map of descriptors, what turns embeddings into scores,
         and ``about`` them."""
-        tensors = {f"network.{n}": t.contiguous() for n, t in self.averaged.state_dict().items()}
-        described = Described.fitted(self._descriptors()).state_dict()
-        tensors |= {f"described.{name}": tensor.contiguous() for name, tensor in described.items()}
-        tensors["classes"] = self.objective.classes.detach().contiguous()
-        tensors = {n: t for n, t in tensors.items() if not n.endswith("num_batches_tracked")}
+        described = Described.fitted(self._descriptors())
         kept: dict[str, Any] = {
             "shape": asdict(self._plan.shape),
             "classes": list(CLASSES),
             "about": dict(about),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, metadata={"emotion_search": json.dumps(kept, sort_keys=True)})
+        write_weights(path, self.averaged, described, self.objective.classes, kept)
 
     def _descriptors(self) -> Tensor:
         """Descriptors of clips to train on, as they are, of the corpus with the longest clips: it
@@ -225,9 +221,7 @@ class Trainer:
             "schedule": self._schedule.state_dict(),
             "random": torch.get_rng_state(),  # dropout draws from it
         }
-        temporary = self._state_path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self._state_path)  # noqa: PTH105
+        put_torch(self._state_path, state)
 
     def _resume(self) -> None:
         state = torch.load(self._state_path, weights_only=True)

@@ -1,1 +1,1 @@
-"""An archive as files, and back."""
+"""Export and import of an archive."""

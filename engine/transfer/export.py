@@ -1,4 +1,4 @@
-"""An archive as files: embeddings, scores, labels and metadata, streamed, and there when whole."""
+"""Export of an archive: embeddings, scores, labels and metadata as files, written atomically."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,7 +139,8 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error.strerror}") from error
     finally:
-        _remove(partial)
+        with suppress(OSError):  # where there is no folder: that is the error above
+            _remove(partial)
 
 
 def write_about(folder: Path, model: ModelInfo, clips: int, granularity: str) -> None:

@@ -1,4 +1,4 @@
-"""Which recording an imported row is of, and where its bytes lie."""
+"""Import: which recording a row is of, and where its bytes lie."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Identities:
     def of(self, recordings: Sequence[Sequence[Row]]) -> list[Identity]:
         """The identity of each recording, given by its rows.
 
-        It is the ``sha256`` that a row tells, else that of the file at its path, else of the
+        It is the ``sha256`` that a row gives, else that of the file at its path, else of the
         recording that the archive has from this path, else made up from path or id. A file whose
-        bytes are others than a row tells is not where the recording lies: its path is noted, as it
+        bytes are others than a row gives is not where the recording lies: its path is noted, as it
         is where there is no file, without size and time, so that an ingest will look at it.
         """
         firsts = [next((row for row in rows if row.path), rows[0]) for rows in recordings]

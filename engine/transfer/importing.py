@@ -1,4 +1,4 @@
-"""Embeddings that were computed elsewhere, taken in: all checked first, then written in batches."""
+"""Import of embeddings computed elsewhere: all checked first, then written in batches."""
 
 from __future__ import annotations
 

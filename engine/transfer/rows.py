@@ -1,4 +1,4 @@
-"""One row of an import: which clip of which recording, and its annotations."""
+"""Import: a row's clip, recording and annotations."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from emotion_search.engine.files.values import (
     parse_path,
     parse_time,
 )
+from emotion_search.engine.transfer.formats import SCORE
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.text import clean
 
 _SHA256 = re.compile(r"[0-9a-f]{64}$")
-_TASK, SCORE = "label:", "score:"
+_TASK = "label:"
 _CLIP = ("id", "path", "file", "sha256", "channel", "channel_name", "start", "end", "duration")
 _ABOUT = (
     "source",
@@ -114,8 +115,11 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
     if key is None:
         raise ValueError("no path, id or sha256")
     start, end, duration = (_seconds(name, texts) for name in ("start", "end", "duration"))
-    end = max(end, duration) if "end" not in texts and not start else end
-    if end < start or ("start" in texts and "end" not in texts and "duration" not in texts):
+    if "end" not in texts:
+        if start or ("start" in texts and "duration" not in texts):
+            raise ValueError("start without end: give both, in seconds")
+        end = duration
+    if end < start:
         raise ValueError(f"{start:g} to {end:g} s is no span")
     channel = parse_channel(texts.get("channel"))
     moment = parse_time(texts["recorded_at"])[0] if "recorded_at" in texts else None
@@ -149,11 +153,11 @@ def _labels(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str
 
 def _scores(cells: Mapping[str, Any], classes: Sequence[str]) -> NDArray[np.float32]:
     named = cells.get("scores")
-    given = (
+    given: Mapping[str, Any] = (
         named if isinstance(named, dict) else {name: cells.get(SCORE + name) for name in classes}
     )
     try:
-        scores = np.array([_number(given[name]) for name in classes], np.float32)
+        scores = np.array([float(given[name]) for name in classes], np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"needs a score of each class ({', '.join(classes)}), in columns {SCORE}CLASS"
@@ -161,10 +165,6 @@ def _scores(cells: Mapping[str, Any], classes: Sequence[str]) -> NDArray[np.floa
     if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
         raise ValueError("a score is 0 to 1")
     return scores
-
-
-def _number(value: Any) -> float:
-    return float(value)
 
 
 def _metadata(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from emotion_search.engine.emotions import class_called
+from emotion_search.engine.quality.summary import CONFIDENCE
 from emotion_search.engine.trends.recording import require_classes
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
@@ -24,8 +25,6 @@ PERIODS = ("day", "week", "month")
 
 LONGEST_ALERT = 250
 """Most characters of an alert."""
-
-_CONFIDENCE = 0.95
 
 METHOD = (
     "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"
@@ -258,10 +257,10 @@ def interval(share: float, variance: float, recordings: int, clips: int) -> tupl
     correction for few recordings). At most as many as there are clips; where the recordings do not
     differ at all, or there is but one, as many as there are recordings.
     """
-    z = float(ndtri(0.5 + _CONFIDENCE / 2))
+    z = float(ndtri(0.5 + CONFIDENCE / 2))
     n = float(recordings)
     if variance > 0 and recordings > 1:
-        student = float(stdtrit(recordings - 1, 0.5 + _CONFIDENCE / 2))
+        student = float(stdtrit(recordings - 1, 0.5 + CONFIDENCE / 2))
         n = min(share * (1 - share) / variance * (z / student) ** 2, float(clips))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

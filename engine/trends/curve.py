@@ -169,7 +169,7 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
     scores = clips.scores.astype(np.float64)
     times = _grid(float(clips.ends.max()))
     smoothed = _smooth(clips.starts, clips.ends, scores, times, options.smooth)
-    weighing = weights(classes)
+    valence, arousal = weights(classes)
     average = np.average(scores, axis=0, weights=lengths)
     top = scores.argmax(axis=1)
     share = np.bincount(top, weights=lengths, minlength=len(classes)) / lengths.sum()
@@ -186,12 +186,12 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
         _covered(clips.starts, clips.ends),
         times,
         smoothed,
-        smoothed @ weighing.valence,
-        smoothed @ weighing.arousal,
+        smoothed @ valence,
+        smoothed @ arousal,
         dict(zip(classes, share.tolist(), strict=True)),
         dict(zip(classes, average.tolist(), strict=True)),
-        float(average @ weighing.valence),
-        float(average @ weighing.arousal),
+        float(average @ valence),
+        float(average @ arousal),
         stretches,
         _turns(stretches),
         _peaks(times, smoothed, classes, options.smooth),
@@ -203,8 +203,9 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
 
 
 def _grid(end: float) -> Array:
-    step = max(_STEP_S, end / _MOST_POINTS)
-    return np.append(np.arange(0.0, end, step), end)
+    if end > _STEP_S * (_MOST_POINTS - 1):
+        return np.linspace(0.0, end, _MOST_POINTS)
+    return np.append(np.arange(0.0, end, _STEP_S), end)
 
 
 def _smooth(starts: Array, ends: Array, scores: Array, times: Array, width: float) -> Array:

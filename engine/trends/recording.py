@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from emotion_search.engine.files.scan import sha256_of
 from emotion_search.engine.trends.curve import Options, Trend, trend_of
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.models import ModelInfo
@@ -108,8 +108,7 @@ def _id_of(session: Session, path: Path) -> int:
     absolute = os.path.abspath(path)  # noqa: PTH100 - as it was when it was ingested: no links
     known = recording_at(session, absolute)
     if known is None and path.is_file():
-        with path.open("rb") as handle:
-            known = find_by_sha256(session, hashlib.file_digest(handle, "sha256").hexdigest())
+        known = find_by_sha256(session, sha256_of(path))
     if known is None:
         raise NotFoundError(
             f"{path} is not in this archive; take it in with: emotion-search ingest {path}"

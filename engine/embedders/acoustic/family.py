@@ -28,7 +28,7 @@ class AcousticFamily:
         """The file of weights."""
         from emotion_search.engine.embedders.acoustic.model import WEIGHTS
 
-        return WEIGHTS if name in self.built_in else Path(name)
+        return WEIGHTS if name in self.built_in else Path(name).expanduser()
 
     def load(self, name: str, settings: Settings) -> Embedder:
         """See ``registry.Family``; runs on the CPU whatever device the settings name."""

@@ -1,10 +1,10 @@
-"""The built-in model ``acoustic``: a small network trained by us, whose weights ship with us."""
+"""The built-in model ``acoustic``: a small convolutional network; its weights come with it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from emotion_search.engine.embedders.acoustic.features import features
 from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
 from emotion_search.engine.embedders.acoustic.statistics import DIMENSION, Described
 from emotion_search.engine.embedders.base import Embeddings, Frames, check
+from emotion_search.engine.files.atomic import put_safetensors
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 
 WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
@@ -31,6 +32,7 @@ VERSION = "2"
 SCALE = 16.0
 """Of cosines before the softmax, as in training."""
 
+_COUNTER = "num_batches_tracked"  # of batch norms, which nothing here reads
 _PIECE = 15 * SAMPLE_RATE  # samples that go through the network at once
 
 
@@ -50,15 +52,8 @@ class Acoustic:
     def __init__(self, weights: Path = WEIGHTS, *, name: str = "acoustic") -> None:
         self.name = name
         about, tensors = read_weights(weights)
-        shape = {**about["shape"], "dilations": tuple(about["shape"]["dilations"])}
-        self._network = VoiceNetwork(Shape(**shape)).eval()
-        self._prototypes = functional.normalize(tensors.pop("classes"))
-        self._described = Described()
-        for prefix, module in (("network.", self._network), ("described.", self._described)):
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            missing = module.load_state_dict(own, strict=False).missing_keys
-            if any(not key.endswith("num_batches_tracked") for key in missing):
-                raise ModelUnavailableError(f"{weights} lacks weights of the built-in model")
+        self._network, self._described = load_modules(weights, about, tensors)
+        self._prototypes = functional.normalize(tensors["classes"])
         self.classes: tuple[str, ...] = tuple(about["classes"])
         self._learned = int(self._prototypes.shape[1])
         self.dimension = self._learned + DIMENSION
@@ -130,3 +125,41 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelUnavailableError(
             f"{path} does not hold weights of the built-in network: {error!r}"
         ) from error
+
+
+def load_modules(
+    path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> tuple[VoiceNetwork, Described]:
+    """The network, in evaluation mode, and the map of descriptors of a file of weights.
+
+    Raises:
+        ModelUnavailableError: the file lacks some of them.
+    """
+    shape = {**about["shape"], "dilations": tuple(about["shape"]["dilations"])}
+    network, described = VoiceNetwork(Shape(**shape)).eval(), Described()
+    for prefix, module in (("network.", network), ("described.", described)):
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        missing = module.load_state_dict(own, strict=False).missing_keys
+        if any(not key.endswith(_COUNTER) for key in missing):
+            raise ModelUnavailableError(f"{path} lacks weights of the built-in model")
+    return network, described
+
+
+def write_weights(
+    path: Path,
+    network: VoiceNetwork,
+    described: Described,
+    prototypes: Tensor,
+    about: Mapping[str, Any],
+) -> None:
+    """Write what ``read_weights`` reads: ``prototypes`` are the vectors of the classes, (classes,
+    dimension), ``about`` has the keys shape, classes and about.
+
+    Raises:
+        OSError: it cannot be written; what was there is still there.
+    """
+    tensors = {"classes": prototypes}
+    for prefix, module in (("network.", network), ("described.", described)):
+        tensors |= {f"{prefix}{name}": value for name, value in module.state_dict().items()}
+    kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items() if _COUNTER not in k}
+    put_safetensors(path, kept, about)

@@ -1,4 +1,4 @@
-"""The untrained part of the built-in model: statistics of the clip on a common scale."""
+"""The untrained part of the built-in model: standardised acoustic descriptors, reduced by PCA."""
 
 from __future__ import annotations
 

@@ -38,6 +38,11 @@ class Checkpoint:
     module: Any
     fingerprint: str
 
+    @property
+    def used(self) -> list[int]:
+        """Which of ``labels`` are classes; those that are called ``unuse…`` are not."""
+        return [i for i, label in enumerate(self.labels) if not label.startswith("unuse")]
+
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The checkpoint in ``folder``, as the hubs publish it; no code in the file is run.

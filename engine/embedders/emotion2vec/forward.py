@@ -1,4 +1,4 @@
-"""Our forward pass over emotion2vec's weights: packed clips of any length, no padding.
+"""Forward pass over emotion2vec's weights: packed clips of any length, no padding.
 
 The network is that of Ma et al. (Findings of ACL 2024), a data2vec 2.0 (Baevski et al., ICML 2023)
 over wav2vec 2.0's convolutions; every step gives what FunASR's module gives for a clip alone.

@@ -117,7 +117,7 @@ def test_shares_of_votes_are_probabilities_as_they_are():
     classes = (rng.random(2000) < chances[:, 1]).astype(np.int64)
     rows = np.arange(2000)
     examples = Examples(
-        rows, chances.astype(np.float32), classes, ("a", "b"), rows.astype(str), "speaker", 2000, ""
+        rows, chances.astype(np.float32), classes, ("a", "b"), rows.astype(str), "speaker", ""
     )
     splits = [(rows[:1000], rows[1000:]), (rows[1000:], rows[:1000])]
     errors = {

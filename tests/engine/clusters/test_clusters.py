@@ -227,6 +227,12 @@ def test_points_are_remembered_until_clips_change_and_labels_are_fresh(database:
         maps.make(database, model, clustering="none")
 
 
+def test_embeddings_of_one_number_have_no_map(sqlite: Database):
+    model = fill(sqlite, np.arange(1.0, 5.0)[:, None])
+    with pytest.raises(InvalidInputError, match="two dimensions"):
+        Maps().make(sqlite, model)
+
+
 def test_the_page_of_a_map_asks_for_nothing_and_no_name_breaks_out_of_it(
     sqlite: Database, tmp_path: Path
 ):

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from emotion_search.engine.embedders.hub import cached_folder
 from emotion_search.engine.embedders.registry import FAMILIES, absolute, family_of
+from emotion_search.engine.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,19 @@ def test_only_names_of_files_become_paths(tmp_path: Path, monkeypatch: pytest.Mo
     assert absolute("acoustic") == "acoustic"
     assert absolute("mine") == str(tmp_path / "mine")
     assert absolute("iic/emotion2vec_base") == "iic/emotion2vec_base"
+
+
+def test_a_file_of_weights_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    name = "~/tuned/model.safetensors"
+    assert family_of(name).files(name, Settings()) == Path("/home/me/tuned/model.safetensors")
+
+
+def test_only_the_owner_iic_is_another_on_hugging_face(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or "/none"
+    )
+    for name in ("iic/x", "basiic/x"):
+        cached_folder(name, "huggingface")
+    assert asked == ["emotion2vec/x", "basiic/x"]

@@ -19,8 +19,9 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
-from emotion_search.engine.finetune import files
+from emotion_search.engine.files import atomic
 from emotion_search.engine.finetune.bases import open_base
+from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import data_hash, examples_of_manifest, split
 from emotion_search.engine.finetune.features import encode_examples
 from emotion_search.engine.finetune.run import Finetuned, finetune
@@ -185,7 +186,7 @@ def test_another_plan_is_refused_before_anything_of_the_run_is_touched(
     with pytest.raises(InvalidInputError, match="another model, plan"):
         tuned(manifest, str(checkpoint), tmp_path / "out", other, resume=True)
     assert {path.name: path.read_bytes() for path in state.iterdir()} == before
-    (state / "heard.json").unlink()  # killed while it heard anew
+    (state / "encoded.json").unlink()  # killed while it encoded anew
     with pytest.raises(InvalidInputError, match="another model, plan"):
         tuned(manifest, str(checkpoint), tmp_path / "out", other, resume=True)
 
@@ -194,7 +195,7 @@ def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, chec
     plan = replace(QUICK, layers=1)
     state = tmp_path / "out" / "state"
     state.mkdir(parents=True)
-    (state / "heard.json").write_text("of another run")
+    (state / "encoded.json").write_text("of another run")
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -204,20 +205,20 @@ def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, chec
     examples = examples_of_manifest(manifest, "emotion")
     with closing(Decoders(60)) as decoders, pytest.raises(KeyboardInterrupt):
         encode_examples(base, examples, plan, decoders, state, "ours", lambda *_: None, print)
-    assert not (state / "heard.json").exists()
+    assert not (state / "encoded.json").exists()
 
 
 @pytest.mark.parametrize("base", ["acoustic", "checkpoint"])
 def test_a_full_disk_is_said_in_words(manifest, checkpoint, tmp_path, monkeypatch, base):
     full = OSError(errno.ENOSPC, "No space left on device")
-    whole = files.put
+    whole = atomic.put
 
     def put(path: Path, data: bytes) -> None:
         if path.name.startswith("model."):
             raise full
         whole(path, data)
 
-    monkeypatch.setattr(files, "put", put)
+    monkeypatch.setattr(atomic, "put", put)
     name = str(checkpoint) if base == "checkpoint" else base
     with pytest.raises(StorageFullError, match="no space left"):
         tuned(manifest, name, tmp_path / "out")
@@ -240,7 +241,7 @@ def test_weights_that_do_not_fit_leave_the_last_ones(tmp_path, little_room, writ
     tensors = {"a": torch.zeros(1000)}
     given = {"put_torch": (tensors,), "put_safetensors": (tensors, {})}
     with pytest.raises(OSError, match="File too large"):
-        getattr(files, write)(path, *given.get(write, (tensors["a"].numpy(),)))
+        getattr(atomic, write)(path, *given.get(write, (tensors["a"].numpy(),)))
     assert path.read_text() == "the last ones"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -291,10 +292,9 @@ def test_what_cannot_be_learned_from_is_refused(manifest, checkpoint, tmp_path):
         examples_of_manifest(manifest, "mood")
     with pytest.raises(InvalidInputError, match="has 2 layers"):
         tuned(manifest, str(checkpoint), tmp_path / "a", replace(QUICK, layers=3))
-    with pytest.raises(InvalidInputError, match="may not begin with unuse"):
-        from emotion_search.engine.finetune.checkpoint import check_classes
-
-        check_classes(["unused", "fine"])
+    for label in ("unused", "a\u2028b", "a\rb", "a\n"):  # lines of the file of class names
+        with pytest.raises(InvalidInputError, match="may not begin with unuse"):
+            check_classes([label, "fine"])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     with pytest.raises(InvalidInputError, match="not empty"):

@@ -147,6 +147,7 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
         (Query([ClipExample(99)]), NotFoundError, "no clip 99"),
         (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
         (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
+        (Query([SpanExample(2**63)]), NotFoundError, "no recording"),
         (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
         (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
         (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),

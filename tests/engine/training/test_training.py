@@ -114,7 +114,7 @@ def test_left_out_speakers_are_never_drawn_but_checked(corpus: Corpus, tmp_path:
     drawn = {corpus.clips[row].speaker for row in trainer._rows["voices"]}
     assert drawn == {"v0", "v1"}
     trainer.run()
-    assert any("8 clips of unheard speakers: mAP" in line for line in lines)
+    assert any("8 clips of held-out speakers: mAP" in line for line in lines)
 
 
 def test_prepared_features_are_used_again(corpus: Corpus, manifest: Path, tmp_path: Path):
@@ -167,6 +167,13 @@ def test_emogator_is_read_by_its_file_names(tmp_path: Path):
     first, second = read_emogator(tmp_path)
     assert (first.label, first.speaker) == ("anger", "000001")
     assert (second.label, second.speaker) == ("sadness", "000357")
+
+
+@pytest.mark.parametrize("number", ["00", "31"])
+def test_a_number_that_is_no_category_of_emogator_is_refused(tmp_path: Path, number: str):
+    (tmp_path / f"000001-{number}-1.mp3").touch()
+    with pytest.raises(InvalidInputError, match=f"000001-{number}-1.mp3: .*01 to 30"):
+        read_emogator(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def test_nothing_is_written_over_unasked(filled, tmp_path):
     assert (tmp_path / "out").is_file()
     with pytest.raises(InvalidInputError, match="choose npy, parquet"):
         filled.export(tmp_path / "y", kind="xlsx")
+    with pytest.raises(InvalidInputError, match=r"y\.csv cannot be written: File exists"):
+        filled.export(tmp_path / "x.csv" / "y.csv")
 
 
 @pytest.mark.parametrize("mine", ["notes.txt", "frames/mine.npy", ".hidden", "clips/1.wav"])

@@ -181,7 +181,9 @@ def test_new_spans_join_a_known_recording(blank, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"end": 1, "start": 2}, "row 2 .*no span"),
+        ({"end": 1, "start": 2}, "row 2 .*2 to 1 s is no span"),
+        ({"end": None, "start": 2}, "row 2 .*start without end"),
+        ({"end": None, "start": 2, "duration": 5}, "row 2 .*start without end"),
         ({"start": 0, "end": 4}, "rows 1 and 2 .*same clip"),
         ({"id": None}, "row 2 .*no path, id or sha256"),
         ({"scores": {"a": 0.1}}, "row 2 .*score of each class"),

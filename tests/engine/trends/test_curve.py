@@ -137,7 +137,7 @@ def test_shares_means_and_summaries_weigh_by_time():
     assert found.mean["angry"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1)
     assert found.spoken == pytest.approx(4.0)
     mean = np.array([found.mean[name] for name in CLASSES])
-    assert found.mean_arousal == pytest.approx(mean @ weights(CLASSES).arousal)
+    assert found.mean_arousal == pytest.approx(mean @ weights(CLASSES)[1])
     assert found.mean_valence < 0 < found.mean_arousal
 
 
@@ -199,3 +199,11 @@ def test_a_recording_is_found_by_id_path_and_bytes(library, tmp_path, fixed_wind
         library.trend(Path("nothing.wav"))
     with pytest.raises(NotFoundError, match="99"):
         library.trend(99)
+
+
+@pytest.mark.parametrize("seconds", [1500.5, 1999.0, 1999.5, 2000.0, 2000.5, 7777.7])
+def test_a_curve_has_at_most_two_thousand_points_from_start_to_end(seconds):
+    found = trend_of(clips([CALM], length=seconds), CLASSES, Options())
+    assert len(found.times) <= 2000
+    assert (found.times[0], found.times[-1]) == (0, seconds)
+    assert (np.diff(found.times) > 0).all()

@@ -1,4 +1,4 @@
-"""Files of a tuning run: each has its name once it is whole; a full disk leaves the last one."""
+"""Atomic writes: a file has its name once it is whole; a full disk leaves the one before."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as safetensors_bytes
-from torch import Tensor
-
-Rows = NDArray[np.float16]
-"""What the layers to tune get of a clip, as it is kept in a file: (rows, width)."""
 
 
 def put(path: Path, data: bytes | memoryview | str) -> None:
@@ -39,15 +33,19 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
 
 def put_torch(path: Path, state: Mapping[str, Any]) -> None:
     """Write what ``torch.load`` reads; see ``put``."""
+    import torch
+
     content = io.BytesIO()
     torch.save(dict(state), content)
     put(path, content.getbuffer())
 
 
-def put_safetensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors, and plain data beside them under ``emotion_search``; see ``put``."""
+def put_safetensors(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write torch's tensors, and plain data beside them under ``emotion_search``; see ``put``."""
+    from safetensors.torch import save
+
     metadata = {"emotion_search": json.dumps(about, sort_keys=True)}
-    put(path, safetensors_bytes(dict(tensors), metadata=metadata))
+    put(path, save(dict(tensors), metadata=metadata))
 
 
 def put_array(path: Path, array: NDArray[np.generic]) -> None:
