@@ -137,11 +137,6 @@ def list_failures(
     ]
 
 
-def remove_failure(session: Session, path: str) -> None:
-    """Forget that the file could not be ingested."""
-    remove_failures(session, [path])
-
-
 def remove_failures(session: Session, paths: Sequence[str]) -> None:
     """Forget that these files could not be ingested."""
     for some in chunks(paths):

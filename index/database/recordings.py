@@ -201,11 +201,6 @@ def recording_at(session: Session, path: str) -> int | None:
     return session.scalar(select(Location.recording_id).where(Location.path == path))
 
 
-def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
-    """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
-    add_locations(session, [(recording_id, file)])
-
-
 def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
     """Note where recordings' bytes lie; these files are then no failures any more."""
     rows = {
