@@ -1,4 +1,4 @@
-"""Files: which the archive knows, and which are not in it though somebody wanted them there."""
+"""Files: known paths, failures, files without speech."""
 
 from __future__ import annotations
 

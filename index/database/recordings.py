@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.embeddings import bury, insert_embeddings
+from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
@@ -254,6 +254,6 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
     ).all()
     clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-    bury(session, clip_ids)
+    add_tombstones(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
     return list(paths)
