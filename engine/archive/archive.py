@@ -18,11 +18,7 @@ from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import ModelInfo, active_model, mismatch
-from emotion_search.index.errors import (
-    DatabaseError,
-    EmotionSearchError,
-    NotFoundError,
-)
+from emotion_search.index.errors import DatabaseError, EmotionSearchError, NotFoundError
 from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
 

@@ -13,12 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
-from emotion_search.engine.files.tables import (
-    parquet_file,
-    parquet_rows,
-    table_rows,
-    valid_rows,
-)
+from emotion_search.engine.files.tables import parquet_file, parquet_rows, table_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 
 Vector = NDArray[np.float32]
@@ -126,14 +121,14 @@ class ParquetSource:
             self.about = _about(json.loads(about)) if about else About()
         except ValueError as error:
             raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
-        first = next(iter(self._cells()), None)
+        first = next(iter(parquet_rows(self._path)), None)
         if first is None:
             raise InvalidInputError(f"{path} has no rows")
         self.dimension = len(self._vector(*first))
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
-        for number, cells in self._cells():
+        for number, cells in parquet_rows(self._path):
             vector = self._vector(number, cells)
             del cells[_EMBEDDING]
             if vector.shape != (self.dimension,):
@@ -152,9 +147,6 @@ class ParquetSource:
         if vector.ndim != 1 or not len(vector):
             raise InvalidInputError(wrong)
         return vector
-
-    def _cells(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        return parquet_rows(self._path)
 
 
 def _about_file(path: Path) -> About:

@@ -16,12 +16,7 @@ from emotion_search.index.database.embeddings import add_tombstones, insert_embe
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
-from emotion_search.index.database.schema import (
-    Clip,
-    Location,
-    Metadatum,
-    Recording,
-)
+from emotion_search.index.database.schema import Clip, Location, Metadatum, Recording
 from emotion_search.index.database.spans import Span, span_key
 from emotion_search.index.database.upsert import insert_new, insert_or_replace
 from emotion_search.index.errors import NotFoundError
