@@ -16,7 +16,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import active_space, calibrated_clips, get_calibration
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.verify import Verdict, verify
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, unit_query
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, positions, unit_query
 from emotion_search.index.vectors.base import Candidates, Estimator, VectorIndex
 from emotion_search.index.vectors.mapped_rows import StoredRows
 from emotion_search.index.vectors.percentiles import Calibration
@@ -248,8 +248,7 @@ class _Finder:
     def _vectors(self, ids: Ids) -> Vectors:
         """In the space, of clips that are there, in the order of ``ids``."""
         known, stored = self._embeddings(ids)
-        order = np.argsort(known)
-        return self._space.apply(stored[order[np.searchsorted(known[order], ids)]])
+        return self._space.apply(stored[positions(known, ids)])
 
 
 class _Compared:

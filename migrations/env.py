@@ -1,4 +1,4 @@
-"""Alembic's entry: migrates the connection it is handed, or the archive of the settings."""
+"""Alembic environment: migrates the connection it is handed, or the archive of the settings."""
 
 from alembic import context
 from sqlalchemy import Connection

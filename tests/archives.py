@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.coverage import Embedded, add_embeddings
+from emotion_search.index.database.coverage import add_embeddings
 from emotion_search.index.database.models import ModelInfo, activate_model, register_model
 from emotion_search.index.database.recordings import (
     Annotations,
@@ -81,7 +81,7 @@ def twin(database: Database, vectors: np.ndarray) -> ModelInfo:
             session, name="twin", fingerprint="e" * 64, dimension=vectors.shape[1], classes=CLASSES
         )
         scores = np.array([0.5, 0.5], np.float32)
-        rows = [Embedded(i, vector, scores) for i, vector in enumerate(vectors, start=1)]
+        rows = [(i, vector, scores) for i, vector in enumerate(vectors, start=1)]
         add_embeddings(session, model.id, rows)
     return model
 

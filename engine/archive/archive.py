@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -19,11 +18,7 @@ from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import ModelInfo, active_model, mismatch
-from emotion_search.index.errors import (
-    DatabaseError,
-    EmotionSearchError,
-    NotFoundError,
-)
+from emotion_search.index.errors import DatabaseError, EmotionSearchError, NotFoundError
 from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
 
@@ -37,6 +32,9 @@ class Archive:
         settings: where it is and how to work.
         database: the database that the settings name, its tables in place.
         background: let a large index be made anew while the last one serves.
+
+    Attributes:
+        decoders: decode audio in processes of their own.
     """
 
     def __init__(self, settings: Settings, database: Database, *, background: bool = False) -> None:
@@ -46,7 +44,7 @@ class Archive:
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
         self._warming: threading.Thread | None = None
-        self._decoders = Decoders()
+        self.decoders = Decoders()
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
 
     @classmethod
@@ -79,19 +77,14 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the database's connections, and end what goes on in the background."""
         if self._warming is not None:
             self._warming.join()  # torch does not survive the end of the process under it
-        self._decoders.close()
+        self.decoders.close()
         for searcher in self._searchers.values():
             searcher.keeper.close()
         self.database.close()
@@ -140,11 +133,6 @@ class Archive:
         if self.model() is not None:
             self._warming = threading.Thread(target=load, name="warm-up", daemon=True)
             self._warming.start()
-
-    @property
-    def decoders(self) -> Decoders:
-        """What decodes audio in processes of its own."""
-        return self._decoders
 
     def searcher(self) -> tuple[ModelInfo, Searcher]:
         """The archive's model, and the search over its embeddings.

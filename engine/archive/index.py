@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import last_removal
-from emotion_search.index.database.models import ModelInfo, archive_uuid, standing
+from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher
@@ -55,7 +55,7 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
         return IndexStatus()
     saved = _cache(settings, database, model).saved()
     with database.read() as session:
-        now = standing(session, model.id)[0]
+        now = revision_and_space(session, model.id)[0]
     if saved is None:
         return IndexStatus(of_revision=now)
     stamp, size = saved
@@ -72,7 +72,7 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
     )
 
 
-def settle_index(
+def purge_removed(
     settings: Settings, database: Database, model: ModelInfo, searcher: Searcher | None
 ) -> None:
     """Take clips that were removed out of the saved index of a model, if it may hold any.

@@ -58,7 +58,8 @@ def parse_channels(text: str) -> Channels:
     for part in text.split(","):
         name, equals, number = part.strip().rpartition("=")
         named = bool(name) and len(name) <= _LONGEST and not name.isdigit()
-        if not number.isdecimal() or int(number) >= _MOST or (equals and not named):
+        known = number.isdecimal() and len(number) <= 6 and int(number) < _MOST
+        if not known or (equals and not named):
             raise InvalidInputError(
                 f"channels {text!r}: give mix, split, or numbers from 0, such as 1 or customer=1"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
@@ -34,56 +33,14 @@ SHORTEST = 400
 FRAME_HOP = 320
 """Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
 
-_SNDFILE = frozenset(
-    [
-        ".aif",
-        ".aiff",
-        ".au",
-        ".caf",
-        ".flac",
-        ".mp3",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".rf64",
-        ".snd",
-        ".w64",
-        ".wav",
-    ]
+_SNDFILE_NAMES = "aif aiff au caf flac mp3 oga ogg opus rf64 snd w64 wav"
+_CONTAINER_NAMES = (
+    "3g2 3gp aac ac3 amr ape asf avi awb eac3 g722 m4a m4b m4v mka mkv mov mp2 mp4 mpeg mpg qcp spx"
+    " webm wma wmv wv"
 )
-_CONTAINERS = frozenset(
-    [
-        ".3g2",
-        ".3gp",
-        ".aac",
-        ".ac3",
-        ".amr",
-        ".ape",
-        ".asf",
-        ".avi",
-        ".awb",
-        ".eac3",
-        ".g722",
-        ".m4a",
-        ".m4b",
-        ".m4v",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp2",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".qcp",
-        ".spx",
-        ".webm",
-        ".wma",
-        ".wmv",
-        ".wv",
-    ]
-)
+_SNDFILE = frozenset(f".{name}" for name in _SNDFILE_NAMES.split())
 
-EXTENSIONS = _SNDFILE | _CONTAINERS
+EXTENSIONS = _SNDFILE | {f".{name}" for name in _CONTAINER_NAMES.split()}
 """Lower-case extensions by which files are found in folders; of videos the sound is used."""
 
 _RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or an attack
@@ -107,22 +64,18 @@ class AudioFile:
         self._path, self._source = path, _open(path)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
-        if not _RATES[0] <= self.sample_rate <= _RATES[1]:
+        try:
+            if not _RATES[0] <= self.sample_rate <= _RATES[1]:
+                raise AudioError(f"has a sample rate of {self.sample_rate} Hz, which is no audio's")
+            self._check([channel])
+        except AudioError:
             self._source.close()
-            raise AudioError(f"has a sample rate of {self.sample_rate} Hz, which is no audio's")
-        if channel is not None and not 0 <= channel < self.channels:
-            self._source.close()
-            raise AudioError(f"has no channel {channel} (it has {self.channels}, counted from 0)")
+            raise
 
     def __enter__(self) -> AudioFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._source.close()
 
     @property
@@ -157,11 +110,7 @@ class AudioFile:
         Raises:
             AudioError: as ``blocks``, or there is no such channel.
         """
-        for channel in channels:
-            if channel is not None and not 0 <= channel < self.channels:
-                raise AudioError(
-                    f"has no channel {channel} (it has {self.channels}, counted from 0)"
-                )
+        self._check(channels)
         resampler = None
         if self.sample_rate != SAMPLE_RATE:
             number = len(channels)
@@ -192,6 +141,13 @@ class AudioFile:
         first = round(start * self.sample_rate)
         count = round((end - start) * self.sample_rate)
         return _channel(self._source.span(first, count), self._channel)
+
+    def _check(self, channels: Sequence[int | None]) -> None:
+        for channel in channels:
+            if channel is not None and not 0 <= channel < self.channels:
+                raise AudioError(
+                    f"has no channel {channel} (it has {self.channels}, counted from 0)"
+                )
 
     def _native_blocks(self) -> Iterator[Samples]:
         """Blocks (n, channels) at the file's own rate, up to an end that is checked."""
@@ -267,13 +223,10 @@ def header_duration(path: Path) -> float | None:
     """Seconds of a file by its header, nothing decoded; None where it gives none.
 
     Raises:
-        AudioError: it is no audio.
+        AudioError: see ``AudioFile``.
     """
-    source = _open(path)
-    try:
-        return source.header_duration
-    finally:
-        source.close()
+    with AudioFile(path) as file:
+        return file.header_duration
 
 
 def read_span(path: Path, *, channel: int | None, start: float, end: float) -> tuple[Samples, int]:

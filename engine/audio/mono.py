@@ -1,4 +1,4 @@
-"""A file mixed down to one channel, decoded in another process."""
+"""Mono decoding of one file in a worker process, all its channels mixed down."""
 
 from __future__ import annotations
 

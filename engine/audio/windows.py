@@ -48,35 +48,25 @@ class FixedWindows:
         self._size = round(length * SAMPLE_RATE)
         self._hop = self._size if hop is None else round(hop * SAMPLE_RATE)
         self._spare = round(spare * SAMPLE_RATE)
-        self._held = np.empty(0, np.float32)
+        self._buffer = np.empty(0, np.float32)
         self._at = 0
         self._covered = 0  # samples from the start that are in some window
 
     def feed(self, block: Samples) -> list[Window]:
         """The windows that this block completes."""
-        self._held = np.concatenate([self._held, block])
+        self._buffer = np.concatenate([self._buffer, block])
         found = []
-        while len(self._held) >= self._size + self._spare:
-            found.append(_window(self._at, self._held[: self._size]))
+        while len(self._buffer) >= self._size + self._spare:
+            found.append(_window(self._at, self._buffer[: self._size]))
             self._covered = self._at + self._size
-            self._held, self._at = self._held[self._hop :], self._at + self._hop
+            self._buffer, self._at = self._buffer[self._hop :], self._at + self._hop
         return found
 
     def finish(self) -> list[Window]:
         """The last window, if anything is left that is in no window."""
-        if self._at + len(self._held) <= self._covered:
+        if self._at + len(self._buffer) <= self._covered:
             return []
-        return [_window(self._at, self._held)]
-
-
-class Detector(Protocol):
-    """Speech probabilities of a stream, one for each ``CHUNK`` samples."""
-
-    def feed(self, block: Samples) -> NDArray[np.float32]:
-        """Of the chunks that this block completes."""
-
-    def finish(self) -> NDArray[np.float32]:
-        """Of what is left, filled up."""
+        return [_window(self._at, self._buffer)]
 
 
 _ON, _OFF = 0.5, 0.35  # probabilities at which speech begins and ends
@@ -93,10 +83,10 @@ class SpeechWindows:
     too long.
     """
 
-    def __init__(self, longest: float, detector: Detector | None = None) -> None:
+    def __init__(self, longest: float, detector: SpeechDetector | None = None) -> None:
         self._longest = round(longest * SAMPLE_RATE)
         self._short = self._longest + round(_SHORTEST_S * SAMPLE_RATE)
-        self._detector: Detector = SpeechDetector() if detector is None else detector
+        self._detector = detector or SpeechDetector()
         self._samples = np.empty(0, np.float32)
         self._probabilities = np.empty(0, np.float32)
         self._at = 0  # chunks dropped at the front
@@ -109,17 +99,17 @@ class SpeechWindows:
             if len(self._samples) < self._short:
                 return []  # a short recording is not listened to
             self._whole, block = False, self._samples
-        self._heard(self._detector.feed(block))
+        self._append(self._detector.feed(block))
         return self._cut(ended=False)
 
     def finish(self) -> list[Window]:
         """The clips that the end completes."""
         if self._whole:
             return [_window(0, self._samples)] if len(self._samples) else []
-        self._heard(self._detector.finish())
+        self._append(self._detector.finish())
         return self._cut(ended=True)
 
-    def _heard(self, probabilities: NDArray[np.float32]) -> None:
+    def _append(self, probabilities: NDArray[np.float32]) -> None:
         self._probabilities = np.concatenate([self._probabilities, probabilities])
 
     def _cut(self, *, ended: bool) -> list[Window]:
@@ -128,12 +118,12 @@ class SpeechWindows:
         while len(self._probabilities):
             speaking = np.flatnonzero(self._probabilities >= _ON)
             if not len(speaking):
-                self._let_go(len(self._probabilities) - (0 if ended else around))
+                self._discard(len(self._probabilities) - (0 if ended else around))
                 break
             first = int(speaking[0])
             stop = self._stop(first, ended=ended)
             if stop is None:
-                self._let_go(max(0, first - around))
+                self._discard(max(0, first - around))
                 break
             spoken = (self._probabilities[first:stop] >= _ON).sum() * CHUNK / SAMPLE_RATE
             if spoken >= _SPOKEN_S:
@@ -141,7 +131,7 @@ class SpeechWindows:
                 end = min((stop + around) * CHUNK, len(self._samples))
                 end = min(end, begin + self._longest)
                 found.append(_window(self._at * CHUNK + begin, self._samples[begin:end]))
-            self._let_go(stop)
+            self._discard(stop)
         return found
 
     def _stop(self, first: int, *, ended: bool) -> int | None:
@@ -163,7 +153,7 @@ class SpeechWindows:
         smooth = np.convolve(later, np.ones(5) / 5, mode="valid")
         return first + most - int(np.argmin(smooth[::-1]))  # of equals the last: the longest clip
 
-    def _let_go(self, chunks: int) -> None:
+    def _discard(self, chunks: int) -> None:
         if chunks > 0:
             self._samples = self._samples[chunks * CHUNK :]
             self._probabilities = self._probabilities[chunks:]
@@ -182,21 +172,21 @@ class GivenSpans:
             (round(start * SAMPLE_RATE), round(end * SAMPLE_RATE), start, end)
             for start, end in set(spans)
         )
-        self._held = np.empty(0, np.float32)
+        self._buffer = np.empty(0, np.float32)
         self._at = 0
 
     def feed(self, block: Samples) -> list[Window]:
         """The clips that this block completes."""
-        self._held = np.concatenate([self._held, block])
-        found = self._cut(self._at + len(self._held))
-        first = self._spans[0][0] if self._spans else self._at + len(self._held)
-        gone = min(max(0, first - self._at), len(self._held))
-        self._held, self._at = self._held[gone:], self._at + gone
+        self._buffer = np.concatenate([self._buffer, block])
+        found = self._cut(self._at + len(self._buffer))
+        first = self._spans[0][0] if self._spans else self._at + len(self._buffer)
+        gone = min(max(0, first - self._at), len(self._buffer))
+        self._buffer, self._at = self._buffer[gone:], self._at + gone
         return found
 
     def finish(self) -> list[Window]:
         """The clips that end a little after the recording does."""
-        size = self._at + len(self._held)
+        size = self._at + len(self._buffer)
         self._spans = [
             (first, min(last, size), start, end)
             for first, last, start, end in self._spans
@@ -208,7 +198,7 @@ class GivenSpans:
         whole = [span for span in self._spans if span[1] <= size]
         self._spans = [span for span in self._spans if span[1] > size]
         return [
-            Window(start, end, self._held[first - self._at : last - self._at].copy())
+            Window(start, end, self._buffer[first - self._at : last - self._at].copy())
             for first, last, start, end in whole
         ]
 

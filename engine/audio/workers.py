@@ -1,4 +1,4 @@
-"""Decoder processes: a file that hangs or crashes its decoder harms no other file."""
+"""Audio decoding in worker processes: a file that hangs or crashes one harms no other file."""
 
 from __future__ import annotations
 

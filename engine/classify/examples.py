@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.manifest import read_labels, read_manifest
-from emotion_search.engine.files.tables import csv_rows
+from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.engine.quality.tune import sample
 from emotion_search.index.database.clips import clips_of
 from emotion_search.index.database.connection import Session
@@ -220,12 +219,7 @@ def _names_clips(table: Path) -> bool:
     """Whether a table is a CSV with the column ``clip``, else it names files."""
     if table.suffix.lower() in (".jsonl", ".ndjson", ".parquet"):
         return False
-    try:
-        first = next(csv_rows(table, needed=None), None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{table} cannot be read: {error}") from error
-    if first is not None and isinstance(first[1], str):
-        raise InvalidInputError(f"{table}: line {first[0]}: {first[1]}")
+    first = next(valid_rows(table, csv_rows(table)), None)
     return first is not None and "clip" in first[1]
 
 

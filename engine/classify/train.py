@@ -30,7 +30,7 @@ from emotion_search.index.database.classifiers import (
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import vectors_by_id
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import untaught_space
+from emotion_search.index.database.spaces import unsupervised_space
 from emotion_search.index.errors import InvalidInputError
 
 
@@ -90,7 +90,7 @@ def train(
         raise InvalidInputError(f"method {method}: choose {', '.join(METHODS)}")
     with database.read() as session:
         clips, available = choose(session, model, task, table=table, without=without, most=most)
-        space_version, space = untaught_space(session, model)
+        space_version, space = unsupervised_space(session, model)
         vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
     examples = examples_of(clips, space.apply(vectors))
     splits = splits_of(examples, seed=seed)

@@ -20,7 +20,7 @@ from emotion_search.index.database.embeddings import draw, embedded_ids, vectors
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.prediction_filters import NOISE
-from emotion_search.index.database.spaces import untaught_space
+from emotion_search.index.database.spaces import unsupervised_space
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.space import Space
@@ -104,7 +104,7 @@ def cluster(
     with database.read() as session:
         if not replace and has_clustering(session, name):
             raise name_taken(name)
-        version, space = untaught_space(session, model)
+        version, space = unsupervised_space(session, model)
         ids = embedded_ids(session, model, wanted or ClipFilter())
         if len(ids) < max(FEWEST, k or 0):
             raise InvalidInputError(

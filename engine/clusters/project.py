@@ -16,7 +16,7 @@ from emotion_search.index.database.clusterings import members
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import InvalidInputError
@@ -118,7 +118,7 @@ class Maps:
             raise InvalidInputError(f"a map has {FEWEST} to {MOST} points, not {limit}")
         chosen = wanted or ClipFilter()
         with database.read() as session:
-            revision, version = standing(session, model.id)
+            revision, version = revision_and_space(session, model.id)
             key = (model.fingerprint, revision, version, method, limit, seed)
             placed = None
             if chosen.is_empty:  # what passes a filter changes with labels too

@@ -1,10 +1,9 @@
-"""Files of our own: space that runs out, and one writer at a time."""
+"""Upload locks, and disk-full errors."""
 
 from __future__ import annotations
 
 import errno
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import BusyError, StorageFullError
-
-_GLANCE_S = 0.2  # between looks at whether to go on waiting
 
 
 @contextmanager
@@ -47,16 +44,14 @@ def upload_lock(
     locks = folder / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     lock = FileLock(locks / sha256, thread_local=False)
-    until = time.monotonic() + patience
-    while True:
-        try:
-            lock.acquire(timeout=max(0.0, min(_GLANCE_S, until - time.monotonic())))
-            break
-        except Timeout as error:
-            if time.monotonic() >= until or (stop is not None and stop.is_set()):
-                raise BusyError("the same bytes are being taken in; try again later") from error
+    try:
+        lock.acquire(timeout=patience, cancel_check=stop.is_set if stop is not None else None)
+    except Timeout as error:
+        raise BusyError("the same bytes are being taken in; try again later") from error
     try:
         yield
     finally:
+        # Before the release: whoever waits for this file gets a lock on a file that is no longer
+        # there, which filelock sees, and tries again.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

@@ -1,4 +1,4 @@
-"""What a run over many files has done so far, so that the same run, killed, goes on from there."""
+"""Resume journal of a run over many files, so that the same run, killed, goes on from there."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""Manifests: annotations of recordings, one row each, in CSV or JSON lines."""
+"""Manifests: annotations of recordings, one row each, in CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST
-from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
+from emotion_search.engine.files.tables import csv_rows, table_rows
 from emotion_search.engine.files.values import (
     check_cell,
     check_text,
@@ -60,8 +59,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The rows of a manifest: ``.jsonl``/``.ndjson`` are JSON lines, ``.parquet`` is Parquet,
-    everything else CSV.
+    """The rows of a manifest; see ``table_rows``.
 
     Columns: ``path`` (relative to the manifest), ``label``, ``label:TASK``, ``source``,
     ``recorded_at``, ``speaker``; any other column is kept as metadata. Rows with ``start`` and
@@ -72,11 +70,7 @@ def read_manifest(path: Path) -> Manifest:
         InvalidInputError: not readable, not UTF-8, or no column ``path``.
     """
     manifest = Manifest(path)
-    try:
-        rows = list(_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"manifest {path} cannot be read: {error}") from error
-    for line, row in rows:
+    for line, row in table_rows(path, needed="path"):
         try:
             if isinstance(row, str):
                 raise ValueError(row)
@@ -113,14 +107,11 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
         InvalidInputError: it cannot be read, or a row names no clip.
     """
     found: list[tuple[int, str, str | None]] = []
-    try:
-        rows = list(csv_rows(path, needed="clip"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
-    for line, row in rows:
+    for line, row in csv_rows(path, needed="clip"):
         cells = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
         clip = cells.get("clip", "")
-        if not clip.isdecimal() or not 0 < int(clip) < 2**63 or "label" not in cells:
+        known = clip.isdecimal() and len(clip) < 20 and 0 < int(clip) < 2**63
+        if not known or "label" not in cells:
             raise InvalidInputError(f"{path}: line {line} needs the id of a clip, and a label")
         value = check_text("label", cells["label"]) if cells["label"] else None
         found.append((int(clip), check_text("task", cells.get("task") or task), value))
@@ -178,14 +169,3 @@ def _text(value: Any) -> str:
         return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError as error:  # bytes, say
         raise ValueError(f"a cell is {type(value).__name__}, which is no text") from error
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    if path.suffix in (".jsonl", ".ndjson"):
-        return json_rows(path)
-    if path.suffix != ".parquet":
-        return csv_rows(path)
-    with parquet_file(path) as file:
-        if "path" not in file.schema_arrow.names:
-            raise InvalidInputError(f"{path} has no column 'path'")
-    return parquet_rows(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -56,17 +55,12 @@ class NpyWriter:
     def __enter__(self) -> NpyWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         with self._out:
-            if error is None and self._width is not None:
+            if kind is None and self._width is not None:
                 self._out.seek(0)
                 _header(self._out, (self.rows, self._width))
-        if error is None:
+        if kind is None:
             self._partial.replace(self._path)
         else:
             self._partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Rows of tables that people bring: CSV, JSON lines, Parquet."""
+"""Readers of CSV, JSON lines and Parquet tables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,55 @@ from datetime import date, time
 from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from emotion_search.index.errors import InvalidInputError
 
 _ROWS = 1000  # of a Parquet file at a time
 
 
-def csv_rows(path: Path, needed: str | None = "path") -> Iterator[tuple[int, dict[str, Any] | str]]:
+Rows = Iterator[tuple[int, dict[str, Any] | str]]
+"""Number and cells by column of each row, or what is wrong with the row."""
+
+
+def table_rows(path: Path, *, needed: str | None = None, without: str | None = None) -> Rows:
+    """Rows of a table: ``.jsonl``/``.ndjson`` are JSON lines, ``.parquet`` is Parquet, everything
+    else CSV.
+
+    Args:
+        needed: column that a CSV or a Parquet file must have.
+        without: column of a Parquet file that is not read.
+
+    Raises:
+        InvalidInputError: it cannot be read, lacks the column, or has two columns of one name.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return parquet_rows(path, needed, without)
+    return json_rows(path) if suffix in (".jsonl", ".ndjson") else csv_rows(path, needed)
+
+
+def valid_rows(path: Path, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a table, nothing being wrong with any.
+
+    Raises:
+        InvalidInputError: something is wrong with a row.
+    """
+    for line, row in rows:
+        if isinstance(row, str):
+            raise InvalidInputError(f"{path}: line {line}: {row}")
+        yield line, row
+
+
+def csv_rows(path: Path, needed: str | None = None) -> Rows:
     """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
     row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
     line.
 
     Raises:
-        InvalidInputError: it has no column ``needed``, or two columns of one name.
+        InvalidInputError: it cannot be read, has no column ``needed``, or two columns of one name.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _text_file(path) as file:
         header = file.readline()
         delimiter = max(",;\t", key=header.count)
         file.seek(0)
@@ -89,9 +122,13 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise InvalidInputError(f"{path} has the column {twice[0]!r} twice")
 
 
-def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line number and object of each line of a file of JSON lines, or what is wrong with it."""
-    with path.open(encoding="utf-8-sig") as file:
+def json_rows(path: Path) -> Rows:
+    """Line number and object of each line of a file of JSON lines, or what is wrong with it.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+    """
+    with _text_file(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -103,15 +140,29 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
             yield number, row if isinstance(row, dict) else "not a JSON object"
 
 
-def parquet_rows(path: Path, without: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+@contextmanager
+def _text_file(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+
+
+def parquet_rows(
+    path: Path, needed: str | None = None, without: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and cells by column of each row of a Parquet file, a thousand at a time.
 
     Raises:
-        InvalidInputError: it cannot be read, or has two columns of one name.
+        InvalidInputError: it cannot be read, has no column ``needed``, or two columns of one name.
     """
     with parquet_file(path) as file:
-        _check_columns(path, file.schema_arrow.names)
-        names = [name for name in file.schema_arrow.names if name != without]
+        columns = file.schema_arrow.names
+        if needed is not None and needed not in columns:
+            raise InvalidInputError(f"{path} has no column {needed!r}")
+        _check_columns(path, columns)
+        names = [name for name in columns if name != without]
         number = 0
         for batch in file.iter_batches(_ROWS, columns=names):
             for cells in batch.to_pylist():

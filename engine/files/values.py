@@ -1,4 +1,4 @@
-"""Texts that people give, checked: labels, times, channels, paths, ``key=value`` pairs."""
+"""Validation and parsing of text input: labels, times, channels, paths, ``key=value`` pairs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def parse_channel(text: str | None) -> int | None:
     Raises:
         ValueError: it is none.
     """
-    if text is not None and not (text.isdecimal() and int(text) < _CHANNELS):
+    if text is not None and not (text.isdecimal() and len(text) <= 6 and int(text) < _CHANNELS):
         raise ValueError(f"channel {text!r} is not a number from 0")
     return None if text is None else int(text)
 

@@ -1,4 +1,4 @@
-"""Files that arrive in folders, handed on once they are whole."""
+"""Folder watching: new audio files, handed on once they are completely written."""
 
 from __future__ import annotations
 

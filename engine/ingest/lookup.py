@@ -1,4 +1,4 @@
-"""Which files need to be read: those that the archive does not know as they are now."""
+"""Change detection: the files that the archive does not know as they are now, to be read."""
 
 from __future__ import annotations
 

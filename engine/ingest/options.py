@@ -55,10 +55,14 @@ class IngestOptions:
         """These, with what they leave to the settings.
 
         Raises:
-            InvalidInputError: a hop that does not go with segments and window.
+            InvalidInputError: a window or hop that is too short, or a hop that does not go with
+                segments and window.
         """
         hop = settings.hop if self.hop is None and self.segments is None else self.hop
-        segments, window = self.segments or settings.segments, self.window or settings.window
+        segments = self.segments or settings.segments
+        window = settings.window if self.window is None else self.window
+        if not (window >= 1 and (hop is None or hop > 0.1)):
+            raise InvalidInputError("a window has at least 1 s, and a hop more than 0.1 s")
         check_windows(segments, window, hop)
         return replace(self, segments=segments, window=window, hop=hop)
 

@@ -28,7 +28,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
-    add_location,
+    add_locations,
     exists,
     find_by_sha256,
 )
@@ -270,7 +270,8 @@ class Ingest:
                     self._fail(file, reading.refused)
         done = IngestReport()
         with self._database.write() as session:
-            self._writer.failures(session, self._failed)
+            for path, reason in self._failed:
+                add_failure(session, path, reason)
             self._writer.silent(session, self._silent.values(), done)
             moved = self._writer.recordings(session, (r for r in complete if not r.refused), done)
             for reading in moved:
@@ -286,7 +287,7 @@ class Ingest:
         with self._database.write() as session:
             places = known_files(session, [file.path])
             if exists(session, recording_id):  # another process may have forgotten it since
-                add_location(session, recording_id, file.facts)
+                add_locations(session, [(recording_id, file.facts)])
                 self._writer.annotate(session, recording_id, file, self.report)
         if file.path in places and places[file.path].recording_id == recording_id:
             self.report.known += 1

@@ -1,4 +1,4 @@
-"""From one file to its clips and to the row that is written of it."""
+"""Decoding and segmenting one file: its clips, and the row that is written of it."""
 
 from __future__ import annotations
 

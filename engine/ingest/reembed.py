@@ -1,4 +1,4 @@
-"""Filling an archive's embeddings under another model from the audio, while the old one serves."""
+"""Re-embedding under another model from the audio, while the old one serves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import count
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import (
-    Embedded,
     add_embeddings,
     count_missing,
     missing_clips,
@@ -199,7 +198,7 @@ class Refill:
             self._waiting, answer.vectors, answer.scores, strict=True
         ):
             if usable(vector):
-                rows.append(Embedded(clip.id, vector, scores))
+                rows.append((clip.id, vector, scores))
             else:
                 self.report.failed.append((place, "gets no usable embedding", 1))
         with self._database.write() as session:
@@ -210,4 +209,4 @@ class Refill:
 
     def _count(self) -> None:
         with self._database.read() as session:
-            self.report.missing, self.report.of_clips = count_missing(session, self._model.id)
+            self.report.missing, self.report.of_clips = count_missing(session, self._model)

@@ -21,8 +21,8 @@ class IngestReport:
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
         duration: seconds of audio added.
-        reached, expected: seconds of the file in hand that are embedded, and of its whole by its
-            header (None: that does not say).
+        reached, expected: of an ingest of a single file, its seconds that are embedded, and of its
+            whole by its header (None: that does not say).
         stopped: it ended early because it was asked to.
     """
 

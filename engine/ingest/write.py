@@ -10,7 +10,7 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.files import Silence, add_failure, add_silence
+from emotion_search.index.database.files import Silence, add_silence
 from emotion_search.index.database.labels import spans_without_clip
 from emotion_search.index.database.recordings import (
     add_locations,
@@ -32,11 +32,6 @@ class Writer:
 
     model_id: int
     options: IngestOptions
-
-    def failures(self, session: Session, failed: Iterable[tuple[str, str]]) -> None:
-        """Note path and reason of files that could not be used."""
-        for path, reason in failed:
-            add_failure(session, path, reason)
 
     def silent(self, session: Session, readings: Iterable[Reading], done: IngestReport) -> None:
         """Note files without speech; a recording that was cut anew and has none is removed."""

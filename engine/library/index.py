@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.archive.index import IndexStatus, index_status, settle_index
+from emotion_search.engine.archive.index import IndexStatus, index_status, purge_removed
 from emotion_search.engine.embedders.registry import absolute
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.tune import (
@@ -121,7 +121,7 @@ class Indexed(Archive):
         if active is not None:
             resettle(self.database, active, at=0)
         for model in models:
-            settle_index(self.settings, self.database, model, self._searchers.get(model))
+            purge_removed(self.settings, self.database, model, self._searchers.get(model))
 
     def refresh(self) -> None:
         """Load the index and bring it up to date, so that the first search need not."""

@@ -91,7 +91,7 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             embedder,
             model,
             options=options,
-            decoders=self._decoders,
+            decoders=self.decoders,
             workers=self.settings.decoders,
             progress=progress,
             stop=stop,

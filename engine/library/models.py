@@ -61,7 +61,7 @@ class Switching(Archive):
         return reembed(
             self.database,
             self.settings,
-            self._decoders,
+            self.decoders,
             absolute(name),
             progress=progress,
             stop=stop,
@@ -122,7 +122,7 @@ class Switching(Archive):
             output,
             plan,
             self.settings,
-            self._decoders,
+            self.decoders,
             stored=self._stored,
             **how,
         )

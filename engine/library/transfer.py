@@ -108,6 +108,7 @@ class Transfers(Archive):
             self.database,
             self._model_here(),
             self.embedder(),
+            self.decoders,
             output,
             wanted=wanted,
             overwrite=overwrite,

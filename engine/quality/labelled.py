@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
-from emotion_search.engine.files.tables import csv_rows
+from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 
 Strings = NDArray[np.str_]
@@ -93,14 +91,7 @@ def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
             f"{embeddings} holds {vectors.dtype} of shape {vectors.shape}, not numbers of"
             " shape (clips, dimensions)"
         )
-    rows: list[dict[str, Any]] = []
-    try:
-        for line, row in csv_rows(labels, needed=None):
-            if isinstance(row, str):
-                raise InvalidInputError(f"{labels}: line {line}: {row}")
-            rows.append(row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{labels} cannot be read: {error}") from error
+    rows = [row for _, row in valid_rows(labels, csv_rows(labels))]
     if not rows or "label" not in rows[0]:
         raise InvalidInputError(f"{labels} has no column label, or no rows")
     if len(rows) != len(vectors):

@@ -22,11 +22,11 @@ from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchan
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.files import remove_failure
+from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
     Annotations,
-    add_location,
+    add_locations,
     annotate,
     find_by_sha256,
     known_hashes,
@@ -128,7 +128,7 @@ def take_in(
                 again = facts(_keep(folder, file, sha256, name))  # nowhere else any more
             with library.database.write() as session:
                 if again is not None:
-                    add_location(session, known, again)
+                    add_locations(session, [(known, again)])
                 annotate(session, known, fields.annotations)
             return known, False
         kept = _keep(folder, file, sha256, name)
@@ -140,7 +140,7 @@ def take_in(
             with library.database.write() as session:
                 recording_id = find_by_sha256(session, sha256)
                 if recording_id is None:  # the sender gets the error; a note would name our copy
-                    remove_failure(session, found.path)
+                    remove_failures(session, [found.path])
             if recording_id is None:
                 if report.stopped and not report.failed:
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.npy import NpyWriter
-from emotion_search.engine.files.scan import unchanged
-from emotion_search.engine.ingest.reread import ClipCutter, DecodedClip
+from emotion_search.engine.ingest.reread import ClipSource, decode_clips
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import csv_file
 from emotion_search.index.database.clips import ClipDetails, list_clips
@@ -31,6 +31,7 @@ def export_frames(
     database: Database,
     model: ModelInfo,
     embedder: Embedder,
+    decoders: Decoders,
     output: Path,
     *,
     wanted: ClipFilter | None = None,
@@ -40,7 +41,7 @@ def export_frames(
     (frames, dim), 50 a second), ``clips.csv`` (of the clips that were written) and ``about.json``.
 
     Each clip is embedded by itself, as in an ingest: the mean of its frames is its embedding.
-    A recording is decoded once for all its clips of a channel.
+    A recording is decoded once for all its clips.
 
     Raises:
         InvalidInputError: the model has no frames; ``output`` is there already.
@@ -62,8 +63,8 @@ def export_frames(
                     break
                 after = clips[-1].id
                 failed: dict[int, str] = {}
-                for recording, some in groupby(clips, lambda clip: clip.recording_id):
-                    failed |= _recording(database, recording, list(some), embedder, partial)
+                for _, some in groupby(clips, lambda clip: clip.recording_id):
+                    failed |= _recording(database, list(some), embedder, decoders, partial)
                 done.failed += sorted(failed.items())
                 whole = [clip for clip in clips if clip.id not in failed]
                 write(whole, np.empty((0, 0), np.float32))
@@ -74,43 +75,24 @@ def export_frames(
 
 def _recording(
     database: Database,
-    recording: int,
     clips: Sequence[ClipDetails],
     embedder: Embedder,
+    decoders: Decoders,
     folder: Path,
 ) -> dict[int, str]:
     """Write the frames of some clips of a recording; returns those that failed, and why."""
+    first = clips[0]
     with database.read() as session:
-        places = locations_of(session, recording)
-    sha256 = clips[0].sha256
-    paths = [Path(place.path) for place in places if unchanged(Path(place.path), place, sha256)]
-    path = paths[0] if paths else None
-    if path is None:
-        return dict.fromkeys((clip.id for clip in clips), "its file is gone, or has changed")
-    failed: dict[int, str] = {}
-    for channel, some in groupby(sorted(clips, key=_by_channel), lambda clip: clip.channel):
-        wanted = [MissingClip(one.id, channel, one.start, one.end) for one in some]
-        missing = {clip.id for clip in wanted}
-        try:
-            for clip in _heard(path, channel, wanted):
-                frames = embedder.frames(clip.samples).vectors
-                with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
-                    out.append(frames)
-                missing.discard(clip.id)
-            reason = "its span is not in the file"
-        except AudioError as error:
-            reason = str(error)
-        failed |= dict.fromkeys(missing, reason)
-    return failed
-
-
-def _by_channel(clip: ClipDetails) -> tuple[int, int]:
-    return (-1 if clip.channel is None else clip.channel, clip.id)
-
-
-def _heard(path: Path, channel: int | None, clips: Sequence[MissingClip]) -> Iterator[DecodedClip]:
-    cutter = ClipCutter(clips)
-    with AudioFile(path, channel) as audio:
-        for block in audio.blocks():
-            yield from cutter.feed(block)
-        yield from cutter.finish()
+        paths = tuple(place.path for place in locations_of(session, first.recording_id))
+    wanted = tuple(MissingClip(one.id, one.channel, one.start, one.end) for one in clips)
+    missing = {clip.id for clip in clips}
+    reason = "its span is not in the file"
+    try:
+        for clip in decode_clips(ClipSource(first.name, first.sha256, paths, wanted), decoders):
+            frames = embedder.frames(clip.samples).vectors
+            with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
+                out.append(frames)
+            missing.discard(clip.id)
+    except AudioError as error:
+        reason = str(error)
+    return dict.fromkeys(missing, reason)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
-from emotion_search.engine.files.tables import csv_rows, json_rows, parquet_file, parquet_rows
+from emotion_search.engine.files.tables import parquet_file, parquet_rows, table_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 
 Vector = NDArray[np.float32]
@@ -96,37 +95,16 @@ class NpySource:
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
         nothing = object()
-        numbers = range(len(self._vectors))
-        for read, number in zip_longest(self._read(), numbers, fillvalue=nothing):
+        table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
+        for read, number in zip_longest(table, range(len(self._vectors)), fillvalue=nothing):
             if read is nothing or number is nothing:
-                more, less = (
-                    (self._file, self._table)
-                    if read is nothing
-                    else (
-                        self._table,
-                        self._file,
-                    )
-                )
+                more, less = self._file, self._table
+                if number is nothing:
+                    more, less = less, more
                 raise InvalidInputError(f"{more} has more rows than {less}")
             assert isinstance(read, tuple)
             assert isinstance(number, int)
-            line, cells = read
-            if isinstance(cells, str):
-                raise InvalidInputError(f"{self._table}: line {line}: {cells}")
-            yield line, cells, np.asarray(self._vectors[number], dtype=np.float32)
-
-    def _read(self) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-        suffix = self._table.suffix.lower()
-        if suffix == ".parquet":
-            yield from parquet_rows(self._table, without=_EMBEDDING)
-            return
-        try:
-            if suffix in (".jsonl", ".ndjson"):
-                yield from json_rows(self._table)
-            else:
-                yield from csv_rows(self._table, needed=None)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InvalidInputError(f"{self._table} cannot be read: {error}") from error
+            yield *read, np.asarray(self._vectors[number], dtype=np.float32)
 
 
 class ParquetSource:
@@ -143,14 +121,14 @@ class ParquetSource:
             self.about = _about(json.loads(about)) if about else About()
         except ValueError as error:
             raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
-        first = next(iter(self._cells()), None)
+        first = next(iter(parquet_rows(self._path)), None)
         if first is None:
             raise InvalidInputError(f"{path} has no rows")
         self.dimension = len(self._vector(*first))
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
-        for number, cells in self._cells():
+        for number, cells in parquet_rows(self._path):
             vector = self._vector(number, cells)
             del cells[_EMBEDDING]
             if vector.shape != (self.dimension,):
@@ -169,9 +147,6 @@ class ParquetSource:
         if vector.ndim != 1 or not len(vector):
             raise InvalidInputError(wrong)
         return vector
-
-    def _cells(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        return parquet_rows(self._path)
 
 
 def _about_file(path: Path) -> About:

@@ -1,4 +1,4 @@
-"""Long lists in parts of a size that one statement of either database takes."""
+"""Chunked id lists: both databases limit the bound parameters of a statement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 
 
 def chunks(items: Sequence[_Item], size: int = 500) -> Iterator[Sequence[_Item]]:
-    """The items, so many at a time: both databases limit a statement's bound parameters."""
+    """The items, so many at a time."""
     for begin in range(0, len(items), size):
         yield items[begin : begin + size]
 

@@ -68,7 +68,7 @@ def add_clustering(
     Raises:
         InvalidInputError: the name is taken, and ``replace`` is not set.
     """
-    old = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    old = _id_of(session, name)
     if old is not None:
         if not replace:
             raise name_taken(name)
@@ -103,8 +103,7 @@ def add_clustering(
 
 def has_clustering(session: Session, name: str) -> bool:
     """Whether there is a clustering of this name."""
-    found = select(ClusteringRow.id).where(ClusteringRow.name == name)
-    return session.scalar(found) is not None
+    return _id_of(session, name) is not None
 
 
 def list_clusterings(session: Session, name: str | None = None) -> list[ClusteringInfo]:
@@ -164,7 +163,7 @@ def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:
     Raises:
         NotFoundError: there is no clustering of this name.
     """
-    clustering = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    clustering = _id_of(session, name)
     if clustering is None:
         raise _unknown(name)
     rows = session.execute(
@@ -186,7 +185,7 @@ def delete_clustering(session: Session, name: str) -> None:
     Raises:
         NotFoundError: there is none of this name.
     """
-    clustering = session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
+    clustering = _id_of(session, name)
     if clustering is None:
         raise _unknown(name)
     _delete(session, clustering)
@@ -197,6 +196,10 @@ def name_taken(name: str) -> InvalidInputError:
     return InvalidInputError(
         f"there is a clustering {name} already; choose another --name, or say --replace"
     )
+
+
+def _id_of(session: Session, name: str) -> int | None:
+    return session.scalar(select(ClusteringRow.id).where(ClusteringRow.name == name))
 
 
 def _delete(session: Session, clustering: int) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import known_clips
-from emotion_search.index.database.embeddings import count_embedded, insert_embeddings
-from emotion_search.index.database.models import ModelInfo, active_model
+from emotion_search.index.database.embeddings import Embedded, count_embedded, insert_embeddings
+from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 
@@ -50,29 +48,13 @@ class MissingClip:
     end: float
 
 
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """A clip's embedding, float32 (dim,), and its scores, float32 (classes,)."""
-
-    clip_id: int
-    vector: NDArray[np.float32]
-    scores: NDArray[np.float32]
-
-
 def list_holdings(session: Session) -> list[Holding]:
     """The models of the archive, in the order in which they came."""
     clips = session.execute(select(func.count()).select_from(Clip)).scalar_one()
-    counted = select(Embedding.model_id, func.count()).group_by(Embedding.model_id)
-    embedded = {row[0]: row[1] for row in session.execute(counted)}
     active = active_model(session)
     return [
-        Holding(
-            ModelInfo(row.id, row.name, row.fingerprint, row.dimension, tuple(row.classes)),
-            embedded.get(row.id, 0),
-            clips,
-            active is not None and active.id == row.id,
-        )
-        for row in session.scalars(select(Model).order_by(Model.id))
+        Holding(model, count_embedded(session, model), clips, model == active)
+        for model in list_models(session)
     ]
 
 
@@ -102,13 +84,10 @@ def holding_called(session: Session, name: str) -> Holding:
     return found[0]
 
 
-def count_missing(session: Session, model_id: int) -> tuple[int, int]:
+def count_missing(session: Session, model: ModelInfo) -> tuple[int, int]:
     """How many clips lack an embedding under the model, and how many clips there are."""
     clips = session.execute(select(func.count()).select_from(Clip)).scalar_one()
-    embedded = session.execute(
-        select(func.count()).select_from(Embedding).where(Embedding.model_id == model_id)
-    ).scalar_one()
-    return clips - embedded, clips
+    return clips - count_embedded(session, model), clips
 
 
 def unfilled_recordings(
@@ -140,13 +119,13 @@ def missing_clips(session: Session, model_id: int, recording_id: int) -> list[Mi
 def add_embeddings(session: Session, model_id: int, embedded: Sequence[Embedded]) -> int:
     """Store embeddings under a model; returns how many. A clip that is gone by now, or that another
     process gave its embedding, is passed over."""
-    ids = [one.clip_id for one in embedded]
+    ids = [clip for clip, _, _ in embedded]
     here = known_clips(session, ids)
     done = select(Embedding.clip_id).where(
         Embedding.model_id == model_id, Embedding.clip_id.in_(ids)
     )
     wanted = here - set(session.scalars(done))
-    new = [(one.clip_id, one.vector, one.scores) for one in embedded if one.clip_id in wanted]
+    new = [one for one in embedded if one[0] in wanted]
     if new:
         insert_embeddings(session, model_id, new)
     return len(new)
@@ -158,7 +137,7 @@ def require_filled(session: Session, model: ModelInfo, *, partial: bool = False)
     Raises:
         ModelMismatchError: says how many lack one.
     """
-    missing, clips = count_missing(session, model.id)
+    missing, clips = count_missing(session, model)
     if missing and not (partial and missing < clips):
         raise ModelMismatchError(
             f"{missing} of {clips} clips have no embedding of {model.name}: fill them in with:"

@@ -14,10 +14,13 @@ from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo, next_revision
 from emotion_search.index.database.schema import Clip, Embedding, Model, Tombstone
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors, positions
 
 ROWS = 4096
 """Vectors read at a time."""
+
+Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32]]
+"""Id of a clip, its embedding (dim,) and its scores (classes,)."""
 
 _ASKED = 1000  # ids of one statement
 
@@ -49,8 +52,7 @@ def embeddings_in_order(session: Session, model: ModelInfo, ids: Ids) -> Vectors
     """Embeddings of clips that all have one, in the order of ``ids``: float32, (n, dim), as
     stored."""
     known, stored = embeddings_by_id(session, model, ids)
-    order = np.argsort(known)
-    return stored[order[np.searchsorted(known[order], ids)]]
+    return stored[positions(known, ids)]
 
 
 def embedded_ids(session: Session, model: ModelInfo, wanted: ClipFilter) -> Ids:
@@ -92,10 +94,9 @@ def vectors_by_id(session: Session, model: ModelInfo, ids: Ids) -> Iterator[tupl
             kept = np.isin(found, part)
             yield found[kept], vectors[kept]
             continue
-        for few in np.array_split(part, -(-len(part) // 500)):
-            found, vectors = embeddings_by_id(session, model, few)
-            order = np.argsort(found)
-            yield found[order], vectors[order]
+        found, vectors = embeddings_by_id(session, model, part)
+        order = np.argsort(found)
+        yield found[order], vectors[order]
 
 
 def count_embedded(session: Session, model: ModelInfo) -> int:
@@ -115,12 +116,8 @@ def sample_clips(
     return draw(ids, most, seed=seed), len(ids)
 
 
-def insert_embeddings(
-    session: Session,
-    model_id: int,
-    embedded: Sequence[tuple[int, NDArray[np.float32], NDArray[np.float32]]],
-) -> None:
-    """Give clips that have none yet an embedding under the model: id, vector, scores of each."""
+def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedded]) -> None:
+    """Give clips that have none yet an embedding under the model."""
     revision = next_revision(session, model_id)
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
@@ -140,7 +137,7 @@ def insert_embeddings(
     session.execute(insert(Embedding), rows)
 
 
-def bury(session: Session, clip_ids: Sequence[int]) -> None:
+def add_tombstones(session: Session, clip_ids: Sequence[int]) -> None:
     """Leave tombstones of these clips, which are about to be removed."""
     embedded = [
         row

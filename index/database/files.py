@@ -1,4 +1,4 @@
-"""Files: which the archive knows, and which are not in it though somebody wanted them there."""
+"""Files: known paths, failures, files without speech."""
 
 from __future__ import annotations
 
@@ -135,11 +135,6 @@ def list_failures(
         FailureDetails(row.path, row.reason, row.attempts, row.failed_at, row.kind)
         for row in session.scalars(query.offset(skip).limit(limit))
     ]
-
-
-def remove_failure(session: Session, path: str) -> None:
-    """Forget that the file could not be ingested."""
-    remove_failures(session, [path])
 
 
 def remove_failures(session: Session, paths: Sequence[str]) -> None:

@@ -111,7 +111,7 @@ def next_revision(session: Session, model_id: int) -> int:
     ).scalar_one()
 
 
-def standing(session: Session, model_id: int) -> tuple[int, int]:
+def revision_and_space(session: Session, model_id: int) -> tuple[int, int]:
     """The last revision, and the version of the space that serves, in this session's snapshot."""
     query = select(Model.revision, Model.space_version).where(Model.id == model_id)
     revision, space_version = session.execute(query).one()

@@ -12,16 +12,11 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.embeddings import bury, insert_embeddings
+from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
-from emotion_search.index.database.schema import (
-    Clip,
-    Location,
-    Metadatum,
-    Recording,
-)
+from emotion_search.index.database.schema import Clip, Location, Metadatum, Recording
 from emotion_search.index.database.spans import Span, span_key
 from emotion_search.index.database.upsert import insert_new, insert_or_replace
 from emotion_search.index.errors import NotFoundError
@@ -201,11 +196,6 @@ def recording_at(session: Session, path: str) -> int | None:
     return session.scalar(select(Location.recording_id).where(Location.path == path))
 
 
-def add_location(session: Session, recording_id: int, file: FileFacts) -> None:
-    """Note that the recording's bytes lie at ``file``, which is then no failure any more."""
-    add_locations(session, [(recording_id, file)])
-
-
 def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
     """Note where recordings' bytes lie; these files are then no failures any more."""
     rows = {
@@ -259,6 +249,6 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
     ).all()
     clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-    bury(session, clip_ids)
+    add_tombstones(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
     return list(paths)

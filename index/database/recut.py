@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.embeddings import bury
+from emotion_search.index.database.embeddings import add_tombstones
 from emotion_search.index.database.labels import agreed_labels, label_clips, spans_of
 from emotion_search.index.database.recordings import NewClip, add_clips
 from emotion_search.index.database.schema import Clip, Recording
@@ -61,7 +61,7 @@ def recut_recording(
     names = {span_key(c.channel, c.start, c.end): c.channel_name for c in clips} | dict(kept)
     agreed = agreed_labels(session, recording_id)
     gone = sorted(clip_id for span, clip_id in before.clips.items() if span not in names)
-    bury(session, gone)
+    add_tombstones(session, gone)
     for some in chunks(gone):
         session.execute(delete(Clip).where(Clip.id.in_(some)))
     for name in set(names.values()):

@@ -24,14 +24,12 @@ class ChannelScores:
 
     Attributes:
         channel, channel_name: None for all channels mixed down; what it is called.
-        clips: int64, (n,), ids.
         starts, ends: float64, (n,), seconds.
         scores: float32, (n, classes).
     """
 
     channel: int | None
     channel_name: str | None
-    clips: NDArray[np.int64]
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     scores: NDArray[np.float32]
@@ -59,7 +57,7 @@ def scores_of_recording(
 ) -> list[ChannelScores]:
     """The scored clips of a recording, channel by channel; none where the model has no classes."""
     rows = session.execute(
-        select(Clip.channel, Clip.channel_name, Clip.id, Clip.start, Clip.end, Embedding.scores)
+        select(Clip.channel, Clip.channel_name, Clip.start, Clip.end, Embedding.scores)
         .join(Embedding, Embedding.clip_id == Clip.id)
         .where(Clip.recording_id == recording_id, Embedding.model_id == model.id)
         .order_by(Clip.start, Clip.end, Clip.id)
@@ -77,10 +75,9 @@ def scores_of_recording(
             ChannelScores(
                 channel,
                 next((row[1] for row in own if row[1]), None),
-                np.array([row[2] for row in own], dtype=np.int64),
+                np.array([row[2] for row in own], dtype=np.float64),
                 np.array([row[3] for row in own], dtype=np.float64),
-                np.array([row[4] for row in own], dtype=np.float64),
-                np.frombuffer(b"".join(row[5] for row in own), "<f4").reshape(len(own), width),
+                np.frombuffer(b"".join(row[4] for row in own), "<f4").reshape(len(own), width),
             )
         )
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
@@ -48,11 +48,11 @@ class SpaceInfo:
 
 def active_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
     """Version and map of the space that serves."""
-    version = standing(session, model.id)[1]
+    version = revision_and_space(session, model.id)[1]
     return version, get_space(session, model, version)
 
 
-def untaught_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
+def unsupervised_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
     """Version and map of the space that serves; of the plain one where that was learned from
     labels. It has seen them, so that whatever is found in it agrees with them too well."""
     version, space = active_space(session, model)
@@ -78,7 +78,7 @@ def get_space(session: Session, model: ModelInfo, version: int) -> Space:
 
 def list_spaces(session: Session, model: ModelInfo) -> list[SpaceInfo]:
     """All spaces of the model, the plain one first."""
-    active = standing(session, model.id)[1]
+    active = revision_and_space(session, model.id)[1]
     columns = [
         getattr(SpaceRow, name)
         for name in ("version", "method", "task", "clips", "gain", "fitted_at")

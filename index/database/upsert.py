@@ -1,4 +1,4 @@
-"""Inserts that meet rows already there, in the one form that SQLite and Postgres share."""
+"""Upserts (INSERT … ON CONFLICT), in the one form that SQLite and Postgres share."""
 
 from __future__ import annotations
 

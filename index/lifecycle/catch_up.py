@@ -1,4 +1,4 @@
-"""Index snapshot: whether the index in memory holds what the database does, and updating it."""
+"""Incremental update of an index: does it hold what the database does, and what has changed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import count_embedded
-from emotion_search.index.database.models import ModelInfo, standing
+from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.lifecycle.build import StoppedError, build
@@ -57,7 +57,7 @@ class IndexKeeper:
         self._current: LoadedIndex | None = None
         self._unsaved = 0  # clips that were changed since
         self._due = False  # something is saved that is to go, or unsaved that takes space
-        self._went_back = False  # the database, and what is saved is of its other past
+        self._database_rolled_back = False  # the database, and what is saved is of its other past
         self._saving = threading.Lock()
         self._save_from = 0.0  # on the monotonic clock, as the next
         self._renew_from = 0.0
@@ -71,10 +71,10 @@ class IndexKeeper:
         begun); it does not change within the context."""
         current = self._current
         known = current.revision if current is not None else 0
-        revision, version = standing(session, self._model.id)
+        revision, version = revision_and_space(session, self._model.id)
         if current is not None and known > revision and known > self._latest():
             log.warning("the database stands at an earlier revision; building the index anew")
-            self._went_back = self._due = True
+            self._database_rolled_back = self._due = True
             self._drop(current)
         while True:
             with self._lock.reading():
@@ -85,7 +85,7 @@ class IndexKeeper:
                     break
             with self._lock.writing():
                 self._catch_up(session)
-        self._look_after()
+        self._maintain()
 
     def state(self) -> IndexState:
         """The index as it stands, without a look into the database."""
@@ -138,15 +138,15 @@ class IndexKeeper:
     def _latest(self) -> int:
         """The revision of the database itself, of which a session may see an earlier snapshot."""
         with self._database.read() as session:
-            return standing(session, self._model.id)[0]
+            return revision_and_space(session, self._model.id)[0]
 
     def _catch_up(self, session: Session) -> None:
         """Bring the index to the session's snapshot. The caller writes."""
-        revision, version = standing(session, self._model.id)
+        revision, version = revision_and_space(session, self._model.id)
         current = self._current
         if current is not None and current.version != version:
             if self._background and is_large(current.index.count):
-                self._work()
+                self._start_rebuild()
             else:
                 current = None
         if current is None:
@@ -177,11 +177,11 @@ class IndexKeeper:
             return None
         if at > revision:  # of another process, which has seen what this snapshot has not
             with self._database.read() as later:
-                revision = standing(later, self._model.id)[0]
+                revision = revision_and_space(later, self._model.id)[0]
                 if at <= revision:
                     return self._checked(later, LoadedIndex(index, at, version, space), revision)
             log.warning("the database is older than the saved index; building it anew")
-            self._went_back = self._due = True
+            self._database_rolled_back = self._due = True
             return None
         return self._checked(session, LoadedIndex(index, at, version, space), revision)
 
@@ -197,33 +197,33 @@ class IndexKeeper:
 
     def _replace(self, session: Session) -> None:
         """Make the index anew. The caller writes."""
-        self._take(self._made(session))
+        self._install(self._made(session))
 
     def _made(self, session: Session, stop: threading.Event | None = None) -> LoadedIndex:
         """A new index of what the session sees."""
-        revision = standing(session, self._model.id)[0]
+        revision = revision_and_space(session, self._model.id)[0]
         version, space = active_space(session, self._model)
         index = build(session, self._model, space, self._asked, self._cache.row_writer, stop)
         return LoadedIndex(index, revision, version, space)
 
-    def _take(self, made: LoadedIndex) -> None:
+    def _install(self, made: LoadedIndex) -> None:
         """Let a new index serve; its vectors are not to lie about unsaved. The caller writes."""
         self._serve(made)
         self._unsaved = max(made.index.count, 1)
         self._due |= made.index.rows is not None
 
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         """After a search: save what has changed much, and make anew what is outgrown."""
         current = self._current
         if current is None:
             return
         if self._background and is_outgrown(current.index, self._asked):
-            self._work()
+            self._start_rebuild()
         much = self._unsaved >= max(_SAVE_AFTER, current.index.count // 20)
         if (self._due or much) and time.monotonic() >= self._save_from:
             self._write()
 
-    def _work(self) -> None:
+    def _start_rebuild(self) -> None:
         if not self.is_building() and time.monotonic() >= self._renew_from:
             self._worker = threading.Thread(target=self._renew, name="index", daemon=True)
             self._worker.start()
@@ -248,8 +248,8 @@ class IndexKeeper:
             made = self._made(session, self._stop)
         try:
             with self._database.read() as session, self._lock.writing():
-                self._advance(session, made, standing(session, self._model.id)[0])
-                self._take(made)
+                self._advance(session, made, revision_and_space(session, self._model.id)[0])
+                self._install(made)
         except BaseException:
             if made.index.rows is not None:
                 made.index.rows.drop()
@@ -279,14 +279,14 @@ class IndexKeeper:
                         current.index,
                         current.revision,
                         current.space.fingerprint,
-                        over_newer=self._went_back,
+                        over_newer=self._database_rolled_back,
                     )
                 except StorageFullError as error:  # only a cache: searches go on without it
                     log.warning("%s", error)
                     self._unsaved, self._due = unsaved, True
                     self._save_from = time.monotonic() + _AGAIN_S
                     return True
-                self._went_back = False
+                self._database_rolled_back = False
                 took = time.monotonic() - begun
                 self._save_from = time.monotonic() + (_REST * took if took > _QUICK_S else 0)
             if not serves:

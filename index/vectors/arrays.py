@@ -73,3 +73,9 @@ def unit_query(query: Vectors, dimension: int) -> Vectors:
 def rounded(products: NDArray[np.float64]) -> Cosines:
     """Cosines without the digits that rounding made up: float64, same shape, -1 to 1."""
     return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))
+
+
+def positions(known: Ids, wanted: Ids) -> NDArray[np.intp]:
+    """Where in ``known`` (in any order) each of the ``wanted`` is; all of them are there."""
+    order = np.argsort(known)
+    return np.asarray(order[np.searchsorted(known[order], wanted)])

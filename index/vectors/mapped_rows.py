@@ -54,7 +54,7 @@ class StoredRows:
         self._lock = lock
         self._place = np.argsort(ids)
         self._ids = ids[self._place]
-        self._owed = np.empty(0, np.int64)  # ids whose rows could not be made zero yet
+        self._pending_erasures = np.empty(0, np.intp)  # rows that could not be made zero yet
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -66,10 +66,8 @@ class StoredRows:
 
     def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
         """Which of the ids are here, and their embeddings as stored: float32, (n, dim)."""
-        where = np.searchsorted(self._ids, ids)
-        known = where < len(self._ids)
-        known[known] = self._ids[where[known]] == ids[known]
-        rows = np.asarray(self._rows[self._place[where[known]]])
+        known, places = self._find(ids)
+        rows = np.asarray(self._rows[places])
         erased = ~rows.any(axis=1)
         if erased.any():
             known[np.flatnonzero(known)[erased]] = False
@@ -78,31 +76,28 @@ class StoredRows:
 
     def erase(self, ids: Ids) -> None:
         """Make the rows of these clips zero, on disk. Where that fails (a home that cannot be
-        written to) it is owed until ``settle``, and searches go on."""
-        where = np.searchsorted(self._ids, ids)
-        known = where < len(self._ids)
-        known[known] = self._ids[where[known]] == ids[known]
-        self._owed = np.concatenate([self._owed, ids[known]])
+        written to) it is left to ``flush_erasures``, and searches go on."""
+        self._pending_erasures = np.concatenate([self._pending_erasures, self._find(ids)[1]])
         try:
-            self.settle()
+            self.flush_erasures()
         except OSError as error:
             log.warning("vectors in %s cannot be erased yet (%s)", self.path, error)
 
-    def settle(self) -> None:
+    def flush_erasures(self) -> None:
         """Make zero what is still to be made zero.
 
         Raises:
             OSError: it cannot be written.
         """
-        if not len(self._owed):
+        if not len(self._pending_erasures):
             return
         try:
             writable = np.memmap(self.path, dtype="<f4", mode="r+", shape=self._rows.shape)
         except FileNotFoundError:  # another process published other files in its place
             return
-        writable[self._place[np.searchsorted(self._ids, self._owed)]] = 0
+        writable[self._pending_erasures] = 0
         writable.flush()
-        self._owed = self._owed[:0]
+        self._pending_erasures = self._pending_erasures[:0]
 
     def publish(self, folder: Path) -> None:
         """Give the files a name for a saved index to know them by; what is mapped stays mapped.
@@ -113,21 +108,28 @@ class StoredRows:
         """
         if self._lock is None:
             self.path.stat()
-            self.settle()
+            self.flush_erasures()
             return
-        self.settle()
+        self.flush_erasures()
         target = folder / f"vectors-{uuid.uuid4().hex}.f32"
         self.path.with_suffix(".npy").replace(target.with_suffix(".npy"))
         self.path.replace(target)
-        _let_go(self._lock)
+        _release(self._lock)
         self.path, self._lock = target, None
 
     def drop(self) -> None:
         """Remove the files if no saved index knows them; what is mapped stays mapped."""
         if self._lock is not None:
             _remove(self.path)
-            _let_go(self._lock)
+            _release(self._lock)
             self._lock = None
+
+    def _find(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+        """Which of the ids are here, and the places of these in the file."""
+        where = np.searchsorted(self._ids, ids)
+        known = where < len(self._ids)
+        known[known] = self._ids[where[known]] == ids[known]
+        return known, self._place[where[known]]
 
 
 class RowWriter:
@@ -180,7 +182,7 @@ class RowWriter:
         with contextlib.suppress(OSError):  # what a full disk did not take need not be written
             self._file.close()
         _remove(self._path)
-        _let_go(self._lock)
+        _release(self._lock)
 
     def _give_up(self, error: OSError) -> None:
         log.warning("vectors cannot be written beside the index (%s); it goes without", error)
@@ -196,7 +198,7 @@ def remove_abandoned(folder: Path) -> None:
         except Timeout:
             continue
         _remove(folder / f"{stem}.f32")
-        _let_go(lock)
+        _release(lock)
 
 
 def _remove(path: Path) -> None:
@@ -204,7 +206,7 @@ def _remove(path: Path) -> None:
     path.with_suffix(".npy").unlink(missing_ok=True)
 
 
-def _let_go(lock: FileLock) -> None:
+def _release(lock: FileLock) -> None:
     """Release a lock that nobody asks for again."""
     lock.release()
     Path(lock.lock_file).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, rounded
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, positions, rounded
 
 _UNKNOWN = -1  # recording of a clip that was not looked up yet
 _SPARE = 6  # clips looked up beyond those that are wanted
@@ -76,7 +76,7 @@ class Pool:
             ids, recordings = self._look(ids)
         known, cosines = self._compare(ids)
         self._passed += len(known)
-        recordings = recordings[_place(ids, known) if self._look_first else slice(len(known))]
+        recordings = recordings[positions(ids, known) if self._look_first else slice(len(known))]
         self._ids = np.concatenate([self._ids, known])
         self._recordings = np.concatenate([self._recordings, recordings])
         self._cosines = np.concatenate([self._cosines, cosines])
@@ -117,7 +117,7 @@ class Pool:
             top = order[:first]
             unknown = self._recordings[top] == _UNKNOWN
             if look and unknown.any():
-                self._settle(top[unknown])
+                self._look_up(top[unknown])
                 continue
             if wish.per_recording is not None:
                 top = top[unknown | (_occurrence(self._recordings[top]) < wish.per_recording)]
@@ -128,12 +128,12 @@ class Pool:
                 return self._ids[top], self._cosines[top]
             first *= 4
 
-    def _settle(self, rows: Ids) -> None:
+    def _look_up(self, rows: Ids) -> None:
         """Look clips up that are among the best; those that may be no hits are dropped."""
         ids, recordings = self._look(self._ids[rows])
         there = np.isin(self._ids[rows], ids)
         kept = rows[there]
-        self._recordings[kept] = recordings[_place(ids, self._ids[kept])]
+        self._recordings[kept] = recordings[positions(ids, self._ids[kept])]
         stay = np.ones(len(self._ids), np.bool_)
         stay[rows[~there]] = False
         if not stay.all():
@@ -178,12 +178,6 @@ class _Unlike:
                 self._kept.append(vectors[i])
                 left &= ~near[i]
         self._judged = np.concatenate([self._judged, ids])
-
-
-def _place(known: Ids, wanted: Ids) -> Ids:
-    """Where in ``known`` each of the ``wanted`` is; all of them are there."""
-    order = np.argsort(known)
-    return np.asarray(order[np.searchsorted(known[order], wanted)])
 
 
 def _occurrence(values: Ids) -> Ids:

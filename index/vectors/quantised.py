@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.arrays import Ids, Vectors, checked
+from emotion_search.index.vectors.arrays import Ids, Vectors, checked, positions
 from emotion_search.index.vectors.base import Candidates
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
@@ -211,10 +211,8 @@ class QuantisedIndex:
             self._probes[rank] = min(max(_MORE * (last + 1), _FEWEST), self.lists)
         errors = []
         for row, known, true in zip(queries, nearest, cosines, strict=True):
-            order = np.argsort(known)
-            found = self.candidates(row, len(known), rank=len(known), allowed=known[order])
-            position = order[np.searchsorted(known[order], found.ids)]
-            errors.append(found.estimates - true[position])
+            found = self.candidates(row, len(known), rank=len(known), allowed=np.sort(known))
+            errors.append(found.estimates - true[positions(known, found.ids)])
         self._spread = float(np.sqrt(np.mean(np.square(np.concatenate(errors)))))
 
     def details(self) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-from emotion_search.engine.audio.file import AudioFile, decode, read_span
+from emotion_search.engine.audio.file import AudioFile, decode, header_duration, read_span
 from emotion_search.index.errors import AudioError
 from tests.conftest import RATE, tone, write_wav
 
@@ -116,6 +116,16 @@ def test_a_wav_whose_recorder_never_filled_in_its_length_is_read_to_its_end(tmp_
 
 def test_real_speech_decodes(emodb: Path):
     assert decode(emodb / "03a01Fa.flac").shape == (30372,)
+
+
+def test_a_file_that_is_refused_has_no_duration_by_its_header_either(tmp_path: Path):
+    slow = write_wav(tmp_path / "x.wav", tone(2.0, rate=500), 500)
+    with pytest.raises(AudioError, match="sample rate of 500 Hz"):
+        header_duration(slow)
+    with pytest.raises(AudioError, match="is not a regular file"):
+        header_duration(tmp_path)
+    empty = write_wav(tmp_path / "x.wav", np.zeros(0, np.float32))
+    assert header_duration(empty) is None
 
 
 def test_an_mp3_without_sound_is_told_as_such(tmp_path: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_search.engine.files.manifest import read_manifest
+from emotion_search.engine.files.manifest import read_labels, read_manifest
 from emotion_search.engine.files.values import parse_pairs, parse_time
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
@@ -42,7 +42,7 @@ def test_other_delimiters_and_a_byte_order_mark_are_understood(tmp_path: Path, d
 
 
 def test_json_lines_keep_values_as_text(tmp_path: Path):
-    path = tmp_path / "m.jsonl"
+    path = tmp_path / "M.JSONL"
     row = {"path": "/abs/x.wav", "n": 3, "ok": True, "none": None, "list": [1], "t": "ü"}
     path.write_text(json.dumps(row) + "\n\n")
     assert read_manifest(path).rows["/abs/x.wav"].metadata == {
@@ -116,6 +116,14 @@ def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):
     assert [where for where, _ in read_manifest(path).problems] == [
         f"{path}: line {n}" for n in (2, 3, 4, 5)
     ]
+
+
+@pytest.mark.parametrize("clip", ["", "x", "0", "-1", str(2**63), "9" * 5000])
+def test_a_label_of_no_clip_is_named_by_its_line(tmp_path: Path, clip):
+    path = tmp_path / "l.csv"
+    path.write_text(f"clip,label\n1,joy\n{clip},joy\n")
+    with pytest.raises(InvalidInputError, match=r"l\.csv: line 3 needs the id"):
+        read_labels(path, "emotion")
 
 
 def test_headers_may_have_spaces_and_empty_cells(tmp_path: Path):

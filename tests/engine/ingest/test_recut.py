@@ -35,8 +35,10 @@ def test_options_of_an_ingest_go_before_the_settings(library: Library, call: Pat
     options = IngestOptions(segments="fixed", window=8, hop=4)
     library.ingest(find_audio([str(call)]).files, options)
     assert spans(library) == [(0, 8), (4, 12), (8, 16), (12, 20)]
-    with pytest.raises(InvalidInputError, match="hop"):
-        library.ingest([], IngestOptions(hop=4))
+    for window, hop in ((None, 4), (0.2, None), (0, None), (float("nan"), None), (8, 0)):
+        options = IngestOptions(window=window, hop=hop)
+        with pytest.raises(InvalidInputError, match="hop"):
+            library.ingest([], options)
 
 
 @pytest.fixture

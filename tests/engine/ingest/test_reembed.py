@@ -1,5 +1,6 @@
 """A second model beside the first: filled in from the audio, compared, switched to, dropped."""
 
+import errno
 import shutil
 import threading
 from collections.abc import Iterator
@@ -9,17 +10,21 @@ import numpy as np
 import pytest
 import soundfile
 
+from emotion_search.engine.audio import workers
+from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS
-from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.files.scan import find_audio, sha256_of
 from emotion_search.engine.ingest import reembed
 from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.ingest.reread import ClipSource, decode_clips
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
-from tests.conftest import ingest_voices
+from tests.conftest import ingest_voices, tone, write_wav
 from tests.templates import Template
 
 
@@ -168,6 +173,27 @@ def test_a_file_that_is_gone_or_changed_is_told_and_counted(
         assert len(library.search(5, limit=100)) == 9
         with pytest.raises(NotFoundError, match="no embedding"):
             library.search(gone[0])
+
+
+def test_clips_come_once_though_a_file_goes_while_it_is_decoded(tmp_path):
+    """The recording lies in a second place too, where its decoding starts anew."""
+    path = write_wav(tmp_path / "a.wav", np.stack([tone(30.0), tone(30.0, 330)], axis=1), 16_000)
+
+    class Failing:
+        def read(self, where, channels):
+            for number, message in enumerate(workers.read(path, channels)):
+                if where.name == "gone.wav" and number == 2:
+                    raise OSError(errno.EIO, "gone")
+                yield message
+
+    clips = [MissingClip(i, i % 2, float(i // 2), i // 2 + 1.0) for i in range(60)]
+    source = ClipSource("a", sha256_of(path), ("gone.wav", "a.wav"), tuple(clips))
+    decoded = list(decode_clips(source, Failing()))
+    assert sorted(clip.id for clip in decoded) == list(range(60))
+    for clip in decoded:
+        start = clips[clip.id].start
+        given = decode(path, channel=clip.id % 2, start=start, end=start + 1)
+        assert np.array_equal(clip.samples, given)
 
 
 def test_a_server_and_an_ingest_follow_the_switch(archive, other, voices, tmp_path):

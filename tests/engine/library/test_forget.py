@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.clips import vectors_of
-from emotion_search.index.database.coverage import Embedded, add_embeddings, holding_called
+from emotion_search.index.database.coverage import add_embeddings, holding_called
 from emotion_search.index.database.models import ModelInfo, register_model
 from emotion_search.index.errors import NotFoundError, StorageFullError
 from emotion_search.index.lifecycle.saved import IndexCache
@@ -33,8 +33,7 @@ def add_model(library: Library, name: str, clips: int = 12, number: int | None =
             session.expire_all()
             model = holding_called(session, name).model
         rows = [
-            Embedded(i, random.normal(size=DIM).astype(np.float32), nothing)
-            for i in range(1, clips + 1)
+            (i, random.normal(size=DIM).astype(np.float32), nothing) for i in range(1, clips + 1)
         ]
         add_embeddings(session, model.id, rows)
     return model

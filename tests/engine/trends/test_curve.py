@@ -27,7 +27,7 @@ CLASSES = ("angry", "happy", "neutral")
 def clips(rows, *, length: float = 5.0, gap: float = 0.0) -> ChannelScores:
     scores = np.asarray(rows, np.float32)
     starts = np.arange(len(scores)) * (length + gap)
-    return ChannelScores(None, None, np.arange(len(scores)), starts, starts + length, scores)
+    return ChannelScores(None, None, starts, starts + length, scores)
 
 
 def steps(*blocks: tuple[int, tuple[float, ...]], noise: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -111,9 +111,7 @@ def test_the_curve_is_the_kernels_mean_over_the_clips_spans():
 
 def test_where_nobody_speaks_near_there_is_no_value():
     scores = np.array([CALM, ANGRY], np.float32)
-    scored = ChannelScores(
-        1, "customer", np.arange(2), np.array([0.0, 500.0]), np.array([5.0, 505.0]), scores
-    )
+    scored = ChannelScores(1, "customer", np.array([0.0, 500.0]), np.array([5.0, 505.0]), scores)
     found = trend_of(scored, CLASSES, Options(smooth=10.0))
     known = ~np.isnan(found.arousal)
     assert known[:35].all()
@@ -127,7 +125,6 @@ def test_shares_means_and_summaries_weigh_by_time():
     scored = ChannelScores(
         None,
         None,
-        np.arange(2),
         np.array([0.0, 3.0]),
         np.array([3.0, 4.0]),
         np.array([ANGRY, CALM], np.float32),

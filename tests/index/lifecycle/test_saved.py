@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.models import standing
+from emotion_search.index.database.models import revision_and_space
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.errors import StorageFullError
 from emotion_search.index.lifecycle import build as build_module
@@ -205,7 +205,7 @@ def test_a_saved_index_is_checked_whatever_was_added_since(archive: VectorArchiv
 
 def test_a_saved_index_may_be_ahead_of_a_searchs_snapshot(archive: VectorArchive, no_build):
     with archive.database.read() as early:
-        standing(early, archive.model.id)
+        revision_and_space(early, archive.model.id)
         archive.add(vectors(1, 4))
         archive.searcher().keeper.save()
         no_build()
@@ -218,7 +218,7 @@ def test_an_index_that_another_thread_brings_forward_is_kept(
 ):
     searcher = archive.searcher()
     with archive.database.read() as early:
-        standing(early, archive.model.id)
+        revision_and_space(early, archive.model.id)
         archive.add(vectors(1, 4))
         searcher.refresh()
         no_build()

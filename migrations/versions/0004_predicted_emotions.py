@@ -1,4 +1,4 @@
-"""The emotion that a model hears in each clip, and an index for every filter."""
+"""Predicted emotion of each clip, and an index for every filter."""
 
 import json
 
@@ -53,12 +53,12 @@ def _fill() -> None:
             if not part:
                 break
             after = part[-1][0]
-            said = []
+            updates = []
             for clip, scores in part:
                 values = np.frombuffer(scores, dtype="<f4")
                 if len(values):
                     best = int(values.argmax())
-                    said.append(
+                    updates.append(
                         {
                             "model": model,
                             "clip": clip,
@@ -66,11 +66,11 @@ def _fill() -> None:
                             "confidence": float(values[best]),
                         }
                     )
-            if said:
+            if updates:
                 connection.execute(
                     sa.text(
                         "UPDATE embeddings SET emotion = :emotion, confidence = :confidence"
                         " WHERE model_id = :model AND clip_id = :clip"
                     ),
-                    said,
+                    updates,
                 )
