@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.speech import CHUNK
-from emotion_search.engine.audio.windows import FixedWindows, SpeechWindows, windows
+from emotion_search.engine.audio.windows import FixedWindows, GivenSpans, SpeechWindows, windows
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -66,10 +66,17 @@ def test_overlapping_windows_leave_nothing_out(total, hop):
     assert held.all()
     for before, after in itertools.pairwise(made):
         assert after.start - before.start == pytest.approx(hop, abs=1e-4)
+        assert after.end > before.end
+
+
+def test_a_recording_that_its_windows_fill_has_no_further_one():
+    cutter = FixedWindows(3.0, 1.0, spare=0.0)
+    made = cutter.feed(np.zeros(5 * 16_000, np.float32)) + cutter.finish()
+    assert [(window.start, window.end) for window in made] == [(0, 3), (1, 4), (2, 5)]
 
 
 class GivenSpeech:
-    """A detector that says what it was told to."""
+    """A detector of probabilities that are given."""
 
     def __init__(self, probabilities: np.ndarray) -> None:
         self._probabilities, self._rest, self._at = probabilities, 0, 0
@@ -104,7 +111,7 @@ def test_clips_of_speech_hold_all_speech_and_keep_the_bounds(stretches, block, l
     cutter = SpeechWindows(longest, GivenSpeech(chances))
     made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
     made += cutter.finish()
-    if len(samples) < (longest + 1) * 16_000 - CHUNK:
+    if len(samples) < round(longest * 16_000) + 16_000:
         assert len(made) == 1
         assert np.array_equal(made[0].samples, samples)
         return
@@ -150,6 +157,13 @@ def test_speech_without_a_pause_is_cut_where_it_is_quietest(at: float):
     assert first[1] == pytest.approx(at, abs=0.2)
 
 
+@pytest.mark.parametrize(("chunks", "clips"), [(7, 0), (8, 1)])  # of 32 ms: 0.224 and 0.256 s
+def test_less_than_a_quarter_of_a_second_of_speech_is_no_clip(chunks: int, clips: int):
+    chances = np.zeros(1000, np.float32)
+    chances[400 : 400 + chunks] = 0.9
+    assert len(spoken(chances)) == clips
+
+
 def test_silence_is_no_clip():
     cutter = SpeechWindows(5.0)
     made = [w for _ in range(30) for w in cutter.feed(np.zeros(16_000, np.float32))]
@@ -180,3 +194,44 @@ def test_the_utterances_of_a_real_call_are_found(emodb: Path):
         overlap = [min(end, w.end) - max(start, w.start) for w in made]
         assert max(overlap) > 0.8 * (end - start)
     assert len(made) == len(true)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    spans=st.lists(
+        st.tuples(st.floats(0, 9), st.floats(0.1, 4)).map(lambda s: (s[0], s[0] + s[1])),
+        max_size=8,
+    ),
+    block=st.integers(100, 100_000),
+)
+def test_spans_are_cut_exactly_however_the_blocks_fall(spans, block):
+    samples = np.arange(10 * 16_000, dtype=np.float32)
+    cutter = GivenSpans(spans)
+    made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
+    made += cutter.finish()
+    for window in made:
+        first, last = round(window.start * 16_000), round(window.end * 16_000)
+        assert np.array_equal(window.samples, samples[first:last])
+    inside = {(a, b) for a, b in spans if round(b * 16_000) <= len(samples) + 800}
+    assert sorted((w.start, w.end) for w in made) == sorted(inside)
+
+
+@pytest.mark.parametrize("end", [10.0, 10.04, 10.05])
+def test_a_span_may_end_a_little_after_the_recording(end):
+    cutter = GivenSpans([(9.0, end), (9.99, 10.02), (2.0, 10.06)])
+    made = cutter.feed(np.zeros(10 * 16_000, np.float32)) + cutter.finish()
+    assert [(w.start, w.end, len(w.samples)) for w in made] == [(9.0, end, 16_000)]
+
+
+@pytest.mark.parametrize(("samples", "clips"), [(399, 0), (400, 1)])
+def test_a_span_of_which_too_little_lies_in_the_recording_is_left_out(samples: int, clips: int):
+    cutter = GivenSpans([(10.0 - samples / 16_000, 10.03)])
+    made = cutter.feed(np.zeros(10 * 16_000, np.float32)) + cutter.finish()
+    assert [len(window.samples) for window in made] == [samples] * clips
+
+
+def test_little_is_kept_before_and_after_spans_that_are_given():
+    cutter = GivenSpans([(5.0, 6.0)])
+    for second in range(20):
+        cutter.feed(np.zeros(16_000, np.float32))
+        assert len(cutter._buffer) == 0, second

@@ -118,7 +118,7 @@ def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):
     ]
 
 
-@pytest.mark.parametrize("clip", ["", "x", "0", "-1", str(2**63), "9" * 5000])
+@pytest.mark.parametrize("clip", ["", "x", "1.5", "0", "-1", str(2**63), "9" * 19, "9" * 5000])
 def test_a_label_of_no_clip_is_named_by_its_line(tmp_path: Path, clip):
     path = tmp_path / "l.csv"
     path.write_text(f"clip,label\n1,joy\n{clip},joy\n")
@@ -187,3 +187,12 @@ def test_a_damaged_parquet_manifest_is_refused_by_name(tmp_path: Path):
     path.write_bytes(b"PAR1" + b"x" * 100 + b"PAR1")
     with pytest.raises(InvalidInputError, match=r"m\.parquet cannot be read: ."):
         read_manifest(path)
+
+
+def test_a_table_of_labels_names_every_clip_and_has_a_column_label(tmp_path: Path):
+    path = tmp_path / "l.csv"
+    path.write_text(f"clip,label,task\n{2**63 - 1},joy,\n2,,mood\n")
+    assert read_labels(path, "emotion") == [(2**63 - 1, "emotion", "joy"), (2, "mood", None)]
+    path.write_text("clip,emotion\n1,joy\n")
+    with pytest.raises(InvalidInputError, match="line 2 needs the id of a clip, and a label"):
+        read_labels(path, "emotion")

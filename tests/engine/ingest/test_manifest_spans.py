@@ -4,11 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from emotion_search.engine.audio.channels import parse_channels
-from emotion_search.engine.audio.windows import GivenSpans
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.ingest.options import IngestOptions
@@ -98,33 +95,6 @@ def test_a_span_beyond_the_end_is_left_out_and_none_left_is_a_failure(
     other = write_wav(tmp_path / "other.wav", tone(2.0))
     _, report = ingest(library, write(tmp_path / "n.csv", rows[0], "other.wav,5,6"))
     assert report.failed == [(str(other), "ends before the spans that the manifest names")]
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(
-    spans=st.lists(
-        st.tuples(st.floats(0, 9), st.floats(0.1, 4)).map(lambda s: (s[0], s[0] + s[1])),
-        max_size=8,
-    ),
-    block=st.integers(100, 100_000),
-)
-def test_spans_are_cut_exactly_however_the_blocks_fall(spans, block):
-    samples = np.arange(10 * 16_000, dtype=np.float32)
-    cutter = GivenSpans(spans)
-    made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
-    made += cutter.finish()
-    for window in made:
-        first, last = round(window.start * 16_000), round(window.end * 16_000)
-        assert np.array_equal(window.samples, samples[first:last])
-    inside = {(a, b) for a, b in spans if round(b * 16_000) <= len(samples) + 800}
-    assert sorted((w.start, w.end) for w in made) == sorted(inside)
-
-
-@pytest.mark.parametrize("end", [10.0, 10.04, 10.05])
-def test_a_span_may_end_a_little_after_the_recording(end):
-    cutter = GivenSpans([(9.0, end), (9.99, 10.02), (2.0, 10.06)])
-    made = cutter.feed(np.zeros(10 * 16_000, np.float32)) + cutter.finish()
-    assert [(w.start, w.end, len(w.samples)) for w in made] == [(9.0, end, 16_000)]
 
 
 def test_every_row_keeps_its_label_wherever_its_times_fall(

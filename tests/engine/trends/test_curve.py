@@ -65,6 +65,10 @@ def test_one_odd_clip_is_no_turning_point(before, length):
         assert trend_of(clips(steps(*some), length=length), CLASSES, Options()).turns == ()
 
 
+def test_the_odd_one_of_three_clips_is_no_turning_point():
+    assert trend_of(clips([CALM, ANGRY, CALM], length=60.0), CLASSES, Options()).turns == ()
+
+
 def test_two_odd_clips_at_either_end_are_a_stretch():
     found = trend_of(clips(steps((2, ANGRY), (10, CALM)), length=15.0), CLASSES, Options())
     assert [turn.time for turn in found.turns] == [30.0]
