@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from emotion_search.engine.commands.archive import copy, migrate
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
 from emotion_search.engine.commands.clusters import cluster
 from emotion_search.engine.commands.clusters import map as draw_map
 from emotion_search.engine.commands.common import say_error
 from emotion_search.engine.commands.curate import failures, forget, label
+from emotion_search.engine.commands.database import copy, migrate
 from emotion_search.engine.commands.demo import demo
 from emotion_search.engine.commands.embed import embed
 from emotion_search.engine.commands.evaluate import evaluate, tune

@@ -9,6 +9,7 @@ recording by `emotion-search embed`, on a small checkpoint so that ten hours tak
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -50,14 +51,14 @@ def recording(path: Path, seconds: int) -> Path:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(describe("funasr", "torch"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         large, small = str(folder / "large"), str(folder / "small")
         for checkpoint, size in ((large, "large"), (small, "small")):
-            measured(
-                "-c", MAKE, checkpoint, size, quiet=True
-            )  # not here: a child's peak begins at its parent's
+            # Not here: a child's peak begins at its parent's.
+            measured("-c", MAKE, checkpoint, size, quiet=True)
         weights = (folder / "large" / "model.pt").stat().st_size / 2**20
         print(f"\nloading, weights of {weights:.0f} MiB     seconds   peak MiB")
         for title, code in (("idle", IDLE), ("ours", OURS), ("FunASR", THEIRS)):

@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    SeedOption,
     filtered,
     notice,
     open_library,
@@ -47,7 +48,7 @@ def train(
     bootstrap: Annotated[
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: SeedOption = 0,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,

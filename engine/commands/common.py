@@ -46,6 +46,11 @@ MetaOption = Annotated[
 ]
 
 
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")
+]
+
+
 def settings_of(
     home: str | None,
     database: str | None,

@@ -11,6 +11,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    SeedOption,
     choice,
     notice,
     open_library,
@@ -56,7 +57,7 @@ def evaluate(
     bootstrap: Annotated[
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: SeedOption = 0,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,

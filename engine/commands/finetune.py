@@ -17,6 +17,7 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     HomeOption,
     JsonOption,
+    SeedOption,
     notice,
     print_json,
     settings_of,
@@ -50,7 +51,7 @@ def finetune(
     rate: Annotated[
         float | None, typer.Option(help="Learning rate of the layers; default: the model's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: SeedOption = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that OUTPUT holds.")
     ] = False,

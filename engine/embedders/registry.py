@@ -1,9 +1,9 @@
 """The families of embedding models, and how a model's name finds its family and is loaded.
 
-To add a family, put a file or folder beside this one with a class that fulfils ``base.Embedder``
+To add a family, put a folder beside this file with a class that fulfils ``base.Embedder``
 and an object that fulfils ``Family`` (its own heavy imports inside the methods), and add the object
 to ``FAMILIES``. Loading, the list of models and the command line then know it. For fine-tuning it
-also names an entry of ``engine.finetune.bases.BASES``.
+also names an entry of ``BASES`` in ``engine/finetune/bases.py``.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ def check_target(path: Path | None) -> None:
     """Refuse a path that nothing can be written to, before anything is done for it; None is fine.
 
     Raises:
-        InvalidInputError: its folder is not there or may not be written to, or it is a folder.
+        InvalidInputError: its folder is not there or may not be written to, or it is a folder, or
+            a file that is there by its name is no page or picture.
     """
     if path is None:
         return
@@ -40,6 +41,8 @@ def check_target(path: Path | None) -> None:
         raise InvalidInputError(f"{path} cannot be written: there is no folder {folder}")
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise InvalidInputError(f"{path} cannot be written")
+    if path.exists() and path.suffix.lower() not in (".html", ".htm", ".png"):
+        raise InvalidInputError(f"{path} exists, and is neither .html nor .png: give another name")
 
 
 def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:

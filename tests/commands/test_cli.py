@@ -295,6 +295,8 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["nonsense"], 2, "nonsense"),
         (["models", "--home", "/other", "forget", "acoustic"], 2, "after the command: forget"),
         (["trend", "1", "--png", "/tmp"], 2, "/tmp cannot be written"),
+        (["evaluate", "--html", "/etc/hosts"], 2, "/etc/hosts exists, and is neither .html nor"),
+        (["evaluate", "--seed", str(2**31)], 2, "--seed"),
     ],
 )
 def test_misuse_is_one_clear_error(run, manifest, tmp_path, monkeypatch, arguments, code, message):
