@@ -78,6 +78,7 @@ def trend(
 
     for path in (html, png):
         check_target(path)
+    check_target(table, (".csv", ".tsv", ".txt"))
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     if recording is not None and not wanted.is_empty:

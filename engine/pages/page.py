@@ -27,12 +27,12 @@ p { max-width: 45rem; }
 """
 
 
-def check_target(path: Path | None) -> None:
+def check_target(path: Path | None, endings: tuple[str, ...] = (".html", ".htm", ".png")) -> None:
     """Refuse a path that nothing can be written to, before anything is done for it; None is fine.
 
     Raises:
         InvalidInputError: its folder is not there or may not be written to, or it is a folder, or
-            a file that is there by its name is no page or picture.
+            a file that is there and has another ending than ``endings`` or none.
     """
     if path is None:
         return
@@ -41,8 +41,8 @@ def check_target(path: Path | None) -> None:
         raise InvalidInputError(f"{path} cannot be written: there is no folder {folder}")
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         raise InvalidInputError(f"{path} cannot be written")
-    if path.exists() and path.suffix.lower() not in (".html", ".htm", ".png"):
-        raise InvalidInputError(f"{path} exists, and is neither .html nor .png: give another name")
+    if path.is_file() and path.suffix.lower() not in ("", *endings):
+        raise InvalidInputError(f"{path} exists, and is no {' or '.join(endings)}: name another")
 
 
 def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:

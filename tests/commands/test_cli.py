@@ -295,7 +295,8 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["nonsense"], 2, "nonsense"),
         (["models", "--home", "/other", "forget", "acoustic"], 2, "after the command: forget"),
         (["trend", "1", "--png", "/tmp"], 2, "/tmp cannot be written"),
-        (["evaluate", "--html", "/etc/hosts"], 2, "/etc/hosts exists, and is neither .html nor"),
+        (["evaluate", "--html", "../labels.csv"], 2, "labels.csv exists, and is no .html or"),
+        (["trend", "1", "--csv", "../home/archive.db"], 2, "archive.db exists, and is no .csv"),
         (["evaluate", "--seed", str(2**31)], 2, "--seed"),
     ],
 )
@@ -440,8 +441,8 @@ def test_tune_lists_and_restores(run, manifest: Path):
 def test_the_commands_of_the_demo_search_its_own_archive(run, voices, monkeypatch, tmp_path):
     monkeypatch.setenv("EMOTION_SEARCH_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
     monkeypatch.setenv("EMOTION_SEARCH_MODEL", "/other")
-    said = run("demo", "--audio", voices).out
-    command = next(line for line in said.splitlines() if "YOUR.wav" in line)
+    output = run("demo", "--audio", voices).out
+    command = next(line for line in output.splitlines() if "YOUR.wav" in line)
     arguments = shlex.split(command.replace("YOUR.wav", f"{voices}/anger-1.wav"), comments=True)
     assert "similarity" in run(*arguments[1:]).out
 

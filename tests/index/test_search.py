@@ -147,11 +147,11 @@ def test_what_is_removed_is_never_found_again(world: World):
 )
 def test_any_history_leaves_search_equal_to_the_database(world: World, steps):
     for step, number in steps:
-        held = sorted({r for r, _ in world.truth.values()})
+        present = sorted({r for r, _ in world.truth.values()})
         if step == "a":
             world.add(number, clips=1 + number % 3)
-        elif step == "r" and held:
-            world.remove(held[number % len(held)])
+        elif step == "r" and present:
+            world.remove(present[number % len(present)])
         elif step == "s":
             world.searchers[number % 2].keeper.save()
         elif step == "n":

@@ -174,9 +174,9 @@ def test_the_exact_index_can_be_asked_for_at_any_size(archive: VectorArchive, mo
 def test_verification_tells_a_sound_index_from_a_broken_one(archive: VectorArchive):
     searcher = archive.searcher("quantised")
     assert searcher.verify().is_sound
-    held = searcher.keeper._current.index
-    held.remove(np.array([5, 6]))
-    held.add(np.array([9999]), voices(1))
+    index = searcher.keeper._current.index
+    index.remove(np.array([5, 6]))
+    index.add(np.array([9999]), voices(1))
     verdict = searcher.verify()
     assert (verdict.clips, verdict.missing, verdict.surplus) == (3000, 2, 1)
     assert not verdict.is_sound
