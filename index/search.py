@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.clips import ClipDetails, clip_details
@@ -13,15 +14,28 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import embeddings_by_id, stream
 from emotion_search.index.database.filters import ClipFilter, matching_ids, passing, reachable
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import active_space, calibrated_clips, get_calibration
+from emotion_search.index.database.spaces import (
+    ArchiveSpace,
+    active_space,
+    calibrated_clips,
+    get_calibration,
+)
+from emotion_search.index.lifecycle.catch_up import turned_by_id
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.verify import Verdict, verify
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, positions, unit_query
+from emotion_search.index.vectors.arrays import (
+    Cosines,
+    Ids,
+    Vectors,
+    cosines,
+    positions,
+    unit_query,
+)
 from emotion_search.index.vectors.base import Candidates, Estimator, VectorIndex
-from emotion_search.index.vectors.mapped_rows import StoredRows
+from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.pool import Pool, Wish
-from emotion_search.index.vectors.space import Space
+from emotion_search.index.vectors.rocchio import direction, rocchio
 from emotion_search.index.vectors.topk import nearest
 
 _GLANCE = 512
@@ -45,30 +59,66 @@ class Hit:
         percentile: the percentage of random pairs of the archive's clips that are less alike, 0
             to 100; None while the archive is too small to tell.
         space: version of the space.
+        same_speaker, same_source: whether it is of a positive example's; None where that is not
+            known.
     """
 
     clip: ClipDetails
     similarity: float
     percentile: float | None
     space: int
+    same_speaker: bool | None = None
+    same_source: bool | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What hits are to be like: clips of the archive, or embeddings of something else.
+
+    Attributes:
+        vectors: float32, (n, dim), as embeddings are stored, of one recording.
+        clips: int64, (n,), the clips that they are of; None if they are of none.
+        weights: float64, (n,), of each; None for equal ones.
+        place: where what is no clip comes from, as far as that is known.
+    """
+
+    vectors: Vectors
+    clips: Ids | None = None
+    weights: NDArray[np.float64] | None = None
+    place: Place = field(default_factory=Place)
+
+    def direction(self, session: Session, space: ArchiveSpace) -> Vectors:
+        """Its mean direction in a space, float32 (dim,), L2-normalised."""
+        rows = np.stack([unit_query(one, space.model.dimension) for one in self.vectors])
+        if self.clips is not None:
+            turned = space.turn(session, self.clips, rows)
+        else:
+            turned = space.map.apply(rows, space.centre_at(session, self.place, rows))
+        return direction(turned, self.weights)
+
+
+@dataclass(frozen=True, eq=False)
 class Target:
     """What is searched for, and among what.
 
     Attributes:
-        vector: float32, (dim,), as embeddings are stored.
+        positive, negative: what hits should be like, and what they should not.
         wanted: which clips may be hits.
         without: ids of a few clips that are never hits, such as the query's own.
         exact: compare with every clip, whatever the index.
     """
 
-    vector: Vectors
+    positive: Sequence[Example]
     wish: Wish
+    negative: Sequence[Example] = ()
     wanted: ClipFilter = field(default_factory=ClipFilter)
     without: Collection[int] = ()
     exact: bool = False
+
+    @property
+    def examples(self) -> tuple[Sequence[Example], Sequence[Example]]:
+        """The positive ones and the negative ones."""
+        return self.positive, self.negative
 
 
 class Searcher:
@@ -88,25 +138,24 @@ class Searcher:
         wished for, or all that pass where fewer do.
 
         Raises:
-            InvalidInputError: the query has another dimension, is zero or not finite.
+            InvalidInputError: an example has another dimension, is zero or not finite, or the
+                examples cancel each other out.
         """
         with self._database.read() as session:
             if target.exact:
-                version, space = active_space(session, self._model)
-                finder = _Finder(session, self._model, space, target)
-                ids, similar = finder.by_every_vector()
+                space = active_space(session, self._model)
+                ids, similar = _Finder(session, space, target).by_every_vector()
             else:
                 with self.keeper.at(session) as current:
-                    version = current.version
-                    finder = _Finder(session, self._model, current.space, target)
-                    ids, similar = finder.by_index(current.index)
+                    space = current.space
+                    ids, similar = _Finder(session, space, target).by_index(current.index)
             details = clip_details(session, self._model, ids.tolist())
-            calibration = self._calibrated(session, version)
+            calibration = self._calibrated(session, space.version)
         percentiles: list[float] | list[None] = [None] * len(details)
         if calibration is not None:
             percentiles = np.round(calibration.percentile(similar), 3).tolist()
         return [
-            Hit(clip, float(cosine), percentile, version)
+            Hit(clip, float(cosine), percentile, space.version)
             for clip, cosine, percentile in zip(details, similar, percentiles, strict=True)
         ]
 
@@ -137,14 +186,16 @@ class Searcher:
 class _Finder:
     """One search in one snapshot of the database."""
 
-    def __init__(self, session: Session, model: ModelInfo, space: Space, target: Target) -> None:
+    def __init__(self, session: Session, space: ArchiveSpace, target: Target) -> None:
         self._session = session
-        self._model = model
+        self._model = space.model
         self._space = space
         self._target = target
-        self._query = space.apply(unit_query(target.vector, model.dimension))
+        self._query = rocchio(
+            *([one.direction(session, space) for one in some] for some in target.examples)
+        )
         self._without = np.array(sorted(target.without), np.int64)
-        self._rows: StoredRows | None = None
+        self._index: VectorIndex | None = None
 
     def by_index(self, index: VectorIndex) -> tuple[Ids, Cosines]:
         """The best clips by an index that is at least as fresh as the snapshot.
@@ -153,7 +204,7 @@ class _Finder:
         database first.
         """
         wanted = self._target.wanted
-        self._rows = index.rows
+        self._index = index
         if wanted.is_empty:
             return self._nearest(index)
         found = self._nearest_within(index, patience=_GLANCE)
@@ -173,14 +224,13 @@ class _Finder:
         parts: list[tuple[Ids, Cosines]] = []
         if wanted.is_empty:
             for ids, stored in stream(self._session, self._model):
-                parts.append((ids, self._space.cosines(self._query, stored)))
+                turned = self._space.turn(self._session, ids, stored)
+                parts.append((ids, cosines(self._query, turned)))
         else:
             allowed = matching_ids(self._session, wanted)
             for begin in range(0, len(allowed), _PART):
-                ids, stored = embeddings_by_id(
-                    self._session, self._model, allowed[begin : begin + _PART]
-                )
-                parts.append((ids, self._space.cosines(self._query, stored)))
+                ids, turned = self._turned(allowed[begin : begin + _PART])
+                parts.append((ids, cosines(self._query, turned)))
         return self._nearest(_Compared(parts))
 
     def _nearest(self, index: Estimator, allowed: Ids | None = None) -> tuple[Ids, Cosines]:
@@ -230,25 +280,22 @@ class _Finder:
         """Of clips that have an embedding."""
         known, similar = [ids[:0]], [np.empty(0)]
         for begin in range(0, len(ids), _PART):
-            some, stored = self._embeddings(ids[begin : begin + _PART])
+            some, turned = self._turned(ids[begin : begin + _PART])
             known.append(some)
-            similar.append(self._space.cosines(self._query, stored))
+            similar.append(cosines(self._query, turned))
         return np.concatenate(known), np.concatenate(similar)
 
-    def _embeddings(self, ids: Ids) -> tuple[Ids, Vectors]:
-        """As stored, from beside the index where they are there, else from the database."""
-        if self._rows is None:
-            return embeddings_by_id(self._session, self._model, ids)
-        known, vectors = self._rows.get(ids)
-        if known.all():
-            return ids, vectors
-        others, more = embeddings_by_id(self._session, self._model, ids[~known])
-        return np.concatenate([ids[known], others]), np.concatenate([vectors, more])
+    def _turned(self, ids: Ids) -> tuple[Ids, Vectors]:
+        """Vectors in the space, from the index where they are there, else from the database."""
+        if self._index is not None:
+            return turned_by_id(self._session, self._space, self._index, ids)
+        ids, stored = embeddings_by_id(self._session, self._model, ids)
+        return ids, self._space.turn(self._session, ids, stored)
 
     def _vectors(self, ids: Ids) -> Vectors:
         """In the space, of clips that are there, in the order of ``ids``."""
-        known, stored = self._embeddings(ids)
-        return self._space.apply(stored[positions(known, ids)])
+        known, turned = self._turned(ids)
+        return turned[positions(known, ids)]
 
 
 class _Compared:

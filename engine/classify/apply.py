@@ -23,10 +23,9 @@ from emotion_search.index.database.predictions import (
     put_predictions,
     standing_classifiers,
 )
-from emotion_search.index.database.spaces import get_space
+from emotion_search.index.database.spaces import ArchiveSpace, get_space
 from emotion_search.index.errors import DatabaseError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors
-from emotion_search.index.vectors.space import Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +36,11 @@ class Ready:
     fitted: Fitted
     curves: Curves
     held_out: HeldOut
-    space: Space
+    space: ArchiveSpace
 
-    def decide(self, ids: Ids, vectors: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def decide(
+        self, session: Session, ids: Ids, vectors: Vectors
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The class given to each of the clips ``ids`` with ``vectors`` (float32 (n, dim)), (n,),
         and the probabilities of all classes, (n, classes).
 
@@ -47,7 +48,7 @@ class Ready:
         were among the examples. So a clip may be given a rare class at a probability below half.
         Of an example it is the prediction made without its speaker.
         """
-        scores = self.fitted.scores(self.space.apply(vectors))
+        scores = self.fitted.scores(self.space.turn(session, ids, vectors))
         given, chances = scores.argmax(axis=1), self.curves.probabilities(scores)
         self.held_out.put(ids, given, chances)
         return given, chances
@@ -96,7 +97,7 @@ def load_classifier(
                 f"classifier {task} {info.version} compares with examples, all of which were"
                 f" erased; train it again with: emotion-search train --task {task}"
             )
-        vectors = space.apply(np.concatenate([some for _, some in found]))
+        vectors = space.turn(session, ids, np.concatenate([some for _, some in found]))
         fitted = fitted.with_examples(ids, vectors)
     return Ready(info, fitted, curves, held_out, space)
 
@@ -142,9 +143,9 @@ def classify(
             ids, vectors = next_unclassified(
                 session, model, ready.info, chosen, standing, after_id=after
             )
-        if not len(ids):
-            break
-        given, chances = ready.decide(ids, vectors)
+            if not len(ids):
+                break
+            given, chances = ready.decide(session, ids, vectors)
         values = [ready.info.classes[c] for c in given]
         with database.write() as session:
             standing = standing_classifiers(session, model, ready.info, named=version is not None)

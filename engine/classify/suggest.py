@@ -20,10 +20,9 @@ from emotion_search.index.database.embeddings import (
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import active_space
+from emotion_search.index.database.spaces import ArchiveSpace, active_space
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids
-from emotion_search.index.vectors.space import Space
 
 MOST = 500
 """Most clips that are suggested at once."""
@@ -89,7 +88,7 @@ def suggest(
             ready = load_classifier(session, model, task)
         except (NotFoundError, ModelMismatchError) as error:
             mismatch = f"; {error}" if isinstance(error, ModelMismatchError) else ""
-            space = active_space(session, model)[1]
+            space = active_space(session, model)
             return _typical(session, model, space, ids, unlabelled, known, limit, seed, mismatch)
         return _uncertain(session, model, ready, unlabelled, limit, seed)
 
@@ -99,7 +98,7 @@ def _uncertain(
 ) -> list[Suggestion]:
     parts = []
     for some, vectors in vectors_by_id(session, model, ids):
-        given, chances = ready.decide(some, vectors)
+        given, chances = ready.decide(session, some, vectors)
         ordered = np.sort(chances, axis=1)
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
         parts.append((some, doubt, given, chances[np.arange(len(some)), given]))
@@ -107,7 +106,7 @@ def _uncertain(
     pool = np.lexsort((ids, -doubt))[: _POOL * limit]
     pool = pool[doubt[pool] >= _DOUBTFUL * doubt[pool[min(limit, len(pool)) - 1]]]
     ids, doubt, given, sure = ids[pool], doubt[pool], given[pool], sure[pool]
-    vectors = ready.space.apply(embeddings_in_order(session, model, ids))
+    vectors = ready.space.turn(session, ids, embeddings_in_order(session, model, ids))
     clusters = assign(vectors, fit_centres(vectors, min(limit, len(ids)), seed=seed))[0]
     details = {clip.id: clip for clip in clip_details(session, model, ids.tolist())}
     rows = _spread(doubt, clusters, [details[i].recording_id for i in ids.tolist()])
@@ -126,7 +125,7 @@ def _uncertain(
 def _typical(
     session: Session,
     model: ModelInfo,
-    space: Space,
+    space: ArchiveSpace,
     ids: Ids,
     unlabelled: Ids,
     known: Ids,
@@ -135,7 +134,9 @@ def _typical(
     mismatch: str,
 ) -> list[Suggestion]:
     drawn = np.union1d(draw(ids, _SAMPLE, seed=seed), draw(unlabelled, _SAMPLE, seed=seed))
-    parts = [(some, space.apply(v)) for some, v in vectors_by_id(session, model, drawn)]
+    parts = [
+        (some, space.turn(session, some, v)) for some, v in vectors_by_id(session, model, drawn)
+    ]
     drawn, vectors = (np.concatenate(list(column)) for column in zip(*parts, strict=True))
     number = min(2 * limit, len(drawn))
     clusters, similarity = assign(vectors, fit_centres(vectors, number, seed=seed))

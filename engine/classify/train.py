@@ -90,9 +90,10 @@ def train(
         raise InvalidInputError(f"method {method}: choose {', '.join(METHODS)}")
     with database.read() as session:
         clips, available = choose(session, model, task, table=table, without=without, most=most)
-        space_version, space = unsupervised_space(session, model)
+        space = unsupervised_space(session, model)
         vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
-    examples = examples_of(clips, space.apply(vectors))
+        features = space.turn(session, clips.ids, vectors)
+    examples = examples_of(clips, features)
     splits = splits_of(examples, seed=seed)
     tried = tuple(METHODS) if method is None else (method,)
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
@@ -106,7 +107,7 @@ def train(
     provenance: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,
-        "space": {"version": space_version, "method": space.method.value},
+        "space": {"version": space.version, "method": space.map.method.value},
         "labels": str(table) if table is not None else "archive",
         "data": {
             "sha256": examples.digest,
@@ -137,7 +138,7 @@ def train(
             task=task,
             method=best.name,
             classes=examples.names,
-            space_version=space_version,
+            space_version=space.version,
             provenance=provenance,
             parameters=to_bytes(fitted, {**checked.curves.arrays(), **held_out.arrays()}),
         )

@@ -20,10 +20,9 @@ from emotion_search.index.database.embeddings import draw, embedded_ids, vectors
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.prediction_filters import NOISE
-from emotion_search.index.database.spaces import unsupervised_space
+from emotion_search.index.database.spaces import ArchiveSpace, unsupervised_space
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors
-from emotion_search.index.vectors.space import Space
 
 How = Literal["kmeans", "hdbscan"]
 METHODS: tuple[How, ...] = get_args(How)
@@ -104,7 +103,7 @@ def cluster(
     with database.read() as session:
         if not replace and has_clustering(session, name):
             raise name_taken(name)
-        version, space = unsupervised_space(session, model)
+        space = unsupervised_space(session, model)
         ids = embedded_ids(session, model, wanted or ClipFilter())
         if len(ids) < max(FEWEST, k or 0):
             raise InvalidInputError(
@@ -160,7 +159,7 @@ def cluster(
             name=name,
             method=method,
             k=k,
-            space_version=version,
+            space_version=space.version,
             parameters=parameters,
             summary=[one.record() for one in described],
             ids=ids,
@@ -171,10 +170,10 @@ def cluster(
 
 
 def _turned(
-    session: Session, model: ModelInfo, space: Space, ids: Ids
+    session: Session, model: ModelInfo, space: ArchiveSpace, ids: Ids
 ) -> Iterator[tuple[Ids, Vectors]]:
     for some, vectors in vectors_by_id(session, model, ids):
-        yield some, space.apply(vectors)
+        yield some, space.turn(session, some, vectors)
 
 
 def _largest_first(clusters: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -149,12 +149,14 @@ class Maps:
 def _place(
     session: Session, model: ModelInfo, method: How, limit: int, wanted: ClipFilter, seed: int
 ) -> _Placed:
-    space = active_space(session, model)[1]
+    space = active_space(session, model)
     ids = embedded_ids(session, model, wanted)
     if len(ids) < FEWEST:
         raise InvalidInputError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
     drawn = draw(ids, limit, seed=seed)
-    vectors = np.concatenate([space.apply(v) for _, v in vectors_by_id(session, model, drawn)])
+    vectors = np.concatenate(
+        [space.turn(session, i, v) for i, v in vectors_by_id(session, model, drawn)]
+    )
     if method == "pca":
         xy, explained = pca(vectors, seed=seed)
         return _Placed(drawn, xy, explained, len(ids))

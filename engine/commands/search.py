@@ -45,7 +45,18 @@ def search(
     wanted: ClipFilter,
     exclude_same: Annotated[
         str | None,
-        typer.Option(metavar="recording|speaker", help="Leave out the example's own."),
+        typer.Option(
+            "--exclude-same",
+            "--across",
+            metavar="recording|speaker|source",
+            help="Leave out the example's own.",
+        ),
+    ] = None,
+    example_speaker: Annotated[
+        str | None, typer.Option(help="Who speaks in the files, as the archive names them.")
+    ] = None,
+    example_source: Annotated[
+        str | None, typer.Option(help="Where the files are from, as the archive names it.")
     ] = None,
     per_recording: Annotated[
         int, typer.Option(min=0, help="Most hits of one recording; 0 for all.")
@@ -72,6 +83,7 @@ def search(
     emotion-search search --clip 42 --source support-2026 --after 2026-01-01 --json
     emotion-search search angry.wav loud.wav --unlike-clip 7
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
+    emotion-search search call.wav --across speaker --example-speaker "caller 17"
     """
     from emotion_search.engine.commands.show.hits import print_hits
     from emotion_search.engine.query.query import ExcludeSame
@@ -93,6 +105,8 @@ def search(
             per_recording=per_recording or None,
             distinct=distinct,
             exact=exact,
+            speaker=example_speaker,
+            source=example_source,
         )
     if as_json:
         for hit in hits:

@@ -126,6 +126,8 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         per_recording: int | None = 1,
         distinct: float | None = None,
         exact: bool = False,
+        speaker: str | None = None,
+        source: str | None = None,
     ) -> list[Hit]:
         """The clips that sound most like the examples (clips' ids, audio files, and what else
         ``engine.query.query`` has), best first; see ``engine.query.query.answer``.
@@ -134,10 +136,11 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             unlike: examples of what hits should not sound like.
             limit: most hits, 1 to 1000.
             wanted: which clips may be hits; None for all.
-            exclude_same: leave out the examples' own recordings or speaker.
+            exclude_same: leave out the examples' own recordings, speaker or source.
             per_recording: most hits of one recording; None for no matter.
             distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
             exact: compare with every clip, whatever the index.
+            speaker, source: of the examples that the archive has not, as it names them.
 
         Raises:
             InvalidInputError: a limit out of range, no such file, nothing known to exclude.
@@ -154,6 +157,8 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             per_recording=per_recording,
             distinct=distinct,
             exact=exact,
+            speaker=speaker,
+            source=source,
         )
         return answer(self, query).hits
 

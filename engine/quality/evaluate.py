@@ -89,10 +89,10 @@ def evaluate(
     known = data.speakers is not None and len(np.unique(data.speakers)) > 1
     if gallery is None:
         gallery = Gallery.SPEAKER if known else Gallery.RECORDING
-    learned = space.method is Method.LEARNED
+    learned = space.method.learned
     if learned:
-        space = Space()
-    turned = data.with_vectors(space.apply(data.vectors))
+        space = Space(Method.BASELINE, space.mean) if space.method.grouped else Space()
+    turned = data.turned(space)
     judged = judge(turned, gallery, draw(np.arange(len(data.labels)), QUERIES, seed=seed))
     labels = data.labels[judged.queries]
     groups = data.groups[judged.queries]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emotion_search.engine.files.npy import mapped
 from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.space import Space
 
 Strings = NDArray[np.str_]
 
@@ -27,6 +28,8 @@ class LabelledVectors:
         speakers: (n,), or None where not all are known.
         recordings: (n,), which recording each clip is of.
         name: what was measured, for the report.
+        centres: float32, (n, dim), each one's baseline; None where nothing is known to tell groups
+            by.
     """
 
     vectors: NDArray[np.float32]
@@ -34,6 +37,7 @@ class LabelledVectors:
     speakers: Strings | None
     recordings: Strings
     name: str
+    centres: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -69,13 +73,29 @@ class LabelledVectors:
             InvalidInputError: too few for an evaluation.
         """
         speakers = None if self.speakers is None else self.speakers[rows]
-        return LabelledVectors(
-            self.vectors[rows], self.labels[rows], speakers, self.recordings[rows], self.name
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            labels=self.labels[rows],
+            speakers=speakers,
+            recordings=self.recordings[rows],
+            centres=None if self.centres is None else self.centres[rows],
         )
+
+    def turned(self, space: Space) -> LabelledVectors:
+        """The same clips in a space.
+
+        Raises:
+            InvalidInputError: it subtracts baselines, and there are none.
+        """
+        if space.method.grouped and self.centres is None:
+            raise InvalidInputError("a space of baselines needs to know whose clips they are")
+        centres = self.centres if space.method.grouped else None
+        return replace(self, vectors=space.apply(self.vectors, centres))
 
     def with_vectors(self, vectors: NDArray[np.float32]) -> LabelledVectors:
         """The same clips under other vectors."""
-        return LabelledVectors(vectors, self.labels, self.speakers, self.recordings, self.name)
+        return replace(self, vectors=vectors)
 
 
 def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:

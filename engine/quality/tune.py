@@ -1,11 +1,11 @@
-"""Fitting a space to an archive: centring, whitening or a learned metric, by mAP on speakers."""
+"""Fitting a space to an archive: centring, baselines or a learned metric, by mAP on speakers."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.retrieval import Gallery, judge
+from emotion_search.index.database.baselines import fit, places_of
 from emotion_search.index.database.clips import recordings_of_clips
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (
     count_embedded,
     draw,
@@ -27,6 +28,8 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import (
     PAIRED,
     SAMPLE,
+    ArchiveSpace,
+    SpaceInfo,
     active_space,
     add_space,
     calibrated_clips,
@@ -35,6 +38,8 @@ from emotion_search.index.database.spaces import (
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.baselines import FEWEST as OF_A_GROUP
+from emotion_search.index.vectors.baselines import Baselines, fit_baselines
 from emotion_search.index.vectors.percentiles import calibrate
 from emotion_search.index.vectors.space import Method, Space, fit_space
 
@@ -46,6 +51,7 @@ FEWEST = 50
 _ROUNDS = 4  # random halves of the speakers; each half is fitted to once and judged once
 _QUERIES = 1000  # of each half
 _WORTH = 0.005  # mAP that a less simple method has to gain
+_GROWN = 1.25  # times the clips that baselines were taken from, before they are taken anew
 _DRIFT = 0.1  # share by which an archive changes before its percentiles are taken anew
 
 
@@ -75,15 +81,17 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
     With labels of two classes by four speakers (recordings, where no speakers are known), every
     method is tried on random halves of the speakers: fitted to one, judged on the other, by mAP
     with galleries of other speakers. The best serves, of nearly equal ones the simplest. Without
-    such labels the space is centred, because what whitening does cannot be judged.
+    such labels whitening cannot be judged: baselines are subtracted where groups are many and large
+    enough, else the mean.
 
     Args:
         task: whose labels to use.
         method: take this one; None for the best.
 
     Raises:
-        InvalidInputError: too few clips; or ``method`` is ``learned`` and there are too few
-            labels, or it does no better than the plain space on unseen speakers.
+        InvalidInputError: too few clips; ``method`` is of baselines and no group has enough clips;
+            or it is learned and there are too few labels, or it does no better than without them
+            on unseen speakers.
     """
     with database.read() as session:
         ids, clips = sample_clips(session, model, most=SAMPLE)
@@ -92,44 +100,71 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
                 f"a space needs {FEWEST} clips at least; this archive has {clips}"
             )
         vectors = embeddings_in_order(session, model, ids)
-        labelled = sample(labelled_clips(session, model, task), SAMPLE)
-        of_labelled = embeddings_in_order(session, model, labelled.ids)
-    data = None
-    with contextlib.suppress(InvalidInputError):  # too few labels to go by
-        data = labelled_vectors(labelled, of_labelled, name=task)
+        baselines = fit(session, model)
+        assert baselines is not None  # there are clips
+        data = None
+        with contextlib.suppress(InvalidInputError):  # too few labels to go by
+            clips_labelled = sample(labelled_clips(session, model, task), SAMPLE)
+            data = labelled_vectors(session, model, clips_labelled, baselines=baselines)
     quality = compare_methods(data) if data is not None else {}
     if method is None:
-        method = _best(quality) if quality else Method.CENTRED
-    elif method is Method.LEARNED:
-        if data is None or not quality:
-            raise InvalidInputError(
-                f"a learned space needs labels under the task {task}: two classes by four speakers"
-                " (or recordings, where speakers are not known), two clips of each"
-            )
-        if quality[method] <= quality[Method.PLAIN]:
-            raise InvalidInputError(
-                "the learned space does no better than the plain one on unseen speakers"
-                f" (mAP {quality[method]:.3f} against {quality[Method.PLAIN]:.3f}): refused"
-            )
-    taught = method is Method.LEARNED and data is not None
-    fitted_on = data.vectors if taught and data is not None else vectors
-    space = fit_space(method, fitted_on, data.labels if taught and data is not None else None)
+        by_groups = Method.BASELINE if baselines.are_telling else Method.CENTRED
+        method = _best(quality) if quality else by_groups
+    if method.grouped and not baselines.groups:
+        raise InvalidInputError(
+            f"no speaker, recording or source has the {OF_A_GROUP} clips that a baseline needs"
+        )
+    if method.learned:
+        _check_learned(method, quality, task)
     gain = quality[method] - quality[Method.PLAIN] if quality else None
     with database.write() as session:
         if method is Method.PLAIN:
             use_space(session, model, 0)
-            version = 0
-        else:
+        version: int = 0
+        if method.grouped:
+            subtracted = Space(Method.BASELINE, baselines.mean)
+            more = quality[Method.BASELINE] - quality[Method.PLAIN] if quality else None
+            version = add_space(
+                session,
+                model,
+                subtracted,
+                task=None,
+                clips=clips,
+                gain=more,
+                baselines=baselines,
+            )
+        if method.learned:
+            assert data is not None  # or there were no quality
+            space = fit_space(method, data.vectors, data.labels, data.centres)
+            clips = len(data.labels)
             version = add_space(
                 session,
                 model,
                 space,
-                task=task if taught else None,
-                clips=len(fitted_on),
+                task=task,
+                clips=clips,
                 gain=gain,
+                baselines=version or None,
             )
+        elif method in (Method.CENTRED, Method.WHITENED):
+            clips = len(vectors)
+            space = fit_space(method, vectors)
+            version = add_space(session, model, space, task=None, clips=clips, gain=gain)
     recalibrate(database, model)
-    return Tuning(version, method, len(fitted_on), task if quality else None, quality)
+    return Tuning(version, method, clips, task if quality else None, quality)
+
+
+def _check_learned(method: Method, quality: dict[Method, float], task: str) -> None:
+    if not quality:
+        raise InvalidInputError(
+            f"a learned space needs labels under the task {task}: two classes by four speakers"
+            " (or recordings, where speakers are not known), two clips of each"
+        )
+    if quality[method] <= quality[Method.PLAIN]:
+        raise InvalidInputError(
+            "the learned space does no better than the plain one on unseen speakers"
+            f" (mAP {quality[method]:.3f} against {quality[Method.PLAIN]:.3f}): refused"
+        )
 
 
 def _best(quality: dict[Method, float]) -> Method:
@@ -142,22 +177,25 @@ def _best(quality: dict[Method, float]) -> Method:
 
 
 def compare_methods(data: LabelledVectors) -> dict[Method, float]:
-    """mAP by method on halves of the speakers that the method was not fitted to.
+    """mAP by method on halves of the speakers that the method was not fitted to; baselines, which
+    know no labels, are those of all clips.
 
     Empty where there are too few speakers (or recordings) for that.
     """
     gallery = Gallery.RECORDING if data.speakers is None else Gallery.SPEAKER
-    found: dict[Method, list[float]] = {method: [] for method in Method}
-    for fit, others in _halves(data.groups):
+    methods = [one for one in Method if data.centres is not None or not one.grouped]
+    found: dict[Method, list[float]] = {method: [] for method in methods}
+    for fitted, others in _halves(data.groups):
         try:
-            rest = data.part(others)
-            taught = {
-                method: fit_space(method, data.vectors[fit], data.labels[fit]) for method in Method
-            }
+            some, rest = data.part(fitted), data.part(others)
             queries = draw(np.arange(len(others)), _QUERIES)
             values = {
-                method: judge(rest.with_vectors(space.apply(rest.vectors)), gallery, queries)
-                for method, space in taught.items()
+                method: judge(
+                    rest.turned(fit_space(method, some.vectors, some.labels, some.centres)),
+                    gallery,
+                    queries,
+                )
+                for method in methods
             }
         except InvalidInputError:  # a half with a single class, for one
             continue
@@ -169,38 +207,74 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
 def recalibrate(database: Database, model: ModelInfo) -> None:
     """Take the percentiles of the serving space anew, if the archive has changed much since."""
     with database.read() as session:
-        version, space = active_space(session, model)
-        known = calibrated_clips(session, model, version)
+        space = active_space(session, model)
+        known = calibrated_clips(session, model, space.version)
         clips = count_embedded(session, model)
         if known is not None and abs(clips - known) <= _DRIFT * known:
             return
         ids, clips = sample_clips(session, model, most=PAIRED)
-        vectors = embeddings_in_order(session, model, ids)
+        turned = space.turn(session, ids, embeddings_in_order(session, model, ids))
         recordings = recordings_of_clips(session, ids)
-    calibration = calibrate(space.apply(vectors), recordings, clips=clips) if clips else None
+    calibration = calibrate(turned, recordings, clips=clips) if clips else None
     if calibration is not None:
         with database.write() as session:
-            put_calibration(session, model, version, calibration)
+            put_calibration(session, model, space.version, calibration)
 
 
 def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
-    """After a change of the archive: the first space, once there are ``at`` clips (0 for never),
-    and the percentiles."""
-    if at:
-        with database.read() as session:
-            fitted = len(list_spaces(session, model)) > 1
-            clips = count_embedded(session, model)
-        if not fitted and clips >= max(at, FEWEST):
-            done = tune(database, model, task=EMOTION, method=None)
-            if done.version:
-                log.warning(
-                    "similarity is now taken in space %d (%s), fitted to %d clips;"
-                    " emotion-search tune --restore 0 undoes it",
-                    done.version,
-                    done.method,
-                    done.clips,
-                )
+    """After a change of the archive: the first space, once there are ``at`` clips (0 for never);
+    new baselines, once a fifth of the clips came after them; and the percentiles."""
+    with database.read() as session:
+        fitted = {one.version: one for one in list_spaces(session, model)}
+        space = active_space(session, model)
+        clips = count_embedded(session, model)
+    if at and len(fitted) == 1 and clips >= max(at, FEWEST):
+        done = tune(database, model, task=EMOTION, method=None)
+        if done.version:
+            log.warning(
+                "similarity is now taken in space %d (%s), fitted to %d clips;"
+                " emotion-search tune --restore 0 undoes it",
+                done.version,
+                done.method,
+                done.clips,
+            )
+    elif space.baselines is not None and clips > _GROWN * fitted[space.baselines].clips:
+        version = _refit(database, model, space, fitted)
+        log.warning("space %d takes the baselines of %d clips, for many are new", version, clips)
     recalibrate(database, model)
+
+
+def _refit(
+    database: Database, model: ModelInfo, space: ArchiveSpace, fitted: dict[int, SpaceInfo]
+) -> int:
+    """The serving space with the baselines of the archive as it is now; returns its version."""
+    with database.read() as session:
+        baselines = fit(session, model)
+        clips = count_embedded(session, model)
+    assert baselines is not None  # the archive has grown
+    last, below = fitted[space.version], fitted[space.baselines or 0]
+    with database.write() as session:
+        subtracted = Space(Method.BASELINE, baselines.mean)
+        version = add_space(
+            session,
+            model,
+            subtracted,
+            task=None,
+            clips=clips,
+            gain=below.gain,
+            baselines=baselines,
+        )
+        if space.map.method.learned:
+            version = add_space(
+                session,
+                model,
+                replace(space.map, mean=baselines.mean),
+                task=last.task,
+                clips=last.clips,
+                gain=last.gain,
+                baselines=version,
+            )
+    return version
 
 
 def labelled(
@@ -226,10 +300,12 @@ def labelled(
         clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
         made = []
         for model in models:
-            vectors = embeddings_in_order(session, model, clips.ids)
-            space = active_space(session, model)[1]
-            made.append((labelled_vectors(clips, vectors, name=model.name), space))
-    return made
+            space = active_space(session, model)
+            data = labelled_vectors(session, model, clips)
+            if space.baselines is not None:
+                data = replace(data, centres=space.centres(session, clips.ids))
+            made.append((data, space.map))
+        return made
 
 
 def sample(clips: LabelledClips, most: int) -> LabelledClips:
@@ -240,15 +316,30 @@ def sample(clips: LabelledClips, most: int) -> LabelledClips:
 
 
 def labelled_vectors(
-    clips: LabelledClips, vectors: NDArray[np.float32], *, name: str
+    session: Session,
+    model: ModelInfo,
+    clips: LabelledClips,
+    *,
+    baselines: Baselines | None = None,
 ) -> LabelledVectors:
     """Labelled clips with their embeddings; speakers only where all are known.
+
+    Args:
+        baselines: of the archive; those of these clips alone if left out.
 
     Raises:
         InvalidInputError: too few of them, or of their classes.
     """
+    vectors = embeddings_in_order(session, model, clips.ids)
     speakers = clips.speakers if clips.speakers.all() else None
-    return LabelledVectors(vectors, clips.labels, speakers, clips.recordings.astype(str), name)
+    data = LabelledVectors(
+        vectors, clips.labels, speakers, clips.recordings.astype(str), model.name
+    )
+    places = places_of(session, clips.ids)
+    baselines = baselines or fit_baselines([(places, vectors)])
+    if baselines is None or not baselines.groups:
+        return data
+    return replace(data, centres=np.stack([baselines.centre(place) for place in places]))
 
 
 def _halves(groups: NDArray[np.str_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:

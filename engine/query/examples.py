@@ -1,4 +1,4 @@
-"""Query vectors from examples (Rocchio): clips, stretches of recordings, vectors, audio files."""
+"""Examples of a query and their embeddings: clips, stretches of recordings, vectors, audio files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
-from emotion_search.index.vectors.arrays import Vectors, normalise
+from emotion_search.index.search import Example
+from emotion_search.index.vectors.arrays import Vectors
+from emotion_search.index.vectors.baselines import Place
 
 
 @dataclass(frozen=True)
@@ -65,59 +67,36 @@ def as_example(given: int | Path | AnyExample) -> AnyExample:
     return FileExample(given, given.name) if isinstance(given, Path) else given
 
 
-GAMMA = 0.25
-"""Weight of the negative examples."""
-
 _BATCH = 16  # windows of a long example embedded at once
-_LEAST = 1e-3  # of a length of one: what is left where examples cancel each other out
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Resolved:
     """What an example stands for.
 
     Attributes:
-        vector: float32, (dim,), L2-normalised.
-        clips: ids of its own clips in the archive, which are never hits.
+        example: its embeddings.
         recording: its recording's id; None if it is not in the archive.
-        speaker: who speaks; None if unknown.
+        speaker, source: whose it is, and where from; None if unknown.
     """
 
-    vector: Vectors
-    clips: tuple[int, ...] = ()
+    example: Example
     recording: int | None = None
     speaker: str | None = None
-
-
-def rocchio(positive: Sequence[Vectors], negative: Sequence[Vectors]) -> Vectors:
-    """Mean direction of ``positive`` less 0.25 of that of ``negative``: float32 (dim,), L2-normal.
-
-    Each is float32 (dim,) and L2-normalised; one positive alone is returned as it is.
-
-    Raises:
-        InvalidInputError: they cancel each other out.
-    """
-    if len(positive) == 1 and not negative:
-        return positive[0]
-    mean = _direction(positive)
-    if negative:
-        mean = np.asarray(mean - np.float32(GAMMA) * _direction(negative), np.float32)
-    return normalise(mean)
-
-
-def _direction(vectors: Sequence[Vectors]) -> Vectors:
-    mean = np.stack(vectors).mean(axis=0, dtype=np.float64)
-    if np.linalg.norm(mean) < _LEAST:
-        raise InvalidInputError("the examples point in opposite directions and cancel out")
-    return normalise(np.asarray(mean, np.float32))
+    source: str | None = None
 
 
 def resolved(
-    archive: Archive, model: ModelInfo, example: AnyExample, longest: float | None
-) -> Example:
+    archive: Archive,
+    model: ModelInfo,
+    example: AnyExample,
+    longest: float | None,
+    place: Place | None = None,
+) -> Resolved:
     """What an example stands for; a file is embedded only if the archive has not its bytes.
 
     Args:
+        place: where examples that the archive has not come from, as far as that is known.
         longest: seconds of audio that a file may have; None for any.
 
     Raises:
@@ -125,16 +104,14 @@ def resolved(
             see ``engine.query.query.answer``.
     """
     if isinstance(example, FileExample):
-        return _of_file(archive, model, example, longest)
+        return _of_file(archive, model, example, longest, place or Place())
     if isinstance(example, VectorExample):
-        return Example(_given(model, example.vector))
+        return _outside(_given(model, example.vector)[None], place or Place())
     with archive.database.read() as session:
         if isinstance(example, ClipExample):
             if not 0 < example.clip < 2**63:
                 raise NotFoundError(f"no clip {example.clip} in this archive")
-            recording, speaker = owner_of(session, example.clip)
-            vector = normalise(vectors_of(session, model, [example.clip]))[0]
-            return Example(vector, (example.clip,), recording, speaker)
+            return _inside(session, model, [example.clip])
         return _of_span(session, model, example)
 
 
@@ -151,15 +128,37 @@ def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
     return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
 
 
-def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Example:
-    """The mean of the stored embeddings of the clips in the span, by how much they overlap."""
+def _inside(
+    session: Session, model: ModelInfo, ids: list[int], weights: Sequence[float] | None = None
+) -> Resolved:
+    """Clips of one recording of the archive."""
+    recording = get_recording(session, owner_of(session, ids[0]))
+    return Resolved(
+        Example(
+            vectors_of(session, model, ids),
+            np.array(ids, np.int64),
+            None if weights is None else np.array(weights),
+        ),
+        recording.id,
+        recording.speaker,
+        recording.source,
+    )
+
+
+def _outside(vectors: Vectors, place: Place) -> Resolved:
+    """Embeddings of something that the archive has not."""
+    return Resolved(Example(vectors, place=place), speaker=place.speaker, source=place.source)
+
+
+def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Resolved:
+    """The clips in the span, by how much they overlap."""
     if not 0 <= example.start < example.end:
         raise InvalidInputError(
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
     if not 0 < example.recording < 2**63:
         raise NotFoundError(f"no recording {example.recording} in this archive")
-    recording = get_recording(session, example.recording)
+    get_recording(session, example.recording)  # raises where there is none
     overlaps = overlapping_clips(
         session, example.recording, example.start, example.end, example.channel
     )
@@ -170,22 +169,17 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Exampl
             f"{'' if example.channel is None else f' of channel {example.channel}'}"
             f" between {example.start:g} s and {end}"
         )
-    ids = list(overlaps)
-    units = normalise(vectors_of(session, model, ids))
-    if len(ids) == 1:
-        return Example(units[0], (ids[0],), recording.id, recording.speaker)
-    mean = np.asarray(np.average(units, axis=0, weights=list(overlaps.values())))
-    if np.linalg.norm(mean) < _LEAST:
-        raise InvalidInputError("the clips of the span cancel each other out")
-    vector = normalise(np.asarray(mean, np.float32))
-    return Example(vector, tuple(ids), recording.id, recording.speaker)
+    return _inside(session, model, list(overlaps), list(overlaps.values()))
 
 
 def _of_file(
-    archive: Archive, model: ModelInfo, example: FileExample, longest: float | None
-) -> Example:
-    """An audio file: embedded, unless the archive has its bytes; a long one is the mean direction
-    of its windows."""
+    archive: Archive,
+    model: ModelInfo,
+    example: FileExample,
+    longest: float | None,
+    place: Place,
+) -> Resolved:
+    """An audio file: its windows, embedded unless the archive has its bytes."""
     try:
         facts(example.path)  # raises for what is no regular file
         sha256 = sha256_of(example.path)
@@ -194,12 +188,10 @@ def _of_file(
     with archive.database.read() as session:
         known = find_by_sha256(session, sha256)
         if known is not None:
-            clips = clips_of(session, known)
-            vectors = normalise(vectors_of(session, model, clips))
-            speaker = get_recording(session, known).speaker
-            return Example(normalise(vectors.mean(axis=0)), tuple(clips), known, speaker)
+            return _inside(session, model, clips_of(session, known))
     try:
-        return Example(_embedded(archive, model, example.path, longest))
+        vectors = _embedded(archive, model, example.path, longest)
+        return _outside(vectors, place)
     except AudioError as error:
         raise AudioError(f"{example.name} {error}") from error
 
@@ -220,4 +212,4 @@ def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | N
     together = np.concatenate(vectors)
     if not all(map(usable, together)):
         raise AudioError("gets no usable embedding")
-    return normalise(normalise(together).mean(axis=0))
+    return together

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.query.examples import AnyExample, Example, resolved, rocchio
+from emotion_search.engine.query.examples import AnyExample, Resolved, resolved
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Hit, Target
+from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.pool import Wish
 
 MOST_HITS = 1000
@@ -20,7 +21,7 @@ MOST_HITS = 1000
 MOST_EXAMPLES = 100
 """Most examples of a query."""
 
-ExcludeSame = Literal["recording", "speaker"]
+ExcludeSame = Literal["recording", "speaker", "source"]
 """What of the examples' own can be left out of the hits."""
 
 
@@ -35,7 +36,9 @@ class Query:
         distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
         exact: whether an index that estimates has to be passed by.
         wanted: which clips may be hits.
-        exclude_same: leave out the positive examples' own recordings or speaker.
+        speaker, source: whose the examples are that the archive has not, and where from, as it
+            names them: their baselines are subtracted from them.
+        exclude_same: leave out the positive examples' own recordings, speaker or source.
     """
 
     positive: Sequence[AnyExample]
@@ -46,6 +49,8 @@ class Query:
     exact: bool = False
     wanted: ClipFilter = field(default_factory=ClipFilter)
     exclude_same: ExcludeSame | None = None
+    speaker: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     """The clips most like the positive examples and unlike the negative ones, best first.
 
     The query vector is Rocchio's (1971): the mean direction of the positive examples less 0.25 of
-    the mean direction of the negative ones, of L2-normalised embeddings; the archive's space is
-    applied to it as to any query. The examples' own clips are never hits.
+    the mean direction of the negative ones, in the archive's space. The examples' own clips are
+    never hits.
 
     Args:
         longest: seconds of audio that a file may have; None for any.
@@ -84,29 +89,53 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
     model, searcher = archive.searcher()
-    positive = [resolved(archive, model, one, longest) for one in query.positive]
-    negative = [resolved(archive, model, one, longest) for one in query.negative]
-    vector = rocchio([one.vector for one in positive], [one.vector for one in negative])
-    own = {clip for one in (*positive, *negative) for clip in one.clips}
-    wanted = _excluding(query.wanted, positive, query.exclude_same)
-    wish = Wish(query.limit, query.per_recording, query.distinct)
-    target = Target(vector, wish, wanted, without=own, exact=query.exact)
-    return Answer(searcher.search(target), model)
+    place = Place(query.source, query.speaker)
+    positive = [resolved(archive, model, one, longest, place) for one in query.positive]
+    negative = [resolved(archive, model, one, longest, place) for one in query.negative]
+    own = {
+        clip
+        for one in (*positive, *negative)
+        if one.example.clips is not None
+        for clip in one.example.clips.tolist()
+    }
+    target = Target(
+        [one.example for one in positive],
+        Wish(query.limit, query.per_recording, query.distinct),
+        [one.example for one in negative],
+        wanted=_excluding(query.wanted, positive, query.exclude_same),
+        without=own,
+        exact=query.exact,
+    )
+    speakers = {one.speaker for one in positive} - {None}
+    sources = {one.source for one in positive} - {None}
+    hits = [
+        replace(
+            hit,
+            same_speaker=_same(hit.clip.speaker, speakers),
+            same_source=_same(hit.clip.source, sources),
+        )
+        for hit in searcher.search(target)
+    ]
+    return Answer(hits, model)
+
+
+def _same(of_hit: str | None, of_examples: Collection[str | None]) -> bool | None:
+    return of_hit in of_examples if of_hit is not None and of_examples else None
 
 
 def _excluding(
-    wanted: ClipFilter, positive: Sequence[Example], exclude: ExcludeSame | None
+    wanted: ClipFilter, positive: Sequence[Resolved], exclude: ExcludeSame | None
 ) -> ClipFilter:
     if exclude is None:
         return wanted
-    recordings = sorted({one.recording for one in positive if one.recording is not None})
-    if not recordings:
-        raise InvalidInputError(f"the example is not in the archive, so its {exclude} is unknown")
     if exclude == "recording":
+        recordings = sorted({one.recording for one in positive if one.recording is not None})
+        if not recordings:
+            raise InvalidInputError("the example is not in the archive, so it has no recording")
         return replace(wanted, not_recordings=(*wanted.not_recordings, *recordings))
-    speakers = {one.speaker for one in positive if one.speaker is not None}
-    if not speakers:
-        raise InvalidInputError("the example's speaker is not known to the archive")
-    if len(speakers) > 1:
-        raise InvalidInputError("the examples have several speakers; only one can be left out")
-    return replace(wanted, not_speaker=speakers.pop())
+    known = {getattr(one, exclude) for one in positive} - {None}
+    if not known:
+        raise InvalidInputError(f"the example's {exclude} is not known to the archive")
+    if len(known) > 1:
+        raise InvalidInputError(f"the examples have several {exclude}s; only one can be left out")
+    return replace(wanted, **{f"not_{exclude}": known.pop()})

@@ -18,6 +18,8 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "similarity": round(hit.similarity, 6),
         "percentile": hit.percentile,
         "space": hit.space,
+        "same_speaker": hit.same_speaker,
+        "same_source": hit.same_source,
         **clip_record(hit.clip),
     }
 

@@ -105,17 +105,16 @@ def get_clip(session: Session, model: ModelInfo | None, clip_id: int) -> ClipDet
     return found[0]
 
 
-def owner_of(session: Session, clip_id: int) -> tuple[int, str | None]:
-    """The recording of a clip, and who speaks in it (None: unknown).
+def owner_of(session: Session, clip_id: int) -> int:
+    """The recording of a clip.
 
     Raises:
         NotFoundError: no such clip.
     """
-    query = select(Recording.id, Recording.speaker).join(Clip, Clip.recording_id == Recording.id)
-    found = session.execute(query.where(Clip.id == clip_id)).one_or_none()
+    found = session.scalar(select(Clip.recording_id).where(Clip.id == clip_id))
     if found is None:
         raise NotFoundError(f"no clip {clip_id} in this archive")
-    return found[0], found[1]
+    return found
 
 
 def clip_details(

@@ -55,7 +55,7 @@ class ClipFilter:
         after, before: recorded at or after, recorded before; timezone-aware.
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
-        not_speaker: a speaker who is left out.
+        not_speaker, not_source: a speaker, a source that is left out.
         emotions: of the clip, by the archive's model: the class of the highest score.
         min_score: least score of that class, 0 to 1.
         min_duration, max_duration: of the clip, in seconds, to the millisecond.
@@ -74,6 +74,7 @@ class ClipFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
     not_recordings: tuple[int, ...] = ()
     not_speaker: str | None = None
+    not_source: str | None = None
     emotions: tuple[str, ...] = ()
     min_score: float | None = None
     min_duration: float | None = None
@@ -200,7 +201,9 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
-        found.append(or_(Recording.speaker.is_(None), Recording.speaker != wanted.not_speaker))
+        found.append(Recording.speaker.is_distinct_from(wanted.not_speaker))
+    if wanted.not_source is not None:
+        found.append(Recording.source.is_distinct_from(wanted.not_source))
     return found
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -81,7 +82,35 @@ class SpaceRow(Base):
     mean: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32, as the matrix is
     matrix: Mapped[bytes | None] = mapped_column(LargeBinary)
     gain: Mapped[float | None] = mapped_column(Float)
+    baselines: Mapped[int | None] = mapped_column(Integer)  # the version whose baselines it takes
     fitted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BaselineRow(Base):
+    """What the clips of a speaker, recording or source have in common, in a space of baselines."""
+
+    __tablename__ = "baselines"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["model_id", "space_version"],
+            ["spaces.model_id", "spaces.version"],
+            ondelete="CASCADE",
+        ),
+        Index("ix_baselines_recording_id", "recording_id"),
+        Index("ix_baselines_speaker", "speaker"),
+    )
+
+    model_id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    space_version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)  # see ``baselines.keys_of``
+    source: Mapped[str | None] = mapped_column(Text)
+    speaker: Mapped[str | None] = mapped_column(Text)
+    recording_id: Mapped[int | None] = mapped_column(
+        ForeignKey("recordings.id", ondelete="CASCADE")
+    )
+    channel: Mapped[int | None] = mapped_column(Integer)
+    clips: Mapped[int] = mapped_column(BigInteger)
+    mean: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
 
 
 class CalibrationRow(Base):

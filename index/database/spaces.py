@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.baselines import (
+    centres,
+    places_of,
+    put_baselines,
+    source_means,
+)
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
+from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
+from emotion_search.index.vectors.baselines import FEWEST, Baselines, Place, shrunk
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.space import Method, Space
 
@@ -46,34 +55,99 @@ class SpaceInfo:
     active: bool
 
 
-def active_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
-    """Version and map of the space that serves."""
-    version = revision_and_space(session, model.id)[1]
-    return version, get_space(session, model, version)
+@dataclass(frozen=True, eq=False)
+class ArchiveSpace:
+    """A space as it stands in the archive: with the baselines of the clips, where it has such.
+
+    Attributes:
+        baselines: version of the space whose baselines it takes; None for none.
+        fitted_at: when; None for the plain one.
+    """
+
+    model: ModelInfo
+    version: int = 0
+    map: Space = field(default_factory=Space)
+    baselines: int | None = None
+    fitted_at: datetime | None = None
+
+    def turn(self, session: Session, ids: Ids, vectors: Vectors) -> Vectors:
+        """Embeddings of the clips ``ids`` (float32, (n, dim), as stored) in this space: float32,
+        (n, dim), L2-normalised.
+
+        Raises:
+            InvalidInputError: a vector is zero or not finite.
+        """
+        return self.map.apply(vectors, self.centres(session, ids))
+
+    def centres(self, session: Session, ids: Ids) -> Vectors | None:
+        """What is subtracted from the clips ``ids``: float32, (n, dim) for their baselines, (dim,)
+        for the archive's mean; None for nothing."""
+        mean = self.map.mean
+        if mean is None or self.baselines is None:
+            return mean
+        return centres(session, self.model, self.baselines, places_of(session, ids), mean)
+
+    def centre_at(self, session: Session, place: Place, vectors: Vectors) -> Vectors | None:
+        """What is subtracted from ``vectors`` (float32, (n, dim)) of one recording that was not
+        ingested: float32, (dim,); None for nothing.
+
+        The baseline of the speaker, if the space knows the one that is named; else that of the
+        source, the one named or the one that is nearest, drawn towards the vectors' own mean if
+        they are five or more.
+        """
+        mean = self.map.mean
+        if mean is None or self.baselines is None:
+            return mean
+        known = centres(session, self.model, self.baselines, [Place(place.source), place], mean)
+        if not np.array_equal(*known):
+            return np.asarray(known[1])
+        parent = known[0]
+        unit = normalise(vectors)
+        total = unit.sum(axis=0, dtype=np.float64)
+        if np.array_equal(parent, mean):
+            sources = source_means(session, self.model, self.baselines)
+            if len(sources):
+                parent = sources[np.linalg.norm(sources - total / len(unit), axis=1).argmin()]
+        return parent if len(unit) < FEWEST else shrunk(total, len(unit), parent)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of what decides its output. Baselines never change once they are fitted: their
+        version and time stand for them."""
+        if self.baselines is None:
+            return self.map.fingerprint
+        text = f"{self.map.fingerprint} {self.baselines} {self.fitted_at}"
+        return sha256(text.encode()).hexdigest()
 
 
-def unsupervised_space(session: Session, model: ModelInfo) -> tuple[int, Space]:
-    """Version and map of the space that serves; of the plain one where that was learned from
-    labels. It has seen them, so that whatever is found in it agrees with them too well."""
-    version, space = active_space(session, model)
-    return (0, Space()) if space.method is Method.LEARNED else (version, space)
+def active_space(session: Session, model: ModelInfo) -> ArchiveSpace:
+    """The space that serves."""
+    return get_space(session, model, revision_and_space(session, model.id)[1])
 
 
-def get_space(session: Session, model: ModelInfo, version: int) -> Space:
+def unsupervised_space(session: Session, model: ModelInfo) -> ArchiveSpace:
+    """The space that serves; of one learned from labels what it is without them. It has seen them,
+    so that whatever is found in it agrees with them too well."""
+    space = active_space(session, model)
+    return get_space(session, model, space.baselines or 0) if space.map.method.learned else space
+
+
+def get_space(session: Session, model: ModelInfo, version: int) -> ArchiveSpace:
     """One space.
 
     Raises:
         NotFoundError: there is no such version.
     """
     if version == 0:
-        return Space()
+        return ArchiveSpace(model)
     row = session.get(SpaceRow, (model.id, version))
     if row is None:
         raise _no_space(version)
     matrix = None
     if row.matrix is not None:
         matrix = np.frombuffer(row.matrix, dtype="<f4").reshape(model.dimension, -1)
-    return Space(Method(row.method), np.frombuffer(row.mean, dtype="<f4"), matrix)
+    space = Space(Method(row.method), np.frombuffer(row.mean, dtype="<f4"), matrix)
+    return ArchiveSpace(model, version, space, row.baselines, row.fitted_at)
 
 
 def list_spaces(session: Session, model: ModelInfo) -> list[SpaceInfo]:
@@ -99,8 +173,13 @@ def add_space(
     task: str | None,
     clips: int,
     gain: float | None,
+    baselines: Baselines | int | None = None,
 ) -> int:
-    """Store a fitted space under the next version and let it serve; returns the version."""
+    """Store a fitted space under the next version and let it serve; returns the version.
+
+    Args:
+        baselines: of a grouped space: its own, or the version of the space whose ones it takes.
+    """
     assert space.mean is not None  # the plain space is never stored
     last = select(func.max(SpaceRow.version)).where(SpaceRow.model_id == model.id)
     version = (session.scalar(last) or 0) + 1
@@ -114,9 +193,13 @@ def add_space(
             mean=space.mean.astype("<f4").tobytes(),
             matrix=None if space.matrix is None else space.matrix.astype("<f4").tobytes(),
             gain=gain,
+            baselines=version if isinstance(baselines, Baselines) else baselines,
             fitted_at=datetime.now(UTC),
         )
     )
+    session.flush()
+    if isinstance(baselines, Baselines):
+        put_baselines(session, model, version, baselines)
     use_space(session, model, version)
     return version
 

@@ -10,18 +10,18 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.embeddings import (
-    embeddings_by_id,
     embeddings_in_order,
     sample_clips,
     stream,
 )
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
+from emotion_search.index.database.spaces import ArchiveSpace
+from emotion_search.index.lifecycle.catch_up import turned_by_id
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, cosines, positions
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import IndexKind, is_large, kind_for
 from emotion_search.index.vectors.mapped_rows import RowWriter
 from emotion_search.index.vectors.pool import Wish
-from emotion_search.index.vectors.space import Space
 from emotion_search.index.vectors.topk import nearest
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class StoppedError(Exception):
 def build(
     session: Session,
     model: ModelInfo,
-    space: Space,
+    space: ArchiveSpace,
     asked: IndexKind,
     writer: Callable[[], RowWriter | None],
     stop: threading.Event | None = None,
@@ -61,22 +61,23 @@ def build(
         log.warning("making the index of %d clips; this is done once", count)
     ids = np.random.default_rng(0).permutation(ids)[: kind.training_size(count)]
     own = ids[:_JUDGED_BY]
-    index = kind.trained(space.apply(embeddings_by_id(session, model, ids)[1]), count)
-    neighbours = Neighbours(own, space.apply(embeddings_in_order(session, model, own)))
+    drawn = space.turn(session, ids, embeddings_in_order(session, model, ids))
+    index = kind.trained(drawn, count)
+    neighbours = Neighbours(own, drawn[: len(own)])
     rows = writer() if kind.estimates else None
     try:
         for part, vectors in stream(session, model):
             if stop is not None and stop.is_set():
                 raise StoppedError
+            turned = space.turn(session, part, vectors)
             if rows is not None:
-                rows.add(part, vectors)
-            turned = space.apply(vectors)
+                rows.add(part, turned)
             index.add(part, turned)
             neighbours.meet(part, turned)
         if rows is not None:
             index.rows = rows.close(model.dimension)
         if kind.estimates:
-            _measure(session, model, space, index, neighbours)
+            _measure(session, space, index, neighbours)
     except BaseException:
         if rows is not None:
             rows.abandon()
@@ -117,7 +118,7 @@ class Neighbours:
 
 
 def recall_of(
-    session: Session, model: ModelInfo, space: Space, index: VectorIndex, neighbours: Neighbours
+    session: Session, space: ArchiveSpace, index: VectorIndex, neighbours: Neighbours
 ) -> float:
     """Share of the true ten nearest neighbours that searches of the index find; a neighbour that
     is exactly as near counts as one of them."""
@@ -125,7 +126,8 @@ def recall_of(
     limit = min(10, true.shape[1])
 
     def vectors(ids: Ids) -> Vectors:
-        return space.apply(embeddings_in_order(session, model, ids))
+        known, turned = turned_by_id(session, space, index, ids)
+        return turned[positions(known, ids)]
 
     found = 0
     for own, query, similar in zip(neighbours.own.tolist(), neighbours.queries, true, strict=True):
@@ -135,8 +137,8 @@ def recall_of(
             return others, others
 
         def compare(ids: Ids, query: Vectors = query) -> tuple[Ids, Cosines]:
-            known, stored = embeddings_by_id(session, model, ids)
-            return known, space.cosines(query, stored)
+            known, turned = turned_by_id(session, space, index, ids)
+            return known, cosines(query, turned)
 
         hits = nearest(index, query, Wish(limit), look, compare, vectors)
         assert hits is not None  # without a limit to its patience
@@ -145,14 +147,14 @@ def recall_of(
 
 
 def _measure(
-    session: Session, model: ModelInfo, space: Space, index: VectorIndex, neighbours: Neighbours
+    session: Session, space: ArchiveSpace, index: VectorIndex, neighbours: Neighbours
 ) -> None:
     """Let the index learn how many lists it has to look into until recall is as it should be."""
     nearest_ids, true = neighbours.ranked()
     lost = (1 - LEAST_RECALL) / 2
     while True:
         index.measure(neighbours.queries, nearest_ids, true, 1 - lost)
-        index.recall = recall_of(session, model, space, index, neighbours)
+        index.recall = recall_of(session, space, index, neighbours)
         if index.recall >= LEAST_RECALL or lost < 1e-6:
             return
         lost /= 8

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.embeddings import embeddings_by_id, stream
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Embedding, Tombstone
+from emotion_search.index.database.spaces import ArchiveSpace
+from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.base import VectorIndex
-from emotion_search.index.vectors.mapped_rows import StoredRows
-from emotion_search.index.vectors.space import Space
 
 _COMPARED = 200  # last clips of an index that are compared with the database
 
@@ -24,8 +24,7 @@ class LoadedIndex:
 
     index: VectorIndex
     revision: int
-    version: int
-    space: Space
+    space: ArchiveSpace
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def bring_forward(session: Session, model: ModelInfo, loaded: LoadedIndex) -> tu
     index, since = loaded.index, loaded.revision
     changed = 0
     for ids, vectors in stream(session, model, since):
-        index.add(ids, loaded.space.apply(vectors))
+        index.add(ids, loaded.space.turn(session, ids, vectors))
         changed += len(ids)
     gone = np.fromiter(
         session.scalars(
@@ -75,17 +74,27 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     if not np.isin(last, index.ids()).all():
         return False
     ids, stored = embeddings_by_id(session, model, last)
-    turned = loaded.space.apply(stored) if len(stored) else stored
+    turned = loaded.space.turn(session, ids, stored)
     off = 8 * index.spread + 1e-5
     for one, vector in zip(ids, turned, strict=True):
         found = index.candidates(vector, 1, rank=1, allowed=np.array([one]))
         if len(found.ids) != 1 or abs(found.estimates[0] - 1) > off:
             return False
-    return index.rows is None or _rows_agree(session, model, index.rows)
+    if index.rows is None:
+        return True
+    ids, stored = embeddings_by_id(session, model, index.rows.sample(_COMPARED))
+    known, kept = index.rows.get(ids)
+    return np.allclose(kept, loaded.space.turn(session, ids, stored)[known], atol=1e-5)
 
 
-def _rows_agree(session: Session, model: ModelInfo, rows: StoredRows) -> bool:
-    """Whether vectors beside the index, drawn at random, are those of the database."""
-    ids, stored = embeddings_by_id(session, model, rows.sample(_COMPARED))
-    known, kept = rows.get(ids)
-    return bool(np.array_equal(kept, stored[known]))
+def turned_by_id(
+    session: Session, space: ArchiveSpace, index: VectorIndex, ids: Ids
+) -> tuple[Ids, Vectors]:
+    """Those of the clips that have an embedding, in any order, and these in the space: float32
+    (n, dim), from the index where it has them, else from the database."""
+    known, vectors = index.get(ids)
+    if known.all():
+        return ids, vectors
+    others, stored = embeddings_by_id(session, space.model, ids[~known])
+    more = space.turn(session, others, stored)
+    return np.concatenate([ids[known], others]), np.concatenate([vectors, more])

@@ -133,7 +133,7 @@ class IndexKeeper:
     def _fits(self, current: LoadedIndex, revision: int, version: int) -> bool:
         """Whether a search may use it: another space may serve on until its index is made."""
         later = self.is_building() or time.monotonic() < self._renew_from
-        return current.revision >= revision and (current.version == version or later)
+        return current.revision >= revision and (current.space.version == version or later)
 
     def _latest(self) -> int:
         """The revision of the database itself, of which a session may see an earlier snapshot."""
@@ -144,7 +144,7 @@ class IndexKeeper:
         """Bring the index to the session's snapshot. The caller writes."""
         revision, version = revision_and_space(session, self._model.id)
         current = self._current
-        if current is not None and current.version != version:
+        if current is not None and current.space.version != version:
             if self._background and is_large(current.index.count):
                 self._start_rebuild()
             else:
@@ -171,7 +171,7 @@ class IndexKeeper:
 
     def _load_saved(self, session: Session, revision: int) -> LoadedIndex | None:
         """The saved index, at this revision at least; None where there is none fit for use."""
-        version, space = active_space(session, self._model)
+        space = active_space(session, self._model)
         index, at = self._cache.load(space.fingerprint) or (None, 0)
         if index is None:
             return None
@@ -179,11 +179,11 @@ class IndexKeeper:
             with self._database.read() as later:
                 revision = revision_and_space(later, self._model.id)[0]
                 if at <= revision:
-                    return self._checked(later, LoadedIndex(index, at, version, space), revision)
+                    return self._checked(later, LoadedIndex(index, at, space), revision)
             log.warning("the database is older than the saved index; building it anew")
             self._database_rolled_back = self._due = True
             return None
-        return self._checked(session, LoadedIndex(index, at, version, space), revision)
+        return self._checked(session, LoadedIndex(index, at, space), revision)
 
     def _checked(self, session: Session, loaded: LoadedIndex, revision: int) -> LoadedIndex | None:
         """The index, brought to this revision, if it holds what the database does."""
@@ -202,9 +202,9 @@ class IndexKeeper:
     def _made(self, session: Session, stop: threading.Event | None = None) -> LoadedIndex:
         """A new index of what the session sees."""
         revision = revision_and_space(session, self._model.id)[0]
-        version, space = active_space(session, self._model)
+        space = active_space(session, self._model)
         index = build(session, self._model, space, self._asked, self._cache.row_writer, stop)
-        return LoadedIndex(index, revision, version, space)
+        return LoadedIndex(index, revision, space)
 
     def _install(self, made: LoadedIndex) -> None:
         """Let a new index serve; its vectors are not to lie about unsaved. The caller writes."""

@@ -22,7 +22,7 @@ from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remo
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 _LOCK_S = 60.0
 
 

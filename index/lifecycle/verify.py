@@ -42,13 +42,12 @@ def verify(
 ) -> Verdict:
     """The verdict on an index, in the session's snapshot; reads every embedding once."""
     own, _ = sample_clips(session, model, most=sample, seed=1)
-    neighbours = Neighbours(
-        own, loaded.space.apply(embeddings_in_order(session, model, own)), most=10
-    )
+    vectors = embeddings_in_order(session, model, own)
+    neighbours = Neighbours(own, loaded.space.turn(session, own, vectors), most=10)
     stored = []
     for ids, vectors in stream(session, model):
         stored.append(ids)
-        neighbours.meet(ids, loaded.space.apply(vectors))
+        neighbours.meet(ids, loaded.space.turn(session, ids, vectors))
     known = np.concatenate(stored) if stored else np.empty(0, np.int64)
     indexed = loaded.index.ids()
     alone = len(known) < 2
@@ -57,5 +56,5 @@ def verify(
         missing=int((~np.isin(known, indexed)).sum()),
         surplus=len(indexed) - int(np.isin(indexed, known).sum()),
         sample=len(own),
-        recall=1.0 if alone else recall_of(session, model, loaded.space, loaded.index, neighbours),
+        recall=1.0 if alone else recall_of(session, loaded.space, loaded.index, neighbours),
     )

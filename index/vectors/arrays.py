@@ -70,6 +70,12 @@ def unit_query(query: Vectors, dimension: int) -> Vectors:
     return normalise(query)
 
 
+def cosines(query: Vectors, vectors: Vectors) -> Cosines:
+    """Cosines of ``vectors`` (float32, (n, dim)) to ``query`` (float32, (dim,)), all L2-normalised:
+    float64, (n,), rounded, so that equal ones are equal in whatever company they are computed."""
+    return rounded(np.einsum("ij,j->i", vectors, query, dtype=np.float64))
+
+
 def rounded(products: NDArray[np.float64]) -> Cosines:
     """Cosines without the digits that rounding made up: float64, same shape, -1 to 1."""
     return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))

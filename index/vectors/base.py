@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
@@ -69,7 +72,7 @@ class VectorIndex(Estimator, Protocol):
     and embeddings are kept beside it to compare candidates with."""
 
     rows: StoredRows | None
-    """The embeddings beside it; None where the database has to be asked."""
+    """The embeddings beside it; None where it holds them itself or the database has them."""
 
     recall: float | None
     """Share of the true ten nearest that was found when it was made; None if it is exact."""
@@ -100,6 +103,9 @@ class VectorIndex(Estimator, Protocol):
 
     def ids(self) -> Ids:
         """All ids, in no order."""
+
+    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
+        """Which of the ids have a vector here or beside, and these vectors: float32 (n, dim)."""
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim), none zero); an id that is there is replaced."""

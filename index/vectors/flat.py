@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import TIE, Ids, Vectors, checked
@@ -26,6 +27,7 @@ class FlatIndex:
     estimates: ClassVar[bool] = False
     rows: StoredRows | None = None
     recall: float | None = None
+    _order: tuple[Ids, NDArray[np.intp]] | None = None  # the ids, ascending, and where they are
 
     def __init__(self, dimension: int) -> None:
         self._faiss = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
@@ -81,6 +83,20 @@ class FlatIndex:
         """All ids, in storage order."""
         return np.asarray(faiss.vector_to_array(self._faiss.id_map), dtype=np.int64)
 
+    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
+        """See ``VectorIndex.get``."""
+        if self._order is None:
+            own = self.ids()
+            order = np.argsort(own)
+            self._order = own[order], order
+        known_ids, order = self._order
+        where = np.searchsorted(known_ids, ids)
+        known = where < len(known_ids)
+        known[known] = known_ids[where[known]] == ids[known]
+        held: Any = faiss.downcast_index(self._faiss.index)
+        rows = faiss.rev_swig_ptr(held.get_xb(), self.count * self.dimension)
+        return known, rows.reshape(self.count, self.dimension)[order[where[known]]]
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
 
@@ -92,10 +108,12 @@ class FlatIndex:
         if len(known) and ids.min() <= known.max():
             self.remove(ids)
         self._faiss.add_with_ids(unit, ids)
+        self._order = None
 
     def remove(self, ids: Ids) -> None:
         """Drop these ids; unknown ones are passed over."""
         if len(ids):
+            self._order = None
             self._faiss.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids)))
 
     def depth(self, limit: int) -> int:

@@ -1,8 +1,8 @@
-"""Memory-mapped embeddings in a file beside an index of codes.
+"""Memory-mapped embeddings, in the index's space, in a file beside an index of codes.
 
 Searches compare a hundred vectors each with the query; from here that takes a tenth of the time
-that it takes from the database. What is not here is read there. A clip's embedding never changes,
-so a row stays true for as long as the clip is there; when it is removed its row is made zero.
+that it takes from the database. What is not here is read there. When a clip is removed, or its
+vector changes in the space, its row is made zero.
 
 A file under way is called ``making-…``, and whoever makes it holds the lock beside it: one whose
 lock is free belongs to nobody.
@@ -65,7 +65,7 @@ class StoredRows:
         return np.asarray(self._ids[chosen])
 
     def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
-        """Which of the ids are here, and their embeddings as stored: float32, (n, dim)."""
+        """Which of the ids are here, and their embeddings in the space: float32, (n, dim)."""
         known, places = self._find(ids)
         rows = np.asarray(self._rows[places])
         erased = ~rows.any(axis=1)

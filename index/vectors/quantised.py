@@ -131,6 +131,12 @@ class QuantisedIndex:
             return np.empty(0, np.int64)
         return np.array(faiss.rev_swig_ptr(self._faiss.invlists.get_ids(one), size), np.int64)
 
+    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
+        """Those that are beside it; see ``VectorIndex.get``."""
+        if self.rows is None:
+            return np.zeros(len(ids), np.bool_), np.empty((0, self.dimension), np.float32)
+        return self.rows.get(ids)
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
 

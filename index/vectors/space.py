@@ -1,4 +1,4 @@
-"""Embedding spaces: centring, whitening or a learned metric, applied before cosines are taken."""
+"""Embedding spaces: centring, baselines, whitening, a learned metric, before cosines are taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.arrays import Cosines, Vectors, lengths_of, normalise, rounded
+from emotion_search.index.vectors.arrays import Vectors, lengths_of, normalise
 
 Array = NDArray[np.float64]
 
@@ -20,12 +20,24 @@ _SMALL = 1e-6  # of a length of one: what is left of a vector that is the centre
 
 
 class Method(StrEnum):
-    """How a space comes about; each goes on from the one before."""
+    """How a space comes about, the simplest first."""
 
     PLAIN = "plain"
     CENTRED = "centred"
+    BASELINE = "baseline"
     WHITENED = "whitened"
     LEARNED = "learned"
+    BASELINE_LEARNED = "baseline-learned"
+
+    @property
+    def grouped(self) -> bool:
+        """Whether each clip's own baseline is subtracted, rather than the archive's mean."""
+        return self in (Method.BASELINE, Method.BASELINE_LEARNED)
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is taught by labels."""
+        return self in (Method.LEARNED, Method.BASELINE_LEARNED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,52 +54,32 @@ class Space:
     mean: Vectors | None = None
     matrix: Vectors | None = None
 
-    def apply(self, vectors: Vectors) -> Vectors:
+    def apply(self, vectors: Vectors, centres: Vectors | None = None) -> Vectors:
         """The vectors (float32, (n, dim) or (dim,)) in this space: same shape, L2-normalised.
+
+        Args:
+            centres: float32, (n, dim) or (dim,), what is subtracted in place of the mean: the
+                baselines of the vectors.
 
         Raises:
             InvalidInputError: a vector is zero or not finite.
         """
-        unit = normalise(vectors)
         if self.mean is None:
-            return unit
+            return normalise(vectors)
         rows = np.atleast_2d(vectors)
+        centres = np.broadcast_to(self.mean if centres is None else centres, rows.shape)
+        turned = np.empty_like(rows, np.float32)
         for begin in range(0, len(rows), _ROWS):
             some = slice(begin, begin + _ROWS)
             wide = rows[some].astype(np.float64)
-            turned = self._turned(wide / lengths_of(wide)[:, None])
-            np.atleast_2d(unit)[some] = normalise(turned.astype(np.float32))
-        return unit
+            wide = self._turned(wide / lengths_of(wide)[:, None] - centres[some])
+            turned[some] = normalise(wide.astype(np.float32))
+        return turned.reshape(vectors.shape)
 
-    def cosines(self, query: Vectors, vectors: Vectors) -> Cosines:
-        """Cosines of vectors (float32, (n, dim), as stored) to a query (float32, (dim,), in this
-        space already): float64, (n,), rounded, so that equal ones are equal in whatever company
-        they are computed.
-
-        Raises:
-            InvalidInputError: a vector is zero or not finite.
-        """
-        parts = [
-            self._cosines(query.astype(np.float64), vectors[begin : begin + _ROWS])
-            for begin in range(0, len(vectors), _ROWS)
-        ]
-        return rounded(np.concatenate(parts)) if parts else np.empty(0)
-
-    def _cosines(self, query: Array, vectors: Vectors) -> Array:
-        wide = vectors.astype(np.float64)
-        lengths = lengths_of(wide)
-        if self.mean is not None:
-            wide = self._turned(wide / lengths[:, None])
-            lengths = lengths_of(wide)
-        return np.asarray(np.einsum("ij,j->i", wide, query) / lengths)
-
-    def _turned(self, unit: Array) -> Array:
+    def _turned(self, centred: Array) -> Array:
         # In float64: crowded vectors differ in their last digits, and equal ones have to stay
         # equal whatever they are multiplied together with.
-        assert self.mean is not None
-        turned = unit - self.mean
-        if self.matrix is not None:
-            turned = turned @ self._wide_matrix
+        turned = centred if self.matrix is None else centred @ self._wide_matrix
         at_centre = np.linalg.norm(turned, axis=1) < _SMALL
         turned[at_centre, 0] = 1.0  # the centre has no direction; all such clips share this one
         return np.asarray(turned)
@@ -106,18 +98,25 @@ class Space:
         return digest.hexdigest()
 
 
-def fit_space(method: Method, vectors: Vectors, labels: NDArray[np.str_] | None = None) -> Space:
+def fit_space(
+    method: Method,
+    vectors: Vectors,
+    labels: NDArray[np.str_] | None = None,
+    centres: Vectors | None = None,
+) -> Space:
     """The space of a method on these embeddings.
 
-    ``centred`` subtracts the mean. ``whitened`` also evens out the directions: the inverse square
+    ``centred`` subtracts the mean, ``baseline`` that of the clip's own speaker, recording or source
+    (see ``baselines``). ``whitened`` also evens out the directions: the inverse square
     root of their covariance, shrunk towards a multiple of the identity (Ledoit and Wolf, J.
     Multivariate Analysis 88, 2004). ``learned`` takes the covariance within classes instead
     (WCCN; Hatch, Kajarekar and Stolcke, Interspeech 2006) and stretches the directions in which
-    the means of the classes differ.
+    the means of the classes differ; ``baseline-learned`` does so once baselines are subtracted.
 
     Args:
         vectors: float32, (n, dim), none zero.
-        labels: class of each, for ``learned``.
+        labels: class of each, for what is learned.
+        centres: float32, (n, dim), the baseline of each, for what is grouped.
 
     Raises:
         InvalidInputError: too few vectors, all of them equal, or too few classes.
@@ -130,16 +129,21 @@ def fit_space(method: Method, vectors: Vectors, labels: NDArray[np.str_] | None 
     if np.ptp(unit, axis=0).max() < _SMALL:
         raise InvalidInputError("all embeddings are equal: no space can be fitted to them")
     mean = unit.mean(axis=0, dtype=np.float64)
-    if method is Method.CENTRED:
-        return Space(method, mean.astype(np.float32))
+    matrix = None
     centred = unit.astype(np.float64) - mean
+    if method.grouped:
+        if centres is None:
+            raise InvalidInputError("a space of baselines needs to know whose clips they are")
+        centred = unit.astype(np.float64) - centres
     if method is Method.WHITENED:
         matrix = _inverse_root(centred)
-    else:
+    elif method.learned:
         if labels is None:
             raise InvalidInputError("a learned space needs labels")
         matrix = _learned(centred, labels)
-    return Space(method, mean.astype(np.float32), matrix.astype(np.float32))
+    return Space(
+        method, mean.astype(np.float32), None if matrix is None else matrix.astype(np.float32)
+    )
 
 
 _STRETCH = 100.0

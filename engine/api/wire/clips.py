@@ -75,9 +75,12 @@ def clip_out(clip: ClipDetails) -> ClipOut:
     return ClipOut.model_validate(clip_body(clip))
 
 
+_MEASURED = ("similarity", "percentile", "space", "same_speaker", "same_source")
+
+
 def hit_body(hit: Hit) -> dict[str, Any]:
     """The fields of ``HitOut``."""
-    measured = {name: getattr(hit, name) for name in ("similarity", "percentile", "space")}
+    measured = {name: getattr(hit, name) for name in _MEASURED}
     return {**clip_body(hit.clip), **measured}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
 from starlette.datastructures import UploadFile
@@ -12,7 +12,7 @@ from emotion_search.engine.api.wire.clips import HitOut
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
-from emotion_search.engine.query.query import MOST_EXAMPLES, Query
+from emotion_search.engine.query.query import MOST_EXAMPLES, ExcludeSame, Query
 
 MOST_QUERIES = 50
 """Most queries of a batch."""
@@ -87,10 +87,20 @@ class SearchOptions(Filters):
         default=False,
         description="Compare with every clip, where else an index that estimates is asked.",
     )
-    exclude_same: Literal["recording", "speaker"] | None = Field(
+    exclude_same: ExcludeSame | None = Field(
         default=None,
-        description="Leave out clips of the positive examples' own recordings or speaker; those"
-        " must be known to the archive.",
+        description="Leave out clips of the positive examples' own recordings, speaker or source;"
+        " those must be known to the archive.",
+    )
+    example_speaker: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Who speaks in the files and vectors, as the archive names them.",
+    )
+    example_source: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Where the files and vectors are from, as the archive names it.",
     )
 
     def with_examples(
@@ -110,6 +120,8 @@ class SearchOptions(Filters):
             exact=self.exact,
             wanted=self.wanted(),
             exclude_same=self.exclude_same,
+            speaker=self.example_speaker,
+            source=self.example_source,
         )
 
 

@@ -1,0 +1,120 @@
+"""Baselines in the database: whose each clip is, storing them, what each clip's is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import stream
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import BaselineRow, Clip, Recording
+from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines, keys_of
+
+
+def places_of(session: Session, ids: Ids) -> list[Place]:
+    """Where clips come from, in the order of ``ids``; of one that is not there, nothing is
+    known."""
+    query = select(Clip.id, Recording.source, Recording.speaker, Recording.id, Clip.channel).join(
+        Recording, Recording.id == Clip.recording_id
+    )
+    found: dict[int, Place] = {}
+    for some in chunks(np.sort(ids).tolist()):
+        dense = some[-1] - some[0] < 2 * len(some)
+        wanted = Clip.id.between(some[0], some[-1]) if dense else Clip.id.in_(some)
+        rows = session.execute(query.where(wanted))
+        found.update((row[0], Place(row[1], row[2], row[3], row[4])) for row in rows)
+    return [found.get(clip, Place()) for clip in ids.tolist()]
+
+
+def fit(session: Session, model: ModelInfo) -> Baselines | None:
+    """The baselines of every clip that the session sees; None where there is none."""
+
+    def parts() -> Iterator[tuple[list[Place], Vectors]]:
+        for ids, vectors in stream(session, model):
+            yield places_of(session, ids), vectors
+
+    return fit_baselines(parts())
+
+
+def put_baselines(session: Session, model: ModelInfo, version: int, fitted: Baselines) -> None:
+    """Store the groups' baselines of a new space; of recordings that were removed meanwhile none
+    are kept."""
+    for some in chunks(list(fitted.groups.values())):
+        named = {one.place.recording for one in some if one.place.recording is not None}
+        there = set(session.scalars(select(Recording.id).where(Recording.id.in_(named))))
+        rows = [
+            {
+                "model_id": model.id,
+                "space_version": version,
+                "key": one.key,
+                "source": one.place.source,
+                "speaker": one.place.speaker,
+                "recording_id": one.place.recording,
+                "channel": one.place.channel,
+                "clips": one.clips,
+                "mean": one.mean.astype("<f4").tobytes(),
+            }
+            for one in some
+            if one.place.recording is None or one.place.recording in there
+        ]
+        if rows:
+            session.execute(insert(BaselineRow), rows)
+
+
+def centres(
+    session: Session, model: ModelInfo, version: int, places: Sequence[Place], mean: Vectors
+) -> Vectors:
+    """The baselines of clips that come from these places, float32 (n, dim), in a space: of the
+    closest group that has one, else ``mean``."""
+    keys = {place: keys_of(place) for place in set(places)}
+    known: dict[str, Vectors] = {}
+    for some in chunks(sorted({key for chain in keys.values() for key in chain})):
+        stored = session.execute(
+            select(BaselineRow.key, BaselineRow.mean).where(
+                BaselineRow.model_id == model.id,
+                BaselineRow.space_version == version,
+                BaselineRow.key.in_(some),
+            )
+        )
+        known.update((key, np.frombuffer(data, "<f4")) for key, data in stored)
+    of_place = {
+        place: next((known[key] for key in chain if key in known), mean)
+        for place, chain in keys.items()
+    }
+    rows = [of_place[place] for place in places]
+    return np.asarray(rows, np.float32).reshape(len(rows), len(mean))
+
+
+def source_means(session: Session, model: ModelInfo, version: int) -> Vectors:
+    """The baselines of whole sources in a space: float32, (sources, dim)."""
+    rows = session.scalars(
+        select(BaselineRow.mean)
+        .where(
+            BaselineRow.model_id == model.id,
+            BaselineRow.space_version == version,
+            BaselineRow.speaker.is_(None),
+            BaselineRow.recording_id.is_(None),
+        )
+        .order_by(BaselineRow.key)
+    )
+    found = [np.frombuffer(data, "<f4") for data in rows]
+    return np.stack(found) if found else np.empty((0, model.dimension), np.float32)
+
+
+def forget_speaker(session: Session, source: str | None, speaker: str | None) -> None:
+    """Remove the baselines of a speaker of whom there is no recording any more."""
+    if speaker is None:
+        return
+    of_source = Recording.source.is_not_distinct_from(source)
+    left = select(Recording.id).where(Recording.speaker == speaker, of_source).limit(1)
+    if session.execute(left).first() is None:
+        session.execute(
+            delete(BaselineRow).where(
+                BaselineRow.speaker == speaker, BaselineRow.source.is_not_distinct_from(source)
+            )
+        )
