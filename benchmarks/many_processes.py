@@ -31,7 +31,7 @@ from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.schema import Clip, Tombstone
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.search import Searcher, Target
+from emotion_search.index.search import Example, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.kinds import IndexKind
 from emotion_search.index.vectors.pool import Wish
@@ -84,7 +84,7 @@ def read(
     while time.monotonic() < until:
         query = normalise(random_vector(random))
         before = stored(database, model)
-        hits = searcher.search(Target(query, Wish(10)))
+        hits = searcher.search(Target([Example(query[None])], Wish(10)))
         after = stored(database, model)
         searches += 1
         wrong += mistakes(query, before, after, [(h.clip.id, h.similarity) for h in hits])

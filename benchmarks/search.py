@@ -36,9 +36,9 @@ from emotion_search.index.database.filters import ClipFilter, matching_ids
 from emotion_search.index.database.models import active_model, archive_uuid
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.search import Searcher, Target, _Finder
+from emotion_search.index.search import Example, Searcher, Target, _Finder
+from emotion_search.index.vectors.arrays import Vectors, cosines
 from emotion_search.index.vectors.pool import Wish
-from emotion_search.index.vectors.space import Space
 
 BLOCK = 20
 """Queries that one side answers before it is the other's turn."""
@@ -55,6 +55,11 @@ def timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return (time.perf_counter() - start) * 1e3
+
+
+def target(query: Vectors, limit: int = 10, wanted: ClipFilter | None = None) -> Target:
+    """A search by a vector, one hit a recording or more."""
+    return Target([Example(query[None])], Wish(limit), wanted=wanted or ClipFilter())
 
 
 def main() -> None:
@@ -139,12 +144,12 @@ def measure(given: argparse.Namespace, work: Path) -> None:
                 times["flat"].append(timed(lambda q=query: flat.search(q[None], 10)))
             for i, query in enumerate(unit[begin : begin + BLOCK], start=begin):
                 start = time.perf_counter()
-                finder = _Finder(session, model, current.space, Target(query, Wish(10)))
+                finder = _Finder(session, current.space, target(query))
                 _, similar = finder.by_index(current.index)
                 times["index"].append((time.perf_counter() - start) * 1e3)
                 found += int((similar >= true[i, -1] - 2e-6).sum())
     for query in unit:
-        times["archive"].append(timed(lambda q=query: one.search(Target(q, Wish(10)))))
+        times["archive"].append(timed(lambda q=query: one.search(target(q))))
     middle = {name: float(np.median(some)) for name, some in times.items()}
     print(
         f"top 10 of {count}: flat {middle['flat']:.2f} ms, index {middle['index']:.2f} ms"
@@ -176,7 +181,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         filtered, by_hand, right, wrong = [], [], 0, 0
         with database.read() as session, one.keeper.at(session) as current:
             for query in unit[:30]:
-                finder = _Finder(session, model, current.space, Target(query, Wish(10), wanted))
+                finder = _Finder(session, current.space, target(query, wanted=wanted))
                 start = time.perf_counter()
                 ids, similar = finder.by_index(current.index)
                 filtered.append((time.perf_counter() - start) * 1e3)
@@ -187,7 +192,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
                 products = inside @ query
                 best = np.argpartition(-products, min(10, len(products) - 1))[:10]
                 by_hand.append((time.perf_counter() - start) * 1e3)
-                exact = np.sort(Space().cosines(query, inside[best]))[::-1]
+                exact = np.sort(cosines(query, inside[best]))[::-1]
                 right += int((similar >= exact[-1] - 2e-6).sum())
                 wrong += len(similar) != min(10, len(allowed)) or not np.isin(ids, allowed).all()
         print(
@@ -202,11 +207,11 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     with database.write() as session:
         for i, vector in enumerate(extra, start=most + 1):
             add(session, model, vector, f"{i}.wav", source="added")
-    took = timed(lambda: one.search(Target(extra[500], Wish(1))))
-    hit = one.search(Target(extra[500], Wish(1)))[0]
+    took = timed(lambda: one.search(target(extra[500], 1)))
+    hit = one.search(target(extra[500], 1))[0]
     print(f"1000 clips added, seen by the next search in {took:.0f} ms: {hit.similarity:.4f}")
     remove(database)
-    took = timed(lambda: one.search(Target(extra[500], Wish(1))))
+    took = timed(lambda: one.search(target(extra[500], 1)))
     print(
         f"and gone again in {took:.0f} ms; peak {peak():.0f} MiB of which the flat peer has"
         f" {count * dimension * 4 / 2**20:.0f}"

@@ -117,6 +117,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
     if method.learned:
         _check_learned(method, quality, task)
     gain = quality[method] - quality[Method.PLAIN] if quality else None
+    fitted = fit_space(method if method is Method.WHITENED else Method.CENTRED, vectors)
     with database.write() as session:
         if method is Method.PLAIN:
             use_space(session, model, 0)
@@ -146,10 +147,9 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
                 gain=gain,
                 baselines=version or None,
             )
-        elif method in (Method.CENTRED, Method.WHITENED):
+        elif fitted.method is method:
             clips = len(vectors)
-            space = fit_space(method, vectors)
-            version = add_space(session, model, space, task=None, clips=clips, gain=gain)
+            version = add_space(session, model, fitted, task=None, clips=clips, gain=gain)
     recalibrate(database, model)
     return Tuning(version, method, clips, task if quality else None, quality)
 

@@ -1,4 +1,4 @@
-"""Examples of a query and their embeddings: clips, stretches of recordings, vectors, audio files."""
+"""Examples of a query and their embeddings: clips, spans of recordings, vectors, audio files."""
 
 from __future__ import annotations
 

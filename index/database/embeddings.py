@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
@@ -135,6 +135,21 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
             }
         )
     session.execute(insert(Embedding), rows)
+
+
+def renew(session: Session, recording_id: int) -> None:
+    """Give the embeddings of a recording's clips a new revision, so that indexes read them anew."""
+    of_recording = select(Clip.id).where(Clip.recording_id == recording_id)
+    models = session.scalars(
+        select(Embedding.model_id).where(Embedding.clip_id.in_(of_recording)).distinct()
+    )
+    for model_id in sorted(models.all()):
+        session.execute(
+            update(Embedding)
+            .where(Embedding.model_id == model_id, Embedding.clip_id.in_(of_recording))
+            .values(revision=next_revision(session, model_id))
+            .execution_options(synchronize_session=False)
+        )
 
 
 def add_tombstones(session: Session, clip_ids: Sequence[int]) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.baselines import forget_speaker
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings
+from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
@@ -132,7 +133,8 @@ def add_recordings(
         )
     add_locations(session, [(ids[one.sha256], one.file) for one in new if one.file is not None])
     for one in new:
-        annotate(session, ids[one.sha256], one.annotations)
+        recording = ids[one.sha256]
+        annotate(session, recording, one.annotations, is_new=recording not in have_clips)
     return [(ids[one.sha256], ids[one.sha256] not in have_clips) for one in new]
 
 
@@ -211,15 +213,29 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
     remove_failures(session, list(rows))
 
 
-def annotate(session: Session, recording_id: int, annotations: Annotations) -> None:
-    """Set what is annotated of the recording and its clips; the rest stays."""
+def annotate(
+    session: Session, recording_id: int, annotations: Annotations, *, is_new: bool = False
+) -> None:
+    """Set what is annotated of the recording and its clips; the rest stays.
+
+    Another speaker or source is another baseline: indexes are told to read the clips anew.
+
+    Args:
+        is_new: the recording came in this transaction, so that no index can have its clips.
+    """
     columns = {
         name: value
         for name in ("name", "source", "speaker", "recorded_at")
         if (value := getattr(annotations, name)) is not None
     }
     if columns:
-        session.execute(update(Recording).where(Recording.id == recording_id).values(columns))
+        of_recording = Recording.id == recording_id
+        owner = select(Recording.source, Recording.speaker).where(of_recording)
+        before = session.execute(owner).one()
+        session.execute(update(Recording).where(of_recording).values(columns))
+        if not is_new and session.execute(owner).one() != before:
+            renew(session, recording_id)
+            forget_speaker(session, *before)
     insert_or_replace(
         session,
         Metadatum,
@@ -249,6 +265,9 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
     ).all()
     clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
+    owner = select(Recording.source, Recording.speaker).where(Recording.id == recording_id)
+    source, speaker = session.execute(owner).one()
     add_tombstones(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
+    forget_speaker(session, source, speaker)
     return list(paths)

@@ -28,7 +28,7 @@ from emotion_search.index.lifecycle import keeper as keeper_module
 from emotion_search.index.lifecycle.catch_up import bring_forward
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.search import Searcher, Target
+from emotion_search.index.search import Example, Searcher, Target
 from emotion_search.index.vectors.pool import Wish
 from tests.index.worlds import VectorArchive
 
@@ -90,7 +90,8 @@ class World:
 
 def find(searcher: Searcher, query: np.ndarray, k: int, wanted=None, **others):
     """The hits of a query, however many of them are of one recording."""
-    target = Target(query.astype(np.float32), Wish(k), wanted or ClipFilter(), **others)
+    example = Example(query.astype(np.float32)[None])
+    target = Target([example], Wish(k), wanted=wanted or ClipFilter(), **others)
     return searcher.search(target)
 
 
@@ -294,13 +295,13 @@ def test_few_recordings_are_found_without_comparing_every_clip(
         read.extend(ids.tolist())
         return embeddings_by_id(session, model, ids)
 
-    monkeypatch.setattr("emotion_search.index.search.embeddings_by_id", counted)
+    monkeypatch.setattr("emotion_search.index.lifecycle.catch_up.embeddings_by_id", counted)
     for per_recording, most in ((1, 8), (2, 16), (None, 30)):
         read.clear()
         wish = Wish(30, per_recording=per_recording)
-        hits = searcher.search(Target(rows[0], wish, without=[8001]))
+        hits = searcher.search(Target([Example(rows[:1])], wish, without=[8001]))
         assert len(read) < 2000
-        truth = searcher.search(Target(rows[0], wish, without=[8001], exact=True))
+        truth = searcher.search(Target([Example(rows[:1])], wish, without=[8001], exact=True))
         assert [hit.clip.id for hit in hits] == [hit.clip.id for hit in truth]
         assert len(hits) == most
 

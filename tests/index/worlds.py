@@ -18,7 +18,7 @@ from emotion_search.index.database.models import (
 from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.search import Hit, Searcher, Target
+from emotion_search.index.search import Example, Hit, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.kinds import IndexKind
 from emotion_search.index.vectors.pool import Wish
@@ -120,7 +120,8 @@ def ask(
 ) -> list[Hit]:
     """The hits of a query."""
     wished = Wish(limit, **wish)  # type: ignore[arg-type]
-    return searcher.search(Target(query, wished, wanted or ClipFilter(), exact=exact))
+    target = Target([Example(query[None])], wished, wanted=wanted or ClipFilter(), exact=exact)
+    return searcher.search(target)
 
 
 def found(hits: list[Hit]) -> list[tuple[int, float]]:

@@ -63,6 +63,10 @@ class HitOut(ClipOut):
         " the archive is too small to say."
     )
     space: int = Field(description="Version of the space; 0 is the plain one.")
+    same_speaker: bool | None = Field(
+        description="Whether it is of a positive example's speaker; null where that is not known."
+    )
+    same_source: bool | None = Field(description="Likewise of a positive example's source.")
 
 
 def clip_body(clip: ClipDetails) -> dict[str, Any]:

@@ -215,8 +215,9 @@ def test_an_example_is_classified_as_without_its_speaker(database: Database):
     ready = load(database, model)
     ids = np.array([3, 500])
     vectors = np.stack([blobs(spread=2.0)[0][2]] * 2)
-    alone = ready.decide(ids[:1], vectors[:1])[1]
-    both = ready.decide(ids, vectors)[1]
+    with database.read() as session:
+        alone = ready.decide(session, ids[:1], vectors[:1])[1]
+        both = ready.decide(session, ids, vectors)[1]
     np.testing.assert_array_equal(both[0], alone[0])
     assert both[1].max() > both[0].max()  # one that is no example is classified by all of them
 

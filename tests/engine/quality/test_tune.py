@@ -94,9 +94,9 @@ def test_tuning_takes_the_best_method_and_search_follows(spoken: Library):
     before = spoken.search(1, limit=5)
     assert {hit.space for hit in before} == {0}
     result = spoken.tune()
-    assert (result.version, result.method) == (1, Method.LEARNED)
+    assert (result.version, result.method) == (2, Method.BASELINE_LEARNED)
     after = spoken.search(1, limit=5)
-    assert {hit.space for hit in after} == {1}
+    assert {hit.space for hit in after} == {2}
     assert [hit.similarity for hit in after] != [hit.similarity for hit in before]
     assert after[0].similarity < 0.999  # no longer crowded
 
@@ -126,7 +126,7 @@ def test_another_process_follows_the_space_at_its_next_search(spoken: Library, s
             hit.similarity for hit in spoken.search(1, limit=3)
         ]
     with Library.open(settings) as later:  # from the saved index
-        assert later.search(1, limit=1)[0].space == 1
+        assert later.search(1, limit=1)[0].space == 2
 
 
 def test_every_fit_is_a_version_of_its_own(spoken: Library):

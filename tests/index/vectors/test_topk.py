@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.arrays import cosines, normalise
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.quantised import QuantisedIndex
-from emotion_search.index.vectors.space import Space
 from emotion_search.index.vectors.topk import nearest
 
 DIM = 8
@@ -61,7 +60,7 @@ def ask(
 
     def compare(some):
         compared.append(len(some))
-        return some, Space().cosines(query, stored[some])
+        return some, cosines(query, stored[some])
 
     def vectors_of(some):
         read.append(len(some))
