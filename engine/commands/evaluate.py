@@ -108,7 +108,7 @@ def tune(
     method: Annotated[
         str | None,
         typer.Option(
-            metavar="centred|whitened|learned", help="Fit this one; default: the best, by labels."
+            metavar="centred|baseline|learned|…", help="Fit this one; default: the best by labels."
         ),
     ] = None,
     restore: Annotated[
@@ -129,7 +129,7 @@ def tune(
     from emotion_search.engine.commands.show.evaluation import print_spaces, print_tuning
     from emotion_search.index.vectors.space import Method
 
-    fitted = (Method.CENTRED, Method.WHITENED, Method.LEARNED)
+    fitted = [one for one in Method if one is not Method.PLAIN]
     chosen = None if method is None else choice("--method", method, fitted)
     if (show, restore is not None, method is not None).count(True) > 1:
         raise InvalidInputError("give one of --method, --restore and --list")

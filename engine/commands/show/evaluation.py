@@ -74,7 +74,7 @@ def print_tuning(done: Tuning) -> None:
     """What came of a tuning, on stdout."""
     for name, quality in done.quality.items():
         mark = "  <- serves" if name == done.method else ""
-        print(f"{name:<9} mAP {quality:.3f} on speakers it was not fitted to{mark}")
+        print(f"{name:<17} mAP {quality:.3f} on speakers it was not fitted to{mark}")
     if done.version:
         print(f"space {done.version} ({done.method}), fitted to {done.clips} clips, serves now")
     else:
