@@ -25,6 +25,8 @@ from emotion_search.index.database.embeddings import (
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import LabelledClips, labelled_clips
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.scoring import FEWEST as OF_A_MEAN
+from emotion_search.index.database.scoring import mean_clips, set_mean
 from emotion_search.index.database.spaces import (
     PAIRED,
     SAMPLE,
@@ -38,6 +40,7 @@ from emotion_search.index.database.spaces import (
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import FEWEST as OF_A_GROUP
 from emotion_search.index.vectors.baselines import Baselines, fit_baselines
 from emotion_search.index.vectors.percentiles import calibrate
@@ -52,7 +55,7 @@ _ROUNDS = 4  # random halves of the speakers; each half is fitted to once and ju
 _QUERIES = 1000  # of each half
 _WORTH = 0.005  # mAP that a less simple method has to gain
 _GROWN = 1.25  # times the clips that baselines were taken from, before they are taken anew
-_DRIFT = 0.1  # share by which an archive changes before its percentiles are taken anew
+_DRIFT = 0.1  # share by which an archive changes before percentiles and mean are taken anew
 
 
 @dataclass(frozen=True)
@@ -205,20 +208,30 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
 
 
 def recalibrate(database: Database, model: ModelInfo) -> None:
-    """Take the percentiles of the serving space anew, if the archive has changed much since."""
+    """Take the percentiles of the serving space anew, and the mean of the archive, whichever was
+    taken when the archive was another: a tenth of the clips came or went since."""
     with database.read() as session:
         space = active_space(session, model)
-        known = calibrated_clips(session, model, space.version)
         clips = count_embedded(session, model)
-        if known is not None and abs(clips - known) <= _DRIFT * known:
+        known = calibrated_clips(session, model, space.version)
+        calibrates = known is None or abs(clips - known) > _DRIFT * known
+        known = mean_clips(session, model)
+        moves = clips >= OF_A_MEAN if known is None else abs(clips - known) > _DRIFT * known
+        if not (calibrates or moves):
             return
         ids, clips = sample_clips(session, model, most=PAIRED)
-        turned = space.turn(session, ids, embeddings_in_order(session, model, ids))
+        vectors = embeddings_in_order(session, model, ids)
+        turned = space.turn(session, ids, vectors)
         recordings = recordings_of_clips(session, ids)
-    calibration = calibrate(turned, recordings, clips=clips) if clips else None
-    if calibration is not None:
-        with database.write() as session:
+    calibration = calibrate(turned, recordings, clips=clips) if calibrates and clips else None
+    if calibration is None and not moves:
+        return
+    with database.write() as session:
+        if calibration is not None:
             put_calibration(session, model, space.version, calibration)
+        if moves:
+            mean = normalise(vectors).mean(axis=0) if clips >= OF_A_MEAN else None
+            set_mean(session, model, mean, clips)
 
 
 def resettle(database: Database, model: ModelInfo, *, at: int) -> None:

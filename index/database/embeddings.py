@@ -122,23 +122,31 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
     for clip_id, vector, scores in embedded:
-        best = int(scores.argmax()) if len(scores) else None
         rows.append(
             {
                 "clip_id": clip_id,
                 "model_id": model_id,
                 "revision": revision,
                 "vector": vector.astype("<f4").tobytes(),
-                "scores": scores.astype("<f4").tobytes(),
-                "emotion": None if best is None else classes[best],
-                "confidence": None if best is None else float(scores[best]),
+                **scored(classes, scores),
             }
         )
     session.execute(insert(Embedding), rows)
 
 
+def scored(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
+    """The columns that hold the scores of a clip, float32 (classes,)."""
+    best = int(scores.argmax()) if len(scores) else None
+    return {
+        "scores": scores.astype("<f4").tobytes(),
+        "emotion": None if best is None else classes[best],
+        "confidence": None if best is None else float(scores[best]),
+    }
+
+
 def renew(session: Session, recording_id: int) -> None:
-    """Give the embeddings of a recording's clips a new revision, so that indexes read them anew."""
+    """Give the embeddings of a recording's clips a new revision, so that indexes read them anew,
+    and have their scores made anew."""
     of_recording = select(Clip.id).where(Clip.recording_id == recording_id)
     models = session.scalars(
         select(Embedding.model_id).where(Embedding.clip_id.in_(of_recording)).distinct()
@@ -147,7 +155,7 @@ def renew(session: Session, recording_id: int) -> None:
         session.execute(
             update(Embedding)
             .where(Embedding.model_id == model_id, Embedding.clip_id.in_(of_recording))
-            .values(revision=next_revision(session, model_id))
+            .values(revision=next_revision(session, model_id), score_version=0)
             .execution_options(synchronize_session=False)
         )
 

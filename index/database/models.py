@@ -111,6 +111,13 @@ def next_revision(session: Session, model_id: int) -> int:
     ).scalar_one()
 
 
+def score_anew(session: Session, model: ModelInfo) -> None:
+    """Have the scores of all clips made anew: other centres came into force."""
+    session.execute(
+        update(Model).where(Model.id == model.id).values(score_version=Model.score_version + 1)
+    )
+
+
 def revision_and_space(session: Session, model_id: int) -> tuple[int, int]:
     """The last revision, and the version of the space that serves, in this session's snapshot."""
     query = select(Model.revision, Model.space_version).where(Model.id == model_id)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -55,7 +55,8 @@ class Base(DeclarativeBase):
 
 
 class Model(Base):
-    """An embedding model, and the last revision handed out under it."""
+    """An embedding model: the last revision handed out under it, the space that serves, the version
+    of the centres that scores are adapted to, and the mean of the archive."""
 
     __tablename__ = "models"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - as with clips
@@ -67,6 +68,9 @@ class Model(Base):
     classes: Mapped[list[str]] = mapped_column(JSON)
     revision: Mapped[int] = mapped_column(BigInteger, default=0)
     space_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    mean: Mapped[bytes | None] = mapped_column(LargeBinary)  # see ``scoring.set_mean``
+    mean_clips: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class SpaceRow(Base):
@@ -230,6 +234,7 @@ class Embedding(Base):
         Index("ix_embeddings_model_id_revision", "model_id", "revision"),
         Index("ix_embeddings_emotion", "model_id", "emotion", "confidence"),
         Index("ix_embeddings_confidence", "model_id", "confidence", "clip_id"),
+        Index("ix_embeddings_score_version", "model_id", "score_version"),
     )
 
     clip_id: Mapped[int] = mapped_column(
@@ -241,6 +246,8 @@ class Embedding(Base):
     scores: Mapped[bytes] = mapped_column(LargeBinary)
     emotion: Mapped[str | None] = mapped_column(Text)  # the class of the highest score, and it
     confidence: Mapped[float | None] = mapped_column(Float)
+    # By which centres the scores were made; 0: by none, or by ones that do not count any more
+    score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class Tombstone(Base):

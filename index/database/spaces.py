@@ -16,7 +16,7 @@ from emotion_search.index.database.baselines import (
     put_baselines,
     source_means,
 )
-from emotion_search.index.database.models import ModelInfo, revision_and_space
+from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
 from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
@@ -218,7 +218,17 @@ def use_space(session: Session, model: ModelInfo, version: int) -> None:
         )
         if session.execute(there).first() is None:
             raise _no_space(version)
+    before = serving_baselines(session, model)
     session.execute(update(Model).where(Model.id == model.id).values(space_version=version))
+    if serving_baselines(session, model) != before:
+        score_anew(session, model)
+
+
+def serving_baselines(session: Session, model: ModelInfo) -> int | None:
+    """The version of the space whose baselines the serving one takes; None for none."""
+    serves = (SpaceRow.model_id == Model.id) & (SpaceRow.version == Model.space_version)
+    query = select(SpaceRow.baselines).join(Model, serves).where(Model.id == model.id)
+    return session.scalar(query)
 
 
 def _no_space(version: int) -> NotFoundError:
