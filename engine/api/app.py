@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -61,7 +62,7 @@ GRACE_S = 30.0
 """Seconds that work in flight has when the service ends."""
 
 _MOST_QUEUED = 200  # uploads that may be unfinished before others are refused
-_TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs, and kept uploads, are looked after
+_TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs and scores, and kept uploads, are looked after
 
 _DESCRIPTION = """
 Query by example: give a clip, a stretch of a recording, a vector or an audio file, and get the
@@ -124,14 +125,20 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 longest=settings.max_upload_minutes * 60,
             )
             app.state.jobs.start()
+            leaving = threading.Event()
             upkeep = Upkeep(
-                {app.state.jobs.tidy: _TIDY_S, partial(remove_orphans, library): _ORPHANS_S}
+                {
+                    app.state.jobs.tidy: _TIDY_S,
+                    partial(library.rescore, stop=leaving): _TIDY_S,
+                    partial(remove_orphans, library): _ORPHANS_S,
+                }
             )
             upkeep.start()
             measured.watch(library, app.state.jobs)
             try:
                 yield
             finally:
+                leaving.set()
                 await in_thread(upkeep.stop)
                 await in_thread(app.state.jobs.stop, GRACE_S)
                 library.save_index()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Self
 
@@ -13,12 +14,24 @@ from emotion_search.engine.archive.index import open_searcher
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.embedders.registry import absolute, is_built_in, load_embedder
+from emotion_search.engine.embedders.registry import (
+    absolute,
+    family_of,
+    is_built_in,
+    load_embedder,
+)
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import ModelInfo, active_model, mismatch
-from emotion_search.index.errors import DatabaseError, EmotionSearchError, NotFoundError
+from emotion_search.index.database.scoring import are_stale, rescore, stop_adapting
+from emotion_search.index.errors import (
+    DatabaseError,
+    EmotionSearchError,
+    ModelMismatchError,
+    ModelUnavailableError,
+    NotFoundError,
+)
 from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
 
@@ -133,6 +146,54 @@ class Archive:
         if self.model() is not None:
             self._warming = threading.Thread(target=load, name="warm-up", daemon=True)
             self._warming.start()
+
+    def rescore(
+        self, model: ModelInfo | None = None, *, stop: threading.Event | None = None
+    ) -> int:
+        """Make the emotion scores anew of clips that others were made for: another centre counts
+        for them now; see ``index.database.scoring``. Embeddings are read, no audio is.
+
+        Batches commit, so that a call that was killed is gone on with by the next; beside others,
+        in this process or another, it does no harm. Where the model cannot be loaded scores stay
+        as they are, and a warning says so.
+
+        Args:
+            model: of the archive; the one that serves if left out.
+            stop: once set, the batch in hand is committed and the call ends.
+
+        Returns:
+            How many clips those were.
+        """
+        model = model or self.model()
+        if model is None or not model.classes or not family_of(model.name).adapts:
+            return 0
+        with self.database.read() as session:
+            if not are_stale(session, model):
+                return 0
+        try:
+            embedder = self.embedder_of(model)
+        except (ModelMismatchError, ModelUnavailableError) as error:
+            log.warning("emotion scores stay as they are until the model can be loaded: %s", error)
+            return 0
+        if not embedder.adapts:
+            with self.database.write() as session:
+                stop_adapting(session, model)
+            return 0
+        done = 0
+        while stop is None or not stop.is_set():
+            began = time.monotonic()
+            with self.database.write() as session:
+                some = rescore(session, model, embedder.scores)
+            if not some:
+                break
+            done += some
+            time.sleep(time.monotonic() - began)  # other writers get their turn
+        return done
+
+    def _follow(self, model: ModelInfo) -> None:
+        """After a change of the archive: scores follow, but in a server, which has its upkeep."""
+        if not self._background:
+            self.rescore(model)
 
     def searcher(self) -> tuple[ModelInfo, Searcher]:
         """The archive's model, and the search over its embeddings.

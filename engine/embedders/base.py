@@ -65,6 +65,11 @@ class Embedder(Protocol):
     def adapts(self) -> bool:
         """Whether ``scores`` can make use of ``centre``."""
 
+    @property
+    def centre(self) -> Floats | None:
+        """What ``scores`` moves other centres to, float32 (dimension,): the mean of the
+        L2-normalised embeddings of its training. None of a model that does not adapt."""
+
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings of clips, each float32, (n,), 16 kHz: the same alone as among others.
 

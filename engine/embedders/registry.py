@@ -25,11 +25,13 @@ class Family(Protocol):
     Attributes:
         built_in: names of models that ship with the program; these are never paths.
         known: dimension and description by name, of the models that are always listed.
+        adapts: whether some of them make use of a centre; see ``Embedder.scores``.
         base: which of ``engine.finetune.bases.BASES`` fine-tunes them; None if none does.
     """
 
     built_in: frozenset[str]
     known: Mapping[str, tuple[int, str]]
+    adapts: bool
     base: str | None
 
     def answers(self, name: str) -> bool:

@@ -77,6 +77,11 @@ class SharedEmbedder:
         """See ``Embedder``."""
         return self._embedder.adapts
 
+    @property
+    def centre(self) -> Floats | None:
+        """See ``Embedder``."""
+        return self._embedder.centre
+
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
         """Class scores of embeddings; see ``Embedder``. Too quick to be grouped."""
         return self._embedder.scores(vectors, centre)

@@ -24,7 +24,7 @@ from emotion_search.index.database.files import (
     known_files,
     silent_files,
 )
-from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
@@ -33,6 +33,7 @@ from emotion_search.index.database.recordings import (
     find_by_sha256,
 )
 from emotion_search.index.database.recut import current_cut
+from emotion_search.index.database.scoring import rescore
 from emotion_search.index.database.spans import span_key
 from emotion_search.index.errors import AudioError
 
@@ -270,6 +271,7 @@ class Ingest:
                     self._fail(file, reading.refused)
         done = IngestReport()
         with self._database.write() as session:
+            before = revision_and_space(session, self._model.id)[0]
             for path, reason in self._failed:
                 add_failure(session, path, reason)
             self._writer.silent(session, self._silent.values(), done)
@@ -277,6 +279,8 @@ class Ingest:
             for reading in moved:
                 add_failure(session, reading.file.path, _MOVED)
                 done.failed.append((reading.file.path, _MOVED))
+            if self._embedder.adapts:
+                rescore(session, self._model, self._embedder.scores, since=before)
         self.report += done
         self._readings.clear()
         self._silent.clear()

@@ -23,8 +23,13 @@ from emotion_search.index.database.coverage import (
     missing_clips,
     unfilled_recordings,
 )
-from emotion_search.index.database.models import ModelInfo, register_model
+from emotion_search.index.database.models import (
+    ModelInfo,
+    register_model,
+    revision_and_space,
+)
 from emotion_search.index.database.recording_details import locations_of
+from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError
 
 _LISTED = 200  # recordings asked of the database at a time
@@ -202,7 +207,10 @@ class Refill:
             else:
                 self.report.failed.append((place, "gets no usable embedding", 1))
         with self._database.write() as session:
+            before = revision_and_space(session, self._model.id)[0]
             self.report.clips += add_embeddings(session, self._model.id, rows)
+            if self._embedder.adapts:
+                rescore(session, self._model, self._embedder.scores, since=before)
         self._waiting.clear()
         self._seconds = 0.0
         self._progress(self.report)

@@ -43,6 +43,7 @@ class Indexed(Archive):
         """
         model = self._model_here()
         result = tune(self.database, model, task=task, method=method)
+        self._follow(model)
         self._search(model).keeper.save()
         return result
 
@@ -62,6 +63,7 @@ class Indexed(Archive):
         with self.database.write() as session:
             use_space(session, model, version)
         recalibrate(self.database, model)
+        self._follow(model)
         self._search(model).keeper.save()
 
     def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
@@ -120,6 +122,7 @@ class Indexed(Archive):
             models, active = list_models(session), active_model(session)
         if active is not None:
             resettle(self.database, active, at=0)
+            self._follow(active)
         for model in models:
             purge_removed(self.settings, self.database, model, self._searchers.get(model))
 

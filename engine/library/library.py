@@ -101,6 +101,7 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             tune_at = self.settings.tune_at if options.save_index else 0
             resettle(self.database, model, at=tune_at)
         if options.save_index:
+            self._follow(model)
             self.database.analyse()
             self._search(model).keeper.save()
         return report

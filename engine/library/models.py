@@ -79,6 +79,7 @@ class Switching(Archive):
             model = holding_called(session, absolute(name)).model
             require_filled(session, model, partial=partial)
         resettle(self.database, model, at=self.settings.tune_at)
+        self._follow(model)
         self._search(model).keeper.save()
         with self.database.write() as session:
             switch_model(session, model, partial=partial)

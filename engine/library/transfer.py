@@ -135,5 +135,6 @@ class Transfers(Archive):
         done, info = import_archive(self.database, source, model=model, dimension=dimension)
         if done.clips:
             resettle(self.database, info, at=self.settings.tune_at)
+            self._follow(info)
             self._search(info).keeper.save()
         return done

@@ -69,6 +69,7 @@ class Tuning:
         task: whose labels were used; None if there were too few.
         quality: mAP on the halves of the speakers that were not fitted to, by method; empty
             without labels.
+        groups: how many speakers or recordings, and how many sources, have baselines.
     """
 
     version: int
@@ -76,6 +77,14 @@ class Tuning:
     clips: int
     task: str | None
     quality: dict[Method, float]
+    groups: tuple[int, int]
+
+    @property
+    def why(self) -> str:
+        """What spoke for the method, in words."""
+        judged = "by mAP on unseen speakers" if self.quality else "no labels to judge by"
+        own, sources = self.groups
+        return f"{own} speakers or recordings and {sources} sources have baselines; {judged}"
 
 
 def tune(database: Database, model: ModelInfo, *, task: str, method: Method | None) -> Tuning:
@@ -154,7 +163,8 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
             clips = len(vectors)
             version = add_space(session, model, fitted, task=None, clips=clips, gain=gain)
     recalibrate(database, model)
-    return Tuning(version, method, clips, task if quality else None, quality)
+    groups = (baselines.own, baselines.sources)
+    return Tuning(version, method, clips, task if quality else None, quality, groups)
 
 
 def _check_learned(method: Method, quality: dict[Method, float], task: str) -> None:
@@ -245,11 +255,12 @@ def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
         done = tune(database, model, task=EMOTION, method=None)
         if done.version:
             log.warning(
-                "similarity is now taken in space %d (%s), fitted to %d clips;"
+                "similarity is now taken in space %d (%s), fitted to %d clips (%s);"
                 " emotion-search tune --restore 0 undoes it",
                 done.version,
                 done.method,
                 done.clips,
+                done.why,
             )
     elif space.baselines is not None and clips > _GROWN * fitted[space.baselines].clips:
         version = _refit(database, model, space, fitted)

@@ -1,25 +1,23 @@
-"""Class scores adapted to where clips come from: centres, and clips whose scores are to be made
-anew.
+"""Class scores adapted to where clips come from: centres, and scores that are to be made anew.
 
-A model that adapts scores a clip by its embedding and a *centre*, which stands for its speaker, room
-and line: its baseline where the space that serves has baselines, else the mean of the archive. When
-other centres come into force, ``models.score_version`` goes up in the same transaction; clips whose
-``embeddings.score_version`` is lower have their scores made anew from their stored embeddings.
+A model that adapts scores a clip by its embedding and a *centre*, which stands for speaker, room
+and line: the clip's baseline where the space that serves has baselines, else the mean of the
+archive. When other centres come into force, ``models.score_version`` goes up in the same
+transaction; clips whose ``embeddings.score_version`` is lower have their scores made anew from
+their stored embeddings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import as_arrays, scored
 from emotion_search.index.database.models import ModelInfo, score_anew
-from emotion_search.index.database.schema import Clip, Embedding, Model
+from emotion_search.index.database.schema import Embedding, Model
 from emotion_search.index.database.spaces import active_space, serving_baselines
 from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.baselines import Place
@@ -67,9 +65,7 @@ def centres_of(session: Session, model: ModelInfo, ids: Ids) -> Vectors | None:
     return space.centres(session, ids)
 
 
-def centre_at(
-    session: Session, model: ModelInfo, place: Place, vectors: Vectors
-) -> Vectors | None:
+def centre_at(session: Session, model: ModelInfo, place: Place, vectors: Vectors) -> Vectors | None:
     """The centre of embeddings (float32, (n, dim)) of one recording that was not ingested: float32,
     (dim,); None where nothing is known."""
     space = active_space(session, model)
@@ -94,24 +90,17 @@ def rescore(
     model: ModelInfo,
     scorer: Scorer,
     *,
-    recordings: Sequence[int] | None = None,
+    since: int | None = None,
 ) -> int:
     """Make the scores of up to a thousand clips anew that are to be; returns how many those were.
 
     Args:
-        recordings: of all their clips, and of no others; None for any.
+        since: of all clips of later revisions instead: those that a transaction wrote itself.
     """
     version = _version(session, model)
     query = _stale(model, version)
-    if recordings is None:
-        rows = session.execute(query.limit(BATCH)).all()
-    else:
-        query = query.join(Clip, Clip.id == Embedding.clip_id)
-        rows = [
-            row
-            for some in chunks(recordings)
-            for row in session.execute(query.where(Clip.recording_id.in_(some)))
-        ]
+    query = query.limit(BATCH) if since is None else query.where(Embedding.revision > since)
+    rows = session.execute(query).all()
     if not rows:
         return 0
     ids, vectors = as_arrays(rows, model.dimension)
@@ -135,7 +124,7 @@ def _version(session: Session, model: ModelInfo) -> int:
     return session.scalar(select(Model.score_version).where(Model.id == model.id)) or 0
 
 
-def _stale(model: ModelInfo, version: int) -> Select[tuple[int, bytes]]:
+def _stale(model: ModelInfo, version: int) -> Select[int, bytes]:
     return select(Embedding.clip_id, Embedding.vector).where(
         Embedding.model_id == model.id, Embedding.score_version < version
     )

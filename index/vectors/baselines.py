@@ -93,13 +93,22 @@ class Baselines:
         return self.mean
 
     @property
+    def sources(self) -> int:
+        """How many sources have one."""
+        return sum(one.is_source for one in self.groups.values())
+
+    @property
+    def own(self) -> int:
+        """How many speakers or recordings have one."""
+        return len(self.groups) - self.sources
+
+    @property
     def are_telling(self) -> bool:
         """Whether groups are many and large enough to be told from what is said in them: four of
         speakers or recordings that hold half of the clips, or two sources of fifty clips."""
-        own = [one.clips for one in self.groups.values() if not one.is_source]
-        sources = [one.clips for one in self.groups.values() if one.is_source]
-        large = sum(clips >= _LARGE for clips in sources)
-        return (len(own) >= _MANY and 2 * sum(own) >= self.clips) or large >= 2
+        inside = sum(one.clips for one in self.groups.values() if not one.is_source)
+        large = [one for one in self.groups.values() if one.is_source and one.clips >= _LARGE]
+        return (self.own >= _MANY and 2 * inside >= self.clips) or len(large) >= 2
 
 
 def shrunk(

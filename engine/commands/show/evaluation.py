@@ -77,13 +77,14 @@ def print_tuning(done: Tuning) -> None:
         print(f"{name:<17} mAP {quality:.3f} on speakers it was not fitted to{mark}")
     if done.version:
         print(f"space {done.version} ({done.method}), fitted to {done.clips} clips, serves now")
+        print(done.why)
     else:
         print("no space beats the plain one, which serves")
 
 
 def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
     """The versions of the space as a table on stdout."""
-    table = _table("version", "method", "clips", "task", "gain in mAP", "fitted at", "")
+    table = _table("space", "method", "clips", "task", "mAP gain", "fitted at", "")
     for one in spaces:
         table.add_row(
             str(one.version),
@@ -91,7 +92,7 @@ def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
             str(one.clips) if one.version else "",
             one.task or "",
             "" if one.gain is None else f"{one.gain:+.3f}",
-            one.fitted_at.isoformat(" ", "seconds") if one.fitted_at else "",
+            one.fitted_at.strftime("%Y-%m-%d %H:%M") if one.fitted_at else "",
             "serves" if one.active else "",
         )
     Console().print(table)

@@ -20,17 +20,19 @@ _LONG_PATH = 30  # characters that a path may take in a table
 
 
 def print_hits(hits: list[Hit]) -> None:
-    """A table of hits on stdout: similarity, percentile, clip, label, source, file, span."""
+    """A table of hits on stdout: similarity, percentile, clip, label, source, whether it is of an
+    example's speaker or source, file, span."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("similarity", "percentile", "clip"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("label", "source"):
+    for name in ("label", "source", "same"):
         table.add_column(name)
     table.add_column("file", overflow="fold")
     table.add_column("span", no_wrap=True)
     for hit in hits:
         clip = hit.clip
-        cells = [clip.label or "", clip.source or "", _short(clip.path or clip.name)]
+        same = "speaker" if hit.same_speaker else "source" if hit.same_source else ""
+        cells = [clip.label or "", clip.source or "", same, _short(clip.path or clip.name)]
         span = f"{clock(clip.start)}–{clock(clip.end)}"
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)

@@ -18,6 +18,7 @@ class AcousticFamily:
 
     built_in = frozenset({"acoustic"})
     known: Mapping[str, tuple[int, str]] = {"acoustic": (256, "eight classes")}
+    adapts = True
     base: str | None = "network"
 
     def answers(self, name: str) -> bool:

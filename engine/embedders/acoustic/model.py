@@ -63,8 +63,8 @@ class Acoustic:
         self._learned = int(self._prototypes.shape[1])
         self.dimension = self._learned + DIMENSION
         self.fingerprint = fingerprint_of(weights)
-        self._centre = np.load(CENTRE) if weights == WEIGHTS else None
-        self.adapts = self._centre is not None
+        self.centre: Floats | None = np.load(CENTRE) if weights == WEIGHTS else None
+        self.adapts = self.centre is not None
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings and scores of clips, each float32, (n,), 16 kHz.
@@ -90,9 +90,9 @@ class Acoustic:
         """Class scores of embeddings, (n, classes); see ``Embedder``. Weights of one's own do not
         adapt: the mean of what they were trained on is not known."""
         scale = SCALE
-        if centre is not None and self._centre is not None:
+        if centre is not None and self.centre is not None:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.maximum(lengths, 1e-12) - centre + self._centre
+            vectors = vectors / np.maximum(lengths, 1e-12) - centre + self.centre
             scale = _ADAPTED_SCALE
         learned = torch.from_numpy(np.array(vectors[:, : self._learned], np.float32))
         cosines = functional.normalize(learned) @ self._prototypes.T

@@ -20,6 +20,7 @@ class Emotion2vecFamily:
         "iic/emotion2vec_base": (768, "no scores"),
         "iic/emotion2vec_base_finetuned": (768, "nine classes"),
     }
+    adapts = False
     base: str | None = "checkpoint"
 
     def answers(self, name: str) -> bool:

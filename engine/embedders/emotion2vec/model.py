@@ -51,6 +51,7 @@ class Emotion2vec:
     """
 
     adapts = False  # the mean of what it was trained on is not known
+    centre = None
 
     def __init__(
         self, folder: Path, *, name: str, device: str = "auto", precision: str = "float32"

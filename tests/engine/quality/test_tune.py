@@ -22,6 +22,8 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recording,
 )
+from emotion_search.index.database.spaces import get_space
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.space import Method
 
@@ -150,8 +152,80 @@ def test_without_labels_the_space_is_centred(library: Library):
     result = library.tune()
     assert result.method is Method.CENTRED
     assert result.quality == {}
+    with pytest.raises(InvalidInputError, match="has the 5 clips that a baseline needs"):
+        library.tune(method=Method.BASELINE)
     with pytest.raises(InvalidInputError, match="two classes by four speakers"):
         library.tune(method=Method.LEARNED)
+
+
+def calls(library: Library, numbers: range, *, labels: bool = False) -> None:
+    """Recordings of eight clips each of one voice, whose speaker nobody named."""
+    rng = np.random.default_rng(numbers.start)
+    emotions = np.random.default_rng(0).normal(size=(4, DIM))
+    with library.database.write() as session:
+        model = activate_model(
+            session, name="acoustic", fingerprint="f" * 64, dimension=DIM, classes=()
+        )
+        for i in numbers:
+            voice = 10 + 2 * rng.normal(size=DIM)
+            vectors = [voice + emotions[k % 4] + 0.3 * rng.normal(size=DIM) for k in range(8)]
+            clips = [
+                NewClip(None, float(k), k + 1.0, vector.astype(np.float32), np.empty(0, np.float32))
+                for k, vector in enumerate(vectors)
+            ]
+            spans = tuple(Span(float(k), k + 1.0, None, {"emotion": f"e{k % 4}"}) for k in range(8))
+            new = NewRecording(
+                FileFacts(f"/calls/{i}.wav", 1, 1),
+                f"{i}.wav",
+                f"{i:064d}",
+                8.0,
+                16_000,
+                1,
+                Annotations(spans=spans if labels else ()),
+                clips,
+            )
+            add_recording(session, model.id, new)
+
+
+def test_without_labels_baselines_serve_where_groups_are_many(
+    library: Library, caplog: pytest.LogCaptureFixture
+):
+    calls(library, range(10))
+    result = library.tune()
+    assert (result.version, result.method, result.clips) == (1, Method.BASELINE, 80)
+    assert (
+        result.why
+        == "10 speakers or recordings and 0 sources have baselines; no labels to judge by"
+    )
+    model = library.model()
+    calls(library, range(10, 12))
+    tuning.resettle(library.database, model, at=0)
+    assert library.spaces()[-1].version == 1  # 96 clips are not a quarter more
+    calls(library, range(12, 13))
+    with caplog.at_level(logging.WARNING):
+        tuning.resettle(library.database, model, at=0)
+    assert [(one.version, one.clips, one.active) for one in library.spaces()[1:]] == [
+        (1, 80, False),
+        (2, 104, True),
+    ]
+    assert "takes the baselines of 104 clips" in caplog.text
+    new = library.search(96, limit=3)
+    assert {hit.space for hit in new} == {2}
+
+
+def test_baselines_taken_anew_leave_what_was_learned(library: Library):
+    calls(library, range(10), labels=True)
+    result = library.tune(method=Method.BASELINE_LEARNED)
+    assert (result.version, result.task) == (2, "emotion")
+    calls(library, range(10, 14))
+    tuning.resettle(library.database, library.model(), at=0)
+    last, now = library.spaces()[2], library.spaces()[4]
+    assert (now.method, now.task, now.gain) == (last.method, last.task, last.gain)
+    with library.database.read() as session:
+        before, after = (get_space(session, library.model(), version) for version in (2, 4))
+    np.testing.assert_array_equal(before.map.matrix, after.map.matrix)
+    assert (before.baselines, after.baselines) == (1, 3)
+    assert not np.array_equal(before.map.mean, after.map.mean)
 
 
 def test_a_learned_space_that_does_no_better_is_refused(

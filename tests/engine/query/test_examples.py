@@ -18,6 +18,7 @@ from emotion_search.engine.query.examples import (
 from emotion_search.engine.query.query import Query, answer
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Example
 from emotion_search.index.vectors.arrays import normalise
@@ -188,6 +189,26 @@ def test_filters_and_exclusions_hold(filled: Library):
     )
     assert {hit.clip.label for hit in hits} <= {"anger", "sadness"}
     assert not {hit.clip.recording_id for hit in hits} & {1, 2}
+
+
+def test_hits_tell_whose_they_are_and_only_others_can_be_asked_for(filled: Library):
+    with filled.database.write() as session:
+        for clip, source in ((1, "a"), (2, "a"), (3, "b")):
+            annotate(session, filled.clip(clip).recording_id, Annotations(source=source))
+    hits = {hit.clip.id: hit for hit in search(filled, Query([ClipExample(1)], limit=100))}
+    own = filled.clip(1).speaker
+    for hit in hits.values():
+        assert hit.same_speaker is (hit.clip.speaker == own)
+        assert hit.same_source is (hit.clip.id == 2)
+    across = search(filled, Query([ClipExample(1)], limit=100, exclude_same="source"))
+    assert {hit.clip.id for hit in across} == set(hits) - {2}
+    vector = VectorExample(tuple(map(float, embedding(filled, 1))))
+    named = Query([vector], limit=100, exclude_same="speaker", speaker=own)
+    assert {hit.clip.id for hit in search(filled, named)} == {
+        i for i, hit in hits.items() if not hit.same_speaker
+    }
+    unknown = search(filled, Query([vector], limit=1))[0]
+    assert (unknown.same_speaker, unknown.same_source) == (None, None)
 
 
 def test_a_file_that_is_too_long_is_refused_by_name(filled: Library, tmp_path):
