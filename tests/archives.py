@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emotion_search.engine.embedders.base import Embedder
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import add_embeddings
 from emotion_search.index.database.models import ModelInfo, activate_model, register_model
@@ -30,17 +31,20 @@ def fill(
     sources: Sequence[str | None] = (),
     task: str = "emotion",
     begin: int = 0,
+    embedder: Embedder | None = None,
 ) -> ModelInfo:
-    """A recording of one clip for each vector; the model scores by the vector's first number."""
+    """A recording of one clip for each vector, as if ``embedder`` had made it; without one, the
+    model scores by the vector's first number."""
     n = len(vectors)
     with database.write() as session:
         model = activate_model(
             session,
-            name="made",
-            fingerprint="f" * 64,
+            name=embedder.name if embedder else "made",
+            fingerprint=embedder.fingerprint if embedder else "f" * 64,
             dimension=vectors.shape[1],
-            classes=CLASSES,
+            classes=embedder.classes if embedder else CLASSES,
         )
+        scored = embedder.scores(vectors.astype(np.float32)) if embedder else None
         for i in range(n):
             label = labels[i] if labels else None
             sad = float(vectors[i, 0] > 0)
@@ -66,7 +70,7 @@ def fill(
                             0.0,
                             1.0,
                             vectors[i].astype(np.float32),
-                            np.array([1 - sad, sad], np.float32),
+                            np.array([1 - sad, sad], np.float32) if scored is None else scored[i],
                         )
                     ],
                 ),
