@@ -108,7 +108,7 @@ class Client(Requests):
         """Predictions of the service's model for a file, as the document has them; it is not kept.
 
         Args:
-            how: ``granularity``, ``window``, ``hop``.
+            how: ``granularity``, ``window``, ``hop``; ``speaker``, ``source``.
         """
         form = {key: value for key, value in how.items() if value is not None}
         with file.open("rb") as content:

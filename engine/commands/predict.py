@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,15 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    notice,
     print_json,
     say_error,
     settings_of,
     stdin_lines,
 )
+
+if TYPE_CHECKING:
+    from emotion_search.engine.inference.predict import Prediction
 
 
 def predict(
@@ -30,6 +34,8 @@ def predict(
     hop: Annotated[
         float | None, typer.Option(help="Seconds from window to window; default: end to end.")
     ] = None,
+    speaker: Annotated[str | None, typer.Option(help="Whose files, as the archive says.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where from, as the archive says.")] = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Also write result.json and embedding.npy of each file.")
     ] = None,
@@ -46,29 +52,45 @@ def predict(
     emotion-search predict clip.wav --model acoustic
     emotion-search predict call.wav --granularity window --window 5 --json
     find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
+
+    Scores are adapted to the archive, where there is one of the model, else to each long file.
     """
-    from emotion_search.engine.commands.show.hits import clock
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.parts import Granularity
     from emotion_search.engine.inference.predict import predict_files
-    from emotion_search.engine.library.library import model_name
+    from emotion_search.engine.library.library import context_in, model_name
+    from emotion_search.index.vectors.baselines import Place
 
     how = Granularity(granularity, window, hop)
     settings = settings_of(home, database, model, device)
     paths = [Path(line) for one in files for line in (stdin_lines() if one == "-" else [one])]
     embedder = load_embedder(model_name(settings), settings)
-    failed = False
-    for prediction in predict_files(paths, embedder, how, folder=output_dir, overwrite=overwrite):
-        failed |= prediction.error is not None
-        if as_json:
-            print_json(vars(prediction))
-        elif prediction.error is not None:
-            say_error(f"{prediction.file}: {prediction.error}")
-        else:
-            top = sorted((prediction.scores or {}).items(), key=lambda pair: -pair[1])[:3]
-            shown = "  ".join(f"{name} {score:.3f}" for name, score in top)
-            part = prediction.granularity != "utterance"
-            span = f" {clock(prediction.start or 0)}–{clock(prediction.end or 0)}" if part else ""
-            print(f"{prediction.file}{span}  {shown}")
+    failed, alone = False, 0
+    with context_in(settings, embedder, Place(source, speaker)) as context:
+        run = predict_files(
+            paths, embedder, how, context=context, folder=output_dir, overwrite=overwrite
+        )
+        for prediction in run:
+            failed |= prediction.error is not None
+            whole = prediction.granularity == "utterance"
+            alone += whole and embedder.adapts and prediction.adapted == "none"
+            _show(prediction, as_json=as_json)
+    if alone:
+        notice(f"scores of {alone} files are unadapted: too short, and no archive to go by")
     if failed:
         raise typer.Exit(1)
+
+
+def _show(prediction: Prediction, *, as_json: bool) -> None:
+    from emotion_search.engine.commands.show.hits import clock
+
+    if as_json:
+        print_json(vars(prediction))
+    elif prediction.error is not None:
+        say_error(f"{prediction.file}: {prediction.error}")
+    else:
+        top = sorted((prediction.scores or {}).items(), key=lambda pair: -pair[1])[:3]
+        shown = "  ".join(f"{name} {score:.3f}" for name, score in top)
+        part = prediction.granularity != "utterance"
+        span = f" {clock(prediction.start or 0)}–{clock(prediction.end or 0)}" if part else ""
+        print(f"{prediction.file}{span}  {shown}")

@@ -17,6 +17,7 @@ from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
+from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.index.errors import AudioError
 
@@ -30,6 +31,7 @@ class Exported:
             (n, dim) with a row a window, or 50 frames a second.
         emotion, confidence: the top class and its score; None where the model gives no scores.
         scores: by class, of the whole recording.
+        adapted: to what they are: the ``recording`` itself, or ``none``.
     """
 
     file: str
@@ -38,6 +40,7 @@ class Exported:
     emotion: str | None = None
     confidence: float | None = None
     scores: dict[str, float] | None = None
+    adapted: Adapted | None = None
     error: str | None = None
 
 
@@ -129,6 +132,7 @@ def _export(file: Path, target: Path, embedder: Embedder, how: Granularity) -> E
         emotion=top,
         confidence=named[top] if top else None,
         scores=named,
+        adapted=embedded.adapted,
     )
 
 

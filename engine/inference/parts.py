@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.windows import FixedWindows, Window, windows
 from emotion_search.engine.embedders.base import Embedder, usable
+from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
 from emotion_search.index.errors import AudioError, InvalidInputError
 
@@ -22,6 +24,7 @@ WINDOW_S = 3.0
 
 _WHOLE_S = 15.0  # longest stretch that is embedded at once for a whole recording
 _SHORTEST_S = 0.025
+_HEARD_S = 600.0  # of a file, before what it is adapted to is fixed
 _TINY = 1e-38  # least score whose logarithm is taken
 
 Vector = NDArray[np.float32]
@@ -92,10 +95,23 @@ class FileEmbedding:
             length over stretches of up to 15 s. Of frames: the mean of their vectors, and the
             softmax of the mean of their logits, which a linear head gives for that mean. Of
             windows: the means by length.
+        adapted: to what the scores are, known with the first parts.
+
+    Args:
+        context: gives the centre that scores are adapted to, if the model adapts, by what is heard
+            in the first ten minutes; the recording's own if left out.
     """
 
-    def __init__(self, audio: AudioStream, embedder: Embedder, granularity: Granularity) -> None:
+    def __init__(
+        self,
+        audio: AudioStream,
+        embedder: Embedder,
+        granularity: Granularity,
+        context: Context | None = None,
+    ) -> None:
         self._audio, self._embedder, self._granularity = audio, embedder, granularity
+        self._context = context or own_context(embedder)
+        self.adapted: Adapted = "none"
         self.duration = 0.0
         self.vector: Vector = np.empty(0, np.float32)
         self.scores: Vector = np.empty(0, np.float32)
@@ -109,7 +125,7 @@ class FileEmbedding:
         """
         frames = self._granularity.name == "frame"
         weight, vector, scores = 0.0, np.zeros(self._embedder.dimension), np.zeros(0)
-        for parts in self._frames() if frames else self._windows():
+        for parts in self._adapted(self._frames() if frames else self._windows()):
             lengths = np.ones(len(parts.starts)) if frames else parts.ends - parts.starts
             added = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
             weight += float(lengths.sum())
@@ -124,6 +140,38 @@ class FileEmbedding:
             scores = np.exp(scores - scores.max())
             scores /= scores.sum()
         self.scores = scores.astype(np.float32)
+
+    def _adapted(self, found: Iterator[Parts]) -> Iterator[Parts]:
+        """Parts with adapted scores; the first come once what they are adapted to is heard."""
+        if not self._embedder.adapts:
+            yield from found
+            return
+        head: list[Parts] = []
+        for parts in found:
+            head.append(parts)
+            if parts.ends[-1] >= _HEARD_S:
+                break
+        centre = self._context(self._apart(head))
+        self.adapted = centre.of
+        for parts in chain(head, found):
+            if centre.vector is None:
+                yield parts
+            else:
+                yield replace(parts, scores=self._embedder.scores(parts.vectors, centre.vector))
+
+    def _apart(self, head: Sequence[Parts]) -> Vector:
+        """Embeddings of windows that do not overlap, (n, dim); of frames, their means by window."""
+        vectors = np.concatenate([parts.vectors for parts in head])
+        if self._granularity.name == "frame":
+            each = round(WINDOW_S * SAMPLE_RATE / FRAME_HOP)
+            firsts = range(0, max(len(vectors) - each, 0) + 1, each)
+            return np.stack([vectors[first : first + each].mean(axis=0) for first in firsts])
+        kept, until = [], 0.0
+        for row, parts in enumerate(head):
+            if parts.starts[0] >= until - 1e-6:
+                kept.append(row)
+                until = parts.ends[0]
+        return vectors[kept]
 
     def _frames(self) -> Iterator[Parts]:
         at = 0

@@ -15,6 +15,7 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
+from emotion_search.engine.inference.context import Adapted, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
 from emotion_search.engine.inference.parts import AudioStream, FileEmbedding, Granularity, Parts
 from emotion_search.index.errors import AudioError, InvalidInputError
@@ -31,6 +32,7 @@ class Prediction:
         start, end: seconds.
         emotion, confidence: the top class and its score.
         scores: by class.
+        adapted: to what they are: ``archive``, ``recording`` or ``none``.
     """
 
     file: str
@@ -40,6 +42,7 @@ class Prediction:
     emotion: str | None = None
     confidence: float | None = None
     scores: dict[str, float] | None = None
+    adapted: Adapted | None = None
     error: str | None = None
 
 
@@ -48,12 +51,14 @@ def predict_files(
     embedder: Embedder,
     granularity: Granularity | str = "utterance",
     *,
+    context: Context | None = None,
     folder: Path | None = None,
     overwrite: bool = False,
 ) -> Iterator[Prediction]:
     """Predictions of files, one after the other: of each its parts as they come, then the whole.
 
     Args:
+        context: gives what scores are adapted to; each recording itself, if left out.
         folder: gets, for each file, a folder of its own with ``result.json`` (the whole's
             prediction and the time), ``embedding.npy`` (a vector, or one row a part) and, of parts,
             ``scores.npy`` (one row a part, a column a class). The same call, after one that was
@@ -68,7 +73,7 @@ def predict_files(
     _require_scores(embedder)
     if folder is None:
         for file in files:
-            yield from _or_error(file, None, embedder, how)
+            yield from _or_error(file, None, embedder, how, context)
         return
     named = list(zip(unique_names(files), files, strict=True))
     journal = Journal(folder, run_of(embedder, how), anew=overwrite)
@@ -85,7 +90,7 @@ def predict_files(
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
         last = None
-        for last in _or_error(file, folder / name, embedder, how):
+        for last in _or_error(file, folder / name, embedder, how, context):
             yield last
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
@@ -93,22 +98,34 @@ def predict_files(
 
 
 def _or_error(
-    file: Path, target: Path | None, embedder: Embedder, how: Granularity
+    file: Path,
+    target: Path | None,
+    embedder: Embedder,
+    how: Granularity,
+    context: Context | None,
 ) -> Iterator[Prediction]:
     try:
         if target is None:
             with AudioFile(file) as audio:
-                yield from predictions(printable(str(file)), audio, embedder, how)
+                yield from predictions(printable(str(file)), audio, embedder, how, context=context)
         else:
-            yield from _written(file, target, embedder, how)
+            yield from _written(file, target, embedder, how, context)
     except AudioError as error:
         yield Prediction(printable(str(file)), how.name, error=str(error))
 
 
 def predictions(
-    name: str, audio: AudioStream, embedder: Embedder, granularity: Granularity | str = "utterance"
+    name: str,
+    audio: AudioStream,
+    embedder: Embedder,
+    granularity: Granularity | str = "utterance",
+    *,
+    context: Context | None = None,
 ) -> Iterator[Prediction]:
     """Predictions of a file that is called ``name``: its parts as they come, then the whole.
+
+    Args:
+        context: gives what scores are adapted to; the recording itself, if left out.
 
     Raises:
         InvalidInputError: the model gives no scores, or not that finely.
@@ -116,10 +133,10 @@ def predictions(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     _require_scores(embedder)
-    embedded = FileEmbedding(audio, embedder, how)
+    embedded = FileEmbedding(audio, embedder, how, context)
     for parts in embedded:
-        yield from _of_parts(name, parts, embedder, how)
-    yield _prediction(name, "utterance", 0.0, embedded.duration, embedder, embedded.scores)
+        yield from _of_parts(name, parts, embedded, embedder, how)
+    yield _whole(name, embedded, embedder)
 
 
 def _require_scores(embedder: Embedder) -> None:
@@ -131,7 +148,7 @@ def _require_scores(embedder: Embedder) -> None:
 
 
 def _written(
-    file: Path, target: Path, embedder: Embedder, how: Granularity
+    file: Path, target: Path, embedder: Embedder, how: Granularity, context: Context | None
 ) -> Iterator[Prediction]:
     """As ``predictions``, and the files of ``target``."""
     name = printable(str(file))
@@ -146,24 +163,29 @@ def _written(
         if not whole:
             columns = len(embedder.classes)
             scores = stack.enter_context(NpyWriter(target / "scores.npy", columns))
-        embedded = FileEmbedding(audio, embedder, how)
+        embedded = FileEmbedding(audio, embedder, how, context)
         for parts in embedded:
             vectors.append(parts.vectors)
             if scores is not None:
                 scores.append(parts.scores)
-            yield from _of_parts(name, parts, embedder, how)
+            yield from _of_parts(name, parts, embedded, embedder, how)
         if whole:
             vectors.append(embedded.vector)
-    prediction = _prediction(name, "utterance", 0.0, embedded.duration, embedder, embedded.scores)
+    prediction = _whole(name, embedded, embedder)
     _write_result(target, prediction, embedder, how, embedded.duration)
     yield prediction
 
 
 def _of_parts(
-    name: str, parts: Parts, embedder: Embedder, how: Granularity
+    name: str, parts: Parts, embedded: FileEmbedding, embedder: Embedder, how: Granularity
 ) -> Iterator[Prediction]:
     for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
-        yield _prediction(name, how.name, start, end, embedder, row)
+        yield _prediction(name, how.name, start, end, embedder, row, embedded.adapted)
+
+
+def _whole(name: str, embedded: FileEmbedding, embedder: Embedder) -> Prediction:
+    span = 0.0, embedded.duration
+    return _prediction(name, "utterance", *span, embedder, embedded.scores, embedded.adapted)
 
 
 def _prediction(
@@ -173,11 +195,12 @@ def _prediction(
     end: float,
     embedder: Embedder,
     scores: np.ndarray[tuple[int], np.dtype[np.float32]],
+    adapted: Adapted,
 ) -> Prediction:
     named = named_scores(embedder.classes, scores)
     top = embedder.classes[int(np.argmax(scores))]
     span = round(float(start), 3), round(float(end), 3)
-    return Prediction(file, granularity, *span, top, named[top], named)
+    return Prediction(file, granularity, *span, top, named[top], named, adapted)
 
 
 def _write_result(
@@ -187,6 +210,7 @@ def _write_result(
         "emotion": prediction.emotion,
         "confidence": prediction.confidence,
         "scores": prediction.scores,
+        "adapted": prediction.adapted,
         "granularity": how.name,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
         "file": prediction.file,

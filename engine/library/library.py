@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.playback import file_of_recording
@@ -41,8 +43,13 @@ from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import list_spaces
-from emotion_search.index.errors import AudioError, NotFoundError
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Hit
+from emotion_search.index.vectors.baselines import Place
+
+if TYPE_CHECKING:
+    from emotion_search.engine.embedders.base import Embedder
+    from emotion_search.engine.inference.context import Context
 
 
 class Library(Indexed, Listing, Transfers, Switching, Learned):
@@ -269,6 +276,27 @@ def archive_holdings(settings: Settings) -> list[Holding]:
         return []
     with Library.open(settings) as library:
         return library.holdings()
+
+
+@contextmanager
+def context_in(settings: Settings, embedder: Embedder, place: Place) -> Iterator[Context]:
+    """What the scores of files are adapted to, with or without an archive where the settings say.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+        InvalidInputError: a speaker or source is named, but there is no archive of this model.
+            For a model that does not adapt they make no difference.
+    """
+    from emotion_search.engine.inference.context import own_context
+
+    with ExitStack() as stack:
+        context = own_context(embedder)
+        if embedder.adapts and database_exists(settings):
+            library = stack.enter_context(Library.open(settings))
+            context = library.context(embedder, place)
+        elif embedder.adapts and place != Place():
+            raise InvalidInputError("--speaker and --source are of an archive; there is none here")
+        yield context
 
 
 def model_name(settings: Settings) -> str:

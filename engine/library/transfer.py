@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.quality.tune import resettle
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
+    from emotion_search.engine.embedders.base import Embedder
+    from emotion_search.engine.inference.context import Context
     from emotion_search.engine.inference.parts import Granularity
     from emotion_search.engine.inference.predict import Prediction
     from emotion_search.engine.transfer.export import Exported
@@ -29,11 +33,16 @@ class Transfers(Archive):
         granularity: Granularity | str = "utterance",
         *,
         longest: float | None = None,
+        speaker: str | None = None,
+        source: str | None = None,
     ) -> Iterator[Prediction]:
         """What the archive's model says of a file: its parts as they come, then the whole.
 
         Args:
             longest: seconds that the file may have; None for any.
+            speaker, source: whose it is, and where from, as the archive names them; scores are
+                adapted to that. Nothing is adapted where the archive has fewer than 20 clips, and
+                the file is short.
 
         Raises:
             InvalidInputError: the model gives no scores, or not that finely.
@@ -43,8 +52,25 @@ class Transfers(Archive):
         from emotion_search.engine.audio.mono import MonoFile
         from emotion_search.engine.inference.predict import predictions
 
-        sound = MonoFile(self.decoders, file, longest=longest)
-        return predictions(file.name, sound, self.embedder(), granularity)
+        sound, embedder = MonoFile(self.decoders, file, longest=longest), self.embedder()
+        context = self.context(embedder, Place(source, speaker))
+        return predictions(file.name, sound, embedder, granularity, context=context)
+
+    def context(self, embedder: Embedder, place: Place) -> Context:
+        """What the scores of a file from ``place`` are adapted to, by a model that is maybe the
+        archive's.
+
+        Raises:
+            InvalidInputError: it is not, but a speaker or source is named.
+        """
+        from emotion_search.engine.inference.context import archive_context, own_context
+
+        model = self.model()
+        if model is None or model.fingerprint != embedder.fingerprint:
+            if embedder.adapts and place != Place():
+                raise InvalidInputError(f"the archive knows nobody by the model {embedder.name}")
+            return own_context(embedder)
+        return archive_context(self.database, model, embedder, place)
 
     def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:
         """How emotion moves through a recording, by its id or its file; nothing is embedded.

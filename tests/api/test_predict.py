@@ -30,6 +30,7 @@ def test_a_file_is_heard_as_on_the_command_line(reading: TestClient, voice: Path
     assert answered["emotion"] == whole.emotion
     assert answered["scores"] == pytest.approx(whole.scores, abs=1e-5)
     assert answered["confidence"] == max(answered["scores"].values())
+    assert answered["adapted"] == "none"  # twelve clips have no mean yet
     assert reading.get("/v1/stats").json()["clips"] == 12  # it was not kept
 
 
@@ -37,6 +38,7 @@ def test_parts_are_told_in_order(reading: TestClient, voice: Path):
     fields = {"granularity": "window", "window": "2", "hop": "1"}
     answered = reading.post("/v1/predict", files=upload(voice), data=fields).json()
     assert [part["start"] for part in answered["parts"]] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert answered["adapted"] == "none"  # three windows beside each other
     for part in answered["parts"]:
         assert sum(part["scores"].values()) == pytest.approx(1, abs=1e-4)
         assert part["emotion"] == max(part["scores"], key=part["scores"].get)

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.http.bodies import File
+from emotion_search.engine.api.wire.filters import Text
+from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import WINDOW_S, Granularity
 from emotion_search.engine.inference.predict import Prediction
 
@@ -38,6 +40,9 @@ class UploadPredict(BaseModel):
         " they lie end to end.",
     )
 
+    speaker: Text | None = Field(default=None, description="Whose it is, as the archive says.")
+    source: Text | None = Field(default=None, description="Where from, as the archive says.")
+
     def how(self) -> Granularity:
         """As the library takes it.
 
@@ -62,6 +67,9 @@ class PredictOut(PartOut):
 
     file: str = Field(description="What the sender called the file.")
     model: str = Field(description="The embedding model.")
+    adapted: Adapted = Field(
+        description="What the scores are adapted to: the `archive`, the `recording` itself, `none`."
+    )
     parts: list[PartOut] = Field(description="In order; none of an utterance.")
 
 
