@@ -38,6 +38,9 @@ _PLACES = {
 the words lie on Russell's circumplex ("A circumplex model of affect", J. Pers. Soc. Psychol. 39,
 1980), to one digit. Not fitted to anything, and no measurement of either dimension."""
 
+UNCERTAIN = "uncertain"
+"""What a clip counts as whose top class has too low a score."""
+
 PLAIN = frozenset({"neutral", "other", "unknown"})
 """Classes whose rise is no event."""
 

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     max_example_minutes: float = Field(
         default=10.0, gt=0, description="Longest example that the API searches by, in minutes."
     )
+    min_confidence: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Least score of a clip's top class; below, the clip counts as uncertain.",
+    )
     jobs: int = Field(
         default=4, ge=1, le=32, description="Uploads that the API takes in at the same time."
     )

@@ -22,9 +22,14 @@ from emotion_search.engine.embedders.registry import (
 )
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.models import ModelInfo, active_model, mismatch
-from emotion_search.index.database.scoring import are_stale, rescore, stop_adapting
+from emotion_search.index.database.scoring import (
+    adapted_to,
+    are_stale,
+    rescore,
+    stop_adapting,
+)
 from emotion_search.index.errors import (
     DatabaseError,
     EmotionSearchError,
@@ -189,6 +194,12 @@ class Archive:
             done += some
             time.sleep(time.monotonic() - began)  # other writers get their turn
         return done
+
+    def _adapted(self, session: Session, model: ModelInfo | None) -> str | None:
+        """What the scores of a model are adapted to."""
+        if model is None or not model.classes or not family_of(model.name).adapts:
+            return None
+        return adapted_to(session, model)
 
     def _follow(self, model: ModelInfo) -> None:
         """After a change of the archive: scores follow, but in a server, which has its upkeep."""

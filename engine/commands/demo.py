@@ -21,9 +21,10 @@ def demo(
     """
     from emotion_search.engine.commands.show.hits import print_hits
     from emotion_search.engine.demo import run_demo
+    from emotion_search.engine.settings import load_settings
 
     for line in run_demo(audio):
         if isinstance(line, str):
             print(line)
         else:
-            print_hits(line)
+            print_hits(line, load_settings().min_confidence)

@@ -112,6 +112,6 @@ def search(
         for hit in hits:
             print_json(hit_record(hit))
     elif hits:
-        print_hits(hits)
+        print_hits(hits, library.settings.min_confidence)
     else:
         notice("no clip matches")

@@ -14,6 +14,12 @@ from emotion_search.engine.commands.common import (
 )
 from emotion_search.engine.commands.index import describe
 
+_SCORES = {
+    "mean": "adapted to the mean of the archive",
+    "baselines": "adapted to the baselines of speakers, recordings and sources",
+    None: "as the model gives them",
+}
+
 
 def status(
     home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
@@ -41,6 +47,7 @@ def status(
         "duration": f"{record['duration'] / 3600:.2f} h",
         "failures": record["failures"],
         "model": model,
+        "scores": _SCORES[record["adapted"]],
         "space": f"{record['space']} ({record['method'] or 'plain'})",
         **describe(index),
         "sources": tally(record["sources"]),

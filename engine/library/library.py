@@ -223,6 +223,8 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 model=model,
                 space=next((one for one in spaces if one.active), None),
                 counts=count(session),
+                adapted=self._adapted(session, model),
+                min_confidence=self.settings.min_confidence,
             )
 
     def recordings(self, wanted: ClipFilter) -> list[int]:

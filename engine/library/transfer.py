@@ -82,7 +82,13 @@ class Transfers(Archive):
         from emotion_search.engine.trends.curve import Options
         from emotion_search.engine.trends.recording import recording_trend
 
-        return recording_trend(self.database, self._model_here(), recording, options or Options())
+        return recording_trend(
+            self.database,
+            self._model_here(),
+            recording,
+            options or Options(),
+            min_confidence=self.settings.min_confidence,
+        )
 
     def trend_over(
         self, by: str = "week", wanted: ClipFilter | None = None, *, alerts: Sequence[str] = ()
@@ -95,7 +101,14 @@ class Transfers(Archive):
         """
         from emotion_search.engine.trends.archive import archive_trend
 
-        return archive_trend(self.database, self._model_here(), by=by, wanted=wanted, alerts=alerts)
+        return archive_trend(
+            self.database,
+            self._model_here(),
+            by=by,
+            wanted=wanted,
+            alerts=alerts,
+            min_confidence=self.settings.min_confidence,
+        )
 
     def export(
         self,

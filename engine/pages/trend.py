@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from emotion_search.engine.emotions import PLAIN, common
+from emotion_search.engine.emotions import PLAIN, UNCERTAIN, common
 from emotion_search.engine.pages.page import FAINT, INK, laid_out, shown, table, write_page
 from emotion_search.engine.trends.archive import ArchiveTrend
 from emotion_search.engine.trends.curve import Trend
@@ -28,6 +28,7 @@ _COLOURS = {
     "bored": "#8d8741",
     "other": "#e4e7eb",
     "unknown": "#f1f3f5",
+    UNCERTAIN: "#b8b8b8",
 }
 _LINES = {"neutral": "#7b8794", "other": "#a6a29a", "unknown": "#c7c3bb"}  # else too faint
 _SPARE = ("#00798c", "#a26769", "#457b9d", "#bc6c25", "#606c38", "#9d4edd")
@@ -121,8 +122,8 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
     """A line of each emotion with its interval as a band."""
     figure = go.Figure()
     moments = [bucket.start for bucket in trend.buckets]
-    for i, name in enumerate(trend.classes):
-        shares = [bucket.emotions[name] for bucket in trend.buckets]
+    for i, name in enumerate((*trend.classes, UNCERTAIN)):
+        shares = [bucket.emotions.get(name, bucket.uncertain) for bucket in trend.buckets]
         if max((one.share for one in shares), default=0.0) < 0.005:
             continue
         figure.add_trace(
@@ -145,7 +146,10 @@ def archive_figure(trend: ArchiveTrend) -> go.Figure:
                 name=name,
                 legendgroup=name,
                 mode="lines+markers",
-                line={"color": _LINES.get(common(name), colour(name, i))},
+                line={
+                    "color": _LINES.get(common(name), colour(name, i)),
+                    "dash": "dot" if name == UNCERTAIN else "solid",
+                },
                 hovertemplate="%{y:.3f}",
             )
         )
@@ -188,10 +192,10 @@ def _recording_page(trend: RecordingTrend, true_turns: Sequence[float]) -> Itera
         yield table(("emotion", "time", "score"), peaks) if peaks else "<p>None.</p>"
         yield f"<h2>Share of {one.spoken:.1f} s of speech</h2>"
         shares = sorted(one.share.items(), key=lambda pair: -pair[1])
-        yield table(
-            ("emotion", "top for", "mean score"),
-            [(name, f"{100 * share:.1f} %", f"{one.mean[name]:.3f}") for name, share in shares],
-        )
+        rows = [(name, f"{100 * share:.1f} %", f"{one.mean[name]:.3f}") for name, share in shares]
+        below = f"{UNCERTAIN} (top score below {trend.min_confidence:g})"
+        rows.append((below, f"{100 * one.uncertain:.1f} %", ""))
+        yield table(("emotion", "top for", "mean score"), rows)
 
 
 def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
@@ -211,13 +215,13 @@ def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
             f"{bucket.seconds / 60:.1f} min",
             *(
                 f"{one.share:.3f} [{one.low:.3f}, {one.high:.3f}]"
-                for one in bucket.emotions.values()
+                for one in (*bucket.emotions.values(), bucket.uncertain)
             ),
         )
         for bucket in trend.buckets
     ]
     yield "<h2>Shares with 95 % intervals</h2>"
-    yield table((trend.by, "recordings", "speech", *trend.classes), periods)
+    yield table((trend.by, "recordings", "speech", *trend.classes, UNCERTAIN), periods)
 
 
 def _channel(one: Trend) -> str:

@@ -40,6 +40,8 @@ def clip_fields(clip: ClipDetails) -> dict[str, Any]:
         "recorded_at": clip.recorded_at,
         "labels": dict(clip.labels),
         "metadata": dict(clip.metadata),
+        "emotion": clip.emotion,
+        "confidence": clip.confidence,
         "scores": dict(clip.scores),
         "predictions": {
             task: {"value": value, "probability": probability}
@@ -56,6 +58,7 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
         "start": round(clip.start, 3),
         "end": round(clip.end, 3),
         "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
+        "confidence": None if clip.confidence is None else round(clip.confidence, 6),
         "scores": {name: round(score, 6) for name, score in clip.scores.items()},
         "predictions": {
             task: {"value": value, "probability": round(probability, 6)}
@@ -85,6 +88,8 @@ def status_record(status: Status) -> dict[str, Any]:
         "dimension": model.dimension if model else None,
         "classes": list(model.classes) if model else [],
         "fingerprint": model.fingerprint if model else None,
+        "adapted": status.adapted,
+        "min_confidence": status.min_confidence,
         "space": status.space.version if status.space else 0,
         "method": status.space.method.value if status.space else None,
         "sources": counts["sources"],

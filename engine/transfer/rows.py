@@ -39,6 +39,7 @@ _ABOUT = (
     "embedding",
 )
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
+_SCORED = frozenset(("emotion", "confidence"))  # which follow from the scores beside them
 _OWN = frozenset((*_CLIP, *_ABOUT, *_ELSEWHERE))
 
 
@@ -177,9 +178,8 @@ def _metadata(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, s
     if given and not isinstance(given, dict):
         raise ValueError("metadata is not a JSON object")
     pairs = [(str(k), _text(v)) for k, v in (given or {}).items()]
-    pairs += [
-        (k, v) for k, v in texts.items() if k not in _OWN and not k.startswith((_TASK, SCORE))
-    ]
+    own = _OWN | _SCORED if isinstance(cells.get("scores"), dict) else _OWN
+    pairs += [(k, v) for k, v in texts.items() if k not in own and not k.startswith((_TASK, SCORE))]
     return {check_text("metadata key", k): clean(k, v) for k, v in pairs if v}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TextIO
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from emotion_search.engine.emotions import class_called
+from emotion_search.engine.emotions import UNCERTAIN, class_called
 from emotion_search.engine.quality.summary import CONFIDENCE
 from emotion_search.engine.trends.recording import require_classes
 from emotion_search.index.database.connection import Database
@@ -28,7 +28,8 @@ LONGEST_ALERT = 250
 
 METHOD = (
     "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"
-    " start of each recording. Intervals are 95 %, Wilson's, for the effective number of"
+    " start of each recording; a clip whose highest score is too low counts as uncertain instead."
+    " Intervals are 95 %, Wilson's, for the effective number of"
     " recordings (Korn and Graubard 1998): clips of one recording are alike, so recordings are what"
     " was sampled."
 )
@@ -54,12 +55,16 @@ class Alert:
 
 @dataclass(frozen=True)
 class Share:
-    """A share of time with its interval, and the mean score; 0 to 1."""
+    """A share of time with its interval, and the mean score; 0 to 1. What is uncertain has none."""
 
     share: float
     low: float
     high: float
-    mean: float
+    mean: float | None = None
+
+    def record(self) -> dict[str, float]:
+        """As plain data."""
+        return {key: round(value, 6) for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Bucket:
         start, end: its first day and the first after it, UTC.
         recordings, clips, seconds: what was recorded in it.
         emotions: by class.
+        uncertain: of clips below the least confidence, which count for no class.
     """
 
     key: str
@@ -80,6 +86,7 @@ class Bucket:
     clips: int
     seconds: float
     emotions: dict[str, Share]
+    uncertain: Share
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class ArchiveTrend:
         buckets: those in which something was recorded, in order.
         undated: clips left out because it is not known when they were recorded.
         timeless: clips left out because they have no length.
+        min_confidence: below, a clip counts as uncertain.
     """
 
     by: str
@@ -100,6 +108,7 @@ class ArchiveTrend:
     undated: int
     timeless: int
     alerts: tuple[Alert, ...] = ()
+    min_confidence: float = 0.0
     method: str = METHOD
 
     def raised(self, alert: Alert) -> list[Bucket]:
@@ -121,18 +130,17 @@ class ArchiveTrend:
                 "recordings": one.recordings,
                 "clips": one.clips,
                 "seconds": round(one.seconds, 3),
-                "emotions": {
-                    name: {key: round(value, 6) for key, value in vars(share).items()}
-                    for name, share in one.emotions.items()
-                },
+                "emotions": {name: share.record() for name, share in one.emotions.items()},
+                "uncertain": one.uncertain.record(),
                 "alerts": [a.text for a in self.alerts if a.holds(one.emotions[a.emotion].share)],
             }
 
 
 @dataclass(eq=False)
 class _Sums:
-    """Moments of a period over its recordings: of the time of each emotion x (classes,), and of
-    the time d, from which share and variance follow without keeping any recording."""
+    """Moments of a period over its recordings: of the time x of each emotion and of what is
+    uncertain, (classes + 1,), and of the time d, from which share and variance follow without
+    keeping any recording; and of the scores, (classes,)."""
 
     classes: int
     recordings: int = 0
@@ -145,7 +153,8 @@ class _Sums:
     scores: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.x, self.xx, self.xd, self.scores = (np.zeros(self.classes) for _ in range(4))
+        self.x, self.xx, self.xd = (np.zeros(self.classes + 1) for _ in range(3))
+        self.scores = np.zeros(self.classes)
 
     def add(self, clips: int, x: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
         """One recording: its clips, seconds by top class, and seconds times scores."""
@@ -167,6 +176,7 @@ def archive_trend(
     by: str,
     wanted: ClipFilter | None = None,
     alerts: Sequence[str] = (),
+    min_confidence: float = 0.0,
 ) -> ArchiveTrend:
     """The share of each emotion by period, among the clips that pass the filter.
 
@@ -175,6 +185,8 @@ def archive_trend(
     Args:
         by: ``day``, ``week`` or ``month``.
         alerts: such as ``angry>0.3``.
+        min_confidence: least score of a clip's top class; below, it counts as uncertain, and for
+            no class.
 
     Raises:
         InvalidInputError: no such period, class or alert; a model without scores.
@@ -189,7 +201,7 @@ def archive_trend(
     # The recording that the rows read so far end with, and may go on:
     open_id: int | None = None
     open_at: datetime | None = None
-    open_clips, open_x, open_scores = 0, np.zeros(width), np.zeros(width)
+    open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
 
     def close() -> None:
         if open_at is not None and open_clips:
@@ -202,7 +214,7 @@ def archive_trend(
                 if some.recordings[first] != open_id:
                     close()
                     open_id, open_at = int(some.recordings[first]), some.recorded_at[first]
-                    open_clips, open_x, open_scores = 0, np.zeros(width), np.zeros(width)
+                    open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
                 if open_at is None:
                     undated += int(last - first)
                     continue
@@ -210,12 +222,14 @@ def archive_trend(
                 long = seconds > 0
                 timeless += int((~long).sum())
                 open_clips += int(long.sum())
-                top = scores.argmax(axis=1)
-                open_x += np.bincount(top[long], weights=seconds[long], minlength=width)
+                top = np.where(scores.max(axis=1) < min_confidence, width, scores.argmax(axis=1))
+                open_x += np.bincount(top[long], weights=seconds[long], minlength=width + 1)
                 open_scores += seconds[long] @ scores[long]
         close()
     buckets = tuple(_bucket(start, sums[start], by, model.classes) for start in sorted(sums))
-    return ArchiveTrend(by, model.name, model.classes, buckets, undated, timeless, watched)
+    return ArchiveTrend(
+        by, model.name, model.classes, buckets, undated, timeless, watched, min_confidence
+    )
 
 
 def parse_alert(text: str, classes: Sequence[str]) -> Alert:
@@ -246,8 +260,10 @@ def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
     rows.writerow([*head, "share", "low", "high", "mean"])
     for one in trend.buckets:
         cells = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
-        for name, share in one.emotions.items():
-            rows.writerow([*cells, name, *(f"{value:.6f}" for value in vars(share).values())])
+        for name, share in [*one.emotions.items(), (UNCERTAIN, one.uncertain)]:
+            mean = "" if share.mean is None else f"{share.mean:.6f}"
+            values = (share.share, share.low, share.high)
+            rows.writerow([*cells, name, *(f"{value:.6f}" for value in values), mean])
 
 
 def interval(share: float, variance: float, recordings: int, clips: int) -> tuple[float, float]:
@@ -272,14 +288,19 @@ def _bucket(start: date, sums: _Sums, by: str, classes: Sequence[str]) -> Bucket
     # Variance of a ratio of sums over recordings, linearised (Cochran, Sampling Techniques, 1977)
     squares = np.maximum(sums.xx - 2 * shares * sums.xd + shares**2 * sums.dd, 0.0)
     variance = squares / sums.d**2 * n / max(n - 1, 1)
-    emotions = {}
-    for i, name in enumerate(classes):
-        share = min(max(float(shares[i]), 0.0), 1.0)
-        tiny = variance[i] < 1e-12  # of rounding
-        low, high = interval(share, 0.0 if tiny else float(variance[i]), n, sums.clips)
-        emotions[name] = Share(share, min(low, share), max(high, share), sums.scores[i] / sums.d)
-    end = _next(start, by)
-    return Bucket(_key(start, by), start, end, n, sums.clips, sums.d, emotions)
+    found = []
+    for share, spread in zip(np.clip(shares, 0.0, 1.0).tolist(), variance.tolist(), strict=True):
+        tiny = spread < 1e-12  # of rounding
+        low, high = interval(share, 0.0 if tiny else spread, n, sums.clips)
+        found.append(Share(share, min(low, share), max(high, share)))
+    *known, uncertain = found
+    means = (sums.scores / sums.d).tolist()
+    emotions = {
+        name: replace(share, mean=mean)
+        for name, share, mean in zip(classes, known, means, strict=True)
+    }
+    span = start, _next(start, by)
+    return Bucket(_key(start, by), *span, n, sums.clips, sums.d, emotions, uncertain)
 
 
 def _begin(moment: datetime, by: str) -> date:

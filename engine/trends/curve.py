@@ -106,7 +106,8 @@ class Trend:
         times: float64, (t,), seconds; a point every second, 2,000 at most.
         scores: float64, (t, classes), smoothed; NaN where no clip is near.
         valence, arousal: float64, (t,), summaries of ``scores``; see ``engine.emotions``.
-        share: part of the clips' time by their top class.
+        share: part of the clips' time by their top class, of clips that are not uncertain.
+        uncertain: the rest: clips of less than the least confidence.
         mean: mean score by class, over the clips' time; also of valence and arousal.
     """
 
@@ -120,6 +121,7 @@ class Trend:
     valence: Array
     arousal: Array
     share: dict[str, float]
+    uncertain: float
     mean: dict[str, float]
     mean_valence: float
     mean_arousal: float
@@ -136,6 +138,7 @@ class Trend:
             "clips": self.clips,
             "spoken": _round(self.spoken, 3),
             "share": _rounded(self.share),
+            "uncertain": _round(self.uncertain),
             "mean": _rounded(self.mean),
             "valence": _round(self.mean_valence),
             "arousal": _round(self.mean_arousal),
@@ -151,7 +154,13 @@ class Trend:
         }
 
 
-def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> Trend:
+def trend_of(
+    clips: ChannelScores,
+    classes: Sequence[str],
+    options: Options,
+    *,
+    min_confidence: float = 0.0,
+) -> Trend:
     """The trend of one channel, from its clips' stored scores.
 
     Smoothing is by kernel regression (Nadaraya 1964, Watson 1964) with a Gaussian kernel: the value
@@ -159,6 +168,10 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
     span, so that long clips count by their length and overlapping ones do no harm.
 
     Turning points are those of ``engine.trends.changes``, in the scores without single odd clips.
+
+    Args:
+        min_confidence: least score of a clip's top class; below, it counts as uncertain, in shares
+            of time alone.
 
     Raises:
         InvalidInputError: the clips have no length.
@@ -172,7 +185,8 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
     valence, arousal = weights(classes)
     average = np.average(scores, axis=0, weights=lengths)
     top = scores.argmax(axis=1)
-    share = np.bincount(top, weights=lengths, minlength=len(classes)) / lengths.sum()
+    sure = scores.max(axis=1) >= min_confidence
+    share = np.bincount(top, weights=lengths * sure, minlength=len(classes)) / lengths.sum()
     borders = _borders(clips.starts, clips.ends)
     changes = change_points(
         _without_odd(scores), lengths, borders, penalty=options.penalty, shortest=options.shortest
@@ -189,6 +203,7 @@ def trend_of(clips: ChannelScores, classes: Sequence[str], options: Options) -> 
         smoothed @ valence,
         smoothed @ arousal,
         dict(zip(classes, share.tolist(), strict=True)),
+        float(lengths @ ~sure / lengths.sum()),
         dict(zip(classes, average.tolist(), strict=True)),
         float(average @ valence),
         float(average @ arousal),

@@ -31,6 +31,7 @@ class RecordingTrend:
         model: whose scores these are.
         options: how the trend was taken.
         channels: at least one.
+        min_confidence: below, a clip counts as uncertain.
     """
 
     recording: int
@@ -39,6 +40,7 @@ class RecordingTrend:
     model: str
     options: Options
     channels: tuple[Trend, ...]
+    min_confidence: float = 0.0
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One of plain data for each channel."""
@@ -48,15 +50,24 @@ class RecordingTrend:
                 "file": self.name,
                 "duration": round(self.duration, 3),
                 "model": self.model,
+                "min_confidence": self.min_confidence,
                 "smoothing": {"kernel": "gaussian", "seconds": self.options.smooth},
                 **channel.record(),
             }
 
 
 def recording_trend(
-    database: Database, model: ModelInfo, recording: int | Path, options: Options
+    database: Database,
+    model: ModelInfo,
+    recording: int | Path,
+    options: Options,
+    *,
+    min_confidence: float = 0.0,
 ) -> RecordingTrend:
     """The trend of a recording, by its id or by a file that the archive knows.
+
+    Args:
+        min_confidence: below, a clip counts as uncertain.
 
     Raises:
         NotFoundError: no such recording.
@@ -73,8 +84,11 @@ def recording_trend(
         channels = scores_of_recording(session, model, recording)
     if not channels:
         raise NotFoundError(f"recording {recording} has no clips under model {model.name}")
-    trends = tuple(trend_of(channel, model.classes, options) for channel in channels)
-    return RecordingTrend(recording, name, duration, model.name, options, trends)
+    trends = tuple(
+        trend_of(channel, model.classes, options, min_confidence=min_confidence)
+        for channel in channels
+    )
+    return RecordingTrend(recording, name, duration, model.name, options, trends, min_confidence)
 
 
 def require_classes(model: ModelInfo) -> None:

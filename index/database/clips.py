@@ -84,6 +84,16 @@ class ClipDetails:
         """What a person labelled the emotion as."""
         return self.labels.get(EMOTION)
 
+    @property
+    def emotion(self) -> str | None:
+        """The class that the model scores highest; None if it gives no scores."""
+        return max(self.scores, key=self.scores.__getitem__, default=None)
+
+    @property
+    def confidence(self) -> float | None:
+        """Its score, 0 to 1."""
+        return max(self.scores.values(), default=None)
+
 
 def list_clips(
     session: Session, model: ModelInfo | None, wanted: ClipFilter, *, limit: int, after_id: int = 0

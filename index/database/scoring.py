@@ -74,6 +74,16 @@ def centre_at(session: Session, model: ModelInfo, place: Place, vectors: Vectors
     return space.centre_at(session, place, vectors)
 
 
+def adapted_to(session: Session, model: ModelInfo) -> str | None:
+    """What scores are adapted to by now, of a model that adapts: the ``mean`` of the archive,
+    ``baselines``; None for nothing."""
+    if not _version(session, model):
+        return None
+    if serving_baselines(session, model) is not None:
+        return "baselines"
+    return None if mean_clips(session, model) is None else "mean"
+
+
 def stop_adapting(session: Session, model: ModelInfo) -> None:
     """Note that the model does not adapt: no clip's scores are to be made anew."""
     session.execute(update(Model).where(Model.id == model.id).values(score_version=0))

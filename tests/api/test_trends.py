@@ -16,6 +16,8 @@ def test_a_recordings_trend(client: TestClient, settings: Settings):
     with Library.open(settings) as library:
         ours = library.trend(1).channels[0]
     assert channel["share"] == pytest.approx(ours.share)
+    assert channel["uncertain"] == pytest.approx(1 - sum(ours.share.values()))
+    assert body["min_confidence"] == 0.5
     assert len(channel["points"]["time"]) == len(ours.times)
     assert sum(channel["mean"].values()) == pytest.approx(1, abs=1e-4)
 
@@ -26,8 +28,9 @@ def test_the_archives_trend(client: TestClient):
     assert [one["recordings"] for one in body["data"]] == [2, 2, 2]
     assert body["alarmed"] == any(one["emotions"]["angry"]["share"] > 0 for one in body["data"])
     for one in body["data"]:
-        assert sum(s["share"] for s in one["emotions"].values()) == pytest.approx(1, abs=1e-4)
-        assert all(s["low"] <= s["share"] <= s["high"] for s in one["emotions"].values())
+        shares = [*one["emotions"].values(), one["uncertain"]]
+        assert sum(s["share"] for s in shares) == pytest.approx(1, abs=1e-4)
+        assert all(s["low"] <= s["share"] <= s["high"] for s in shares)
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,15 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
         "percentile",
         "clip",
         "label",
+        "heard",
         "source",
+        "same",
         "file",
         "span",
     ]
     assert len(table.out.splitlines()) == 3
+    heard = hits[0]["scores"][hits[0]["emotion"]]
+    assert heard == hits[0]["confidence"] == max(hits[0]["scores"].values())
 
     status = run("status", "--json").records[0]
     assert (status["clips"], status["recordings"], status["model"]) == (12, 12, "acoustic")

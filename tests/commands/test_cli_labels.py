@@ -72,16 +72,37 @@ def test_trend_of_a_recording(run, manifest: Path, voices, tmp_path):
     assert run("trend", 1, "--alert", f"{top}<0.5").code == 0
 
 
-def test_trend_over_the_archive(run, manifest: Path, tmp_path):
+def test_trend_over_the_archive(run, manifest: Path, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOTION_SEARCH_MIN_CONFIDENCE", "0")
     ingest(run, manifest)
     done = run("trend", "--by", "week", "--json", "--html", tmp_path / "a.html")
     assert [one["period"] for one in done.records] == ["2026-W01", "2026-W02", "2026-W03"]
     assert sum(one["recordings"] for one in done.records) == 12
     assert "Shares with 95" in (tmp_path / "a.html").read_text()
     only = run("trend", "--by", "day", "--speaker", "voice0", "--csv", "-")
-    assert only.out.count("\n") == 1 + 4 * 8
+    assert only.out.count("\n") == 1 + 4 * 9  # eight classes, and uncertain
     assert "alert angry>0 in" in run("trend", "--by", "month", "--alert", "anger>0").err
     assert run("trend", "--by", "month", "--alert", "anger>0").code == 3
+
+
+def test_what_is_not_sure_enough_is_uncertain(run, manifest: Path, tmp_path, monkeypatch):
+    ingest(run, manifest)
+    monkeypatch.setenv("EMOTION_SEARCH_MIN_CONFIDENCE", "1")
+    assert run("trend", "--by", "month", "--alert", "anger>0").code == 0
+    shares = run("trend", "--by", "month", "--html", tmp_path / "a.html").out
+    assert "1.00 ±" in shares.splitlines()[1]
+    assert shares.splitlines()[0].split() == ["month", "recordings", "min", "uncertain"]
+    assert "uncertain" in (tmp_path / "a.html").read_text()
+    assert run("trend", 1, "--alert", "anger>0", "--html", tmp_path / "t.html").code == 0
+    assert "share of time   uncertain 100 %" in run("trend", 1).out
+    assert "uncertain (top score below 1)" in (tmp_path / "t.html").read_text()
+    hit = run("search", "--clip", 1, "--limit", 1, "--json").records[0]
+    assert run("trend", 1, "--json").records[0]["uncertain"] == 1
+    monkeypatch.setenv("COLUMNS", "200")
+    hit_line = run("search", "--clip", 1, "--limit", 1).out.splitlines()[1]
+    assert f"uncertain {hit['confidence']:.2f}" in hit_line
+    same = run("search", "--clip", 1, "--json", "--emotion", hit["emotion"]).records
+    assert hit["clip"] in {one["clip"] for one in same}  # the filter means the top class
 
 
 MISUSES = [

@@ -40,6 +40,7 @@ async def recording_trend(
             "file": trend.name,
             "duration": trend.duration,
             "model": model_name(trend.model),
+            "min_confidence": trend.min_confidence,
             "channels": [channel.record() for channel in trend.channels],
         }
     )
@@ -59,6 +60,7 @@ async def archive_trend(
             "data": list(trend.records()),
             "model": model_name(trend.model),
             "undated": trend.undated,
+            "min_confidence": trend.min_confidence,
             "alarmed": trend.alarmed,
             "method": trend.method,
         }

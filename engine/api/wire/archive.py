@@ -83,6 +83,13 @@ class StatsOut(BaseModel):
     dimension: int | None = Field(description="Numbers of an embedding.")
     space: int = Field(description="Version of the space that similarity is taken in.")
     classes: list[str]
+    adapted: str | None = Field(
+        description="What the model's scores are adapted to: the `mean` of the archive, `baselines`"
+        " of speakers, recordings and sources, or null for nothing."
+    )
+    min_confidence: float = Field(
+        description="Least score of a clip's top class; below, the clip counts as uncertain."
+    )
 
 
 class Health(BaseModel):

@@ -38,6 +38,13 @@ class ClipOut(BaseModel):
     recorded_at: datetime | None
     labels: dict[str, str] = Field(description="Labels by task.")
     metadata: dict[str, str]
+    emotion: str | None = Field(
+        description="The class that the model scores highest; null if it gives no scores."
+    )
+    confidence: float | None = Field(
+        description="Its score; below the `min_confidence` of the statistics, take the clip as"
+        " uncertain."
+    )
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
     predictions: dict[str, PredictionOut] = Field(
         description="Predictions of classifiers, by task."

@@ -96,7 +96,10 @@ class ChannelTrendOut(BaseModel):
     channel_name: str | None
     clips: int
     spoken: float = Field(description="Seconds that lie in some clip.")
-    share: dict[str, float] = Field(description="Share of time by top class.")
+    share: dict[str, float] = Field(
+        description="Share of time by top class, of clips that are not uncertain."
+    )
+    uncertain: float = Field(description="Share of time of clips below `min_confidence`.")
     mean: dict[str, float] = Field(description="Mean score by class.")
     valence: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
     arousal: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
@@ -113,15 +116,23 @@ class RecordingTrendOut(BaseModel):
     file: str
     duration: float
     model: str
+    min_confidence: float = Field(
+        description="Least score of a clip's top class; below, the clip counts as uncertain."
+    )
     channels: list[ChannelTrendOut]
 
 
-class ShareOut(BaseModel):
-    """Share of time of an emotion with its 95 % interval, and its mean score."""
+class UncertainOut(BaseModel):
+    """Share of time of clips below `min_confidence`, with its 95 % interval."""
 
     share: float
     low: float
     high: float
+
+
+class ShareOut(UncertainOut):
+    """Share of time of an emotion with its 95 % interval, and its mean score."""
+
     mean: float
 
 
@@ -135,6 +146,7 @@ class PeriodOut(BaseModel):
     clips: int
     seconds: float
     emotions: dict[str, ShareOut]
+    uncertain: UncertainOut
     alerts: list[str] = Field(description="Those that it sets off.")
 
 
@@ -144,5 +156,8 @@ class TrendOut(BaseModel):
     data: list[PeriodOut]
     model: str
     undated: int = Field(description="Clips left out because they have no time of recording.")
+    min_confidence: float = Field(
+        description="Least score of a clip's top class; below, the clip counts as uncertain."
+    )
     alarmed: bool = Field(description="Whether some alert is set off.")
     method: str

@@ -10,33 +10,45 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.search import Hit
 
 if TYPE_CHECKING:
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
+    from emotion_search.index.database.clips import ClipDetails
 
 _LONG_PATH = 30  # characters that a path may take in a table
 
 
-def print_hits(hits: list[Hit]) -> None:
-    """A table of hits on stdout: similarity, percentile, clip, label, source, whether it is of an
-    example's speaker or source, file, span."""
+def print_hits(hits: list[Hit], min_confidence: float) -> None:
+    """A table of hits on stdout: similarity, percentile, clip, label, what the model hears, source,
+    whether it is of an example's speaker or source, file, span."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("similarity", "percentile", "clip"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("label", "source", "same"):
+    for name in ("label", "heard", "source", "same"):
         table.add_column(name)
     table.add_column("file", overflow="fold")
     table.add_column("span", no_wrap=True)
     for hit in hits:
         clip = hit.clip
         same = "speaker" if hit.same_speaker else "source" if hit.same_source else ""
-        cells = [clip.label or "", clip.source or "", same, _short(clip.path or clip.name)]
+        known = [clip.label or "", heard_in(clip, min_confidence), clip.source or "", same]
+        cells = [*known, _short(clip.path or clip.name)]
         span = f"{clock(clip.start)}–{clock(clip.end)}"
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
     Console().print(table)
+
+
+def heard_in(clip: ClipDetails, min_confidence: float) -> str:
+    """The model's top class of a clip and its score; ``uncertain`` in place of one of too low a
+    score."""
+    if clip.emotion is None or clip.confidence is None:
+        return ""
+    emotion = clip.emotion if clip.confidence >= min_confidence else UNCERTAIN
+    return f"{emotion} {clip.confidence:.2f}"
 
 
 def plain_table(*columns: str) -> Table:
@@ -78,6 +90,7 @@ def print_trend(trend: RecordingTrend) -> None:
         if one.channel is not None:
             print(f"channel {one.channel}" + (f" ({one.channel_name})" if one.channel_name else ""))
         top = sorted(one.share.items(), key=lambda pair: -pair[1])
+        top.append((UNCERTAIN, one.uncertain))
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)
         print(f"share of time   {shares}")
         print(f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}")
@@ -93,10 +106,12 @@ def print_trend(trend: RecordingTrend) -> None:
 
 def print_shares(trend: ArchiveTrend) -> None:
     """Shares of emotions by period on stdout."""
-    shown = [c for c in trend.classes if any(b.emotions[c].share >= 0.005 for b in trend.buckets)]
+    periods = [{**one.emotions, UNCERTAIN: one.uncertain} for one in trend.buckets]
+    names = (*trend.classes, UNCERTAIN)
+    shown = [name for name in names if any(one[name].share >= 0.005 for one in periods)]
     print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in shown))
-    for one in trend.buckets:
-        shares = [one.emotions[name] for name in shown]
+    for one, shares_of in zip(trend.buckets, periods, strict=True):
+        shares = [shares_of[name] for name in shown]
         cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
         row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
         print(row + "".join(f"{cell:>13}" for cell in cells))

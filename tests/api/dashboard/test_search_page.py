@@ -44,12 +44,17 @@ def test_a_clip_finds_those_that_sound_alike(visit: Visit, api: httpx.Client, ex
     cards = page.locator(".found .card")
     shown = [float(one) for one in page.locator(".found .figure").all_inner_texts()]
     asked = {"clip": clip["clip"], "limit": 20}
+    stats = api.get("/v1/stats").json()
     hits = api.post("/v1/search", json=asked).json()["hits"]
     assert shown == [round(hit["similarity"], 3) for hit in hits]
     assert str(clip["clip"]) not in [one.get_attribute("data-clip") for one in cards.all()]
     assert emotion_of(cards.first) == "sadness"
     fields = cards.first.locator(".emotions .bar").get_attribute("aria-label")
     assert re.match(r"Heard by the model: \w+ \d+ %", fields)
+    for shown_one, hit in zip(cards.all(), hits, strict=True):
+        unsure = shown_one.get_by_text("uncertain", exact=True).count()
+        assert unsure == (hit["confidence"] < stats["min_confidence"])
+    assert {hit["confidence"] < stats["min_confidence"] for hit in hits} == {True, False}
 
 
 @pytest.mark.slow

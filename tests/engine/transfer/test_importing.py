@@ -20,6 +20,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.engine.transfer import identity as import_identity
 from emotion_search.engine.transfer import importing as archive_import
 from emotion_search.engine.transfer.importing import import_archive
+from emotion_search.engine.transfer.rows import read_row
 from emotion_search.engine.transfer.sources import open_source
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.connection import Database
@@ -74,6 +75,14 @@ def test_an_empty_archive_becomes_one_of_the_model(blank, tmp_path):
     assert blank.trend(1).channels[0].share == {"a": 0.5, "b": 0.5}
     again = blank.import_embeddings(*write(tmp_path / "in", ROWS, given), model="mine")
     assert (again.recordings, again.clips, again.known) == (0, 0, 3)
+
+
+def test_a_top_class_beside_its_scores_is_no_metadata(blank, tmp_path):
+    row = {"path": "a.wav", "duration": 1, "emotion": "b", "confidence": 0.9}
+    scored = [{**row, "scores": {"a": 0.1, "b": 0.9}}]
+    blank.import_embeddings(*write(tmp_path / "in", scored, np.ones((1, 4))), model="mine")
+    assert blank.clip(1).metadata == {}
+    assert read_row(row, tmp_path, ()).metadata == {"emotion": "b", "confidence": "0.9"}
 
 
 @pytest.mark.parametrize("name", ["feat", "x.parquet"])

@@ -2,11 +2,13 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
-from emotion_search.engine.trends.archive import archive_trend, interval, parse_alert
+from emotion_search.engine.trends.archive import archive_trend, interval, parse_alert, write_csv
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model
@@ -16,6 +18,7 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recording,
 )
+from emotion_search.index.database.schema import Embedding
 from emotion_search.index.errors import InvalidInputError
 
 CLASSES = ("angry", "happy", "neutral")
@@ -63,6 +66,34 @@ def test_shares_by_week_are_of_time(database):
     only = archive_trend(database, model, by="day", wanted=ClipFilter(sources=("a",)))
     assert [bucket.key for bucket in only.buckets] == ["2026-01-05", "2026-01-12"]
     assert [b.key for b in archive_trend(database, model, by="month").buckets] == ["2026-01"]
+
+
+def test_clips_without_a_clear_emotion_count_apart_and_set_nothing_off(database):
+    recordings = [
+        (MONDAY, "a", [("angry", 3.0), ("happy", 1.0)]),
+        (MONDAY, "b", [("angry", 2.0), ("happy", 2.0)]),
+    ]
+    model = fill(database, recordings)
+    with database.write() as session:
+        unsure = np.array([0.45, 0.35, 0.2], "<f4").tobytes()
+        session.execute(
+            update(Embedding).where(Embedding.clip_id == 3).values(scores=unsure, confidence=0.45)
+        )
+    found = archive_trend(
+        database, model, by="day", alerts=["angry>0.4"], min_confidence=float(np.float32(0.8))
+    )
+    (bucket,) = found.buckets
+    shares = [bucket.emotions[name].share for name in CLASSES]
+    assert [*shares, bucket.uncertain.share] == pytest.approx([3 / 8, 3 / 8, 0, 2 / 8])
+    assert bucket.uncertain.low < 0.25 < bucket.uncertain.high
+    assert bucket.emotions["angry"].mean == pytest.approx((3 * 0.8 + 3 * 0.1 + 2 * 0.45) / 8)
+    assert not found.alarmed
+    assert archive_trend(database, model, by="day", alerts=["angry>0.4"]).alarmed
+    (record,) = found.records()
+    assert set(record["uncertain"]) == {"share", "low", "high"}
+    out = StringIO()
+    write_csv(found, out)
+    assert out.getvalue().splitlines()[-1].split(",")[6::4] == ["uncertain", ""]
 
 
 def test_recordings_read_in_pieces_count_once(database, monkeypatch):

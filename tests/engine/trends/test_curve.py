@@ -135,6 +135,12 @@ def test_shares_means_and_summaries_weigh_by_time():
     )
     found = trend_of(scored, CLASSES, Options())
     assert found.share == pytest.approx({"angry": 0.75, "happy": 0.0, "neutral": 0.25})
+    assert found.uncertain == 0
+    unsure = trend_of(scored, CLASSES, Options(), min_confidence=scored.scores.max() + 0.01)
+    assert (set(unsure.share.values()), unsure.uncertain) == ({0.0}, 1.0)
+    assert (unsure.turns, unsure.stretches) == (found.turns, found.stretches)
+    lowest = trend_of(scored, CLASSES, Options(), min_confidence=scored.scores.max())
+    assert lowest.uncertain < 1  # a score as high as that is enough
     assert found.mean["angry"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1)
     assert found.spoken == pytest.approx(4.0)
     mean = np.array([found.mean[name] for name in CLASSES])

@@ -10,8 +10,8 @@ export const called = (clip) => `${clip.file}${clip.start > 0 ? ` from ${clock(c
 /** Where a clip is shown within its recording. */
 export const placeOf = (clip) => `#/recordings/${clip.recording}?clip=${clip.clip}`;
 
-/** A clip, or a hit with its rank; `go(example)` searches on from it. */
-export function card(clip, { rank, go, asked = false }) {
+/** A clip, or a hit with its rank; `go(example)` searches on from it; below the score `least` it is uncertain. */
+export function card(clip, { rank, go, least, asked = false }) {
   const key = `clip-${clip.clip}`;
   const name = called(clip);
   const length = clip.end - clip.start;
@@ -21,7 +21,7 @@ export function card(clip, { rank, go, asked = false }) {
       h("h3", {}, rank && h("span.rank", { "aria-hidden": "true" }, rank), h("a", { href: placeOf(clip) }, clip.file)),
       h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
     clip.similarity !== undefined && likeness(clip),
-    emotionBar(clip.scores),
+    emotionBar(clip.scores, least),
     facts(clip),
     h("div.actions", {},
       asked

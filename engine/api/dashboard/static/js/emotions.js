@@ -60,8 +60,11 @@ export function inWords(scores) {
 /** A dot of an emotion's colour. */
 export const dot = (name) => h("span.dot", { style: { "--c": `var(${colourName(name)})` }, "aria-hidden": "true" });
 
-/** A stacked bar of scores, with its highest ones in words. */
-export function emotionBar(scores) {
+/** What a clip counts as whose highest score is below `least`. */
+export const UNCERTAIN = "uncertain";
+
+/** A stacked bar of scores, with its highest ones in words; below the score `least` it says uncertain. */
+export function emotionBar(scores, least) {
   const names = sorted(Object.keys(scores));
   if (!names.length) return h("p.hint", {}, "The model gives no emotion scores.");
   const total = names.reduce((sum, name) => sum + scores[name], 0) || 1;
@@ -70,6 +73,7 @@ export function emotionBar(scores) {
     h("div.bar", { role: "img", "aria-label": `Heard by the model: ${inWords(scores)}` },
       names.filter((name) => scores[name] / total >= 0.004).map((name) =>
         h("span", { title: `${plain(name)} ${percent(scores[name])}`, style: { "--c": `var(${colourName(name)})`, "flex-grow": scores[name] / total } }))),
+    best[0][1] < least && h("p.hint", { title: `No score reaches ${percent(least)}` }, UNCERTAIN),
     h("p.legend", { "aria-hidden": "true" }, best.map(([name, score]) =>
       h("span", {}, dot(name), plain(name), h("b", {}, percent(score))))));
 }

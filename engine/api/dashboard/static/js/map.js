@@ -1,6 +1,6 @@
 // The map of the archive: clips that sound alike lie near each other.
 
-import { read } from "./api.js";
+import { read, remembered } from "./api.js";
 import { player } from "./audio.js";
 import { card } from "./card.js";
 import { fill, h, number, plural, refill, token } from "./dom.js";
@@ -139,8 +139,8 @@ export function render(main, { params, signal }) {
 
   function single(clip) {
     const place = h("ol.cards", {});
-    read(`/v1/clips/${clip}`).then(
-      (found) => fill(place, card(found, { go: (example) => { location.hash = `#/?${new Query().withExample(example)}`; } })),
+    Promise.all([read(`/v1/clips/${clip}`), remembered("/v1/stats")]).then(
+      ([found, { min_confidence: least }]) => fill(place, card(found, { least, go: (example) => { location.hash = `#/?${new Query().withExample(example)}`; } })),
       (error) => fill(place, h("li", {}, problemBox(error))));
     return h("div", {}, place, h("button", { type: "button", onclick: () => choose([]) }, "Clear selection"));
   }

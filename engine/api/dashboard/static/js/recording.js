@@ -4,8 +4,8 @@ import { read, readAll } from "./api.js";
 import { follow, player, sound } from "./audio.js";
 import { facts } from "./card.js";
 import { labelDesk } from "./desk.js";
-import { fill, h, icon, amount, clock, day, plural, refill, toast } from "./dom.js";
-import { dot, emotionBar, plain, top } from "./emotions.js";
+import { fill, h, icon, amount, clock, day, percent, plural, refill, toast } from "./dom.js";
+import { dot, emotionBar, plain, top, UNCERTAIN } from "./emotions.js";
 import { bind } from "./keys.js";
 import { setLabel } from "./labelling.js";
 import { readdress } from "./place.js";
@@ -88,7 +88,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   follow(whole, { tick: follows, change: buttonTells, mine: (key) => key === `recording-${part}` || Boolean(playing()) });
 
   const list = h("ol.rows", { "aria-label": "Clips of the recording" });
-  const items = new Map(clips.map((clip) => [clip.clip, row(clip, () => select(clip))]));
+  const items = new Map(clips.map((clip) => [clip.clip, row(clip, trend.min_confidence, () => select(clip))]));
   fill(list, [...items.values()].map((one) => one.element));
 
   const head = h("div.clip-head", { "aria-live": "polite" });
@@ -112,7 +112,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     refill(head, [
       h("div.row.between", {}, h("h2", {}, `Clip ${clip.clip}`), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
       h("div.sound", {}, playButton(`clip-${clip.clip}`, clip.audio, name), wave(`clip-${clip.clip}`, clip.audio, name)),
-      emotionBar(clip.scores),
+      emotionBar(clip.scores, trend.min_confidence),
     ]);
     alike.href = `#/?clip=${clip.clip}`;
     tell(clip);
@@ -164,6 +164,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     timeline.element, stretch.element,
     h("p.legend", { "aria-label": "Colours" }, classesOf(lanes).map((name) => h("span", {}, dot(name), plain(name)))),
     h("p.hint", {}, "Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys."),
+    unsure(trend),
     trend.error && clips.length ? missing("No trend", trend.error) : turns(trend, hear),
     more && h("p.hint", {}, `The first ${MOST_CLIPS} clips are shown.`),
     clips.length ? h("div.columns.wide", {}, h("section", {}, h("h2", {}, plural(clips.length, "clip")), list), panel)
@@ -197,6 +198,13 @@ function lanesOf(clips, trend) {
   return names.size ? [...names.entries()].sort((a, b) => a[0] - b[0]).map((one) => one[1]) : [{ name: "", channel: null, clips: [], stretches: [] }];
 }
 
+/** For how much of the time no emotion can be told. */
+function unsure(trend) {
+  const found = trend.channels.filter((one) => one.uncertain > 0);
+  return found.length > 0 && h("p.hint", {}, found.map((one) =>
+    `${one.channel_name ? `${one.channel_name}: ` : ""}uncertain for ${percent(one.uncertain)} of the time`).join(", "));
+}
+
 function turns(trend, hear) {
   const found = trend.channels.flatMap((one) => one.turning_points.map((turn) => ({ ...turn, who: one.channel_name })));
   if (!found.length) return null;
@@ -213,12 +221,13 @@ function about(recording) {
 }
 
 /** A clip's line in the list: `{element, tell(), mark(current)}`. */
-function row(clip, pick) {
+function row(clip, least, pick) {
   const best = top(clip.scores);
+  const heard = best && (best.score < least ? UNCERTAIN : best.name);
   const said = h("span.said-of", {});
   const button = h("button.pick", { type: "button", "aria-pressed": "false", onclick: pick },
     h("span.span", {}, clock(clip.start, true)),
-    h("span.heard", {}, best ? [dot(best.name), best.name] : "", clip.channel_name && h("small", {}, clip.channel_name)),
+    h("span.heard", {}, best ? [dot(best.name), heard] : "", clip.channel_name && h("small", {}, clip.channel_name)),
     said);
   const element = h("li", { dataset: { clip: clip.clip } }, button);
   const tell = () => fill(said, Object.keys(clip.labels).length ? h("span.label", {}, Object.values(clip.labels).join(", ")) : h("span.unlabelled", {}, "no label"));

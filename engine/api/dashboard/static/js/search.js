@@ -154,7 +154,8 @@ async function share() {
 }
 
 async function hits(query, signal, { add, go }) {
-  const { hits } = await read("/v1/search", { method: "POST", ...query.body(), signal });
+  const [{ hits }, { min_confidence: least }] = await Promise.all([
+    read("/v1/search", { method: "POST", ...query.body(), signal }), remembered("/v1/stats")]);
   if (!hits.length) {
     return query.filtered
       ? emptyBox("No clip passes these filters", "Take some away, or all of them.", clearing(query, go))
@@ -163,7 +164,7 @@ async function hits(query, signal, { add, go }) {
   const more = h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, "Show more");
   return [
     h("h2", { tabindex: "-1" }, `${plural(hits.length, "hit")}, most alike first`),
-    h("ol.cards", {}, hits.map((hit, place) => card(hit, { rank: place + 1, go: add, asked: true }))),
+    h("ol.cards", {}, hits.map((hit, place) => card(hit, { rank: place + 1, go: add, least, asked: true }))),
     hits.length >= query.limit && query.limit < MOST && h("div.row.centre", {}, more),
   ];
 }
@@ -179,7 +180,7 @@ async function browse(query, signal, { add, go }) {
   async function next(count) {
     params.set("limit", count);
     const page = await read(`/v1/clips?${params}`, { signal });
-    const cards = page.data.map((clip) => card(clip, { go: add }));
+    const cards = page.data.map((clip) => card(clip, { go: add, least: stats.min_confidence }));
     list.append(...cards);
     more.hidden = page.next === null;
     if (page.next !== null) params.set("cursor", page.next);
