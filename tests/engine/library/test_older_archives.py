@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emotion_search import ClipFilter, Hit, Library, Settings, find_audio
+from emotion_search.index.database.connection import Database
 from emotion_search.index.lifecycle import keeper
 from tests.conftest import ROOT
 
@@ -18,6 +19,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The folder of an unpacked archive."""
     with tarfile.open(request.param) as packed:
         packed.extractall(tmp_path, filter="data")
+    Database(tmp_path / "home" / "archive.db").migrate()
     return tmp_path
 
 

@@ -1,0 +1,24 @@
+"""What a server does by itself."""
+
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+
+from emotion_search.engine.api import app
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.schema import Embedding, Model
+from tests.api.conftest import eventually
+from tests.templates import Template
+
+
+def test_scores_that_are_to_be_made_anew_are(
+    settings: Settings, voices_archive: Template, monkeypatch
+):
+    monkeypatch.setattr(app, "_TIDY_S", 0.1)
+    voices_archive.place(settings)
+    with TestClient(app.create_app(settings)) as client, Library.open(settings) as beside:
+        before = client.get("/v1/clips/1").json()["scores"]
+        with beside.database.write() as session:
+            session.execute(update(Embedding).values(scores=bytes(32), confidence=0.0))
+            session.execute(update(Model).values(score_version=1))
+        eventually(lambda: client.get("/v1/clips/1").json()["scores"] == before, 30)
