@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 
 Strings = NDArray[np.str_]
+
+SENTENCE_KEY = "text"
+"""The metadata key that tells what is said, where no other is named."""
 
 _NEEDED = "evaluation needs two classes of at least two clips each"
 
@@ -27,6 +30,12 @@ class LabelledVectors:
         speakers: (n,), or None where not all are known.
         recordings: (n,), which recording each clip is of.
         name: what was measured, for the report.
+        sources: (n,), which source each clip is of; empty text where unknown, a source like any
+            other. None where no clip has one.
+        sentences: (n,), what is said; empty text where unknown. None where no clip has one.
+        scores: float32, (n, ``score_classes``), of the model; rows of NaN where a clip has none.
+            None where the model gives none.
+        score_classes: classes of the model.
     """
 
     vectors: NDArray[np.float32]
@@ -34,6 +43,10 @@ class LabelledVectors:
     speakers: Strings | None
     recordings: Strings
     name: str
+    sources: Strings | None = None
+    sentences: Strings | None = None
+    scores: NDArray[np.float32] | None = None
+    score_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -68,22 +81,42 @@ class LabelledVectors:
         Raises:
             InvalidInputError: too few for an evaluation.
         """
-        speakers = None if self.speakers is None else self.speakers[rows]
-        return LabelledVectors(
-            self.vectors[rows], self.labels[rows], speakers, self.recordings[rows], self.name
-        )
+        arrays = {k: v[rows] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return LabelledVectors(**{**vars(self), **arrays})
 
     def with_vectors(self, vectors: NDArray[np.float32]) -> LabelledVectors:
         """The same clips under other vectors."""
-        return LabelledVectors(vectors, self.labels, self.speakers, self.recordings, self.name)
+        return replace(self, vectors=vectors)
 
 
-def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
-    """Vectors of a ``.npy`` file (n, dim) with the rows of a CSV file: a column ``label``, and
-    ``speaker`` and ``recording`` where known. Rows without a label are left out.
+def sentences_under(key: str | None, found: Strings) -> Strings | None:
+    """The sentences, (n,), that a metadata key (None: ``text``) has; None where it has none.
 
     Raises:
-        InvalidInputError: a file cannot be read, or they do not fit together.
+        InvalidInputError: it was named, and no labelled clip has it.
+    """
+    if (found != "").any():
+        return found
+    if key is None:
+        return None
+    raise InvalidInputError(
+        f"no labelled clip has the metadata key {key}, which tells the sentence"
+    )
+
+
+def read_labelled_vectors(
+    embeddings: Path, labels: Path, *, sentence_key: str | None = None
+) -> LabelledVectors:
+    """Vectors of a ``.npy`` file (n, dim) with the rows of a CSV file: a column ``label``, and
+    ``speaker``, ``recording``, ``source`` and ``text`` where known. Rows without a label are left
+    out.
+
+    Args:
+        sentence_key: the column that tells what is said, in place of ``text``.
+
+    Raises:
+        InvalidInputError: a file cannot be read, or they do not fit together; or no row has
+            anything in the column ``sentence_key``.
     """
     vectors = mapped(embeddings)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
@@ -99,12 +132,18 @@ def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
             f"{labels} has {len(rows)} rows for {len(vectors)} embeddings in {embeddings}"
         )
     kept = [i for i, row in enumerate(rows) if row["label"]]
-    speakers = [rows[i].get("speaker") or "" for i in kept]
+
+    def column(name: str) -> Strings:
+        return np.array([rows[i].get(name) or "" for i in kept], dtype=str)
+
+    speakers, sources = column("speaker"), column("source")
     recordings = [rows[i].get("recording") or f"row {i}" for i in kept]
     return LabelledVectors(
         np.asarray(vectors[kept], dtype=np.float32),
         np.array([rows[i]["label"] for i in kept], dtype=str),
-        np.array(speakers) if speakers and all(speakers) else None,
+        speakers if len(kept) and speakers.all() else None,
         np.array(recordings, dtype=str),
         embeddings.name,
+        sources=sources if sources.any() else None,
+        sentences=sentences_under(sentence_key, column(sentence_key or SENTENCE_KEY)),
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.labelled import SENTENCE_KEY, LabelledVectors, sentences_under
 from emotion_search.engine.quality.retrieval import Gallery, judge
-from emotion_search.index.database.clips import recordings_of_clips
+from emotion_search.index.database.clips import voices_of_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import (
     count_embedded,
@@ -22,7 +22,11 @@ from emotion_search.index.database.embeddings import (
     sample_clips,
 )
 from emotion_search.index.database.filters import EMOTION
-from emotion_search.index.database.labelled_clips import LabelledClips, labelled_clips
+from emotion_search.index.database.labelled_clips import (
+    LabelledClips,
+    context_of,
+    labelled_clips,
+)
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import (
     PAIRED,
@@ -176,8 +180,23 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
             return
         ids, clips = sample_clips(session, model, most=PAIRED)
         vectors = embeddings_in_order(session, model, ids)
-        recordings = recordings_of_clips(session, ids)
-    calibration = calibrate(space.apply(vectors), recordings, clips=clips) if clips else None
+        voices, sources = voices_of_clips(session, ids)
+        fitted, of_fitted, labels = vectors, voices, None
+        if space.method is Method.LEARNED:
+            task = next(one.task for one in list_spaces(session, model) if one.active)
+            taught = sample(labelled_clips(session, model, task or EMOTION), PAIRED)
+            fitted, labels = embeddings_in_order(session, model, taught.ids), taught.labels
+            of_fitted, _ = voices_of_clips(session, taught.ids)
+
+    def refit(known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        rows = ~np.isin(of_fitted, voices[~known])
+        some = None if labels is None else labels[rows]
+        try:
+            return fit_space(space.method, fitted[rows], some).apply(vectors)
+        except InvalidInputError:  # too few clips or labels are left
+            return space.apply(vectors)
+
+    calibration = calibrate(refit, voices, sources, clips=clips)
     if calibration is not None:
         with database.write() as session:
             put_calibration(session, model, version, calibration)
@@ -204,14 +223,22 @@ def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
 
 
 def labelled(
-    database: Database, models: Sequence[ModelInfo], task: str, *, most: int
+    database: Database,
+    models: Sequence[ModelInfo],
+    task: str,
+    *,
+    most: int,
+    sentence_key: str | None = None,
 ) -> list[tuple[LabelledVectors, Space]]:
     """Embeddings of the labelled clips under each of the models, not in any space yet, and the
     space that serves: the same clips, those with an embedding under all (a random sample beyond
-    ``most``).
+    ``most``), with what is known of them.
+
+    Args:
+        sentence_key: the metadata key that tells what is said, in place of ``text``.
 
     Raises:
-        InvalidInputError: too few labels.
+        InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
     """
     with database.read() as session:
         found = [labelled_clips(session, model, task) for model in models]
@@ -228,7 +255,15 @@ def labelled(
         for model in models:
             vectors = embeddings_in_order(session, model, clips.ids)
             space = active_space(session, model)[1]
-            made.append((labelled_vectors(clips, vectors, name=model.name), space))
+            known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
+            data = replace(
+                labelled_vectors(clips, vectors, name=model.name),
+                sources=known.sources if known.sources.any() else None,
+                sentences=sentences_under(sentence_key, known.sentences),
+                scores=known.scores if model.classes else None,
+                score_classes=tuple(model.classes),
+            )
+            made.append((data, space))
     return made
 
 

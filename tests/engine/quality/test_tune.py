@@ -14,7 +14,7 @@ from emotion_search.engine.quality import tune as tuning
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.tune import compare_methods
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.models import activate_model
+from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recordings import (
     Annotations,
     FileFacts,
@@ -22,6 +22,7 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recording,
 )
+from emotion_search.index.database.spaces import get_calibration
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.space import Method
 
@@ -143,6 +144,42 @@ def test_hits_carry_their_percentile_among_random_pairs(spoken: Library):
     assert percentiles == sorted(percentiles, reverse=True)
     assert percentiles[0] > 95
     assert percentiles[-1] < 10
+
+
+def test_pairs_of_the_same_speaker_do_not_count_among_percentiles(library: Library):
+    data = speech(each=8)
+    _, of_speaker = np.unique(data.speakers, return_inverse=True)
+    voices = np.eye(8, DIM)[of_speaker] + 0.01 * data.vectors
+    fill(library, data.with_vectors(voices.astype(np.float32)))
+    library.tune(method=Method.CENTRED)
+    hits = library.search(1, limit=100)
+    assert {hit.percentile for hit in hits if hit.clip.speaker == "speaker0"} == {100.0}
+
+
+def test_percentiles_of_a_learned_space_are_of_clips_that_did_not_teach_it(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+):
+    data = speech(speakers=20)
+    fill(library, data)
+    library.tune(method=Method.LEARNED)
+    with library.database.read() as session:
+        model = active_model(session)
+        kept = get_calibration(session, model, 1)
+    taught = []
+    fit = tuning.fit_space
+
+    def spy(method, vectors, labels=None):
+        taught.append(len(vectors))
+        return fit(method, vectors, labels)
+
+    monkeypatch.setattr(tuning, "fit_space", spy)
+    with library.database.write() as session:
+        session.connection().exec_driver_sql("DELETE FROM calibrations")
+    tuning.recalibrate(library.database, model)
+    assert taught == [240 - 24] * 10  # two of twenty speakers left out at a time
+    with library.database.read() as session:
+        again = get_calibration(session, model, 1)
+    assert np.array_equal(kept.quantiles, again.quantiles)
 
 
 def test_without_labels_the_space_is_centred(library: Library):
