@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class LabelledVectors:
         name: what was measured, for the report.
         sources: (n,), which source each clip is of; empty text where unknown, a source like any
             other. None where no clip has one.
-        sentences: (n,), what is said; empty text where unknown. None where no clip has one.
+        sentences: (n,), a name for what is said; empty text where unknown. None where no clip has
+            one.
         scores: float32, (n, ``score_classes``), of the model; rows of NaN where a clip has none.
             None where the model gives none.
         score_classes: classes of the model.
@@ -89,14 +91,16 @@ class LabelledVectors:
         return replace(self, vectors=vectors)
 
 
-def sentences_under(key: str | None, found: Strings) -> Strings | None:
-    """The sentences, (n,), that a metadata key (None: ``text``) has; None where it has none.
+def sentences_under(key: str | None, found: Sequence[str]) -> Strings | None:
+    """Short names, (n,), for the sentences that were found under a metadata key (None: ``text``);
+    empty where one is empty. None where all are.
 
     Raises:
         InvalidInputError: it was named, and no labelled clip has it.
     """
-    if (found != "").any():
-        return found
+    if any(found):
+        number = {text: str(i) for i, text in enumerate(dict.fromkeys(found))}
+        return np.array([number[text] if text else "" for text in found])
     if key is None:
         return None
     raise InvalidInputError(
@@ -133,17 +137,17 @@ def read_labelled_vectors(
         )
     kept = [i for i, row in enumerate(rows) if row["label"]]
 
-    def column(name: str) -> Strings:
-        return np.array([rows[i].get(name) or "" for i in kept], dtype=str)
+    def column(name: str) -> list[str]:
+        return [rows[i].get(name) or "" for i in kept]
 
     speakers, sources = column("speaker"), column("source")
     recordings = [rows[i].get("recording") or f"row {i}" for i in kept]
     return LabelledVectors(
         np.asarray(vectors[kept], dtype=np.float32),
         np.array([rows[i]["label"] for i in kept], dtype=str),
-        speakers if len(kept) and speakers.all() else None,
+        np.array(speakers) if speakers and all(speakers) else None,
         np.array(recordings, dtype=str),
         embeddings.name,
-        sources=sources if sources.any() else None,
+        sources=np.array(sources) if any(sources) else None,
         sentences=sentences_under(sentence_key, column(sentence_key or SENTENCE_KEY)),
     )

@@ -84,12 +84,14 @@ class ClipContext:
     """What is known of some clips besides their labels.
 
     Attributes:
-        sources, sentences: (n,), of the recording; empty text where unknown.
+        sources: (n,), of the recording; empty text where unknown.
+        sentences: what is said in each; empty text where unknown. No array, whose rows would all
+            be as long as the longest transcript.
         scores: float32, (n, classes of the model), NaN where a clip has none.
     """
 
     sources: NDArray[np.str_]
-    sentences: NDArray[np.str_]
+    sentences: list[str]
     scores: NDArray[np.float32]
 
 
@@ -115,7 +117,7 @@ def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipCo
             row[:] = np.frombuffer(data, dtype="<f4")
     return ClipContext(
         np.array([one[0] for one in ordered], dtype=str),
-        np.array([one[1] for one in ordered], dtype=str),
+        [one[1] for one in ordered],
         scores,
     )
 

@@ -38,8 +38,8 @@ def test_sources_sentences_and_scores_of_clips_in_the_order_asked_for(database: 
         lines = context_of(session, model, ids, "line").sentences
         voices, sources = voices_of_clips(session, ids)
     assert found.sources.tolist() == sources.tolist() == ["", "desk", "desk", "desk"]
-    assert found.sentences.tolist() == ["", "good day", "", "good day"]
-    assert lines.tolist() == ["", "1", "2", "1"]
+    assert found.sentences == ["", "good day", "", "good day"]
+    assert lines == ["", "1", "2", "1"]
     assert voices.tolist() == ["speaker t", "speaker s", "recording 2", "speaker s"]
     np.testing.assert_array_equal(found.scores[[0, 2]], [[0.25, 0.75]] * 2)
     assert np.isnan(found.scores[[1, 3]]).all()
