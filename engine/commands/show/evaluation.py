@@ -22,7 +22,7 @@ def print_evaluation(it: Evaluation) -> None:
     speakers = f" by {it.speakers} speakers" if it.speakers else ""
     print(f"{it.name}, {it.space} space: {sum(it.clips.values())} clips{speakers} ({classes})")
     if it.learned:
-        print(f"{LEARNED}; what it gains on others: mAP by space")
+        print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
     table = _table("", "over queries", "chance", "over classes", "chance")
