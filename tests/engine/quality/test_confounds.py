@@ -57,7 +57,8 @@ def test_a_clip_of_unknown_words_shares_no_sentence():
     words = at([0, 30, 40, 90, 10, 70], "aabbab", "stuvwx", ["", "", "", "", "p", "q"])
     assert set(measured(words).triplets) == {"nothing"}
     assert measured(words).left_out["sentence"] == "there is no such triplet"
-    unknown = measured(replace(words, sentences=None, speakers=None))
+    calls = np.array(list("121233"))
+    unknown = measured(replace(words, sentences=None, speakers=None, recordings=calls))
     assert set(unknown.triplets) == {"nothing"}
     assert "no labelled clip has the metadata key text" in unknown.left_out["sentence"]
     assert unknown.left_out["speaker"] == "the speakers are not all known"
