@@ -27,11 +27,11 @@ from benchmarks.retrieval_quality import egemaps
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.classify.compare import compare, held_out_scores, splits_of
 from emotion_search.engine.classify.examples import Examples, examples_of
-from emotion_search.engine.classify.measure import Measured, measure
 from emotion_search.engine.classify.methods import METHODS
 from emotion_search.engine.clusters.density import fit_dense
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.quality.measure import Measured, measure
 from emotion_search.index.database.labelled_clips import LabelledClips
 from emotion_search.index.vectors.arrays import normalise
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.classify.calibrate import Curves, Kind, fit_curves, kind_for
 from emotion_search.engine.classify.examples import Examples
-from emotion_search.engine.classify.measure import Bin, Measured, measure, reliability
 from emotion_search.engine.classify.methods import METHODS, SHARES
+from emotion_search.engine.quality.measure import Bin, Measured, by_count, measure, reliability
 from emotion_search.index.errors import InvalidInputError
 
 Array = NDArray[np.float64]
@@ -149,8 +149,10 @@ def check_probabilities(examples: Examples, splits: Sequence[Split], compared: C
         part = fit_curves(scores[fit], examples.classes[fit], kind)
         chances[test] = part.probabilities(scores[test])
     right = decided == examples.classes
-    bins, error = reliability(chances[np.arange(len(scores)), decided], right)
+    sure = chances[np.arange(len(scores)), decided]
+    bins, error = reliability(sure, right, by_count(sure))
     bare = scores.max(axis=1)
     if compared.name not in SHARES:
         bare = 1 / np.exp(scores - bare[:, None]).sum(axis=1)
-    return Checked(kind, curves, chances, tuple(bins), error, reliability(bare, right)[1])
+    bare_error = reliability(bare, right, by_count(bare))[1]
+    return Checked(kind, curves, chances, tuple(bins), error, bare_error)

@@ -17,6 +17,7 @@ from emotion_search.engine.pages.page import (
     confusion,
     error_bars,
     figure_html,
+    reliability,
     table,
     write_page,
 )
@@ -65,7 +66,7 @@ def _body(it: Trained) -> Iterator[str]:
         f" {it.checked.error:.3f} away from the share that is right (expected calibration error);"
         f" the classifier's bare scores, taken as probabilities, {it.checked.bare_error:.3f}.</p>"
     )
-    yield figure_html(reliability(it), "Reliability of the probabilities")
+    yield figure_html(reliability(it.checked.bins), "Reliability of the probabilities")
 
 
 def what(it: Trained) -> str:
@@ -80,27 +81,6 @@ def what(it: Trained) -> str:
         " group."
         f" Embeddings of {it.classifier.model} in space {it.classifier.space_version}."
     )
-
-
-def reliability(it: Trained) -> go.Figure:
-    """Reliability diagram: probability against share that is right, and the diagonal."""
-    bins = it.checked.bins
-    figure = go.Figure(
-        [
-            go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line_color=FAINT, name="perfect"),
-            go.Scatter(
-                x=[one.said for one in bins],
-                y=[one.right for one in bins],
-                text=[f"{one.clips} clips" for one in bins],
-                mode="lines+markers",
-                line_color=STRONG,
-                name="measured",
-            ),
-        ]
-    )
-    figure.update_xaxes(title="probability of the value given", range=[0, 1.02])
-    figure.update_yaxes(title="share that was right", range=[0, 1.05])
-    return figure
 
 
 def _bars(it: Trained) -> go.Figure:

@@ -417,6 +417,26 @@ def test_evaluate_measures_vectors_of_ones_own(run, tmp_path: Path):
     assert run("evaluate", *given[:2]).code == 2
 
 
+def test_evaluate_tells_what_else_nearness_follows(run, manifest: Path):
+    ingest(run, manifest)
+    (record,) = run("evaluate", "--json", "--bootstrap", 20).records
+    assert set(record["triplets"]) == {"nothing", "speaker"}
+    assert "metadata key text" in record["left_out"]["sentence"]
+    assert record["nearest"]["speaker"]["chance"] == pytest.approx(3 / 11)
+    assert [one["gallery"] for one in record["galleries"]] == ["recording"]
+    assert record["scores"]["clips"] == 12
+    assert sum(map(sum, record["scores"]["confusion"])) == 12
+    shown = run("evaluate", "--bootstrap", 20).out
+    for part in ("with the speaker kept in", "distractor shares", "own speaker", "class scores"):
+        assert part in shown
+    assert "left out: sentence (what is said is not known" in shown
+    wrong = run("evaluate", "--sentence-key", "words")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "no labelled clip has the metadata key words" in wrong.err
+    (one,) = run("evaluate", "--json", "--exclude-same", "speaker", "--bootstrap", 0).records
+    assert one["galleries"] == []
+
+
 def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
     run("ingest", voices, "--model", "acoustic")
     wrong = run("evaluate")

@@ -15,8 +15,8 @@ from emotion_search.engine.classify.calibrate import curves_of, fit_curves, kind
 from emotion_search.engine.classify.compare import Compared, check_probabilities
 from emotion_search.engine.classify.examples import Examples
 from emotion_search.engine.classify.fitted import Neighbours, from_bytes, to_bytes
-from emotion_search.engine.classify.measure import measure, reliability
 from emotion_search.engine.classify.methods import METHODS, forest, logistic, svm
+from emotion_search.engine.quality.measure import by_count, measure, reliability
 from emotion_search.index.errors import DatabaseError
 from tests.archives import blobs
 
@@ -108,7 +108,7 @@ def test_calibrated_probabilities_hold_on_new_clips():
         curves = fit_curves(scores[:4000], y[:4000], kind)
         decided = scores[4000:].argmax(axis=1)
         confidence = curves.probabilities(scores[4000:])[np.arange(4000), decided]
-        assert reliability(confidence, decided == y[4000:])[1] < 0.03
+        assert reliability(confidence, decided == y[4000:], by_count(confidence))[1] < 0.03
 
 
 def test_shares_of_votes_are_probabilities_as_they_are():
