@@ -112,6 +112,7 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
         "clip",
         "label",
         "source",
+        "same",
         "file",
         "span",
     ]
@@ -281,7 +282,7 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["search", "--clip", "999"], 1, "no clip 999"),
         (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
         (["search", "--clip", "1", "--after", "tomorrow"], 2, "--after"),
-        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording or speaker"),
+        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording, speaker or source"),
         (["search", "--clip", "1" + "0" * 30], 1, "no clip 1000"),
         (["search", "--clip", "1", "--source", "\udcff"], 2, "cannot be stored"),
         (["forget", "1" + "0" * 30], 2, "recordings"),
@@ -573,4 +574,4 @@ def test_the_command_line_and_the_api_have_the_same_filters():
     options = {"metadata" if name == "meta" else name for name in signature(clip_filter).parameters}
     assert options == Filters.model_fields.keys()
     fields = {field.name.removesuffix("s") for field in dataclasses.fields(ClipFilter)}
-    assert fields - {"not_recording", "not_speaker"} == options
+    assert fields - {"not_recording", "not_speaker", "not_source"} == options

@@ -169,9 +169,9 @@ def test_percentiles_of_a_learned_space_are_of_clips_that_did_not_teach_it(
     taught = []
     fit = tuning.fit_space
 
-    def spy(method, vectors, labels=None):
+    def spy(method, vectors, *others):
         taught.append(len(vectors))
-        return fit(method, vectors, labels)
+        return fit(method, vectors, *others)
 
     monkeypatch.setattr(tuning, "fit_space", spy)
     with library.database.write() as session:

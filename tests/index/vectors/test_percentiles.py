@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emotion_search.index.vectors.baselines import Place, fit_baselines
 from emotion_search.index.vectors.percentiles import (
     Calibration,
     calibrate,
@@ -91,13 +92,20 @@ def test_a_percentile_means_what_it_says_to_voices_that_a_space_was_not_fitted_t
     for seed in range(12):
         vectors, labels, groups = voices(seed)
         known = groups < 20
-        of, taught = vectors[known], labels[known]
+        places = [Place(None, str(group)) for group in groups]
+        fitted = fit_baselines([(places, vectors)])
+        centres = np.stack([fitted.centre(place) for place in places])
 
-        def refit(rows: np.ndarray, of=of, taught=taught) -> np.ndarray:
-            return fit_space(method, of[rows], taught[rows]).apply(of)
+        def turned(
+            rows: np.ndarray, to: np.ndarray, vectors=vectors, labels=labels, centres=centres
+        ) -> np.ndarray:
+            space = fit_space(method, vectors[rows], labels[rows], centres[rows])
+            return space.apply(vectors[to], centres[to] if method.grouped else None)
 
+        own = np.flatnonzero(known)
+        refit = lambda some, own=own, turned=turned: turned(own[some], own)  # noqa: E731
         calibration = calibrate(refit, groups[known], np.zeros(120), clips=120)
-        turned = fit_space(method, of, taught).apply(vectors)
+        turned = turned(own, np.arange(len(vectors)))
         cosines = cosines_of(turned, *random_pairs(~known, known)).astype(float)
         above.append(100 * (calibration.percentile(cosines) >= 95).mean())
     assert np.mean(above) == pytest.approx(5, abs=0.7)
