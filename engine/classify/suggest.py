@@ -19,7 +19,12 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import active_space
-from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.errors import (
+    DatabaseError,
+    InvalidInputError,
+    ModelMismatchError,
+    NotFoundError,
+)
 from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.space import Space
 
@@ -85,8 +90,8 @@ def suggest(
             raise NothingToSuggestError(f"nothing to suggest under the task {task}: {what}")
         try:
             ready = load_classifier(session, model, task)
-        except (NotFoundError, ModelMismatchError) as error:
-            mismatch = f"; {error}" if isinstance(error, ModelMismatchError) else ""
+        except (NotFoundError, ModelMismatchError, DatabaseError) as error:
+            mismatch = "" if isinstance(error, NotFoundError) else f"; {error}"
             space = active_space(session, model)[1]
             return _typical(session, model, space, ids, unlabelled, known, limit, seed, mismatch)
         return _uncertain(session, model, ready, unlabelled, limit, seed)

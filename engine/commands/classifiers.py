@@ -176,7 +176,7 @@ def suggest(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the clips most worth labelling next: those a classifier doubts, none like another.
+    """List the clips most worth labelling next, more of those that a classifier doubts.
 
     \b
     emotion-search suggest --task satisfaction --limit 20

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from sqlalchemy import text
 
 from emotion_search.engine.classify import apply
@@ -24,7 +25,12 @@ from emotion_search.index.database.filters import ClipFilter, matching_ids
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import add_space
-from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.errors import (
+    DatabaseError,
+    InvalidInputError,
+    ModelMismatchError,
+    NotFoundError,
+)
 from emotion_search.index.vectors.space import Method, fit_space
 from tests.archives import blobs, fill, twin
 
@@ -439,6 +445,20 @@ def test_a_classifier_of_another_model_is_said_to_be_one(sqlite: Database):
     found = suggest(sqlite, other, task="emotion")
     assert len(found) == 2
     assert all("trained on embeddings of model made, not of twin" in one.why for one in found)
+
+
+def test_a_classifier_that_cannot_be_read_is_no_obstacle_to_suggestions(sqlite: Database):
+    model = archive(sqlite)
+    train(sqlite, model, task="emotion", method="linear discriminant", rounds=0)
+    fill(sqlite, blobs()[0][:2], begin=500)
+    with sqlite.write() as session:  # as of a version with other methods
+        old = save({"neighbours.k": np.ones(1), "calibration.y": np.ones(1)})
+        session.execute(text("UPDATE classifiers SET parameters = :old"), {"old": old})
+    with pytest.raises(DatabaseError, match="train it again"):
+        classify(sqlite, model, task="emotion")
+    found = suggest(sqlite, model, task="emotion")
+    assert {one.clip.id for one in found} == {91, 92}
+    assert "train it again" in found[0].why
 
 
 def test_nothing_is_suggested_where_all_is_labelled(sqlite: Database):
