@@ -62,7 +62,7 @@ def main() -> None:
     print(f"{'each speaker left out':<36}{'method':<22}{'UAR':<24}macro F1")
     for name, features in vectors.items():
         examples = examples_of(clips, features)
-        for one in compare(examples, splits_of(examples), rounds=1000):
+        for one in compare(examples, splits_of(examples.classes, examples.groups), rounds=1000):
             show(name, one.name, one.measured)
     if options.fold:
         for method in METHODS:
