@@ -106,7 +106,7 @@ class Labelling:
         """Values and probabilities of clips by the latest classifier."""
         with self.database.read() as session:
             ready = load_classifier(session, self.model, TASK)
-        given, chances = ready.decide(self.clips.ids[rows], self.vectors[rows])
+            given, chances = ready.decide(session, self.clips.ids[rows], self.vectors[rows])
         return [ready.info.classes[c] for c in given], chances
 
     def recall(self, rows: np.ndarray) -> float:
