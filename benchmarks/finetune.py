@@ -20,11 +20,11 @@ import numpy as np
 
 from benchmarks.machine import describe
 from emotion_search.engine.audio.workers import Decoders
-from emotion_search.engine.classify.measure import measure
 from emotion_search.engine.embedders.registry import absolute, load_embedder
 from emotion_search.engine.finetune.examples import Example, decode_examples, examples_of_manifest
 from emotion_search.engine.finetune.run import finetune
 from emotion_search.engine.finetune.tune import Plan
+from emotion_search.engine.quality.measure import measure
 from emotion_search.engine.settings import Settings
 
 ROUNDS = 2000

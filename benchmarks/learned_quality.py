@@ -27,11 +27,11 @@ from benchmarks.retrieval_quality import egemaps
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.classify.compare import compare, held_out_scores, splits_of
 from emotion_search.engine.classify.examples import Examples, examples_of
-from emotion_search.engine.classify.measure import Measured, measure
 from emotion_search.engine.classify.methods import METHODS
 from emotion_search.engine.clusters.density import fit_dense
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.quality.measure import Measured, measure
 from emotion_search.index.database.labelled_clips import LabelledClips
 from emotion_search.index.vectors.arrays import normalise
 
@@ -62,7 +62,7 @@ def main() -> None:
     print(f"{'each speaker left out':<36}{'method':<22}{'UAR':<24}macro F1")
     for name, features in vectors.items():
         examples = examples_of(clips, features)
-        for one in compare(examples, splits_of(examples), rounds=1000):
+        for one in compare(examples, splits_of(examples.classes, examples.groups), rounds=1000):
             show(name, one.name, one.measured)
     if options.fold:
         for method in METHODS:

@@ -93,9 +93,8 @@ def main() -> None:
                     summary = ", ".join(
                         f"{m} {v['value']:.3f}" for m, v in labelled["compared"].items()
                     )
-                    error = labelled["calibration"]
-                    summary += f"; {error['kind']}: off by {error['error']:.3f}"
-                    summary += f", bare {error['bare_error']:.3f}"
+                    found = labelled["calibration"]
+                    summary += f"; {found['kind']}: {found['kinds'][found['kind']]}"
             print(f"{name:<32}{seconds:>8.1f} s{peak / 1e6:>8.0f} MB   {summary}", flush=True)
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.classify.calibrate import Curves, curves_of
-from emotion_search.engine.classify.fitted import Fitted, Neighbours, from_bytes
+from emotion_search.engine.classify.fitted import Fitted, from_bytes
 from emotion_search.engine.classify.heldout import HeldOut, held_out_of
 from emotion_search.index.database.classifiers import ClassifierInfo, get_classifier
 from emotion_search.index.database.connection import Database, Session
-from emotion_search.index.database.embeddings import vectors_by_id
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import (
@@ -24,7 +23,7 @@ from emotion_search.index.database.predictions import (
     standing_classifiers,
 )
 from emotion_search.index.database.spaces import ArchiveSpace, get_space
-from emotion_search.index.errors import DatabaseError, NotFoundError
+from emotion_search.index.errors import DatabaseError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 
@@ -75,7 +74,7 @@ def load_classifier(
     """A classifier of the archive, ready for use.
 
     Raises:
-        NotFoundError: there is none, or all its examples were erased.
+        NotFoundError: there is none.
         ModelMismatchError: it knows the embeddings of another model.
         DatabaseError: it cannot be read.
     """
@@ -89,16 +88,6 @@ def load_classifier(
             f" examples; train it again with: emotion-search train --task {task}"
         ) from error
     space = get_space(session, model, info.space_version)
-    if isinstance(fitted, Neighbours):
-        found = list(vectors_by_id(session, model, np.sort(fitted.ids)))
-        ids = np.concatenate([one for one, _ in found])
-        if not len(ids):
-            raise NotFoundError(
-                f"classifier {task} {info.version} compares with examples, all of which were"
-                f" erased; train it again with: emotion-search train --task {task}"
-            )
-        vectors = space.turn(session, ids, np.concatenate([some for _, some in found]))
-        fitted = fitted.with_examples(ids, vectors)
     return Ready(info, fitted, curves, held_out, space)
 
 

@@ -1,31 +1,33 @@
-"""Calibration of scores to probabilities: sigmoid or isotonic, fitted on held-out clips."""
+"""Calibration of scores to probabilities on held-out clips: none, sigmoid or isotonic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 Array = NDArray[np.float64]
-Kind = Literal["sigmoid", "isotonic"]
+Kind = Literal["none", "sigmoid", "isotonic"]
 
-_ISOTONIC_FROM = 1000  # examples; with fewer, isotonic regression fits noise
-_ISOTONIC_CLASS = 100  # of each class
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The simpler ones first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """A monotone curve per class from its margin over the best other class to a probability.
+    """A monotone curve per class from its margin over the best other class to a probability; or
+    none: scores are taken as log-likelihoods, to which go logs of how frequent the classes were.
 
     Attributes:
-        kind: ``sigmoid`` (Platt, 1999) or ``isotonic`` (Zadrozny and Elkan, KDD 2002).
+        kind: ``none``, ``sigmoid`` (Platt, 1999) or ``isotonic`` (Zadrozny and Elkan, KDD 2002).
         x, y: float64, the class's margins and probabilities, one after the other for all classes;
-            of a sigmoid slope and offset.
+            of a sigmoid slope and offset; of ``none`` the least probability and the log of how
+            frequent the class was.
         starts: int64 (classes + 1,), where each class's part begins.
     """
 
@@ -36,6 +38,8 @@ class Curves:
 
     def probabilities(self, scores: Array) -> Array:
         """Probabilities, float64 (n, classes), rows summing to 1, of scores (n, classes)."""
+        if self.kind == "none":
+            return np.asarray(self.x + (1 - self.x.sum()) * softmax(scores + self.y, axis=1))
         margins = margin(scores)
         found = np.empty_like(margins)
         for c in range(margins.shape[1]):
@@ -57,7 +61,7 @@ def curves_of(arrays: Mapping[str, NDArray[np.generic]]) -> Curves:
     Raises:
         KeyError: they are not there.
     """
-    kind: Kind = "isotonic" if "isotonic_x" in arrays else "sigmoid"
+    kind = next((one for one in KINDS if f"{one}_x" in arrays), KINDS[0])
     x, y = (arrays[name].astype(np.float64) for name in (f"{kind}_x", "y"))
     return Curves(kind, x, y, arrays["starts"].astype(np.int64))
 
@@ -69,20 +73,17 @@ def margin(scores: Array) -> Array:
     return np.asarray(np.where(scores == best, scores - second, scores - best))
 
 
-def kind_for(classes: NDArray[np.int64]) -> Kind:
-    """Isotonic where there are examples enough (1000, 100 of each class), else sigmoid."""
-    counts = np.bincount(classes)
-    enough = len(classes) >= _ISOTONIC_FROM and counts.min() >= _ISOTONIC_CLASS
-    return "isotonic" if enough else "sigmoid"
-
-
 def fit_curves(scores: Array, classes: NDArray[np.int64], kind: Kind) -> Curves:
     """Curves fitted to scores (n, classes) of clips that the classifier was not fitted to."""
+    if kind == "none":
+        counts = np.bincount(classes, minlength=scores.shape[1]) + 1.0
+        least = np.full(len(counts), 1 / (len(classes) + len(counts)))
+        return Curves(kind, least, np.log(counts / counts.sum()), np.arange(len(counts) + 1))
     margins = margin(scores)
     xs: list[Array] = []
     ys: list[Array] = []
     for c in range(scores.shape[1]):
-        x, y = (_sigmoid if kind == "sigmoid" else _isotonic)(margins[:, c], classes == c)
+        x, y = {"sigmoid": _sigmoid, "isotonic": _isotonic}[kind](margins[:, c], classes == c)
         xs.append(x)
         ys.append(y)
     starts = np.concatenate([[0], np.cumsum([len(x) for x in xs])])

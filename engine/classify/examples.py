@@ -32,7 +32,7 @@ from emotion_search.index.vectors.arrays import Vectors
 
 log = logging.getLogger(__name__)
 
-FEWEST = 5
+FEWEST = 3
 """Fewest clips of a class."""
 
 FEWEST_GROUPS = 2
@@ -42,6 +42,29 @@ MOST = 10_000
 """Most clips that a classifier is trained on; of more, a random sample."""
 
 _PATHS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A class that is not learned: how many clips it has, and why."""
+
+    clips: int
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Clips to train on.
+
+    Attributes:
+        clips: those of the classes that can be learned; of too many, a random sample.
+        available: how many there were before sampling.
+        left_out: the other classes by name.
+    """
+
+    clips: LabelledClips
+    available: int
+    left_out: dict[str, LeftOut]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +98,12 @@ def choose(
     table: Path | None,
     without: Collection[str] = (),
     most: int = MOST,
-) -> tuple[LabelledClips, int]:
-    """The clips labelled under a task (in a table, if one is given) but for some classes, at most
-    ``most`` of them, and how many there were.
+) -> Chosen:
+    """The clips labelled under a task (in a table, if one is given) but for the classes named in
+    ``without`` and those of too few clips or speakers, at most ``most``.
 
     Raises:
-        InvalidInputError: there are none; names the tasks that have labels.
+        InvalidInputError: there are none, or fewer than two classes are left; says what to label.
     """
     if table is None:
         clips = labelled_clips(session, model, task)
@@ -94,43 +117,31 @@ def choose(
             f"--without {', '.join(sorted(unknown))}: no clip has this label under the task {task}"
         )
     clips = clips.part(np.flatnonzero(~np.isin(clips.labels, list(without))))
-    check(clips, task)
-    drawn = sample(clips, most)
-    if drawn is not clips:
-        check(drawn, task)
-    return drawn, len(clips.ids)
+    kept, left_out = _enough(clips, task)
+    drawn, too_few = _enough(sample(kept, most), task)
+    return Chosen(drawn, len(kept.ids), left_out | too_few)
 
 
-def check(clips: LabelledClips, task: str) -> None:
-    """Refuse what no classifier can be trained and judged on.
-
-    Raises:
-        InvalidInputError: a single class, too few clips of one, or too few speakers; names the
-            class and the cure.
-    """
-    names, counts = np.unique(clips.labels, return_counts=True)
-    if len(names) < 2:
-        what = f"all have the label {names[0]}" if len(names) else "none is left"
-        raise InvalidInputError(
-            f"a classifier needs two classes; of the clips labelled under the task {task} {what}"
-        )
-    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if n < FEWEST]
-    if few:
-        raise InvalidInputError(
-            f"a classifier needs {FEWEST} clips of each class; too few of {', '.join(few)}: label"
-            f" more (emotion-search suggest --task {task} says which), or leave the class out with"
-            " --without"
-        )
+def _enough(clips: LabelledClips, task: str) -> tuple[LabelledClips, dict[str, LeftOut]]:
+    """The clips of those classes that have enough of them, by enough speakers, and the others."""
     groups, by = grouped(clips)
-    lonely = [
-        str(name) for name in names if len(np.unique(groups[clips.labels == name])) < FEWEST_GROUPS
-    ]
-    if lonely:
+    left_out = {}
+    names, counts = np.unique(clips.labels, return_counts=True)
+    for name, count in zip(names.tolist(), counts.tolist(), strict=True):
+        if count < FEWEST:
+            left_out[name] = LeftOut(count, f"fewer than {FEWEST} clips")
+        elif len(np.unique(groups[clips.labels == name])) < FEWEST_GROUPS:
+            left_out[name] = LeftOut(count, f"all of one {by}")
+    if len(names) - len(left_out) < 2:
+        kept = [f"{n} ({c})" for n, c in zip(names, counts, strict=True) if n not in left_out]
+        short = [f"{name} ({one.clips}, {one.why})" for name, one in left_out.items()]
         raise InvalidInputError(
-            f"whether a class is known from its speaker is unknown: all clips of"
-            f" {', '.join(lonely)} are of one {by}; label clips of others, or leave the class out"
-            " with --without"
+            f"a classifier needs two classes of {FEWEST} clips, each by more than one {by};"
+            f" under the task {task} there are: {', '.join(kept + short) or 'none'}. Label more of"
+            f" {', '.join(left_out) or 'another class'}; which clips may help says:"
+            f" emotion-search suggest --task {task}"
         )
+    return clips.part(np.flatnonzero(~np.isin(clips.labels, list(left_out)))), left_out
 
 
 def grouped(clips: LabelledClips) -> tuple[NDArray[np.str_], str]:

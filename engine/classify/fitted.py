@@ -1,9 +1,9 @@
-"""Linear, k-NN and random-forest classifiers as arrays (safetensors): nothing is unpickled."""
+"""Linear and random-forest classifiers as arrays (safetensors): nothing is unpickled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from emotion_search.index.errors import DatabaseError
-from emotion_search.index.vectors.arrays import Vectors, normalise
+from emotion_search.index.vectors.arrays import Vectors
 
 Array = NDArray[np.float64]
 
-_ROWS = 1024  # compared with a k-NN's examples at once
+_LEAST_SHARE = 1e-3  # of the votes; what no tree votes for is not impossible
 
 
 class Fitted(Protocol):
@@ -26,7 +26,7 @@ class Fitted(Protocol):
 
     def scores(self, features: Vectors) -> Array:
         """Scores by class, float64 (n, classes), of features float32 (n, dim): the class of the
-        highest is the decision; they are no probabilities."""
+        highest is the decision. Log-likelihoods but for a constant, and too sure of themselves."""
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What it consists of."""
@@ -55,72 +55,8 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Votes of the nearest examples by cosine around their mean; every class weighs the same.
-
-    Only the ids of the examples are stored: their vectors are read from the archive, so that an
-    example that was erased is out of the classifier too.
-
-    Attributes:
-        ids: int64 (n,), clips that are the examples.
-        classes: int64 (n,), the class of each.
-        mean: float64 (dim,), subtracted before cosines are taken.
-        weights: float64 (classes,), of a vote.
-        k: how many vote.
-        examples: float32 (n, dim), less the mean, L2-normalised; None until they are read.
-    """
-
-    ids: NDArray[np.int64]
-    classes: NDArray[np.int64]
-    mean: Array
-    weights: Array
-    k: int
-    examples: Vectors | None = None
-    kind: ClassVar[str] = "neighbours"
-
-    def scores(self, features: Vectors) -> Array:
-        """See ``Fitted``."""
-        assert self.examples is not None
-        assert len(self.examples)
-        found = np.empty((len(features), len(self.weights)))
-        k = min(self.k, len(self.examples))
-        one_hot = np.eye(len(self.weights))[self.classes] * self.weights
-        for begin in range(0, len(features), _ROWS):
-            some = slice(begin, begin + _ROWS)
-            cosines = self.turned(features[some]) @ self.examples.T
-            nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-            near = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
-            votes = np.einsum("nk,nkc->nc", near + 1, one_hot[nearest])
-            found[some] = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
-        return found
-
-    def turned(self, features: Vectors) -> Vectors:
-        """Features centred and normalised as the examples are."""
-        centred = features - self.mean
-        centred[~centred.any(axis=1), 0] = 1.0  # the mean itself has no direction
-        return normalise(centred.astype(np.float32))
-
-    def with_examples(self, ids: NDArray[np.int64], features: Vectors) -> Neighbours:
-        """The same with those examples that are still there: ``ids`` ascending, their features."""
-        kept = np.isin(self.ids, ids)
-        rows = np.searchsorted(ids, self.ids[kept])
-        examples = self.turned(features[rows])
-        return replace(self, ids=self.ids[kept], classes=self.classes[kept], examples=examples)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """See ``Fitted``."""
-        return {
-            "ids": self.ids,
-            "classes": self.classes,
-            "mean": self.mean,
-            "weights": self.weights,
-            "k": np.array([self.k]),
-        }
-
-
-@dataclass(frozen=True, eq=False)
 class Forest:
-    """The mean of decision trees, all in one table of nodes.
+    """The log of the mean of decision trees, all in one table of nodes.
 
     Attributes:
         roots: int64 (trees,), rows of the trees' first nodes.
@@ -136,7 +72,7 @@ class Forest:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     value: NDArray[np.float32]
-    kind: ClassVar[str] = "forest"
+    kind: ClassVar[str] = "trees"
 
     def scores(self, features: Vectors) -> Array:
         """See ``Fitted``."""
@@ -152,7 +88,7 @@ class Forest:
                 goes_left = features[asked, self.feature[node]] <= self.threshold[node]
                 at[asked] = np.where(goes_left, self.left[node], self.right[node])
             total += self.value[at]
-        return total / len(self.roots)
+        return np.log(np.maximum(total / len(self.roots), _LEAST_SHARE))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """See ``Fitted``."""
@@ -189,9 +125,5 @@ def from_bytes(data: bytes) -> tuple[Fitted, dict[str, NDArray[np.generic]]]:
         ) from error
 
 
-_KINDS: dict[str, Callable[..., Fitted]] = {
-    Linear.kind: Linear,
-    Neighbours.kind: lambda k, **arrays: Neighbours(k=int(k[0]), **arrays),
-    Forest.kind: Forest,
-}
+_KINDS: dict[str, Callable[..., Fitted]] = {Linear.kind: Linear, Forest.kind: Forest}
 """What a classifier is made by again, from its arrays."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emotion_search.engine.classify.apply import Ready, load_classifier
 from emotion_search.engine.clusters.kmeans import assign, fit_centres
@@ -14,21 +13,25 @@ from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (
     draw,
     embedded_ids,
-    embeddings_in_order,
     vectors_by_id,
 )
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import ArchiveSpace, active_space
-from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.errors import (
+    DatabaseError,
+    InvalidInputError,
+    ModelMismatchError,
+    NotFoundError,
+)
 from emotion_search.index.vectors.arrays import Ids
 
 MOST = 500
 """Most clips that are suggested at once."""
 
-_POOL = 20  # uncertain clips kept for each that is suggested
-_DOUBTFUL = 0.5  # of the doubt of the last clip that doubt alone would suggest
+_POOL = 20  # clips drawn for each that is suggested, so that recordings can take turns
+_LEAST_DOUBT = 1e-6
 _SAMPLE = 10_000  # clips, and unlabelled ones, looked at where there is no classifier yet
 
 
@@ -65,11 +68,11 @@ def suggest(
 ) -> list[Suggestion]:
     """The unlabelled clips that are most worth labelling under a task, best first.
 
-    With a classifier: among the clips whose two likeliest classes are nearest to each other (the
-    smallest margin), one from each of as many clusters, so that they are not all alike, and of
-    different recordings while there are any (Zhdanov, *Diverse mini-batch
-    active learning*, 2019). Without one yet: clips typical of parts of the archive, first of those
-    that have no labels.
+    With a classifier: drawn at random, a clip as many times as likely as another as its doubt is
+    greater, of different recordings while there are any. The most doubtful alone would be like one
+    another, and unlike the others that the classifier is to judge. Without one yet: clips typical
+    of parts of the archive, first of those that have no labels. The same archive gives the same
+    suggestions.
 
     Raises:
         InvalidInputError: a limit out of range.
@@ -86,8 +89,8 @@ def suggest(
             raise NothingToSuggestError(f"nothing to suggest under the task {task}: {what}")
         try:
             ready = load_classifier(session, model, task)
-        except (NotFoundError, ModelMismatchError) as error:
-            mismatch = f"; {error}" if isinstance(error, ModelMismatchError) else ""
+        except (NotFoundError, ModelMismatchError, DatabaseError) as error:
+            mismatch = "" if isinstance(error, NotFoundError) else f"; {error}"
             space = active_space(session, model)
             return _typical(session, model, space, ids, unlabelled, known, limit, seed, mismatch)
         return _uncertain(session, model, ready, unlabelled, limit, seed)
@@ -96,6 +99,7 @@ def suggest(
 def _uncertain(
     session: Session, model: ModelInfo, ready: Ready, ids: Ids, limit: int, seed: int
 ) -> list[Suggestion]:
+    # Weighted sampling without replacement: Efraimidis and Spirakis, Inf. Proc. Letters 97, 2006.
     parts = []
     for some, vectors in vectors_by_id(session, model, ids):
         given, chances = ready.decide(session, some, vectors)
@@ -103,13 +107,16 @@ def _uncertain(
         doubt = 1 - (ordered[:, -1] - ordered[:, -2])
         parts.append((some, doubt, given, chances[np.arange(len(some)), given]))
     ids, doubt, given, sure = (np.concatenate(column) for column in zip(*parts, strict=True))
-    pool = np.lexsort((ids, -doubt))[: _POOL * limit]
-    pool = pool[doubt[pool] >= _DOUBTFUL * doubt[pool[min(limit, len(pool)) - 1]]]
-    ids, doubt, given, sure = ids[pool], doubt[pool], given[pool], sure[pool]
-    vectors = ready.space.turn(session, ids, embeddings_in_order(session, model, ids))
-    clusters = assign(vectors, fit_centres(vectors, min(limit, len(ids)), seed=seed))[0]
-    details = {clip.id: clip for clip in clip_details(session, model, ids.tolist())}
-    rows = _spread(doubt, clusters, [details[i].recording_id for i in ids.tolist()])
+    chance = np.random.default_rng(seed).random(len(ids))
+    weights = np.maximum(doubt - doubt.min(), _LEAST_DOUBT)  # probabilities never reach 1
+    drawn = np.argsort(np.log(chance) / weights)[::-1][: _POOL * limit]
+    details = {clip.id: clip for clip in clip_details(session, model, ids[drawn].tolist())}
+    shown: dict[int, int] = {}  # how many of a recording came before
+    turns = []
+    for clip in (details[i] for i in ids[drawn].tolist()):
+        turns.append(shown.get(clip.recording_id, 0))
+        shown[clip.recording_id] = turns[-1] + 1
+    rows = drawn[np.argsort(turns, kind="stable")[:limit]]
     return [
         Suggestion(
             details[int(ids[row])],
@@ -118,7 +125,7 @@ def _uncertain(
             float(doubt[row]),
             f"{ready.info.task} {ready.info.version} is not sure",
         )
-        for row in rows[:limit]
+        for row in rows[np.argsort(-doubt[rows], kind="stable")]
     ]
 
 
@@ -162,20 +169,3 @@ def _typical(
         )
         for clip, row in zip(details, rows, strict=True)
     ]
-
-
-def _spread(
-    doubt: NDArray[np.float64], clusters: NDArray[np.int32], recordings: list[int]
-) -> list[int]:
-    """Rows, the most doubtful of each cluster first; of a recording that had its turn only once
-    the others are through."""
-    order = np.argsort(-doubt, kind="stable")
-    turn: dict[int, int] = {}
-    shown: dict[int, int] = {}
-    keys: list[tuple[int, int, int, int]] = []
-    for row in order.tolist():
-        cluster, recording = int(clusters[row]), recordings[row]
-        keys.append((shown.get(recording, 0), turn.get(cluster, 0), len(keys), row))
-        turn[cluster] = turn.get(cluster, 0) + 1
-        shown[recording] = shown.get(recording, 0) + 1
-    return [row for *_, row in sorted(keys)]

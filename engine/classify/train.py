@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from emotion_search.engine.classify.compare import (
     compare,
     splits_of,
 )
-from emotion_search.engine.classify.examples import MOST, Examples, choose, examples_of
-from emotion_search.engine.classify.fitted import Neighbours, to_bytes
+from emotion_search.engine.classify.examples import MOST, Examples, LeftOut, choose, examples_of
+from emotion_search.engine.classify.fitted import to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
 from emotion_search.engine.classify.methods import METHODS
 from emotion_search.index.database.classifiers import (
@@ -45,6 +45,7 @@ class Trained:
         best: the one that was taken.
         checked: its probabilities.
         folds: how often each method was fitted to be judged.
+        left_out: classes that were not learned.
     """
 
     classifier: ClassifierInfo
@@ -53,6 +54,7 @@ class Trained:
     best: Compared
     checked: Checked
     folds: int
+    left_out: dict[str, LeftOut]
 
 
 def train(
@@ -84,26 +86,25 @@ def train(
         progress: called with the name of each method before it is tried.
 
     Raises:
-        InvalidInputError: an unknown method or task, a single class, too few clips or speakers.
+        InvalidInputError: an unknown method or task, or fewer than two classes that can be learned.
     """
     if method is not None and method not in METHODS:
         raise InvalidInputError(f"method {method}: choose {', '.join(METHODS)}")
     with database.read() as session:
-        clips, available = choose(session, model, task, table=table, without=without, most=most)
+        chosen = choose(session, model, task, table=table, without=without, most=most)
+        clips = chosen.clips
         space = unsupervised_space(session, model)
         vectors = np.concatenate([v for _, v in vectors_by_id(session, model, clips.ids)])
         features = space.turn(session, clips.ids, vectors)
     examples = examples_of(clips, features)
-    splits = splits_of(examples, seed=seed)
+    splits = splits_of(examples.classes, examples.groups, seed=seed)
     tried = tuple(METHODS) if method is None else (method,)
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
     best = best_of(compared)
-    checked = check_probabilities(examples, splits, best)
+    checked = check_probabilities(examples, splits, best.scores)
     held_out = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
-    progress(f"{best.name} on all clips")
-    fitted = METHODS[best.name](examples.features, examples.classes, seed)
-    if isinstance(fitted, Neighbours):
-        fitted = replace(fitted, ids=examples.ids)
+    progress(f"{best.title}, on all clips")
+    fitted = METHODS[best.name].fit(examples.features, examples.classes, seed)[best.setting]
     provenance: dict[str, Any] = {
         "model": model.name,
         "fingerprint": model.fingerprint,
@@ -112,21 +113,22 @@ def train(
         "data": {
             "sha256": examples.digest,
             "clips": len(examples.ids),
-            "available": available,
+            "available": chosen.available,
             "groups": len(np.unique(examples.groups)),
             "by": examples.by,
             "classes": dict(
                 zip(examples.names, np.bincount(examples.classes).tolist(), strict=True)
             ),
+            "left_out": {name: asdict(one) for name, one in chosen.left_out.items()},
         },
         "folds": len(splits),
         "seed": seed,
+        "setting": METHODS[best.name].settings[best.setting],
         "compared": {one.name: asdict(one.measured.uar) for one in compared},
         "metrics": asdict(best.measured),
         "calibration": {
             "kind": checked.kind,
-            "error": checked.error,
-            "bare_error": checked.bare_error,
+            "kinds": {kind: asdict(held) for kind, held in checked.kinds.items()},
             "bins": [asdict(one) for one in checked.bins],
         },
         "versions": {name: version(name) for name in ("emotion-search", "scikit-learn", "numpy")},
@@ -143,4 +145,4 @@ def train(
             parameters=to_bytes(fitted, {**checked.curves.arrays(), **held_out.arrays()}),
         )
         info = next(one for one in list_classifiers(session, task) if one.id == number)
-    return Trained(info, examples, tuple(compared), best, checked, len(splits))
+    return Trained(info, examples, tuple(compared), best, checked, len(splits), chosen.left_out)

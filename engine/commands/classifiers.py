@@ -40,7 +40,7 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            metavar="logistic regression|linear SVM|k-NN|random forest",
+            metavar="linear discriminant|random forest",
             help="Take this one; default: the best.",
         ),
     ] = None,
@@ -53,7 +53,7 @@ def train(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on your labels: the best of four on held-out speakers.
+    """Train a classifier on your labels: the best of two on held-out speakers.
 
     \b
     emotion-search train --task satisfaction
@@ -74,6 +74,8 @@ def train(
             seed=seed,
             progress=_step if sys.stderr.isatty() else lambda _: None,
         )
+    for name, one in done.left_out.items():
+        notice(f"class {name} left out: {one.clips} clips, {one.why}")
     if html is not None:
         from emotion_search.engine.pages.classifier import write_report
 
@@ -174,7 +176,7 @@ def suggest(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the clips most worth labelling next: those a classifier doubts, none like another.
+    """List the clips most worth labelling next, more of those that a classifier doubts.
 
     \b
     emotion-search suggest --task satisfaction --limit 20

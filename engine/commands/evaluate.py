@@ -32,7 +32,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="speaker|recording|none",
-            help="What galleries leave out; default: speaker where all are known, else recording.",
+            help="What galleries leave out; default: speaker where all are known (and recording"
+            " beside it), else recording.",
         ),
     ] = None,
     space: Annotated[
@@ -47,7 +48,13 @@ def evaluate(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV with a row for each: label, and speaker, recording if known."),
+        typer.Option(
+            help="CSV with a row for each: label, and speaker, recording, source, text if known."
+        ),
+    ] = None,
+    sentence_key: Annotated[
+        str | None,
+        typer.Option(help="Metadata that tells what is said, for triplets; default: text."),
     ] = None,
     models: Annotated[
         list[str] | None,
@@ -62,7 +69,8 @@ def evaluate(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure query by example on labelled clips, beside chance.
+    """Measure query by example on labelled clips, beside chance; what nearness follows besides
+    the label; and the model's class scores.
 
     \b
     emotion-search evaluate
@@ -81,7 +89,7 @@ def evaluate(
         gallery = choice("--exclude-same", exclude_same, Gallery)
     if models and (html is not None or embeddings is not None or labels is not None):
         raise InvalidInputError("--models goes without --html, --embeddings and --labels")
-    found = _data(task, embeddings, labels, models, home, database)
+    found = _data(task, embeddings, labels, sentence_key, models, home, database)
     if space == "current" and len({serving.method for _, serving in found}) > 1:
         notice("the models are served in spaces of different kinds: compared in the plain space")
         space = "plain"
@@ -154,6 +162,7 @@ def _data(
     task: str,
     embeddings: Path | None,
     labels: Path | None,
+    sentence_key: str | None,
     models: list[str] | None,
     home: str | None,
     database: str | None,
@@ -164,9 +173,11 @@ def _data(
     if (embeddings is None) != (labels is None):
         raise InvalidInputError("--embeddings and --labels go together")
     if embeddings is not None and labels is not None:
-        return [(read_labelled_vectors(embeddings, labels), Space())]
+        return [(read_labelled_vectors(embeddings, labels, sentence_key=sentence_key), Space())]
     with open_library(home, database) as library:
-        return library.labelled_by(models, task) if models else [library.labelled(task)]
+        if models:
+            return library.labelled_by(models, task, sentence_key=sentence_key)
+        return [library.labelled(task, sentence_key=sentence_key)]
 
 
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:

@@ -66,28 +66,39 @@ class Indexed(Archive):
         self._follow(model)
         self._search(model).keeper.save()
 
-    def labelled(self, task: str = EMOTION, *, most: int = SAMPLE) -> tuple[LabelledVectors, Space]:
+    def labelled(
+        self, task: str = EMOTION, *, most: int = SAMPLE, sentence_key: str | None = None
+    ) -> tuple[LabelledVectors, Space]:
         """Embeddings of the labelled clips (a random sample beyond ``most``), not in any space
-        yet, and the space that serves.
+        yet, with what is known of them, and the space that serves.
+
+        Args:
+            sentence_key: the metadata key that tells what is said, in place of ``text``.
 
         Raises:
             NotFoundError: the archive is empty.
-            InvalidInputError: too few labels.
+            InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
         """
-        return labelled(self.database, [self._model_here()], task, most=most)[0]
+        models = [self._model_here()]
+        return labelled(self.database, models, task, most=most, sentence_key=sentence_key)[0]
 
     def labelled_by(
-        self, names: Sequence[str], task: str = EMOTION, *, most: int = SAMPLE
+        self,
+        names: Sequence[str],
+        task: str = EMOTION,
+        *,
+        most: int = SAMPLE,
+        sentence_key: str | None = None,
     ) -> list[tuple[LabelledVectors, Space]]:
         """As ``labelled``, under several models: the clips that have an embedding under each.
 
         Raises:
             NotFoundError: the archive has none of a model.
-            InvalidInputError: too few labels.
+            InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
         """
         with self.database.read() as session:
             models = [holding_called(session, absolute(name)).model for name in names]
-        return labelled(self.database, models, task, most=most)
+        return labelled(self.database, models, task, most=most, sentence_key=sentence_key)
 
     def index_status(self) -> IndexStatus:
         """The state of the saved index, without loading it."""

@@ -17,9 +17,11 @@ from emotion_search.engine.pages.page import (
     confusion,
     error_bars,
     figure_html,
+    reliability,
     table,
     write_page,
 )
+from emotion_search.index.database.classifiers import ClassifierInfo
 
 
 def write_report(trained: Trained, path: Path) -> None:
@@ -40,7 +42,7 @@ def _body(it: Trained) -> Iterator[str]:
         ("", "UAR", "macro F1", "accuracy"),
         [
             (
-                one.name,
+                one.title,
                 interval(one.measured.uar),
                 interval(one.measured.f1),
                 f"{one.measured.accuracy:.3f}",
@@ -59,13 +61,10 @@ def _body(it: Trained) -> Iterator[str]:
     )
     yield figure_html(confusion(info.classes, measured.confusion), "Confusion")
     yield "<h2>Probabilities</h2>"
-    yield (
-        f"<p>Calibrated ({it.checked.kind}); each clip is judged by curves fitted without its"
-        " group. On average they are"
-        f" {it.checked.error:.3f} away from the share that is right (expected calibration error);"
-        f" the classifier's bare scores, taken as probabilities, {it.checked.bare_error:.3f}.</p>"
-    )
-    yield figure_html(reliability(it), "Reliability of the probabilities")
+    yield f"<p>Calibration: {calibration(it)}. Each clip is judged by curves fitted without its"
+    yield " group; the error is how far the probabilities are on average from the share that is"
+    yield " right (expected calibration error).</p>"
+    yield figure_html(reliability(it.checked.bins), "Reliability of the probabilities")
 
 
 def what(it: Trained) -> str:
@@ -79,28 +78,25 @@ def what(it: Trained) -> str:
         f" Each clip was judged by the one of {it.folds} classifiers that did not train on its"
         " group."
         f" Embeddings of {it.classifier.model} in space {it.classifier.space_version}."
+        + left_out(it.classifier)
     )
 
 
-def reliability(it: Trained) -> go.Figure:
-    """Reliability diagram: probability against share that is right, and the diagonal."""
-    bins = it.checked.bins
-    figure = go.Figure(
-        [
-            go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line_color=FAINT, name="perfect"),
-            go.Scatter(
-                x=[one.said for one in bins],
-                y=[one.right for one in bins],
-                text=[f"{one.clips} clips" for one in bins],
-                mode="lines+markers",
-                line_color=STRONG,
-                name="measured",
-            ),
-        ]
+def left_out(info: ClassifierInfo) -> str:
+    """Which classes were not learned, how many clips they have and why, as a sentence; empty
+    where there are none."""
+    found = info.provenance["data"]["left_out"].items()
+    classes = ", ".join(f"{name} ({one['clips']}: {one['why']})" for name, one in found)
+    return f" Left out: {classes}." if classes else ""
+
+
+def calibration(it: Trained) -> str:
+    """The kind that was taken, and how each did, in words."""
+    tried = ", ".join(
+        f"{kind} {held.loss:.3f} (error {held.error:.3f})"
+        for kind, held in it.checked.kinds.items()
     )
-    figure.update_xaxes(title="probability of the value given", range=[0, 1.02])
-    figure.update_yaxes(title="share that was right", range=[0, 1.05])
-    return figure
+    return f"{it.checked.kind}, of least log loss on clips left out: {tried}"
 
 
 def _bars(it: Trained) -> go.Figure:

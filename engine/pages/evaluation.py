@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 
@@ -15,15 +15,21 @@ from emotion_search.engine.pages.page import (
     confusion,
     error_bars,
     figure_html,
+    reliability,
     table,
     write_page,
 )
-from emotion_search.engine.quality.evaluate import Evaluation
+from emotion_search.engine.quality.calibration import CalibrationCheck
+from emotion_search.engine.quality.evaluate import Evaluation, Retrieval
 from emotion_search.engine.quality.retrieval import METRICS
+from emotion_search.engine.quality.scores import ClassScores
 from emotion_search.engine.quality.summary import Estimate
 
 LEARNED = "the learned space that serves has seen such labels: all was measured in the plain space"
 """The note where a learned space serves."""
+
+GALLERIES = {"recording": "with the speaker kept in", "source": "among other sources"}
+"""Galleries beside the first, in words."""
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -39,8 +45,45 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
 def _page(it: Evaluation) -> Iterator[str]:
     yield f"<p>{escape(_what(it))}</p>"
     if it.learned:
-        yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space.</p>"
+        yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space and the"
+        yield " percentiles.</p>"
     yield "<h2>Retrieval</h2>"
+    yield from _retrieval(it)
+    measured = {name: estimate.value for name, estimate in it.macro.items()}
+    figure = _bars({"measured": measured, "chance": it.chance_macro})
+    figure.data[0].error_y = error_bars([*it.macro.values()])
+    yield figure_html(figure, "Retrieval metrics beside chance, over classes")
+    for other in it.galleries:
+        yield f"<h2>Retrieval {GALLERIES[other.gallery]}</h2><p>{_asked(other)}</p>"
+        yield from _retrieval(other)
+    yield "<h2>By class</h2>"
+    classes = {name: values["mAP"] for name, values in it.by_class.items()}
+    yield figure_html(_bars({"mAP": classes}), "Mean average precision by class")
+    yield from _confounds(it)
+    if it.scores is not None:
+        yield from _scores(it.scores)
+    if it.steps:
+        yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
+        yield " fitted to the other half.</p>"
+        yield figure_html(_bars({"mAP": it.steps}, text=True), "mAP by method of the space")
+    for one in it.probes:
+        yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
+        yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
+        yield " trained on its speaker (its recording, where speakers are not known).</p>"
+        yield figure_html(
+            confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
+        )
+    if it.calibration is not None:
+        yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
+        yield " of their clips with those by the other half, over several halves (mean and standard"
+        yield " deviation), beside what the percentile says.</p>"
+        yield figure_html(_calibration(it.calibration), "Pairs above each percentile")
+        yield figure_html(
+            _lift(it.calibration), "Pairs with the same label among those above each percentile"
+        )
+
+
+def _retrieval(it: Retrieval) -> Iterator[str]:
     yield table(
         ("", "over queries", "chance", "over classes", "chance"),
         [
@@ -54,40 +97,94 @@ def _page(it: Evaluation) -> Iterator[str]:
             for name in METRICS
         ],
     )
-    yield figure_html(_bars(it), "Retrieval metrics beside chance")
-    yield "<h2>By class</h2>"
-    yield figure_html(_classes(it), "Mean average precision by class")
-    if it.steps:
-        yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
-        yield " fitted to the other half.</p>"
-        yield figure_html(_steps(it), "mAP by method of the space")
-    for one in it.probes:
-        yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
-        yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
-        yield " trained on its speaker (its recording, where speakers are not known).</p>"
-        yield figure_html(
-            confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
+
+
+def _confounds(it: Evaluation) -> Iterator[str]:
+    if it.triplets or it.left_out:
+        yield "<h2>Triplets with confounds</h2><p>An anchor, a clip of its label by somebody else"
+        yield " saying something else (as far as that is known), and a distractor of another"
+        yield " label, which shares with the anchor what is named: how often the first is nearer."
+        yield " Chance is 0.5.</p>"
+        yield table(
+            ("distractor shares", "right", "anchors", "triplets"),
+            [
+                (
+                    shared(kind),
+                    interval(one.right),
+                    f"{one.anchors:,}",
+                    f"{one.triplets:,}",
+                )
+                for kind, one in it.triplets.items()
+            ],
         )
-    if it.calibration is not None:
-        yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
-        yield " of the other half. The first bar of each pair is what the percentile says.</p>"
-        yield figure_html(_calibration(it), "Pairs above each percentile")
-        yield figure_html(_lift(it), "Pairs with the same label among those above each percentile")
+        rows = [f"<li>{escape(shared(k))}: {escape(why)}</li>" for k, why in it.left_out.items()]
+        yield f"<p>Left out:</p><ul>{''.join(rows)}</ul>" if rows else ""
+    if it.triplets:
+        right = {shared(kind): one.right.value for kind, one in it.triplets.items()}
+        figure = _bars({"right": right})
+        figure.data[0].error_y = error_bars([one.right for one in it.triplets.values()])
+        figure.add_hline(0.5, line_color=INK, annotation_text="chance")
+        figure.update_yaxes(range=[0, 1])
+        yield figure_html(figure, "Triplets that are right")
+    if it.nearest:
+        yield "<h2>Whose the nearest are</h2><p>Of the ten nearest among all other clips, the share"
+        yield " that is of the query's own; of ten in random order, chance.</p>"
+        shares = {f"own {name}": one.share for name, one in it.nearest.items()}
+        chance = {f"own {name}": one.chance for name, one in it.nearest.items()}
+        figure = _bars({"measured": shares, "chance": chance})
+        figure.update_traces(texttemplate="%{y:.3f}").update_yaxes(range=[0, 1.02])
+        yield figure_html(figure, "Share of the ten nearest")
+
+
+def _scores(it: ClassScores) -> Iterator[str]:
+    yield "<h2>The model's own class scores</h2>"
+    yield f"<p>{it.clips} clips. {escape(lost(it))}</p>"
+    yield table(
+        ("highest score among", "UAR", "chance"),
+        [
+            ("all classes", interval(it.uar), f"{it.chance:.3f}"),
+            ("classes that are labels", interval(it.uar_own), f"{it.chance_own:.3f}"),
+        ],
+    )
+    yield figure_html(_bars({"of labels": it.labelled, "predicted": it.given}), "Shares of classes")
+    yield figure_html(confusion(it.classes, it.confusion), "Confusion")
+    yield f"<p>Expected calibration error {it.error:.3f}, in bins a tenth wide.</p>"
+    yield table(
+        ("score", "clips", "mean score", "share right"),
+        [
+            (f"{low:.1f}–{low + 0.1:.1f}", one.clips, f"{one.said:.3f}", f"{one.right:.3f}")
+            for one in it.bins
+            for low in [min(9, int(one.said * 10)) / 10]
+        ],
+    )
+    yield figure_html(reliability(it.bins), "Reliability of the scores")
 
 
 def _what(it: Evaluation) -> str:
     clips = ", ".join(f"{name} {count}" for name, count in it.clips.items())
     speakers = f" by {it.speakers} speakers" if it.speakers else ""
-    left = {
-        "speaker": "clips of other speakers",
-        "recording": "clips of other recordings",
-        "none": "all other clips",
-    }[it.gallery]
     return (
-        f"{sum(it.clips.values())} labelled clips{speakers} ({clips}). {it.queries} queries, each"
-        f" against {left}; {it.unanswerable} more had nothing to find. Intervals are 95 %,"
-        " bootstrapped over speakers or recordings."
+        f"{sum(it.clips.values())} labelled clips{speakers} ({clips}). {_asked(it)} Intervals are"
+        " 95 %, bootstrapped over speakers or recordings."
     )
+
+
+def _asked(it: Retrieval) -> str:
+    left = "all other clips" if it.gallery == "none" else f"clips of other {it.gallery}s"
+    return f"{it.queries} queries, each against {left}; {it.unanswerable} more had nothing to find."
+
+
+def shared(kind: str) -> str:
+    """What the distractor of a kind of triplets shares with the anchor, in words."""
+    return "speaker and sentence" if kind == "both" else kind
+
+
+def lost(it: ClassScores) -> str:
+    """Which clips the class scores were not compared with, and why; empty where with all."""
+    found = [f"{name} {n} (no class of the model)" for name, n in it.unmatched.items()]
+    if it.unscored:
+        found.append(f"{it.unscored} without scores")
+    return f"left out: {', '.join(found)}" if found else ""
 
 
 def interval(estimate: Estimate) -> str:
@@ -97,71 +194,42 @@ def interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _bars(it: Evaluation) -> go.Figure:
-    values = [it.macro[name] for name in METRICS]
-    names = list(METRICS)
+def _bars(series: Mapping[str, Mapping[str, float]], *, text: bool = False) -> go.Figure:
+    """Bars of values by name, of one or two series."""
+    colours = (STRONG, FAINT)
     return go.Figure(
         [
             go.Bar(
-                name="measured",
-                x=names,
-                y=[v.value for v in values],
-                error_y=error_bars(values),
-                marker_color=STRONG,
-            ),
-            go.Bar(
-                name="chance",
-                x=names,
-                y=[it.chance_macro[name] for name in names],
-                marker_color=FAINT,
-            ),
+                name=name,
+                x=[escape(one) for one in values],
+                y=[*values.values()],
+                text=[f"{value:.3f}" for value in values.values()] if text else None,
+                marker_color=colour,
+            )
+            for (name, values), colour in zip(series.items(), colours, strict=False)
         ]
     )
 
 
-def _classes(it: Evaluation) -> go.Figure:
-    names = list(it.by_class)
-    values = [it.by_class[name]["mAP"] for name in names]
-    return go.Figure([go.Bar(name="mAP", x=names, y=values, marker_color=STRONG)])
-
-
-def _steps(it: Evaluation) -> go.Figure:
-    names, values = list(it.steps), list(it.steps.values())
-    text = [f"{value:.3f}" for value in values]
-    return go.Figure([go.Bar(name="mAP", x=names, y=values, text=text, marker_color=STRONG)])
-
-
-def _calibration(it: Evaluation) -> go.Figure:
-    assert it.calibration is not None
-    readings = it.calibration.readings
-    names = [f"{one.percentile:g}" for one in readings]
-    figure = go.Figure(
-        [
-            go.Bar(
-                name="says", x=names, y=[100 - r.percentile for r in readings], marker_color=FAINT
-            ),
-            go.Bar(name="found", x=names, y=[r.share for r in readings], marker_color=STRONG),
-        ]
+def _calibration(it: CalibrationCheck) -> go.Figure:
+    names = [f"{one.percentile:g}" for one in it.readings]
+    shares = [one.share for one in it.readings]
+    figure = _bars(
+        {
+            "found": dict(zip(names, shares, strict=True)),
+            "says": {f"{one.percentile:g}": 100 - one.percentile for one in it.readings},
+        }
     )
+    figure.data[0].error_y = {"type": "data", "array": [one.deviation for one in it.readings]}
     figure.update_xaxes(title="percentile", type="category")
     figure.update_yaxes(title="% of pairs", type="log")
     return figure
 
 
-def _lift(it: Evaluation) -> go.Figure:
-    assert it.calibration is not None
-    readings = it.calibration.readings
-    figure = go.Figure(
-        [
-            go.Bar(
-                name="same label",
-                x=[f"{one.percentile:g}" for one in readings],
-                y=[one.same for one in readings],
-                marker_color=STRONG,
-            )
-        ]
-    )
-    figure.add_hline(it.calibration.same, line_color=INK, annotation_text="all pairs")
+def _lift(it: CalibrationCheck) -> go.Figure:
+    same = {f"{one.percentile:g}": one.same for one in it.readings if one.same is not None}
+    figure = _bars({"same label": same})
+    figure.add_hline(it.same, line_color=INK, annotation_text="all pairs")
     figure.update_xaxes(title="percentile", type="category")
     figure.update_yaxes(title="share of pairs", range=[0, 1])
     return figure

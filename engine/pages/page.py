@@ -13,6 +13,7 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from emotion_search.engine.quality.measure import Bin
     from emotion_search.engine.quality.summary import Estimate
 
 INK, FAINT, STRONG = "#1f2933", "#b8c4ce", "#2a6f97"
@@ -24,6 +25,10 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; }
 td:first-child, th:first-child { text-align: left; } tr { border-bottom: 1px solid #e4e7eb; }
 p { max-width: 45rem; }
+@media (prefers-color-scheme: dark) {
+  body { background: #1f1f1f; color: #e4e7eb; } tr { border-color: #3e4c59; }
+  .plotly-graph-div { filter: invert(.88) hue-rotate(180deg); }
+}
 """
 
 
@@ -153,4 +158,26 @@ def confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> 
     )
     figure.update_xaxes(title="classified as", type="category")
     figure.update_yaxes(title="labelled", autorange="reversed", type="category")
+    return figure
+
+
+def reliability(bins: Sequence[Bin]) -> go.Figure:
+    """Reliability diagram: probability against share that is right, and the diagonal."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(
+        [
+            go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line_color=FAINT, name="perfect"),
+            go.Scatter(
+                x=[one.said for one in bins],
+                y=[one.right for one in bins],
+                text=[f"{one.clips} clips" for one in bins],
+                mode="lines+markers",
+                line_color=STRONG,
+                name="measured",
+            ),
+        ]
+    )
+    figure.update_xaxes(title="probability of the value given", range=[0, 1.02])
+    figure.update_yaxes(title="share that was right", range=[0, 1.05])
     return figure

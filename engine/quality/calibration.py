@@ -1,4 +1,4 @@
-"""Calibration check: what percentiles mean on clips that they were not taken from."""
+"""Calibration check: what percentiles mean to a voice that they were not taken from."""
 
 from __future__ import annotations
 
@@ -8,27 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.index.vectors.arrays import normalise
-from emotion_search.index.vectors.percentiles import Calibration, calibrate
+from emotion_search.index.database.embeddings import draw
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.percentiles import (
+    calibrate,
+    cosines_of,
+    random_pairs,
+)
+from emotion_search.index.vectors.space import Method, fit_space
 
 STEPS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.5)
 """Percentiles that are checked."""
 
-_MOST = 2000  # clips of each half
+_SPLITS = 3  # random halves of the speakers, each way round
+_MOST = 2000  # clips that are looked at
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Pairs of clips at or above a percentile.
+    """Pairs of clips at or above a percentile, over several random halves of the speakers.
 
     Attributes:
-        percentile: as calibrated on other clips.
-        share: percentage of pairs that reach it; 100 - percentile if it is calibrated.
+        percentile: as calibrated on clips by one half.
+        share: percentage of pairs with clips by the other half that reach it; 100 - percentile if
+            it is calibrated.
+        deviation: standard deviation of the share over the halves: what one archive of so many
+            speakers is off by chance, in percentage points.
         same: share of these pairs that have the same label, 0 to 1; None if there are none.
     """
 
     percentile: float
     share: float
+    deviation: float
     same: float | None
 
 
@@ -40,50 +51,76 @@ class CalibrationCheck:
     same: float
 
 
-def check_calibration(data: LabelledVectors, *, seed: int) -> CalibrationCheck | None:
-    """Percentiles calibrated on one half of the speakers, read on pairs of the other half.
+def check_calibration(
+    data: LabelledVectors, method: Method, *, seed: int
+) -> CalibrationCheck | None:
+    """An archive of half of the speakers, its space and its percentiles, as ``tune`` makes them;
+    read on pairs of its clips with those by the other half: as where new voices ask.
 
-    By recording where speakers are not known; None with fewer than two of them in each half.
+    Each source is halved by itself. By recording where speakers are not known; None with fewer
+    than four of them.
+
+    Args:
+        data: embeddings, not in any space yet.
+        method: of the space.
     """
-    groups = data.groups
     random = np.random.default_rng(seed)
-    names = random.permutation(np.unique(groups))
+    names, first = np.unique(data.groups, return_index=True)
+    sources = np.zeros(len(names)) if data.sources is None else data.sources[first]
     if len(names) < 4:  # of one speaker, all pairs are of the same voice
         return None
-    half = np.isin(groups, names[: len(names) // 2])
-    first, second = (_some(np.flatnonzero(rows), random) for rows in (half, ~half))
-    numbers = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    calibration = calibrate(data.vectors[first], numbers[first], clips=len(first), seed=seed)
-    left, right = np.triu_indices(len(second), 1)
-    apart = numbers[second][left] != numbers[second][right]
-    if calibration is None or not apart.any():
+    shares, same, number, among = [], [], 0, 0.0
+    for _ in range(_SPLITS):
+        chosen = names[np.lexsort((random.random(len(names)), sources))][::2]
+        rows = draw(np.arange(len(data.labels)), _MOST, seed=int(random.integers(2**31)))
+        half = np.isin(data.groups[rows], chosen)
+        for known in (half, ~half):
+            try:
+                percentiles, alike = _read(data, rows, known, method, int(random.integers(2**31)))
+            except InvalidInputError:  # a half with a single class, for one
+                continue
+            reached = percentiles >= np.array(STEPS)[:, None]
+            shares.append(100 * reached.mean(axis=1))
+            same.append([(reached & alike).sum(axis=1), reached.sum(axis=1)])
+            number, among = number + 1, among + float(alike.mean())
+    if not number:
         return None
-    left, right = left[apart], right[apart]
-    return _readings(calibration, data, second[left], second[right])
+    found, of = np.sum(same, axis=0)
+    mean, deviation = np.mean(shares, axis=0), np.std(shares, axis=0)
+    readings = [
+        Reading(step, float(m), float(d), float(f / n) if n else None)
+        for step, m, d, f, n in zip(STEPS, mean, deviation, found, of, strict=True)
+    ]
+    return CalibrationCheck(tuple(readings), among / number)
 
 
-def _readings(
-    calibration: Calibration,
+def _read(
     data: LabelledVectors,
-    left: NDArray[np.intp],
-    right: NDArray[np.intp],
-) -> CalibrationCheck:
-    unit = normalise(data.vectors)
-    parts = zip(
-        np.array_split(left, len(left) // 4096 + 1),
-        np.array_split(right, len(left) // 4096 + 1),
-        strict=True,
+    rows: NDArray[np.intp],
+    known: NDArray[np.bool_],
+    method: Method,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Percentiles of pairs of the clips ``known`` with others, and whether their labels agree."""
+    vectors, labels, groups = data.vectors[rows], data.labels[rows], data.groups[rows]
+    centres = data.centres[rows] if method.grouped and data.centres is not None else None
+    own = np.flatnonzero(known)
+
+    def turned(fitted: NDArray[np.intp], of: slice | NDArray[np.intp]) -> NDArray[np.float32]:
+        if centres is None:
+            return fit_space(method, vectors[fitted], labels[fitted]).apply(vectors[of])
+        space = fit_space(method, vectors[fitted], labels[fitted], centres[fitted])
+        return space.apply(vectors[of], centres[of])
+
+    calibration = calibrate(
+        lambda some: turned(own[some], own),
+        groups[known],
+        (np.zeros(len(rows)) if data.sources is None else data.sources[rows])[known],
+        clips=len(own),
+        seed=seed,
     )
-    cosines = np.concatenate([np.einsum("ij,ij->i", unit[a], unit[b]) for a, b in parts])
-    percentiles = calibration.percentile(cosines.astype(np.float64))
-    same = data.labels[left] == data.labels[right]
-    readings = []
-    for step in STEPS:
-        above = percentiles >= step
-        among = float(same[above].mean()) if above.any() else None
-        readings.append(Reading(step, float(100 * above.mean()), among))
-    return CalibrationCheck(tuple(readings), float(same.mean()))
-
-
-def _some(rows: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.intp]:
-    return rows if len(rows) <= _MOST else np.sort(random.choice(rows, _MOST, replace=False))
+    left, right = random_pairs(~known, known, seed=seed)
+    if calibration is None or not len(left):
+        raise InvalidInputError("a half of the speakers has no clips")
+    cosines = cosines_of(turned(own, slice(None)), left, right).astype(np.float64)
+    return calibration.percentile(cosines), labels[left] == labels[right]

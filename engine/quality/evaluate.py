@@ -1,4 +1,4 @@
-"""Evaluation of search on labelled clips: retrieval, methods of space, probes, calibration."""
+"""Evaluation of search on labelled clips: retrieval, confounds, class scores, percentiles."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotion_search.engine.quality.calibration import CalibrationCheck, check_calibration
+from emotion_search.engine.quality.confounds import Share, Triplets, confounds
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
 from emotion_search.engine.quality.probes import Probe, probe
-from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, judge
+from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, groups, judge_apart
+from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
 from emotion_search.engine.quality.tune import compare_methods
 from emotion_search.index.database.embeddings import draw
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space
 
 QUERIES = 2000
@@ -21,22 +25,47 @@ QUERIES = 2000
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How good retrieval is on labelled clips.
+class Retrieval:
+    """How good retrieval is in one kind of gallery.
 
     Attributes:
-        name: the model, or the file of the vectors.
-        space: the method of the space that similarity was taken in.
-        learned: a learned space was asked about; as it has seen labels, everything but ``steps``
-            was measured in the plain space instead.
-        clips: by class.
-        speakers: how many; None where they are not all known.
-        gallery: what galleries left out besides the query.
+        gallery: what galleries left out besides the query: clips of the same ``speaker``,
+            ``recording`` or ``source``, or ``none``.
         queries: how many asked; ``unanswerable`` more had nothing to find.
         micro: by metric, the mean over queries.
         macro: by metric, the mean over classes of the mean over the class's queries.
         by_class: mean of each metric by class.
         chance: ``micro`` of galleries in random order; ``chance_macro`` likewise.
+    """
+
+    gallery: str
+    queries: int
+    unanswerable: int
+    micro: dict[str, Estimate]
+    macro: dict[str, Estimate]
+    by_class: dict[str, dict[str, float]]
+    chance: dict[str, float]
+    chance_macro: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation(Retrieval):
+    """How good retrieval is on labelled clips, and what else nearness follows.
+
+    Attributes:
+        name: the model, or the file of the vectors.
+        space: the method of the space that similarity was taken in.
+        learned: a learned space was asked about; as it has seen labels, everything but ``steps``
+            and ``calibration`` was measured in the plain space instead.
+        clips: by class.
+        speakers: how many; None where they are not all known.
+        galleries: the same in other galleries: with the speaker kept in (``recording``), where no
+            gallery was asked for and speakers are known; among other sources (``source``), where
+            there are several.
+        triplets: by what the distractor shares with the anchor; see ``confounds``.
+        nearest: how many of the ten nearest are of the query's own source, speaker, recording.
+        left_out: kinds of triplets and galleries that could not be measured, and why.
+        scores: the model's own class scores against the labels; None where it has none.
         steps: mAP by method of space on halves of the speakers it was not fitted to.
         probes: classifiers on speakers they were not trained on.
         calibration: what percentiles mean; None where there are too few speakers.
@@ -47,14 +76,11 @@ class Evaluation:
     learned: bool
     clips: dict[str, int]
     speakers: int | None
-    gallery: str
-    queries: int
-    unanswerable: int
-    micro: dict[str, Estimate]
-    macro: dict[str, Estimate]
-    by_class: dict[str, dict[str, float]]
-    chance: dict[str, float]
-    chance_macro: dict[str, float]
+    galleries: tuple[Retrieval, ...]
+    triplets: dict[str, Triplets]
+    nearest: dict[str, Share]
+    left_out: dict[str, str]
+    scores: ClassScores | None
     steps: dict[str, float]
     probes: tuple[Probe, ...]
     calibration: CalibrationCheck | None
@@ -87,25 +113,62 @@ def evaluate(
         InvalidInputError: see ``judge``.
     """
     known = data.speakers is not None and len(np.unique(data.speakers)) > 1
-    if gallery is None:
-        gallery = Gallery.SPEAKER if known else Gallery.RECORDING
-    learned = space.method.learned
+    wanted = [gallery or (Gallery.SPEAKER if known else Gallery.RECORDING)]
+    if gallery is None and known:
+        wanted.append(Gallery.RECORDING)
+    learned, method = space.method.learned, space.method
     if learned:
-        space = Space(Method.BASELINE, space.mean) if space.method.grouped else Space()
+        space = Space(Method.BASELINE, space.mean) if method.grouped else Space()
     turned = data.turned(space)
-    judged = judge(turned, gallery, draw(np.arange(len(data.labels)), QUERIES, seed=seed))
-    labels = data.labels[judged.queries]
-    groups = data.groups[judged.queries]
-    micro = over_queries(judged.values, groups, rounds=rounds, seed=seed)
-    macro = over_classes(judged.values, labels, groups, rounds=rounds, seed=seed)
+    queries = draw(np.arange(len(data.labels)), QUERIES, seed=seed)
+
+    def retrieval(name: str, group: Strings | None) -> Retrieval:
+        return _retrieval(turned, queries, name, group, rounds=rounds, seed=seed)
+
+    main, *others = [retrieval(one.value, groups(data, one)) for one in wanted]
+    found = confounds(turned, queries, rounds=rounds, seed=seed)
+    left_out = dict(found.left_out)
+    if data.sources is not None and len(np.unique(data.sources)) > 1:
+        try:
+            others.append(retrieval("source", data.sources))
+        except InvalidInputError:
+            left_out["other sources"] = "no label is in two sources"
     names, counts = np.unique(data.labels, return_counts=True)
     return Evaluation(
+        **vars(main),
         name=data.name,
         space=space.method.value,
         learned=learned,
         clips=dict(zip(names.tolist(), counts.tolist(), strict=True)),
         speakers=None if data.speakers is None else len(np.unique(data.speakers)),
-        gallery=gallery.value,
+        galleries=tuple(others),
+        triplets=found.triplets,
+        nearest=found.nearest,
+        left_out=left_out,
+        scores=judge_scores(data, rounds=rounds, seed=seed),
+        steps={
+            method.value: quality.precision for method, quality in compare_methods(data).items()
+        },
+        probes=tuple(probe(turned, seed=seed)),
+        calibration=check_calibration(data, method, seed=seed),
+    )
+
+
+def _retrieval(
+    data: LabelledVectors,
+    queries: NDArray[np.intp],
+    gallery: str,
+    group: Strings | None,
+    *,
+    rounds: int,
+    seed: int,
+) -> Retrieval:
+    judged = judge_apart(data, group, queries)
+    labels, voices = data.labels[judged.queries], data.groups[judged.queries]
+    micro = over_queries(judged.values, voices, rounds=rounds, seed=seed)
+    macro = over_classes(judged.values, labels, voices, rounds=rounds, seed=seed)
+    return Retrieval(
+        gallery=gallery,
         queries=len(judged.queries),
         unanswerable=judged.unanswerable,
         micro=dict(zip(METRICS, micro, strict=True)),
@@ -113,9 +176,6 @@ def evaluate(
         by_class={k: _named(v) for k, v in _class_means(judged.values, labels).items()},
         chance=_named(judged.chance.mean(axis=0)),
         chance_macro=_named(np.mean([*_class_means(judged.chance, labels).values()], axis=0)),
-        steps={method.value: quality for method, quality in compare_methods(data).items()},
-        probes=tuple(probe(turned, seed=seed)),
-        calibration=check_calibration(turned, seed=seed),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Space
 
 Strings = NDArray[np.str_]
+
+SENTENCE_KEY = "text"
+"""The metadata key that tells what is said, where no other is named."""
 
 _NEEDED = "evaluation needs two classes of at least two clips each"
 
@@ -28,8 +32,15 @@ class LabelledVectors:
         speakers: (n,), or None where not all are known.
         recordings: (n,), which recording each clip is of.
         name: what was measured, for the report.
+        sources: (n,), which source each clip is of; empty text where unknown, a source like any
+            other. None where no clip has one.
+        sentences: (n,), a name for what is said; empty text where unknown. None where no clip has
+            one.
         centres: float32, (n, dim), each one's baseline; None where nothing is known to tell groups
             by.
+        scores: float32, (n, ``score_classes``), of the model; rows of NaN where a clip has none.
+            None where the model gives none.
+        score_classes: classes of the model.
     """
 
     vectors: NDArray[np.float32]
@@ -37,7 +48,11 @@ class LabelledVectors:
     speakers: Strings | None
     recordings: Strings
     name: str
+    sources: Strings | None = None
+    sentences: Strings | None = None
     centres: NDArray[np.float32] | None = None
+    scores: NDArray[np.float32] | None = None
+    score_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -72,15 +87,8 @@ class LabelledVectors:
         Raises:
             InvalidInputError: too few for an evaluation.
         """
-        speakers = None if self.speakers is None else self.speakers[rows]
-        return replace(
-            self,
-            vectors=self.vectors[rows],
-            labels=self.labels[rows],
-            speakers=speakers,
-            recordings=self.recordings[rows],
-            centres=None if self.centres is None else self.centres[rows],
-        )
+        arrays = {k: v[rows] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return LabelledVectors(**{**vars(self), **arrays})
 
     def turned(self, space: Space) -> LabelledVectors:
         """The same clips in a space.
@@ -98,12 +106,36 @@ class LabelledVectors:
         return replace(self, vectors=vectors)
 
 
-def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
-    """Vectors of a ``.npy`` file (n, dim) with the rows of a CSV file: a column ``label``, and
-    ``speaker`` and ``recording`` where known. Rows without a label are left out.
+def sentences_under(key: str | None, found: Sequence[str]) -> Strings | None:
+    """Short names, (n,), for the sentences that were found under a metadata key (None: ``text``);
+    empty where one is empty. None where all are.
 
     Raises:
-        InvalidInputError: a file cannot be read, or they do not fit together.
+        InvalidInputError: it was named, and no labelled clip has it.
+    """
+    if any(found):
+        number = {text: str(i) for i, text in enumerate(dict.fromkeys(found))}
+        return np.array([number[text] if text else "" for text in found])
+    if key is None:
+        return None
+    raise InvalidInputError(
+        f"no labelled clip has the metadata key {key}, which tells the sentence"
+    )
+
+
+def read_labelled_vectors(
+    embeddings: Path, labels: Path, *, sentence_key: str | None = None
+) -> LabelledVectors:
+    """Vectors of a ``.npy`` file (n, dim) with the rows of a CSV file: a column ``label``, and
+    ``speaker``, ``recording``, ``source`` and ``text`` where known. Rows without a label are left
+    out.
+
+    Args:
+        sentence_key: the column that tells what is said, in place of ``text``.
+
+    Raises:
+        InvalidInputError: a file cannot be read, or they do not fit together; or no row has
+            anything in the column ``sentence_key``.
     """
     vectors = mapped(embeddings)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
@@ -119,7 +151,11 @@ def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
             f"{labels} has {len(rows)} rows for {len(vectors)} embeddings in {embeddings}"
         )
     kept = [i for i, row in enumerate(rows) if row["label"]]
-    speakers = [rows[i].get("speaker") or "" for i in kept]
+
+    def column(name: str) -> list[str]:
+        return [rows[i].get(name) or "" for i in kept]
+
+    speakers, sources = column("speaker"), column("source")
     recordings = [rows[i].get("recording") or f"row {i}" for i in kept]
     return LabelledVectors(
         np.asarray(vectors[kept], dtype=np.float32),
@@ -127,4 +163,6 @@ def read_labelled_vectors(embeddings: Path, labels: Path) -> LabelledVectors:
         np.array(speakers) if speakers and all(speakers) else None,
         np.array(recordings, dtype=str),
         embeddings.name,
+        sources=np.array(sources) if any(sources) else None,
+        sentences=sentences_under(sentence_key, column(sentence_key or SENTENCE_KEY)),
     )

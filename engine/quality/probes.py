@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.measure import measure
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows to train on, and rows to classify."""
@@ -82,14 +83,13 @@ def _run(name: str, classifier: Pipeline, data: LabelledVectors, splits: Sequenc
         given[test] = classifier.fit(data.vectors[train], data.labels[train]).predict(
             data.vectors[test]
         )
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(confusion, tuple(np.searchsorted(classes, some) for some in (data.labels, given)), 1)
-    recalls = np.diag(confusion) / confusion.sum(axis=1)
+    true, found = (np.searchsorted(classes, some) for some in (data.labels, given))
+    measured = measure(true, found, data.groups, len(classes), rounds=0)
     return Probe(
         name,
-        float(recalls.mean()),
+        measured.uar.value,
         1 / len(classes),
         len(splits),
-        tuple(tuple(int(n) for n in row) for row in confusion),
+        measured.confusion,
         tuple(classes),
     )

@@ -85,7 +85,13 @@ def judge(
     Raises:
         InvalidInputError: the galleries cannot be made, or no query can be answered.
     """
-    group = groups(data, gallery)
+    return judge_apart(data, groups(data, gallery), queries)
+
+
+def judge_apart(
+    data: LabelledVectors, group: Strings | None, queries: NDArray[np.intp] | None = None
+) -> Judged:
+    """As ``judge``: queries against the clips of other groups, (n,), than their own."""
     unit = normalise(data.vectors)
     rows = np.arange(len(unit)) if queries is None else queries
     labels = np.unique(data.labels, return_inverse=True)[1]

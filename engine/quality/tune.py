@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.confounds import confounds
+from emotion_search.engine.quality.labelled import (
+    SENTENCE_KEY,
+    LabelledVectors,
+    Strings,
+    sentences_under,
+)
 from emotion_search.engine.quality.retrieval import Gallery, judge
 from emotion_search.index.database.baselines import fit, places_of
-from emotion_search.index.database.clips import recordings_of_clips
+from emotion_search.index.database.clips import voices_of_clips
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (
     count_embedded,
@@ -23,7 +30,11 @@ from emotion_search.index.database.embeddings import (
     sample_clips,
 )
 from emotion_search.index.database.filters import EMOTION
-from emotion_search.index.database.labelled_clips import LabelledClips, labelled_clips
+from emotion_search.index.database.labelled_clips import (
+    LabelledClips,
+    context_of,
+    labelled_clips,
+)
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.scoring import FEWEST as OF_A_MEAN
 from emotion_search.index.database.scoring import mean_clips, set_mean
@@ -40,7 +51,7 @@ from emotion_search.index.database.spaces import (
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
 from emotion_search.index.vectors.baselines import FEWEST as OF_A_GROUP
 from emotion_search.index.vectors.baselines import Baselines, fit_baselines
 from emotion_search.index.vectors.percentiles import calibrate
@@ -53,9 +64,28 @@ FEWEST = 50
 
 _ROUNDS = 4  # random halves of the speakers; each half is fitted to once and judged once
 _QUERIES = 1000  # of each half
-_WORTH = 0.005  # mAP that a less simple method has to gain
+_WORTH = 0.01  # of mAP and triplets together, that a less simple method has to gain
 _GROWN = 1.25  # times the clips that baselines were taken from, before they are taken anew
 _DRIFT = 0.1  # share by which an archive changes before percentiles and mean are taken anew
+
+
+class Quality(NamedTuple):
+    """How good a method is on speakers that it was not fitted to.
+
+    Attributes:
+        precision: mAP with galleries of other speakers.
+        triplets: share of the triplets that are right whose distractor shares the anchor's speaker,
+            sentence or source, mean over those kinds of which there are any; 0.5 where there are
+            none.
+    """
+
+    precision: float
+    triplets: float
+
+    @property
+    def total(self) -> float:
+        """What methods are compared by."""
+        return self.precision + self.triplets
 
 
 @dataclass(frozen=True)
@@ -67,8 +97,8 @@ class Tuning:
         method: its method.
         clips: how many clips it was fitted on.
         task: whose labels were used; None if there were too few.
-        quality: mAP on the halves of the speakers that were not fitted to, by method; empty
-            without labels.
+        quality: on the halves of the speakers that were not fitted to, by method; empty without
+            labels.
         groups: how many speakers or recordings, and how many sources, have baselines.
     """
 
@@ -76,13 +106,13 @@ class Tuning:
     method: Method
     clips: int
     task: str | None
-    quality: dict[Method, float]
+    quality: dict[Method, Quality]
     groups: tuple[int, int]
 
     @property
     def why(self) -> str:
         """What spoke for the method, in words."""
-        judged = "by mAP on unseen speakers" if self.quality else "no labels to judge by"
+        judged = "judged on unseen speakers" if self.quality else "no labels to judge by"
         own, sources = self.groups
         return f"{own} speakers or recordings and {sources} sources have baselines; {judged}"
 
@@ -128,7 +158,9 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         )
     if method.learned:
         _check_learned(method, quality, task)
-    gain = quality[method] - quality[Method.PLAIN] if quality else None
+    gains = {
+        one: found.precision - quality[Method.PLAIN].precision for one, found in quality.items()
+    }
     fitted = fit_space(method if method is Method.WHITENED else Method.CENTRED, vectors)
     with database.write() as session:
         if method is Method.PLAIN:
@@ -136,14 +168,13 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         version: int = 0
         if method.grouped:
             subtracted = Space(Method.BASELINE, baselines.mean)
-            more = quality[Method.BASELINE] - quality[Method.PLAIN] if quality else None
             version = add_space(
                 session,
                 model,
                 subtracted,
                 task=None,
                 clips=clips,
-                gain=more,
+                gain=gains.get(Method.BASELINE),
                 baselines=baselines,
             )
         if method.learned:
@@ -156,54 +187,57 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
                 space,
                 task=task,
                 clips=clips,
-                gain=gain,
+                gain=gains.get(method),
                 baselines=version or None,
             )
         elif fitted.method is method:
             clips = len(vectors)
-            version = add_space(session, model, fitted, task=None, clips=clips, gain=gain)
+            version = add_space(
+                session, model, fitted, task=None, clips=clips, gain=gains.get(method)
+            )
     recalibrate(database, model)
     groups = (baselines.own, baselines.sources)
     return Tuning(version, method, clips, task if quality else None, quality, groups)
 
 
-def _check_learned(method: Method, quality: dict[Method, float], task: str) -> None:
+def _check_learned(method: Method, quality: dict[Method, Quality], task: str) -> None:
     if not quality:
         raise InvalidInputError(
             f"a learned space needs labels under the task {task}: two classes by four speakers"
             " (or recordings, where speakers are not known), two clips of each"
         )
-    if quality[method] <= quality[Method.PLAIN]:
+    learned, plain = quality[method].precision, quality[Method.PLAIN].precision
+    if learned <= plain:
         raise InvalidInputError(
             "the learned space does no better than the plain one on unseen speakers"
-            f" (mAP {quality[method]:.3f} against {quality[Method.PLAIN]:.3f}): refused"
+            f" (mAP {learned:.3f} against {plain:.3f}): refused"
         )
 
 
-def _best(quality: dict[Method, float]) -> Method:
+def _best(quality: dict[Method, Quality]) -> Method:
     """The method of most quality; of nearly equal ones the simplest."""
     best = Method.PLAIN
     for method, value in quality.items():
-        if value > quality[best] + _WORTH:
+        if value.total > quality[best].total + _WORTH:
             best = method
     return best
 
 
-def compare_methods(data: LabelledVectors) -> dict[Method, float]:
-    """mAP by method on halves of the speakers that the method was not fitted to; baselines, which
-    know no labels, are those of all clips.
+def compare_methods(data: LabelledVectors) -> dict[Method, Quality]:
+    """Each method on halves of the speakers that it was not fitted to; baselines, which know no
+    labels, are those of all clips.
 
     Empty where there are too few speakers (or recordings) for that.
     """
     gallery = Gallery.RECORDING if data.speakers is None else Gallery.SPEAKER
     methods = [one for one in Method if data.centres is not None or not one.grouped]
-    found: dict[Method, list[float]] = {method: [] for method in methods}
+    found: dict[Method, list[Quality]] = {method: [] for method in methods}
     for fitted, others in _halves(data.groups):
         try:
             some, rest = data.part(fitted), data.part(others)
             queries = draw(np.arange(len(others)), _QUERIES)
             values = {
-                method: judge(
+                method: _judged(
                     rest.turned(fit_space(method, some.vectors, some.labels, some.centres)),
                     gallery,
                     queries,
@@ -212,9 +246,16 @@ def compare_methods(data: LabelledVectors) -> dict[Method, float]:
             }
         except InvalidInputError:  # a half with a single class, for one
             continue
-        for method, judged in values.items():
-            found[method].append(float(judged.values[:, 0].mean()))
-    return {method: float(np.mean(one)) for method, one in found.items() if one}
+        for method, quality in values.items():
+            found[method].append(quality)
+    return {method: Quality(*np.mean(one, axis=0).tolist()) for method, one in found.items() if one}
+
+
+def _judged(data: LabelledVectors, gallery: Gallery, queries: NDArray[np.intp]) -> Quality:
+    precision = float(judge(data, gallery, queries).values[:, 0].mean())
+    triplets = confounds(data, queries, rounds=0, seed=0).triplets
+    right = [one.right.value for kind, one in triplets.items() if kind != "nothing"]
+    return Quality(precision, float(np.mean(right)) if right else 0.5)
 
 
 def recalibrate(database: Database, model: ModelInfo) -> None:
@@ -232,8 +273,9 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
         ids, clips = sample_clips(session, model, most=PAIRED)
         vectors = embeddings_in_order(session, model, ids)
         turned = space.turn(session, ids, vectors)
-        recordings = recordings_of_clips(session, ids)
-    calibration = calibrate(turned, recordings, clips=clips) if calibrates and clips else None
+        voices, sources = voices_of_clips(session, ids)
+        refit = _refitted(session, space, ids, turned, voices)
+    calibration = calibrate(refit, voices, sources, clips=clips) if calibrates else None
     if calibration is None and not moves:
         return
     with database.write() as session:
@@ -242,6 +284,37 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
         if moves:
             mean = normalise(vectors).mean(axis=0) if clips >= OF_A_MEAN else None
             set_mean(session, model, mean, clips)
+
+
+def _refitted(
+    session: Session, space: ArchiveSpace, ids: Ids, turned: Vectors, voices: Strings
+) -> Callable[[NDArray[np.bool_]], Vectors]:
+    """The clips ``ids`` in the serving space as it would be, had it been fitted to those of them
+    alone that are given; baselines, which each group has for itself, stay."""
+    model, method, own = space.model, space.map.method, ids
+    if method in (Method.PLAIN, Method.BASELINE):
+        return lambda _: turned
+    vectors, centres = embeddings_in_order(session, model, ids), space.centres(session, ids)
+    fitted, of_fitted, centres_fitted, labels = vectors, voices, centres, None
+    if method.learned:
+        task = next(one.task for one in list_spaces(session, model) if one.active)
+        taught = sample(labelled_clips(session, model, task or EMOTION), PAIRED)
+        own, labels = taught.ids, taught.labels
+        fitted = embeddings_in_order(session, model, own)
+        centres_fitted = space.centres(session, own)
+        of_fitted, _ = voices_of_clips(session, own)
+
+    def refit(known: NDArray[np.bool_]) -> Vectors:
+        rows = ~np.isin(of_fitted, voices[~known])
+        some = None if labels is None else labels[rows]
+        below = centres_fitted[rows] if method.grouped and centres_fitted is not None else None
+        try:
+            made = fit_space(method, fitted[rows], some, below)
+        except InvalidInputError:  # too few clips or labels are left
+            return turned
+        return made.apply(vectors, centres if method.grouped else None)
+
+    return refit
 
 
 def resettle(database: Database, model: ModelInfo, *, at: int) -> None:
@@ -302,14 +375,22 @@ def _refit(
 
 
 def labelled(
-    database: Database, models: Sequence[ModelInfo], task: str, *, most: int
+    database: Database,
+    models: Sequence[ModelInfo],
+    task: str,
+    *,
+    most: int,
+    sentence_key: str | None = None,
 ) -> list[tuple[LabelledVectors, Space]]:
     """Embeddings of the labelled clips under each of the models, not in any space yet, and the
     space that serves: the same clips, those with an embedding under all (a random sample beyond
-    ``most``).
+    ``most``), with what is known of them.
+
+    Args:
+        sentence_key: the metadata key that tells what is said, in place of ``text``.
 
     Raises:
-        InvalidInputError: too few labels.
+        InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
     """
     with database.read() as session:
         found = [labelled_clips(session, model, task) for model in models]
@@ -325,7 +406,14 @@ def labelled(
         made = []
         for model in models:
             space = active_space(session, model)
-            data = labelled_vectors(session, model, clips)
+            known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
+            data = replace(
+                labelled_vectors(session, model, clips),
+                sources=known.sources if known.sources.any() else None,
+                sentences=sentences_under(sentence_key, known.sentences),
+                scores=known.scores if model.classes else None,
+                score_classes=tuple(model.classes),
+            )
             if space.baselines is not None:
                 data = replace(data, centres=space.centres(session, clips.ids))
             made.append((data, space.map))

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
@@ -137,13 +138,19 @@ def clip_details(
     return [details[clip_id] for clip_id in ids if clip_id in details]
 
 
-def recordings_of_clips(session: Session, ids: Ids) -> Ids:
-    """The recordings of clips that are there, in the order of ``ids``: int64, (n,)."""
-    owners: dict[int, int] = {}
+def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Who speaks in clips that are there, in the order of ``ids``, (n,): ``speaker …``, or where
+    that is not known ``recording …``; and their sources, (n,), empty text where unknown."""
+    found: dict[int, tuple[str, str]] = {}
     for some in chunks(ids.tolist()):
-        rows = session.execute(select(Clip.id, Clip.recording_id).where(Clip.id.in_(some)))
-        owners.update((clip, recording) for clip, recording in rows)
-    return np.array([owners[clip] for clip in ids.tolist()], dtype=np.int64)
+        query = select(Clip.id, Recording.id, Recording.speaker, Recording.source).join(
+            Recording, Recording.id == Clip.recording_id
+        )
+        for clip, recording, speaker, source in session.execute(query.where(Clip.id.in_(some))):
+            voice = f"speaker {speaker}" if speaker else f"recording {recording}"
+            found[clip] = voice, source or ""
+    voices, sources = np.array([found[clip] for clip in ids.tolist()]).reshape(-1, 2).T
+    return voices, sources
 
 
 def clips_of(session: Session, recording_id: int) -> list[int]:

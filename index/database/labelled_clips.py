@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
+from emotion_search.index.database.schema import Clip, Embedding, Label, Metadatum, Recording
+from emotion_search.index.vectors.arrays import Ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,49 @@ def _arrays(rows: Sequence[Any]) -> LabelledClips:
         np.array([row[1] for row in rows], dtype=str),
         np.array([row[2] or "" for row in rows], dtype=str),
         np.array([row[3] for row in rows], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ClipContext:
+    """What is known of some clips besides their labels.
+
+    Attributes:
+        sources: (n,), of the recording; empty text where unknown.
+        sentences: what is said in each; empty text where unknown. No array, whose rows would all
+            be as long as the longest transcript.
+        scores: float32, (n, classes of the model), NaN where a clip has none.
+    """
+
+    sources: NDArray[np.str_]
+    sentences: list[str]
+    scores: NDArray[np.float32]
+
+
+def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipContext:
+    """What is known of clips that have an embedding of the model, in the order of ``ids``; what is
+    said in them is under the metadata ``key``."""
+    found: dict[int, tuple[str, str, bytes]] = {}
+    for some in chunks(ids.tolist()):
+        rows = session.execute(
+            select(Clip.id, Recording.source, Metadatum.value, Embedding.scores)
+            .join(Recording, Recording.id == Clip.recording_id)
+            .join(Embedding, Embedding.clip_id == Clip.id)
+            .outerjoin(
+                Metadatum, and_(Metadatum.recording_id == Recording.id, Metadatum.key == key)
+            )
+            .where(Embedding.model_id == model.id, Clip.id.in_(some))
+        )
+        found.update((clip, (a or "", b or "", scores)) for clip, a, b, scores in rows)
+    ordered = [found[clip] for clip in ids.tolist()]
+    scores = np.full((len(ordered), len(model.classes)), np.nan, np.float32)
+    for row, (_, _, data) in zip(scores, ordered, strict=True):
+        if data:
+            row[:] = np.frombuffer(data, dtype="<f4")
+    return ClipContext(
+        np.array([one[0] for one in ordered], dtype=str),
+        [one[1] for one in ordered],
+        scores,
     )
 
 

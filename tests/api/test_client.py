@@ -148,6 +148,12 @@ def test_what_was_learned_is_read(service: Client):
     assert quality["clips"] == {"anger": 3, "happiness": 3, "neutral": 3, "sadness": 3}
     assert quality["chance"]["mAP"] < quality["micro"]["mAP"]["value"] <= 1
     assert service.evaluation(exclude_same="none")["gallery"] == "none"
+    assert quality["triplets"]["speaker"]["right"]["low"] is not None
+    assert quality["scores"]["clips"] == 12
+    assert quality["calibration"] is None  # three voices
+    with pytest.raises(ProblemError, match="metadata key words") as caught:
+        service.evaluation(sentence_key="words")
+    assert caught.value.status == 422
     with pytest.raises(ProblemError, match="mood"):
         service.evaluation("mood")
     with pytest.raises(ProblemError, match="moods"):

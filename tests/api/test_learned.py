@@ -18,7 +18,7 @@ def learn(library: Library) -> None:
     vectors, labels, speakers = blobs()
     fill(library.database, vectors, labels=labels, speakers=speakers)
     library.cluster("moods", k=3)
-    library.train("emotion", method="logistic regression", rounds=20)
+    library.train("emotion", method="linear discriminant", rounds=20)
     library.classify("emotion")
 
 

@@ -285,7 +285,7 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["search", "--clip", "999"], 1, "no clip 999"),
         (["search", "--clip", "1", "--limit", "0"], 2, "limit must be 1 to 1000"),
         (["search", "--clip", "1", "--after", "tomorrow"], 2, "--after"),
-        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording or speaker"),
+        (["search", "--clip", "1", "--exclude-same", "mood"], 2, "recording, speaker or source"),
         (["search", "--clip", "1" + "0" * 30], 1, "no clip 1000"),
         (["search", "--clip", "1", "--source", "\udcff"], 2, "cannot be stored"),
         (["forget", "1" + "0" * 30], 2, "recordings"),
@@ -419,6 +419,26 @@ def test_evaluate_measures_vectors_of_ones_own(run, tmp_path: Path):
     given = ("--embeddings", tmp_path / "x.npy", "--labels", tmp_path / "l.csv")
     assert run("evaluate", *given, "--json").records[0]["queries"] == 40
     assert run("evaluate", *given[:2]).code == 2
+
+
+def test_evaluate_tells_what_else_nearness_follows(run, manifest: Path):
+    ingest(run, manifest)
+    (record,) = run("evaluate", "--json", "--bootstrap", 20).records
+    assert set(record["triplets"]) == {"nothing", "speaker"}
+    assert "metadata key text" in record["left_out"]["sentence"]
+    assert record["nearest"]["speaker"]["chance"] == pytest.approx(3 / 11)
+    assert [one["gallery"] for one in record["galleries"]] == ["recording"]
+    assert record["scores"]["clips"] == 12
+    assert sum(map(sum, record["scores"]["confusion"])) == 12
+    shown = run("evaluate", "--bootstrap", 20).out
+    for part in ("with the speaker kept in", "distractor shares", "own speaker", "class scores"):
+        assert part in shown
+    assert "left out: sentence (what is said is not known" in shown
+    wrong = run("evaluate", "--sentence-key", "words")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "no labelled clip has the metadata key words" in wrong.err
+    (one,) = run("evaluate", "--json", "--exclude-same", "speaker", "--bootstrap", 0).records
+    assert one["galleries"] == []
 
 
 def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
@@ -557,4 +577,4 @@ def test_the_command_line_and_the_api_have_the_same_filters():
     options = {"metadata" if name == "meta" else name for name in signature(clip_filter).parameters}
     assert options == Filters.model_fields.keys()
     fields = {field.name.removesuffix("s") for field in dataclasses.fields(ClipFilter)}
-    assert fields - {"not_recording", "not_speaker"} == options
+    assert fields - {"not_recording", "not_speaker", "not_source"} == options

@@ -36,8 +36,8 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     assert (done.code, done.err) == (0, f"notice: report in {tmp_path / 'r.html'}\n")
     assert "classifier mood 1 is stored" in done.out
     assert "class0 &lt;b&gt;" in (tmp_path / "r.html").read_text()
-    (record,) = run("train", "--task", "mood", "--method", "k-NN", "--json").records
-    assert (record["version"], record["method"]) == (2, "k-NN")
+    (record,) = run("train", "--task", "mood", "--method", "random forest", "--json").records
+    assert (record["version"], record["method"]) == (2, "random forest")
     assert "95 clips would be" in run("classify", "--task", "mood", "--dry-run").out
     (summary,) = run("classify", "--task", "mood", "--version", 1, "--json").records
     assert (summary["clips"], sum(summary["counts"].values())) == (95, 95)
@@ -48,6 +48,16 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
     assert "mood" in run("classifiers").out
     assert "95 predictions" in run("classifiers", "--task", "mood", "--delete", 1).out
     assert run(*asked).out == ""
+
+
+def test_a_class_that_is_left_out_is_a_notice(run, made):  # noqa: F811
+    run("label", 91, 92, "--task", "mood", "--label", "rare")
+    done = run("train", "--task", "mood", "--bootstrap", 0)
+    assert (done.code, done.err) == (
+        0,
+        "notice: class rare left out: 2 clips, fewer than 3 clips\n",
+    )
+    assert "Left out: rare (2: fewer than 3 clips)." in done.out.replace("\n", " ")
 
 
 def test_nothing_is_stored_where_the_report_cannot_be_written(run, made):  # noqa: F811
@@ -139,7 +149,7 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
     [
         (["train", "--task", "nothing"], 2, "tasks with labels: mood (90)"),
         (["train", "--task", "mood", "--from", "none.csv"], 2, "none.csv"),
-        (["train", "--task", "mood", "--method", "oracle"], 2, "choose logistic regression"),
+        (["train", "--task", "mood", "--method", "oracle"], 2, "choose linear discriminant"),
         (["train"], 2, "--task"),
         (["classify", "--task", "mood"], 1, "emotion-search train --task mood"),
         (["classifiers", "--delete", "1"], 2, "needs --task"),

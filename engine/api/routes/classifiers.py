@@ -31,9 +31,9 @@ router = APIRouter(prefix="/v1", tags=["learned"])
 async def suggestions(
     library: LibraryDep, gates: GatesDep, query: Annotated[SuggestQuery, Query()], _: Reader
 ) -> Suggestions:
-    """Unlabelled clips, best first: those that the task's classifier doubts most, none like
-    another; without a classifier yet, clips typical of parts of the archive. None where all that
-    pass the filters are labelled."""
+    """Unlabelled clips: with a classifier of the task, drawn the likelier the more it doubts them,
+    the most doubtful first; without one yet, clips typical of parts of the archive. None where all
+    that pass the filters are labelled."""
     try:
         found = await gates.pictures.run(
             library.suggest, query.task, limit=query.limit, wanted=query.wanted()

@@ -22,8 +22,9 @@ async def evaluation(
     library: LibraryDep, gates: GatesDep, query: Annotated[EvaluationQuery, Query()], _: Reader
 ) -> EvaluationOut:
     """Query by example of labelled clips among those of other speakers: mAP, precision and recall
-    beside chance, and classifiers on speakers that they were not trained on. Takes seconds, of
-    many clips minutes."""
+    beside chance; triplets with confounds and whose the nearest clips are; the model's own class
+    scores; classifiers on speakers that they were not trained on. Takes seconds, of many clips
+    minutes."""
     return await gates.pictures.run(_evaluated, library, query)
 
 
@@ -32,5 +33,5 @@ def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
         evaluate,  # scikit-learn and torch come with it
     )
 
-    data, space = library.labelled(query.task)
+    data, space = library.labelled(query.task, sentence_key=query.sentence_key)
     return evaluation_out(evaluate(data, space, gallery=query.gallery()))

@@ -49,8 +49,9 @@ class ClassifierOut(BaseModel):
     created_at: datetime
     predictions: int = Field(description="How many clips it has classified.")
     provenance: dict[str, Any] = Field(
-        description="What it was trained on, how well each method did on speakers left out, its"
-        " confusion matrix and whether its probabilities hold."
+        description="What it was trained on, which classes were left out for want of clips or"
+        " speakers (`data.left_out`), how well each method did on speakers left out, its confusion"
+        " matrix and whether its probabilities hold."
     )
 
 

@@ -26,7 +26,14 @@ class EvaluationQuery(BaseModel):
     )
     exclude_same: Literal["speaker", "recording", "none"] | None = Field(
         default=None,
-        description="What galleries leave out; else `speaker` where all are known, or `recording`.",
+        description="What galleries leave out; else `speaker` where all are known (and `recording`"
+        " beside it), or `recording`.",
+    )
+    sentence_key: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST,
+        description="Metadata that tells what is said, for triplets; else `text`.",
     )
 
     def gallery(self) -> Gallery | None:
@@ -52,16 +59,9 @@ class ProbeOut(BaseModel):
     confusion: list[list[int]] = Field(description="Clips by true class and class given.")
 
 
-class EvaluationOut(BaseModel):
-    """How good query by example is on labelled clips, beside chance."""
+class RetrievalOut(BaseModel):
+    """How good query by example is in one kind of gallery, beside chance."""
 
-    model: str
-    space: str = Field(description="Method of the space that similarity was taken in.")
-    learned: bool = Field(
-        description="A learned space serves; as it has seen labels, the plain one was measured."
-    )
-    clips: dict[str, int] = Field(description="Labelled clips by class.")
-    speakers: int | None = Field(description="Null where they are not all known.")
     gallery: str = Field(description="What galleries left out besides the query.")
     queries: int
     unanswerable: int = Field(description="Queries that had nothing to find.")
@@ -70,10 +70,94 @@ class EvaluationOut(BaseModel):
     by_class: dict[str, dict[str, float]] = Field(description="Each metric by class.")
     chance: dict[str, float] = Field(description="`micro` of galleries in random order.")
     chance_macro: dict[str, float] = Field(description="`macro` of galleries in random order.")
+
+
+class TripletsOut(BaseModel):
+    """How often an anchor is nearer to a clip of its label than to a distractor of another."""
+
+    right: EstimateOut = Field(description="0.5 is chance.")
+    anchors: int
+    triplets: int
+
+
+class ShareOut(BaseModel):
+    """How many of the ten nearest are of the query's own speaker, source or recording."""
+
+    share: float
+    chance: float = Field(description="The same of ten in random order.")
+
+
+class ScoreBinOut(BaseModel):
+    """Clips whose highest score lies in the same tenth."""
+
+    said: float = Field(description="Mean of the score.")
+    right: float = Field(description="Share of which it names the label.")
+    clips: int
+
+
+class ClassScoresOut(BaseModel):
+    """How well the model's highest class score agrees with the label."""
+
+    clips: int
+    unmatched: dict[str, int] = Field(
+        description="Clips left out, by label that is no class of the model."
+    )
+    unscored: int = Field(description="Clips left out because they have no scores.")
+    classes: list[str]
+    uar: EstimateOut = Field(description="Unweighted average recall among all classes.")
+    uar_own: EstimateOut = Field(description="The same among the classes that are labels.")
+    chance: float
+    chance_own: float
+    confusion: list[list[int]] = Field(description="Clips by label and class of highest score.")
+    error: float = Field(description="Expected calibration error, in ten bins of equal width.")
+    bins: list[ScoreBinOut]
+    labelled: dict[str, float] = Field(description="Share of the clips by label.")
+    given: dict[str, float] = Field(description="Share of the clips by class of highest score.")
+
+
+class ReadingOut(BaseModel):
+    """Pairs at or above a percentile that was taken from other voices."""
+
+    percentile: float
+    share: float = Field(description="Percentage of pairs; 100 - percentile if it is calibrated.")
+    deviation: float = Field(description="Standard deviation over halves of the speakers.")
+    same: float | None = Field(description="Share of these pairs that have the same label.")
+
+
+class CalibrationOut(BaseModel):
+    """What percentiles mean to voices that they were not taken from."""
+
+    readings: list[ReadingOut]
+    same: float = Field(description="Share of all pairs that have the same label.")
+
+
+class EvaluationOut(RetrievalOut):
+    """How good query by example is on labelled clips, beside chance, and what else nearness
+    follows."""
+
+    model: str
+    space: str = Field(description="Method of the space that similarity was taken in.")
+    learned: bool = Field(
+        description="A learned space serves; as it has seen labels, the plain one was measured."
+    )
+    clips: dict[str, int] = Field(description="Labelled clips by class.")
+    speakers: int | None = Field(description="Null where they are not all known.")
+    galleries: list[RetrievalOut] = Field(
+        description="The same with the speaker kept in (`recording`), where no gallery was asked"
+        " for; and among other sources (`source`)."
+    )
+    triplets: dict[str, TripletsOut] = Field(
+        description="By what the distractor shares with the anchor: `nothing`, `sentence`,"
+        " `speaker`, `source` or `both` (speaker and sentence)."
+    )
+    nearest: dict[str, ShareOut] = Field(description="By `source`, `speaker` and `recording`.")
+    left_out: dict[str, str] = Field(description="What could not be measured, and why.")
+    scores: ClassScoresOut | None = Field(description="Null where the model gives no scores.")
     steps: dict[str, float] = Field(
         description="mAP by method of space, on speakers that it was not fitted to."
     )
     probes: list[ProbeOut]
+    calibration: CalibrationOut | None = Field(description="Null with too few speakers.")
 
 
 def evaluation_out(it: Evaluation) -> EvaluationOut:

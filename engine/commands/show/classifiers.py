@@ -12,7 +12,7 @@ from emotion_search.engine.classify.apply import Classified
 from emotion_search.engine.classify.suggest import Suggestion
 from emotion_search.engine.classify.train import Trained
 from emotion_search.engine.commands.show.hits import plain_table, tally
-from emotion_search.engine.pages.classifier import what
+from emotion_search.engine.pages.classifier import calibration, what
 from emotion_search.engine.pages.evaluation import interval
 from emotion_search.engine.transfer.records import clip_record
 from emotion_search.index.database.classifiers import ClassifierInfo
@@ -46,7 +46,7 @@ def print_trained(it: Trained) -> None:
     table = plain_table("", "UAR", "macro F1", "accuracy", "seconds", "")
     for one in it.compared:
         table.add_row(
-            one.name,
+            one.title,
             interval(one.measured.uar),
             interval(one.measured.f1),
             f"{one.measured.accuracy:.3f}",
@@ -60,10 +60,7 @@ def print_trained(it: Trained) -> None:
     ):
         table.add_row(Text(name), *map(str, row), f"{recall:.3f}", f"{precision:.3f}")
     Console().print(table)
-    print(
-        f"probabilities ({it.checked.kind}) are {it.checked.error:.3f} off on average"
-        f" ({it.checked.bare_error:.3f} as they come)"
-    )
+    print(f"calibration: {calibration(it)}")
     print(f"classifier {info.task} {info.version} is stored", end="")
     print(f"; use it with: emotion-search classify --task {info.task}")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from emotion_search.engine.pages.evaluation import LEARNED, interval
+from emotion_search.engine.pages.evaluation import GALLERIES, LEARNED, interval, lost, shared
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
+from emotion_search.engine.quality.scores import ClassScores
 from emotion_search.engine.quality.tune import Tuning
 from emotion_search.index.database.spaces import SpaceInfo
 
@@ -21,7 +22,7 @@ def print_evaluation(it: Evaluation) -> None:
     speakers = f" by {it.speakers} speakers" if it.speakers else ""
     print(f"{it.name}, {it.space} space: {sum(it.clips.values())} clips{speakers} ({classes})")
     if it.learned:
-        print(f"{LEARNED}; what it gains on others: mAP by space")
+        print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
     table = _table("", "over queries", "chance", "over classes", "chance")
@@ -32,17 +33,56 @@ def print_evaluation(it: Evaluation) -> None:
         )
     Console().print(table)
     print("mAP by class   ", "  ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
+    for other in it.galleries:
+        values = (
+            f"{name} {interval(other.macro[name])} (chance {other.chance_macro[name]:.3f})"
+            for name in ("mAP", "P@10")
+        )
+        print(f"{GALLERIES[other.gallery]}, over classes: {'  '.join(values)}")
+    if it.nearest:
+        own = (f"{k} {v.share:.3f} (chance {v.chance:.3f})" for k, v in it.nearest.items())
+        print("of the ten nearest, of one's own", "  ".join(own))
+    _print_triplets(it)
+    if it.scores is not None:
+        _print_scores(it.scores)
     if it.steps:
         steps = "  ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
         print(f"mAP by space    {steps}  (halves of the speakers it was not fitted to)")
     for one in it.probes:
         print(f"{one.name + ' probe':<15} UAR {one.uar:.3f} (chance {one.chance:.3f})")
     if it.calibration is not None:
-        print("percentiles    ", end="")
+        print("percentiles, read by other voices", end="")
         for reading in it.calibration.readings:
             same = "–" if reading.same is None else f"{reading.same:.2f}"
-            print(f" {reading.percentile:g}: {reading.share:.2f} % of pairs, {same} same;", end="")
+            share = f"{reading.share:.2f} ± {reading.deviation:.2f}"
+            print(
+                f" {reading.percentile:g}: {share} % of pairs, {same} same;",
+                end="",
+            )
         print(f" all pairs: {it.calibration.same:.2f} same")
+
+
+def _print_triplets(it: Evaluation) -> None:
+    if it.triplets:
+        table = _table("distractor shares", "right", "chance", "anchors", "triplets")
+        for kind, one in it.triplets.items():
+            counts = (f"{one.anchors:,}", f"{one.triplets:,}")
+            table.add_row(shared(kind), interval(one.right), "0.500", *counts)
+        Console().print(table)
+    for kind, why in it.left_out.items():
+        print(f"left out: {shared(kind)} ({why})")
+
+
+def _print_scores(it: ClassScores) -> None:
+    print(
+        f"class scores    UAR {interval(it.uar)} (chance {it.chance:.3f}),"
+        f" among the labels' classes {interval(it.uar_own)} (chance {it.chance_own:.3f});"
+        f" calibration error {it.error:.3f}"
+    )
+    shares = (f"{name} {it.given[name]:.2f} ({it.labelled[name]:.2f})" for name in it.classes)
+    print("said (labelled)", "  ".join(shares))
+    if lost(it):
+        print(lost(it))
 
 
 def print_comparison(results: Sequence[Evaluation]) -> None:
@@ -67,14 +107,28 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     for probes in zip(*(one.probes for one in results), strict=True):
         name = f"UAR, {probes[0].name} probe"
         table.add_row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
+    for kind in first.triplets:
+        right = (interval(one.triplets[kind].right) for one in results)
+        table.add_row(f"triplets, shared: {shared(kind)}", *right, "0.500")
+    for name, nearest in first.nearest.items():
+        shares = (f"{one.nearest[name].share:.3f}" for one in results)
+        table.add_row(f"own {name} among ten", *shares, f"{nearest.chance:.3f}")
+    scores = [one.scores for one in results]
+    if any(scores):
+        uar = ("–" if one is None else interval(one.uar_own) for one in scores)
+        error = ("–" if one is None else f"{one.error:.3f}" for one in scores)
+        table.add_row("UAR, class scores, labels' classes", *uar, "")
+        table.add_row("calibration error", *error, "")
     Console().print(table)
 
 
 def print_tuning(done: Tuning) -> None:
     """What came of a tuning, on stdout."""
+    if done.quality:
+        print(f"{'on other speakers':<19}mAP triplets")
     for name, quality in done.quality.items():
         mark = "  <- serves" if name == done.method else ""
-        print(f"{name:<17} mAP {quality:.3f} on speakers it was not fitted to{mark}")
+        print(f"{name:<17}{quality.precision:>6.3f}{quality.triplets:>9.2f}{mark}")
     if done.version:
         print(f"space {done.version} ({done.method}), fitted to {done.clips} clips, serves now")
         print(done.why)

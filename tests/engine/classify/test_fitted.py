@@ -6,17 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
-from emotion_search.engine.classify.calibrate import curves_of, fit_curves, kind_for, margin
-from emotion_search.engine.classify.compare import Compared, check_probabilities
+from emotion_search.engine.classify.calibrate import KINDS, Kind, curves_of, fit_curves, margin
+from emotion_search.engine.classify.compare import (
+    Checked,
+    check_probabilities,
+    choose_setting,
+    held_out_scores,
+    splits_of,
+)
 from emotion_search.engine.classify.examples import Examples
-from emotion_search.engine.classify.fitted import Neighbours, from_bytes, to_bytes
-from emotion_search.engine.classify.measure import measure, reliability
-from emotion_search.engine.classify.methods import METHODS, forest, logistic, svm
+from emotion_search.engine.classify.fitted import from_bytes, to_bytes
+from emotion_search.engine.classify.methods import METHODS, discriminant, forest
+from emotion_search.engine.quality.measure import by_count, measure, reliability
 from emotion_search.index.errors import DatabaseError
 from tests.archives import blobs
 
@@ -26,39 +30,42 @@ def made(classes: int, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return vectors, np.unique(labels, return_inverse=True)[1]
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_the_linear_ones_decide_as_scikit_learn_does(classes: int):
-    x, y = made(classes)
-    turned = StandardScaler().fit_transform(x)
-    peers = {
-        logistic: LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000),
-        svm: LinearSVC(C=0.01, class_weight="balanced", max_iter=5000, dual="auto", random_state=0),
-    }
-    for method, peer in peers.items():
-        expected = peer.fit(turned, y).decision_function(turned)
-        scores = method(x, y, 0).scores(x)
-        ours = scores[:, 1] if classes == 2 else scores
-        np.testing.assert_allclose(ours, expected, atol=1e-4)
+@pytest.mark.parametrize("dim", [8, 300])  # fewer and more features than clips
+def test_discriminants_are_those_of_scikit_learn(dim: int):
+    vectors, labels, _ = blobs(4, 5, 8, spread=1.0, dim=dim)
+    x, y = vectors[11:].astype(np.float64), np.unique(labels, return_inverse=True)[1][11:]
+    n, counts = len(x), np.bincount(y)
+    spread = np.sqrt(np.mean([x[y == c].var(axis=0) for c in range(4)], axis=0))
+    for setting, shrinkage in enumerate((0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)):
+        peer = LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage, priors=np.full(4, 0.25))
+        expected = peer.fit(x / spread, y).decision_function(x / spread)
+        ours = discriminant(x, y, 0)[setting].scores(x) * n / (n - len(counts))  # unbiased
+        np.testing.assert_allclose(ours - ours[:, :1], expected - expected[:, :1], atol=1e-6)
+
+
+def test_features_that_never_vary_and_single_clips_are_no_harm():
+    x = np.array([[0, 1, 5], [0, 2, 5], [0, 3, 5]], np.float32)
+    for fitted in discriminant(x, np.array([0, 1, 2]), 0):
+        np.testing.assert_array_equal(fitted.scores(x).argmax(axis=1), [0, 1, 2])
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_forest_gives_scikit_learns_probabilities(classes: int):
+def test_the_forest_gives_the_logs_of_scikit_learns_probabilities(classes: int):
     x, y = made(classes)
     peer = RandomForestClassifier(
         100, class_weight="balanced", min_samples_leaf=2, max_samples=len(x), random_state=3
     ).fit(x, y)
-    np.testing.assert_allclose(forest(x, y, 3).scores(x), peer.predict_proba(x), atol=1e-6)
+    expected = np.maximum(peer.predict_proba(x), 1e-3)
+    np.testing.assert_allclose(np.exp(forest(x, y, 3)[0].scores(x)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stored_classifier_says_the_same(method: str):
+def test_a_stored_classifier_says_the_same(method: str, kind: Kind):
     x, y = made(3)
-    fitted = METHODS[method](x, y, 0)
-    curves = fit_curves(fitted.scores(x), y, "sigmoid")
+    fitted = METHODS[method].fit(x, y, 0)[0]
+    curves = fit_curves(fitted.scores(x), y, kind)
     again, calibration = from_bytes(to_bytes(fitted, curves.arrays()))
-    if isinstance(again, Neighbours):
-        assert again.examples is None  # they are read from the archive
-        again = again.with_examples(np.arange(len(x)), x)
     np.testing.assert_array_equal(again.scores(x), fitted.scores(x))
     np.testing.assert_array_equal(
         curves_of(calibration).probabilities(again.scores(x)),
@@ -66,12 +73,49 @@ def test_a_stored_classifier_says_the_same(method: str):
     )
 
 
-def test_an_example_that_is_gone_no_longer_votes():
-    x, y = made(2, spread=0.1)
-    fitted = METHODS["k-NN"](x, y, 0)
-    assert isinstance(fitted, Neighbours)
-    left = np.flatnonzero(y == 0)
-    assert (fitted.with_examples(left, x[left]).scores(x).argmax(axis=1) == 0).all()
+def examples(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Examples:
+    names = tuple(map(str, range(y.max() + 1)))
+    return Examples(np.arange(len(x)), x.astype(np.float32), y, names, groups, "speaker", "")
+
+
+def rotated(random: np.random.Generator, dim: int) -> np.ndarray:
+    return np.linalg.qr(random.normal(size=(dim, dim)))[0]
+
+
+def test_regularisation_goes_by_what_the_data_need():
+    random = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    groups = np.repeat(np.arange(20).astype(str), 10)
+    fine = random.normal(size=(200, 12)) * np.r_[0.1, np.full(11, 3.0)]
+    fine[:, 0] += 0.2 * y  # the classes differ where there is least variance
+    few = random.normal(size=(200, 150))
+    few[:, :2] += y[:, None]  # and in two of many directions
+    rows = np.arange(200)
+    strengths = [
+        choose_setting(
+            examples(x @ rotated(random, x.shape[1]), y, groups), rows, "linear discriminant"
+        )
+        for x in (fine, few)
+    ]
+    assert strengths[0] == 0
+    assert strengths[1] >= 5
+
+
+def test_nothing_of_a_clip_judged_takes_part_in_the_choice():
+    random = np.random.default_rng(1)
+    y = np.arange(120) % 3
+    x = random.normal(size=(120, 40)) + np.eye(3, 40)[y]
+    groups = np.repeat(np.arange(12).astype(str), 10)
+    splits = splits_of(y, groups)
+    fit, test = splits[0]
+    shuffled = y.copy()
+    shuffled[test] = random.permutation(y[test])
+    before, after = (
+        held_out_scores(examples(x, labels, groups), splits, "linear discriminant")
+        for labels in (y, shuffled)
+    )
+    np.testing.assert_array_equal(before[test], after[test])
+    assert not np.array_equal(before[fit], after[fit])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +126,7 @@ def test_bytes_that_are_no_classifier_are_refused(data: bytes):
         from_bytes(data)
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=40)
 @given(
     scores=hnp.arrays(np.float64, (40, 3), elements=st.floats(-1e3, 1e3, width=32)),
@@ -108,30 +152,44 @@ def test_calibrated_probabilities_hold_on_new_clips():
         curves = fit_curves(scores[:4000], y[:4000], kind)
         decided = scores[4000:].argmax(axis=1)
         confidence = curves.probabilities(scores[4000:])[np.arange(4000), decided]
-        assert reliability(confidence, decided == y[4000:])[1] < 0.03
+        assert reliability(confidence, decided == y[4000:], by_count(confidence))[1] < 0.03
 
 
-def test_shares_of_votes_are_probabilities_as_they_are():
-    rng = np.random.default_rng(0)
-    chances = rng.dirichlet([1.0, 1.0], 2000)
-    classes = (rng.random(2000) < chances[:, 1]).astype(np.int64)
-    rows = np.arange(2000)
-    examples = Examples(
-        rows, chances.astype(np.float32), classes, ("a", "b"), rows.astype(str), "speaker", ""
-    )
-    splits = [(rows[:1000], rows[1000:]), (rows[1000:], rows[:1000])]
-    errors = {
-        name: check_probabilities(examples, splits, Compared(name, None, chances, 0.0)).bare_error
-        for name in METHODS
-    }
-    assert errors["random forest"] == errors["k-NN"] < 0.03
-    assert errors["linear SVM"] == errors["logistic regression"] > 0.1
+def checked(scores: np.ndarray, y: np.ndarray) -> Checked:
+    groups = np.arange(len(y)).astype(str)
+    return check_probabilities(examples(scores, y, groups), splits_of(y, groups), scores)
 
 
-def test_isotonic_only_where_there_are_examples_enough():
-    assert kind_for(np.repeat([0, 1], 500)) == "isotonic"
-    assert kind_for(np.repeat([0, 1], 499)) == "sigmoid"
-    assert kind_for(np.repeat([0, 1], [950, 50])) == "sigmoid"
+def drawn(chances: np.ndarray) -> np.ndarray:
+    """Classes drawn with these probabilities, float (n, classes)."""
+    found = np.random.default_rng(1).random((len(chances), 1)) < chances.cumsum(axis=1)
+    return found.argmax(axis=1)
+
+
+def test_scores_that_are_likelihoods_already_are_left_as_they_are():
+    chances = np.random.default_rng(0).dirichlet([0.5] * 4, 2000)
+    found = checked(np.log(chances), drawn(chances))
+    assert found.kind == "none"
+    assert found.kinds["none"].error < 0.03
+
+
+def test_scores_that_are_too_sure_get_a_sigmoid():
+    x = np.random.default_rng(0).normal(size=600)
+    yes = 1 / (1 + np.exp(-x))
+    found = checked(np.stack([-5 * x, 5 * x], axis=1), drawn(np.stack([1 - yes, yes], axis=1)))
+    assert found.kind == "sigmoid"
+    assert found.kinds["none"].error > 4 * found.kinds["sigmoid"].error
+
+
+def test_isotonic_regression_is_for_many_clips_and_no_sigmoid():
+    x = np.random.default_rng(0).uniform(-3, 3, 3000)
+    yes = np.select([x < -1, x < 1], [0.05, 0.5], 0.95)  # in steps
+    scores, y = np.stack([-x, x], axis=1), drawn(np.stack([1 - yes, yes], axis=1))
+    found = checked(scores, y)
+    assert found.kind == "isotonic"
+    assert found.kinds["isotonic"].loss == min(one.loss for one in found.kinds.values())
+    assert np.abs(found.curves.probabilities(scores)[:, 1] - yes).mean() < 0.03
+    assert checked(scores[:60], y[:60]).kind != "isotonic"
 
 
 def test_measures_are_those_of_the_books():

@@ -12,6 +12,7 @@ from emotion_search.engine.quality.calibration import check_calibration
 from emotion_search.engine.quality.evaluate import evaluate
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.probes import probe
+from emotion_search.engine.quality.retrieval import Gallery
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space, fit_space
 
@@ -40,6 +41,27 @@ def test_an_evaluation_tells_every_part_and_is_json():
     assert record["micro"]["mAP"]["low"] < record["micro"]["mAP"]["value"]
     assert set(record["steps"]) == {"plain", "centred", "whitened", "learned"}
     assert record["calibration"]["readings"]
+    assert [one["gallery"] for one in record["galleries"]] == ["recording"]
+    assert set(record["triplets"]) == {"nothing", "speaker"}
+    assert record["nearest"]["speaker"]["share"] > record["nearest"]["speaker"]["chance"]
+
+
+def test_galleries_beside_the_first_are_those_that_nobody_asked_for():
+    data = replace(speech(), sources=np.array(["desk", "street"] * 72))
+    one = evaluate(data, Space(), rounds=0)
+    assert [it.gallery for it in (one, *one.galleries)] == ["speaker", "recording", "source"]
+    for gallery in (Gallery.SPEAKER, Gallery.RECORDING):
+        (only,) = evaluate(data, Space(), gallery=gallery, rounds=0).galleries
+        assert only.gallery == "source"
+    kept = evaluate(data, Space(), gallery=Gallery.RECORDING, rounds=0)
+    assert (one.galleries[0].micro, one.galleries[0].chance) == (kept.micro, kept.chance)
+
+
+def test_where_no_label_is_in_two_sources_other_sources_are_left_out():
+    data = speech()
+    one = evaluate(replace(data, sources=data.labels), Space(), rounds=0)
+    assert [it.gallery for it in one.galleries] == ["recording"]
+    assert one.left_out["other sources"] == "no label is in two sources"
 
 
 def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
@@ -47,7 +69,8 @@ def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
     learned = fit_space(Method.LEARNED, data.vectors, data.labels)
     plain, judged = evaluate(data, Space(), rounds=20), evaluate(data, learned, rounds=20)
     assert judged.learned
-    assert replace(judged, learned=False) == plain
+    assert judged.calibration != plain.calibration  # taken from others in any case
+    assert replace(judged, learned=False, calibration=plain.calibration) == plain
     assert (
         judged.steps["learned"]
         < evaluate(data.with_vectors(learned.apply(data.vectors)), Space(), rounds=0)
@@ -75,28 +98,48 @@ def test_a_probe_reads_what_is_there():
         assert sum(map(sum, one.confusion)) == 144
 
 
-def test_a_percentile_means_what_it_says_on_other_speakers():
-    check = check_calibration(speech(100, speaker_weight=0.0), seed=0)
+@pytest.mark.parametrize("method", [Method.PLAIN, Method.LEARNED])
+def test_a_percentile_means_what_it_says_on_other_speakers(method: Method):
+    check = check_calibration(speech(40, speaker_weight=0.3), method, seed=0)
     for reading in check.readings:
         assert reading.share == pytest.approx(100 - reading.percentile, rel=0.2)
+        assert reading.deviation > 0
+
+
+def test_halves_of_the_speakers_are_halves_of_each_source():
+    data = speech(20, speaker_weight=0.1)
+    far = np.isin(data.speakers, ["speaker0", "speaker1"])  # from elsewhere: near to each other
+    vectors = data.vectors + 20 * far[:, None]
+    sources = np.where(far, "elsewhere", "here")
+    check = check_calibration(replace(data, vectors=vectors, sources=sources), Method.PLAIN, seed=0)
+    assert check.readings[0].share == pytest.approx(50, abs=3)
 
 
 def test_what_a_percentile_means_is_not_told_from_one_voice():
-    assert check_calibration(speech(3), seed=0) is None
-    assert check_calibration(speech(4), seed=0) is not None
+    assert check_calibration(speech(3), Method.PLAIN, seed=0) is None
+    assert check_calibration(speech(4), Method.PLAIN, seed=0) is not None
 
 
 def test_pairs_at_a_high_percentile_share_their_label_more_often():
-    check = check_calibration(speech(speaker_weight=0.2, spread=0.5), seed=0)
+    check = check_calibration(speech(speaker_weight=0.2, spread=0.5), Method.PLAIN, seed=0)
     assert check.readings[-1].same > check.same + 0.3
 
 
 def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path):
     path = tmp_path / "report.html"
-    write_report(evaluate(speech(), Space(), rounds=20), path)
+    data = speech()
+    labels = np.array([{"0": "anger", "1": "sad", "2": "<irony>"}[one[-1]] for one in data.labels])
+    scores = np.random.default_rng(0).dirichlet([1, 1], len(labels)).astype(np.float32)
+    sources = np.array(["desk", "street"] * 72)
+    told = {"labels": labels, "scores": scores, "score_classes": ("angry", "sad")}
+    write_report(evaluate(replace(data, sources=sources, **told), Space(), rounds=20), path)
     page = path.read_text()
     assert "Query by example with made" in page
-    assert page.count('class="plotly-graph-div"') >= 6
+    assert page.count('class="plotly-graph-div"') == 12
+    for told in ("among other sources", "with the speaker kept in", "Reliability of the scores"):
+        assert told in page
+    assert "&lt;irony&gt; 48 (no class of the model)" in page
+    assert "no labelled clip has the metadata key text" in page
     assert '<script src="http' not in page
 
 

@@ -1,5 +1,6 @@
 """Retrieval metrics: equal to scikit-learn's, chance equal to what random orders find."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,26 @@ def test_vectors_of_ones_own_are_read_with_their_labels(tmp_path: Path):
     assert data.vectors.dtype == np.float32
     assert data.labels.tolist() == ["a", "a", "b", "b"]
     assert data.speakers.tolist() == ["s", "t", "s", "t"]
+
+
+def test_what_is_said_and_where_is_read_from_columns(tmp_path: Path):
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(4, 3))
+    (tmp_path / "l.csv").write_text("label,source,text,line\na,o,hi,1\na,,,2\nb,o,hi,1\nb,o,,\n")
+    data = read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv")
+    assert data.sources.tolist() == ["o", "", "o", "o"]
+    assert data.sentences.tolist() == ["0", "", "0", ""]
+    named = read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv", sentence_key="line")
+    assert named.sentences.tolist() == ["0", "1", "0", ""]
+    with pytest.raises(InvalidInputError, match="no labelled clip has the metadata key words"):
+        read_labelled_vectors(tmp_path / "x.npy", tmp_path / "l.csv", sentence_key="words")
+
+
+def test_a_part_keeps_what_is_known_of_its_clips():
+    data = replace(clips(0), sentences=np.arange(40).astype(str), score_classes=("a",))
+    part = replace(data, scores=np.arange(40, dtype=np.float32)[:, None]).part(np.arange(3, 30))
+    assert part.sentences.tolist() == [str(i) for i in range(3, 30)]
+    assert part.scores[:, 0].tolist() == list(range(3, 30))
+    assert (part.sources, part.score_classes, part.name) == (None, ("a",), "random")
 
 
 def test_clips_without_a_label_are_left_out(tmp_path: Path):

@@ -12,9 +12,9 @@ from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune as tuning
 from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.engine.quality.tune import Quality, compare_methods
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.models import activate_model
+from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recordings import (
     Annotations,
     FileFacts,
@@ -22,7 +22,7 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recording,
 )
-from emotion_search.index.database.spaces import get_space
+from emotion_search.index.database.spaces import get_calibration, get_space
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.space import Method
@@ -76,7 +76,7 @@ def spoken(library: Library) -> Library:
 
 def test_what_is_learned_serves_speakers_it_never_met():
     quality = compare_methods(speech())
-    assert quality[Method.LEARNED] > quality[Method.PLAIN] + 0.1
+    assert quality[Method.LEARNED].precision > quality[Method.PLAIN].precision + 0.1
 
 
 def test_labels_that_mean_nothing_teach_nothing():
@@ -89,7 +89,7 @@ def test_labels_that_mean_nothing_teach_nothing():
         "x",
     )
     quality = compare_methods(shuffled)
-    assert abs(quality[Method.LEARNED] - quality[Method.PLAIN]) < 0.06
+    assert abs(quality[Method.LEARNED].precision - quality[Method.PLAIN].precision) < 0.06
 
 
 def test_tuning_takes_the_best_method_and_search_follows(spoken: Library):
@@ -145,6 +145,42 @@ def test_hits_carry_their_percentile_among_random_pairs(spoken: Library):
     assert percentiles == sorted(percentiles, reverse=True)
     assert percentiles[0] > 95
     assert percentiles[-1] < 10
+
+
+def test_pairs_of_the_same_speaker_do_not_count_among_percentiles(library: Library):
+    data = speech(each=8)
+    _, of_speaker = np.unique(data.speakers, return_inverse=True)
+    voices = np.eye(8, DIM)[of_speaker] + 0.01 * data.vectors
+    fill(library, data.with_vectors(voices.astype(np.float32)))
+    library.tune(method=Method.CENTRED)
+    hits = library.search(1, limit=100)
+    assert {hit.percentile for hit in hits if hit.clip.speaker == "speaker0"} == {100.0}
+
+
+def test_percentiles_of_a_learned_space_are_of_clips_that_did_not_teach_it(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+):
+    data = speech(speakers=20)
+    fill(library, data)
+    library.tune(method=Method.LEARNED)
+    with library.database.read() as session:
+        model = active_model(session)
+        kept = get_calibration(session, model, 1)
+    taught = []
+    fit = tuning.fit_space
+
+    def spy(method, vectors, *others):
+        taught.append(len(vectors))
+        return fit(method, vectors, *others)
+
+    monkeypatch.setattr(tuning, "fit_space", spy)
+    with library.database.write() as session:
+        session.connection().exec_driver_sql("DELETE FROM calibrations")
+    tuning.recalibrate(library.database, model)
+    assert taught == [240 - 24] * 10  # two of twenty speakers left out at a time
+    with library.database.read() as session:
+        again = get_calibration(session, model, 1)
+    assert np.array_equal(kept.quantiles, again.quantiles)
 
 
 def test_without_labels_the_space_is_centred(library: Library):
@@ -231,7 +267,7 @@ def test_baselines_taken_anew_leave_what_was_learned(library: Library):
 def test_a_learned_space_that_does_no_better_is_refused(
     spoken: Library, monkeypatch: pytest.MonkeyPatch
 ):
-    worse = dict.fromkeys(Method, 0.5) | {Method.LEARNED: 0.4}
+    worse = dict.fromkeys(Method, Quality(0.5, 0.5)) | {Method.LEARNED: Quality(0.4, 0.5)}
     monkeypatch.setattr(tuning, "compare_methods", lambda data: worse)
     with pytest.raises(InvalidInputError, match="no better than the plain one"):
         spoken.tune(method=Method.LEARNED)
@@ -242,7 +278,9 @@ def test_where_no_space_beats_the_plain_one_it_serves(
     spoken: Library, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        tuning, "compare_methods", lambda data: {m: 0.9 - 0.1 * i for i, m in enumerate(Method)}
+        tuning,
+        "compare_methods",
+        lambda data: {m: Quality(0.9 - 0.1 * i, 0.5) for i, m in enumerate(Method)},
     )
     assert spoken.tune().version == 0
     assert [one.active for one in spoken.spaces()] == [True]
@@ -252,7 +290,16 @@ def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
     spoken: Library, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        tuning, "compare_methods", lambda data: {m: 0.9 + 0.001 * i for i, m in enumerate(Method)}
+        tuning,
+        "compare_methods",
+        lambda data: {m: Quality(0.5, 0.5 + 0.02 * (m is Method.BASELINE)) for m in Method},
+    )
+    assert spoken.tune().method is Method.BASELINE  # by the triplets alone
+    spoken.restore_space(0)
+    monkeypatch.setattr(
+        tuning,
+        "compare_methods",
+        lambda data: {m: Quality(0.9 + 0.001 * i, 0.5) for i, m in enumerate(Method)},
     )
     assert spoken.tune().version == 0
 

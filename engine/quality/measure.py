@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from emotion_search.engine.quality.summary import Estimate, bootstrap
 
 Array = NDArray[np.float64]
 Classes = NDArray[np.int64]
+Rows = NDArray[np.intp]
 
 _BINS = 10
 
@@ -94,15 +96,34 @@ def measure(
     )
 
 
-def reliability(probabilities: Array, right: NDArray[np.bool_]) -> tuple[list[Bin], float]:
-    """Bins of equally many clips by the probability of the value given, and the expected
-    calibration error: the mean over clips of the distance between the two in their bin."""
+def by_count(probabilities: Array) -> list[Rows]:
+    """Rows of up to ten bins of equally many probabilities."""
     order = np.argsort(probabilities, kind="stable")
+    return np.array_split(order, min(_BINS, max(1, len(order) // 10)))
+
+
+def by_width(probabilities: Array) -> list[Rows]:
+    """Rows of ten bins that are each a tenth wide, those that hold any; 1 is in the last."""
+    bins = np.clip((probabilities * _BINS).astype(np.int64), 0, _BINS - 1)
+    return [np.flatnonzero(bins == number) for number in np.unique(bins)]
+
+
+def reliability(
+    probabilities: Array, right: NDArray[np.bool_], parts: Sequence[Rows]
+) -> tuple[list[Bin], float]:
+    """How sure and how right each of the bins is, and the expected calibration error: the mean
+    over clips of the distance between the two in their bin.
+
+    Args:
+        probabilities: float64 (n,), of the value given.
+        right: (n,), whether it is.
+        parts: rows of each bin, from ``by_count`` or ``by_width``.
+    """
     bins = []
-    for rows in np.array_split(order, min(_BINS, max(1, len(order) // 10))):
+    for rows in parts:
         mean, share = float(probabilities[rows].mean()), float(right[rows].mean())
         bins.append(Bin(mean, share, len(rows)))
-    error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(order)
+    error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(right)
     return bins, error
 
 
