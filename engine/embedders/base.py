@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.index.errors import AudioError
 
+Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
@@ -59,11 +61,30 @@ class Embedder(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Emotion classes of its scores, in order; empty if it gives none."""
 
+    @property
+    def adapts(self) -> bool:
+        """Whether ``scores`` can make use of ``centre``."""
+
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings of clips, each float32, (n,), 16 kHz: the same alone as among others.
 
         Raises:
             AudioError: a clip is shorter than ``SHORTEST`` or not finite.
+        """
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of stored embeddings: float32, (n, classes), each row a distribution.
+
+        Recordings of other people, rooms and lines lie elsewhere in the space than those that the
+        model was trained on. Moving the mean of an archive to the mean of training undoes most of
+        that, without labels.
+
+        Args:
+            vectors: float32, (n, dimension), as ``embed`` gives them, of any length.
+            centre: float32, (dimension,) or (n, dimension): the mean of the L2-normalised
+                embeddings of the archive, recording or speaker that a clip is of. None where
+                nothing is known; the scores are then those that ``embed`` gives. Ignored by a
+                model that does not adapt.
         """
 
     def frames(self, clip: Samples) -> Frames:

@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.embedders.base import Embedder, Embeddings, Frames, check
+from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
 from emotion_search.index.errors import ModelUnavailableError
 
 _WAIT_S = 0.004  # for company; nothing beside the time that a model takes
@@ -71,6 +71,15 @@ class SharedEmbedder:
             raise ModelUnavailableError(
                 f"the model did not answer within {self._timeout:g} s; it is busy, try again"
             ) from error
+
+    @property
+    def adapts(self) -> bool:
+        """See ``Embedder``."""
+        return self._embedder.adapts
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of embeddings; see ``Embedder``. Too quick to be grouped."""
+        return self._embedder.scores(vectors, centre)
 
     def frames(self, clip: Samples) -> Frames:
         """Embeddings of a clip's frames; see ``Embedder``."""

@@ -19,12 +19,16 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.acoustic.features import features
 from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
 from emotion_search.engine.embedders.acoustic.statistics import DIMENSION, Described
-from emotion_search.engine.embedders.base import Embeddings, Frames, check
+from emotion_search.engine.embedders.base import Embeddings, Floats, Frames, check
 from emotion_search.engine.files.atomic import put_safetensors
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 
 WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
 """The weights that ship."""
+
+CENTRE = WEIGHTS.with_name("centre.npy")
+"""Mean of the L2-normalised vectors of EMO-DB by these weights, each emotion counting alike:
+float32, (256,). Beside the weights, so that their fingerprint stays."""
 
 VERSION = "2"
 """Raised whenever the same clip would get another vector by the same weights."""
@@ -32,6 +36,7 @@ VERSION = "2"
 SCALE = 16.0
 """Of cosines before the softmax, as in training."""
 
+_ADAPTED_SCALE = 10.0  # the same, of vectors that were moved; calibrated on speech not trained on
 _COUNTER = "num_batches_tracked"  # of batch norms, which nothing here reads
 _PIECE = 15 * SAMPLE_RATE  # samples that go through the network at once
 
@@ -58,6 +63,8 @@ class Acoustic:
         self._learned = int(self._prototypes.shape[1])
         self.dimension = self._learned + DIMENSION
         self.fingerprint = fingerprint_of(weights)
+        self._centre = np.load(CENTRE) if weights == WEIGHTS else None
+        self.adapts = self._centre is not None
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
         """Embeddings and scores of clips, each float32, (n,), 16 kHz.
@@ -77,9 +84,19 @@ class Acoustic:
             vectors = torch.stack(
                 [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
             )
-            cosines = functional.normalize(vectors[:, : self._learned]) @ self._prototypes.T
-            scores = functional.softmax(SCALE * cosines, dim=1)
-        return Embeddings(vectors.numpy(), scores.numpy())
+        return Embeddings(vectors.numpy(), self.scores(vectors.numpy()))
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of embeddings, (n, classes); see ``Embedder``. Weights of one's own do not
+        adapt: the mean of what they were trained on is not known."""
+        scale = SCALE
+        if centre is not None and self._centre is not None:
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = vectors / np.maximum(lengths, 1e-12) - centre + self._centre
+            scale = _ADAPTED_SCALE
+        learned = torch.from_numpy(np.array(vectors[:, : self._learned], np.float32))
+        cosines = functional.normalize(learned) @ self._prototypes.T
+        return functional.softmax(scale * cosines, dim=1).numpy()
 
     def frames(self, clip: Samples) -> Frames:
         """Not to be had: this model describes a clip as a whole.

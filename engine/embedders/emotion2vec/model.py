@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.embedders.base import Embeddings, Frames, check
+from emotion_search.engine.embedders.base import Embeddings, Floats, Frames, check
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.forward import Forward
@@ -49,6 +49,8 @@ class Emotion2vec:
         ModelUnavailableError: it is not a checkpoint of this class, or a broken one; no such
             device.
     """
+
+    adapts = False  # the mean of what it was trained on is not known
 
     def __init__(
         self, folder: Path, *, name: str, device: str = "auto", precision: str = "float32"
@@ -94,6 +96,10 @@ class Emotion2vec:
             vectors[i] = mean.cpu().numpy()
             scores[i] = self._scores(mean)
         return Embeddings(vectors, scores)
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of embeddings, (n, classes); ``centre`` plays no part."""
+        return self._scores(torch.tensor(vectors, dtype=torch.float32, device=self.device))
 
     def frames(self, clip: Samples) -> Frames:
         """Embeddings of a clip's frames, 50 a second: float32, (n,), 16 kHz.

@@ -17,6 +17,8 @@ from emotion_search.engine.quality.retrieval import Gallery, judge
 from emotion_search.index.errors import AudioError
 from tests.conftest import tone
 
+FINGERPRINT = "8c5dd84f5803f2afcc866c18fa14da12b51f9e608b93ac0b2fd42435b34fcc74"
+
 
 @cache
 def acoustic() -> Acoustic:
@@ -76,6 +78,44 @@ def test_manners_are_heard_across_speakers():
 def test_what_cannot_be_embedded_is_refused(bad):
     with pytest.raises(AudioError):
         acoustic().embed([bad])
+
+
+def test_scores_of_stored_vectors_are_those_of_the_clip_whatever_their_length():
+    embedded = acoustic().embed([tone(0.5), speak("anger", speaker=1, seed=1)])
+    assert np.array_equal(acoustic().scores(embedded.vectors), embedded.scores)
+    assert np.allclose(acoustic().scores(embedded.vectors * 3), embedded.scores, atol=1e-6)
+    assert acoustic().scores(embedded.vectors[:0]).shape == (0, len(acoustic().classes))
+
+
+def test_scores_move_an_archive_to_where_training_was():
+    embedder = acoustic()
+    voices = [speak(e, speaker=s, seed=0) for e in MANNERS for s in range(3)]
+    vectors = embedder.embed(voices).vectors
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centre = unit.mean(axis=0)
+    shift = np.random.default_rng(0).normal(0, 0.02, vectors.shape[1]).astype(np.float32)
+    moved = embedder.scores(3 * vectors, centre)
+    assert embedder.adapts
+    assert moved.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.abs(moved - embedder.scores(vectors)).max() > 0.05
+    assert np.allclose(moved, embedder.scores(vectors, np.tile(centre, (len(unit), 1))), atol=1e-6)
+    room = unit + shift
+    room /= np.linalg.norm(room, axis=1, keepdims=True)
+    there = embedder.scores(room, room.mean(axis=0))
+    assert np.abs(there - moved).max() < 0.1  # another room hardly matters once it is known
+
+
+def test_weights_of_ones_own_do_not_adapt(tmp_path: Path):
+    path = tmp_path / "own.safetensors"
+    path.write_bytes(WEIGHTS.read_bytes())
+    own = Acoustic(path)
+    vectors = own.embed([tone(0.5)]).vectors
+    assert not own.adapts
+    assert np.array_equal(own.scores(vectors, vectors[0]), own.scores(vectors))
+
+
+def test_the_model_is_the_one_that_archives_know():
+    assert acoustic().fingerprint == FINGERPRINT
 
 
 def test_no_clips_give_no_vectors():

@@ -103,6 +103,16 @@ def test_what_cannot_be_embedded_is_refused(embedder: Emotion2vec, bad):
         embedder.embed([bad])
 
 
+def test_scores_of_stored_vectors_are_those_of_the_clip_wherever_the_archive_lies(
+    embedder: Emotion2vec,
+):
+    embedded = embedder.embed([tone(0.5, 150), tone(1.0, 300)])
+    again = embedder.scores(embedded.vectors)
+    assert np.allclose(again, embedded.scores, atol=1e-6)
+    assert not embedder.adapts
+    assert np.array_equal(embedder.scores(embedded.vectors, embedded.vectors[0]), again)
+
+
 def test_english_names():
     assert [english(label) for label in ("生气/angry", "<unk>", "Sad")] == [
         "angry",

@@ -60,6 +60,14 @@ def test_a_bad_clip_fails_alone():
         assert list(pool.map(ask, range(16))) == ["refused", "(1, 256)"] * 8
 
 
+def test_scores_are_the_model_s_own():
+    shared, model = SharedEmbedder(Acoustic()), Acoustic()
+    vectors = model.embed([tone(0.5)]).vectors
+    assert shared.adapts
+    for centre in (None, vectors[0]):
+        assert np.array_equal(shared.scores(vectors, centre), model.scores(vectors, centre))
+
+
 def test_a_failing_model_tells_every_caller():
     model = Slow()
     model.embed = lambda clips: (_ for _ in ()).throw(RuntimeError("broken"))
