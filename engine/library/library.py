@@ -48,7 +48,7 @@ from emotion_search.index.search import Hit
 class Library(Indexed, Listing, Transfers, Switching, Learned):
     """An open archive. Safe for use from several threads.
 
-    >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
+    >>> library = Library.open(load_settings(home="~/calls", model="voice"))  # doctest: +SKIP
     >>> for hit in library.search(Path("angry.wav"), limit=5):  # doctest: +SKIP
     ...     print(hit.similarity, hit.clip.path)
 
