@@ -30,9 +30,7 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         InvalidInputError: ``audio`` holds no usable audio.
     """
     home = Path(tempfile.mkdtemp(prefix="emotion-search-demo-"))
-    settings = load_settings(
-        home=home, database_url=f"sqlite:///{home}/archive.db", model="acoustic"
-    )
+    settings = load_settings(home=home, database_url=f"sqlite:///{home}/archive.db", model="voice")
     if audio is None:
         manifest = make_voices(home / "voices")
         rows = read_manifest(manifest).rows
@@ -66,7 +64,7 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
     yield f"  {program} --clip {min(report.clips, 20)}                 # ask with another clip"
     yield f"  {program} YOUR.wav                  # ask with a file of your own"
     yield f"  emotion-search serve {archive}    # the API: http://127.0.0.1:8000/docs"
-    yield "  emotion-search ingest YOUR_FOLDER --model acoustic          # an archive of your own"
+    yield "  emotion-search ingest YOUR_FOLDER --model voice          # an archive of your own"
     yield f"The demo's archive stays until you delete it: rm -r {home}"
 
 

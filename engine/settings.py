@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     )
     model: str | None = Field(
         default=None,
-        description="Embedding model: a hub id, a checkpoint folder, or `acoustic`; default: the"
+        description="Embedding model: a hub id, a checkpoint folder, or `voice`; default: the"
         f" archive's own, and {DEFAULT_MODEL} for a new archive.",
     )
     hub: Literal["modelscope", "huggingface"] = Field(

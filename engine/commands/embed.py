@@ -39,7 +39,7 @@ def embed(
 
     \b
     emotion-search embed a.wav b.wav --output-dir out
-    emotion-search embed call.wav --output-dir out --granularity window --model acoustic
+    emotion-search embed call.wav --output-dir out --granularity window --model voice
     """
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.embed import export_files

@@ -76,7 +76,7 @@ def evaluate(
     emotion-search evaluate
     emotion-search evaluate --exclude-same recording --html report.html
     emotion-search evaluate --embeddings peer.npy --labels labels.csv --json
-    emotion-search evaluate --models acoustic --models ~/finetuned
+    emotion-search evaluate --models voice --models ~/finetuned
     """
     from emotion_search.engine.commands.show.evaluation import print_comparison, print_evaluation
     from emotion_search.engine.pages.page import check_target

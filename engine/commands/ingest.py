@@ -104,7 +104,7 @@ def ingest(
     emotion-search ingest ~/calls --source support-2026
     emotion-search ingest ~/calls --channels customer=1 --watch
     emotion-search ingest ~/calls --channels split --recut
-    emotion-search ingest --manifest corpus/labels.csv --model acoustic
+    emotion-search ingest --manifest corpus/labels.csv --model voice
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels

@@ -49,7 +49,7 @@ def predict(
     """Predict the emotion in files, with the model's scores; no archive needed.
 
     \b
-    emotion-search predict clip.wav --model acoustic
+    emotion-search predict clip.wav --model voice
     emotion-search predict call.wav --granularity window --window 5 --json
     find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
 

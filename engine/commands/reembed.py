@@ -29,7 +29,7 @@ _SHOWN = 20  # failures that are printed
 
 def reembed(
     model: Annotated[
-        str, typer.Option("--model", help="Hub id, checkpoint folder, .safetensors, 'acoustic'.")
+        str, typer.Option("--model", help="Hub id, checkpoint folder, .safetensors, 'voice'.")
     ],
     home: HomeOption = None,
     database: DatabaseOption = None,
@@ -42,7 +42,7 @@ def reembed(
 
     \b
     emotion-search reembed --model ~/finetuned
-    emotion-search evaluate --models acoustic --models ~/finetuned
+    emotion-search evaluate --models voice --models ~/finetuned
     emotion-search use ~/finetuned
     """
     with (
@@ -131,7 +131,7 @@ def use(
 
     \b
     emotion-search use ~/finetuned
-    emotion-search use acoustic
+    emotion-search use voice
     """
     with open_library(home, database) as library:
         holding = library.use(model, partial=partial)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _ANSWER_S = 5.0  # to wait for the hub's first answer
 
 CURES = (
-    "use the built-in model (--model acoustic), or a checkpoint folder that you have"
+    "use the built-in model (--model voice), or a checkpoint folder that you have"
     " (--model /path/to/checkpoint)"
 )
 

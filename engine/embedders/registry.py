@@ -16,6 +16,7 @@ from typing import Protocol
 from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
+from emotion_search.engine.embedders.voice.family import VoiceFamily
 from emotion_search.engine.settings import Settings
 
 
@@ -55,7 +56,7 @@ class Family(Protocol):
         """Where a known model is, in words or as a path; no network is asked."""
 
 
-FAMILIES: tuple[Family, ...] = (AcousticFamily(), Emotion2vecFamily())
+FAMILIES: tuple[Family, ...] = (VoiceFamily(), AcousticFamily(), Emotion2vecFamily())
 """In the order in which they are asked; the last answers to every name."""
 
 
@@ -65,8 +66,9 @@ def family_of(name: str) -> Family:
 
 
 def load_embedder(name: str, settings: Settings) -> Embedder:
-    """The model called ``name``: ``acoustic``, weights that ``engine.training`` wrote
-    (``….safetensors``), a checkpoint folder, or a hub id.
+    """The model called ``name``: ``voice``, weights that ``engine.training`` wrote
+    (``….voice.safetensors``), ``acoustic`` or weights of its kind (``….safetensors``), a checkpoint
+    folder, or a hub id.
 
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.

@@ -83,7 +83,10 @@ def open_base(name: str, settings: Settings, device: torch.device) -> Base:
     """
     family = family_of(name)
     if family.base is None:
-        raise InvalidInputError(f"the model {name} cannot be fine-tuned: choose another --model")
+        raise InvalidInputError(
+            f"the model {name} cannot be fine-tuned: name acoustic, an emotion2vec model or weights"
+            " tuned from one of these with --model"
+        )
     return BASES[family.base](family.files(name, settings), device)
 
 

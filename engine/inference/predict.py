@@ -143,7 +143,7 @@ def _require_scores(embedder: Embedder) -> None:
     if not embedder.classes:
         raise InvalidInputError(
             f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
-            " --model iic/emotion2vec_plus_large or --model acoustic"
+            " --model iic/emotion2vec_plus_large or --model voice"
         )
 
 

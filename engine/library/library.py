@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 class Library(Indexed, Listing, Transfers, Switching, Learned):
     """An open archive. Safe for use from several threads.
 
-    >>> library = Library.open(load_settings(home="~/calls", model="acoustic"))  # doctest: +SKIP
+    >>> library = Library.open(load_settings(home="~/calls", model="voice"))  # doctest: +SKIP
     >>> for hit in library.search(Path("angry.wav"), limit=5):  # doctest: +SKIP
     ...     print(hit.similarity, hit.clip.path)
 

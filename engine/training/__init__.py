@@ -1,1 +1,1 @@
-"""Training of the built-in model: from a labelled folder to the weights that ship."""
+"""Training of the built-in model ``voice``: from labelled folders to the weights that ship."""

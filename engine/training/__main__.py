@@ -1,4 +1,4 @@
-"""``python -m emotion_search.engine.training``: train the built-in model from labelled folders."""
+"""``python -m emotion_search.engine.training``: train the model ``voice`` from labelled folders."""
 
 from __future__ import annotations
 
@@ -10,30 +10,41 @@ import torch
 import typer
 
 from emotion_search.engine.training.batches import Corpus
-from emotion_search.engine.training.corpora import LabelledClip, read_emogator, read_labelled
+from emotion_search.engine.training.corpora import (
+    LabelledClip,
+    read_emogator,
+    read_labelled,
+    some_of_each,
+)
+from emotion_search.engine.training.objective import has_class
 from emotion_search.engine.training.prepare import prepare
+from emotion_search.engine.training.smart_turn import read_encoder
 from emotion_search.engine.training.train import Plan, Trainer
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 
 def main(
-    output: Annotated[Path, typer.Option(help="File of the weights, .safetensors.")],
-    work: Annotated[Path, typer.Option(help="Folder of prepared features and of the state.")],
+    output: Annotated[Path, typer.Option(help="File of the weights, .voice.safetensors.")],
+    work: Annotated[Path, typer.Option(help="Folder of prepared spectra and of the state.")],
+    encoder: Annotated[
+        Path, typer.Option(help="Whisper tiny's encoder: smart-turn's .onnx, or an .npz of it.")
+    ],
     emogator: Annotated[
         list[Path] | None, typer.Option(help="Folder of EmoGator's mp3 files.")
     ] = None,
     manifest: Annotated[
         list[Path] | None,
-        typer.Option(help="CSV with path, label, speaker, and corpus if it is several."),
+        typer.Option(help="CSV with path, label, speaker, text, and corpus if it is several."),
     ] = None,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(metavar="CORPUS:SPEAKER", help="Check on this speaker, do not train."),
     ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Clips of each of EmoGator's labels.")] = 220,
     steps: Annotated[int, typer.Option(min=10)] = Plan.steps,
     variants: Annotated[
         int | None,
-        typer.Option(min=0, help="Augmented copies of each clip; default: 1, of a small corpus 8."),
+        typer.Option(min=0, help="Augmented copies of a clip; default: 1, of a small corpus 6."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
@@ -41,9 +52,11 @@ def main(
     """Train on labelled speech; run again to go on where it stopped."""
     torch.set_num_threads(threads)
     clips: dict[str, list[LabelledClip]] = {}
-    for found in [read_emogator(folder) for folder in emogator or []] + [
-        read_labelled(path) for path in manifest or []
-    ]:
+    bursts = [
+        some_of_each([c for c in read_emogator(folder) if has_class(c.label)], most, seed)
+        for folder in emogator or []
+    ]
+    for found in bursts + [read_labelled(path) for path in manifest or []]:
         for clip in found:
             clips.setdefault(clip.corpus, []).append(clip)
     if not clips:
@@ -54,17 +67,17 @@ def main(
         usual = 1 if len(some) > _SMALL else _COPIES_OF_SMALL
         copies = usual if variants is None else variants
         typer.echo(f"{name}: preparing {len(some)} clips as they are and {copies} times augmented")
-        made = prepare(some, work / "features", variants=copies, seed=seed, processes=threads)
+        made = prepare(some, work / "spectra", variants=copies, seed=seed, processes=threads)
         corpora[name] = Corpus.of(some, made)
     plan = Plan(steps=steps, seed=seed, left_out=left_out)
-    trainer = Trainer(corpora, plan, work, tell=typer.echo)
+    trainer = Trainer(corpora, plan, read_encoder(encoder), work, tell=typer.echo)
     trainer.run()
     about = {"corpora": {name: len(some) for name, some in clips.items()}, "seed": seed}
     trainer.write(output, about | {"left_out": dict(plan.left_out), "steps": steps})
     typer.echo(f"weights in {output}")
 
 
-_SMALL, _COPIES_OF_SMALL = 5000, 8
+_SMALL, _COPIES_OF_SMALL = 1000, 6
 
 
 def _by_corpus(

@@ -1,4 +1,4 @@
-"""Batch sampling and feature augmentation (SpecAugment-like)."""
+"""Batch sampling, and variation of spectra (SpecAugment-like)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emotion_search.engine.embedders.acoustic.features import CHANNELS, MELS
+from emotion_search.engine.embedders.voice.spectrum import BANDS
 from emotion_search.engine.training.corpora import LabelledClip
 from emotion_search.engine.training.prepare import Variant
 
@@ -18,9 +18,7 @@ Random = np.random.Generator
 Floats = NDArray[np.float32]
 
 _LENGTHS = (120, 160, 200, 260)
-"""Frames of a batch's clips (10 ms each); shorter clips are repeated."""
-
-_PERIODICITY, _PITCH = MELS + 1, MELS + 3
+"""Frames of a batch's clips at most (10 ms each); shorter clips are padded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +27,11 @@ class Corpus:
 
     Attributes:
         clips: what its clips are.
-        variants: their features, as they are and augmented.
+        variants: their spectra, as they are and augmented.
         labels: index of each clip's label in ``names``.
         names: its labels, sorted.
         speakers: a number for each clip's speaker.
+        texts: a number for what each clip says; each its own where nobody knows.
     """
 
     clips: Sequence[LabelledClip]
@@ -40,13 +39,21 @@ class Corpus:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     speakers: NDArray[np.int64]
+    texts: NDArray[np.int64]
 
     @classmethod
     def of(cls, clips: Sequence[LabelledClip], variants: Sequence[Variant]) -> Corpus:
         """The corpus of these clips."""
         names, labels = np.unique([clip.label for clip in clips], return_inverse=True)
         speakers = np.unique([clip.speaker for clip in clips], return_inverse=True)[1]
-        return cls(clips, variants, labels, tuple(map(str, names)), speakers)
+        said = [clip.text or f"clip {i}" for i, clip in enumerate(clips)]
+        texts = np.unique(said, return_inverse=True)[1]
+        return cls(clips, variants, labels, tuple(map(str, names)), speakers, texts)
+
+    def spectrum(self, row: int, variant: int = 0) -> Floats:
+        """The spectrum of a clip, (frames, ``BANDS``)."""
+        kept = self.variants[variant]
+        return kept.rows[kept.starts[row] : kept.starts[row + 1]].astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,92 +61,73 @@ class Batch:
     """Clips of one corpus.
 
     Attributes:
-        features: float32, (n, ``CHANNELS``, frames).
+        spectra: each float32, (frames, ``BANDS``).
         labels: int64, (n,), in the corpus's own names.
         speakers: int64, (n,).
+        texts: int64, (n,).
     """
 
-    features: Tensor
+    spectra: Sequence[Floats]
     labels: Tensor
     speakers: Tensor
+    texts: Tensor
 
 
 def draw(corpus: Corpus, rows: NDArray[np.intp], size: int, frames: int, random: Random) -> Batch:
-    """``size`` clips out of ``rows``: every label as often as any other where there are few
-    labels, several clips of a speaker together where there are many speakers.
-
-    Within a batch the network then has to tell emotions of one voice apart, and to bring one
-    emotion of several voices together.
-    """
-    chosen = _chosen(corpus, rows, size, random)
-    features = np.empty((size, CHANNELS, frames), np.float32)
-    for i, row in enumerate(chosen):
-        variant = corpus.variants[int(random.integers(len(corpus.variants)))]
-        clip = variant.rows[variant.starts[row] : variant.starts[row + 1]].astype(np.float32)
-        features[i] = vary(clip, frames, random).T
-    return Batch(
-        torch.from_numpy(features),
-        torch.from_numpy(corpus.labels[chosen]),
-        torch.from_numpy(corpus.speakers[chosen]),
-    )
+    """``size`` clips out of ``rows``, every label as often as any other."""
+    labels = np.unique(corpus.labels[rows])
+    wanted = random.permutation(np.resize(random.permutation(labels), size))
+    chosen = np.array([random.choice(rows[corpus.labels[rows] == label]) for label in wanted])
+    spectra = [
+        vary(corpus.spectrum(row, int(random.integers(len(corpus.variants)))), frames, random)
+        for row in chosen
+    ]
+    labelled = (corpus.labels, corpus.speakers, corpus.texts)
+    return Batch(spectra, *(torch.from_numpy(of[chosen]) for of in labelled))
 
 
 def length(random: Random) -> int:
-    """Frames of a batch's clips."""
+    """Frames of a batch's clips at most."""
     return int(random.choice(_LENGTHS))
 
 
-def _chosen(corpus: Corpus, rows: NDArray[np.intp], size: int, random: Random) -> NDArray[np.intp]:
-    speakers = np.unique(corpus.speakers[rows])
-    if len(speakers) >= size:
-        some = random.choice(speakers, -(-size // 6), replace=False)
-        groups = [rows[corpus.speakers[rows] == speaker] for speaker in some]
-        return np.concatenate([random.choice(g, 6, replace=len(g) < 6) for g in groups])[:size]
-    labels = np.unique(corpus.labels[rows])
-    wanted = random.permutation(np.resize(random.permutation(labels), size))
-    return np.array([random.choice(rows[corpus.labels[rows] == label]) for label in wanted])
+def padded(spectra: Sequence[Floats]) -> tuple[Tensor, Tensor]:
+    """Spectra as one tensor, float32, (n, ``BANDS``, frames), and which frames are not padding,
+    bool, (n, frames)."""
+    size = max(map(len, spectra))
+    together = np.zeros((len(spectra), size, BANDS), np.float32)
+    known = np.zeros((len(spectra), size), np.bool_)
+    for i, one in enumerate(spectra):
+        together[i, : len(one)] = one
+        known[i, : len(one)] = True
+    return torch.from_numpy(together).transpose(1, 2), torch.from_numpy(known)
 
 
 def vary(x: Floats, frames: int, random: Random) -> Floats:
-    """A stretch of a clip's features (n, ``CHANNELS``) as (frames, ``CHANNELS``): another tempo
-    (up to 16 %), vocal tract (6 %), colour and pitch, with bands and a moment left out.
+    """A stretch of at most ``frames`` of a spectrum (n, ``BANDS``), with another vocal tract (6 %)
+    and colour, and with bands and a moment left out.
 
     Leaving out follows SpecAugment (Park et al., Interspeech 2019), the vocal tract VTLP (Jaitly
     and Hinton, ICML 2013).
     """
-    x = _stretched(x, frames, float(np.exp(random.uniform(-0.15, 0.15))), random)
-    mel = _interpolated(x[:, :MELS], float(np.exp(random.uniform(-0.06, 0.06))))
-    points = np.linspace(0, MELS - 1, 5)
-    mel += np.interp(np.arange(MELS), points, random.normal(0, 0.4, 5)).astype(np.float32)
+    at = int(random.integers(max(len(x) - frames, 0) + 1))
+    x = _interpolated(x[at : at + frames], float(np.exp(random.uniform(-0.06, 0.06))))
+    points = np.linspace(0, BANDS - 1, 5)
+    x += np.interp(np.arange(BANDS), points, random.normal(0, 0.06, 5)).astype(np.float32)
     for _ in range(2):
-        width = int(random.integers(0, 9))
-        at = int(random.integers(0, MELS - width))
-        mel[:, at : at + width] = mel.mean()
-    x[:, :MELS] = mel
-    width = int(random.integers(0, frames // 6))
-    at = int(random.integers(0, frames - width))
+        width = int(random.integers(0, 10))
+        at = int(random.integers(0, BANDS - width))
+        x[:, at : at + width] = x.mean()
+    width = int(random.integers(0, max(1, len(x) // 7)))
+    at = int(random.integers(0, len(x) - width + 1))
     x[at : at + width] = x.mean(axis=0)
-    x[:, _PITCH] += np.float32(random.normal(0, 0.15)) * (x[:, _PERIODICITY] > 0.5)
     return x
 
 
-def _stretched(x: Floats, frames: int, tempo: float, random: Random) -> Floats:
-    need = int(np.ceil(frames * tempo))
-    if len(x) < need:
-        x = np.tile(x, (need // len(x) + 1, 1))
-    at = int(random.integers(len(x) - need + 1))
-    x = x[at : at + need]
-    place = np.minimum(np.arange(frames) * tempo, need - 1)
-    below = place.astype(int)
-    share = (place - below)[:, None].astype(np.float32)
-    above = np.minimum(below + 1, need - 1)
-    return np.asarray(x[below] * (1 - share) + x[above] * share)
-
-
-def _interpolated(mel: Floats, warp: float) -> Floats:
+def _interpolated(x: Floats, warp: float) -> Floats:
     """The bands read ``warp`` times as far up."""
-    place = np.clip(np.arange(MELS) * warp, 0, MELS - 1)
+    place = np.clip(np.arange(BANDS) * warp, 0, BANDS - 1)
     below = place.astype(int)
     share = (place - below).astype(np.float32)
-    above = np.minimum(below + 1, MELS - 1)
-    return np.asarray(mel[:, below] * (1 - share) + mel[:, above] * share)
+    above = np.minimum(below + 1, BANDS - 1)
+    return np.asarray(x[:, below] * (1 - share) + x[:, above] * share)

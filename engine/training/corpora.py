@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from emotion_search.index.errors import InvalidInputError
 
@@ -53,12 +57,14 @@ class LabelledClip:
         corpus: which collection it is of; its labels and speakers are its own.
         label: the emotion, in the corpus's words.
         speaker: who speaks.
+        text: what is said, in any words that tell sentences apart; empty if that is not known.
     """
 
     path: Path
     corpus: str
     label: str
     speaker: str
+    text: str = ""
 
 
 def read_emogator(folder: Path) -> list[LabelledClip]:
@@ -81,8 +87,20 @@ def read_emogator(folder: Path) -> list[LabelledClip]:
     return clips
 
 
+def some_of_each(clips: Sequence[LabelledClip], most: int, seed: int) -> list[LabelledClip]:
+    """At most ``most`` clips of each label, drawn at random."""
+    order = np.random.default_rng(seed).permutation(len(clips))
+    taken: Counter[str] = Counter()
+    kept = []
+    for i in order:
+        taken[clips[i].label] += 1
+        if taken[clips[i].label] <= most:
+            kept.append(int(i))
+    return [clips[i] for i in sorted(kept)]
+
+
 def read_labelled(manifest: Path) -> list[LabelledClip]:
-    """The clips of a CSV manifest with the columns path, label and speaker.
+    """The clips of a CSV manifest with the columns path, label and speaker, and text if known.
 
     Paths are relative to the manifest. The corpus is named by the column corpus, where it is empty
     or missing by the manifest's folder.
@@ -101,7 +119,8 @@ def read_labelled(manifest: Path) -> list[LabelledClip]:
             raise InvalidInputError(f"{manifest}: line {line} needs a path, a label and a speaker")
         corpus = row.get("corpus") or manifest.resolve().parent.name
         path = manifest.parent / row["path"]
-        clips.append(LabelledClip(path, corpus, row["label"], row["speaker"]))
+        said = row.get("text") or ""
+        clips.append(LabelledClip(path, corpus, row["label"], row["speaker"], said))
     if not clips:
         raise InvalidInputError(f"{manifest} names no clips")
     return clips

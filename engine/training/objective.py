@@ -1,4 +1,4 @@
-"""Training losses: cross-entropy over cosines and supervised contrastive loss, across speakers."""
+"""Training losses: cross-entropy over cosines, and supervised contrast across speakers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotion_search.engine.embedders.acoustic.model import SCALE
+from emotion_search.engine.embedders.voice.model import SCALE
 from emotion_search.engine.training.batches import Batch, Corpus
 
 CLASSES = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")
@@ -37,8 +37,10 @@ _MEANING: Mapping[str, str] = {
 
 _SMOOTHING = 0.1
 _TEMPERATURE = 0.1
-_CONTRAST = 0.5  # weight of the contrastive terms
-_RARE = 0.2  # weight of the class other, which is many things
+_CONTRAST = 0.5  # weight of each contrastive term
+_RARE = 0.3  # weight of the class other, which is many things
+_BESIDE = 0.5  # weight of the own labels of clips that are no speech
+_CONFOUNDED = 1.4  # added to what tells emotions apart that share a speaker or a sentence
 
 
 def class_of(label: str) -> int:
@@ -47,12 +49,18 @@ def class_of(label: str) -> int:
     return CLASSES.index(name) if name in CLASSES else _OTHER
 
 
+def has_class(label: str) -> bool:
+    """Whether what a corpus calls ``label`` is one of ``CLASSES`` but ``other``."""
+    return class_of(label) != _OTHER
+
+
 class Objective(nn.Module):
     """Cosine classifiers of the classes and of each corpus's own labels, and contrastive terms.
 
-    Cross-entropy over scaled cosines (normalised softmax; Wang et al., ACM MM 2017) and
-    supervised contrast (Khosla et al., NeurIPS 2020) in which clips of the same speaker are never
-    pulled together, only apart.
+    Cross-entropy over scaled cosines (normalised softmax; Wang et al., ACM MM 2017). Corpora whose
+    sentences are known add supervised contrast (Khosla et al., NeurIPS 2020), of embeddings as they
+    are and less their speaker's mean. Clips of one speaker or one sentence are never pulled
+    together in it; where their emotions differ they are pushed apart harder than others.
     """
 
     def __init__(self, dimension: int, corpora: Mapping[str, Corpus]) -> None:
@@ -68,43 +76,56 @@ class Objective(nn.Module):
             name: torch.tensor([class_of(label) for label in corpus.names])
             for name, corpus in corpora.items()
         }
+        self._spoken = {
+            name: all(clip.text for clip in corpus.clips) for name, corpus in corpora.items()
+        }
         self._weights = torch.ones(len(CLASSES))
         self._weights[_OTHER] = _RARE
 
     def forward(self, embeddings: Mapping[str, Tensor], batches: Mapping[str, Batch]) -> Tensor:
         """The loss, (), of embeddings (n, dimension) of a batch of each corpus."""
         loss = torch.zeros(())
-        units, classes, keys, speakers = [], [], [], []
-        for number, (name, batch) in enumerate(batches.items()):
+        units, classes = [], []
+        for name, batch in batches.items():
             unit = functional.normalize(embeddings[name])
-            loss = loss + functional.cross_entropy(
+            own = functional.cross_entropy(
                 SCALE * unit @ functional.normalize(self.own[name]).T,
                 batch.labels,
                 label_smoothing=_SMOOTHING,
             )
+            loss = loss + (own if self._spoken[name] else _BESIDE * own)
+            if self._spoken[name]:
+                plain = _contrast(unit, batch)
+                loss = loss + _CONTRAST * (plain + _contrast(_own_way(unit, batch), batch))
             units.append(unit)
             classes.append(self._meanings[name][batch.labels])
-            keys.append(1000 * number + batch.labels)
-            speakers.append(1_000_000 * number + batch.speakers)
-        unit, meaning, speaker = torch.cat(units), torch.cat(classes), torch.cat(speakers)
-        loss = loss + functional.cross_entropy(
-            self.scores(unit), meaning, weight=self._weights, label_smoothing=_SMOOTHING
+        return loss + functional.cross_entropy(
+            self.scores(torch.cat(units)),
+            torch.cat(classes),
+            weight=self._weights,
+            label_smoothing=_SMOOTHING,
         )
-        apart = torch.where(meaning == _OTHER, -1 - torch.arange(len(meaning)), meaning)
-        contrast = _contrast(unit, torch.cat(keys), speaker) + _contrast(unit, apart, speaker)
-        return loss + _CONTRAST * contrast
 
     def scores(self, unit: Tensor) -> Tensor:
         """Logits of ``CLASSES``, (n, classes), of L2-normalised embeddings."""
         return SCALE * unit @ functional.normalize(self.classes).T
 
 
-def _contrast(unit: Tensor, keys: Tensor, speakers: Tensor) -> Tensor:
-    """Supervised contrast whose positives have the same key and another speaker."""
-    cosines = unit @ unit.T / _TEMPERATURE
+def _own_way(unit: Tensor, batch: Batch) -> Tensor:
+    """Embeddings less the mean of their speaker in the batch, L2-normalised."""
+    mine = (batch.speakers[:, None] == batch.speakers).to(unit.dtype)
+    return functional.normalize(unit - mine @ unit / mine.sum(dim=1, keepdim=True), eps=1e-3)
+
+
+def _contrast(unit: Tensor, batch: Batch) -> Tensor:
+    """Supervised contrast whose positives have the same label, another speaker and sentence."""
+    alike, mine, said = (
+        of[:, None] == of[None] for of in (batch.labels, batch.speakers, batch.texts)
+    )
+    cosines = unit @ unit.T / _TEMPERATURE + _CONFOUNDED * (~alike & (mine | said))
     cosines = cosines.masked_fill(torch.eye(len(unit), dtype=torch.bool), -1e9)
     shares = functional.log_softmax(cosines, dim=1)
-    positive = (keys[:, None] == keys[None]) & (speakers[:, None] != speakers[None])
+    positive = alike & ~mine & ~said
     counts = positive.sum(dim=1)
     asked = counts > 0
     if not bool(asked.any()):

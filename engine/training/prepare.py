@@ -1,4 +1,4 @@
-"""Features of the clips to train on, each as it is and as augmented variants, in files."""
+"""Spectra of the clips to train on, each as it is and as augmented variants, in files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import Samples, decode
-from emotion_search.engine.embedders.acoustic.features import CHANNELS, FRAME, features
-from emotion_search.engine.embedders.acoustic.model import VERSION
+from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples, decode
+from emotion_search.engine.embedders.voice.model import LONGEST, VERSION
+from emotion_search.engine.embedders.voice.spectrum import BANDS, log_mel
 from emotion_search.engine.files.scan import facts
 from emotion_search.engine.training.augment import augment
 from emotion_search.engine.training.corpora import LabelledClip
 from emotion_search.index.errors import AudioError, InvalidInputError
-
-LONGEST = 8.0
-"""Seconds of a clip that are used, from its start."""
 
 _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """Features of every clip, one after another.
+    """Spectra of every clip, one after another.
 
     Attributes:
-        rows: float16, (frames of all clips, ``CHANNELS``), mapped from a file.
+        rows: float16, (frames of all clips, ``BANDS``), mapped from a file.
         starts: int64, (clips + 1,): clip i has the rows from ``starts[i]`` to ``starts[i + 1]``.
     """
 
@@ -44,7 +41,8 @@ class Variant:
 def prepare(
     clips: Sequence[LabelledClip], folder: Path, *, variants: int, seed: int, processes: int
 ) -> list[Variant]:
-    """Variant 0 of the clips, as they are, and ``variants`` augmented ones.
+    """Variant 0 of the clips, as they are, and ``variants`` augmented ones: of each its first
+    ``LONGEST`` seconds.
 
     A variant that the folder holds already, of the same clips and seed, is taken from there. Clips
     are the same by path, size and time of change.
@@ -54,7 +52,7 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     named = "".join(f"{clip.path}\n{_state(clip.path)}\n" for clip in clips)
-    key = hashlib.sha256(f"acoustic {VERSION}\n{seed}\n{named}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"voice {VERSION}\n{seed}\n{named}".encode()).hexdigest()[:12]
     return [
         _variant(clips, folder / f"{key}-{number}", number, seed, processes)
         for number in range(variants + 1)
@@ -68,7 +66,7 @@ def _variant(
     if not starts_path.exists():
         paths = [clip.path for clip in clips]
         starts = [0]
-        make = partial(_features_of, paths=paths, number=number, seed=seed)
+        make = partial(_spectrum_of, paths=paths, number=number, seed=seed)
         with (
             rows_path.open("wb") as file,
             ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
@@ -80,19 +78,20 @@ def _variant(
         np.save(temporary, np.array(starts, dtype=np.int64))
         temporary.replace(starts_path)  # it is whole from here on
     starts_of = np.load(starts_path)
-    rows_of = np.memmap(rows_path, np.float16, "r", shape=(int(starts_of[-1]), CHANNELS))
+    rows_of = np.memmap(rows_path, np.float16, "r", shape=(int(starts_of[-1]), BANDS))
     return Variant(rows_of, starts_of)
 
 
-def _features_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArray[np.float16]:
+def _spectrum_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArray[np.float16]:
     torch.set_num_threads(1)
     samples = _samples(paths[i])
     if number:
         random = np.random.default_rng([seed, number, i])
         others = partial(_other, paths, random)
         samples = augment(samples, random, others=others)
+    kept = _long_enough(samples)[: int(LONGEST * SAMPLE_RATE)]
     with torch.inference_mode():
-        return features(torch.from_numpy(_long_enough(samples))).T.numpy().astype(np.float16)
+        return log_mel(torch.from_numpy(kept)).T.numpy().astype(np.float16)
 
 
 def _state(path: Path) -> str:
@@ -115,4 +114,4 @@ def _other(paths: Sequence[Path], random: np.random.Generator) -> Samples:
 
 
 def _long_enough(samples: Samples) -> Samples:
-    return np.pad(samples, (0, max(0, FRAME - len(samples))))
+    return np.pad(samples, (0, max(0, SHORTEST - len(samples))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,21 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from emotion_search.engine.embedders.acoustic.features import CHANNELS
-from emotion_search.engine.embedders.acoustic.model import write_weights
-from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork, descriptors
-from emotion_search.engine.embedders.acoustic.statistics import Described
+from emotion_search.engine.embedders.voice.model import emphasis, own_part, write_weights
+from emotion_search.engine.embedders.voice.network import DIMENSION, KEPT, EmotionNetwork
 from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.retrieval import Gallery, judge
-from emotion_search.engine.training.batches import Corpus, draw, length
+from emotion_search.engine.training.batches import Batch, Corpus, draw, length, padded
 from emotion_search.engine.training.objective import CLASSES, Objective
-from emotion_search.engine.training.prepare import Variant
 from emotion_search.index.errors import InvalidInputError
 
 _MOST_CHECKED = 2000  # clips of a corpus that a check embeds
-_SCALED_ON = 1500  # clips that the scale of the features is taken from
 
 
 @dataclass(frozen=True)
@@ -36,30 +34,33 @@ class Plan:
 
     Attributes:
         steps: of one batch each.
-        batch: clips of a batch; the largest corpus gives two thirds, the others share the rest.
-        rate: highest learning rate, reached after 15 % of the steps, falling to zero.
+        batch: clips of a batch; the corpus with the longest clips, the nearest to speech, gives
+            three quarters, the others share the rest.
+        rate: highest learning rate of the encoder's blocks, reached after 10 % of the steps and
+            falling to zero as a cosine.
+        head_rate: the same of all that is new.
         averaging: of the weights that are kept, exponentially over steps.
         left_out: speakers by corpus who are not trained on, but checked.
         check_every: steps between checks.
     """
 
-    steps: int = 1200
-    batch: int = 72
-    rate: float = 1e-3
-    decay: float = 0.05
-    averaging: float = 0.998
+    steps: int = 300
+    batch: int = 48
+    rate: float = 1e-4
+    head_rate: float = 2e-3
+    averaging: float = 0.98
     seed: int = 0
-    shape: Shape = field(default_factory=Shape)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    check_every: int = 400
+    check_every: int = 200
 
 
 class Trainer:
-    """A network on its way from random weights to trained ones.
+    """A network on its way from Whisper's weights to tuned ones.
 
     Args:
         corpora: by name.
         plan: what to do.
+        encoder: Whisper's weights, by the names of ``Encoder``.
         folder: where the state is kept; a state of the same plan there is gone on from.
         tell: called with a line now and then.
 
@@ -71,6 +72,7 @@ class Trainer:
         self,
         corpora: Mapping[str, Corpus],
         plan: Plan,
+        encoder: Mapping[str, Tensor],
         folder: Path,
         tell: Callable[[str], None] = print,
     ) -> None:
@@ -79,22 +81,22 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
         self._rows = {name: _rows(name, corpus, plan) for name, corpus in corpora.items()}
-        self._sizes = _sizes(corpora, plan.batch)
-        self.network = VoiceNetwork(plan.shape)
-        self._scale_features()
-        self.objective = Objective(plan.shape.dimension, corpora)
+        self._speech = max(corpora, key=lambda name: _frames(corpora[name]))
+        self._sizes = _sizes(corpora, self._speech, plan.batch)
+        self.network = EmotionNetwork()
+        self.network.encoder.load_state_dict(dict(encoder))
+        self.network.encoder.requires_grad_(requires_grad=False)
+        tuned = self.network.encoder.blocks[KEPT:].requires_grad_()
+        self.objective = Objective(DIMENSION, corpora)
         self.averaged = copy.deepcopy(self.network).eval()
-        parts = [*self.network.named_parameters(), *self.objective.named_parameters()]
+        new = [*self.network.embedding.parameters(), *self.objective.parameters()]
         self._optimizer = torch.optim.AdamW(
             [
-                {"params": [p for _, p in parts if p.ndim > 1], "weight_decay": plan.decay},
-                {"params": [p for _, p in parts if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=plan.rate,
+                {"params": [*tuned.parameters()], "lr": plan.rate, "weight_decay": 0.05},
+                {"params": new, "lr": plan.head_rate, "weight_decay": 0.02},
+            ]
         )
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, plan.rate, total_steps=plan.steps, pct_start=0.15
-        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, plan_rate(plan.steps))
         self._step = 0
         if self._state_path.exists():
             self._resume()
@@ -115,11 +117,9 @@ class Trainer:
     def check(self, name: str) -> str:
         """A line on retrieval among the left-out speakers of a corpus."""
         corpus = self._corpora[name]
-        rows = _left_out_rows(corpus, self._plan.left_out[name])
-        vectors = embed_rows(self.averaged, corpus, rows[:_MOST_CHECKED])
-        rows = rows[:_MOST_CHECKED]
+        rows = _left_out_rows(corpus, self._plan.left_out[name])[:_MOST_CHECKED]
         data = LabelledVectors(
-            vectors,
+            embed_rows(self.averaged, corpus, rows),
             np.array(corpus.names)[corpus.labels[rows]],
             corpus.speakers[rows].astype(str),
             rows.astype(str),
@@ -133,46 +133,44 @@ class Trainer:
         )
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Write the averaged weights, the map of descriptors, what turns embeddings into scores,
-        and ``about`` them."""
-        described = Described.fitted(self._descriptors())
-        kept: dict[str, Any] = {
-            "shape": asdict(self._plan.shape),
-            "classes": list(CLASSES),
-            "about": dict(about),
+        """Write the averaged weights, what turns embeddings into vectors and scores, and ``about``
+        them."""
+        corpus, rows = self._corpora[self._speech], self._rows[self._speech]
+        unit = torch.from_numpy(embed_rows(self.averaged, corpus, rows))
+        labels = torch.from_numpy(corpus.labels[rows])
+
+        def by_label(of: Tensor) -> Tensor:
+            return torch.stack(
+                [of[labels == one].mean(dim=0) for one in sorted({*labels.tolist()})]
+            )
+
+        weaker = emphasis(by_label(unit))
+        fitted = {
+            "map": weaker,
+            "centre": by_label(own_part(unit, weaker)).mean(dim=0),
+            "classes": functional.normalize(self.objective.classes.detach()) @ weaker,
         }
+        kept = {"classes": list(CLASSES), "about": dict(about)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(path, self.averaged, described, self.objective.classes, kept)
-
-    def _descriptors(self) -> Tensor:
-        """Descriptors of clips to train on, as they are, of the corpus with the longest clips: it
-        is the nearest to speech."""
-
-        def seconds(name: str) -> float:
-            starts = self._corpora[name].variants[0].starts
-            return float(np.diff(starts)[self._rows[name]].mean())
-
-        name = max(self._corpora, key=seconds)
-        variant, rows = self._corpora[name].variants[0], self._rows[name]
-        if len(rows) > _MOST_CHECKED:
-            rows = np.random.default_rng(self._plan.seed).choice(rows, _MOST_CHECKED, replace=False)
-        with torch.inference_mode():
-            return torch.cat([descriptors(features_of(variant, row)) for row in rows])
+        write_weights(path, self.averaged, fitted, kept)
 
     def _one(self) -> float:
         random = np.random.default_rng([self._plan.seed, self._step])
         frames = length(random)
-        batches = {
+        batches: dict[str, Batch] = {
             name: draw(corpus, self._rows[name], self._sizes[name], frames, random)
             for name, corpus in self._corpora.items()
         }
         self.network.train()
-        together = self.network(torch.cat([batch.features for batch in batches.values()]))
+        spectra, known = padded([one for batch in batches.values() for one in batch.spectra])
+        with torch.autocast("cpu", torch.bfloat16):
+            statistics = self.network.statistics(spectra, known)
+        together = self.network.embed(statistics)
         parts = torch.split(together, [self._sizes[name] for name in batches])
         loss: Tensor = self.objective(dict(zip(batches, parts, strict=True)), batches)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimizer.step()
         self._schedule.step()
         self._step += 1
@@ -181,7 +179,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        keep = min(self._plan.averaging, self._step / (self._step + 19))
+        keep = min(self._plan.averaging, self._step / (self._step + 9))
         pairs = zip(
             self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
         )
@@ -190,18 +188,6 @@ class Trainer:
                 kept.mul_(keep).add_(new, alpha=1 - keep)
             else:
                 kept.copy_(new)
-
-    def _scale_features(self) -> None:
-        """Mean and deviation of each row of the features, from clips as they are."""
-        random = np.random.default_rng(self._plan.seed)
-        name = max(self._corpora, key=lambda one: len(self._rows[one]))
-        rows, variant = self._rows[name], self._corpora[name].variants[0]
-        some = random.choice(rows, min(_SCALED_ON, len(rows)), replace=False)
-        frames = np.concatenate(
-            [variant.rows[variant.starts[i] : variant.starts[i + 1]] for i in some]
-        ).astype(np.float32)
-        self.network.mean.copy_(torch.from_numpy(frames.mean(axis=0))[:, None])
-        self.network.deviation.copy_(torch.from_numpy(frames.std(axis=0) + 1e-3)[:, None])
 
     def _described(self) -> str:
         """What has to be the same to go on: the plan, and the clips."""
@@ -239,19 +225,20 @@ class Trainer:
         self._tell(f"going on from step {self._step}")
 
 
+def plan_rate(steps: int) -> Callable[[int], float]:
+    """Share of the highest learning rate by step: rising for 10 %, then falling to zero."""
+    return lambda step: (
+        min(1.0, (step + 1) / (0.1 * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    )
+
+
 def embed_rows(
-    network: VoiceNetwork, corpus: Corpus, rows: NDArray[np.intp]
+    network: EmotionNetwork, corpus: Corpus, rows: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Embeddings, (n, dimension), of clips as they are."""
-    variant = corpus.variants[0]
+    """L2-normalised embeddings of the network, (n, dimension), of clips as they are."""
     with torch.inference_mode():
-        return np.stack([network(features_of(variant, row))[0].numpy() for row in rows])
-
-
-def features_of(variant: Variant, row: int) -> Tensor:
-    """Features, (1, ``CHANNELS``, frames), of a clip."""
-    clip = variant.rows[variant.starts[row] : variant.starts[row + 1]]
-    return torch.from_numpy(clip.astype(np.float32).T.reshape(1, CHANNELS, -1))
+        spectra = (torch.from_numpy(corpus.spectrum(row).T[None].copy()) for row in rows)
+        return np.stack([functional.normalize(network(one))[0].numpy() for one in spectra])
 
 
 def _rows(name: str, corpus: Corpus, plan: Plan) -> NDArray[np.intp]:
@@ -267,11 +254,12 @@ def _left_out_rows(corpus: Corpus, speakers: tuple[str, ...]) -> NDArray[np.intp
     return np.flatnonzero([clip.speaker in speakers for clip in corpus.clips])
 
 
-def _sizes(corpora: Mapping[str, Corpus], batch: int) -> dict[str, int]:
-    largest = max(corpora, key=lambda name: len(corpora[name].clips))
-    rest = [name for name in corpora if name != largest]
-    if not rest:
-        return {largest: batch}
-    each = batch // 3 // len(rest)
-    sizes = {name: max(each, 2) for name in rest}
+def _frames(corpus: Corpus) -> float:
+    """Frames of a corpus's clips, on average."""
+    return float(np.diff(corpus.variants[0].starts).mean())
+
+
+def _sizes(corpora: Mapping[str, Corpus], speech: str, batch: int) -> dict[str, int]:
+    rest = [name for name in corpora if name != speech]
+    sizes = {name: max(batch // 4 // len(rest), 2) for name in rest}
     return {name: sizes.get(name, batch - sum(sizes.values())) for name in corpora}

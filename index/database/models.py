@@ -18,7 +18,7 @@ class ModelInfo:
 
     Attributes:
         id: row in the archive.
-        name: what the user called it: a hub id, a checkpoint folder, ``acoustic``.
+        name: what the user called it: a hub id, a checkpoint folder, ``voice``.
         fingerprint: hash of weights and configuration; what makes two models the same.
         dimension: length of its embeddings.
         classes: emotion classes of its scores, in order; empty if it gives none.

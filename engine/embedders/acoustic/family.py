@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
@@ -20,20 +20,18 @@ class AcousticFamily:
     known: Mapping[str, tuple[int, str]] = {"acoustic": (256, "eight classes")}
     adapts = True
     base: str | None = "network"
+    suffix = ".safetensors"
 
     def answers(self, name: str) -> bool:
         """See ``registry.Family``."""
-        return name in self.built_in or name.endswith(".safetensors")
+        return name in self.built_in or name.endswith(self.suffix)
 
     def files(self, name: str, settings: Settings) -> Path:
         """The file of weights."""
-        from emotion_search.engine.embedders.acoustic.model import WEIGHTS
-
-        return WEIGHTS if name in self.built_in else Path(name).expanduser()
+        return self._model()[1] if name in self.built_in else Path(name).expanduser()
 
     def load(self, name: str, settings: Settings) -> Embedder:
         """See ``registry.Family``; runs on the CPU whatever device the settings name."""
-        from emotion_search.engine.embedders.acoustic.model import Acoustic
         from emotion_search.engine.embedders.device import pick_device
 
         if settings.device != "auto" and pick_device(settings.device).type != "cpu":
@@ -41,8 +39,15 @@ class AcousticFamily:
                 "device %s has no effect: the model %s runs on the CPU", settings.device, name
             )
         bound_kernel_cache()
-        return Acoustic(self.files(name, settings), name=name)
+        make, _ = self._model()
+        return make(self.files(name, settings), name=name)
 
     def place(self, name: str, settings: Settings) -> str:
         """Always with the program."""
         return "built in"
+
+    def _model(self) -> tuple[Callable[..., Embedder], Path]:
+        """What is made from a file of weights, and the one that ships."""
+        from emotion_search.engine.embedders.acoustic.model import WEIGHTS, Acoustic
+
+        return Acoustic, WEIGHTS

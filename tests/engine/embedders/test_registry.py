@@ -12,13 +12,15 @@ from emotion_search.engine.settings import Settings
 @pytest.mark.parametrize(
     ("name", "base"),
     [
+        ("voice", None),
+        ("mine.voice.safetensors", None),
         ("acoustic", "network"),
         ("tuned/model.safetensors", "network"),
         ("tuned", "checkpoint"),
         ("iic/emotion2vec_plus_large", "checkpoint"),
     ],
 )
-def test_a_name_finds_its_family(name: str, base: str):
+def test_a_name_finds_its_family(name: str, base: str | None):
     assert family_of(name).base == base
 
 

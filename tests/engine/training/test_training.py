@@ -1,9 +1,10 @@
-"""Training the built-in model: deterministic, resumable, refused on what it cannot learn from."""
+"""Training the model voice: deterministic, resumable, refused on what it cannot learn from."""
 
 import csv
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +12,30 @@ import pytest
 import soundfile
 import torch
 
+from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
-from emotion_search.engine.embedders.acoustic.network import Shape
-from emotion_search.engine.training.batches import Corpus, draw, vary
-from emotion_search.engine.training.corpora import read_emogator, read_labelled
-from emotion_search.engine.training.objective import CLASSES, Objective, class_of
+from emotion_search.engine.embedders.voice.encoder import Encoder
+from emotion_search.engine.embedders.voice.model import Voice, emphasis
+from emotion_search.engine.embedders.voice.network import BLOCKS
+from emotion_search.engine.training.batches import Batch, Corpus, draw, padded, vary
+from emotion_search.engine.training.corpora import read_emogator, read_labelled, some_of_each
+from emotion_search.engine.training.objective import CLASSES, Objective, _contrast, class_of
 from emotion_search.engine.training.prepare import prepare
+from emotion_search.engine.training.smart_turn import read_encoder
 from emotion_search.engine.training.train import Plan, Trainer
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-SMALL = Plan(
-    steps=6,
-    batch=12,
-    shape=Shape(width=16, dilations=(1,), dimension=8),
-    left_out={"voices": ("v2",)},
-    check_every=3,
-)
+SMALL = Plan(steps=6, batch=12, left_out={"voices": ("v2",)}, check_every=3)
+
+
+@cache
+def encoder() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return Encoder(BLOCKS).state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +45,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with (folder / "labels.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "speaker"])
+        rows.writerow(["path", "label", "speaker", "text"])
         for manner in MANNERS:
             for speaker in range(3):
                 for take in range(2):
                     name = f"{manner}-{speaker}-{take}.wav"
                     samples = speak(manner, speaker=speaker, seed=take, seconds=0.8)
                     soundfile.write(folder / name, samples, 16_000)
-                    rows.writerow([name, manner, f"v{speaker}"])
+                    rows.writerow([name, manner, f"v{speaker}", f"take {take}"])
     return folder / "labels.csv"
 
 
@@ -59,10 +64,10 @@ def corpus(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def trained(corpus: Corpus, folder: Path, plan: Plan = SMALL) -> Path:
-    trainer = Trainer({"voices": corpus}, plan, folder / "state", tell=lambda _: None)
+    trainer = Trainer({"voices": corpus}, plan, encoder(), folder / "state", tell=lambda _: None)
     trainer.run()
-    trainer.write(folder / "weights.safetensors", {})
-    return folder / "weights.safetensors"
+    trainer.write(folder / "weights.voice.safetensors", {})
+    return folder / "weights.voice.safetensors"
 
 
 def test_the_same_plan_gives_the_same_weights(corpus: Corpus, tmp_path: Path):
@@ -74,7 +79,9 @@ def test_the_same_plan_gives_the_same_weights(corpus: Corpus, tmp_path: Path):
 
 def test_training_that_was_stopped_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path):
     undisturbed = trained(corpus, tmp_path / "a")
-    stopped = Trainer({"voices": corpus}, SMALL, tmp_path / "b" / "state", tell=lambda _: None)
+    stopped = Trainer(
+        {"voices": corpus}, SMALL, encoder(), tmp_path / "b" / "state", tell=lambda _: None
+    )
     for _ in range(4):
         stopped._one()
     stopped._save()
@@ -83,34 +90,51 @@ def test_training_that_was_stopped_goes_on_to_the_same_weights(corpus: Corpus, t
 
 def test_the_state_of_another_plan_is_not_gone_on_from(corpus: Corpus, tmp_path: Path):
     trained(corpus, tmp_path)
-    stopped = Trainer({"voices": corpus}, SMALL, tmp_path / "state", tell=lambda _: None)
+    stopped = Trainer({"voices": corpus}, SMALL, encoder(), tmp_path / "state", tell=lambda _: None)
     stopped._save()
     with pytest.raises(InvalidInputError, match="another plan"):
-        Trainer({"voices": corpus}, replace(SMALL, rate=0.1), tmp_path / "state")
+        Trainer({"voices": corpus}, replace(SMALL, rate=0.1), encoder(), tmp_path / "state")
 
 
 def test_trained_weights_serve_as_a_model(corpus: Corpus, tmp_path: Path):
-    embedder = Acoustic(trained(corpus, tmp_path), name="mine")
+    embedder = Voice(trained(corpus, tmp_path), name="mine")
     found = embedder.embed([speak("anger", speaker=0, seed=0)])
-    assert found.vectors.shape == (1, 8 + 64)
+    assert found.vectors.shape == (1, 384)
     assert found.scores.sum() == pytest.approx(1, abs=1e-5)
     assert embedder.classes == CLASSES
-    assert embedder.fingerprint != Acoustic().fingerprint
+    assert embedder.fingerprint != Voice().fingerprint
+
+
+def test_the_centre_is_the_mean_of_training_each_label_alike(corpus: Corpus, tmp_path: Path):
+    embedder = Voice(trained(corpus, tmp_path))
+    clips = [clip for clip in corpus.clips if clip.speaker != "v2"]
+    vectors = embedder.embed([decode(clip.path) for clip in clips]).vectors
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = np.array([clip.label for clip in clips])
+    mean = np.mean([unit[labels == label].mean(axis=0) for label in set(labels)], axis=0)
+    assert np.allclose(mean[256:], embedder._centre, atol=0.01)
+
+
+def test_what_no_class_lies_along_is_weakened():
+    means = torch.tensor([[1.0, 0, 0, 1], [-1, 0, 0, 1], [0, 1, 0, 1]])
+    weaker = emphasis(means)
+    assert torch.allclose(torch.tensor([2.0, 1, 0, 0]) @ weaker, torch.tensor([2.0, 1, 0, 0]))
+    assert torch.allclose(torch.tensor([0.0, 0, 1, 1]) @ weaker, torch.tensor([0, 0, 0.65, 0.65]))
 
 
 def test_training_learns(corpus: Corpus, tmp_path: Path):
     losses = []
-    plan = replace(SMALL, steps=60, left_out={})
-    trainer = Trainer({"voices": corpus}, plan, tmp_path, tell=losses.append)
-    first = np.mean([trainer._one() for _ in range(10)])
-    for _ in range(40):
+    plan = replace(SMALL, steps=30, left_out={})
+    trainer = Trainer({"voices": corpus}, plan, encoder(), tmp_path, tell=losses.append)
+    first = np.mean([trainer._one() for _ in range(5)])
+    for _ in range(15):
         last = trainer._one()
     assert last < first - 1
 
 
 def test_left_out_speakers_are_never_drawn_but_checked(corpus: Corpus, tmp_path: Path):
     lines: list[str] = []
-    trainer = Trainer({"voices": corpus}, SMALL, tmp_path, tell=lines.append)
+    trainer = Trainer({"voices": corpus}, SMALL, encoder(), tmp_path, tell=lines.append)
     drawn = {corpus.clips[row].speaker for row in trainer._rows["voices"]}
     assert drawn == {"v0", "v1"}
     trainer.run()
@@ -132,15 +156,23 @@ def test_prepared_features_are_used_again(corpus: Corpus, manifest: Path, tmp_pa
 def test_few_labels_come_equally_often(corpus: Corpus):
     batch = draw(corpus, np.arange(len(corpus.clips)), 24, 40, np.random.default_rng(0))
     assert np.bincount(batch.labels).tolist() == [6, 6, 6, 6]
-    assert batch.features.shape == (24, 68, 40)
-    assert torch.isfinite(batch.features).all()
+    spectra, known = padded(batch.spectra)
+    assert spectra.shape == (24, 80, 40)
+    assert torch.isfinite(spectra).all()
+    assert known.shape == (24, 40)
 
 
-def test_short_and_long_clips_fill_any_length():
+def test_long_clips_are_cut_and_short_ones_padded():
     random = np.random.default_rng(0)
-    for n in (1, 5, 90, 1000):
-        rows = random.normal(size=(n, 68)).astype(np.float32)
-        assert np.isfinite(vary(rows, 60, random)).all()
+    some = [
+        vary(random.normal(size=(n, 80)).astype(np.float32), 60, random) for n in (1, 5, 90, 1000)
+    ]
+    assert [len(one) for one in some] == [1, 5, 60, 60]
+    together, known = padded(some)
+    assert torch.isfinite(together).all()
+    assert known.sum(dim=1).tolist() == [1, 5, 60, 60]
+    assert torch.equal(together[1, :, :5].T, torch.from_numpy(some[1]))
+    assert not together[1, :, 5:].any()
 
 
 def test_what_corpora_call_an_emotion_is_one_of_the_classes():
@@ -159,6 +191,61 @@ def test_vectors_that_stand_where_their_class_does_cost_less(corpus: Corpus):
         for name, v in (("right", right), ("wrong", wrong))
     }
     assert loss["right"] < loss["wrong"]
+
+
+def test_one_emotion_of_others_saying_other_things_is_pulled_together():
+    objective = Objective(4, {})
+
+    def loss(speakers: list[int], texts: list[int]) -> float:
+        unit = torch.eye(4)[[0, 0, 1, 1]]
+        of = (torch.tensor(rows) for rows in ([0, 0, 1, 1], speakers, texts))
+        return float(_contrast(unit, Batch([], *of)))
+
+    assert objective.classes.shape == (8, 4)
+    assert loss([0, 1, 0, 1], [0, 1, 2, 3]) > loss([0, 1, 2, 3], [0, 1, 2, 3]) > 0
+    assert loss([0, 0, 1, 1], [0, 1, 2, 3]) == loss([0, 1, 2, 3], [0, 0, 1, 1]) == 0
+
+
+PORT = {
+    "attention_norm": "self_attn_layer_norm",
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "out": "self_attn.out_proj",
+    "units_norm": "final_layer_norm",
+    "units": "fc1",
+    "back": "fc2",
+}
+
+
+def write_encoder(path: Path) -> Path:
+    """Random weights, by the names of the Hugging Face port."""
+    arrays = {}
+    for ours, value in encoder().items():
+        theirs = ours.replace("positions", "embed_positions.weight")
+        if ours.startswith("blocks"):
+            _, block, part, kind = ours.split(".")
+            theirs = f"layers.{block}.{PORT[part]}.{kind}"
+        arrays[theirs] = value.numpy()
+    np.savez(path, **arrays)
+    return path
+
+
+def test_an_encoder_is_read_by_the_names_of_its_port(tmp_path: Path):
+    found = read_encoder(write_encoder(tmp_path / "e.npz"))
+    assert found.keys() == encoder().keys()
+    assert all(torch.equal(value, encoder()[name]) for name, value in found.items())
+    np.savez(tmp_path / "part.npz", **{"conv1.weight": found["conv1.weight"].numpy()})
+    for name in ("part.npz", "gone.npz"):
+        with pytest.raises(InvalidInputError, match=f"{name} holds no encoder"):
+            read_encoder(tmp_path / name)
+
+
+def test_some_of_each_label_are_drawn(manifest: Path):
+    clips = read_labelled(manifest)
+    some = some_of_each(clips, 2, seed=0)
+    assert sorted(clip.label for clip in some) == sorted([*MANNERS] * 2)
+    assert some == some_of_each(clips, 2, seed=0) != some_of_each(clips, 2, seed=1)
 
 
 def test_emogator_is_read_by_its_file_names(tmp_path: Path):
@@ -199,8 +286,9 @@ def test_a_folder_without_emogators_names_is_refused(tmp_path: Path):
 def test_files_that_are_no_weights_are_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ModelUnavailableError, match="does not hold weights"):
-        Acoustic(path)
+    for model in (Acoustic, Voice):
+        with pytest.raises(ModelUnavailableError, match="does not hold weights"):
+            model(path)
 
 
 def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Path, tmp_path: Path):
@@ -208,12 +296,14 @@ def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Pat
         command = [sys.executable, "-m", "emotion_search.engine.training", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
-    output, work = tmp_path / "w.safetensors", str(tmp_path / "work")
+    output, work = tmp_path / "w.voice.safetensors", str(tmp_path / "work")
     done = run(
         "--manifest",
         str(manifest),
         "--output",
         str(output),
+        "--encoder",
+        str(write_encoder(tmp_path / "e.npz")),
         "--work",
         work,
         "--steps",
@@ -224,12 +314,14 @@ def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Pat
         "voices:v2",
     )
     assert done.returncode == 0, done.stderr
-    assert Acoustic(output).dimension == 192 + 64
+    assert Voice(output).dimension == 384
     wrong = run(
         "--manifest",
         str(manifest),
         "--output",
         str(output),
+        "--encoder",
+        "e.npz",
         "--work",
         work,
         "--leave-out",

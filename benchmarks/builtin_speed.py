@@ -1,6 +1,6 @@
-"""The built-in model: throughput on one core, and the first answer of a cold search by a file.
+"""The built-in models: throughput on one core, and the first answer of a cold search by a file.
 
-python -m benchmarks.acoustic_speed --manifest ../shared/data/emodb/labels.csv
+python -m benchmarks.builtin_speed --manifest ../shared/data/emodb/labels.csv
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ import torch
 
 from benchmarks.machine import describe, measured
 from emotion_search.engine.audio.file import SAMPLE_RATE, decode
-from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.settings import Settings
+
+MODELS = ("voice", "acoustic")
 
 
-def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> float:
+def throughput(embedder: Embedder, clips: list[np.ndarray], rounds: int) -> float:
     """Seconds of audio a second, the median of some rounds."""
     embedder.embed(clips[:2])
     found = []
@@ -36,11 +40,11 @@ def throughput(embedder: Acoustic, clips: list[np.ndarray], rounds: int) -> floa
     return statistics.median(found)
 
 
-def cold_search(manifest: Path, example: Path, runs: int) -> tuple[float, bool]:
+def cold_search(model: str, manifest: Path, example: Path, runs: int) -> tuple[float, bool]:
     """Seconds of ``search FILE`` in a new process, the median; and whether it imports FunASR."""
     with tempfile.TemporaryDirectory() as home:
         program, place = ("-m", "emotion_search.cli"), ("--home", home)
-        ingest = (*program, "ingest", "--manifest", str(manifest), "--model", "acoustic", *place)
+        ingest = (*program, "ingest", "--manifest", str(manifest), "--model", model, *place)
         measured(*ingest, quiet=True)
         copy = Path(home) / "unknown.wav"  # other bytes than any the archive has
         import soundfile
@@ -62,17 +66,22 @@ def main() -> None:
     with options.manifest.open() as file:
         paths = [options.manifest.parent / row["path"] for row in csv.DictReader(file)]
     speech = np.concatenate([decode(path) for path in paths])
-    embedder = Acoustic()
     print(describe("torch", "numpy"))
-    print("acoustic, one thread, decoded speech\n")
-    for seconds in (1, 3, 10, 15, 60):
+    print(f"one thread, decoded speech\n{'':<20}" + "".join(f"{name:>16}" for name in MODELS))
+    embedders = [load_embedder(name, Settings(device="cpu")) for name in MODELS]
+    for seconds in (1, 3, 8, 15, 60):
         size = seconds * SAMPLE_RATE
         clips = [speech[i * size : (i + 1) * size] for i in range(max(1, 120 // seconds))]
-        rate = throughput(embedder, clips, options.rounds)
-        print(f"clips of {seconds:>2} s  {rate:>6.0f}x realtime")
+        rates = [throughput(embedder, clips, options.rounds) for embedder in embedders]
+        print(
+            f"clips of {seconds:>2} s      " + "".join(f"{rate:>6.0f}x realtime" for rate in rates)
+        )
     del os.environ["OMP_NUM_THREADS"]
-    median, funasr = cold_search(options.manifest, paths[0], options.rounds)
-    print(f"cold search by a file, wall, median  {median:.2f} s; imports funasr: {funasr}")
+    for name in MODELS:
+        median, funasr = cold_search(name, options.manifest, paths[0], options.rounds)
+        print(
+            f"{name}: cold search by a file {median:.2f} s (median, wall); imports funasr: {funasr}"
+        )
 
 
 if __name__ == "__main__":

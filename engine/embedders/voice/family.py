@@ -1,0 +1,23 @@
+"""The built-in model ``voice`` and weights of its kind (``.voice.safetensors``) as a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from emotion_search.engine.embedders.acoustic.family import AcousticFamily
+from emotion_search.engine.embedders.base import Embedder
+
+
+class VoiceFamily(AcousticFamily):
+    """See ``registry.Family``."""
+
+    built_in = frozenset({"voice"})
+    known: Mapping[str, tuple[int, str]] = {"voice": (384, "eight classes")}
+    base: str | None = None
+    suffix = ".voice.safetensors"
+
+    def _model(self) -> tuple[Callable[..., Embedder], Path]:
+        from emotion_search.engine.embedders.voice.model import WEIGHTS, Voice
+
+        return Voice, WEIGHTS

@@ -1,0 +1,173 @@
+"""The built-in model ``voice``: blocks of Whisper tiny tuned to emotion, beside ``acoustic``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn import functional
+
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.base import Embeddings, Floats, Frames, check
+from emotion_search.engine.embedders.voice.network import DIMENSION, EmotionNetwork
+from emotion_search.engine.embedders.voice.spectrum import log_mel
+from emotion_search.engine.files.atomic import put_safetensors
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+
+WEIGHTS = Path(__file__).parent / "weights" / "voice.safetensors"
+"""The weights that ship; those of ``acoustic`` are used beside them."""
+
+VERSION = "1"
+"""Raised whenever the same clip would get another vector by the same weights."""
+
+LONGEST = 8.0
+"""Seconds that go through the network at once: Whisper's positions, as tuned, reach no further."""
+
+SCALE = 16.0
+"""Of cosines before the softmax in training."""
+
+_SERVED, _ADAPTED = 6.0, 6.0  # the same of clips and of moved vectors; calibrated on others' speech
+_PIECE = int(LONGEST * SAMPLE_RATE)
+_BESIDE = 0.9  # length of the vector of ``acoustic`` beside the network's, which is at most 1
+_WORDS = 0.65  # what is kept of directions in which no classes lie: much of it is words
+
+
+class Voice:
+    """An ``Embedder``: 384 dimensions, eight classes. On the CPU.
+
+    A vector is that of ``acoustic`` beside the network's, of which directions that do not tell the
+    classes of training apart weigh less. Scores are the network's.
+
+    Args:
+        weights: a file that ``engine.training`` wrote; the shipped one if left out.
+
+    Raises:
+        ModelUnavailableError: it is not such a file.
+    """
+
+    adapts = True
+
+    def __init__(self, weights: Path = WEIGHTS, *, name: str = "voice") -> None:
+        self.name = name
+        about, tensors = _read(weights)
+        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self._beside = Acoustic()
+        self._at = self._beside.dimension
+        self.dimension = self._at + DIMENSION
+        self.fingerprint = _fingerprint_of(weights, self._beside.fingerprint)
+        self._network = EmotionNetwork().eval()
+        own = {k.removeprefix("network."): v for k, v in tensors.items() if "network." in k}
+        try:
+            self._network.load_state_dict(own)
+            own_centre = tensors["centre"].numpy()
+            self._map = tensors["map"]
+            self._prototypes = functional.normalize(tensors["classes"])
+        except (RuntimeError, KeyError) as error:
+            raise ModelUnavailableError(f"{weights} lacks weights of the model voice") from error
+        self.centre = np.concatenate([np.zeros(self._at, np.float32), own_centre])  # 0: unused
+
+    def embed(self, clips: Sequence[Samples]) -> Embeddings:
+        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
+
+        A clip beyond 8 s is cut into equal pieces, whose embeddings are averaged.
+
+        Raises:
+            AudioError: a clip is shorter than 400 samples or not finite.
+        """
+        check(clips)
+        vectors = np.empty((len(clips), self.dimension), np.float32)
+        for i, clip in enumerate(clips):
+            pieces = np.array_split(clip, -(-len(clip) // _PIECE))
+            vectors[i] = np.mean([self._forward(piece) for piece in pieces], axis=0)
+        return Embeddings(vectors, self.scores(vectors))
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of embeddings, (n, classes); see ``Embedder``."""
+        scale, own = _SERVED, vectors[:, self._at :]
+        if centre is not None:
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            own = own / np.maximum(lengths, 1e-12) + (self.centre - centre)[..., self._at :]
+            scale = _ADAPTED
+        unit = functional.normalize(torch.from_numpy(np.array(own, np.float32)))
+        cosines = unit @ self._prototypes.T
+        return functional.softmax(scale * cosines, dim=1).numpy()
+
+    def frames(self, clip: Samples) -> Frames:
+        """Not to be had: this model describes a clip as a whole.
+
+        Raises:
+            InvalidInputError: always.
+        """
+        raise InvalidInputError(
+            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
+            " granularity window, or an emotion2vec model"
+        )
+
+    def _forward(self, piece: Samples) -> Floats:
+        """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
+        on a CPU, and would give the same clip other last digits in other company."""
+        beside = self._beside.embed([piece]).vectors[0]
+        with torch.inference_mode():
+            spectrum = log_mel(torch.from_numpy(np.require(piece, requirements=["C", "W"])))
+            own = functional.normalize(self._network(spectrum[None])) @ self._map
+        return np.concatenate([_BESIDE / np.linalg.norm(beside) * beside, own[0].numpy()])
+
+
+def own_part(unit: Tensor, weaker: Tensor) -> Tensor:
+    """What ``Voice``'s L2-normalised vectors hold beside that of ``acoustic``, (n, ``DIMENSION``):
+    of the network's L2-normalised embeddings and its map."""
+    own = unit @ weaker
+    return own / (own.square().sum(dim=1, keepdim=True) + _BESIDE**2).sqrt()
+
+
+def emphasis(means: Tensor) -> Tensor:
+    """The map (dimension, dimension) that keeps what lies between the means of classes (classes,
+    dimension) and weakens the rest, which tells more of words and speakers."""
+    _, sizes, directions = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False)
+    between: Tensor = directions[sizes > 1e-4 * sizes[0]]
+    return _WORDS * torch.eye(means.shape[1]) + (1 - _WORDS) * between.T @ between
+
+
+def write_weights(
+    path: Path,
+    network: EmotionNetwork,
+    fitted: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+) -> None:
+    """Write what ``Voice`` reads, as float16: ``fitted`` holds the network's ``map`` (see
+    ``emphasis``), the vectors of the ``classes`` (classes, ``DIMENSION``) and the ``centre`` of
+    training (``DIMENSION``,) (see ``own_part``); ``about`` has the keys classes and about.
+
+    Raises:
+        OSError: it cannot be written; what was there is still there.
+    """
+    tensors = dict(fitted) | {f"network.{k}": v for k, v in network.state_dict().items()}
+    kept = {k: v.detach().half() if v.is_floating_point() else v for k, v in tensors.items()}
+    put_safetensors(path, {k: v.contiguous() for k, v in kept.items()}, about)
+
+
+def _fingerprint_of(weights: Path, beside: str) -> str:
+    """Hex sha256 of what decides the vectors that these weights give."""
+    digest = hashlib.sha256(f"voice {VERSION} {beside}".encode())
+    digest.update(weights.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["emotion_search"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"{path} does not hold weights of the model voice: {error!r}"
+        ) from error
+    return about, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
