@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.samples import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.speech import CHUNK, SpeechDetector
+from emotion_search.engine.audio.voice import voiceless
 
 _SHORTEST_S = 1.0  # a rest shorter than this joins the window before it
 
@@ -76,11 +77,11 @@ _SPOKEN_S = 0.25  # least speech of a clip
 
 
 class SpeechWindows:
-    """Stretches of speech of up to ``longest`` seconds; silence and music are left out.
+    """Stretches of speech of up to ``longest`` seconds; silence, tones and music are left out.
 
-    A recording of up to ``longest`` + 1 s is one clip, whole. In a longer one a clip ends where
-    nobody has spoken for 0.8 s, or at the quietest moment of its second half once it would grow
-    too long.
+    A recording of up to ``longest`` + 1 s is one clip, whole, unless nothing in it can be a voice.
+    In a longer one a clip ends where nobody has spoken for 0.8 s, or at the quietest moment of its
+    second half once it would grow too long.
     """
 
     def __init__(self, longest: float, detector: SpeechDetector | None = None) -> None:
@@ -105,7 +106,7 @@ class SpeechWindows:
     def finish(self) -> list[Window]:
         """The clips that the end completes."""
         if self._whole:
-            return [_window(0, self._samples)] if len(self._samples) else []
+            return [] if voiceless(self._samples) else [_window(0, self._samples)]
         self._append(self._detector.finish())
         return self._cut(ended=True)
 
@@ -130,7 +131,8 @@ class SpeechWindows:
                 begin = max(0, first - around) * CHUNK
                 end = min((stop + around) * CHUNK, len(self._samples))
                 end = min(end, begin + self._longest)
-                found.append(_window(self._at * CHUNK + begin, self._samples[begin:end]))
+                if not voiceless(self._samples[begin:end]):  # tones pass for speech at times
+                    found.append(_window(self._at * CHUNK + begin, self._samples[begin:end]))
             self._discard(stop)
         return found
 
