@@ -27,7 +27,7 @@ _OPTIONS = {
     "max_size": "65536",  # bytes of a packet of WAV: each costs as much as a large one
     "max_probe_packets": "1",  # or WAV is searched for sound in other encodings
 }
-_LENGTHS = frozenset(["ape", "asf", "flac", "flv", "matroska", "tta", "wv"])
+_LENGTHS = frozenset(["ape", "flac", "flv", "matroska", "tta", "wv"])
 """Formats that write down how long they are; of others FFmpeg only estimates it."""
 _TIMES = frozenset(["asf", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
 """Formats that write down when a packet is heard, so that there may be gaps."""
@@ -44,7 +44,9 @@ _DENSEST = 64 * 48_000  # samples a second of all channels
 _BLOCK_S, _BLOCK = 10.0, 1 << 21  # of a block: seconds, and samples of all channels
 _BEFORE_S = 1.0  # a decoder is fed from so far before the point that is wanted
 _SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
-_LOST = 0.05  # of the packets of an MP3, that may be damaged
+_LOSSY = frozenset(["mp3", "mpegts"])
+"""Formats of broadcasts, of which packets may be damaged."""
+_LOST = 0.05  # of their packets, at most
 _JITTER_S = 0.1  # by which times may be off
 _SILENCE_S = 3600.0  # that is put into gaps, at most
 _SCALES = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}
@@ -98,6 +100,7 @@ class Source:
         self._reached = 0.0  # seconds, of the last packet's end
         self._read_to = 0  # byte where the last packet ends
         self._decoded = 0  # samples, silence in gaps among them
+        self._gaps = 0  # samples of silence between others
         self._packets_lost = self._packets_read = 0
 
     def _open(self) -> Any:
@@ -144,8 +147,10 @@ class Source:
     @property
     def notices(self) -> list[str]:
         """What somebody should know who reads the file, once ``blocks`` has come to its end."""
-        lost = self._packets_lost
-        return [f"{lost} damaged packets of it were left out"] if lost else []
+        lost, gaps = self._packets_lost, self._gaps / self.sample_rate
+        return [f"{lost} damaged packets of it were left out"] * (lost > 0) + [
+            f"{gaps:.2f} s are missing in it, and are silence here"
+        ] * (gaps > 0)
 
     def blocks(self) -> Iterator[Samples]:
         """Float32 blocks (n, channels) of up to ten seconds at the file's own rate, from the start
@@ -227,6 +232,7 @@ class Source:
                     left -= at - self._decoded
                     if left < 0:
                         raise AudioError(f"has gaps of more than {_SILENCE_S:g} s in its times")
+                    self._gaps += at - self._decoded if self._decoded else 0
                     yield from self._silence(at - self._decoded)
                 elif timed and at < self._decoded - jitter:
                     origin -= (self._decoded - at) / rate
@@ -288,7 +294,7 @@ class Source:
         try:
             frames = packet.decode()
         except av.InvalidDataError:
-            if "mp3" not in self._formats:
+            if not self._formats & _LOSSY:
                 raise
             self._packets_lost += bytes(packet)[:1] == b"\xff"  # others are tags and padding
             return []
@@ -326,8 +332,6 @@ class Source:
 
     def _check_end(self) -> None:
         """Raise if the file is cut, or if there is sound in it behind what was read."""
-        if self._decoded == 0:
-            raise AudioError("contains no audio")
         after = f"after {self._decoded / self.sample_rate:.2f} s"
         header = self._header
         self._check_bytes()
@@ -342,13 +346,15 @@ class Source:
                 f" {self._packets_read} can"
             )
         begin = self._read_to
-        if header is not None and header.after is not None:
-            if header.size is not None and header.loose:
+        if header is not None and header.size is not None:
+            if header.loose:
                 raise AudioError(
                     f"ends {after} by its header, but {header.loose} bytes of something else follow"
                 )
-            begin = header.after if header.size is not None else begin
-        if (at := follows(self._path, begin)) is not None:
+            begin = header.after or begin
+        if self._decoded == 0:
+            raise AudioError("contains no audio")
+        if begin and (at := follows(self._path, begin)) is not None:
             raise AudioError(
                 f"ends {after}, but another file of sound follows in it at byte {at}; split them"
             )

@@ -89,8 +89,8 @@ class Declared:
 
 
 def declared(path: Path) -> Declared | None:
-    """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, and of MP3 with a Xing or Info
-    tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
+    """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, WMA, and of MP3 with a Xing (or
+    Info) tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
     with path.open("rb") as file:
         size = path.stat().st_size
         head = file.read(12)
@@ -106,6 +106,8 @@ def declared(path: Path) -> Declared | None:
             return Declared(8, _known(length), max(0, size - 8))
         if magic in _CHUNKS:
             return _sound(file, _CHUNKS[magic], size)
+        if magic == b"\x30\x26\xb2\x75":
+            return _asf(file, size)
         return _mp3(file, head, size)
 
 
@@ -151,6 +153,16 @@ def _sound(file: BinaryIO, chunks: _Chunks, size: int) -> Declared | None:
             return None
         at += length + -length % chunks.even
     return None
+
+
+def _asf(file: BinaryIO, size: int) -> Declared | None:
+    """The size of the whole, by the File Properties Object of ASF (WMA), unless it was streamed."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65")
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:
+        return None
+    return Declared(0, _known(int.from_bytes(head[at + 40 : at + 48], "little")), size)
 
 
 def _loose(file: BinaryIO, chunks: _Chunks, at: int, size: int) -> int:

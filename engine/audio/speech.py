@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,13 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.samples import Samples
+from emotion_search.engine.audio.samples import SAMPLE_RATE, Samples
 from emotion_search.index.errors import ModelUnavailableError
 
 Array = NDArray[np.float32]
 
 CHUNK = 512
 """Samples of one probability (32 ms at 16 kHz)."""
+
+LIKELY = 0.5
+"""Probability from which on somebody speaks."""
+
+LEAST_S = 0.25
+"""Least seconds of speech that count."""
 
 _CONTEXT = 64  # samples of the chunk before, put in front of each
 _FFT, _HOP = 256, 128
@@ -95,6 +102,16 @@ class SpeechDetector:
             outputs[i] = hidden
         self._hidden, self._cell = hidden, cell
         return np.asarray(_sigmoid(np.maximum(outputs, 0) @ w.final + w.final_bias))
+
+
+def spoken(blocks: Iterable[Samples]) -> float:
+    """Seconds of speech in the blocks of a recording, counted until they are ``LEAST_S``."""
+    detector, chunks = SpeechDetector(), 0
+    for block in blocks:
+        chunks += int((detector.feed(block) >= LIKELY).sum())
+        if chunks * CHUNK >= LEAST_S * SAMPLE_RATE:
+            break
+    return chunks * CHUNK / SAMPLE_RATE
 
 
 @dataclass(frozen=True, eq=False)

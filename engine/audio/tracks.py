@@ -9,12 +9,11 @@ import soxr
 
 from emotion_search.engine.audio.ffmpeg import Source
 from emotion_search.engine.audio.samples import SAMPLE_RATE
-from emotion_search.engine.audio.speech import SpeechDetector
+from emotion_search.engine.audio.speech import LEAST_S, spoken
 from emotion_search.index.errors import AudioError
 
-_HEARD_S = 600.0  # of each track
+_BLOCKS = 60  # of each track, of up to ten seconds
 _MOST = 16  # tracks that are listened to
-_SPOKEN = 0.5  # speech probability
 
 
 def open_spoken(path: Path) -> tuple[Source, list[str]]:
@@ -41,14 +40,10 @@ def open_spoken(path: Path) -> tuple[Source, list[str]]:
 
 def _speaks(path: Path, number: int) -> bool:
     source = Source(path, number)
+    resampler = soxr.ResampleStream(source.sample_rate, SAMPLE_RATE, 1, dtype="float32")
     try:
-        detector = SpeechDetector()
-        rate = source.sample_rate
-        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
-        for block in itertools.islice(source.blocks(), round(_HEARD_S / 10)):
-            samples = resampler.resample_chunk(block.mean(axis=1, keepdims=True))
-            if (detector.feed(samples[:, 0]) >= _SPOKEN).sum() * 0.032 >= 0.25:
-                return True
+        some = itertools.islice(source.blocks(), _BLOCKS)
+        mixed = (resampler.resample_chunk(block.mean(axis=1, keepdims=True)) for block in some)
+        return spoken(block[:, 0] for block in mixed) >= LEAST_S
     finally:
         source.close()
-    return False

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from emotion_search.engine.audio.samples import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.speech import LEAST_S, spoken
 from emotion_search.index.errors import AudioError
 
 NO_VOICE = "has no speech in it: it is silent, or a tone"
@@ -21,8 +22,8 @@ _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frame
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
 _LOBE_HZ = 47.0  # on either side of a peak that belong to it
 _IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
-_ALIKE, _SAME = 0.985, 0.997  # cosine of spectra of a tone 32 ms apart; that alone says so
-_DRIFT_HZ = 0.35  # of the strongest peak of a tone, in 16 ms
+_ALIKE, _SAME = 0.9885, 0.997  # cosine of spectra of a tone 32 ms apart; that alone says so
+_DRIFT_HZ = 0.32  # of the strongest peak of a tone, in 16 ms
 _MOST = 0.25  # quantile of frames beyond which these hold
 _FEWEST = 4  # frames to judge that by
 _RUMBLE_HZ = 35.0  # below which nothing is heard
@@ -36,17 +37,24 @@ def voiceless(samples: Samples) -> bool:
 
     Silent is what 16 bits do not hold, or is below -60 dBFS and about as loud in every frame. A
     tone has nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a
-    pitch that stays; those of a voice move. Noise that is louder may be breath, and is let pass.
+    pitch that stays; those of a voice move. What is so for the most part, by its louder frames, is
+    searched for speech. Noise that is louder may be breath, and is let pass.
     """
     centred = samples - samples.mean() if len(samples) else samples
-    if not len(samples) or float(np.abs(centred).max()) < _STEP:
+    peak = float(np.abs(centred).max(initial=0.0))
+    if peak < _STEP:
         return True
     power, steady = _spectra(centred, 1024)
-    if 10 * np.log10(np.mean(np.square(centred, dtype=np.float64))) < _QUIET_DB:
-        decibels = 10 * np.log10(np.maximum(power.sum(axis=1), 1e-20))
-        if np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1) < _EVEN_DB:
-            return True
-    return _is_tone(power, steady) or _is_dialling(centred)
+    suspect = _is_hiss(centred, power) or _is_tone(power, steady) or _is_dialling(centred)
+    return suspect and spoken([centred * np.float32(0.5 / peak)]) < LEAST_S
+
+
+def _is_hiss(samples: Array, power: Array) -> bool:
+    """Whether samples are quiet and of a level that stays."""
+    if 10 * np.log10(np.mean(np.square(samples, dtype=np.float64))) >= _QUIET_DB:
+        return False
+    decibels = 10 * np.log10(np.maximum(power.sum(axis=1), 1e-20))
+    return bool(np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1) < _EVEN_DB)
 
 
 def _is_tone(power: Array, steady: NDArray[np.bool_]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.samples import SAMPLE_RATE, SHORTEST, Samples
-from emotion_search.engine.audio.speech import CHUNK, SpeechDetector
+from emotion_search.engine.audio.speech import CHUNK, LEAST_S, LIKELY, SpeechDetector
 from emotion_search.engine.audio.voice import voiceless
 
 _SHORTEST_S = 1.0  # a rest shorter than this joins the window before it
@@ -70,10 +70,9 @@ class FixedWindows:
         return [_window(self._at, self._buffer)]
 
 
-_ON, _OFF = 0.5, 0.35  # probabilities at which speech begins and ends
+_OFF = 0.35  # probability at which speech ends
 _PAUSE_S = 0.8  # silence that ends a clip
 _AROUND_S = 0.1  # kept before and after
-_SPOKEN_S = 0.25  # least speech of a clip
 
 
 class SpeechWindows:
@@ -117,7 +116,7 @@ class SpeechWindows:
         found = []
         around = round(_AROUND_S * SAMPLE_RATE / CHUNK)
         while len(self._probabilities):
-            speaking = np.flatnonzero(self._probabilities >= _ON)
+            speaking = np.flatnonzero(self._probabilities >= LIKELY)
             if not len(speaking):
                 self._discard(len(self._probabilities) - (0 if ended else around))
                 break
@@ -126,8 +125,8 @@ class SpeechWindows:
             if stop is None:
                 self._discard(max(0, first - around))
                 break
-            spoken = (self._probabilities[first:stop] >= _ON).sum() * CHUNK / SAMPLE_RATE
-            if spoken >= _SPOKEN_S:
+            spoken = (self._probabilities[first:stop] >= LIKELY).sum() * CHUNK / SAMPLE_RATE
+            if spoken >= LEAST_S:
                 begin = max(0, first - around) * CHUNK
                 end = min((stop + around) * CHUNK, len(self._samples))
                 end = min(end, begin + self._longest)

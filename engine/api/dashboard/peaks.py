@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from emotion_search.engine.archive.playback import file_of_recording
-from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.library.library import Library
@@ -33,11 +34,11 @@ def peaks_of(library: Library, recording_id: int) -> list[int]:
 
 @lru_cache(64)
 def _kept(_sha256: str, path: Path, duration: float, decoders: Decoders) -> list[int]:
-    return outline(path, duration, decoders)
+    return outline(MonoFile(decoders, path).blocks(), duration)
 
 
-def outline(path: Path, duration: float, decoders: Decoders) -> list[int]:
-    """The largest amplitude, 0 to 255, in each equal part of a file of ``duration`` seconds.
+def outline(blocks: Iterable[Samples], duration: float) -> list[int]:
+    """The largest amplitude, 0 to 255, in each equal part of ``duration`` seconds at 16 kHz.
 
     Raises:
         NotFoundError: the file cannot be decoded.
@@ -48,7 +49,7 @@ def outline(path: Path, duration: float, decoders: Decoders) -> list[int]:
     firsts = -(-np.arange(count, dtype=np.int64) * samples // count)  # of each part, rounded up
     at = 0
     try:
-        for block in MonoFile(decoders, path).blocks():
+        for block in blocks:
             low = int(np.searchsorted(firsts, at, side="right")) - 1
             high = int(np.searchsorted(firsts, at + len(block), side="left"))
             starts = np.maximum(firsts[low:high] - at, 0)
