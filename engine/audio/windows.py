@@ -105,7 +105,8 @@ class SpeechWindows:
     def finish(self) -> list[Window]:
         """The clips that the end completes."""
         if self._whole:
-            return [] if voiceless(self._samples) else [_window(0, self._samples)]
+            none = not len(self._samples) or voiceless(self._samples)
+            return [] if none else [_window(0, self._samples)]
         self._append(self._detector.finish())
         return self._cut(ended=True)
 

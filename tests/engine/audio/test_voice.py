@@ -52,7 +52,7 @@ TONES = {
     "joined dtmf": dialling(0.1, 0.0),
 }
 SILENT = {
-    "nothing": np.zeros(0),
+    "shortest": np.zeros(400),
     "zeros": np.zeros(80_000),
     "offset": np.full(80_000, 0.1),
     "last bit": RNG.integers(-1, 2, 80_000) / 32_768,
@@ -80,6 +80,10 @@ def test_voices_are_voices(manner: str, seconds: float, gain: float):
     voice = gain * speak(manner, speaker=1, seed=2, seconds=seconds)
     assert not voiceless(np.round(voice * 32_768).astype(np.float32) / 32_768)
     assert not voiceless(telephone(voice / gain).astype(np.float32) * np.float32(gain))
+
+
+def test_what_is_too_short_for_a_clip_is_not_judged():
+    assert not voiceless(np.zeros(399, np.float32))
 
 
 def test_breath_is_let_pass():
