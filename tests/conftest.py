@@ -195,9 +195,10 @@ def command_with(constant: str, value: float) -> list[str]:
 
 
 def tone(seconds: float, hz: float = 220.0, rate: int = RATE) -> np.ndarray:
-    """A quiet tone with harmonics, float32."""
+    """A quiet hum with harmonics, float32, whose pitch moves as that of no machine does."""
     time = np.arange(round(seconds * rate)) / rate
-    wave = sum(np.sin(2 * np.pi * hz * k * time) / k for k in (1, 2, 3))
+    cycles = hz * (time + 0.03 * np.sin(10 * np.pi * time) / (10 * np.pi))
+    wave = sum(np.sin(2 * np.pi * k * cycles) / k for k in (1, 2, 3))
     return (0.2 * wave).astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import av
@@ -48,6 +49,25 @@ WRITTEN = {
 }
 """Options of libsndfile by what a file's name ends with."""
 
+STREAMED = {
+    "wav": ("wav", "pcm_s16le", 16_000),
+    "aiff": ("aiff", "pcm_s16be", 16_000),
+    "au": ("au", "pcm_s16be", 16_000),
+    "caf": ("caf", "pcm_s16be", 16_000),
+    "w64": ("w64", "pcm_s16le", 16_000),
+    "flac": ("flac", "flac", 16_000),
+    "oga": ("ogg", "flac", 16_000),
+    "opus": ("ogg", "libopus", 48_000),
+    "mp3": ("mp3", "libmp3lame", 16_000),
+    "aac": ("adts", "aac", 16_000),
+    "mkv": ("matroska", "libopus", 48_000),
+    "wma": ("asf", "wmav2", 44_100),
+    "flv": ("flv", "aac", 44_100),
+    "ts": ("mpegts", "mp2", 48_000),
+    "wv": ("wv", "wavpack", 16_000),
+}
+"""What can be written into a pipe, as ``ENCODED``; sizes in headers stay unknown."""
+
 RATES = {"opus": 48_000, "gsm.wav": 8_000, "ulaw.wav": 8_000, "alaw.wav": 8_000}
 
 
@@ -62,11 +82,37 @@ def write_as(path: Path, samples: np.ndarray, ending: str) -> Path:
     return path
 
 
-def encode(path: Path, samples: np.ndarray, container: str, codec: str, rate: int) -> None:
+class _Pipe(io.RawIOBase):
+    """Bytes that are written, one after the other."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self.content += data
+        return len(data)
+
+    seek = tell = None  # type: ignore[assignment]
+
+
+def stream_as(path: Path, samples: np.ndarray, ending: str) -> Path:
+    """As ``write_as``, by a writer that cannot go back to its header."""
+    path = path.with_name(f"{path.name}.{ending}")
+    pipe = _Pipe()
+    encode(pipe, samples, *STREAMED[ending])
+    path.write_bytes(pipe.content)
+    return path
+
+
+def encode(path: Path | _Pipe, samples: np.ndarray, container: str, codec: str, rate: int) -> None:
     """Write samples at 16 kHz through an encoder of FFmpeg."""
     wave = np.atleast_2d(_resampled(samples, rate).T).astype(np.float32)
     layout = "mono" if len(wave) == 1 else "stereo"
-    with av.open(str(path), "w", format=container) as out:
+    to = path if isinstance(path, _Pipe) else str(path)
+    with av.open(to, "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
         stream.bit_rate = 12_200 if "amr" in codec else 96_000
         resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate)

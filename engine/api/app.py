@@ -91,7 +91,7 @@ def _limits(settings: Settings) -> str:
     return f"""
 This server takes requests of up to {settings.max_upload_mb:g} MB (JSON: {LARGEST_JSON / 1e6:g} MB),
 recordings of up to {settings.max_upload_minutes:g} minutes, and files to search by or to predict of
-up to {settings.max_example_minutes:g} minutes; whatever libsndfile and FFmpeg read: WAV, FLAC, MP3,
+up to {settings.max_example_minutes:g} minutes; whatever FFmpeg reads: WAV, FLAC, MP3,
 Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {BODY_S:g} s, without
 pausing for a quarter of that. Web pages of other origins are refused unless the server's setting
 `EMOTION_SEARCH_CORS_ORIGINS` names them.

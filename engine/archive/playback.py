@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.audio.file import Samples, read_span
+from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
@@ -41,8 +41,8 @@ def span_of_recording(
         raise InvalidInputError(f"the recording has {channels} channels, counted from 0")
     path = file_of_recording(archive, recording_id, sha256)
     try:
-        return read_span(path, channel=channel, start=start, end=stop)
-    except AudioError as error:
+        return archive.decoders.read_span(path, channel=channel, start=start, end=stop)
+    except (AudioError, OSError) as error:
         raise NotFoundError(f"recording {recording_id} cannot be played: {error}") from error
 
 

@@ -1,9 +1,8 @@
-"""Audio files that libsndfile does not read, decoded by FFmpeg: AAC, AMR, WMA, WebM, video."""
+"""The reader of every audio and video file: FFmpeg, through PyAV, to the file's last byte."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,160 +10,390 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 
-from emotion_search.engine.audio.source import Samples
+from emotion_search.engine.audio.headers import Mended, declared, follows
+from emotion_search.engine.audio.samples import Samples
 from emotion_search.index.errors import AudioError
 
 # Of FFmpeg's demuxers, those of single files: a playlist could name other files or addresses.
 _FORMATS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,g722,gsm,matroska,webm,mov,mp4,"
-    "m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,qcp,rm,tta,voc,w64,wav,wv"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,g722,gsm,iff,ircam,matroska,"
+    "webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,nistsphere,ogg,pvf,qcp,rm,tta,voc,w64,wav,wv"
 )
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-_EXACT = frozenset(["ape", "asf", "flac", "flv", "matroska", "tta", "wv"])
+_OPTIONS = {
+    "format_whitelist": _FORMATS,
+    "protocol_whitelist": "file",
+    "max_size": "65536",  # bytes of a packet of WAV: each costs as much as a large one
+    "max_probe_packets": "1",  # or WAV is searched for sound in other encodings
+}
+_LENGTHS = frozenset(["ape", "flac", "flv", "matroska", "tta", "wv"])
 """Formats that write down how long they are; of others FFmpeg only estimates it."""
-_BEFORE_S = 0.5  # a decoder is fed from so far before the point that is wanted
+_TIMES = frozenset(["asf", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
+"""Formats that write down when a packet is heard, so that there may be gaps."""
+_FROM_ZERO = frozenset(["matroska", "mov"])
+"""Formats whose times count from the start of playing; those of others from anywhere."""
+_SOUGHT = frozenset(["aiff", "au", "caf", "flac", "mov", "mp3", "ogg", "w64", "wav"])
+"""Formats in which a sample can be found without decoding all before it, where times are exact."""
+_CONTINUED = frozenset(["flac", "mp3", "ogg"])
+"""Of these, those in which times may begin anew."""
+
+_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or an attack
+_CHANNELS = 64
+_DENSEST = 64 * 48_000  # samples a second of all channels
+_BLOCK_S, _BLOCK = 10.0, 1 << 21  # of a block: seconds, and samples of all channels
+_BEFORE_S = 1.0  # a decoder is fed from so far before the point that is wanted
 _SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
+_LOSSY = frozenset(["mp3", "mpegts"])
+"""Formats of broadcasts, of which packets may be damaged."""
+_LOST = 0.05  # of their packets, at most
+_JITTER_S = 0.1  # by which times may be off
+_SILENCE_S = 3600.0  # that is put into gaps, at most
+_SCALES = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}
+"""Sample formats by the number that stands for full scale."""
 
 
-class ContainerSource:
-    """The first sound track of a file.
+class Source:
+    """A sound track of a file.
 
     Attributes:
         sample_rate: Hz.
         channels: how many.
+        tracks: how many sound tracks the file has.
+
+    Args:
+        track: which one, counted from 0.
 
     Raises:
         AudioError: it is no such file, or has no sound.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, track: int = 0) -> None:
+        self._path, self._header = path, declared(path)
+        self._mended: Mended | None = None
+        self._container = self._open()
         try:
-            self._container = av.open(
-                str(path.absolute()),  # a colon in a relative one would make it an address
-                "r",
-                container_options=_OPTIONS,
-                metadata_errors="replace",
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
-        try:
-            if not self._container.streams.audio:
+            streams = self._container.streams.audio
+            if not streams:
                 raise AudioError("has no sound track")
-            self._stream = self._container.streams.audio[0]
-            context = self._stream.codec_context
+            usable = [one for one in streams if _context(one) is not None] or streams[:1]
+            self._stream, self.tracks = usable[track], len(usable)
+            context = _context(self._stream)
             if context is None:
                 raise AudioError("has a sound track of a kind that cannot be decoded")
-            self.sample_rate = int(context.sample_rate or 0)
-            self.channels = int(context.channels or 0)
+            if context.name.startswith("adpcm_g726"):  # what FFmpeg makes of G.721 is noise
+                raise AudioError("is encoded as G.721, G.723 or G.726, which are not read")
+            context.thread_count = 1
             self._formats = frozenset(self._container.format.name.split(","))
-            self._reached = Fraction(0)  # seconds, of the last packet's end
+            # of a single page of Ogg, FFmpeg takes the first packet for sound and cuts the end off
+            self._vorbis = context.name == "vorbis" and "ogg" in self._formats
+            if self._vorbis or context.name == "alac":  # whose short last frame it cuts again
+                context.options = {"flags2": "+skip_manual"}
+            self.sample_rate, self.channels = int(context.sample_rate or 0), int(context.channels)
+            self._layout = context.layout.name
+            self._check()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
+        self._streams = len(self._container.streams)
+        self._tick = float(self._stream.time_base or 0)  # seconds of a unit of its times
+        self._reached = 0.0  # seconds, of the last packet's end
+        self._read_to = 0  # byte where the last packet ends
+        self._decoded = 0  # samples, silence in gaps among them
+        self._gaps = 0  # samples of silence between others
+        self._packets_lost = self._packets_read = 0
+
+    def _open(self) -> Any:
+        path, header = self._path, self._header
+        # a colon in a relative path would make it an address
+        file: Any = str(path.absolute())
+        try:
+            if header is not None and header.size is None and header.sizes:
+                file = self._mended = Mended(path, header.sizes)
+            return av.open(file, "r", container_options=_OPTIONS, metadata_errors="replace")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            if self._mended is not None:
+                self._mended.close()
+            raise AudioError(f"cannot be decoded as audio ({_reason(error)})") from error
+
+    def _check(self) -> None:
+        rate, channels = self.sample_rate, self.channels
+        if not _RATES[0] <= rate <= _RATES[1]:
+            raise AudioError(f"has a sample rate of {rate} Hz, which is no audio's")
+        if not 1 <= channels <= _CHANNELS or rate * channels > _DENSEST:
+            raise AudioError(
+                f"has {channels} channels at {rate} Hz; up to {_CHANNELS} are taken, and"
+                f" {_DENSEST:,} samples a second of all together"
+            )
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
-
-    def cut_short(self, frames: int) -> tuple[float, float] | None:
-        """Where the last packet ends and how long the file says it is, if the one falls short of
-        the other; None if it does not, or the file does not say.
-
-        Not by what was decoded: there may be gaps between packets. The MP4 family says how long
-        each track is; of others the longest counts, which may be video.
-        """
-        promised = self._track_length if "mp4" in self._formats else None
-        if self._formats & _EXACT:
-            promised = self.header_duration
-        if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
-            return None
-        return float(self._reached), promised
-
-    @property
-    def _track_length(self) -> float | None:
-        length, time_base = self._stream.duration, self._stream.time_base
-        return None if not length or time_base is None else float(length * time_base)
+        if self._mended is not None:
+            self._mended.close()
 
     @property
     def header_duration(self) -> float | None:
         """Seconds by the container's header; None if it gives none."""
         duration = self._container.duration
-        return duration / av.time_base if duration else None
+        return duration / av.time_base if duration and duration > 0 else None
 
     @property
     def tags(self) -> dict[str, str]:
-        """The container's tags, names in lower case."""
-        return {name.lower(): str(text) for name, text in self._container.metadata.items()}
+        """The container's tags and the track's, names in lower case."""
+        found = {**self._stream.metadata, **self._container.metadata}
+        return {name.lower(): str(text) for name, text in found.items()}
+
+    @property
+    def notices(self) -> list[str]:
+        """What somebody should know who reads the file, once ``blocks`` has come to its end."""
+        lost, gaps = self._packets_lost, self._gaps / self.sample_rate
+        return [f"{lost} damaged packets of it were left out"] * (lost > 0) + [
+            f"{gaps:.2f} s are missing in it, and are silence here"
+        ] * (gaps > 0)
 
     def blocks(self) -> Iterator[Samples]:
-        """Float32 blocks (n, channels) at the file's own rate, from the start to the end.
+        """Float32 blocks (n, channels) of up to ten seconds at the file's own rate, from the start
+        to the end; where the track starts late or has gaps, silence.
 
         Raises:
-            AudioError: a part cannot be decoded.
+            AudioError: a part cannot be decoded; the end comes before its time; another file
+                follows.
         """
-        for frame in self._frames():
-            yield self._samples(frame)
+        yield from self._gathered(self._ended(self._placed()))
+        self._check_end()
 
-    def span(self, first: int, count: int) -> Samples:
-        """``count`` samples from sample ``first`` on: float32, (up to count, channels).
-
-        Only files of the MP4 family tell the time of each sample exactly; all others are decoded
-        from their start.
+    def span(self, first: int, count: int) -> Iterator[Samples]:
+        """Up to ``count`` samples from sample ``first`` on, as ``blocks`` has them.
 
         Raises:
             AudioError: it cannot be decoded there.
         """
-        origin = self._stream.start_time or 0
-        time_base = self._stream.time_base
-        assert time_base is not None
-        exact = time_base * self.sample_rate == 1 and "mp4" in self._container.format.name
-        if exact and first > self.sample_rate * 2 * _BEFORE_S:
-            wanted = first / self.sample_rate - _BEFORE_S
-            self._container.seek(origin + int(wanted / time_base), stream=self._stream)
-        parts: list[Samples] = []
-        at: int | None = None
-        have = 0
-        for frame in self._frames():
-            if at is None and not exact:
-                at = 0
-            if at is None:
-                pts = origin if frame.pts is None else frame.pts
-                at = round(float((pts - origin) * time_base) * self.sample_rate)
-            samples = self._samples(frame)
-            part = samples[max(0, first - at) :][: count - have]
-            at += len(samples)
+        yield from self._gathered(self._between(first, first + count))
+
+    def _between(self, first: int, last: int) -> Iterator[Samples]:
+        if first > 2 * _BEFORE_S * self.sample_rate and self._can_seek:
+            wanted = first / self.sample_rate - _BEFORE_S + self._origin
+            self._container.seek(int(wanted / self._tick), stream=self._stream)
+            self._decoded = -1  # until the first packet tells where it is
+        for samples in self._placed():
+            begin = self._decoded - len(samples)
+            part = samples[max(0, first - begin) : max(0, last - begin)]
             if len(part):
-                parts.append(part)
-                have += len(part)
-            if have >= count:
-                break
-        return np.concatenate(parts) if parts else np.empty((0, self.channels), np.float32)
+                yield part
+            if self._decoded >= last:
+                return
+
+    def _gathered(self, parts: Iterator[Samples]) -> Iterator[Samples]:
+        """Parts put together to blocks of some length."""
+        size = int(max(1, min(_BLOCK_S * self.sample_rate, _BLOCK // self.channels)))
+        waiting: list[Samples] = []
+        have = 0
+        for part in parts:
+            waiting.append(part)
+            have += len(part)
+            if have >= size:
+                yield np.concatenate(waiting)
+                waiting, have = [], 0
+        if waiting:
+            yield np.concatenate(waiting)
+
+    @property
+    def _can_seek(self) -> bool:
+        """Whether times are exact to the sample and never begin anew."""
+        time_base = self._stream.time_base
+        exact = time_base is not None and (1 / time_base) % self.sample_rate == 0
+        if not exact or not self._formats & _SOUGHT:
+            return False
+        return not self._formats & _CONTINUED or follows(self._path, 16) is None
+
+    @property
+    def _origin(self) -> float:
+        """Seconds of the container's clock at which playing starts."""
+        start = (self._stream.start_time or 0) * self._tick
+        if self._formats & _FROM_ZERO:
+            return start if start > _SILENCE_S else 0.0
+        if self._formats & _TIMES and self._container.start_time is not None:
+            start = min(start, self._container.start_time / av.time_base)
+        return start
+
+    def _placed(self) -> Iterator[Samples]:
+        """Samples in their order, and silence where times have a gap; where times go back, as in
+        files that were joined, they count on."""
+        rate, origin, timed = self.sample_rate, self._origin, bool(self._formats & _TIMES)
+        jitter, left = _JITTER_S * rate, round(_SILENCE_S * rate)
+        for frame in self._frames():
+            samples = self._samples(frame)
+            if frame.pts is not None:
+                at = round((frame.pts * self._tick - origin) * rate)
+                if self._decoded < 0:
+                    self._decoded = at
+                if timed and at > self._decoded + jitter:
+                    left -= at - self._decoded
+                    if left < 0:
+                        raise AudioError(f"has gaps of more than {_SILENCE_S:g} s in its times")
+                    self._gaps += at - self._decoded if self._decoded else 0
+                    yield from self._silence(at - self._decoded)
+                elif timed and at < self._decoded - jitter:
+                    origin -= (self._decoded - at) / rate
+            self._decoded = max(0, self._decoded) + len(samples)
+            yield samples
+
+    def _ended(self, parts: Iterator[Samples]) -> Iterator[Samples]:
+        """The parts, the last one cut where the file says that the sound ends."""
+        last: Samples | None = None
+        for part in parts:
+            if last is not None:
+                yield last
+            last = part
+        if last is None:
+            return
+        if self._vorbis and self._stream.duration:
+            more = self._decoded - round(self._stream.duration * self._tick * self.sample_rate)
+            if 0 < more < len(last):
+                self._decoded -= more
+                last = last[:-more]
+        yield last
+
+    def _silence(self, count: int) -> Iterator[Samples]:
+        while count:
+            some = min(count, _BLOCK // self.channels)
+            self._decoded += some
+            count -= some
+            yield np.zeros((some, self.channels), np.float32)
 
     def _frames(self) -> Iterator[AudioFrame]:
-        resampler = AudioResampler(format="fltp", layout=self._stream.layout, rate=self.sample_rate)
+        """Decoded frames; all of the track's own rate and channels."""
+        own = (self.sample_rate, self.channels)
+        now, resampler = own, None
         try:
-            for packet in self._packets():
-                for frame in packet.decode():
-                    assert isinstance(frame, AudioFrame)
+            for number, packet in enumerate(self._packets()):
+                frames = self._decode(packet)
+                for frame in () if self._vorbis and number == 0 else frames:
+                    kind = (frame.sample_rate, frame.layout.nb_channels)
+                    if kind != now and resampler is not None:
+                        yield from resampler.resample(None)
+                        resampler = None
+                    now = kind
+                    if kind == own:
+                        yield frame
+                        continue
+                    if resampler is None:
+                        resampler = AudioResampler("fltp", self._layout, self.sample_rate)
                     yield from resampler.resample(frame)
-            yield from resampler.resample(None)
+            if resampler is not None:
+                yield from resampler.resample(None)
         except (av.FFmpegError, ValueError) as error:
-            raise AudioError(f"cannot be decoded to its end ({_reason(error)})") from error
+            after = max(0, self._decoded) / self.sample_rate
+            self._check_bytes()
+            raise AudioError(
+                f"breaks off after {after:.2f} s: cannot be decoded to its end ({_reason(error)})"
+            ) from error
+
+    def _decode(self, packet: av.Packet[Any]) -> Sequence[AudioFrame]:
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            if not self._formats & _LOSSY:
+                raise
+            self._packets_lost += bytes(packet)[:1] == b"\xff"  # others are tags and padding
+            return []
+        self._packets_read += 1
+        return frames  # type: ignore[return-value]  # of sound, all are
 
     def _packets(self) -> Iterator[av.Packet[Any]]:
-        """Packets of the sound; of files of which the longest track counts, all go by."""
-        every = bool(self._formats & _EXACT)
-        origin = 0 if every else self._stream.start_time or 0
-        for packet in self._container.demux() if every else self._container.demux(self._stream):
-            if packet.pts is not None and packet.time_base is not None:
-                end = (packet.pts - origin + (packet.duration or 0)) * packet.time_base
+        """Packets of the track; those of others go by."""
+        every = bool(self._formats & _LENGTHS)
+        origin = 0.0 if every else self._origin
+        for packet in self._container.demux():
+            if packet.pos is not None and packet.pos >= 0:
+                self._read_to = max(self._read_to, packet.pos + packet.size)
+            if packet.stream_index >= self._streams and packet.size:
+                raise AudioError("goes on in another encoding, as files do that were joined")
+            own = packet.stream_index == self._stream.index
+            if (own or every) and packet.pts is not None:
+                tick = self._tick if own else float(packet.time_base or 0)
+                end = (packet.pts + (packet.duration or 0)) * tick - origin
                 self._reached = max(self._reached, end)
-            if packet.stream_index == self._stream.index:
+            if own:
                 yield packet
 
     def _samples(self, frame: AudioFrame) -> Samples:
-        return np.ascontiguousarray(frame.to_ndarray().T, dtype=np.float32)
+        """Samples of a frame: float32, (n, channels), full scale 1."""
+        kind = frame.format
+        name = kind.name.removesuffix("p")
+        if name not in _SCALES:
+            raise ValueError(f"samples of the format {kind.name}")
+        array: Any = frame.to_ndarray()
+        array = array.T if kind.is_planar else array.reshape(-1, frame.layout.nb_channels)
+        if name == "u8":
+            array = array.astype(np.float32) - 128
+        return np.asarray(array * np.float32(1 / _SCALES[name]), np.float32)
+
+    def _check_end(self) -> None:
+        """Raise if the file is cut, or if there is sound in it behind what was read."""
+        after = f"after {self._decoded / self.sample_rate:.2f} s"
+        header = self._header
+        self._check_bytes()
+        if (promised_s := self._cut_short()) is not None:
+            raise AudioError(
+                f"is truncated: {float(self._reached):.2f} s are there, {promised_s:.2f} s were"
+                " promised"
+            )
+        if self._packets_lost > _LOST * self._packets_read + 1:
+            raise AudioError(
+                f"is damaged: {self._packets_lost} of its packets cannot be decoded,"
+                f" {self._packets_read} can"
+            )
+        begin = self._read_to
+        if header is not None and header.size is not None:
+            if header.loose:
+                raise AudioError(
+                    f"ends {after} by its header, but {header.loose} bytes of something else follow"
+                )
+            begin = header.after or begin
+        if self._decoded == 0:
+            raise AudioError("contains no audio")
+        if begin and (at := follows(self._path, begin)) is not None:
+            raise AudioError(
+                f"ends {after}, but another file of sound follows in it at byte {at}; split them"
+            )
+
+    def _check_bytes(self) -> None:
+        if self._header is not None and self._header.missing is not None:
+            there, promised = self._header.missing
+            after = max(0, self._decoded) / self.sample_rate
+            raise AudioError(
+                f"is truncated after {after:.2f} s: {there} bytes of sound are there, {promised}"
+                " were promised"
+            )
+
+    def _cut_short(self) -> float | None:
+        """How long the file says it is, if its last packet falls short of that.
+
+        Not by what was decoded: there may be gaps between packets. The MP4 family says how long
+        each track is; of others the longest counts, which may be video.
+        """
+        if "flac" in self._formats:
+            length, time_base = self._stream.duration, self._stream.time_base
+            if (
+                length
+                and time_base
+                and self._decoded < round(length * time_base * self.sample_rate)
+            ):
+                return float(length * time_base)
+            return None
+        promised = self.header_duration if self._formats & _LENGTHS else None
+        if "mov" in self._formats and self._stream.duration:
+            promised = self._stream.duration * self._tick
+        if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
+            return None
+        return promised
+
+
+def _context(stream: AudioStream) -> Any:
+    """The decoder of a stream; None where there is none."""
+    return stream.codec_context
 
 
 def _reason(error: Exception) -> str:

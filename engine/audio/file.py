@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from emotion_search.engine.audio.sndfile import SndfileSource, reason
-from emotion_search.engine.audio.source import Samples, Source
-from emotion_search.engine.audio.truncation import missing_bytes
+from emotion_search.engine.audio.samples import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.index.errors import AudioError
 
 __all__ = [
     "EXTENSIONS",
+    "FRAME_HOP",
     "SAMPLE_RATE",
+    "SHORTEST",
     "AudioFile",
     "Samples",
     "decode",
@@ -24,26 +23,15 @@ __all__ = [
     "read_span",
 ]
 
-SAMPLE_RATE = 16_000
-"""Hz of everything that is embedded."""
-
-SHORTEST = 400
-"""Fewest samples of a clip (25 ms at 16 kHz): the receptive field of one frame."""
-
-FRAME_HOP = 320
-"""Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
-
-_SNDFILE_NAMES = "aif aiff au caf flac mp3 oga ogg opus rf64 snd w64 wav"
-_CONTAINER_NAMES = (
-    "3g2 3gp aac ac3 amr ape asf avi awb eac3 g722 m4a m4b m4v mka mkv mov mp2 mp4 mpeg mpg qcp spx"
-    " webm wma wmv wv"
+_NAMES = (
+    "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac g722 m4a m4b m4v mka mkv"
+    " mov mp2 mp3 mp4 mpeg mpg oga ogg opus qcp rf64 snd spx w64 wav webm wma wmv wv"
 )
-_SNDFILE = frozenset(f".{name}" for name in _SNDFILE_NAMES.split())
-
-EXTENSIONS = _SNDFILE | {f".{name}" for name in _CONTAINER_NAMES.split()}
+EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
 """Lower-case extensions by which files are found in folders; of videos the sound is used."""
 
-_RATES = (1_000, 768_000)  # Hz; a header beyond is damaged, or an attack
+_CANCELLED = 0.1  # of the channels' power: left of it in their sum, where they cancel each other
+_LOUDER = 4.0  # times the power of a channel that was taken: another is taken then
 
 
 class AudioFile:
@@ -53,20 +41,24 @@ class AudioFile:
         path: the file.
         channel: counted from 0; None mixes all channels down.
 
+    Attributes:
+        notices: what somebody should know who reads the file, once ``blocks`` has ended.
+
     Raises:
         AudioError: it cannot be decoded, or has no such channel.
     """
 
     def __init__(self, path: Path, channel: int | None = None) -> None:
+        from emotion_search.engine.audio.tracks import open_spoken  # loads FFmpeg
+
         self._channel = channel
         if not path.is_file():  # a pipe or a device would never end
             raise AudioError("is not a regular file" if path.exists() else "is not there")
-        self._path, self._source = path, _open(path)
+        self._source, self.notices = open_spoken(path)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
+        self._mixer = _Mixer()
         try:
-            if not _RATES[0] <= self.sample_rate <= _RATES[1]:
-                raise AudioError(f"has a sample rate of {self.sample_rate} Hz, which is no audio's")
             self._check([channel])
         except AudioError:
             self._source.close()
@@ -85,9 +77,8 @@ class AudioFile:
 
     @property
     def header_duration(self) -> float | None:
-        """Seconds by the header, finite and positive; None where it gives none."""
-        seconds = self._source.header_duration
-        return seconds if seconds is not None and 0 < seconds < float("inf") else None
+        """Seconds by the header, positive; None where it gives none."""
+        return self._source.header_duration
 
     @property
     def tags(self) -> dict[str, str]:
@@ -117,7 +108,7 @@ class AudioFile:
             resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, number, dtype="float32")
         empty = True
         for frames in self._native_blocks():
-            chosen = np.stack([_channel(frames, channel) for channel in channels], axis=1)
+            chosen = np.stack([self._mixer.channel(frames, one) for one in channels], axis=1)
             if not np.isfinite(chosen).all():
                 raise AudioError("contains samples that are not finite (NaN or infinity)")
             out = chosen if resampler is None else resampler.resample_chunk(chosen)
@@ -131,16 +122,18 @@ class AudioFile:
                 yield list(np.ascontiguousarray(tail.T))
         if empty:
             raise AudioError("is too short: not one sample at 16 kHz")
+        self.notices += [*self._source.notices, *self._mixer.notices]
 
-    def span(self, start: float, end: float) -> Samples:
-        """Mono float32 samples from ``start`` to ``end`` (seconds) at the file's own rate.
+    def span(self, start: float, end: float) -> Iterator[Samples]:
+        """Mono float32 blocks from ``start`` to ``end`` (seconds) at the file's own rate.
 
         Raises:
-            AudioError: the file ends before ``start``, or cannot be decoded there.
+            AudioError: it cannot be decoded there.
         """
         first = round(start * self.sample_rate)
         count = round((end - start) * self.sample_rate)
-        return _channel(self._source.span(first, count), self._channel)
+        for frames in self._source.span(first, count):
+            yield self._mixer.channel(frames, self._channel)
 
     def _check(self, channels: Sequence[int | None]) -> None:
         for channel in channels:
@@ -151,51 +144,43 @@ class AudioFile:
 
     def _native_blocks(self) -> Iterator[Samples]:
         """Blocks (n, channels) at the file's own rate, up to an end that is checked."""
-        blocks = self._source.blocks()
-        while True:
-            try:
-                frames = next(blocks, None)
-            except AudioError as error:
-                raise AudioError(f"breaks off after {self.duration:.2f} s: {error}") from error
-            if frames is None:
-                break
+        for frames in self._source.blocks():
             self._decoded += len(frames)
             yield frames
-        if self._decoded == 0:
-            raise AudioError("contains no audio")
-        if (missing := missing_bytes(self._path)) is not None:
-            there, declared = missing
-            raise AudioError(
-                f"is truncated after {self.duration:.2f} s: {there} bytes of sound are there,"
-                f" {declared} were promised"
-            )
-        if (short := self._source.cut_short(self._decoded)) is not None:
-            raise AudioError(
-                f"is truncated: {short[0]:.2f} s are there, {short[1]:.2f} s were promised"
-            )
 
 
-def _channel(frames: Samples, channel: int | None) -> Samples:
-    """One channel of frames (n, channels), or all of them mixed down: (n,)."""
-    if channel is None:
-        return np.asarray(frames.mean(axis=1, dtype=np.float32))
-    return np.ascontiguousarray(frames[:, channel])
+class _Mixer:
+    """Mixes channels down; where they cancel each other out, takes the louder one.
 
+    Channels cancel where their sum has less than a tenth of the sum of their powers; of
+    independent ones it has all. Judged block by block.
+    """
 
-def _open(path: Path) -> Source:
-    """The file, by libsndfile if it can, else by FFmpeg."""
-    try:
-        return SndfileSource(path)
-    except (soundfile.LibsndfileError, OSError, TypeError, ValueError, RuntimeError) as error:
-        from emotion_search.engine.audio.ffmpeg import ContainerSource
+    def __init__(self) -> None:
+        self._taken: int | None = None
 
-        try:
-            return ContainerSource(path)
-        except AudioError as other:
-            known = path.suffix.lower() in _SNDFILE
-            raise AudioError(
-                f"cannot be decoded as audio ({reason(error)})" if known else str(other)
-            ) from error
+    @property
+    def notices(self) -> list[str]:
+        """Whether that was so anywhere."""
+        if self._taken is None:
+            return []
+        return [f"its channels cancel each other out: channel {self._taken} is taken, not the mix"]
+
+    def channel(self, frames: Samples, channel: int | None) -> Samples:
+        """One channel of frames (n, channels), or all of them mixed down: (n,)."""
+        if channel is not None:
+            return np.ascontiguousarray(frames[:, channel])
+        mix = np.asarray(frames.mean(axis=1, dtype=np.float32))
+        number = frames.shape[1]
+        if number == 1 or not len(frames):
+            return mix
+        powers = np.mean(np.square(frames, dtype=np.float64), axis=0)
+        if float(np.mean(np.square(number * mix, dtype=np.float64))) >= _CANCELLED * powers.sum():
+            return mix
+        loudest = int(powers.argmax())
+        if self._taken is None or powers[loudest] > _LOUDER * powers[self._taken]:
+            self._taken = loudest
+        return np.ascontiguousarray(frames[:, self._taken])
 
 
 def decode(
@@ -233,7 +218,8 @@ def read_span(path: Path, *, channel: int | None, start: float, end: float) -> t
     """A span as it was recorded, for listening: mono float32 (n,), and its own sample rate in Hz.
 
     Raises:
-        AudioError: the file cannot be decoded or ends before ``start``.
+        AudioError: the file cannot be decoded there.
     """
     with AudioFile(path, channel) as file:
-        return file.span(start, end), file.sample_rate
+        parts = [np.empty(0, np.float32), *file.span(start, end)]
+        return np.concatenate(parts), file.sample_rate

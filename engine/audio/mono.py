@@ -18,11 +18,12 @@ class MonoFile:
         longest: seconds that it may have; None for any.
 
     Attributes:
+        path: of the file.
         duration: seconds, once ``blocks`` has come to its end.
     """
 
     def __init__(self, decoders: Decoders, path: Path, *, longest: float | None = None) -> None:
-        self._decoders, self._path, self._longest = decoders, path, longest
+        self._decoders, self.path, self._longest = decoders, path, longest
         self.duration = 0.0
 
     def blocks(self) -> Generator[Samples, None, None]:
@@ -32,7 +33,7 @@ class MonoFile:
             AudioError: it cannot be decoded, or is longer than it may be.
         """
         size = 0
-        with contextlib.closing(self._decoders.read(self._path, [None])) as messages:
+        with contextlib.closing(self._decoders.read(self.path, [None], sha256="")) as messages:
             for message in messages:
                 if isinstance(message, Block):
                     size += len(message.tracks[0])

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import pickle
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.audio.samples import SAMPLE_RATE, Samples
 from emotion_search.index.errors import ModelUnavailableError
 
 Array = NDArray[np.float32]
 
 CHUNK = 512
 """Samples of one probability (32 ms at 16 kHz)."""
+
+LIKELY = 0.5
+"""Probability from which on somebody speaks."""
+
+LEAST_S = 0.25
+"""Least seconds of speech that count."""
 
 _CONTEXT = 64  # samples of the chunk before, put in front of each
 _FFT, _HOP = 256, 128
@@ -93,6 +104,16 @@ class SpeechDetector:
         return np.asarray(_sigmoid(np.maximum(outputs, 0) @ w.final + w.final_bias))
 
 
+def spoken(blocks: Iterable[Samples]) -> float:
+    """Seconds of speech in the blocks of a recording, counted until they are ``LEAST_S``."""
+    detector, chunks = SpeechDetector(), 0
+    for block in blocks:
+        chunks += int((detector.feed(block) >= LIKELY).sum())
+        if chunks * CHUNK >= LEAST_S * SAMPLE_RATE:
+            break
+    return chunks * CHUNK / SAMPLE_RATE
+
+
 @dataclass(frozen=True, eq=False)
 class _Weights:
     transform: Array  # (256, 258)
@@ -106,37 +127,64 @@ class _Weights:
 
 @cache
 def _weights() -> _Weights:
-    import torch
-
-    # Not imported: its package sets the number of torch's threads for the whole process.
+    # Not imported: its package loads torch and sets its number of threads for the whole process.
     package = find_spec("silero_vad")
     if package is None or package.origin is None:
         raise ModelUnavailableError("speech detection needs the package silero-vad: install it")
     # The wheel's .safetensors holds another model, whose probabilities differ by up to 0.3.
     path = Path(package.origin).parent / "data" / "silero_vad.jit"
     try:
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
-        read = {name.removeprefix("_model."): tensor.numpy() for name, tensor in state.items()}
+        with zipfile.ZipFile(path) as archive:
+            model = _Reader(archive).load()["_model"]
+        encoder, decoder = model["encoder"], model["decoder"]
         convolutions = [
             (
-                read[f"encoder.{i}.reparam_conv.weight"].transpose(2, 1, 0).reshape(-1, n).copy(),
-                read[f"encoder.{i}.reparam_conv.bias"],
+                encoder[str(i)]["reparam_conv"]["weight"].transpose(2, 1, 0).reshape(-1, n).copy(),
+                encoder[str(i)]["reparam_conv"]["bias"],
             )
             for i, n in enumerate((128, 64, 64, 128))
         ]
         return _Weights(
-            transform=np.ascontiguousarray(read["stft.forward_basis_buffer"][:, 0].T),
+            transform=np.ascontiguousarray(model["stft"]["forward_basis_buffer"][:, 0].T),
             convolutions=tuple(convolutions),
-            input=np.ascontiguousarray(read["decoder.rnn.weight_ih"].T),
-            recurrent=np.ascontiguousarray(read["decoder.rnn.weight_hh"].T),
-            bias=read["decoder.rnn.bias_ih"] + read["decoder.rnn.bias_hh"],
-            final=read["decoder.decoder.2.weight"][0, :, 0],
-            final_bias=read["decoder.decoder.2.bias"][0],
+            input=np.ascontiguousarray(decoder["rnn"]["weight_ih"].T),
+            recurrent=np.ascontiguousarray(decoder["rnn"]["weight_hh"].T),
+            bias=decoder["rnn"]["bias_ih"] + decoder["rnn"]["bias_hh"],
+            final=decoder["decoder"]["2"]["weight"][0, :, 0],
+            final_bias=decoder["decoder"]["2"]["bias"][0],
         )
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, ValueError) as error:
         raise ModelUnavailableError(
             f"silero-vad's weights in {path} cannot be used ({error!r}); install silero-vad 6.2"
         ) from error
+
+
+class _Part(dict[str, Any]):
+    """A module of the model: its parameters and modules by name."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.update(state)
+
+
+class _Reader(pickle.Unpickler):
+    """Reads the parameters of a TorchScript archive without torch; runs none of its code."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive, self._root = archive, archive.namelist()[0].split("/")[0]
+        super().__init__(archive.open(f"{self._root}/data.pkl"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _tensor if name == "_rebuild_tensor_v2" else _Part
+
+    def persistent_load(self, pid: tuple[str, ...]) -> Array:
+        return np.frombuffer(self._archive.read(f"{self._root}/data/{pid[2]}"), "<f4")
+
+
+def _tensor(storage: Array, first: int, shape: tuple[int, ...], *_: object) -> Array:
+    return storage[first : first + math.prod(shape)].reshape(shape)
 
 
 def _convolved(x: Array, kernel: Array, stride: int) -> Array:

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
-from emotion_search.engine.audio.speech import CHUNK, SpeechDetector
+from emotion_search.engine.audio.samples import SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.speech import CHUNK, LEAST_S, LIKELY, SpeechDetector
+from emotion_search.engine.audio.voice import voiceless
 
 _SHORTEST_S = 1.0  # a rest shorter than this joins the window before it
 
@@ -69,18 +70,17 @@ class FixedWindows:
         return [_window(self._at, self._buffer)]
 
 
-_ON, _OFF = 0.5, 0.35  # probabilities at which speech begins and ends
+_OFF = 0.35  # probability at which speech ends
 _PAUSE_S = 0.8  # silence that ends a clip
 _AROUND_S = 0.1  # kept before and after
-_SPOKEN_S = 0.25  # least speech of a clip
 
 
 class SpeechWindows:
-    """Stretches of speech of up to ``longest`` seconds; silence and music are left out.
+    """Stretches of speech of up to ``longest`` seconds; silence, tones and music are left out.
 
-    A recording of up to ``longest`` + 1 s is one clip, whole. In a longer one a clip ends where
-    nobody has spoken for 0.8 s, or at the quietest moment of its second half once it would grow
-    too long.
+    A recording of up to ``longest`` + 1 s is one clip, whole, unless nothing in it can be a voice.
+    In a longer one a clip ends where nobody has spoken for 0.8 s, or at the quietest moment of its
+    second half once it would grow too long.
     """
 
     def __init__(self, longest: float, detector: SpeechDetector | None = None) -> None:
@@ -105,7 +105,8 @@ class SpeechWindows:
     def finish(self) -> list[Window]:
         """The clips that the end completes."""
         if self._whole:
-            return [_window(0, self._samples)] if len(self._samples) else []
+            none = not len(self._samples) or voiceless(self._samples)
+            return [] if none else [_window(0, self._samples)]
         self._append(self._detector.finish())
         return self._cut(ended=True)
 
@@ -116,7 +117,7 @@ class SpeechWindows:
         found = []
         around = round(_AROUND_S * SAMPLE_RATE / CHUNK)
         while len(self._probabilities):
-            speaking = np.flatnonzero(self._probabilities >= _ON)
+            speaking = np.flatnonzero(self._probabilities >= LIKELY)
             if not len(speaking):
                 self._discard(len(self._probabilities) - (0 if ended else around))
                 break
@@ -125,12 +126,13 @@ class SpeechWindows:
             if stop is None:
                 self._discard(max(0, first - around))
                 break
-            spoken = (self._probabilities[first:stop] >= _ON).sum() * CHUNK / SAMPLE_RATE
-            if spoken >= _SPOKEN_S:
+            spoken = (self._probabilities[first:stop] >= LIKELY).sum() * CHUNK / SAMPLE_RATE
+            if spoken >= LEAST_S:
                 begin = max(0, first - around) * CHUNK
                 end = min((stop + around) * CHUNK, len(self._samples))
                 end = min(end, begin + self._longest)
-                found.append(_window(self._at * CHUNK + begin, self._samples[begin:end]))
+                if not voiceless(self._samples[begin:end]):  # tones pass for speech at times
+                    found.append(_window(self._at * CHUNK + begin, self._samples[begin:end]))
             self._discard(stop)
         return found
 

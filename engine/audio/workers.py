@@ -19,10 +19,18 @@ from typing import Any
 
 import numpy as np
 
+from emotion_search.engine.audio.confine import allow_seconds, confine
 from emotion_search.engine.audio.file import AudioFile, Samples, header_duration
 from emotion_search.index.errors import AudioError
 
+_VARIABLES = "PATH LANG LC_ALL LC_CTYPE TZ TMPDIR LD_LIBRARY_PATH VIRTUAL_ENV PYTHONPATH PYTHONHOME"
+_KEPT = frozenset(_VARIABLES.split())
+"""Variables that a decoder gets; the others may hold passwords and keys."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 _STOP_S = 5.0  # that a decoder has for letting go of a file
+_CPU_S = 120  # of processor time up to the next message, should nobody be left to end it
+_MEMORY = 384 << 20  # bytes that a decoder may take beyond those that it starts with
 _HASHED = 1 << 22  # bytes after which a decoder gives a sign of life
 
 
@@ -44,12 +52,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Ended:
-    """A file after its last samples; duration in seconds, sample rate in Hz."""
+    """A file after its last samples; duration in seconds, sample rate in Hz, and what somebody
+    should know who reads it."""
 
     duration: float
     sample_rate: int
     channels: int
     tags: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,20 @@ def _read(
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
             yield Block(tracks, audio.header_duration)
-        yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags)
+        yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags, audio.notices)
+
+
+def _read_span(
+    path: Path, channel: int | None, start: float, end: float
+) -> Iterator[Message | _Busy]:
+    with AudioFile(path, channel) as audio:
+        for block in audio.span(start, end):
+            yield Block([block])
+        yield Ended(end - start, audio.sample_rate, audio.channels)
+
+
+def _read_header(path: Path) -> Iterator[_Header]:
+    yield _Header(header_duration(path))
 
 
 class Decoders:
@@ -129,15 +152,27 @@ class Decoders:
             AudioError: it cannot be decoded, or the decoder died or took too long.
             OSError: it cannot be read.
         """
-        if os.name != "posix":
-            yield from read(path, channels, sha256)
-            return
         wanted = None if channels is None else list(channels)
-        with self._borrowed() as decoder:
-            request = ["read", os.path.abspath(path), wanted, sha256]  # noqa: PTH100
-            for message in decoder.answers(request, self._timeout):
-                assert not isinstance(message, _Header)
-                yield message
+        for message in self._answers("read", path, wanted, sha256):
+            assert isinstance(message, Message)
+            yield message
+
+    def read_span(
+        self, path: Path, *, channel: int | None, start: float, end: float
+    ) -> tuple[Samples, int]:
+        """A span (seconds) as it was recorded, for listening: mono float32 (n,), and its own
+        sample rate in Hz.
+
+        Raises:
+            AudioError: it cannot be decoded there, or the decoder died or took too long.
+            OSError: it cannot be read.
+        """
+        blocks: list[Samples] = []
+        for message in self._answers("span", path, channel, start, end):
+            if isinstance(message, Block):
+                blocks += message.tracks
+        assert isinstance(message, Ended)
+        return np.concatenate(blocks or [np.empty(0, np.float32)]), message.sample_rate
 
     def header_duration(self, path: Path) -> float | None:
         """Seconds of a file by its header, nothing decoded; None where it gives none.
@@ -146,12 +181,19 @@ class Decoders:
             AudioError: it is no audio, or the decoder died or took too long.
             OSError: it cannot be read.
         """
-        if os.name != "posix":
-            return header_duration(path)
-        with self._borrowed() as decoder:
-            (message,) = decoder.answers(["header", os.path.abspath(path)], self._timeout)  # noqa: PTH100
+        (message,) = self._answers("header", path)
         assert isinstance(message, _Header)
         return message.seconds
+
+    def _answers(self, request: str, path: Path, *more: Any) -> Iterator[Message | _Header]:
+        if os.name != "posix":
+            for message in _REQUESTS[request](path, *more):
+                if not isinstance(message, _Busy):
+                    yield message
+            return
+        with self._borrowed() as decoder:
+            asked = [request, os.path.abspath(path), *more]  # noqa: PTH100
+            yield from decoder.answers(asked, self._timeout)
 
     def warm(self) -> None:
         """Start a process, if none waits for work, without waiting for it."""
@@ -209,6 +251,7 @@ class _Decoder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=Path(__file__).parents[3],
+                env={name: os.environ[name] for name in _KEPT & os.environ.keys()} | _ONE_THREAD,
                 start_new_session=True,  # Ctrl-C is for the program, which then ends us
             )
         self._busy = False
@@ -277,6 +320,13 @@ _KINDS: dict[str, Callable[..., Message | _Header | _Busy | Exception]] = {
 """Messages that go over the pipe as their name and values, in JSON."""
 
 
+_REQUESTS: dict[str, Callable[..., Iterator[Message | _Header | _Busy]]] = {
+    "read": _read,
+    "span": _read_span,
+    "header": _read_header,
+}
+
+
 def serve(pipe: Connection) -> None:
     """Decode what is asked for over the pipe, until it closes."""
     while True:
@@ -287,10 +337,8 @@ def serve(pipe: Connection) -> None:
         except ValueError:  # a stop that came after the end
             continue
         try:
-            if request == "header":
-                _send_message(pipe, _Header(header_duration(Path(path))))
-                continue
-            for message in _read(Path(path), *rest):
+            for message in _REQUESTS[request](Path(path), *rest):
+                allow_seconds(_CPU_S)
                 if pipe.poll() and pipe.recv_bytes() == b"stop":
                     _send(pipe, "AudioError", "was let go")
                     break
@@ -319,4 +367,5 @@ def _send(pipe: Connection, *parts: Any) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    confine(_MEMORY)
     serve(Connection(int(sys.argv[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.journal import Journal, refuse_occupied
@@ -72,17 +75,18 @@ def export_files(
     folder.mkdir(parents=True, exist_ok=True)
     result.unlink(missing_ok=True)  # of what is written over
     done = []
-    for name, file in named:
-        known = journal.done(name, file) if (folder / name).exists() else None
-        if known is None:
-            journal.begin(name, file)
-            one = _export(file, folder / name, embedder, how)
-            if one.error is None:
-                journal.finish(name, file, vars(one))
-        else:
-            one = Exported(**known)
-        done.append(one)
-        yield one
+    with contextlib.closing(Decoders()) as decoders:
+        for name, file in named:
+            known = journal.done(name, file) if (folder / name).exists() else None
+            if known is None:
+                journal.begin(name, file)
+                one = _export(MonoFile(decoders, file), folder / name, embedder, how)
+                if one.error is None:
+                    journal.finish(name, file, vars(one))
+            else:
+                one = Exported(**known)
+            done.append(one)
+            yield one
     written = datetime.now(UTC).isoformat(timespec="seconds")
     results = [
         {**vars(one), "granularity": how.name, "timestamp": written, "model": embedder.name}
@@ -117,16 +121,17 @@ def unique_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _export(file: Path, target: Path, embedder: Embedder, how: Granularity) -> Exported:
+def _export(audio: MonoFile, target: Path, embedder: Embedder, how: Granularity) -> Exported:
     """Write one embedding; a file that is no audio leaves nothing."""
+    name = printable(str(audio.path))
     try:
-        embedded = _write_embedding(file, target, embedder, how)
+        embedded = _write_embedding(audio, target, embedder, how)
     except AudioError as error:
-        return Exported(printable(str(file)), error=str(error))
+        return Exported(name, error=str(error))
     named = named_scores(embedder.classes, embedded.scores)
     top = max(named, key=lambda name: named[name]) if named else None
     return Exported(
-        printable(str(file)),
+        name,
         embedding=target.name,
         duration=round(embedded.duration, 3),
         emotion=top,
@@ -137,7 +142,7 @@ def _export(file: Path, target: Path, embedder: Embedder, how: Granularity) -> E
 
 
 def _write_embedding(
-    file: Path, target: Path, embedder: Embedder, how: Granularity
+    audio: MonoFile, target: Path, embedder: Embedder, how: Granularity
 ) -> FileEmbedding:
     """Write a file's embedding to ``target``, a vector or one row a part; memory stays flat.
 
@@ -145,7 +150,7 @@ def _write_embedding(
         AudioError: the file cannot be used; nothing is left.
     """
     width = None if how.name == "utterance" else embedder.dimension
-    with AudioFile(file) as audio, NpyWriter(target, width) as out:
+    with NpyWriter(target, width) as out:
         embedded = FileEmbedding(audio, embedder, how)
         for parts in embedded:
             out.append(parts.vectors)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.voice import NO_VOICE, heard, voiceless
 from emotion_search.engine.audio.windows import FixedWindows, Window, windows
 from emotion_search.engine.embedders.base import Embedder, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
@@ -92,9 +93,9 @@ class FileEmbedding:
     Attributes:
         duration: seconds.
         vector, scores: of the whole, float32 (dim,) and (classes,). Of an utterance: the mean by
-            length over stretches of up to 15 s. Of frames: the mean of their vectors, and the
-            softmax of the mean of their logits, which a linear head gives for that mean. Of
-            windows: the means by length.
+            length over stretches of up to 15 s, those without a voice left out. Of frames: the
+            mean of their vectors, and the softmax of the mean of their logits, which a linear head
+            gives for that mean. Of windows: the means by length.
         adapted: to what the scores are, known with the first parts.
 
     Args:
@@ -120,7 +121,7 @@ class FileEmbedding:
         """Parts in order, some at a time; none of an utterance.
 
         Raises:
-            AudioError: the file cannot be used.
+            AudioError: the file cannot be used, or nothing in it can be a voice.
             InvalidInputError: the model has no frames.
         """
         frames = self._granularity.name == "frame"
@@ -133,6 +134,8 @@ class FileEmbedding:
             scores = (scores if len(scores) else 0.0) + lengths @ added
             if self._granularity.name != "utterance":
                 yield parts
+        if not weight:
+            raise AudioError(NO_VOICE)
         self.duration = self._audio.duration
         self.vector = (vector / weight).astype(np.float32)
         scores = scores / weight
@@ -175,7 +178,7 @@ class FileEmbedding:
 
     def _frames(self) -> Iterator[Parts]:
         at = 0
-        for some in stream_frames(self._audio.blocks(), self._embedder):
+        for some in stream_frames(heard(self._audio.blocks()), self._embedder):
             if not np.isfinite(some.vectors).all():
                 raise AudioError("gets no usable embedding")
             starts = (at + np.arange(len(some.vectors))) * FRAME_HOP / SAMPLE_RATE
@@ -192,7 +195,9 @@ class FileEmbedding:
 
     def _cut(self) -> Iterable[Window]:
         blocks, how = self._audio.blocks(), self._granularity
-        return windows(blocks, _WHOLE_S) if how.name == "utterance" else _fine(blocks, how)
+        if how.name != "utterance":
+            return _fine(heard(blocks), how)
+        return (one for one in windows(blocks, _WHOLE_S) if not voiceless(one.samples))
 
 
 def _fine(blocks: Iterable[NDArray[np.float32]], how: Granularity) -> Iterator[Window]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
@@ -71,10 +73,24 @@ def predict_files(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     _require_scores(embedder)
-    if folder is None:
-        for file in files:
-            yield from _or_error(file, None, embedder, how, context)
-        return
+    with closing(Decoders()) as decoders:
+        if folder is None:
+            for file in files:
+                yield from _or_error(MonoFile(decoders, file), None, embedder, how, context)
+        else:
+            yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
+
+
+def _into(
+    folder: Path,
+    files: Sequence[Path],
+    decoders: Decoders,
+    embedder: Embedder,
+    how: Granularity,
+    context: Context | None,
+    *,
+    overwrite: bool,
+) -> Iterator[Prediction]:
     named = list(zip(unique_names(files), files, strict=True))
     journal = Journal(folder, run_of(embedder, how), anew=overwrite)
     others = [folder / name for name, file in named if not journal.ours(name, file)]
@@ -90,7 +106,7 @@ def predict_files(
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
         last = None
-        for last in _or_error(file, folder / name, embedder, how, context):
+        for last in _or_error(MonoFile(decoders, file), folder / name, embedder, how, context):
             yield last
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
@@ -98,20 +114,20 @@ def predict_files(
 
 
 def _or_error(
-    file: Path,
+    audio: MonoFile,
     target: Path | None,
     embedder: Embedder,
     how: Granularity,
     context: Context | None,
 ) -> Iterator[Prediction]:
+    name = printable(str(audio.path))
     try:
         if target is None:
-            with AudioFile(file) as audio:
-                yield from predictions(printable(str(file)), audio, embedder, how, context=context)
+            yield from predictions(name, audio, embedder, how, context=context)
         else:
-            yield from _written(file, target, embedder, how, context)
+            yield from _written(name, audio, target, embedder, how, context)
     except AudioError as error:
-        yield Prediction(printable(str(file)), how.name, error=str(error))
+        yield Prediction(name, how.name, error=str(error))
 
 
 def predictions(
@@ -148,13 +164,16 @@ def _require_scores(embedder: Embedder) -> None:
 
 
 def _written(
-    file: Path, target: Path, embedder: Embedder, how: Granularity, context: Context | None
+    name: str,
+    audio: AudioStream,
+    target: Path,
+    embedder: Embedder,
+    how: Granularity,
+    context: Context | None,
 ) -> Iterator[Prediction]:
     """As ``predictions``, and the files of ``target``."""
-    name = printable(str(file))
     whole = how.name == "utterance"
     with ExitStack() as stack:
-        audio = stack.enter_context(AudioFile(file))
         target.mkdir(parents=True, exist_ok=True)
         stack.callback(_remove_if_empty, target)
         width = None if whole else embedder.dimension

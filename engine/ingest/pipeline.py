@@ -184,6 +184,7 @@ class Ingest:
                         mark = 0
                 elif isinstance(message, Ended):
                     reading.ended = message
+                    self.report.notices += [(file.path, text) for text in message.notices]
             if not reading.cuts and file.annotations.spans:
                 raise AudioError("ends before the spans that the manifest names")
         except BaseException:

@@ -20,6 +20,7 @@ class IngestReport:
         otherwise: known recordings that are cut under other options, and were left so.
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
+        notices: path and text of what somebody should know who reads a file that was added.
         duration: seconds of audio added.
         reached, expected: of an ingest of a single file, its seconds that are embedded, and of its
             whole by its header (None: that does not say).
@@ -35,6 +36,7 @@ class IngestReport:
     otherwise: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     lost: list[tuple[str, Span]] = field(default_factory=list)
+    notices: list[tuple[str, str]] = field(default_factory=list)
     duration: float = 0.0
     reached: float = 0.0
     expected: float | None = None

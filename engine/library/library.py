@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
-from emotion_search.engine.audio.file import Samples, read_span
+from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.files.manifest import Manifest
 from emotion_search.engine.files.scan import Found, FoundFile
@@ -179,8 +179,10 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         clip = self.clip(clip_id)
         path = file_of_recording(self, clip.recording_id, clip.sha256)
         try:
-            samples, rate = read_span(path, channel=clip.channel, start=clip.start, end=clip.end)
-        except AudioError as error:
+            samples, rate = self.decoders.read_span(
+                path, channel=clip.channel, start=clip.start, end=clip.end
+            )
+        except (AudioError, OSError) as error:
             raise NotFoundError(f"clip {clip_id} cannot be played: {error}") from error
         return samples, rate, clip
 

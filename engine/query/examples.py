@@ -11,6 +11,7 @@ import numpy as np
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.voice import NO_VOICE, voiceless
 from emotion_search.engine.audio.windows import windows
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.files.scan import facts, sha256_of
@@ -203,12 +204,15 @@ def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | N
     waiting = []
     with contextlib.closing(MonoFile(archive.decoders, path, longest=longest).blocks()) as blocks:
         for window in windows(blocks, archive.settings.window):
-            waiting.append(window.samples)
+            if not voiceless(window.samples):
+                waiting.append(window.samples)
             if len(waiting) == _BATCH:
                 vectors.append(embedder.embed(waiting).vectors)
                 waiting = []
         if waiting:
             vectors.append(embedder.embed(waiting).vectors)
+    if not vectors:
+        raise AudioError(NO_VOICE)
     together = np.concatenate(vectors)
     if not all(map(usable, together)):
         raise AudioError("gets no usable embedding")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from emotion_search.engine.archive.playback import file_of_recording
-from emotion_search.engine.audio.file import SAMPLE_RATE, AudioFile
+from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
+from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.library.library import Library
 from emotion_search.index.errors import AudioError, NotFoundError
 
@@ -26,16 +29,16 @@ def peaks_of(library: Library, recording_id: int) -> list[int]:
     """
     recording = library.recording(recording_id)
     path = file_of_recording(library, recording_id, recording.sha256)
-    return _kept(recording.sha256, path, recording.duration)
+    return _kept(recording.sha256, path, recording.duration, library.decoders)
 
 
 @lru_cache(64)
-def _kept(_sha256: str, path: Path, duration: float) -> list[int]:
-    return outline(path, duration)
+def _kept(_sha256: str, path: Path, duration: float, decoders: Decoders) -> list[int]:
+    return outline(MonoFile(decoders, path).blocks(), duration)
 
 
-def outline(path: Path, duration: float) -> list[int]:
-    """The largest amplitude, 0 to 255, in each equal part of a file of ``duration`` seconds.
+def outline(blocks: Iterable[Samples], duration: float) -> list[int]:
+    """The largest amplitude, 0 to 255, in each equal part of ``duration`` seconds at 16 kHz.
 
     Raises:
         NotFoundError: the file cannot be decoded.
@@ -46,15 +49,14 @@ def outline(path: Path, duration: float) -> list[int]:
     firsts = -(-np.arange(count, dtype=np.int64) * samples // count)  # of each part, rounded up
     at = 0
     try:
-        with AudioFile(path) as file:
-            for block in file.blocks():
-                low = int(np.searchsorted(firsts, at, side="right")) - 1
-                high = int(np.searchsorted(firsts, at + len(block), side="left"))
-                starts = np.maximum(firsts[low:high] - at, 0)
-                found = np.maximum.reduceat(np.abs(block), starts)
-                peaks[low:high] = np.maximum(peaks[low:high], found)
-                at += len(block)
-    except AudioError as error:
+        for block in blocks:
+            low = int(np.searchsorted(firsts, at, side="right")) - 1
+            high = int(np.searchsorted(firsts, at + len(block), side="left"))
+            starts = np.maximum(firsts[low:high] - at, 0)
+            found = np.maximum.reduceat(np.abs(block), starts)
+            peaks[low:high] = np.maximum(peaks[low:high], found)
+            at += len(block)
+    except (AudioError, OSError) as error:
         raise NotFoundError(f"the recording cannot be drawn: it {error}") from error
     loudest = np.asarray(np.round(np.minimum(peaks, 1.0) * 255), np.int64)
     return [int(one) for one in loudest]

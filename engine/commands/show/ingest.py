@@ -39,6 +39,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             flush=True,
         )
     _print_failures(report.failed, "list them with: emotion-search failures")
+    _print_notices(report.notices)
     _print_otherwise(report.otherwise)
 
 
@@ -87,3 +88,10 @@ def _print_otherwise(otherwise: int) -> None:
             f"{otherwise} known recordings are cut under other options and keep their clips;"
             " --recut cuts them anew"
         )
+
+
+def _print_notices(found: list[tuple[str, str]]) -> None:
+    for path, text in found[:_SHOWN]:
+        notice(f"{path}: {text}")
+    if len(found) > _SHOWN:
+        notice(f"… and {len(found) - _SHOWN} more such notices")

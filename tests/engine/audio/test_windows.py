@@ -107,7 +107,7 @@ def test_clips_of_speech_hold_all_speech_and_keep_the_bounds(stretches, block, l
     chances = np.concatenate(
         [np.full(int(s * 16_000 / CHUNK) + 1, p, np.float32) for s, p in stretches]
     )
-    samples = np.arange(len(chances) * CHUNK, dtype=np.float32)
+    samples = np.random.default_rng(0).normal(size=len(chances) * CHUNK).astype(np.float32)
     cutter = SpeechWindows(longest, GivenSpeech(chances))
     made = [w for i in range(0, len(samples), block) for w in cutter.feed(samples[i : i + block])]
     made += cutter.finish()
@@ -138,7 +138,8 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
 def spoken(chances: np.ndarray) -> list[tuple[float, float]]:
     """Clips of up to 10 s of a call in which speech is this likely."""
     cutter = SpeechWindows(10.0, GivenSpeech(chances))
-    made = [*cutter.feed(np.zeros(len(chances) * CHUNK, np.float32)), *cutter.finish()]
+    noise = np.random.default_rng(0).normal(size=len(chances) * CHUNK).astype(np.float32)
+    made = [*cutter.feed(noise), *cutter.finish()]
     return [(window.start, window.end) for window in made]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotion_search.engine.audio.file import read_span
 from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened, read
 from emotion_search.index.errors import AudioError
 from tests.conftest import tone, write_wav
@@ -145,3 +146,50 @@ def test_closing_ends_the_processes(call: Path):
     decoders.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_span_is_the_same_through_a_process(decoders: Decoders, call: Path):
+    there = decoders.read_span(call, channel=1, start=30.25, end=45.0)
+    here = read_span(call, channel=1, start=30.25, end=45.0)
+    assert np.array_equal(there[0], here[0])
+    assert there[1] == here[1] == 16_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="Linux tells of processes")
+def test_decoders_have_no_secrets_and_only_what_they_need(
+    decoders: Decoders, call: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("EMOTION_SEARCH_DATABASE_URL", "postgresql://me:secret@host/db")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    list(decoders.read(call, [None]))
+    (pid,) = processes(decoders)
+    process = Path(f"/proc/{pid}")
+    assert b"secret" not in (process / "environ").read_bytes()
+    assert len(list((process / "fd").iterdir())) <= 5
+    status = dict(
+        line.split(":\t", 1)
+        for line in (process / "status").read_text().splitlines()
+        if ":\t" in line
+    )
+    assert status["NoNewPrivs"] == "1"
+    limits = {line[:26].strip(): line[26:].split()[0] for line in limits_of(process)}
+    assert limits["Max core file size"] == limits["Max file size"] == "0"
+    assert limits["Max open files"] == "64"
+    assert int(limits["Max address space"]) < 1 << 30
+    assert int(limits["Max cpu time"]) < 300
+
+
+def limits_of(process: Path) -> list[str]:
+    return (process / "limits").read_text().splitlines()[1:]
+
+
+def test_what_takes_too_much_memory_costs_its_file_alone(
+    call: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    decoders = Decoders()
+    wide = write_wav(tmp_path / "wide.wav", np.zeros((900_000, 48), np.float32), 48_000)
+    assert len(list(decoders.read(wide, None))) > 2
+    (pid,) = processes(decoders)
+    peak = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmHWM" in x)
+    assert int(peak.split()[1]) < 512 * 1024
+    decoders.close()

@@ -1,0 +1,227 @@
+"""What an audio file's header says of its bytes: cut files, sizes never filled in, joined files."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+_NEVER = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+"""What programs that stream write for a size which they do not know, or a little beside it."""
+_BESIDE = 4096
+_ROUNDED = 8  # bytes: a last frame that is not whole is no cut
+_MP3_SLACK = 0.05  # of the bytes, which editors of tags and of sound leave as they were
+_READ = 1 << 20
+
+_BEGINNINGS = re.compile(
+    rb"RIFF.{4}WAVE|RF64.{4}WAVE|RIFX.{4}WAVE|FORM.{4}AIF[FC]|\.snd\x00\x00\x00|caff\x00\x01\x00\x00"
+    rb"|riff\x2e\x91\xcf\x11|\x00\x00\x00.ftyp|OggS\x00\x02|fLaC\x00\x00\x00\x22|\x1a\x45\xdf\xa3"
+    rb"|FLV\x01[\x01\x04\x05]|\x30\x26\xb2\x75\x8e\x66\xcf\x11|#!AMR|wvpk",
+    re.DOTALL,
+)
+"""How a file of sound begins."""
+_XING = re.compile(rb"\xff[\xe2-\xff].{7,40}(?:Xing|Info)\x00\x00\x00(.)(.{8})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """How a format writes its chunks: a name, a size, what is in it, up to a multiple of ``even``.
+
+    Attributes:
+        first: where the first one begins.
+        whole: where the size of the whole is.
+        name, size: bytes of each.
+        sound: how the name begins of the chunk that holds the sound.
+        own: bytes of its head that a size counts.
+    """
+
+    first: int
+    whole: int | None
+    name: int
+    size: int
+    order: Literal["little", "big"]
+    sound: bytes
+    own: int = 0
+    even: int = 2
+
+
+_CHUNKS = {
+    b"RIFF": _Chunks(12, 4, 4, 4, "little", b"data"),  # WAV
+    b"RIFX": _Chunks(12, 4, 4, 4, "big", b"data"),
+    b"RF64": _Chunks(12, 4, 4, 4, "little", b"data"),
+    b"FORM": _Chunks(12, 4, 4, 4, "big", b"SSND"),  # AIFF
+    b"caff": _Chunks(8, None, 4, 8, "big", b"data", even=1),  # CAF
+    b"riff": _Chunks(40, 16, 16, 8, "little", b"data", own=24, even=8),  # W64
+}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a header says of where its sound lies.
+
+    Attributes:
+        begin: the sound's first byte.
+        size: its bytes; None where that was left open.
+        there: bytes from ``begin`` to the end of the file.
+        slack: share of the size that may be missing.
+        sizes: the sizes as they would be if the sound went on to the end of the file, by place.
+        after: where the sound ends; None of formats that do not tell.
+        loose: bytes behind it that are neither chunks nor tags nor zeros.
+    """
+
+    begin: int
+    size: int | None
+    there: int
+    slack: float = 0.0
+    sizes: Mapping[int, bytes] | None = None
+    after: int | None = None
+    loose: int = 0
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """Bytes of sound that are there and that were declared, if fewer are there."""
+        if self.size is None or self.size * (1 - self.slack) - self.there < _ROUNDED:
+            return None
+        return self.there, self.size
+
+
+def declared(path: Path) -> Declared | None:
+    """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, WMA, and of MP3 with a Xing (or
+    Info) tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        head = file.read(12)
+        magic = head[:4]
+        if magic in (b".snd", b"dns."):  # AU, and AU the other way round
+            order: Literal["little", "big"] = "big" if magic == b".snd" else "little"
+            begin, length = (int.from_bytes(head[i : i + 4], order) for i in (4, 8))
+            there = max(0, size - begin)
+            sizes = {8: min(there, 0xFFFFFFFF).to_bytes(4, order)}
+            return Declared(begin, _known(length), there, sizes=sizes, after=begin + length)
+        if magic == b"RIFF" and head[8:] == b"AVI ":
+            length = int.from_bytes(head[4:8], "little")
+            return Declared(8, _known(length), max(0, size - 8))
+        if magic in _CHUNKS:
+            return _sound(file, _CHUNKS[magic], size)
+        if magic == b"\x30\x26\xb2\x75":
+            return _asf(file, size)
+        return _mp3(file, head, size)
+
+
+def _known(length: int) -> int | None:
+    """A size, unless it is one that is written where it is not known."""
+    unknown = length == 0 or any(abs(length - one) <= _BESIDE for one in _NEVER)
+    return None if unknown else length
+
+
+def _sound(file: BinaryIO, chunks: _Chunks, size: int) -> Declared | None:
+    """Where the sound begins and how many bytes of it are declared."""
+    large = None  # where RF64 says what 32 bits cannot
+    at = chunks.first
+    while at < size:
+        file.seek(at)
+        head = file.read(chunks.name + chunks.size)
+        if len(head) < chunks.name + chunks.size:
+            return None
+        place = at + chunks.name
+        at += len(head)
+        name, length = head[: chunks.name], int.from_bytes(head[chunks.name :], chunks.order)
+        if name.startswith(chunks.sound):
+            there = size - at
+            sizes = {place: (there + chunks.own).to_bytes(chunks.size, chunks.order)}
+            if chunks.whole is not None:
+                least = min(size - (0 if chunks.own else 8), 256**chunks.size - 1)
+                sizes[chunks.whole] = least.to_bytes(chunks.size, chunks.order)
+            if length == 0xFFFFFFFF and large is not None:
+                file.seek(large + 8)
+                length = int.from_bytes(file.read(8), "little")
+                ds64 = (size - 8).to_bytes(8, "little") + there.to_bytes(8, "little")
+                sizes = {large: ds64}
+            known = _known(length)
+            known = None if known is None else known - chunks.own
+            after = at + (known or 0)
+            after += -after % chunks.even
+            loose = 0 if known is None else _loose(file, chunks, after, size)
+            return Declared(at, known, there, sizes=sizes, after=after, loose=loose)
+        if name == b"ds64":
+            large = at
+        length -= chunks.own
+        if length < 0:
+            return None
+        at += length + -length % chunks.even
+    return None
+
+
+def _asf(file: BinaryIO, size: int) -> Declared | None:
+    """The size of the whole, by the File Properties Object of ASF (WMA), unless it was streamed."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65")
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:
+        return None
+    return Declared(0, _known(int.from_bytes(head[at + 40 : at + 48], "little")), size)
+
+
+def _loose(file: BinaryIO, chunks: _Chunks, at: int, size: int) -> int:
+    """Bytes from ``at`` on that are neither a chunk nor a tag nor padding."""
+    file.seek(at)
+    head = file.read(64)
+    if not head.strip(b"\0") or head.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
+        return 0
+    name, length = head[: chunks.name], head[chunks.name : chunks.name + chunks.size]
+    fits = at + len(name + length) + int.from_bytes(length, chunks.order) - chunks.own <= size + 8
+    return 0 if fits and all(32 <= byte < 127 for byte in name[:4]) else size - at
+
+
+def _mp3(file: BinaryIO, head: bytes, size: int) -> Declared | None:
+    """By the Xing tag (called Info at a constant rate) in the first frame, behind the ID3 tag."""
+    at = 0
+    if head[:3] == b"ID3":  # seven bits of each byte
+        at = 10 + sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(head[6:10])))
+    file.seek(at)
+    found = _XING.search(file.read(4096))
+    if found is None or found[1][0] & 3 != 3:  # whether it says frames and bytes
+        return None
+    begin = at + found.start()
+    length = int.from_bytes(found[2][4:], "big")
+    return Declared(begin, _known(length), max(0, size - begin), slack=_MP3_SLACK)
+
+
+def follows(path: Path, at: int) -> int | None:
+    """Where from byte ``at`` on another file of sound begins, as in files that were joined; None
+    where none does."""
+    with path.open("rb") as file:
+        file.seek(at)
+        kept = b""
+        while piece := file.read(_READ):
+            content = kept + piece
+            if found := _BEGINNINGS.search(content):
+                return at + found.start()
+            kept = content[-128:]
+            at += len(content) - len(kept)
+    return None
+
+
+class Mended(io.FileIO):
+    """A file that reads as if some of its bytes were others.
+
+    Args:
+        bytes_at: the others, by place.
+    """
+
+    def __init__(self, path: Path, bytes_at: Mapping[int, bytes]) -> None:
+        super().__init__(path)
+        self._bytes_at = bytes_at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of any file."""
+        at = self.tell()
+        content = bytearray(super().read(-1 if size is None else size) or b"")
+        for place, others in self._bytes_at.items():
+            first, last = max(at, place), min(at + len(content), place + len(others))
+            if first < last:
+                content[first - at : last - at] = others[first - place : last - place]
+        return bytes(content)

@@ -1,0 +1,144 @@
+"""What cannot be a voice: silence, near silence, and tones such as those of a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+
+from emotion_search.engine.audio.samples import SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.speech import LEAST_S, spoken
+from emotion_search.index.errors import AudioError
+
+NO_VOICE = "has no speech in it: it is silent, or a tone"
+
+Array = NDArray[np.floating]
+
+_STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
+_QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
+_LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
+_LOBE_HZ = 47.0  # on either side of a peak that belong to it
+_IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
+_ALIKE, _SAME = 0.985, 0.997  # cosine of spectra of a tone 32 ms apart; that alone says so
+_DRIFT_HZ = 0.32  # of the strongest peak of a tone, in 16 ms
+_SUSTAINED = 0.7  # share of the loud frames that are steady in tones with harmonics
+_MOST = 0.25  # quantile of frames beyond which these hold
+_FEWEST = 4  # frames to judge that by
+_RUMBLE_HZ = 35.0  # below which nothing is heard
+_LOW = np.array([697.0, 770.0, 852.0, 941.0])  # Hz of DTMF: ITU-T Q.23
+_HIGH = np.array([1209.0, 1336.0, 1477.0, 1633.0])
+_OFF = 0.025  # share by which they may be off
+
+
+def voiceless(samples: Samples) -> bool:
+    """Whether nothing in mono float32 samples (n,) at 16 kHz can be a voice.
+
+    Silent is what 16 bits do not hold, or is below -60 dBFS and about as loud in every frame. A
+    tone has nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a
+    pitch that stays; those of a voice move. What is so for the most part, by its louder frames, is
+    searched for speech. Noise that is louder may be breath, and is let pass, as is what is too
+    short for a clip.
+    """
+    if len(samples) < SHORTEST:
+        return False
+    centred = samples - samples.mean(dtype=np.float64).astype(np.float32)
+    peak = float(np.abs(centred).max())
+    if peak < _STEP:
+        return True
+    centred = centred / np.float32(peak)
+    power = _spectra(centred, 1024)
+    suspect = _is_hiss(centred, power, peak) or _is_tone(power) or _is_dialling(centred)
+    return suspect and spoken([centred / 2]) < LEAST_S
+
+
+def _is_hiss(samples: Array, power: Array, peak: float) -> bool:
+    """Whether samples are quiet, once their peak is what it was, and of a level that stays."""
+    level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64))) + 20 * np.log10(peak)
+    decibels = 10 * np.log10(np.maximum(power.sum(axis=1), 1e-20))
+    spread = np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1)
+    return bool(level < _QUIET_DB and spread < _EVEN_DB)
+
+
+def _is_tone(power: Array) -> bool:
+    """Whether the steady frames of spectra, 16 ms apart, are those of tones."""
+    loud, steady = _steady(power)
+    pairs, apart = steady[1:] & steady[:-1], steady[2:] & steady[:-2]
+    if pairs.sum() < _FEWEST:
+        return False
+    alike = 0.0
+    if apart.sum() >= _FEWEST and steady.sum() >= _SUSTAINED * loud.sum():
+        spectra = np.sqrt(power)
+        spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), 1e-20)
+        alike = float(np.quantile((spectra[2:] * spectra[:-2]).sum(axis=1)[apart], _MOST))
+    in_peaks = np.quantile(_peaks(power[steady], 1024)[0], _MOST)
+    drift = float(np.median(np.abs(np.diff(_pitch(power)))[pairs]))
+    return alike >= _SAME or (drift <= _DRIFT_HZ and bool(in_peaks >= _IN_PEAKS or alike >= _ALIKE))
+
+
+def _pitch(power: Array) -> Array:
+    """The strongest frequency of each frame of 1024 samples, in Hz, by a parabola through the
+    logarithms of the bins around it."""
+    rows, last = np.arange(len(power)), power.shape[1] - 2
+    peak = np.clip(power.argmax(axis=1), 1, last)
+    before, at, after = (np.log(power[rows, peak + i] + 1e-30) for i in (-1, 0, 1))
+    shift = 0.5 * (before - after) / (before - 2 * at + after - 1e-12)
+    return np.asarray((peak + shift) * SAMPLE_RATE / 1024)
+
+
+def _spectra(samples: Array, size: int) -> Array:
+    """Power spectra of frames of ``size`` samples, a quarter of that apart: (frames, bins)."""
+    padded = np.pad(samples, (0, max(0, size - len(samples))))
+    window = np.hanning(size).astype(np.float32)
+    frames = sliding_window_view(padded, size)[:: size // 4] * window
+    power = np.square(np.abs(np.fft.rfft(frames, axis=1)))
+    power[:, : int(_RUMBLE_HZ * size / SAMPLE_RATE) + 1] = 0
+    return np.asarray(power)
+
+
+def _steady(power: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which frames are loud; and which of them are as loud as those that overlap them."""
+    levels = power.sum(axis=1)
+    loud = levels >= _LOUD * levels.max()
+    return loud, loud & (levels >= _STEADY * maximum_filter1d(levels, 9))
+
+
+def _peaks(power: Array, size: int) -> tuple[Array, Array]:
+    """The share of each frame's power that is in its two strongest peaks: (frames,); and their
+    frequencies in Hz: (frames, 2)."""
+    step = SAMPLE_RATE / size
+    bins = np.arange(power.shape[1])
+    left, places = power.copy(), []
+    for _ in range(2):
+        place = left.argmax(axis=1)
+        left[np.abs(bins - place[:, None]) <= _LOBE_HZ / step] = 0
+        places.append(place * step)
+    share = 1 - left.sum(axis=1) / np.maximum(power.sum(axis=1), 1e-20)
+    return share, np.stack(places, axis=1)
+
+
+def _is_dialling(samples: Array) -> bool:
+    """Whether most steady frames are pairs of DTMF tones, which may be as short as 40 ms."""
+    power = _spectra(samples, 512)
+    share, hz = _peaks(power[_steady(power)[1]], 512)
+    hz.sort(axis=1)
+    half = SAMPLE_RATE / 512 / 2
+    low = (np.abs(hz[:, :1] - _LOW) <= half + _OFF * _LOW).any(axis=1)
+    high = (np.abs(hz[:, 1:] - _HIGH) <= half + _OFF * _HIGH).any(axis=1)
+    return bool(np.mean(low & high & (share > 0.9)) > 0.5)
+
+
+def heard(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """The blocks of a recording, mono float32 at 16 kHz.
+
+    Raises:
+        AudioError: at its end, if no block can have been a voice.
+    """
+    voice = False
+    for block in blocks:
+        voice = voice or not voiceless(block)
+        yield block
+    if not voice:
+        raise AudioError(NO_VOICE)

@@ -1,0 +1,134 @@
+"""Silence and tones are no voices, at any level and length; quiet, short and plain voices are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from emotion_search.engine.audio.file import decode
+from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
+from emotion_search.engine.audio.voice import voiceless
+from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.inference.predict import predict_files
+from emotion_search.engine.library.library import Library
+from emotion_search.index.errors import AudioError
+from tests.conftest import write_wav
+
+RNG = np.random.default_rng(0)
+LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
+
+
+def sine(hz: float, seconds: float = 2.0) -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * hz * np.arange(round(seconds * 16_000)) / 16_000)
+
+
+def dialling(on: float, off: float) -> np.ndarray:
+    pairs = zip(RNG.choice(LOW, 12), RNG.choice(HIGH, 12), strict=True)
+    digits = [sine(low, on) + sine(high, on) for low, high in pairs]
+    return np.concatenate([part for one in digits for part in (one, np.zeros(round(off * 16_000)))])
+
+
+def telephone(samples: np.ndarray) -> np.ndarray:
+    """At 8 kHz, in the steps of 8 bits of µ-law."""
+    narrow = soxr.resample(samples, 16_000, 8_000)
+    law = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
+    law = np.round(law * 127) / 127
+    return soxr.resample(np.sign(law) * (256 ** np.abs(law) - 1) / 255, 8_000, 16_000)
+
+
+TONES = {
+    "sine": sine(440),
+    "long": sine(1000, 15.0),
+    "short": sine(300, 0.3),
+    "hum": sine(50),
+    "dial": sine(350) + sine(440),
+    "ringing": sine(440) + sine(480),
+    "engaged": np.tile(np.concatenate([sine(480, 0.5) + sine(620, 0.5), np.zeros(8000)]), 3),
+    "square": np.sign(sine(440)) / 5,
+    "beeps": np.tile(np.concatenate([np.sign(sine(1000, 0.4)) / 5, np.zeros(9600)]), 4),
+    "dtmf": dialling(0.1, 0.1),
+    "fast dtmf": dialling(0.05, 0.05),
+    "joined dtmf": dialling(0.1, 0.0),
+}
+SILENT = {
+    "shortest": np.zeros(400),
+    "zeros": np.zeros(80_000),
+    "offset": np.full(80_000, 0.1),
+    "last bit": RNG.integers(-1, 2, 80_000) / 32_768,
+    "hiss": 1e-4 * RNG.normal(size=80_000),
+}
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+@pytest.mark.parametrize("name", TONES)
+def test_tones_are_no_voices(name: str, gain: float):
+    assert voiceless((gain * TONES[name]).astype(np.float32))
+    if gain == 1.0:
+        assert voiceless(telephone(TONES[name]).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_silence_is_no_voice(name: str):
+    assert voiceless(SILENT[name].astype(np.float32))
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_voices_are_voices(manner: str, seconds: float, gain: float):
+    voice = gain * speak(manner, speaker=1, seed=2, seconds=seconds)
+    assert not voiceless(np.round(voice * 32_768).astype(np.float32) / 32_768)
+    assert not voiceless(telephone(voice / gain).astype(np.float32) * np.float32(gain))
+
+
+def test_what_is_too_short_for_a_clip_is_not_judged():
+    assert not voiceless(np.zeros(399, np.float32))
+
+
+def test_breath_is_let_pass():
+    assert not voiceless(0.02 * RNG.normal(size=16_000).astype(np.float32))
+
+
+def test_a_voice_after_tones_is_a_voice():
+    voice = speak("anger", speaker=0, seed=0, seconds=2.0)
+    assert not voiceless(np.concatenate([TONES["dtmf"], voice]).astype(np.float32))
+
+
+def test_real_speech_is_speech_at_any_level(emodb: Path):
+    refused = 0
+    for path in sorted(emodb.glob("**/*.flac"))[::5]:
+        samples = decode(path)
+        quiet = np.round(samples * 327.68).astype(np.float32) / 32_768
+        refused += voiceless(samples) + voiceless(quiet) + voiceless(telephone(samples))
+    assert refused == 0
+
+
+@pytest.mark.parametrize("seconds", [1.0, 40.0])
+def test_tones_are_ingested_and_searched_for_as_without_speech(
+    library: Library, tmp_path: Path, seconds: float
+):
+    path = write_wav(tmp_path / "tone.wav", sine(440, seconds).astype(np.float32))
+    voice = write_wav(tmp_path / "voice.wav", speak("anger", speaker=0, seed=0, seconds=1.0))
+    report = library.ingest(find_audio([str(path), str(voice)]).files)
+    assert (report.silent, report.recordings, report.failed) == (1, 1, [])
+    with pytest.raises(AudioError, match=r"tone\.wav has no speech in it"):
+        library.search(path)
+
+
+@pytest.mark.parametrize("granularity", ["utterance", "window"])
+def test_silence_has_no_emotion(library: Library, tmp_path: Path, granularity: str):
+    path = write_wav(tmp_path / "x.wav", np.zeros(32_000, np.float32))
+    *_, whole = predict_files([path], library.embedder(), granularity)
+    assert whole.emotion is None
+    assert "no speech" in (whole.error or "")
+
+
+def test_a_silent_stretch_does_not_change_the_whole(library: Library, tmp_path: Path):
+    voice = speak("anger", speaker=0, seed=0, seconds=15.0)
+    silent = np.zeros(30 * 16_000, np.float32)
+    alone = write_wav(tmp_path / "alone.wav", voice)
+    (said,) = predict_files([alone], library.embedder())
+    both = write_wav(tmp_path / "both.wav", np.concatenate([voice, silent]))
+    (again,) = predict_files([both], library.embedder())
+    assert again.scores == pytest.approx(said.scores, abs=1e-3)

@@ -1,0 +1,172 @@
+"""Files are read to their last byte or refused: streamed, joined, cut, under another name."""
+
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emotion_search.engine.audio.file import AudioFile, decode, read_span
+from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.index.errors import AudioError
+from tests.conftest import write_wav
+from tests.formats import ENCODED, STREAMED, WRITTEN, encode, stream_as, write_as
+
+VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
+OTHER = 0.5 * speak("sadness", speaker=1, seed=1, seconds=1.5)
+JOINED = ["mp3", "flac", "ogg", "opus", "aac", "ac3", "mp2", "g722", "mkv", "mka", "webm", "avi"]
+"""Formats in which FFmpeg goes on where another file follows."""
+
+
+@pytest.mark.parametrize("ending", STREAMED)
+def test_a_file_that_was_streamed_is_read_whole(ending: str, tmp_path: Path):
+    decoded = decode(stream_as(tmp_path / "voice", VOICE, ending))
+    assert len(decoded) / 16_000 == pytest.approx(2.0, abs=0.12)
+
+
+@pytest.mark.parametrize("ending", [*WRITTEN, *ENCODED])
+def test_joined_files_are_read_whole_or_refused(ending: str, tmp_path: Path):
+    first = write_as(tmp_path / "first", VOICE, ending)
+    second = write_as(tmp_path / "second", OTHER, ending)
+    each = len(decode(first)) + len(decode(second))
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    if ending in JOINED:
+        assert len(decode(first)) == pytest.approx(each, abs=2400)
+        assert len(read_span(first, channel=None, start=2.5, end=3.0)[0]) > 0
+        return
+    with pytest.raises(AudioError, match=r"another file|something else|breaks off|truncated"):
+        decode(first)
+
+
+def test_parts_of_a_joined_mp3_may_differ_in_rate_and_channels(tmp_path: Path):
+    first = write_as(tmp_path / "first", VOICE, "mp3")
+    soundfile.write(tmp_path / "second.mp3", np.stack([OTHER, OTHER], axis=1)[:, :], 44_100)
+    second = len(OTHER) / 44_100
+    first.write_bytes(first.read_bytes() + (tmp_path / "second.mp3").read_bytes())
+    assert len(decode(first)) / 16_000 == pytest.approx(2.0 + second, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["mp3", "wav", "ogg"])
+@pytest.mark.parametrize("ending", ["aac", "mp3", "wav", "m4a", "flac"])
+def test_the_content_counts_and_not_the_name(ending: str, name: str, tmp_path: Path):
+    path = write_as(tmp_path / "voice", VOICE, ending)
+    renamed = path.rename(tmp_path / f"renamed.{name}")
+    assert len(decode(renamed)) / 16_000 == pytest.approx(2.0, abs=0.12)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(size=st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 70_000)), joined=st.booleans())
+def test_whatever_size_a_wav_declares_nothing_of_it_is_left_out(
+    tmp_path_factory: pytest.TempPathFactory, size: int, joined: bool
+):
+    path = write_wav(tmp_path_factory.mktemp("size") / "x.wav", VOICE)
+    content = bytearray(path.read_bytes())
+    content[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(content + write_wav(path.with_name("y.wav"), OTHER).read_bytes() * joined)
+    try:
+        assert len(decode(path)) >= len(VOICE) + len(OTHER) * joined - 4  # less than a chunk
+    except AudioError as error:
+        assert any(word in str(error) for word in ("truncated", "follow", "breaks off"))  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0x7FFFFFDB, 0xFFFFFFDB]
+)
+def test_sizes_that_mean_unknown(size: int, tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", VOICE)
+    content = bytearray(path.read_bytes())
+    content[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert len(decode(path)) == len(VOICE)
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), bytes(5000), b"APETAGEX" + bytes(300)])
+@pytest.mark.parametrize("ending", ["mp3", "wav", "flac", "ogg"])
+def test_tags_and_padding_at_the_end_are_no_sound(ending: str, tail: bytes, tmp_path: Path):
+    path = write_as(tmp_path / "voice", VOICE, ending)
+    path.write_bytes(path.read_bytes() + tail)
+    with AudioFile(path) as file:
+        samples = np.concatenate(list(file.blocks()))
+        assert file.notices == []
+    assert len(samples) / 16_000 == pytest.approx(2.0, abs=0.05)
+
+
+def test_an_mp3_without_a_header_is_counted_and_not_estimated(tmp_path: Path):
+    quiet = np.zeros(16_000, np.float32)
+    sound = np.concatenate([quiet, *[VOICE] * 5, quiet])
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, sound, 16_000, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\xff\xf3", content.index(b"Xing")) :])
+    assert len(decode(path)) / 16_000 == pytest.approx(len(sound) / 16_000, abs=0.15)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "opus", "mp3", "m4a", "mkv", "caf"])
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 0.5, 2.0, 7.0])
+def test_ends_are_exact(ending: str, seconds: float, tmp_path: Path):
+    path = write_as(tmp_path / "voice", np.tile(VOICE, 4)[: round(seconds * 16_000)], ending)
+    slack = 0.07 if ending in ("m4a", "mkv") else 1e-4
+    assert len(decode(path)) / 16_000 == pytest.approx(seconds, abs=slack)
+
+
+def test_a_track_that_starts_late_keeps_its_times(tmp_path: Path):
+    source = write_as(tmp_path / "voice", VOICE, "mkv")
+    path = tmp_path / "late.mkv"
+    with av.open(str(source)) as read, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(read.streams.audio[0])
+        for packet in read.demux(read.streams.audio[0]):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts + 3000, packet.dts + 3000
+                packet.stream = stream
+                out.mux(packet)
+    late = decode(path)
+    assert len(late) / 16_000 == pytest.approx(5.0, abs=0.05)
+    assert not late[: 16_000 * 29 // 10].any()
+    assert np.abs(late[3 * 16_000 :]).max() > 0.2
+    span, rate = read_span(path, channel=None, start=2.0, end=3.5)
+    assert len(span) == round(1.5 * rate)
+    assert not span[: rate * 9 // 10].any()
+
+
+def test_packets_that_are_missing_become_silence_and_are_told(tmp_path: Path):
+    path = tmp_path / "x.ts"
+    encode(path, np.tile(VOICE, 4), "mpegts", "mp2", 48_000)
+    content = path.read_bytes()
+    packets = len(content) // 188
+    first, last = 188 * (packets * 4 // 10), 188 * (packets * 6 // 10)
+    path.write_bytes(content[:first] + content[last:])
+    with AudioFile(path) as file:
+        samples = np.concatenate(list(file.blocks()))
+        assert [one.split(" s are missing")[0][0] for one in file.notices] == ["1"]
+    assert len(samples) / 16_000 == pytest.approx(8.0, abs=0.1)
+
+
+def test_gaps_of_hours_are_refused(tmp_path: Path):
+    source = write_as(tmp_path / "voice", VOICE, "mkv")
+    path = tmp_path / "gap.mkv"
+    with av.open(str(source)) as read, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(read.streams.audio[0])
+        for packet in read.demux(read.streams.audio[0]):
+            if packet.dts is not None:
+                late = 4_000_000 if packet.pts > 1000 else 0
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = stream
+                out.mux(packet)
+    with pytest.raises(AudioError, match="gaps of more than 3600 s"):
+        decode(path)
+
+
+def test_more_samples_a_second_than_any_recording_has_are_refused(tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", np.zeros((768, 64), np.float32), 768_000)
+    with pytest.raises(AudioError, match="64 channels at 768000 Hz"):
+        decode(path)
+
+
+def test_a_name_does_not_matter_to_a_copy(tmp_path: Path):
+    path = write_as(tmp_path / "voice", VOICE, "opus")
+    shutil.copy(path, tmp_path / "voice")
+    assert np.array_equal(decode(path), decode(tmp_path / "voice"))
