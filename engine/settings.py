@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Longest example that the API searches by, in minutes."
     )
     min_confidence: float = Field(
-        default=0.5,
+        default=0.4,
         ge=0,
         le=1,
         description="Least score of a clip's top class; below, the clip counts as uncertain.",

@@ -26,5 +26,5 @@ def test_every_block_runs_after_the_ones_before(tmp_path, monkeypatch, capsys):
     turns = [int(at) for at in re.findall(r"^at (\d+) s ", output, re.MULTILINE)]
     assert any(at == pytest.approx(60, abs=5) for at in turns)
     assert "2026-W02" in output
-    assert "(88, 256) float32" in output
+    assert "(88, 384) float32" in output
     assert (tmp_path / "call.html").exists()

@@ -17,7 +17,7 @@ def test_a_recordings_trend(client: TestClient, settings: Settings):
         ours = library.trend(1).channels[0]
     assert channel["share"] == pytest.approx(ours.share)
     assert channel["uncertain"] == pytest.approx(1 - sum(ours.share.values()))
-    assert body["min_confidence"] == 0.5
+    assert body["min_confidence"] == 0.4
     assert len(channel["points"]["time"]) == len(ours.times)
     assert sum(channel["mean"].values()) == pytest.approx(1, abs=1e-4)
 

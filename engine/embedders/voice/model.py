@@ -63,10 +63,11 @@ class Voice:
         self._at = self._beside.dimension
         self.dimension = self._at + DIMENSION
         self.fingerprint = _fingerprint_of(weights, self._beside.fingerprint)
-        self._network = EmotionNetwork().eval()
+        with torch.device("meta"):  # drawing random weights would take longer than reading these
+            self._network = EmotionNetwork().eval()
         own = {k.removeprefix("network."): v for k, v in tensors.items() if "network." in k}
         try:
-            self._network.load_state_dict(own)
+            self._network.load_state_dict(own, assign=True)
             own_centre = tensors["centre"].numpy()
             self._map = tensors["map"]
             self._prototypes = functional.normalize(tensors["classes"])
