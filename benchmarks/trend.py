@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument(
         "--telephone", type=float, metavar="DB", help="spoil the sound: noise, mu-law"
     )
-    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--model", default="voice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--html", type=Path, help="the first recording's trend, as a picture")
     options = parser.parse_args()

@@ -154,6 +154,8 @@ class FileEmbedding:
             head.append(parts)
             if parts.ends[-1] >= _HEARD_S:
                 break
+        if not head:
+            return
         centre = self._context(self._apart(head))
         self.adapted = centre.of
         for parts in chain(head, found):

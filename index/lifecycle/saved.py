@@ -192,6 +192,8 @@ class IndexCache:
 
     def _read(self, current: Path, space: str) -> tuple[VectorIndex, int] | None:
         record = json.loads(current.read_text())
+        if record["format"] in range(_FORMAT):
+            return None  # of an earlier version of the program
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']}")
         stamp = Stamp(**record["stamp"])

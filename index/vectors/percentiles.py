@@ -63,6 +63,8 @@ def calibrate(
         sources: (n,), where each is from.
         clips: how many clips the archive has.
     """
+    if not len(groups):
+        return None
     names, first = np.unique(groups, return_index=True)
     random = np.random.default_rng(seed).random(len(names))
     names = names[np.lexsort((random, sources[first]))]

@@ -292,7 +292,7 @@ def test_a_missing_model_is_a_503_that_names_the_cures(tmp_path: Path, monkeypat
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     with TestClient(create_app(Settings(home=tmp_path / "home"))) as client:
         answer = client.post(WAIT, files=upload(path))
-        assert "--model acoustic" in assert_problem(answer, 503, "model-unavailable")["detail"]
+        assert "--model voice" in assert_problem(answer, 503, "model-unavailable")["detail"]
 
 
 def test_the_openapi_document_tells_both_ways_to_search(client: TestClient):

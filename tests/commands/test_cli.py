@@ -252,7 +252,7 @@ def test_the_default_model_without_network_stops_in_seconds_with_the_cures(
     done = run("ingest", voices)
     assert done.code == 1
     assert "iic/emotion2vec_plus_large" in done.err
-    assert "--model acoustic" in done.err
+    assert "--model voice" in done.err
     assert "--model /path/to/checkpoint" in done.err
 
 

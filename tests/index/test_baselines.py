@@ -19,7 +19,7 @@ from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines
 from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.space import Method, Space
-from tests.index.test_search import World
+from tests.index.test_search import DIM, World
 
 NAMES = ("ann", "bob", None)
 
@@ -86,6 +86,8 @@ class Grouped(World):
         unit = vector / np.linalg.norm(vector)
         if self.version:
             unit = unit - self.fitted[self.version].centre(place)
+        if np.linalg.norm(unit) < 1e-6:  # the centre itself has no direction
+            return np.eye(DIM)[0]
         return unit / np.linalg.norm(unit)
 
     def best(self, clip: int, k: int) -> list[float]:

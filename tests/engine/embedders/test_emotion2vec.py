@@ -185,7 +185,7 @@ def test_the_built_in_model_says_that_it_has_no_choice_of_device(caplog):
 def test_without_a_network_the_cures_are_named_at_once(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
-    with pytest.raises(ModelUnavailableError, match=r"--model acoustic.*--model /path"):
+    with pytest.raises(ModelUnavailableError, match=r"--model voice.*--model /path"):
         load_embedder("iic/emotion2vec_plus_large", Settings())
 
 

@@ -121,7 +121,7 @@ def test_no_clips_give_no_vectors():
 
 def test_a_spectrum_is_whispers():
     assert log_mel(torch.zeros(400)).shape == (80, 2)
-    spectrum = log_mel(torch.from_numpy(tone(1.0, 1000)))
+    spectrum = log_mel(0.3 * torch.sin(2 * torch.pi * 1000 / 16_000 * torch.arange(16_000)))
     assert spectrum.shape == (80, 100)
     assert spectrum.max() - spectrum.min() <= 2.0 + 1e-6
     # mels of Slaney's scale: 1000 Hz is mel 15 of 45.2, at band 15 / 45.2 * 81 - 1
