@@ -76,6 +76,9 @@ def train(
         )
     for name, one in done.left_out.items():
         notice(f"class {name} left out: {one.clips} clips, {one.why}")
+    uar = done.best.measured.uar
+    if (uar.value if uar.low is None else uar.low) <= 1 / len(done.classifier.classes):
+        notice("maybe no better than chance on speakers left out: label more before you classify")
     if html is not None:
         from emotion_search.engine.pages.classifier import write_report
 

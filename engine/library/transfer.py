@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.quality.tune import resettle
+from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.baselines import Place
@@ -61,7 +62,8 @@ class Transfers(Archive):
         archive's.
 
         Raises:
-            InvalidInputError: it is not, but a speaker or source is named.
+            InvalidInputError: it is not, but a speaker or source is named; or the archive has no
+                such one.
         """
         from emotion_search.engine.inference.context import archive_context, own_context
 
@@ -70,6 +72,8 @@ class Transfers(Archive):
             if embedder.adapts and place != Place():
                 raise InvalidInputError(f"the archive knows nobody by the model {embedder.name}")
             return own_context(embedder)
+        with self.database.read() as session:
+            place = located(session, place)
         return archive_context(self.database, model, embedder, place)
 
     def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:

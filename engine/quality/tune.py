@@ -112,7 +112,7 @@ class Tuning:
     @property
     def why(self) -> str:
         """What spoke for the method, in words."""
-        judged = "judged on unseen speakers" if self.quality else "no labels to judge by"
+        judged = "judged on unseen speakers" if self.quality else "too few labels to judge by"
         own, sources = self.groups
         return f"{own} speakers or recordings and {sources} sources have baselines; {judged}"
 
@@ -131,9 +131,9 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         method: take this one; None for the best.
 
     Raises:
-        InvalidInputError: too few clips; ``method`` is of baselines and no group has enough clips;
-            or it is learned and there are too few labels, or it does no better than without them
-            on unseen speakers.
+        InvalidInputError: too few clips; no label under a task other than emotion; ``method`` is of
+            baselines and no group has enough clips; or it is learned and there are too few labels,
+            or it does no better than without them on unseen speakers.
     """
     with database.read() as session:
         ids, clips = sample_clips(session, model, most=SAMPLE)
@@ -145,6 +145,8 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         baselines = fit(session, model)
         assert baselines is not None  # there are clips
         data = None
+        if task != EMOTION and not len(labelled_clips(session, model, task).ids):
+            raise InvalidInputError(f"no clip has a label under the task {task}")
         with contextlib.suppress(InvalidInputError):  # too few labels to go by
             clips_labelled = sample(labelled_clips(session, model, task), SAMPLE)
             data = labelled_vectors(session, model, clips_labelled, baselines=baselines)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.samples import Samples
 from emotion_search.engine.audio.voice import NO_VOICE, voiceless
-from emotion_search.engine.audio.windows import windows
+from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows, Window
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
@@ -200,20 +202,27 @@ def _of_file(
 def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
     archive.decoders.warm()  # starts while the model is loaded
     embedder = archive.embedder_of(model)
-    vectors: list[Vectors] = []
-    waiting = []
-    with contextlib.closing(MonoFile(archive.decoders, path, longest=longest).blocks()) as blocks:
-        for window in windows(blocks, archive.settings.window):
-            if not voiceless(window.samples):
-                waiting.append(window.samples)
-            if len(waiting) == _BATCH:
-                vectors.append(embedder.embed(waiting).vectors)
-                waiting = []
-        if waiting:
-            vectors.append(embedder.embed(waiting).vectors)
-    if not vectors:
-        raise AudioError(NO_VOICE)
-    together = np.concatenate(vectors)
-    if not all(map(usable, together)):
-        raise AudioError("gets no usable embedding")
-    return together
+    window, by_speech = archive.settings.window, archive.settings.segments == "speech"
+    cutters: list[Segmenter] = [SpeechWindows(window)] if by_speech else []
+    for cutter in (*cutters, FixedWindows(window)):  # fixed ones where speech is not told from song
+        audio = MonoFile(archive.decoders, path, longest=longest)
+        with contextlib.closing(audio.blocks()) as blocks:
+            found = [embedder.embed(some).vectors for some in _batches(blocks, cutter)]
+        if found:
+            together = np.concatenate(found)
+            if not all(map(usable, together)):
+                raise AudioError("gets no usable embedding")
+            return together
+    raise AudioError(NO_VOICE)
+
+
+def _batches(blocks: Iterable[Samples], cutter: Segmenter) -> Iterator[list[Samples]]:
+    """Windows of a file in which there may be a voice, some at a time."""
+    cut = chain(chain.from_iterable(map(cutter.feed, blocks)), _late(cutter))
+    voices = (one.samples for one in cut if not voiceless(one.samples))
+    while some := list(islice(voices, _BATCH)):
+        yield some
+
+
+def _late(cutter: Segmenter) -> Iterator[Window]:
+    yield from cutter.finish()  # once all was fed

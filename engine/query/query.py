@@ -8,6 +8,7 @@ from typing import Literal
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.query.examples import AnyExample, Resolved, resolved
+from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
@@ -73,7 +74,8 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
 
     Raises:
         InvalidInputError: no positive example, examples that cancel each other out, a limit or a
-            vector that makes no sense, nothing known to exclude.
+            vector that makes no sense, nothing known to exclude, a speaker or source that the
+            archive has not.
         NotFoundError: no such clip or recording.
         AudioError: a file cannot be used as audio.
         ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
@@ -89,7 +91,8 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
     model, searcher = archive.searcher()
-    place = Place(query.source, query.speaker)
+    with archive.database.read() as session:
+        place = located(session, Place(query.source, query.speaker))
     positive = [resolved(archive, model, one, longest, place) for one in query.positive]
     negative = [resolved(archive, model, one, longest, place) for one in query.negative]
     own = {

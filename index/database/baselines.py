@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import stream
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import BaselineRow, Clip, Recording
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines, keys_of
 
@@ -106,15 +107,41 @@ def source_means(session: Session, model: ModelInfo, version: int) -> Vectors:
     return np.stack(found) if found else np.empty((0, model.dimension), np.float32)
 
 
-def forget_speaker(session: Session, source: str | None, speaker: str | None) -> None:
-    """Remove the baselines of a speaker of whom there is no recording any more."""
-    if speaker is None:
-        return
-    of_source = Recording.source.is_not_distinct_from(source)
-    left = select(Recording.id).where(Recording.speaker == speaker, of_source).limit(1)
-    if session.execute(left).first() is None:
-        session.execute(
-            delete(BaselineRow).where(
-                BaselineRow.speaker == speaker, BaselineRow.source.is_not_distinct_from(source)
-            )
-        )
+def forget_speakers(session: Session) -> None:
+    """Remove the baselines of speakers of whom there is no recording any more, under that name."""
+    left = exists().where(
+        Recording.speaker == BaselineRow.speaker,
+        Recording.source.is_not_distinct_from(BaselineRow.source),
+    )
+    session.execute(delete(BaselineRow).where(BaselineRow.speaker.is_not(None), ~left))
+
+
+def located(session: Session, place: Place) -> Place:
+    """A place as the archive knows it: of a speaker who is of one source and one channel alone,
+    these too.
+
+    Raises:
+        InvalidInputError: the archive has no such speaker or source, or not together.
+    """
+    if place.speaker is None and place.source is None:
+        return place
+    named = [
+        f"{name} {value!r}"
+        for name, value in (("speaker", place.speaker), ("source", place.source))
+        if value is not None
+    ]
+    query = (
+        select(Recording.source, Clip.channel)
+        .join(Clip, Clip.recording_id == Recording.id)
+        .distinct()
+    )
+    if place.speaker is not None:
+        query = query.where(Recording.speaker == place.speaker)
+    if place.source is not None:
+        query = query.where(Recording.source == place.source)
+    found = session.execute(query.limit(2)).all()
+    if not found:
+        raise InvalidInputError(f"the archive has no recording of {' in '.join(named)}")
+    if place.speaker is None or len(found) > 1:
+        return place
+    return place._replace(source=found[0][0], channel=found[0][1])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.baselines import forget_speaker
+from emotion_search.index.database.baselines import forget_speakers
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
@@ -235,7 +235,6 @@ def annotate(
         session.execute(update(Recording).where(of_recording).values(columns))
         if not is_new and session.execute(owner).one() != before:
             renew(session, recording_id)
-            forget_speaker(session, *before)
     insert_or_replace(
         session,
         Metadatum,
@@ -265,9 +264,7 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
         select(Location.path).where(Location.recording_id == recording_id).order_by(Location.path)
     ).all()
     clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-    owner = select(Recording.source, Recording.speaker).where(Recording.id == recording_id)
-    source, speaker = session.execute(owner).one()
     add_tombstones(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
-    forget_speaker(session, source, speaker)
+    forget_speakers(session)
     return list(paths)

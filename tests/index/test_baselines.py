@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from emotion_search.index.database.baselines import fit, places_of
+from emotion_search.index.database.baselines import fit, located, places_of
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import stream
 from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.database.schema import BaselineRow
 from emotion_search.index.database.spaces import active_space, add_space, use_space
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Example, Target
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines
@@ -60,18 +61,14 @@ class Grouped(World):
 
     def correct(self, recording: int, number: int) -> None:
         speaker = NAMES[number % 2]
-        before = self.places[recording]
         with self.database.write() as session:
             annotate(session, recording, Annotations(speaker=speaker))
-        self.places[recording] = before._replace(speaker=speaker)
-        self.forget(before)
+        self.places[recording] = self.places[recording]._replace(speaker=speaker)
 
     def leave(self, recording: int) -> None:
+        """With any recording goes the baseline of whoever is in none, in every version."""
         self.remove(recording)
-        self.forget(self.places.pop(recording))
-
-    def forget(self, place: Place) -> None:
-        """Whoever is in no recording any more has no baseline, in any version."""
+        del self.places[recording]
         left = {(one.source, one.speaker) for one in self.places.values()}
         for version, fitted in self.fitted.items():
             groups = {
@@ -146,6 +143,35 @@ def test_another_speaker_is_another_baseline_at_once(world: Grouped):
         found = world.found_like(clip, 5, which)
         assert found == pytest.approx(world.best(clip, 5), abs=2e-6)
         assert found != pytest.approx(before[which], abs=1e-4)
+
+
+def test_a_speaker_corrected_back_is_as_before(world: Grouped):
+    for number in (4, 5, 11):  # of bob five clips
+        world.speak(number)
+    world.tune()
+    clip = min(world.truth)
+    before = world.found_like(clip, 5, 0)
+    recording = world.truth[clip][0]
+    world.correct(recording, 0)
+    world.correct(recording, 1)
+    assert world.found_like(clip, 5, 0) == before
+
+
+def test_names_that_the_archive_has_not_are_refused_and_others_found(world: Grouped):
+    for number in range(6):
+        world.speak(number)
+    with world.database.read() as session:
+        assert located(session, Place("x", "ann")) == Place("x", "ann")
+        assert located(session, Place("x")) == Place("x")
+        assert located(session, Place(None, "ann")) == Place(None, "ann")  # of two sources
+        for place in (Place(None, "nobody"), Place(None, ""), Place("z"), Place("z", "ann")):
+            with pytest.raises(InvalidInputError, match="the archive has no recording of"):
+                located(session, place)
+    for recording, place in list(world.places.items()):
+        if place[:2] == ("y", "ann"):
+            world.leave(recording)
+    with world.database.read() as session:
+        assert located(session, Place(None, "ann")) == Place("x", "ann")
 
 
 def test_what_a_forgotten_speaker_was_like_is_nowhere_kept(world: Grouped):

@@ -231,7 +231,7 @@ def test_without_labels_baselines_serve_where_groups_are_many(
     assert (result.version, result.method, result.clips) == (1, Method.BASELINE, 80)
     assert (
         result.why
-        == "10 speakers or recordings and 0 sources have baselines; no labels to judge by"
+        == "10 speakers or recordings and 0 sources have baselines; too few labels to judge by"
     )
     model = library.model()
     calls(library, range(10, 12))

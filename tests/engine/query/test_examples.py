@@ -207,6 +207,9 @@ def test_hits_tell_whose_they_are_and_only_others_can_be_asked_for(filled: Libra
     assert {hit.clip.id for hit in search(filled, named)} == {
         i for i, hit in hits.items() if not hit.same_speaker
     }
+    for name in ("nobody", ""):
+        with pytest.raises(InvalidInputError, match="the archive has no recording of speaker"):
+            search(filled, Query([vector], exclude_same="speaker", speaker=name))
     unknown = search(filled, Query([vector], limit=1))[0]
     assert (unknown.same_speaker, unknown.same_source) == (None, None)
 
