@@ -76,7 +76,10 @@ def predict(
             alone += whole and embedder.adapts and prediction.adapted == "none"
             _show(prediction, as_json=as_json)
     if alone:
-        notice(f"scores of {alone} files are unadapted: too short, and no archive to go by")
+        notice(
+            f"scores are unadapted, files: {alone}; they are short, and there is no archive of 20"
+            " clips that was ingested into, or tuned, by this version"
+        )
     if failed:
         raise typer.Exit(1)
 

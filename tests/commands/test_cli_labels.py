@@ -34,7 +34,7 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     )
     assert len(plain.out.splitlines()) == 3
     assert [record["adapted"] for record in done.records] == ["none", None, "none"]
-    assert "notice: scores of 2 files are unadapted" in done.err
+    assert "notice: scores are unadapted, files: 2" in done.err
     named = run("predict", files[0], "--model", "acoustic", "--speaker", "ann")
     assert (named.code, "there is none here" in named.err) == (2, True)
     frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
