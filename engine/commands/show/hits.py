@@ -22,23 +22,29 @@ _LONG_PATH = 30  # characters that a path may take in a table
 
 
 def print_hits(hits: list[Hit], min_confidence: float) -> None:
-    """A table of hits on stdout: similarity, percentile, clip, label, what the model hears, source,
-    whether it is of an example's speaker or source, file, span."""
+    """A table of hits on stdout: cosine, percentile, clip; label, the model's emotion, source and
+    whether it is of an example's speaker, where that tells hits apart; file and start."""
+    columns = {
+        "label": [hit.clip.label or "" for hit in hits],
+        "emotion": [heard_in(hit.clip, min_confidence) for hit in hits],
+        "source": [hit.clip.source or "" for hit in hits],
+        "same": ["speaker" if hit.same_speaker else "" for hit in hits],
+    }
+    if len(set(columns["source"])) == 1:
+        del columns["source"]
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("similarity", "percentile", "clip"):
+    for name in ("cosine", "perc.", "clip"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("label", "heard", "source", "same"):
-        table.add_column(name)
+    for name in shown:
+        table.add_column(name, no_wrap=True)
     table.add_column("file", overflow="fold")
-    table.add_column("span", no_wrap=True)
-    for hit in hits:
-        clip = hit.clip
-        same = "speaker" if hit.same_speaker else "source" if hit.same_source else ""
-        known = [clip.label or "", heard_in(clip, min_confidence), clip.source or "", same]
-        cells = [*known, _short(clip.path or clip.name)]
-        span = f"{clock(clip.start)}–{clock(clip.end)}"
+    table.add_column("start", no_wrap=True)
+    for hit, *cells in zip(hits, *shown.values(), strict=True):
+        file = _short(hit.clip.path or hit.clip.name)
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
-        table.add_row(f"{hit.similarity:.4f}", percentile, str(clip.id), *map(Text, cells), span)
+        numbers = (f"{hit.similarity:.4f}", percentile, str(hit.clip.id))
+        table.add_row(*numbers, *map(Text, (*cells, file)), clock(hit.clip.start))
     Console().print(table)
 
 
