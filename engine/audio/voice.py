@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from emotion_search.engine.audio.samples import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.speech import LEAST_S, spoken
@@ -102,7 +101,8 @@ def _steady(power: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which frames are loud; and which of them are as loud as those that overlap them."""
     levels = power.sum(axis=1)
     loud = levels >= _LOUD * levels.max()
-    return loud, loud & (levels >= _STEADY * maximum_filter1d(levels, 9))
+    around = sliding_window_view(np.pad(levels, 4, mode="symmetric"), 9).max(axis=1)
+    return loud, loud & (levels >= _STEADY * around)
 
 
 def _peaks(power: Array, size: int) -> tuple[Array, Array]:
