@@ -304,6 +304,12 @@ def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
     assert spoken.tune().version == 0
 
 
+def test_a_task_without_labels_is_refused_rather_than_judged_without(spoken: Library):
+    with pytest.raises(InvalidInputError, match="no clip has a label under the task nope"):
+        spoken.tune(task="nope")
+    assert [one.version for one in spoken.spaces()] == [0]
+
+
 def test_an_archive_too_small_or_empty_says_so(library: Library):
     with pytest.raises(NotFoundError, match="empty"):
         library.tune()

@@ -1,6 +1,7 @@
 """Several examples become one query."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from emotion_search.engine.audio.file import decode
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import (
     ClipExample,
@@ -219,3 +221,19 @@ def test_a_file_that_is_too_long_is_refused_by_name(filled: Library, tmp_path):
     with pytest.raises(AudioError, match=r"her\.wav is longer than 2 s"):
         search(filled, Query([FileExample(path, "her.wav")]), longest=2)
     assert search(filled, Query([FileExample(path, "her.wav")]), longest=3)
+
+
+def test_silence_around_speech_is_no_part_of_an_example(
+    sqlite_settings, emodb: Path, tmp_path: Path
+):
+    from emotion_search.engine.files.scan import find_audio
+
+    names = ["03a01Fa.flac", "03a01Wa.flac", "03a01Nc.flac"]
+    silence = np.zeros(20 * 16_000, np.float32)
+    clip = decode(emodb / names[1])
+    path = write_wav(tmp_path / "padded.wav", np.concatenate([silence, clip, silence]))
+    with Library.open(sqlite_settings, create=True) as library:
+        library.ingest(find_audio([str(emodb / name) for name in names]).files)
+        hits = library.search(path, limit=3)
+    assert hits[0].clip.name == names[1]
+    assert hits[0].similarity > 0.95
