@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.files.manifest import read_labels, read_manifest
 from emotion_search.engine.files.tables import csv_rows, valid_rows
-from emotion_search.engine.quality.tune import sample
+from emotion_search.engine.quality.archive_labels import sample
 from emotion_search.index.database.clips import clips_of
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.files import KnownFile, known_files

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import IndexStatus, index_status, purge_removed
 from emotion_search.engine.embedders.registry import absolute
+from emotion_search.engine.quality.archive_labels import labelled
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.tune import (
     Tuning,
-    labelled,
     recalibrate,
     resettle,
     tune,

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.quality.archive_labels import labelled_vectors, sample
 from emotion_search.engine.quality.confounds import confounds
 from emotion_search.engine.quality.labelled import (
-    SENTENCE_KEY,
     LabelledVectors,
     Strings,
-    sentences_under,
 )
 from emotion_search.engine.quality.retrieval import Gallery, judge
-from emotion_search.index.database.baselines import fit, places_of
+from emotion_search.index.database.baselines import fit
 from emotion_search.index.database.clips import voices_of_clips
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (
@@ -31,8 +29,6 @@ from emotion_search.index.database.embeddings import (
 )
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import (
-    LabelledClips,
-    context_of,
     labelled_clips,
 )
 from emotion_search.index.database.models import ModelInfo
@@ -53,7 +49,7 @@ from emotion_search.index.database.spaces import (
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
 from emotion_search.index.vectors.baselines import FEWEST as OF_A_GROUP
-from emotion_search.index.vectors.baselines import Baselines, fit_baselines
+from emotion_search.index.vectors.baselines import Baselines
 from emotion_search.index.vectors.percentiles import calibrate
 from emotion_search.index.vectors.space import Method, Space, fit_space
 
@@ -169,16 +165,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
             use_space(session, model, 0)
         version: int = 0
         if method.grouped:
-            subtracted = Space(Method.BASELINE, baselines.mean)
-            version = add_space(
-                session,
-                model,
-                subtracted,
-                task=None,
-                clips=clips,
-                gain=gains.get(Method.BASELINE),
-                baselines=baselines,
-            )
+            version = _add_baselines(session, model, baselines, gains.get(Method.BASELINE))
         if method.learned:
             assert data is not None  # or there were no quality
             space = fit_space(method, data.vectors, data.labels, data.centres)
@@ -200,6 +187,14 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
     recalibrate(database, model)
     groups = (baselines.own, baselines.sources)
     return Tuning(version, method, clips, task if quality else None, quality, groups)
+
+
+def _add_baselines(
+    session: Session, model: ModelInfo, baselines: Baselines, gain: float | None
+) -> int:
+    space = Space(Method.BASELINE, baselines.mean)
+    clips = baselines.clips
+    return add_space(session, model, space, task=None, clips=clips, gain=gain, baselines=baselines)
 
 
 def _check_learned(method: Method, quality: dict[Method, Quality], task: str) -> None:
@@ -349,20 +344,10 @@ def _refit(
     """The serving space with the baselines of the archive as it is now; returns its version."""
     with database.read() as session:
         baselines = fit(session, model)
-        clips = count_embedded(session, model)
     assert baselines is not None  # the archive has grown
     last, below = fitted[space.version], fitted[space.baselines or 0]
     with database.write() as session:
-        subtracted = Space(Method.BASELINE, baselines.mean)
-        version = add_space(
-            session,
-            model,
-            subtracted,
-            task=None,
-            clips=clips,
-            gain=below.gain,
-            baselines=baselines,
-        )
+        version = _add_baselines(session, model, baselines, below.gain)
         if space.map.method.learned:
             version = add_space(
                 session,
@@ -374,86 +359,6 @@ def _refit(
                 baselines=version,
             )
     return version
-
-
-def labelled(
-    database: Database,
-    models: Sequence[ModelInfo],
-    task: str,
-    *,
-    most: int,
-    sentence_key: str | None = None,
-) -> list[tuple[LabelledVectors, Space]]:
-    """Embeddings of the labelled clips under each of the models, not in any space yet, and the
-    space that serves: the same clips, those with an embedding under all (a random sample beyond
-    ``most``), with what is known of them.
-
-    Args:
-        sentence_key: the metadata key that tells what is said, in place of ``text``.
-
-    Raises:
-        InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
-    """
-    with database.read() as session:
-        found = [labelled_clips(session, model, task) for model in models]
-        ids = reduce(np.intersect1d, [clips.ids for clips in found])
-        if not len(ids):
-            cure = (
-                "; give labels in a manifest, or by ingest --label"
-                if len(models) == 1
-                else " and an embedding of each model; fill them in with: emotion-search reembed"
-            )
-            raise InvalidInputError(f"no clip has a label under the task {task}{cure}")
-        clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
-        made = []
-        for model in models:
-            space = active_space(session, model)
-            known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
-            data = replace(
-                labelled_vectors(session, model, clips),
-                sources=known.sources if known.sources.any() else None,
-                sentences=sentences_under(sentence_key, known.sentences),
-                scores=known.scores if model.classes else None,
-                score_classes=tuple(model.classes),
-            )
-            if space.baselines is not None:
-                data = replace(data, centres=space.centres(session, clips.ids))
-            made.append((data, space.map))
-        return made
-
-
-def sample(clips: LabelledClips, most: int) -> LabelledClips:
-    """The clips, or ``most`` of them drawn at random, always the same ones."""
-    if len(clips.ids) <= most:
-        return clips
-    return clips.part(draw(np.arange(len(clips.ids)), most))
-
-
-def labelled_vectors(
-    session: Session,
-    model: ModelInfo,
-    clips: LabelledClips,
-    *,
-    baselines: Baselines | None = None,
-) -> LabelledVectors:
-    """Labelled clips with their embeddings; speakers only where all are known.
-
-    Args:
-        baselines: of the archive; those of these clips alone if left out.
-
-    Raises:
-        InvalidInputError: too few of them, or of their classes.
-    """
-    vectors = embeddings_in_order(session, model, clips.ids)
-    speakers = clips.speakers if clips.speakers.all() else None
-    data = LabelledVectors(
-        vectors, clips.labels, speakers, clips.recordings.astype(str), model.name
-    )
-    places = places_of(session, clips.ids)
-    baselines = baselines or fit_baselines([(places, vectors)])
-    if baselines is None or not baselines.groups:
-        return data
-    return replace(data, centres=np.stack([baselines.centre(place) for place in places]))
 
 
 def _halves(groups: NDArray[np.str_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
