@@ -163,7 +163,8 @@ def _learned(centred: Array, labels: NDArray[np.str_]) -> Array:
     between = (means[counts > 1] @ root) - (means[counts > 1] @ root).mean(axis=0)
     scatter = between.T @ between / len(names)
     values, directions = np.linalg.eigh(scatter)
-    stretched = np.sqrt(1 + _STRETCH * np.maximum(values, 0) / np.mean(values.clip(min=0).sum()))
+    values = np.maximum(values, 0)
+    stretched = np.sqrt(1 + _STRETCH * values / max(values.sum(), 1e-30))  # 0 where means coincide
     return np.asarray(root @ (directions * stretched))
 
 

@@ -105,6 +105,13 @@ def test_one_class_teaches_nothing():
         fit_space(Method.LEARNED, vectors, np.array(["a"] * len(vectors)))
 
 
+def test_classes_whose_means_coincide_make_a_space_all_the_same():
+    vectors = np.eye(DIM, dtype=np.float32)
+    twice = np.concatenate([vectors, vectors])
+    space = fit_space(Method.LEARNED, twice, np.array(["a"] * DIM + ["b"] * DIM))
+    assert np.isfinite(space.apply(twice)).all()
+
+
 def test_fingerprints_tell_spaces_apart():
     vectors, labels = crowded()
     prints = {fit_space(method, vectors, labels, vectors[::-1]).fingerprint for method in Method}
