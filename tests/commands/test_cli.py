@@ -467,7 +467,7 @@ def test_the_demo_answers(run, voices):
     shown = run("demo")
     assert shown.code == 0
     assert "64 clips" in shown.out
-    assert "similarity" in shown.out
+    assert "cosine" in shown.out
     assert "12 clips" in run("demo", "--audio", voices).out
 
 
