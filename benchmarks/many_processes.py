@@ -34,8 +34,8 @@ from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.kinds import IndexKind
-from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.space import Space
+from emotion_search.index.vectors.topk import Wish
 
 DIMENSION = 16
 FIRST = 400  # clips that are there from the beginning
@@ -129,10 +129,10 @@ def faults(database: Database, folder: Path, kind: IndexKind) -> list[str]:
     with database.read() as session:
         cache = IndexCache(folder, archive=archive_uuid(session), model=model.fingerprint)
         gone = select(Tombstone.clip_id).where(Tombstone.model_id == model.id)
-        loaded = cache.load(Space().fingerprint)
+        loaded = cache.load(model, Space().fingerprint)
         if loaded is None:
             return ["nothing that can be loaded"]
-        index, revision = loaded
+        index, revision = loaded.index, loaded.revision
         erased = np.array(session.scalars(gone.where(Tombstone.revision <= revision)).all())
     wrong = [] if index.kind == kind else [f"an index of the kind {index.kind}"]
     if np.isin(erased, index.ids()).any() or (index.rows and index.rows.get(erased)[0].any()):

@@ -38,7 +38,7 @@ from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Searcher, Target, _Finder
 from emotion_search.index.vectors.arrays import Vectors, cosines
-from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.topk import Wish
 
 BLOCK = 20
 """Queries that one side answers before it is the other's turn."""

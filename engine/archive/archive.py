@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -38,7 +40,7 @@ from emotion_search.index.errors import (
     NotFoundError,
 )
 from emotion_search.index.lifecycle.catch_up import IndexState
-from emotion_search.index.search import Searcher
+from emotion_search.index.search import Searcher, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class Archive:
         self._warming: threading.Thread | None = None
         self.decoders = Decoders()
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
+        self._serving: ModelInfo | None = None  # when it was last looked
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = False, background: bool = False) -> Self:
@@ -215,7 +218,24 @@ class Archive:
         """
         model = self._model_here()
         self._check_name(model)
+        self._serving = model
         return model, self._search(model)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The archive as it stands, to search in; see ``searcher`` and ``Searcher.open``."""
+        model = self._serving
+        searcher = self._search(model) if model else self.searcher()[1]
+        with ExitStack() as stack:
+            try:
+                snapshot = stack.enter_context(searcher.open())
+                serves = snapshot.serving == snapshot.model.id
+            except NotFoundError:  # the model was removed
+                serves = False
+            if not serves:
+                stack.close()
+                snapshot = stack.enter_context(self.searcher()[1].open())
+            yield snapshot
 
     def index_state(self) -> IndexState:
         """How much is in the index, and since when; nothing is read from the database."""

@@ -59,7 +59,7 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
     if saved is None:
         return IndexStatus(of_revision=now)
     stamp, size = saved
-    probes = stamp.details.get("probes", {}).get("10")
+    probes, _ = stamp.details.get("reach", {}).get("10", (None, None))
     return IndexStatus(
         kind=stamp.kind,
         clips=stamp.count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -17,13 +17,12 @@ from emotion_search.engine.audio.voice import NO_VOICE, voiceless
 from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows, Window
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.files.scan import facts, sha256_of
-from emotion_search.index.database.clips import clips_of, overlapping_clips, owner_of, vectors_of
-from emotion_search.index.database.connection import Session
+from emotion_search.index.database.clips import clips_of, overlapping_clips
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
-from emotion_search.index.search import Example
+from emotion_search.index.search import Example, Snapshot
 from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.baselines import Place
 
@@ -89,33 +88,59 @@ class Resolved:
     source: str | None = None
 
 
-def resolved(
-    archive: Archive,
-    model: ModelInfo,
-    example: AnyExample,
-    longest: float | None,
-    place: Place | None = None,
-) -> Resolved:
-    """What an example stands for; a file is embedded only if the archive has not its bytes.
+def embedded(
+    archive: Archive, model: ModelInfo, example: AnyExample, longest: float | None
+) -> AnyExample | Example:
+    """An audio file as what it stands for: its clips, if the archive has its bytes, else its
+    embeddings; other examples as they are.
 
     Args:
-        place: where examples that the archive has not come from, as far as that is known.
         longest: seconds of audio that a file may have; None for any.
 
     Raises:
-        InvalidInputError, NotFoundError, AudioError, ModelMismatchError, ModelUnavailableError:
-            see ``engine.query.query.answer``.
+        InvalidInputError, AudioError, ModelMismatchError, ModelUnavailableError: see
+            ``engine.query.query.answer``.
     """
-    if isinstance(example, FileExample):
-        return _of_file(archive, model, example, longest, place or Place())
-    if isinstance(example, VectorExample):
-        return _outside(_given(model, example.vector)[None], place or Place())
+    if not isinstance(example, FileExample):
+        return example
+    try:
+        facts(example.path)  # raises for what is no regular file
+        sha256 = sha256_of(example.path)
+    except OSError as error:
+        raise InvalidInputError(f"{example.path}: {error.strerror}") from error
     with archive.database.read() as session:
-        if isinstance(example, ClipExample):
-            if not 0 < example.clip < 2**63:
-                raise NotFoundError(f"no clip {example.clip} in this archive")
-            return _inside(session, model, [example.clip])
-        return _of_span(session, model, example)
+        known = find_by_sha256(session, sha256)
+        if known is not None:
+            return Example(clips=np.array(clips_of(session, known), np.int64))
+    try:
+        return Example(_embedded(archive, model, example.path, longest))
+    except AudioError as error:
+        raise AudioError(f"{example.name} {error}") from error
+
+
+def resolved(
+    snapshot: Snapshot, example: AnyExample | Example, place: Place | None = None
+) -> Resolved:
+    """What an example stands for; files are ``embedded`` before.
+
+    Args:
+        place: where examples that the archive has not come from, as far as that is known.
+
+    Raises:
+        InvalidInputError, NotFoundError: see ``engine.query.query.answer``.
+    """
+    if isinstance(example, Example):
+        if example.clips is not None:
+            return _inside(snapshot, example)
+        return _outside(example, place or Place())
+    if isinstance(example, VectorExample):
+        return _outside(Example(_given(snapshot.model, example.vector)[None]), place or Place())
+    if isinstance(example, ClipExample):
+        if not 0 < example.clip < 2**63:
+            raise NotFoundError(f"no clip {example.clip} in this archive")
+        return _inside(snapshot, Example(clips=np.array([example.clip], np.int64)))
+    assert isinstance(example, SpanExample)
+    return _of_span(snapshot, example)
 
 
 def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
@@ -131,29 +156,19 @@ def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
     return np.asarray(wide / np.linalg.norm(wide), dtype=np.float32)
 
 
-def _inside(
-    session: Session, model: ModelInfo, ids: list[int], weights: Sequence[float] | None = None
-) -> Resolved:
+def _inside(snapshot: Snapshot, example: Example) -> Resolved:
     """Clips of one recording of the archive."""
-    recording = get_recording(session, owner_of(session, ids[0]))
-    return Resolved(
-        Example(
-            vectors_of(session, model, ids),
-            np.array(ids, np.int64),
-            None if weights is None else np.array(weights),
-        ),
-        recording.id,
-        recording.speaker,
-        recording.source,
-    )
+    assert example.clips is not None
+    place = snapshot.place_of(int(example.clips[0]))
+    return Resolved(example, place.recording, place.speaker, place.source)
 
 
-def _outside(vectors: Vectors, place: Place) -> Resolved:
+def _outside(example: Example, place: Place) -> Resolved:
     """Embeddings of something that the archive has not."""
-    return Resolved(Example(vectors, place=place), speaker=place.speaker, source=place.source)
+    return Resolved(replace(example, place=place), speaker=place.speaker, source=place.source)
 
 
-def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Resolved:
+def _of_span(snapshot: Snapshot, example: SpanExample) -> Resolved:
     """The clips in the span, by how much they overlap."""
     if not 0 <= example.start < example.end:
         raise InvalidInputError(
@@ -161,6 +176,7 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Resolv
         )
     if not 0 < example.recording < 2**63:
         raise NotFoundError(f"no recording {example.recording} in this archive")
+    session = snapshot.session
     get_recording(session, example.recording)  # raises where there is none
     overlaps = overlapping_clips(
         session, example.recording, example.start, example.end, example.channel
@@ -172,31 +188,8 @@ def _of_span(session: Session, model: ModelInfo, example: SpanExample) -> Resolv
             f"{'' if example.channel is None else f' of channel {example.channel}'}"
             f" between {example.start:g} s and {end}"
         )
-    return _inside(session, model, list(overlaps), list(overlaps.values()))
-
-
-def _of_file(
-    archive: Archive,
-    model: ModelInfo,
-    example: FileExample,
-    longest: float | None,
-    place: Place,
-) -> Resolved:
-    """An audio file: its windows, embedded unless the archive has its bytes."""
-    try:
-        facts(example.path)  # raises for what is no regular file
-        sha256 = sha256_of(example.path)
-    except OSError as error:
-        raise InvalidInputError(f"{example.path}: {error.strerror}") from error
-    with archive.database.read() as session:
-        known = find_by_sha256(session, sha256)
-        if known is not None:
-            return _inside(session, model, clips_of(session, known))
-    try:
-        vectors = _embedded(archive, model, example.path, longest)
-        return _outside(vectors, place)
-    except AudioError as error:
-        raise AudioError(f"{example.name} {error}") from error
+    clips = np.array(list(overlaps), np.int64)
+    return _inside(snapshot, Example(clips=clips, weights=np.array(list(overlaps.values()))))
 
 
 def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | None) -> Vectors:

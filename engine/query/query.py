@@ -7,14 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.query.examples import AnyExample, Resolved, resolved
+from emotion_search.engine.query.examples import (
+    AnyExample,
+    FileExample,
+    Resolved,
+    embedded,
+    resolved,
+)
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.search import Hit, Target
+from emotion_search.index.search import Example, Hit, Snapshot, Target
 from emotion_search.index.vectors.baselines import Place
-from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.topk import Wish
 
 MOST_HITS = 1000
 """Most hits of one query."""
@@ -90,11 +96,30 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
         raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
-    model, searcher = archive.searcher()
-    with archive.database.read() as session:
-        place = located(session, Place(query.source, query.speaker))
-    positive = [resolved(archive, model, one, longest, place) for one in query.positive]
-    negative = [resolved(archive, model, one, longest, place) for one in query.negative]
+    if any(isinstance(one, FileExample) for one in (*query.positive, *query.negative)):
+        model, searcher = archive.searcher()
+        positive, negative = (
+            [embedded(archive, model, one, longest) for one in some]
+            for some in (query.positive, query.negative)
+        )
+        opened = searcher.open()  # what embedded the files, whatever serves by now
+    else:
+        positive, negative = list(query.positive), list(query.negative)
+        opened = archive.snapshot()
+    with opened as snapshot:
+        return Answer(_hits(snapshot, query, positive, negative), snapshot.model)
+
+
+def _hits(
+    snapshot: Snapshot,
+    query: Query,
+    given: Sequence[AnyExample | Example],
+    unlike: Sequence[AnyExample | Example],
+) -> list[Hit]:
+    """The hits of a query whose audio files are embedded."""
+    place = located(snapshot.session, Place(query.source, query.speaker))
+    positive = [resolved(snapshot, one, place) for one in given]
+    negative = [resolved(snapshot, one, place) for one in unlike]
     own = {
         clip
         for one in (*positive, *negative)
@@ -111,15 +136,14 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     )
     speakers = {one.speaker for one in positive} - {None}
     sources = {one.source for one in positive} - {None}
-    hits = [
+    return [
         replace(
             hit,
             same_speaker=_same(hit.clip.speaker, speakers),
             same_source=_same(hit.clip.source, sources),
         )
-        for hit in searcher.search(target)
+        for hit in snapshot.search(target)
     ]
-    return Answer(hits, model)
 
 
 def _same(of_hit: str | None, of_examples: Collection[str | None]) -> bool | None:

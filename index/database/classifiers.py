@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import ClassifierRow, Model, Prediction
+from emotion_search.index.database.schema import ClassifierRow, Clip, Model, Prediction
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
 
 
@@ -153,6 +154,8 @@ def delete_classifier(session: Session, task: str, version: int) -> int:
             f"no classifier for the task {task} of version {version}; list them with:"
             " emotion-search classifiers"
         )
-    session.execute(delete(Prediction).where(Prediction.classifier_id == found[0].id))
+    by_it = Prediction.classifier_id == found[0].id
+    note_changed(session, Clip.id.in_(select(Prediction.clip_id).where(by_it)))
+    session.execute(delete(Prediction).where(by_it))
     session.execute(delete(ClassifierRow).where(ClassifierRow.id == found[0].id))
     return found[0].predictions

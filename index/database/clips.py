@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, func, select
+from sqlalchemy import ARRAY, BigInteger, Text, and_, bindparam, cast, func, select, text
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
@@ -18,7 +20,6 @@ from emotion_search.index.database.embeddings import embeddings_by_id, embedding
 from emotion_search.index.database.files import FAILED
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.predictions import predictions_of
 from emotion_search.index.database.schema import (
     Clip,
     Embedding,
@@ -26,25 +27,13 @@ from emotion_search.index.database.schema import (
     Label,
     Location,
     Metadatum,
+    Prediction,
     Recording,
 )
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 _NO_SOURCE = "(none)"
-_COLUMNS = (  # that details take as they are
-    Clip.id,
-    Clip.recording_id,
-    Recording.name,
-    Recording.sha256,
-    Recording.source,
-    Recording.speaker,
-    Recording.recorded_at,
-    Clip.channel,
-    Clip.channel_name,
-    Clip.start,
-    Clip.end,
-)
 
 
 @dataclass(frozen=True)
@@ -54,10 +43,10 @@ class ClipDetails:
     Attributes:
         id, recording_id: in the archive.
         name: file name of the recording when it came.
-        path: where its bytes lie; None when no known place is left.
         channel: counted from 0; None for all channels mixed down.
         channel_name: what it was called when it came, such as customer.
         start, end: span in the recording, seconds.
+        path: where its bytes lie; None when no known place is left.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
         predictions: value and probability by task, from classifiers.
@@ -66,7 +55,6 @@ class ClipDetails:
     id: int
     recording_id: int
     name: str
-    path: str | None
     sha256: str
     source: str | None
     speaker: str | None
@@ -75,6 +63,7 @@ class ClipDetails:
     channel_name: str | None
     start: float
     end: float
+    path: str | None
     labels: Mapping[str, str]
     metadata: Mapping[str, str]
     scores: Mapping[str, float]
@@ -94,6 +83,9 @@ class ClipDetails:
     def confidence(self) -> float | None:
         """Its score, 0 to 1."""
         return max(self.scores.values(), default=None)
+
+
+_PLAIN = [one.name for one in fields(ClipDetails)][:12]  # as the database has them
 
 
 def list_clips(
@@ -132,10 +124,27 @@ def clip_details(
     session: Session, model: ModelInfo | None, ids: Sequence[int]
 ) -> list[ClipDetails]:
     """The clips with these ids, in the order of ``ids``; unknown ones are left out."""
-    details: dict[int, ClipDetails] = {}
-    for some in chunks(ids):
-        details.update(_details(session, model, some))
-    return [details[clip_id] for clip_id in ids if clip_id in details]
+    if not ids:
+        return []
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    rows = session.connection().execute(
+        _details(sqlite),
+        {
+            "ids": json.dumps(list(ids)) if sqlite else list(ids),
+            "model": model.id if model else None,
+        },
+    )
+    classes = model.classes if model else ()
+    found = {}
+    for *plain, labels, metadata, scores, predictions in rows.all():
+        found[plain[0]] = ClipDetails(
+            **dict(zip(_PLAIN, plain, strict=True)),
+            labels=dict(_parsed(labels)),
+            metadata=dict(sorted(_parsed(metadata))),
+            scores=_named(classes, scores),
+            predictions={task: (value, float(p)) for task, value, p in _parsed(predictions)},
+        )
+    return [found[clip] for clip in ids if clip in found]
 
 
 def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
@@ -255,46 +264,61 @@ def _most_first(rows: Any) -> dict[str, int]:
     return dict(sorted(summed.items(), key=lambda row: (-row[1], row[0])))
 
 
-def _details(
-    session: Session, model: ModelInfo | None, ids: Sequence[int]
-) -> dict[int, ClipDetails]:
-    """Details by clip id: one query a table, however many clips."""
-    join_scores = and_(
-        Embedding.clip_id == Clip.id, Embedding.model_id == (model.id if model else -1)
-    )
-    rows = session.execute(
-        select(*_COLUMNS, Embedding.scores)
-        .join(Recording, Recording.id == Clip.recording_id)
-        .outerjoin(Embedding, join_scores)
-        .where(Clip.id.in_(ids))
-    ).all()
-    recording_ids = {row.recording_id for row in rows}
-    labels: dict[int, dict[str, str]] = {}
-    for clip_id, task, value in session.execute(
-        select(Label.clip_id, Label.task, Label.value).where(Label.clip_id.in_(ids))
-    ):
-        labels.setdefault(clip_id, {})[task] = value
-    metadata = metadata_of(session, recording_ids)
-    paths: dict[int, str] = {}
-    for recording_id, path in session.execute(
-        select(Location.recording_id, Location.path)
-        .where(Location.recording_id.in_(recording_ids))
-        .order_by(Location.path)
-    ):
-        paths.setdefault(recording_id, path)
-    classes = model.classes if model else ()
-    predictions = predictions_of(session, ids)
-    return {
-        row.id: ClipDetails(
-            **{column.key: value for column, value in zip(_COLUMNS, row, strict=False)},
-            path=paths.get(row.recording_id),
-            labels=labels.get(row.id, {}),
-            metadata=metadata.get(row.recording_id, {}),
-            scores=_named(classes, row.scores),
-            predictions=predictions.get(row.id, {}),
+@cache
+def _details(sqlite: bool) -> Any:
+    """One statement for all that is known of some clips: searches ask it at each call. What there
+    may be several of comes as JSON."""
+    array, pack = ("json_group_array", "json_array") if sqlite else ("json_agg", "json_build_array")
+    clip, recording, embedding = (t.__table__.columns for t in (Clip, Recording, Embedding))
+    label, datum, prediction = (t.__table__.columns for t in (Label, Metadatum, Prediction))
+
+    def several(owner: Any, key: Any, *columns: Any) -> Any:
+        packed = getattr(func, array)(getattr(func, pack)(*columns))
+        return select(packed).where(owner == key).scalar_subquery()
+
+    number = prediction.probability  # as text, for JSON has 15 digits in SQLite
+    digits = func.printf("%!.17g", number) if sqlite else cast(number, Text)
+    place = Location.__table__.columns
+    path = select(func.min(place.path)).where(place.recording_id == recording.id)
+    wanted: Any = bindparam("ids")
+    listed = select(text("value")).select_from(func.json_each(wanted))
+    among: Any = clip.id == func.any(cast(wanted, ARRAY(BigInteger)))
+    if sqlite:
+        among = clip.id.in_(listed)
+    return (
+        select(
+            clip.id,
+            clip.recording_id,
+            recording.name,
+            recording.sha256,
+            recording.source,
+            recording.speaker,
+            recording.recorded_at,
+            clip.channel,
+            clip.channel_name,
+            clip.start_s,
+            clip.end_s,
+            path.scalar_subquery(),
+            several(clip.id, label.clip_id, label.task, label.value),
+            several(recording.id, datum.recording_id, datum.key, datum.value),
+            embedding.scores,
+            several(clip.id, prediction.clip_id, prediction.task, prediction.value, digits),
         )
-        for row in rows
-    }
+        .join(Recording.__table__, recording.id == clip.recording_id)
+        .outerjoin(
+            Embedding.__table__,
+            (embedding.clip_id == clip.id) & (embedding.model_id == bindparam("model")),
+        )
+        .where(among)
+    )
+
+
+def _parsed(found: Any) -> list[list[str]]:
+    """A list of rows, as the databases' drivers give JSON."""
+    if not found or found == "[]":
+        return []
+    rows: list[list[str]] = json.loads(found) if isinstance(found, str) else found
+    return rows
 
 
 def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:

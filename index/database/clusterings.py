@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
@@ -99,6 +100,8 @@ def add_clustering(
                 for clip, cluster in zip(ids[some].tolist(), clusters[some].tolist(), strict=True)
             ],
         )
+    of_it = select(ClusterMember.clip_id).where(ClusterMember.clustering_id == row.id)
+    note_changed(session, Clip.id.in_(of_it))
 
 
 def has_clustering(session: Session, name: str) -> bool:
@@ -203,7 +206,9 @@ def _id_of(session: Session, name: str) -> int | None:
 
 
 def _delete(session: Session, clustering: int) -> None:
-    session.execute(delete(ClusterMember).where(ClusterMember.clustering_id == clustering))
+    members = ClusterMember.clustering_id == clustering
+    note_changed(session, Clip.id.in_(select(ClusterMember.clip_id).where(members)))
+    session.execute(delete(ClusterMember).where(members))
     session.execute(delete(ClusteringRow).where(ClusteringRow.id == clustering))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,18 +13,14 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     Select,
-    bindparam,
-    exists,
-    func,
     literal_column,
     not_,
     or_,
     select,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from emotion_search.index.database import prediction_filters
-from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import (
     Archive,
     Clip,
@@ -40,8 +36,8 @@ EMOTION = "emotion"
 """The task of a label when none is named."""
 
 _MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
-_ASKED = 1000  # ids of one statement
-_ROUNDED_S = 0.0005  # of a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point
+ROUNDED_S = 0.0005
+"""Play in a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point."""
 
 
 @dataclass(frozen=True)
@@ -129,49 +125,11 @@ def _lean(wanted: ClipFilter) -> Select[Any]:
     return matching(wanted) if _of_recordings(wanted) else select(Clip.id).where(*_of_clips(wanted))
 
 
-def matching_ids(
-    session: Session, wanted: ClipFilter, *, most: int | None = None
-) -> NDArray[np.int64]:
-    """Ids of the clips that pass the filter: int64, ascending; any ``most`` of them."""
-    ids = np.fromiter(session.scalars(_lean(wanted).limit(most)), dtype=np.int64)
+def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
+    """Ids of the clips that pass the filter: int64, ascending."""
+    ids = np.fromiter(session.scalars(_lean(wanted)), dtype=np.int64)
     ids.sort()
     return ids
-
-
-def passing(
-    session: Session, wanted: ClipFilter, ids: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Those of the clips that are there and pass the filter, in any order, and the recording of
-    each: int64, (n,)."""
-    among = Clip.id.in_(bindparam("among", expanding=True, literal_execute=True))
-    query = select(Clip.id, Clip.recording_id).where(*_of_clips(wanted, one_by_one=True))
-    if of_recordings := _of_recordings(wanted, one_by_one=True):
-        # Not a join: SQLite would start it at the index of a source that half of the clips have.
-        query = query.where(exists().where(Recording.id == Clip.recording_id, *of_recordings))
-    rows = [
-        row
-        for some in chunks(ids.tolist(), _ASKED)
-        for row in session.execute(query.where(among), {"among": some})
-    ]
-    found = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
-    return found[:, 0], found[:, 1]
-
-
-def reachable(
-    session: Session,
-    wanted: ClipFilter,
-    without: Collection[int],
-    *,
-    per_recording: int,
-    most: int,
-) -> int:
-    """How many clips pass the filter, ``without`` some, if of each recording only so many count; no
-    more than ``most`` are counted."""
-    counted = _lean(wanted).with_only_columns(func.count(Clip.id)).group_by(Clip.recording_id)
-    if without:
-        counted = counted.where(Clip.id.not_in(without))
-    clips = session.scalars(counted.limit(most))
-    return min(sum(min(number, per_recording) for number in clips), most)
 
 
 def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
@@ -180,8 +138,8 @@ def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
     return sorted(session.scalars(query))
 
 
-def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
-    """What must hold of a clip's recording, for all at once or for a few clips one by one."""
+def _of_recordings(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    """What must hold of a clip's recording."""
     found: list[ColumnElement[bool]] = []
     if wanted.sources:
         found.append(Recording.source.in_(wanted.sources))
@@ -197,7 +155,7 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
             literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
             Metadatum.value == value,
         )
-        found.append(_in(Recording.id, Metadatum.recording_id, pair, one_by_one))
+        found.append(Recording.id.in_(select(Metadatum.recording_id).where(*pair)))
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
@@ -207,26 +165,26 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
     return found
 
 
-def _of_clips(wanted: ClipFilter, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     """What must hold of the clip itself."""
     found: list[ColumnElement[bool]] = []
     if wanted.labels:
         labelled = (Label.task == wanted.task, Label.value.in_(wanted.labels))
-        found.append(_in(Clip.id, Label.clip_id, labelled, one_by_one))
+        found.append(Clip.id.in_(select(Label.clip_id).where(*labelled)))
     if wanted.emotions or wanted.min_score is not None:
-        found.append(_in(Clip.id, Embedding.clip_id, _scored(wanted), one_by_one))
+        found.append(Clip.id.in_(select(Embedding.clip_id).where(*_scored(wanted))))
     if wanted.channels:
         named = Clip.channel_name.in_(wanted.channels)
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
         found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
     if wanted.min_duration is not None:
-        found.append(Clip.end - Clip.start >= wanted.min_duration - _ROUNDED_S)
+        found.append(Clip.end - Clip.start >= wanted.min_duration - ROUNDED_S)
     if wanted.max_duration is not None:
-        found.append(Clip.end - Clip.start <= wanted.max_duration + _ROUNDED_S)
+        found.append(Clip.end - Clip.start <= wanted.max_duration + ROUNDED_S)
     for other, conditions in prediction_filters.conditions(
         wanted.task, wanted.predicted, wanted.min_probability, wanted.clusters
     ):
-        found.append(_in(Clip.id, other, conditions, one_by_one))
+        found.append(Clip.id.in_(select(other).where(*conditions)))
     return found
 
 
@@ -238,16 +196,3 @@ def _scored(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
     if wanted.min_score is not None:
         found.append(Embedding.confidence >= wanted.min_score)
     return tuple(found)
-
-
-def _in(
-    key: InstrumentedAttribute[int],
-    other: InstrumentedAttribute[int],
-    conditions: tuple[ColumnElement[bool], ...],
-    one_by_one: bool,
-) -> ColumnElement[bool]:
-    """Whether a row of another table has this key and meets conditions: as a set that is made once,
-    or looked up for each."""
-    if one_by_one:
-        return exists().where(other == key, *conditions)
-    return key.in_(select(other).where(*conditions))

@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
@@ -81,6 +82,7 @@ def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) 
     for (clip, task), value in last.items():
         if value is None:
             session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
+    note_changed(session, known)
     return [clip for clip in ids if clip not in known]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.classifiers import ClassifierInfo
 from emotion_search.index.database.embeddings import ROWS, as_arrays
@@ -116,6 +117,7 @@ def put_predictions(
         if clip in known
     ]
     insert_or_replace(session, Prediction, rows)
+    note_changed(session, known)
     return len(rows)
 
 
@@ -127,14 +129,3 @@ def count_predictions(session: Session, classifier: ClassifierInfo) -> dict[str,
         .group_by(Prediction.value)
     )
     return dict(sorted(((v, n) for v, n in rows), key=lambda row: (-row[1], row[0])))
-
-
-def predictions_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, tuple[str, float]]]:
-    """Value and probability by task, of those of some clips that have predictions."""
-    found: dict[int, dict[str, tuple[str, float]]] = {}
-    query = select(
-        Prediction.clip_id, Prediction.task, Prediction.value, Prediction.probability
-    ).where(Prediction.clip_id.in_(ids))
-    for clip, task, value, probability in session.execute(query):
-        found.setdefault(clip, {})[task] = (value, probability)
-    return found

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.baselines import forget_speakers
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
@@ -248,6 +249,8 @@ def annotate(
     if annotations.labels:
         clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
         label_clips(session, clip_ids, annotations.labels)
+    if not is_new and (columns or annotations.spans or annotations.labels):
+        note_changed(session, Clip.recording_id == recording_id)
 
 
 def remove_recording(session: Session, recording_id: int) -> list[str]:

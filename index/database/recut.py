@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones
 from emotion_search.index.database.labels import agreed_labels, label_clips, spans_of
@@ -68,6 +69,7 @@ def recut_recording(
         ids = [before.clips[span] for span in before.clips if span in names and names[span] == name]
         for some in chunks(ids):
             session.execute(update(Clip).where(Clip.id.in_(some)).values(channel_name=name))
+    note_changed(session, Clip.recording_id == recording_id)
     if fresh:
         added = add_clips(session, model_id, [(recording_id, clip) for clip in fresh])
         label_clips(session, added, agreed)

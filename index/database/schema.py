@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -129,7 +129,8 @@ class CalibrationRow(Base):
 
 
 class Archive(Base):
-    """The archive itself (one row): its identity, and the model that serves."""
+    """The archive itself (one row): its identity, the model that serves, and the last revision of
+    what is known of clips beside their embeddings."""
 
     __tablename__ = "archive"
     __table_args__ = (CheckConstraint("id = 1", name="ck_archive_one_row"),)
@@ -137,6 +138,7 @@ class Archive(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36))
     active_model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Recording(Base):
@@ -208,9 +210,16 @@ class Clip(Base):
     channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
+    revision: Mapped[int] = mapped_column(BigInteger, server_default="0")  # see ``changes``
 
 
 Index("ix_clips_duration", Clip.end - Clip.start)
+Index(
+    "ix_clips_revision",
+    Clip.revision,
+    sqlite_where=Clip.revision > 0,
+    postgresql_where=Clip.revision > 0,
+)
 
 
 class Label(Base):
@@ -232,7 +241,7 @@ class Embedding(Base):
     __tablename__ = "embeddings"
     __table_args__ = (
         Index("ix_embeddings_model_id_revision", "model_id", "revision"),
-        Index("ix_embeddings_emotion", "model_id", "emotion", "confidence"),
+        Index("ix_embeddings_emotion", "model_id", "emotion", "confidence", "clip_id"),
         Index("ix_embeddings_confidence", "model_id", "confidence", "clip_id"),
         Index("ix_embeddings_score_version", "model_id", "score_version"),
     )

@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.embeddings import as_arrays, scored
 from emotion_search.index.database.models import ModelInfo, score_anew
 from emotion_search.index.database.schema import Embedding, Model
@@ -128,6 +129,8 @@ def rescore(
             for clip, row in zip(ids.tolist(), scores, strict=True)
         ],
     )
+    if since is None:
+        note_changed(session, ids.tolist())
     return len(rows)
 
 

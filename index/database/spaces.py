@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, true, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.baselines import (
@@ -17,7 +18,7 @@ from emotion_search.index.database.baselines import (
     source_means,
 )
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
-from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
+from emotion_search.index.database.schema import Archive, CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
@@ -118,6 +119,57 @@ class ArchiveSpace:
             return self.map.fingerprint
         text = f"{self.map.fingerprint} {self.baselines} {self.fitted_at}"
         return sha256(text.encode()).hexdigest()
+
+
+class Standing(NamedTuple):
+    """Where a session sees an archive stand.
+
+    Attributes:
+        revision: the last of the model's embeddings.
+        changes: the last of what else is known of clips; see ``changes``.
+        space: version of the model's space that serves.
+        serving: the model that serves the archive.
+        calibrated: clips of the archive when that space was calibrated; None if it never was.
+    """
+
+    revision: int
+    changes: int
+    space: int
+    serving: int | None
+    calibrated: int | None
+
+
+_MODEL, _ARCHIVE, _CALIBRATION = (
+    table.__table__.columns for table in (Model, Archive, CalibrationRow)
+)
+_STANDING = (  # of tables, past the ORM: every search asks it
+    select(
+        _MODEL.revision,
+        _ARCHIVE.revision,
+        _MODEL.space_version,
+        _ARCHIVE.active_model_id,
+        _CALIBRATION.clips,
+    )
+    .select_from(Model.__table__)
+    .join(Archive.__table__, true())
+    .outerjoin(
+        CalibrationRow.__table__,
+        (_CALIBRATION.model_id == _MODEL.id) & (_CALIBRATION.space_version == _MODEL.space_version),
+    )
+    .where(_MODEL.id == bindparam("model"))
+)
+
+
+def standing(session: Session, model: ModelInfo) -> Standing:
+    """Where the archive stands, in one statement.
+
+    Raises:
+        NotFoundError: the model was removed.
+    """
+    row = session.connection().execute(_STANDING, {"model": model.id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"the archive has no model {model.name} any more")
+    return Standing(*row)
 
 
 def active_space(session: Session, model: ModelInfo) -> ArchiveSpace:

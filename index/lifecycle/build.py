@@ -9,20 +9,21 @@ from collections.abc import Callable
 import numpy as np
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.embeddings import (
     embeddings_in_order,
     sample_clips,
     stream,
 )
-from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.spaces import ArchiveSpace
-from emotion_search.index.lifecycle.catch_up import turned_by_id
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, cosines, positions
+from emotion_search.index.lifecycle.catch_up import LoadedIndex
+from emotion_search.index.lifecycle.gallery import ClipGallery
+from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import IndexKind, is_large, kind_for
 from emotion_search.index.vectors.mapped_rows import RowWriter
-from emotion_search.index.vectors.pool import Wish
-from emotion_search.index.vectors.topk import nearest
+from emotion_search.index.vectors.topk import Wish, nearest
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ LEAST_RECALL = 0.999
 """Share of the true ten nearest that searches are to find."""
 
 _TRAINED_ON = 48 * 1024  # most vectors that an index is trained on
-_JUDGED_BY = 128  # clips that recall is measured on
+_JUDGED_BY = 96  # clips that recall is measured on
 _NEIGHBOURS = 1000  # true neighbours of each that are known
 
 
@@ -40,8 +41,8 @@ class StoppedError(Exception):
 
 def build(
     session: Session,
-    model: ModelInfo,
     space: ArchiveSpace,
+    columns: Columns,
     asked: IndexKind,
     writer: Callable[[], RowWriter | None],
     stop: threading.Event | None = None,
@@ -49,21 +50,22 @@ def build(
     """An index of every embedding that the session sees.
 
     Args:
+        columns: of their clips.
         writer: gives what an index that estimates puts its vectors into; None if there is no place
             for them.
 
     Raises:
         StoppedError: ``stop`` was set.
     """
+    model = space.model
     ids, count = sample_clips(session, model, most=_TRAINED_ON)
     kind = kind_for(asked, count)
     if kind.estimates and is_large(count):
         log.warning("making the index of %d clips; this is done once", count)
     ids = np.random.default_rng(0).permutation(ids)[: kind.training_size(count)]
-    own = ids[:_JUDGED_BY]
     drawn = space.turn(session, ids, embeddings_in_order(session, model, ids))
     index = kind.trained(drawn, count)
-    neighbours = Neighbours(own, drawn[: len(own)])
+    neighbours = _judges(ids, drawn)
     rows = writer() if kind.estimates else None
     try:
         for part, vectors in stream(session, model):
@@ -77,7 +79,7 @@ def build(
         if rows is not None:
             index.rows = rows.close(model.dimension)
         if kind.estimates:
-            _measure(session, space, index, neighbours)
+            _measure(session, LoadedIndex(index, 0, space, columns), neighbours)
     except BaseException:
         if rows is not None:
             rows.abandon()
@@ -85,11 +87,20 @@ def build(
     return index
 
 
+def _judges(ids: Ids, drawn: Vectors) -> Neighbours:
+    """Queries to judge an index by: clips of the archive, and as many directions between two of
+    them, for queries from outside lie further off."""
+    own = drawn[:_JUDGED_BY]
+    between = normalise(own + drawn[len(own) :][: len(own)]) if len(drawn) >= 2 * len(own) else own
+    nobody = np.full(len(between), -1)
+    return Neighbours(np.concatenate([ids[: len(own)], nobody]), np.concatenate([own, between]))
+
+
 class Neighbours:
     """The true nearest neighbours of a few clips, found while all others pass by.
 
     Args:
-        ids: int64, (n,), of the clips.
+        ids: int64, (n,), of the clips; -1 for a query that is none.
         queries: float32, (n, dim), L2-normalised.
     """
 
@@ -117,44 +128,27 @@ class Neighbours:
         return np.take_along_axis(self.ids, order, axis=1)[:, there], found[:, there]
 
 
-def recall_of(
-    session: Session, space: ArchiveSpace, index: VectorIndex, neighbours: Neighbours
-) -> float:
+def recall_of(session: Session, loaded: LoadedIndex, neighbours: Neighbours) -> float:
     """Share of the true ten nearest neighbours that searches of the index find; a neighbour that
     is exactly as near counts as one of them."""
     _, true = neighbours.ranked()
     limit = min(10, true.shape[1])
-
-    def vectors(ids: Ids) -> Vectors:
-        known, turned = turned_by_id(session, space, index, ids)
-        return turned[positions(known, ids)]
-
     found = 0
     for own, query, similar in zip(neighbours.own.tolist(), neighbours.queries, true, strict=True):
-
-        def look(ids: Ids, own: int = own) -> tuple[Ids, Ids]:
-            others = ids[ids != own]
-            return others, others
-
-        def compare(ids: Ids, query: Vectors = query) -> tuple[Ids, Cosines]:
-            known, turned = turned_by_id(session, space, index, ids)
-            return known, cosines(query, turned)
-
-        hits = nearest(index, query, Wish(limit), look, compare, vectors)
-        assert hits is not None  # without a limit to its patience
-        found += int(np.sum(hits[1] >= similar[limit - 1] - 1e-5))
+        gallery = ClipGallery(session, loaded, query, ClipFilter(), [own])
+        _, cosines = nearest(loaded.index, query, Wish(limit), gallery)
+        found += int(np.sum(cosines >= similar[limit - 1] - 1e-5))
     return float(found / max(1, limit * len(neighbours.own)))
 
 
-def _measure(
-    session: Session, space: ArchiveSpace, index: VectorIndex, neighbours: Neighbours
-) -> None:
+def _measure(session: Session, loaded: LoadedIndex, neighbours: Neighbours) -> None:
     """Let the index learn how many lists it has to look into until recall is as it should be."""
+    index = loaded.index
     nearest_ids, true = neighbours.ranked()
     lost = (1 - LEAST_RECALL) / 2
     while True:
         index.measure(neighbours.queries, nearest_ids, true, 1 - lost)
-        index.recall = recall_of(session, space, index, neighbours)
+        index.recall = recall_of(session, loaded, neighbours)
         if index.recall >= LEAST_RECALL or lost < 1e-6:
             return
         lost /= 8

@@ -8,11 +8,12 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.embeddings import embeddings_by_id, stream
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Embedding, Tombstone
-from emotion_search.index.database.spaces import ArchiveSpace
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.database.schema import Clip, Embedding, Tombstone
+from emotion_search.index.database.spaces import ArchiveSpace, Standing
+from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.base import VectorIndex
 
 _COMPARED = 200  # last clips of an index that are compared with the database
@@ -20,11 +21,26 @@ _COMPARED = 200  # last clips of an index that are compared with the database
 
 @dataclass
 class LoadedIndex:
-    """An index, the revision that it stands at, and the space that it is in."""
+    """An index, the revision of embeddings that it stands at, the space that it is in, and the
+    columns of its clips."""
 
     index: VectorIndex
     revision: int
     space: ArchiveSpace
+    columns: Columns
+
+    @property
+    def revisions(self) -> tuple[int, int]:
+        """Those that its vectors and its columns stand at."""
+        return self.revision, self.columns.revision
+
+    def is_at_least(self, seen: Standing) -> bool:
+        """Whether it is not behind what a session sees."""
+        return self.revision >= seen.revision and self.columns.revision >= seen.changes
+
+    def stands_at(self, seen: Standing) -> bool:
+        """Whether it is neither behind nor ahead of it."""
+        return self.revisions == (seen.revision, seen.changes)
 
 
 @dataclass(frozen=True)
@@ -36,14 +52,16 @@ class IndexState:
     fresh_at: float | None
 
 
-def bring_forward(session: Session, model: ModelInfo, loaded: LoadedIndex) -> tuple[int, bool]:
-    """Add and remove what was committed after the index's revision; done twice it is the same as
-    once. Returns how many clips that were, and whether any of them went."""
+def bring_forward(
+    session: Session, model: ModelInfo, loaded: LoadedIndex, seen: Standing
+) -> tuple[int, bool]:
+    """Add, remove and read anew what was committed since, up to what the session sees; done twice
+    it is the same as once. Returns how many clips that were, and whether any of them went."""
     index, since = loaded.index, loaded.revision
-    changed = 0
+    changed = [_changed(session, loaded.columns.revision)]
     for ids, vectors in stream(session, model, since):
         index.add(ids, loaded.space.turn(session, ids, vectors))
-        changed += len(ids)
+        changed.append(ids)
     gone = np.fromiter(
         session.scalars(
             select(Tombstone.clip_id).where(
@@ -54,13 +72,24 @@ def bring_forward(session: Session, model: ModelInfo, loaded: LoadedIndex) -> tu
     )
     before = index.count
     index.remove(gone)
-    return changed + len(gone), index.count < before
+    loaded.columns.remove(gone)
+    anew = np.unique(np.concatenate(changed))
+    if len(anew):
+        loaded.columns.update(session, anew)
+    loaded.revision, loaded.columns.revision = seen.revision, seen.changes
+    return len(anew) + len(gone), index.count < before
+
+
+def _changed(session: Session, since: int) -> Ids:
+    """Clips of which something else than the embedding changed after a revision."""
+    changed = session.scalars(select(Clip.id).where(Clip.revision > since, Clip.revision > 0))
+    return np.fromiter(changed, dtype=np.int64)
 
 
 def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     """Whether an index, just loaded, has the vectors that the database has at the last revisions up
     to the index's own. A database restored from a backup, and written to since, may have reached
-    that revision by another way."""
+    that revision by another way. Columns that differ are read anew."""
     last = np.fromiter(
         session.scalars(
             select(Embedding.clip_id)
@@ -73,11 +102,15 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     index = loaded.index
     if not np.isin(last, index.ids()).all():
         return False
+    latest = select(Clip.id).where(Clip.revision > 0, Clip.revision <= loaded.columns.revision)
+    clips = np.array(session.scalars(latest.order_by(Clip.revision.desc()).limit(_COMPARED)).all())
+    if loaded.columns.differences(session, np.union1d(last, clips).astype(np.int64)):
+        loaded.columns = Columns.read(session, model, loaded.columns.revision)
     ids, stored = embeddings_by_id(session, model, last)
     turned = loaded.space.turn(session, ids, stored)
     off = 8 * index.spread + 1e-5
     for one, vector in zip(ids, turned, strict=True):
-        found = index.candidates(vector, 1, rank=1, allowed=np.array([one]))
+        found = index.candidates(vector, 1, allowed=np.array([one]))
         if len(found.ids) != 1 or abs(found.estimates[0] - 1) > off:
             return False
     if index.rows is None:
@@ -85,16 +118,3 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     ids, stored = embeddings_by_id(session, model, index.rows.sample(_COMPARED))
     known, kept = index.rows.get(ids)
     return np.allclose(kept, loaded.space.turn(session, ids, stored)[known], atol=1e-5)
-
-
-def turned_by_id(
-    session: Session, space: ArchiveSpace, index: VectorIndex, ids: Ids
-) -> tuple[Ids, Vectors]:
-    """Those of the clips that have an embedding, in any order, and these in the space: float32
-    (n, dim), from the index where it has them, else from the database."""
-    known, vectors = index.get(ids)
-    if known.all():
-        return ids, vectors
-    others, stored = embeddings_by_id(session, space.model, ids[~known])
-    more = space.turn(session, others, stored)
-    return np.concatenate([ids[known], others]), np.concatenate([vectors, more])

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import count_embedded
-from emotion_search.index.database.models import ModelInfo, revision_and_space
-from emotion_search.index.database.spaces import active_space
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.spaces import Standing, active_space, standing
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.lifecycle.build import StoppedError, build
 from emotion_search.index.lifecycle.catch_up import IndexState, LoadedIndex, agrees, bring_forward
@@ -66,25 +67,42 @@ class IndexKeeper:
         self._fresh_at: float | None = None
 
     @contextmanager
-    def at(self, session: Session) -> Iterator[LoadedIndex]:
+    def snapshot(self) -> Iterator[tuple[Session, LoadedIndex, Standing]]:
+        """A session, and the index as the session sees the archive; it does not change within the
+        context."""
+        with self._database.read() as session, self.at(session) as (current, seen):
+            if current.stands_at(seen):
+                yield session, current, seen
+                return
+        while True:  # it is ahead of the session: look while nobody can bring it forward
+            with self._lock.writing(), self._database.read() as session:
+                seen = standing(session, self._model)
+                self._catch_up(session, seen)
+                exact = self._current
+                if exact is not None and exact.stands_at(seen):
+                    yield session, exact, seen
+                    return
+
+    @contextmanager
+    def at(self, session: Session) -> Iterator[tuple[LoadedIndex, Standing]]:
         """The index, at least as fresh as the session's snapshot (which begins here, if it has not
-        begun); it does not change within the context."""
+        begun), and where that stands; it does not change within the context."""
         current = self._current
-        known = current.revision if current is not None else 0
-        revision, version = revision_and_space(session, self._model.id)
-        if current is not None and known > revision and known > self._latest():
+        known = current.revisions if current is not None else (0, 0)
+        seen = standing(session, self._model)
+        if current is not None and _ahead(known, seen) and _ahead(known, self._latest()):
             log.warning("the database stands at an earlier revision; building the index anew")
             self._database_rolled_back = self._due = True
             self._drop(current)
         while True:
             with self._lock.reading():
                 current = self._current
-                if current is not None and self._fits(current, revision, version):
+                if current is not None and self._fits(current, seen):
                     self._fresh_at = time.time()
-                    yield current
+                    yield current, seen
                     break
             with self._lock.writing():
-                self._catch_up(session)
+                self._catch_up(session, seen)
         self._maintain()
 
     def state(self) -> IndexState:
@@ -97,7 +115,7 @@ class IndexKeeper:
         saved as it is."""
         for _ in range(_TRIES):
             with self._database.read() as session:
-                with self.at(session) as current:
+                with self.at(session) as (current, _):
                     outgrown = is_outgrown(current.index, self._asked)
                 if outgrown and not self._background:
                     with self._lock.writing():
@@ -130,31 +148,30 @@ class IndexKeeper:
         if current is not None and current.index.rows is not None:
             current.index.rows.drop()
 
-    def _fits(self, current: LoadedIndex, revision: int, version: int) -> bool:
+    def _fits(self, current: LoadedIndex, seen: Standing) -> bool:
         """Whether a search may use it: another space may serve on until its index is made."""
         later = self.is_building() or time.monotonic() < self._renew_from
-        return current.revision >= revision and (current.space.version == version or later)
+        return current.is_at_least(seen) and (current.space.version == seen.space or later)
 
-    def _latest(self) -> int:
-        """The revision of the database itself, of which a session may see an earlier snapshot."""
+    def _latest(self) -> Standing:
+        """Where the database itself stands, of which a session may see an earlier snapshot."""
         with self._database.read() as session:
-            return revision_and_space(session, self._model.id)[0]
+            return standing(session, self._model)
 
-    def _catch_up(self, session: Session) -> None:
+    def _catch_up(self, session: Session, seen: Standing) -> None:
         """Bring the index to the session's snapshot. The caller writes."""
-        revision, version = revision_and_space(session, self._model.id)
         current = self._current
-        if current is not None and current.space.version != version:
+        if current is not None and current.space.version != seen.space:
             if self._background and is_large(current.index.count):
                 self._start_rebuild()
             else:
                 current = None
         if current is None:
-            current = self._load_saved(session, revision)
+            current = self._load_saved(session, seen)
         if current is None:
             self._replace(session)
             return
-        self._advance(session, current, revision)
+        self._advance(session, current, seen)
         self._serve(current)
 
     def _serve(self, current: LoadedIndex | None) -> None:
@@ -169,28 +186,31 @@ class IndexKeeper:
             if self._current is current:
                 self._serve(None)
 
-    def _load_saved(self, session: Session, revision: int) -> LoadedIndex | None:
+    def _load_saved(self, session: Session, seen: Standing) -> LoadedIndex | None:
         """The saved index, at this revision at least; None where there is none fit for use."""
         space = active_space(session, self._model)
-        index, at = self._cache.load(space.fingerprint) or (None, 0)
-        if index is None:
+        saved = self._cache.load(self._model, space.fingerprint)
+        if saved is None:
             return None
-        if at > revision:  # of another process, which has seen what this snapshot has not
+        columns = saved.columns or Columns.read(session, self._model, seen.changes)
+        loaded = LoadedIndex(saved.index, saved.revision, space, columns)
+        if _ahead(loaded.revisions, seen):  # of another process, which saw more
             with self._database.read() as later:
-                revision = revision_and_space(later, self._model.id)[0]
-                if at <= revision:
-                    return self._checked(later, LoadedIndex(index, at, space), revision)
+                seen = standing(later, self._model)
+                if not _ahead(loaded.revisions, seen):
+                    return self._checked(later, loaded, seen)
             log.warning("the database is older than the saved index; building it anew")
             self._database_rolled_back = self._due = True
             return None
-        return self._checked(session, LoadedIndex(index, at, space), revision)
+        return self._checked(session, loaded, seen)
 
-    def _checked(self, session: Session, loaded: LoadedIndex, revision: int) -> LoadedIndex | None:
-        """The index, brought to this revision, if it holds what the database does."""
+    def _checked(self, session: Session, loaded: LoadedIndex, seen: Standing) -> LoadedIndex | None:
+        """The index, brought to where the session stands, if it holds what the database does."""
         self._unsaved = 0
         if agrees(session, self._model, loaded):
-            self._advance(session, loaded, revision)
-            if loaded.index.count == count_embedded(session, self._model):
+            self._advance(session, loaded, seen)
+            count = count_embedded(session, self._model)
+            if loaded.index.count == loaded.columns.count == count:
                 return loaded
         log.warning("the saved index does not match the database; building it anew")
         return None
@@ -201,10 +221,11 @@ class IndexKeeper:
 
     def _made(self, session: Session, stop: threading.Event | None = None) -> LoadedIndex:
         """A new index of what the session sees."""
-        revision = revision_and_space(session, self._model.id)[0]
+        seen = standing(session, self._model)
         space = active_space(session, self._model)
-        index = build(session, self._model, space, self._asked, self._cache.row_writer, stop)
-        return LoadedIndex(index, revision, space)
+        columns = Columns.read(session, self._model, seen.changes)
+        index = build(session, space, columns, self._asked, self._cache.row_writer, stop)
+        return LoadedIndex(index, seen.revision, space, columns)
 
     def _install(self, made: LoadedIndex) -> None:
         """Let a new index serve; its vectors are not to lie about unsaved. The caller writes."""
@@ -248,7 +269,7 @@ class IndexKeeper:
             made = self._made(session, self._stop)
         try:
             with self._database.read() as session, self._lock.writing():
-                self._advance(session, made, revision_and_space(session, self._model.id)[0])
+                self._advance(session, made, standing(session, self._model))
                 self._install(made)
         except BaseException:
             if made.index.rows is not None:
@@ -256,11 +277,10 @@ class IndexKeeper:
             raise
         return True
 
-    def _advance(self, session: Session, loaded: LoadedIndex, revision: int) -> None:
-        """Bring an index forward to a revision, which the session sees."""
-        if loaded.revision < revision:
-            changed, removed = bring_forward(session, self._model, loaded)
-            loaded.revision = revision
+    def _advance(self, session: Session, loaded: LoadedIndex, seen: Standing) -> None:
+        """Bring an index forward to where the session stands."""
+        if not loaded.is_at_least(seen):
+            changed, removed = bring_forward(session, self._model, loaded, seen)
             self._unsaved += changed
             self._due |= removed
 
@@ -277,6 +297,7 @@ class IndexKeeper:
                 try:
                     serves = self._cache.save(
                         current.index,
+                        current.columns,
                         current.revision,
                         current.space.fingerprint,
                         over_newer=self._database_rolled_back,
@@ -292,3 +313,7 @@ class IndexKeeper:
             if not serves:
                 self._drop(current)
             return serves
+
+
+def _ahead(known: tuple[int, int], seen: Standing) -> bool:
+    return known[0] > seen.revision or known[1] > seen.changes

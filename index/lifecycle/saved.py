@@ -15,6 +15,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from emotion_search.index.database.columns import Columns
+from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
@@ -22,7 +24,7 @@ from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remo
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 4
+_FORMAT = 5
 _LOCK_S = 60.0
 
 
@@ -41,6 +43,16 @@ class Stamp:
     details: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class SavedIndex:
+    """An index as it was saved: at which revision, and the columns of its clips, if they can be
+    read."""
+
+    index: VectorIndex
+    revision: int
+    columns: Columns | None
+
+
 class IndexCache:
     """The folder of saved indexes of one archive and model.
 
@@ -52,9 +64,8 @@ class IndexCache:
         self._folder = folder / archive / model[:16]
         self._archive, self._model = archive, model
 
-    def load(self, space: str) -> tuple[VectorIndex, int] | None:
-        """The saved index of a space (its fingerprint) and the index's revision; None where there
-        is none fit for use.
+    def load(self, model: ModelInfo, space: str) -> SavedIndex | None:
+        """The saved index of a space (its fingerprint); None where there is none fit for use.
 
         A torn or foreign file is set aside with a notice: the index is then rebuilt.
         """
@@ -64,7 +75,7 @@ class IndexCache:
                 return None
             with self._locked():
                 try:
-                    return self._read(current, space)
+                    return self._read(current, model, space)
                 except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
                     log.warning("the saved index is unusable (%s); building it anew", error)
                     current.replace(current.with_suffix(".broken"))
@@ -73,7 +84,13 @@ class IndexCache:
         return None
 
     def save(
-        self, index: VectorIndex, revision: int, space: str, *, over_newer: bool = False
+        self,
+        index: VectorIndex,
+        columns: Columns,
+        revision: int,
+        space: str,
+        *,
+        over_newer: bool = False,
     ) -> bool:
         """Publish ``index`` of a space (its fingerprint) as it stands at ``revision``, unless one
         of a later revision is in force: another process saved it in the meantime.
@@ -95,7 +112,7 @@ class IndexCache:
                 saved = self.saved()
                 if saved is not None and saved[0].revision > revision and not over_newer:
                     return True
-                return self._publish(index, revision, space)
+                return self._publish(index, columns, revision, space)
         except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
                 f"the index cannot be saved in {self._folder}: {error}"
@@ -137,13 +154,15 @@ class IndexCache:
         """Savers and loaders, of whatever process, take turns."""
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
 
-    def _publish(self, index: VectorIndex, revision: int, space: str) -> bool:
+    def _publish(self, index: VectorIndex, columns: Columns, revision: int, space: str) -> bool:
         """Put the index in force; False, and nothing was done, where its vectors are gone."""
         self._remove("saving-*")  # of a process that was killed
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         try:
             index.save(temporary)
             _sync(temporary)
+            columns.save(temporary.with_suffix(".npz"))
+            _sync(temporary.with_suffix(".npz"))
             if index.rows is not None:
                 try:
                     index.rows.publish(self._folder)
@@ -177,20 +196,21 @@ class IndexCache:
             "stamp": asdict(stamp),
         }
         temporary.replace(final)
+        temporary.with_suffix(".npz").replace(final.with_suffix(".npz"))
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
         pointer.write_text(json.dumps(record))
         _sync(pointer)
         pointer.replace(self._folder / "current.json")
-        kept = {final.name} if rows is None else {final.name, rows.path.stem}
-        for old in (*self._folder.glob("index-*.faiss"), *self._folder.glob("vectors-*")):
-            if not {old.name, old.stem} & kept:
+        kept = {final.stem} if rows is None else {final.stem, rows.path.stem}
+        for old in (*self._folder.glob("index-*"), *self._folder.glob("vectors-*")):
+            if old.stem not in kept:
                 old.unlink(missing_ok=True)
 
     def _remove(self, pattern: str) -> None:
         for left in self._folder.glob(pattern):
             left.unlink(missing_ok=True)
 
-    def _read(self, current: Path, space: str) -> tuple[VectorIndex, int] | None:
+    def _read(self, current: Path, model: ModelInfo, space: str) -> SavedIndex | None:
         record = json.loads(current.read_text())
         if record["format"] in range(_FORMAT):
             return None  # of an earlier version of the program
@@ -209,7 +229,12 @@ class IndexCache:
             index.rows = StoredRows(self._folder / Path(record["rows"]).name, stamp.dimension)
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
-        return index, stamp.revision
+        try:
+            columns = Columns.load(path.with_suffix(".npz"), model)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("the saved columns are unusable (%s); reading them anew", error)
+            return SavedIndex(index, stamp.revision, None)
+        return SavedIndex(index, stamp.revision, columns)
 
 
 def _checksum(path: Path) -> int:

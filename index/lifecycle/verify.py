@@ -21,6 +21,7 @@ class Verdict:
         clips: embedded clips in the database.
         missing: of these, how many the index has not.
         surplus: clips in the index that the database has not.
+        differing: clips of which the index knows something else than the database.
         sample: clips whose true neighbours were searched for.
         recall: share of the true ten nearest that searches find.
     """
@@ -28,13 +29,15 @@ class Verdict:
     clips: int
     missing: int
     surplus: int
+    differing: int
     sample: int
     recall: float
 
     @property
     def is_sound(self) -> bool:
         """Whether the index may serve."""
-        return self.missing == 0 and self.surplus == 0 and self.recall >= LEAST_RECALL
+        wrong = self.missing or self.surplus or self.differing
+        return not wrong and self.recall >= LEAST_RECALL
 
 
 def verify(
@@ -55,6 +58,7 @@ def verify(
         clips=len(known),
         missing=int((~np.isin(known, indexed)).sum()),
         surplus=len(indexed) - int(np.isin(indexed, known).sum()),
+        differing=loaded.columns.differences(session),
         sample=len(own),
-        recall=1.0 if alone else recall_of(session, loaded.space, loaded.index, neighbours),
+        recall=1.0 if alone else recall_of(session, loaded, neighbours),
     )

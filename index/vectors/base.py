@@ -21,11 +21,13 @@ class Candidates:
     Attributes:
         ids: int64, (n,), the most alike by estimate first.
         estimates: float64, (n,), of their cosines, descending.
+        rank: the truly best so many are among them, but for one in a thousand.
         complete: there are no others in the index (or among those allowed).
     """
 
     ids: Ids
     estimates: Cosines
+    rank: int
     complete: bool
 
 
@@ -36,20 +38,12 @@ class Estimator(Protocol):
     def count(self) -> int:
         """How many vectors it knows."""
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation of an estimate from the true cosine."""
+    def candidates(self, query: Vectors, rank: int, *, allowed: Ids | None = None) -> Candidates:
+        """Clips among which the ``rank`` most like ``query`` (float32, (dim,), L2-normalised) are.
 
-    def depth(self, limit: int) -> int:
-        """How many candidates to ask for first where ``limit`` clips are wanted."""
-
-    def candidates(
-        self, query: Vectors, depth: int, *, rank: int, allowed: Ids | None = None
-    ) -> Candidates:
-        """The ``depth`` vectors that seem most like ``query`` (float32, (dim,), L2-normalised).
+        Where equal vectors stand in the way they may be fewer: the answer says how many.
 
         Args:
-            rank: the truly best so many are to be among them, but for one in a thousand.
             allowed: only these ids count (ascending).
         """
 
@@ -96,6 +90,10 @@ class VectorIndex(Estimator, Protocol):
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of an estimate from the true cosine."""
 
     @property
     def trained_on(self) -> int:

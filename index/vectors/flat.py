@@ -116,25 +116,22 @@ class FlatIndex:
             self._order = None
             self._faiss.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids)))
 
-    def depth(self, limit: int) -> int:
-        """A few more than are wanted."""
-        return limit + _SPARE
-
-    def candidates(
-        self, query: Vectors, depth: int, *, rank: int, allowed: Ids | None = None
-    ) -> Candidates:
-        """The ``depth`` vectors most like ``query`` (float32, (dim,), L2-normalised)."""
+    def candidates(self, query: Vectors, rank: int, *, allowed: Ids | None = None) -> Candidates:
+        """The vectors most like ``query`` (float32, (dim,), L2-normalised), a few more than
+        ``rank``; see ``Estimator.candidates``."""
         parameters = None
         if allowed is not None:
             selector = faiss.IDSelectorBatch(np.ascontiguousarray(allowed))
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        wanted = min(depth, self.count)
+        wanted = min(rank + _SPARE, self.count)
         if wanted == 0:
-            return Candidates(np.empty(0, np.int64), np.empty(0), complete=True)
+            return Candidates(np.empty(0, np.int64), np.empty(0), 0, complete=True)
         similarities, found = self._faiss.search(query[None], wanted, params=parameters)
         there = found[0] >= 0
         complete = wanted == self.count or not there.all()
-        return Candidates(found[0][there], similarities[0][there].astype(np.float64), complete)
+        estimates = similarities[0][there].astype(np.float64)
+        better = int(np.count_nonzero(estimates > estimates[-1] + TIE)) if len(estimates) else 0
+        return Candidates(found[0][there], estimates, better, complete)
 
     def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
         """Nothing to learn: every vector is looked at."""

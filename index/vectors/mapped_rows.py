@@ -45,9 +45,8 @@ class StoredRows:
             ids = np.load(path.with_suffix(".npy"), allow_pickle=False)
             if path.stat().st_size != len(ids) * dimension * 4 or ids.dtype != np.int64:
                 raise InvalidInputError(f"{path} does not hold the vectors that it should")
-            self._rows: NDArray[np.float32] = np.memmap(
-                path, dtype="<f4", mode="r", shape=(len(ids), dimension)
-            )
+            mapped = np.memmap(path, dtype="<f4", mode="r", shape=(len(ids), dimension))
+            self._rows: NDArray[np.float32] = mapped.view(np.ndarray)  # whose rows are taken faster
         except (OSError, ValueError) as error:
             raise InvalidInputError(f"{path} cannot be read ({error})") from error
         self.path = path
@@ -73,6 +72,16 @@ class StoredRows:
             known[np.flatnonzero(known)[erased]] = False
             rows = rows[~erased]
         return known, rows
+
+    def products(self, query: Vectors) -> tuple[Ids, Vectors]:
+        """Ids of the rows that were not erased, and their products with ``query`` (float32,
+        (dim,)): float32, (n,)."""
+        products = self._rows @ query
+        there = products != 0
+        there[~there] = self._rows[~there].any(axis=1)
+        ids = np.empty_like(self._ids)
+        ids[self._place] = self._ids
+        return ids[there], products[there]
 
     def erase(self, ids: Ids) -> None:
         """Make the rows of these clips zero, on disk. Where that fails (a home that cannot be

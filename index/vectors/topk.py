@@ -1,110 +1,197 @@
 """Exact top k from an index that only estimates.
 
-An index names candidates by estimated cosines. Piece by piece they are compared by their true
-vectors, and looked up in the database: is the clip there, does it pass the filter, of which
-recording is it? The search is over once the best so far are better than anything left could be.
+An index names candidates, among which the truly best are up to some rank. Those that may be hits
+are compared by their true vectors. The search is over once the last of the best is of no higher
+rank; else it goes deeper. Where few clips may be hits, just these are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, rounded
 from emotion_search.index.vectors.base import Estimator
-from emotion_search.index.vectors.pool import Pool, Wish
 
-_SURE = 3.5
-"""Standard deviations of an estimate beyond which a clip is taken to be worse: what is lost lies
-below one in a thousand, for it takes an error of one sign in a clip that is just good enough."""
+FEW = 1500
+"""Clips that are compared one by one rather than searched among, or ``_FEW_OF`` of all."""
 
-_ERRORS = 128  # candidates, the first ones, whose errors show how far estimates are off
-_FEW_ERRORS = 32
-_AHEAD = 4  # how many more candidates are asked for than are compared first
-_LEAP = 16  # most that a search goes deeper at once
-
-Look = Callable[[Ids], tuple[Ids, Ids]]
-"""Of some ids those that may be hits, and the recording of each."""
-
-Compare = Callable[[Ids], tuple[Ids, Cosines]]
-"""Of some ids those that have a vector, and their cosines to the query, rounded as
-``Space.cosines`` does."""
+_FEW_OF = 1 / 200
+_DEEPER = 4  # times as many, where too few hits were found
+_DEEPEST = 2000  # best of all clips; beyond, only those that may be hits are searched among
+_PART = 256  # vectors compared with those of better clips at a time
 
 
-def nearest(
-    index: Estimator,
-    query: Vectors,
-    wish: Wish,
-    look: Look,
-    compare: Compare,
-    vectors: Callable[[Ids], Vectors],
-    *,
-    look_first: bool = False,
-    allowed: Ids | None = None,
-    patience: int | None = None,
-    reach: Callable[[], int] | None = None,
-) -> tuple[Ids, Cosines] | None:
-    """Ids and cosines of the clips most like ``query`` (float32, (dim,), L2-normalised), best
-    first, ties by id; all that there are where they are fewer than wished for.
+@dataclass(frozen=True)
+class Wish:
+    """How many clips are wanted, and how different from each other.
+
+    Attributes:
+        limit: most clips.
+        per_recording: most clips of one recording; None for no matter.
+        distinct: a clip whose cosine to a better one is this or more, in so many digits as
+            similarities have, is left out; None for none.
+    """
+
+    limit: int
+    per_recording: int | None = None
+    distinct: float | None = None
+
+
+class Gallery(Protocol):
+    """The clips that may be hits, each with a vector that is compared with the query."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def ids(self) -> Ids:
+        """All of them: int64, ascending."""
+
+    def among(self, ids: Ids) -> tuple[Ids, Ids]:
+        """Those of some ids that may be hits, and the recording of each."""
+
+    def compare(self, ids: Ids) -> Cosines:
+        """Cosines of such clips to the query, rounded as ``arrays.cosines`` does."""
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Vectors of such clips: float32, (n, dim)."""
+
+    def reachable(self, per_recording: int) -> int:
+        """How many hits there can be if of each recording only so many count."""
+
+
+def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> tuple[Ids, Cosines]:
+    """Ids and true cosines of the best clips, best first, ties by id: as many as are wished for,
+    or all that may be hits where fewer do.
 
     Args:
-        look: gives those that may be hits.
-        compare: gives their true cosines.
-        vectors: their vectors, L2-normalised; asked for only where the wish is for distinct ones.
-        look_first: look candidates up before they are compared: worth it where few pass.
-        allowed: only these ids count (ascending).
-        patience: give up, with None, rather than look at more candidates than this.
-        reach: gives how many hits there can be at most (or the limit, where they are more); asked
-            where going deeper did not bring as many as wished for.
+        query: float32, (dim,), L2-normalised.
     """
-    pool = Pool(wish, look, compare, vectors, look_first=look_first)
-    piece, rank = index.depth(wish.limit), wish.limit
-    depth = min(_AHEAD * piece, index.count)
-    fruitless = False
+    pool = _Pool(wish, gallery)
+    if gallery.count <= max(FEW, index.count * _FEW_OF):
+        pool.take(gallery.ids())
+        return pool.best()
+    rank = ceil(wish.limit * index.count / gallery.count)
+    allowed = None
     while True:
-        found = index.candidates(query, depth, rank=rank, allowed=allowed)
-        left = pool.unseen(found.ids)
-        while len(left):
-            estimates = found.estimates[left]
-            needed = int(np.count_nonzero(estimates >= _edge(pool, index, pool.hoped())))
-            if needed == 0:  # but those hoped for may be no hits
-                needed = int(np.count_nonzero(estimates >= _edge(pool, index, pool.best())))
-            if needed == 0:
-                break
-            some, left = np.split(left, [min(needed, piece)])
-            pool.take(found.ids[some], found.estimates[some])
-            piece *= 2
-        best = pool.best()
-        if found.complete and not len(left):
-            return best
-        if found.estimates[-1] < _edge(pool, index, best):
-            if pool.rank() <= rank:
-                return best
-            rank = pool.rank()
-            continue
-        if len(best[0]) < pool.most:
-            if fruitless and reach is not None:
-                pool.cap(reach())
-                reach = None
-                continue
-            fruitless = True
-        hoped = pool.most / max(len(best[0]), 1 / _LEAP)
-        depth = round(depth * min(max(1.5 * hoped, 4), _LEAP))
-        if patience is not None and depth > patience:
-            return None
-        depth = min(depth, index.count)
+        if rank > _DEEPEST and allowed is None and gallery.count < index.count:
+            pool, allowed = _Pool(wish, gallery), gallery.ids()
+            rank = wish.limit
+        found = index.candidates(query, rank, allowed=allowed)
+        pool.take(found.ids)
+        if found.complete or (pool.is_full() and pool.rank() <= found.rank):
+            return pool.best()
+        rank = max(2 * rank, pool.rank() if pool.is_full() else _DEEPER * rank)
 
 
-def _edge(pool: Pool, index: Estimator, best: tuple[Ids, Cosines]) -> float:
-    """The estimate below which no clip can be as good as these."""
-    _, similar = best
-    if pool.most == 0:
-        return np.inf
-    if len(similar) < pool.most:
-        return -np.inf
-    errors = pool.errors[:_ERRORS]
-    spread = index.spread
-    if len(errors) >= _FEW_ERRORS:
-        spread = float(np.sqrt(np.mean(np.square(errors))))
-    return float(similar[-1]) - _SURE * spread - TIE
+class _Pool:
+    """The clips that a search has compared with its query, and the best of them."""
+
+    def __init__(self, wish: Wish, gallery: Gallery) -> None:
+        self._wish, self._gallery = wish, gallery
+        self._most = wish.limit
+        self._is_capped = wish.per_recording is None
+        self._seen = np.empty(0, np.int64)
+        self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._cosines = np.empty(0)
+        self._unlike = _Unlike(wish.distinct, gallery) if wish.distinct is not None else None
+        self._best = np.empty(0, np.intp)  # rows
+
+    def take(self, ids: Ids) -> None:
+        """Compare those of the clips that may be hits and were not taken before."""
+        if len(self._seen):
+            ids = ids[~np.isin(ids, self._seen)]
+        self._seen = np.concatenate([self._seen, ids])
+        ids, recordings = self._gallery.among(ids)
+        self._ids = np.concatenate([self._ids, ids])
+        self._recordings = np.concatenate([self._recordings, recordings])
+        self._cosines = np.concatenate([self._cosines, self._gallery.compare(ids)])
+        self._best = self._chosen()
+
+    def best(self) -> tuple[Ids, Cosines]:
+        """Ids and cosines of the clips that the wish is for, best first, ties by id."""
+        return self._ids[self._best], self._cosines[self._best]
+
+    def is_full(self) -> bool:
+        """Whether these are as many as there can be."""
+        if len(self._best) < self._most and not self._is_capped:
+            self._is_capped = True
+            assert self._wish.per_recording is not None
+            self._most = min(self._most, self._gallery.reachable(self._wish.per_recording))
+        return len(self._best) >= self._most
+
+    def rank(self) -> int:
+        """How many clips of the index are at least as good as the last of the best, going by how
+        many of those taken may be hits."""
+        if not len(self._best):
+            return 0
+        as_good = int(np.count_nonzero(self._cosines >= self._cosines[self._best[-1]]))
+        return ceil(as_good * len(self._seen) / len(self._ids))
+
+    def _chosen(self) -> NDArray[np.intp]:
+        order = np.lexsort((self._ids, -self._cosines))
+        if self._wish.per_recording is not None:
+            order = order[_occurrence(self._recordings[order]) < self._wish.per_recording]
+        if self._unlike is not None:
+            order = order[self._unlike.first(self._ids[order], self._wish.limit)]
+        return order[: self._wish.limit]
+
+
+class _Unlike:
+    """Of clips in their order, greedily, those that are not nearly the same as a better one.
+
+    What was found is kept: where the next clips begin with the same ones, it goes on after these.
+    """
+
+    def __init__(self, threshold: float, gallery: Gallery) -> None:
+        self._threshold = threshold
+        self._gallery = gallery
+        self._judged = np.empty(0, np.int64)  # ids, in their order
+        self._places: list[int] = []  # of those kept, among the judged
+        self._kept: list[Vectors] = []
+
+    def first(self, ids: Ids, most: int) -> NDArray[np.intp]:
+        """Places in ``ids`` of the first ``most`` that are kept."""
+        shared = min(len(ids), len(self._judged))
+        other = np.flatnonzero(ids[:shared] != self._judged[:shared])
+        if len(other):
+            self._judged = self._judged[: int(other[0])]
+            self._places = [place for place in self._places if place < len(self._judged)]
+            del self._kept[len(self._places) :]
+        while len(self._places) < most and len(self._judged) < len(ids):
+            self._judge(ids[len(self._judged) :][:_PART])
+        return np.array([place for place in self._places if place < len(ids)][:most], np.intp)
+
+    def _judge(self, ids: Ids) -> None:
+        vectors = self._gallery.vectors(ids)
+        left = np.ones(len(ids), np.bool_)
+        if self._kept:
+            left = _cosines(np.stack(self._kept), vectors).max(axis=0) < self._threshold
+        near = _cosines(vectors, vectors) >= self._threshold
+        for i in range(len(ids)):
+            if left[i]:
+                self._places.append(len(self._judged) + i)
+                self._kept.append(vectors[i])
+                left &= ~near[i]
+        self._judged = np.concatenate([self._judged, ids])
+
+
+def _occurrence(values: Ids) -> Ids:
+    """How often each value was there before: int64, same shape."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    place = np.arange(len(values))
+    begins = np.ones(len(values), np.bool_)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    counts = np.empty(len(values), np.int64)
+    counts[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    return counts
+
+
+def _cosines(ones: Vectors, others: Vectors) -> Cosines:
+    return rounded(ones.astype(np.float64) @ others.T.astype(np.float64))

@@ -18,8 +18,8 @@ from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Example, Target
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines
-from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.space import Method, Space
+from emotion_search.index.vectors.topk import Wish
 from tests.index.test_search import DIM, World
 
 NAMES = ("ann", "bob", None)
@@ -94,9 +94,7 @@ class Grouped(World):
         return sorted((float(v @ query) for v in all_turned.values()), reverse=True)[:k]
 
     def found_like(self, clip: int, k: int, which: int) -> list[float]:
-        vector = self.truth[clip][1].astype(np.float32)
-        example = Example(vector[None], np.array([clip]))
-        target = Target([example], Wish(k), without=[clip])
+        target = Target([Example(clips=np.array([clip]))], Wish(k), without=[clip])
         return [hit.similarity for hit in self.searchers[which].search(target)]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.embeddings import embeddings_by_id
+from emotion_search.index.database.embeddings import embeddings_in_order
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid
 from emotion_search.index.database.recordings import (
@@ -29,7 +29,7 @@ from emotion_search.index.lifecycle.catch_up import bring_forward
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Searcher, Target
-from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.topk import Wish
 from tests.index.worlds import VectorArchive
 
 DIM = 8
@@ -169,9 +169,9 @@ def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypat
     monkeypatch.setattr(
         keeper_module,
         "bring_forward",
-        lambda session, model, loaded: (
+        lambda session, model, loaded, seen: (
             applied.append(loaded.revision),
-            bring_forward(session, model, loaded),
+            bring_forward(session, model, loaded, seen),
         )[1],
     )
     hits = find(fresh, QUERY, 10)
@@ -293,9 +293,9 @@ def test_few_recordings_are_found_without_comparing_every_clip(
 
     def counted(session, model, ids):
         read.extend(ids.tolist())
-        return embeddings_by_id(session, model, ids)
+        return embeddings_in_order(session, model, ids)
 
-    monkeypatch.setattr("emotion_search.index.lifecycle.catch_up.embeddings_by_id", counted)
+    monkeypatch.setattr("emotion_search.index.lifecycle.gallery.embeddings_in_order", counted)
     for per_recording, most in ((1, 8), (2, 16), (None, 30)):
         read.clear()
         wish = Wish(30, per_recording=per_recording)

@@ -21,7 +21,7 @@ from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Hit, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.kinds import IndexKind
-from emotion_search.index.vectors.pool import Wish
+from emotion_search.index.vectors.topk import Wish
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

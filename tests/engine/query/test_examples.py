@@ -22,9 +22,8 @@ from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
-from emotion_search.index.search import Example
 from emotion_search.index.vectors.arrays import normalise
-from emotion_search.index.vectors.rocchio import direction, rocchio
+from emotion_search.index.vectors.rocchio import rocchio
 from tests.conftest import tone, write_wav
 
 
@@ -95,10 +94,6 @@ def test_a_negative_example_turns_the_query_away(filled: Library):
     assert turned != [clip for clip in found(filled, ClipExample(1)) if clip not in (5, 9)]
 
 
-def mean(example: Example) -> np.ndarray:
-    return direction(normalise(example.vectors), example.weights)
-
-
 def test_a_span_is_the_weighted_mean_of_its_clips(
     fixed_windows, sqlite_settings, tmp_path, monkeypatch
 ):
@@ -113,8 +108,10 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
         one, two, three = (normalise(embedding(library, clip)) for clip in (1, 2, 3))
         vectors = []
         monkeypatch.setattr(
-            "emotion_search.index.search.Searcher.search",
-            lambda _, target: vectors.append((mean(target.positive[0]), target.without)) or [],
+            "emotion_search.index.search.Snapshot.search",
+            lambda self, target: (
+                vectors.append((self._direction(target.positive[0]), target.without)) or []
+            ),
         )
         search(library, Query([SpanExample(1, 12.0, 16.0)]))
         search(library, Query([SpanExample(1, 15.0, 30.0)]))

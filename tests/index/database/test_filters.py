@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from sqlalchemy import insert, update
 
+from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import (
     ClipFilter,
     matching_ids,
-    passing,
-    reachable,
     recordings_of,
 )
 from emotion_search.index.database.schema import Clip, Metadatum, Recording
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.lifecycle.gallery import ClipGallery
 from tests.index.worlds import START, VectorArchive
 
 IDS = range(1, 25)
@@ -84,29 +84,31 @@ CASES: list[tuple[ClipFilter, Callable[[int], bool]]] = [
 
 
 def test_a_filter_passes_the_clips_that_meet_every_condition(archive: VectorArchive):
-    some = np.array([24, 3, 99, 8, 1, 7, 10, 20, 17, 6])
     with archive.database.read() as session:
+        columns = Columns.read(session, archive.model, 0)
+        assert columns["recording"].tolist() == [recording(i) for i in columns.ids]
         for wanted, meets in CASES:
             right = [i for i in IDS if meets(i)]
             assert matching_ids(session, wanted).tolist() == right, wanted
-            ids, of = passing(session, wanted, some)
-            assert sorted(ids.tolist()) == sorted(set(right) & set(some.tolist())), wanted
-            assert of.tolist() == [recording(i) for i in ids], wanted
+            assert columns.ids[columns.passing(session, wanted)].tolist() == right, wanted
             assert recordings_of(session, wanted) == sorted(set(map(recording, right))), wanted
             assert wanted.is_empty == (len(right) == len(IDS) and not wanted.channels)
 
 
 def test_what_can_be_reached_counts_so_many_of_each_recording(archive: VectorArchive):
-    with archive.database.read() as session:
-        agents = ClipFilter(channels=("agent",))
-        everything = ClipFilter()
-        assert reachable(session, everything, (), per_recording=1, most=100) == 12
-        assert reachable(session, everything, (), per_recording=2, most=100) == 24
-        assert reachable(session, everything, (1, 2, 3), per_recording=1, most=100) == 11
-        assert reachable(session, everything, (1, 2, 3), per_recording=2, most=100) == 21
-        assert reachable(session, everything, (), per_recording=2, most=7) == 7
-        assert reachable(session, agents, (1,), per_recording=2, most=100) == 11
-        assert len(matching_ids(session, everything, most=5)) == 5
+    with archive.searcher().keeper.snapshot() as (session, loaded, _):
+        query = np.ones(loaded.index.dimension, np.float32)
+        for wanted, without, per_recording, expected in [
+            (ClipFilter(), (), 1, 12),
+            (ClipFilter(), (), 2, 24),
+            (ClipFilter(), (1, 2, 3), 1, 11),
+            (ClipFilter(), (1, 2, 3), 2, 21),
+            (ClipFilter(channels=("agent",)), (1,), 2, 11),
+        ]:
+            gallery = ClipGallery(session, loaded, query, wanted, without)
+            assert gallery.reachable(per_recording) == expected
+            assert gallery.count == len(gallery.ids())
+            assert not set(without) & set(gallery.ids().tolist())
 
 
 def test_a_filter_of_another_task_alone_is_empty():

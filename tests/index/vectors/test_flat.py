@@ -19,7 +19,7 @@ def test_a_saved_index_answers_as_before(tmp_path: Path):
     loaded = FlatIndex.load(tmp_path / "x.faiss", {})
     query = np.eye(8, dtype=np.float32)[0]
     assert (loaded.count, loaded.dimension) == (50, 8)
-    before, after = (one.candidates(query, 7, rank=7) for one in (index, loaded))
+    before, after = (one.candidates(query, 7) for one in (index, loaded))
     assert after.ids.tolist() == before.ids.tolist()
 
 

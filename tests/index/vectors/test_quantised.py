@@ -8,6 +8,7 @@ import pytest
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors import topk
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.quantised import QuantisedIndex
@@ -79,7 +80,7 @@ def test_a_filter_gives_exactly_k_or_all(database: Database, tmp_path: Path, few
     archive = fill(database, tmp_path / "index")
     archive.count = 3000
     archive.add(voices(4, seed=8), source="few")
-    monkeypatch.setattr("emotion_search.index.search._FEW", few)
+    monkeypatch.setattr(topk, "FEW", few)
     searcher = archive.searcher("quantised")
     for wanted in FILTERS:
         for query in voices(5, seed=7):
@@ -189,7 +190,7 @@ def test_a_vector_on_the_centre_of_its_list_is_found():
     index = QuantisedIndex(rows, count=256)
     index.add(np.arange(256), rows)
     for i in range(0, 256, 16):
-        assert i in index.candidates(rows[i], 10, rank=256).ids
+        assert i in index.candidates(rows[i], 10).ids
 
 
 def test_vectors_added_after_others_were_removed_are_estimated_as_well():
@@ -199,7 +200,7 @@ def test_vectors_added_after_others_were_removed_are_estimated_as_well():
     index.add(np.arange(1000), rows[:1000])
 
     def errors(ids) -> float:
-        answers = [index.candidates(q, 2000, rank=1000, allowed=ids) for q in rows[1900:]]
+        answers = [index.candidates(q, 1000, allowed=ids) for q in rows[1900:]]
         true = [rows[one.ids] @ q for one, q in zip(answers, rows[1900:], strict=True)]
         return float(np.std([t.estimates - c for t, c in zip(answers, true, strict=True)]))
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from emotion_search.index.vectors import topk
 from emotion_search.index.vectors.arrays import cosines, normalise
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
-from emotion_search.index.vectors.pool import Wish
 from emotion_search.index.vectors.quantised import QuantisedIndex
-from emotion_search.index.vectors.topk import nearest
+from emotion_search.index.vectors.topk import Wish, nearest
 
 DIM = 8
 # Few different values, so that equal vectors and equal similarities are common.
@@ -46,42 +46,49 @@ def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allow
     return kept[: wish.limit]
 
 
-def ask(
-    index: VectorIndex, held: dict[int, np.ndarray], query, wish: Wish, recording, allowed, asked=()
-):
-    """The wish by the index; clips that are not held any more are looked up in vain. ``asked``
-    takes how many vectors were compared with the query, and with each other."""
-    stored = np.array([held.get(i, np.zeros(DIM)) for i in range(10_000)], np.float32)
-    compared, read = asked or ([], [])
+class Dictionary:
+    """A gallery of vectors by id; those that are not in it any more are no hits."""
 
-    def look(some):
-        there = np.array([i for i in some.tolist() if i in held], np.int64)
-        return there, np.array([recording(i) for i in there.tolist()], np.int64)
+    def __init__(self, held: dict[int, np.ndarray], query, recording, allowed=None) -> None:
+        self.compared: list[int] = []  # how many at a time
+        self.read: list[int] = []
+        self._held, self._query, self._recording = held, query, recording
+        self._ids = np.array(sorted(i for i in held if allowed is None or i in allowed), np.int64)
+        self.count = len(self._ids)
 
-    def compare(some):
-        compared.append(len(some))
-        return some, cosines(query, stored[some])
+    def ids(self):
+        return self._ids
 
-    def vectors_of(some):
-        read.append(len(some))
-        return stored[some]
+    def among(self, some):
+        there = some[np.isin(some, self._ids)]
+        return there, np.array([self._recording(i) for i in there.tolist()], np.int64)
 
-    def reach():
-        clips = Counter(recording(i) for i in held if allowed is None or i in allowed)
-        return sum(min(number, wish.per_recording or number) for number in clips.values())
+    def compare(self, some):
+        self.compared.append(len(some))
+        return cosines(self._query, self._rows(some))
 
-    found = nearest(
-        index,
-        query,
-        wish,
-        look,
-        compare,
-        vectors_of,
-        allowed=None if allowed is None else np.array(sorted(allowed), np.int64),
-        reach=reach,
-    )
-    assert found is not None
+    def vectors(self, some):
+        self.read.append(len(some))
+        return self._rows(some)
+
+    def reachable(self, per_recording):
+        clips = Counter(self._recording(i) for i in self._ids.tolist())
+        return sum(min(number, per_recording) for number in clips.values())
+
+    def _rows(self, some):
+        assert np.isin(some, self._ids).all()
+        return np.array([self._held[i] for i in some.tolist()], np.float32).reshape(-1, DIM)
+
+
+def ask(index: VectorIndex, gallery: Dictionary, query, wish: Wish):
+    """The wish by the index."""
+    found = nearest(index, query, wish, gallery)
     return list(zip(found[0].tolist(), found[1].tolist(), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def _search_also_among_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topk, "FEW", 3)
 
 
 class Machine(RuleBasedStateMachine):
@@ -117,7 +124,7 @@ class Machine(RuleBasedStateMachine):
         wish = Wish(limit, per_recording)
         expected = brute_force(self.held, unit, wish, lambda i: i // 5, allowed)
         for index in self.indexes:
-            found = ask(index, self.held, unit, wish, lambda i: i // 5, allowed)
+            found = ask(index, Dictionary(self.held, unit, lambda i: i // 5, allowed), unit, wish)
             assert [s for _, s in found] == pytest.approx([s for _, s in expected], abs=2e-6)
             assert [i for i, _ in found] == [i for i, _ in expected]
 
@@ -136,7 +143,7 @@ def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
     one = normalise(np.arange(1, DIM + 1).astype(np.float32))
     held = dict.fromkeys(range(500), one)
     index.add(np.arange(500)[::-1], np.repeat(one[None], 500, axis=0))
-    found = ask(index, held, one, Wish(10), lambda i: i, None)
+    found = ask(index, Dictionary(held, one, lambda i: i), one, Wish(10))
     assert found == [(i, 1.0) for i in range(10)]
 
 
@@ -149,26 +156,46 @@ def test_distinct_hits_are_unlike_each_other(limit, threshold):
     wish = Wish(limit, distinct=threshold)
     for kind in (FlatIndex(DIM), quantised()):
         kind.add(np.arange(300), rows)
-        found = ask(kind, held, rows[0], wish, lambda i: i, None)
+        found = ask(kind, Dictionary(held, rows[0], lambda i: i), rows[0], wish)
         expected = brute_force(held, rows[0], wish, lambda i: i)
         assert [i for i, _ in found] == [i for i, _ in expected]
 
 
-def test_a_search_gives_up_where_it_was_told_to(index: VectorIndex):
+def test_few_clips_are_compared_without_the_index():
     rows = normalise(np.random.default_rng(3).normal(size=(900, DIM)).astype(np.float32))
-    index.add(np.arange(900), rows)
-    nothing = np.empty(0, np.int64)
-    found = nearest(
-        index,
-        rows[0],
-        Wish(5),
-        lambda some: (nothing, nothing),
-        lambda some: (some, np.zeros(len(some))),
-        lambda some: rows[some],
-        look_first=True,
-        patience=300,
+    held = dict(enumerate(rows))
+    gallery = Dictionary(held, rows[0], lambda i: i, allowed={5, 7, 9})
+    empty = FlatIndex(DIM)
+    assert (
+        ask(empty, gallery, rows[0], Wish(2))
+        == ask(empty, Dictionary(held, rows[0], lambda i: i, allowed={5, 7, 9}), rows[0], Wish(3))[
+            :2
+        ]
     )
-    assert found is None
+    assert gallery.compared == [3]
+
+
+def test_a_filter_that_few_pass_is_searched_within(index: VectorIndex, monkeypatch):
+    monkeypatch.setattr(topk, "_DEEPEST", 500)
+    rows = normalise(np.random.default_rng(3).normal(size=(4000, DIM)).astype(np.float32))
+    index.add(np.arange(4000), rows)
+    held = dict(enumerate(rows))
+    allowed = set(range(0, 4000, 100))
+    asked = []
+    candidates = type(index).candidates
+
+    def noted(self, query, rank, *, allowed=None):
+        asked.append((rank, None if allowed is None else len(allowed)))
+        return candidates(self, query, rank, allowed=allowed)
+
+    monkeypatch.setattr(type(index), "candidates", noted)
+    found = ask(index, Dictionary(held, rows[0], lambda i: i, allowed), rows[0], Wish(10))
+    assert found == brute_force(held, rows[0], Wish(10), lambda i: i, allowed)
+    assert asked[0] == (10, 40)  # of 100 times as many all would have been looked at
+    asked.clear()
+    found = ask(index, Dictionary(held, rows[0], lambda i: i, allowed), rows[0], Wish(5))
+    assert found == brute_force(held, rows[0], Wish(5), lambda i: i, allowed)
+    assert asked[0] == (500, None)
 
 
 @pytest.mark.parametrize("per_recording", [1, 2])
@@ -179,12 +206,12 @@ def test_fewer_recordings_than_are_wished_for_do_not_cost_a_look_at_every_clip(
     index.add(np.arange(4000), rows)
     held = dict(enumerate(rows))
     wish = Wish(20, per_recording)
-    compared: list[int] = []
-    found = ask(index, held, rows[0], wish, lambda i: i % 8, None, asked=(compared, []))
+    gallery = Dictionary(held, rows[0], lambda i: i % 8)
+    found = ask(index, gallery, rows[0], wish)
     assert found == brute_force(held, rows[0], wish, lambda i: i % 8)
     assert len(found) == 8 * per_recording
     if isinstance(index, FlatIndex):  # estimates from so few bits leave nothing out
-        assert sum(compared) < 2000
+        assert sum(gallery.compared) < 2000
 
 
 def test_a_large_group_of_duplicates_is_read_once_and_in_parts(index: VectorIndex):
@@ -194,12 +221,12 @@ def test_a_large_group_of_duplicates_is_read_once_and_in_parts(index: VectorInde
     index.add(np.arange(len(rows)), rows)
     held = dict(enumerate(rows))
     wish = Wish(5, distinct=0.999)
-    read: list[int] = []
-    found = ask(index, held, rows[0], wish, lambda i: i, None, asked=([], read))
+    gallery = Dictionary(held, rows[0], lambda i: i)
+    found = ask(index, gallery, rows[0], wish)
     assert [i for i, _ in found] == [i for i, _ in brute_force(held, rows[0], wish, lambda i: i)]
     times = 1.2 if isinstance(index, FlatIndex) else 3  # of codes the order changes as it goes
-    assert sum(read) < times * len(rows)
-    assert max(read) <= 256
+    assert sum(gallery.read) < times * len(rows)
+    assert max(gallery.read) <= 256
 
 
 def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: VectorIndex):
@@ -207,5 +234,5 @@ def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: Vector
     assert (np.einsum("ij,ij->i", rows, rows) < 1).any()
     index.add(np.arange(400), np.concatenate([rows, rows]))
     held = dict(enumerate(np.concatenate([rows, rows])))
-    found = ask(index, held, rows[0], Wish(200, distinct=1.0), lambda i: i, None)
+    found = ask(index, Dictionary(held, rows[0], lambda i: i), rows[0], Wish(200, distinct=1.0))
     assert sorted(i for i, _ in found) == list(range(200))

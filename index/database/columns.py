@@ -1,0 +1,446 @@
+"""Clip columns in memory: what filters ask of clips, as NumPy arrays with a row a clip.
+
+They stand beside the vectors of an index, and are brought forward with it by revision. Texts are
+small codes. What is known under a task or in a clustering is read when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.filters import ROUNDED_S, ClipFilter, matching_ids
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.prediction_filters import cluster_of
+from emotion_search.index.database.schema import (
+    Clip,
+    ClusteringRow,
+    ClusterMember,
+    Embedding,
+    Label,
+    Prediction,
+    Recording,
+)
+from emotion_search.index.vectors.arrays import Ids, positions
+
+ABSENT = -1
+"""The code of what is not known."""
+
+_NEVER = np.iinfo(np.int64).min  # when a recording was made of which that is not known
+_ASKED, _READ = 1000, 10_000  # ids of one statement; rows read at a time
+_ALL = 0.2  # share of the clips from which on all are read rather than those
+_NO_MEMBER = -2  # of clips that are not in a clustering; -1 is its noise
+_TEXTS = ("source", "speaker", "channel_name", "emotion")
+_KINDS: Mapping[str, Any] = {
+    "recording": np.int64,
+    "source": np.int32,
+    "speaker": np.int32,
+    "channel": np.int32,
+    "channel_name": np.int32,
+    "recorded_at": np.int64,
+    "duration": np.float64,
+    "emotion": np.int32,
+    "confidence": np.float64,
+    "there": np.bool_,
+}
+
+Mask = NDArray[np.bool_]
+Column = NDArray[Any]
+_Convert = Callable[[Sequence[Any]], Column]
+
+
+class Names:
+    """Texts and their codes, counted from 0 in the order in which they came."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts = list(texts)
+        self._codes = {text: code for code, text in enumerate(self.texts)}
+
+    def encode(self, texts: Iterable[str | None]) -> NDArray[np.int32]:
+        """The codes of texts, new ones included; ``ABSENT`` for None."""
+        codes = self._codes
+        found = [ABSENT if one is None else codes.setdefault(one, len(codes)) for one in texts]
+        self.texts.extend(list(codes)[len(self.texts) :])
+        return np.array(found, np.int32)
+
+    def among(self, column: Column, texts: Iterable[str]) -> Mask:
+        """Where a column has the code of one of these texts."""
+        codes = [self._codes[text] for text in texts if text in self._codes]
+        return column == codes[0] if len(codes) == 1 else np.isin(column, codes)
+
+
+class Columns:
+    """What is known of every clip that has an embedding of a model.
+
+    Attributes:
+        revision: up to which changes of clips are in it; see ``changes``.
+        ids: int64 (n,), ascending; rows of clips that were removed stay, and are not ``there``.
+    """
+
+    def __init__(self, model: ModelInfo, revision: int = 0) -> None:
+        self.revision = revision
+        self._model = model
+        self._count = 0
+        self._ids = np.empty(0, np.int64)
+        self._columns: dict[str, Column] = {name: np.empty(0, k) for name, k in _KINDS.items()}
+        self._names = {name: Names() for name in _TEXTS}
+        self._by_task: dict[tuple[str, str], Column] = {}  # kind and task or clustering
+
+    @classmethod
+    def read(cls, session: Session, model: ModelInfo, revision: int) -> Self:
+        """Those of every clip, as the session sees the archive at this revision."""
+        made = cls(model, revision)
+        made.update(session, None)
+        return made
+
+    @property
+    def ids(self) -> Ids:
+        """See the class."""
+        return self._ids[: self._count]
+
+    @property
+    def count(self) -> int:
+        """How many clips are there."""
+        return int(np.count_nonzero(self["there"]))
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name][: self._count]
+
+    def rows_of(self, ids: Ids) -> tuple[Mask, NDArray[np.intp]]:
+        """Which of the clips are there, and the rows of these."""
+        known, rows = self._find(ids)
+        there = self["there"][rows]
+        known[known] = there
+        return known, rows[there]
+
+    def text(self, name: str, row: int) -> str | None:
+        """The text of one clip in a column of texts."""
+        code = int(self._columns[name][row])
+        return None if code == ABSENT else self._names[name].texts[code]
+
+    def update(self, session: Session, ids: Ids | None) -> None:
+        """Read anew what the session sees of these clips (ascending), or of all."""
+        if ids is not None and len(ids) > _ALL * max(self._count, 1):
+            ids = None
+        found, read = self._read(session, ids)
+        if ids is None:
+            self._install(found, read)
+            return
+        known, rows = self._find(found)
+        if not known.all():
+            self._append(found[~known], {name: values[~known] for name, values in read.items()})
+            rows = self._find(found)[1]
+        for name, values in read.items():
+            self._columns[name][rows] = values
+        for kind, task in self._by_task:
+            self._fill(session, kind, task, found, rows)
+
+    def remove(self, ids: Ids) -> None:
+        """Note that these clips are gone."""
+        _, rows = self.rows_of(ids)
+        self["there"][rows] = False
+
+    def passing(self, session: Session, wanted: ClipFilter) -> Mask:
+        """Which rows pass a filter: bool, (n,). The session is asked only about metadata, and about
+        a task or clustering of which nothing was asked yet."""
+        passes = self["there"].copy()
+        for condition in self._conditions(session, wanted):
+            passes &= condition
+        return passes
+
+    def differences(self, session: Session, ids: Ids | None = None) -> int:
+        """Of how many clips, of ``ids`` (ascending) or of all, this is not what the session
+        sees."""
+        fresh = Columns(self._model)
+        fresh._install(*fresh._read(session, ids))
+        known, rows = self.rows_of(fresh.ids)
+        theirs = np.flatnonzero(known)
+        differ = np.zeros(len(rows), np.bool_)
+        for name in _KINDS:
+            ours, true = self._plain(name, self[name][rows]), fresh._plain(name, fresh[name])
+            differ |= ~_alike(ours, true[theirs])
+        for kind, task in self._by_task:
+            name = f"{kind} {task}"
+            ours = self._plain(name, self._of(session, kind, task)[rows])
+            true = fresh._plain(name, fresh._of(session, kind, task))
+            differ |= ~_alike(ours, true[theirs])
+        here = self.count if ids is None else len(self.rows_of(ids)[1])
+        lacking = int(np.count_nonzero(~known)) + here - len(rows)
+        return lacking + int(np.count_nonzero(differ))
+
+    def _plain(self, name: str, values: Column) -> Column:
+        """Values of a column; texts in place of codes."""
+        names = self._names.get(name)
+        return values if names is None else np.array([*names.texts, None], object)[values]
+
+    def save(self, path: Path) -> None:
+        """Write them to a file, ``.npz``, without what was read for a task or clustering, and
+        without a trace of clips that are gone."""
+        there = self["there"]
+        values: dict[str, Any] = {name: self[name][there] for name in _KINDS}
+        for name in _TEXTS:
+            used, codes = np.unique(values[name], return_inverse=True)
+            texts = [self._names[name].texts[code] for code in used.tolist() if code != ABSENT]
+            values[name] = (codes - int(ABSENT in used)).astype(np.int32)
+            values[f"texts of {name}"] = _joined(texts)
+        np.savez(path, ids=self.ids[there], revision=np.int64(self.revision), **values)
+
+    @classmethod
+    def load(cls, path: Path, model: ModelInfo) -> Self:
+        """What ``save`` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: the file is not such a one.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                made = cls(model, int(stored["revision"]))
+                made._install(stored["ids"], {name: stored[name] for name in _KINDS})
+                made._names = {name: Names(_split(stored[f"texts of {name}"])) for name in _TEXTS}
+        except (BadZipFile, EOFError) as error:
+            raise ValueError(f"{path.name}: {error}") from error
+        if any(len(column) != made._count for column in made._columns.values()):
+            raise ValueError("its columns are of different lengths")
+        return made
+
+    def _conditions(self, session: Session, wanted: ClipFilter) -> Iterator[Mask]:
+        names = self._names
+        for name, texts in (
+            ("source", wanted.sources),
+            ("speaker", wanted.speakers),
+            ("emotion", wanted.emotions),
+        ):
+            if texts:
+                yield names[name].among(self[name], texts)
+        for name, text in (("source", wanted.not_source), ("speaker", wanted.not_speaker)):
+            if text is not None:
+                yield ~names[name].among(self[name], [text])
+        if wanted.min_score is not None:
+            yield self["confidence"] >= wanted.min_score
+        if wanted.after is not None:
+            yield self["recorded_at"] >= _microseconds(wanted.after)
+        if wanted.before is not None:
+            at = self["recorded_at"]
+            yield (at < _microseconds(wanted.before)) & (at != _NEVER)
+        if wanted.not_recordings:
+            yield ~np.isin(self["recording"], wanted.not_recordings)
+        if wanted.channels:
+            numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
+            named = names["channel_name"].among(self["channel_name"], wanted.channels)
+            yield named | np.isin(self["channel"], numbers)
+        if wanted.min_duration is not None:
+            yield self["duration"] >= wanted.min_duration - ROUNDED_S
+        if wanted.max_duration is not None:
+            yield self["duration"] <= wanted.max_duration + ROUNDED_S
+        if wanted.metadata:
+            ids = matching_ids(session, ClipFilter(metadata=wanted.metadata))
+            passes = np.zeros(self._count, np.bool_)
+            passes[self.rows_of(ids)[1]] = True
+            yield passes
+        if wanted.labels:
+            of_task = self._of(session, "label", wanted.task)
+            yield self._names[f"label {wanted.task}"].among(of_task, wanted.labels)
+        if wanted.predicted:
+            of_task = self._of(session, "predicted", wanted.task)
+            yield self._names[f"predicted {wanted.task}"].among(of_task, wanted.predicted)
+        if wanted.predicted or wanted.min_probability > 0:
+            yield self._of(session, "probability", wanted.task) >= wanted.min_probability
+        if wanted.clusters:
+            passes = np.zeros(self._count, np.bool_)
+            for name, cluster in map(cluster_of, wanted.clusters):
+                passes |= self._of(session, "cluster", name) == cluster
+            yield passes
+
+    def _of(self, session: Session, kind: str, task: str) -> Column:
+        """What is known under a task or in a clustering, read if it was not yet."""
+        if (kind, task) not in self._by_task:
+            self._by_task[kind, task] = np.empty(0, np.float64 if kind == "probability" else "i4")
+            if kind in ("label", "predicted"):
+                self._names.setdefault(f"{kind} {task}", Names())
+            self._fill(session, kind, task, None, np.arange(self._count))
+        return self._by_task[kind, task][: self._count]
+
+    def _fill(
+        self, session: Session, kind: str, task: str, ids: Ids | None, rows: NDArray[np.intp]
+    ) -> None:
+        """Read what clips ``ids`` (None for all), in these rows, have under a task."""
+        column = self._by_task[kind, task]
+        unknown = {"probability": np.nan, "cluster": _NO_MEMBER}.get(kind, ABSENT)
+        if len(column) < len(self._ids):
+            grown = np.full(len(self._ids), unknown, column.dtype)
+            grown[: len(column)] = column
+            self._by_task[kind, task] = column = grown
+        names = self._names.get(f"{kind} {task}")
+        key, query = _QUERIES[kind](task)
+        values: _Convert = names.encode if names is not None else _numbers(column.dtype)
+        clips, found = _arrays(session, query, key, ids, _numbers("i8"), values)
+        column[rows] = unknown
+        known, at = self.rows_of(clips)
+        column[at] = found[known]
+
+    def _find(self, ids: Ids) -> tuple[Mask, NDArray[np.intp]]:
+        """Which of the clips have a row, and these rows."""
+        own = self.ids
+        rows = np.searchsorted(own, ids)
+        known = rows < len(own)
+        known[known] = own[rows[known]] == ids[known]
+        return known, rows[known]
+
+    def _install(self, ids: Ids, columns: Mapping[str, Column]) -> None:
+        self._ids, self._count = ids, len(ids)
+        self._columns = dict(columns)
+        self._by_task.clear()
+
+    def _append(self, ids: Ids, values: Mapping[str, Column]) -> None:
+        """Add rows, ascending, in their places."""
+        count = self._count + len(ids)
+        if self._count and ids[0] < self._ids[self._count - 1]:  # older clips, embedded later
+            places = np.searchsorted(self.ids, ids)
+            columns = {name: np.insert(self[name], places, values[name]) for name in _KINDS}
+            self._install(np.insert(self.ids, places, ids), columns)
+            return
+        if count > len(self._ids):
+            room = count + count // 8
+            self._ids = np.resize(self._ids, room)
+            self._columns = {n: np.resize(column, room) for n, column in self._columns.items()}
+        self._ids[self._count : count] = ids
+        for name, column in self._columns.items():
+            column[self._count : count] = values[name]
+        self._count = count
+
+    def _read(self, session: Session, ids: Ids | None) -> tuple[Ids, dict[str, Column]]:
+        """The clips of ``ids`` (None for all) that have an embedding, ascending, and their
+        columns."""
+        encode = {name: names.encode for name, names in self._names.items()}
+        whole = _numbers("i8")
+        query: Any = select(Embedding.clip_id, Embedding.emotion, Embedding.confidence)
+        query = query.where(Embedding.model_id == self._model.id)
+        scored, emotion, confidence = _arrays(
+            session, query, Embedding.clip_id, ids, whole, encode["emotion"], _numbers("f8")
+        )
+        query = select(
+            Clip.id, Clip.recording_id, Clip.channel, Clip.channel_name, Clip.end - Clip.start
+        )
+        clip, recording, channel, channel_name, duration = _arrays(
+            session,
+            query,
+            Clip.id,
+            ids,
+            whole,
+            whole,
+            _numbers("i4"),
+            encode["channel_name"],
+            _numbers("f8"),
+        )
+        query = select(Recording.id, Recording.source, Recording.speaker, Recording.recorded_at)
+        owner, source, speaker, recorded_at = _arrays(
+            session,
+            query,
+            Recording.id,
+            None if ids is None else np.unique(recording),
+            whole,
+            encode["source"],
+            encode["speaker"],
+            _moments,
+        )
+        order = np.argsort(scored)
+        found = scored[order]
+        of_clip = positions(clip, found)
+        of_recording = positions(owner, recording[of_clip])
+        return found, {
+            "recording": recording[of_clip],
+            "source": source[of_recording],
+            "speaker": speaker[of_recording],
+            "channel": channel[of_clip],
+            "channel_name": channel_name[of_clip],
+            "recorded_at": recorded_at[of_recording],
+            "duration": duration[of_clip],
+            "emotion": emotion[order],
+            "confidence": confidence[order],
+            "there": np.ones(len(found), np.bool_),
+        }
+
+
+def _of_label(task: str) -> tuple[Any, Any]:
+    return Label.clip_id, select(Label.clip_id, Label.value).where(Label.task == task)
+
+
+def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
+    return lambda task: (
+        Prediction.clip_id,
+        select(Prediction.clip_id, value).where(Prediction.task == task),
+    )
+
+
+def _of_clustering(name: str) -> tuple[Any, Any]:
+    query = select(ClusterMember.clip_id, ClusterMember.cluster)
+    named = query.join(ClusteringRow, ClusteringRow.id == ClusterMember.clustering_id)
+    return ClusterMember.clip_id, named.where(ClusteringRow.name == name)
+
+
+_QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
+    "label": _of_label,
+    "predicted": _of_prediction(Prediction.value),
+    "probability": _of_prediction(Prediction.probability),
+    "cluster": _of_clustering,
+}
+
+
+def _arrays(
+    session: Session, query: Any, key: Any, ids: Ids | None, *converts: _Convert
+) -> list[Column]:
+    """The columns of a query's rows, all or those whose key is among ``ids``, each converted."""
+    parts = [[convert(()) for convert in converts]]
+    if ids is None:
+        rows = session.execute(query.execution_options(yield_per=_READ)).partitions()
+    else:
+        rows = (session.execute(query.where(key.in_(some))).all() for some in _some(ids))
+    parts += [
+        [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
+        for part in rows
+        if part
+    ]
+    return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
+
+
+def _some(ids: Ids) -> Iterator[Sequence[int]]:
+    return chunks(ids.tolist(), _ASKED)
+
+
+def _alike(ours: Column, true: Column) -> Mask:
+    """Where two columns are the same; what is not a number is the same as another such."""
+    same: Mask = ours == true
+    return same | (np.isnan(ours) & np.isnan(true)) if ours.dtype == np.float64 else same
+
+
+def _numbers(kind: Any) -> _Convert:
+    """Numbers of a type; what is unknown is not a number, or ``ABSENT``."""
+    if np.dtype(kind).kind == "f":
+        return lambda values: np.array(values, kind)
+    return lambda values: np.array([ABSENT if one is None else one for one in values], kind)
+
+
+def _moments(values: Sequence[datetime | None]) -> Column:
+    return np.array([_NEVER if one is None else _microseconds(one) for one in values], np.int64)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _joined(texts: list[str]) -> NDArray[np.uint8]:
+    """Texts, none of which has a zero character, as bytes."""
+    return np.frombuffer("\0".join(["", *texts]).encode(), np.uint8)
+
+
+def _split(data: NDArray[np.uint8]) -> list[str]:
+    return data.tobytes().decode().split("\0")[1:]
