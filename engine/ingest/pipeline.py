@@ -24,6 +24,7 @@ from emotion_search.index.database.files import (
     known_files,
     silent_files,
 )
+from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.recordings import (
     Annotations,
@@ -202,8 +203,12 @@ class Ingest:
         with self._database.read() as session:
             known = find_by_sha256(session, sha256)
             cut = current_cut(session, known) if known is not None and options.recut else None
+            erased = known is None and not options.again and are_forgotten(session, [sha256])
             silent = known is None and not options.retry and is_silent(session, sha256, wanted)
             noted = silent_files(session, [file.path]).get(file.path) if silent else None
+        if erased:
+            self.report.forgotten += 1
+            return None
         if (same := self._silent.get(sha256)) is not None:  # in this batch
             same.aliases.append(file)
             return None

@@ -18,6 +18,7 @@ class IngestReport:
         silent: files in which nobody speaks, found in this run.
         recut: known recordings that were cut anew.
         otherwise: known recordings that are cut under other options, and were left so.
+        forgotten: files whose content was erased before, and that were passed over.
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
         notices: path and text of what somebody should know who reads a file that was added.
@@ -34,6 +35,7 @@ class IngestReport:
     silent: int = 0
     recut: int = 0
     otherwise: int = 0
+    forgotten: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     lost: list[tuple[str, Span]] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)
@@ -55,4 +57,5 @@ class IngestReport:
     def files(self) -> int:
         """Files dealt with so far."""
         done = self.recordings + self.known + self.duplicates + self.silent + self.recut
+        done += self.forgotten
         return done + len(self.failed)

@@ -11,6 +11,7 @@ from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.files import Silence, add_silence
+from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.labels import spans_without_clip
 from emotion_search.index.database.recordings import (
     add_locations,
@@ -51,7 +52,7 @@ class Writer:
     ) -> list[Reading]:
         """Write recordings; returns those that another process took away meanwhile."""
         readings = list(readings)
-        new = [reading for reading in readings if reading.recut is None]
+        new = self._wanted(session, [one for one in readings if one.recut is None], done)
         rows = [reading.row(self.options) for reading in new]
         added = add_recordings(session, self.model_id, rows)
         for reading, row, (recording_id, is_new) in zip(new, rows, added, strict=True):
@@ -63,6 +64,15 @@ class Writer:
             self._aliases(session, recording_id, reading, done)
         again = [reading for reading in readings if reading.recut is not None]
         return [reading for reading in again if not self._recut(session, reading, done)]
+
+    def _wanted(self, session: Session, new: list[Reading], done: IngestReport) -> list[Reading]:
+        """Those that were not forgotten, here or in another process since they were begun."""
+        hashes = [reading.sha256 for reading in new]
+        if self.options.again:
+            take_back(session, hashes)
+        erased = are_forgotten(session, hashes)
+        done.forgotten += sum(1 + len(one.aliases) for one in new if one.sha256 in erased)
+        return [reading for reading in new if reading.sha256 not in erased]
 
     def _recut(self, session: Session, reading: Reading, done: IngestReport) -> bool:
         recording_id, file = reading.recut, reading.file

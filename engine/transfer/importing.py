@@ -13,6 +13,7 @@ from emotion_search.engine.transfer.identity import Identities, Identity
 from emotion_search.engine.transfer.rows import Row, read_row, score_columns
 from emotion_search.engine.transfer.sources import About, Source, Vector
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model, mismatch
 from emotion_search.index.database.recordings import (
     Annotations,
@@ -36,12 +37,14 @@ class Imported:
         rows: read.
         recordings, clips: new ones.
         known: clips that the archive had; their embeddings stay, their annotations are updated.
+        forgotten: recordings that were erased before, and that were passed over.
     """
 
     rows: int = 0
     recordings: int = 0
     clips: int = 0
     known: int = 0
+    forgotten: int = 0
 
 
 def import_archive(
@@ -50,6 +53,7 @@ def import_archive(
     *,
     model: str | None = None,
     dimension: int | None = None,
+    again: bool = False,
     progress: Callable[[Imported], None] = lambda _: None,
 ) -> tuple[Imported, ModelInfo]:
     """Take in the rows of ``source`` with their embeddings; no audio is needed.
@@ -63,6 +67,7 @@ def import_archive(
         model: whose embeddings they are; what the source itself says if left out. An empty archive
             becomes one of this model; a filled one must hold the same model's.
         dimension: what their dimension must be.
+        again: take in recordings that were forgotten.
 
     Raises:
         InvalidInputError: rows without a vector or the other way round; a wrong dimension; a vector
@@ -103,8 +108,16 @@ def import_archive(
     identities = Identities(database)
     for batch in _batches(source, classes):
         known = identities.of([[row for row, _ in rows] for rows in batch])
+        hashes = [sha256 for sha256, _ in known]
         with database.write() as session:
+            if again:
+                take_back(session, hashes)
+            erased = are_forgotten(session, hashes)
             for rows, identity in zip(batch, known, strict=True):
+                if identity[0] in erased:
+                    done.rows += len(rows)
+                    done.forgotten += 1
+                    continue
                 new = _recording(rows, identity)
                 recording, is_new = add_recording(session, info.id, new)
                 added = len(rows)

@@ -40,6 +40,10 @@ class UploadRecording(BaseModel):
         " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
     )
 
+    again: bool = Field(
+        default=False, description="Take it in although it was erased before; else it is refused."
+    )
+
     def upload_fields(self) -> UploadFields:
         """As jobs take it.
 
@@ -54,7 +58,7 @@ class UploadRecording(BaseModel):
             labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
         )
-        return UploadFields(annotations, parse_channels(self.channels))
+        return UploadFields(annotations, parse_channels(self.channels), self.again)
 
 
 class LabelIn(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.common import notice, print_json, say_error
+from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.dry_run import Preview
@@ -22,6 +22,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "known": report.known,
             "duplicates": report.duplicates,
             "failed": len(report.failed),
+            "forgotten": report.forgotten,
             "silent": report.silent,
             "recut": report.recut,
             "cut_otherwise": report.otherwise,
@@ -41,6 +42,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
     _print_failures(report.failed, "list them with: emotion-search failures")
     _print_notices(report.notices)
     _print_otherwise(report.otherwise)
+    note_forgotten(report.forgotten, "files")
 
 
 def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
