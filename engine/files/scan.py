@@ -230,17 +230,6 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def gone(path: str) -> bool:
-    """Whether nothing is at the path any more; what cannot be looked at is not known to be gone."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
     """Whether the file still holds these bytes; hashed only if its time of change is another."""
     try:

@@ -20,12 +20,13 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
     Silence,
     add_failure,
+    drop_gone,
     is_silent,
-    known_files,
     silent_files,
 )
 from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.models import ModelInfo, revision_and_space
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
@@ -126,7 +127,7 @@ class Ingest:
         """New files that are dealt with for good, written down or not."""
         unwritten = [*self._readings.values(), *self._silent.values()]
         done = self.report
-        written = done.recordings + done.duplicates + done.silent + done.recut
+        written = done.recordings + done.duplicates + done.moved + done.silent + done.recut
         return written + sum(1 + len(reading.aliases) for reading in unwritten)
 
     def _new(self, files: Iterable[FoundFile]) -> Iterator[FoundFile]:
@@ -295,12 +296,15 @@ class Ingest:
 
     def _seen_again(self, recording_id: int, file: FoundFile) -> None:
         with self._database.write() as session:
-            places = known_files(session, [file.path])
+            places = {place.path for place in locations_of(session, recording_id)}
+            moved = drop_gone(session, sorted(places - {file.path}))
             if exists(session, recording_id):  # another process may have forgotten it since
                 add_locations(session, [(recording_id, file.facts)])
                 self._writer.annotate(session, recording_id, file, self.report)
-        if file.path in places and places[file.path].recording_id == recording_id:
+        if file.path in places:
             self.report.known += 1
+        elif moved:
+            self.report.moved += 1
         else:
             self.report.duplicates += 1
 

@@ -15,6 +15,7 @@ class IngestReport:
         recordings, clips: added.
         known: files seen before, unchanged; those without speech among them.
         duplicates: files under a new name whose bytes were known.
+        moved: files under a new name, of a recording that is no longer where it was seen.
         silent: files in which nobody speaks, found in this run.
         recut: known recordings that were cut anew.
         otherwise: known recordings that are cut under other options, and were left so.
@@ -32,6 +33,7 @@ class IngestReport:
     clips: int = 0
     known: int = 0
     duplicates: int = 0
+    moved: int = 0
     silent: int = 0
     recut: int = 0
     otherwise: int = 0
@@ -57,5 +59,5 @@ class IngestReport:
     def files(self) -> int:
         """Files dealt with so far."""
         done = self.recordings + self.known + self.duplicates + self.silent + self.recut
-        done += self.forgotten
+        done += self.forgotten + self.moved
         return done + len(self.failed)

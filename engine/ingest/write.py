@@ -10,9 +10,10 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.files import Silence, add_silence
+from emotion_search.index.database.files import Silence, add_silence, drop_gone
 from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.labels import spans_without_clip
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
     add_locations,
     add_recordings,
@@ -83,6 +84,7 @@ class Writer:
         )
         if added is None:
             return False
+        drop_gone(session, [place.path for place in locations_of(session, recording_id)])
         add_locations(session, [(recording_id, file.facts)])
         self.annotate(session, recording_id, file, done)
         done.recut += 1

@@ -8,9 +8,10 @@ from itertools import groupby
 from pathlib import Path
 
 from emotion_search.engine.files.disk import upload_lock
-from emotion_search.engine.files.scan import gone, unchanged
+from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.index import Indexed
 from emotion_search.engine.settings import parse_age
+from emotion_search.index.database.files import gone
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (

@@ -21,6 +21,7 @@ from emotion_search.engine.library.analysis import Learned
 from emotion_search.engine.library.forgetting import Forgetting
 from emotion_search.engine.library.listing import Listing
 from emotion_search.engine.library.models import Switching
+from emotion_search.engine.library.places import Placing
 from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.quality.tune import resettle
 from emotion_search.engine.query.examples import AnyExample, as_example
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.inference.context import Context
 
 
-class Library(Forgetting, Listing, Transfers, Switching, Learned):
+class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
     """An open archive. Safe for use from several threads.
 
     >>> library = Library.open(load_settings(home="~/calls", model="voice"))  # doctest: +SKIP

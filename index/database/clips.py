@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
-from emotion_search.index.database.files import FAILED
+from emotion_search.index.database.files import FAILED, gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import predictions_of
@@ -275,19 +275,19 @@ def _details(
     ):
         labels.setdefault(clip_id, {})[task] = value
     metadata = metadata_of(session, recording_ids)
-    paths: dict[int, str] = {}
+    paths: dict[int, list[str]] = {}
     for recording_id, path in session.execute(
         select(Location.recording_id, Location.path)
         .where(Location.recording_id.in_(recording_ids))
         .order_by(Location.path)
     ):
-        paths.setdefault(recording_id, path)
+        paths.setdefault(recording_id, []).append(path)
     classes = model.classes if model else ()
     predictions = predictions_of(session, ids)
     return {
         row.id: ClipDetails(
             **{column.key: value for column, value in zip(_COLUMNS, row, strict=False)},
-            path=paths.get(row.recording_id),
+            path=_present(paths.get(row.recording_id, [])),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.recording_id, {}),
             scores=_named(classes, row.scores),
@@ -295,6 +295,13 @@ def _details(
         )
         for row in rows
     }
+
+
+def _present(paths: Sequence[str]) -> str | None:
+    """Of several paths the first where something is."""
+    if len(paths) > 1:
+        return next((path for path in paths if not gone(path)), paths[0])
+    return paths[0] if paths else None
 
 
 def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:

@@ -21,6 +21,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "clips": report.clips,
             "known": report.known,
             "duplicates": report.duplicates,
+            "moved": report.moved,
             "failed": len(report.failed),
             "forgotten": report.forgotten,
             "silent": report.silent,
@@ -35,6 +36,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
             f" added in {elapsed:.1f} s; {report.known} known already,"
             f" {report.duplicates} duplicates, {len(report.failed)} failed"
+            + (f", {report.moved} moved" if report.moved else "")
             + (f", {report.silent} without speech" if report.silent else "")
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
