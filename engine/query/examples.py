@@ -22,6 +22,7 @@ from emotion_search.index.database.connection import Session
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import find_by_sha256
+from emotion_search.index.database.speakers import speaker_of
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Example
 from emotion_search.index.vectors.arrays import Vectors
@@ -143,7 +144,7 @@ def _inside(
             None if weights is None else np.array(weights),
         ),
         recording.id,
-        recording.speaker,
+        speaker_of(session, ids),
         recording.source,
     )
 

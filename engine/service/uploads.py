@@ -31,6 +31,7 @@ from emotion_search.index.database.recordings import (
     find_by_sha256,
     known_hashes,
 )
+from emotion_search.index.database.spans import Side
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
 
 _SILENT = "has no speech in it"
@@ -60,6 +61,7 @@ class UploadFields:
     def as_json(self) -> dict[str, Any]:
         """As plain data."""
         given = self.annotations
+        speakers = {str(channel): side.speaker for channel, side in given.sides.items()}
         return {
             "source": given.source,
             "speaker": given.speaker,
@@ -67,6 +69,7 @@ class UploadFields:
             "labels": dict(given.labels),
             "metadata": dict(given.metadata),
             "channels": str(self.channels),
+            **({"speakers": speakers} if speakers else {}),
             **({"again": True} if self.again else {}),
         }
 
@@ -80,6 +83,7 @@ class UploadFields:
             recorded_at=datetime.fromisoformat(moment) if moment else None,
             labels=data["labels"],
             metadata=data["metadata"],
+            sides={int(channel): Side(who) for channel, who in data.get("speakers", {}).items()},
         )
         channels = parse_channels(data.get("channels", str(MIX)))
         return cls(annotations, channels, data.get("again", False))

@@ -94,7 +94,7 @@ def import_archive(
                 f"{source.name} holds embeddings of {source.dimension} dimensions; those of"
                 f" {active.name} in this archive have {active.dimension}"
             )
-    classes = _check(source, active.classes if active else about.classes or None)
+    classes, whole = _check(source, active.classes if active else about.classes or None)
     fingerprint = active.fingerprint if active else about.fingerprint
     with database.write() as session:
         info = activate_model(
@@ -118,12 +118,15 @@ def import_archive(
                     done.rows += len(rows)
                     done.forgotten += 1
                     continue
-                new = _recording(rows, identity)
+                new = _recording(rows, identity, whole.get(rows[0][0].key))
                 recording, is_new = add_recording(session, info.id, new)
                 added = len(rows)
                 if not is_new:
                     added = add_spans(session, recording, info.id, new.clips)
-                    annotate(session, recording, Annotations(spans=new.annotations.spans))
+                    given = new.annotations
+                    annotate(
+                        session, recording, Annotations(speaker=given.speaker, spans=given.spans)
+                    )
                 done.rows += len(rows)
                 done.recordings += is_new
                 done.clips += added
@@ -132,11 +135,15 @@ def import_archive(
     return done, info
 
 
-def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Go through all rows once; the classes of their scores (the first row's, if None is given)."""
+def _check(
+    source: Source, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Go through all rows once; the classes of their scores (the first row's, if None is given),
+    and by key the speaker of each recording that is of one channel and names no other."""
     seen: list[bytes] = []
     lines: list[int] = []
     recordings: dict[str, dict[str, int]] = {}
+    voices: dict[str, tuple[set[str], set[int | None]]] = {}
     for line, cells, vector in source.rows():
         where = f"{source.name}: row {len(lines) + 1} (line {line} of its table)"
         if classes is None:
@@ -153,6 +160,10 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             row = read_row(cells, source.folder, classes)
             _check_consistent(row, recordings.setdefault(row.key, {}))
             seen.append(row.digest())
+            speakers, channels = voices.setdefault(row.key, (set(), set()))
+            channels.add(row.channel)
+            if row.speaker is not None:
+                speakers.add(row.speaker)
         except (ValueError, InvalidInputError) as error:
             raise InvalidInputError(f"{where}: {error}") from error
         lines.append(line)
@@ -167,7 +178,12 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             f"{source.name}: rows {one + 1} and {two + 1} (lines {lines[one]} and {lines[two]} of"
             f" its table) are the same clip; {len(same)} rows are doubled"
         )
-    return classes
+    whole = {
+        key: next(iter(speakers))
+        for key, (speakers, channels) in voices.items()
+        if len(speakers) == len(channels) == 1
+    }
+    return classes, whole
 
 
 def _check_consistent(row: Row, before: dict[str, int]) -> None:
@@ -198,7 +214,10 @@ def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tup
         yield batch
 
 
-def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecording:
+def _recording(
+    rows: list[tuple[Row, Vector]], identity: Identity, speaker: str | None
+) -> NewRecording:
+    """The recording of rows; ``speaker`` is that of them all."""
     sha256, file = identity
     given = [row for row, _ in rows]  # no two of which contradict each other
     return NewRecording(
@@ -210,10 +229,12 @@ def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecordi
         channels=len({row.channel for row, _ in rows}),
         annotations=Annotations(
             source=next((row.source for row in given if row.source), None),
-            speaker=next((row.speaker for row in given if row.speaker), None),
+            speaker=speaker,
             recorded_at=next((row.recorded_at for row in given if row.recorded_at), None),
             metadata={key: value for row in given for key, value in row.metadata.items()},
-            spans=tuple(Span(row.start, row.end, row.channel, row.labels) for row, _ in rows),
+            spans=tuple(
+                Span(row.start, row.end, row.channel, row.labels, row.speaker) for row in given
+            ),
         ),
         clips=[
             NewClip(row.channel, row.start, row.end, vector, row.scores, row.channel_name)

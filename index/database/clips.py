@@ -20,6 +20,7 @@ from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.predictions import predictions_of
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Clip,
     Embedding,
     Failure,
@@ -32,13 +33,13 @@ from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 _NO_SOURCE = "(none)"
-_COLUMNS = (  # that details take as they are
+_COLUMNS: tuple[Any, ...] = (  # that details take as they are
     Clip.id,
     Clip.recording_id,
     Recording.name,
     Recording.sha256,
     Recording.source,
-    Recording.speaker,
+    SPEAKER,
     Recording.recorded_at,
     Clip.channel,
     Clip.channel_name,
@@ -143,7 +144,7 @@ def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArr
     that is not known ``recording …``; and their sources, (n,), empty text where unknown."""
     found: dict[int, tuple[str, str]] = {}
     for some in chunks(ids.tolist()):
-        query = select(Clip.id, Recording.id, Recording.speaker, Recording.source).join(
+        query = select(Clip.id, Recording.id, SPEAKER, Recording.source).join(
             Recording, Recording.id == Clip.recording_id
         )
         for clip, recording, speaker, source in session.execute(query.where(Clip.id.in_(some))):

@@ -26,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from emotion_search.index.database import prediction_filters
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Archive,
     Clip,
     Embedding,
@@ -33,6 +34,7 @@ from emotion_search.index.database.schema import (
     Metadatum,
     Recording,
 )
+from emotion_search.index.database.speakers import speaks
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
@@ -106,6 +108,11 @@ class ClipFilter:
                 raise InvalidInputError(f"filter {name} has more than {most} values")
             for value in values:
                 clean(f"filter {name}", value)
+        for name in ("sources", "speakers", "labels", "channels", "predicted", "clusters"):
+            object.__setattr__(self, name, tuple(clean(name, one) for one in getattr(self, name)))
+        pairs = {clean("metadata", k): clean("metadata", v) for k, v in self.metadata.items()}
+        object.__setattr__(self, "metadata", pairs)
+        object.__setattr__(self, "task", clean("task", self.task))
         for name in ("min_score", "min_duration", "max_duration"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
@@ -186,7 +193,8 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
     if wanted.sources:
         found.append(Recording.source.in_(wanted.sources))
     if wanted.speakers:
-        found.append(Recording.speaker.in_(wanted.speakers))
+        in_clip = SPEAKER.in_(wanted.speakers)
+        found.append(in_clip if one_by_one else speaks(*wanted.speakers))
     if wanted.after is not None:
         found.append(Recording.recorded_at >= wanted.after)
     if wanted.before is not None:
@@ -201,7 +209,7 @@ def _of_recordings(wanted: ClipFilter, *, one_by_one: bool = False) -> list[Colu
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
-        found.append(Recording.speaker.is_distinct_from(wanted.not_speaker))
+        found.append(SPEAKER.is_distinct_from(wanted.not_speaker))
     if wanted.not_source is not None:
         found.append(Recording.source.is_distinct_from(wanted.not_source))
     return found
