@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from emotion_search.engine.commands.backup import backup, restore
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
 from emotion_search.engine.commands.clusters import cluster
 from emotion_search.engine.commands.clusters import map as draw_map
@@ -46,6 +47,8 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
         export,
         import_embeddings,
         copy,
+        backup,
+        restore,
         migrate,
     ],
     "Search": [search, evaluate, tune, demo],

@@ -14,9 +14,10 @@ from emotion_search.index.database.files import (
     drop_gone,
     gone,
     located_files,
-    move_failures,
+    move_paths,
 )
 from emotion_search.index.database.recordings import add_locations, find_by_sha256
+from emotion_search.index.database.schema import Failure
 from emotion_search.index.errors import InvalidInputError
 
 
@@ -89,5 +90,5 @@ class Placing(Archive):
                     ],
                 )
         with self.database.write() as session:
-            move_failures(session, old, new)
+            move_paths(session, Failure, old, new)
         return done

@@ -96,15 +96,15 @@ def drop_gone(session: Session, paths: Sequence[str]) -> int:
     return len(left)
 
 
-def move_failures(session: Session, old: str, new: str) -> None:
-    """Failures and notes of silence in a folder are of the same files in another one now."""
-    under = _begins(session, Failure.path, old.rstrip(os.sep) + os.sep)
-    for path in session.scalars(select(Failure.path).where(under)).all():
+def move_paths(session: Session, table: type[Location] | type[Failure], old: str, new: str) -> None:
+    """Rows about files in a folder are about the same files in another one now."""
+    under = _begins(session, table.path, old.rstrip(os.sep) + os.sep)
+    for path in session.scalars(select(table.path).where(under)).all():
         moved = new + path[len(old) :]
-        if session.get(Failure, moved) is None:
-            session.execute(update(Failure).where(Failure.path == path).values(path=moved))
+        if session.scalar(select(table.path).where(table.path == moved)) is None:
+            session.execute(update(table).where(table.path == path).values(path=moved))
         else:
-            remove_failures(session, [path])
+            session.execute(delete(table).where(table.path == path))
 
 
 def known_files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:

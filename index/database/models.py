@@ -91,6 +91,11 @@ def register_model(
     )
 
 
+def rename_model(session: Session, fingerprint: str, name: str) -> None:
+    """Call the model of this fingerprint something else: it lies elsewhere now."""
+    session.execute(update(Model).where(Model.fingerprint == fingerprint).values(name=name))
+
+
 def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
     """The error for a model that is not the archive's."""
     same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
