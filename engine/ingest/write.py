@@ -19,7 +19,9 @@ from emotion_search.index.database.recordings import (
     add_recordings,
     annotate,
     exists,
+    find_by_sha256,
     remove_recording,
+    replace_content,
 )
 from emotion_search.index.database.recut import recut_recording
 
@@ -79,15 +81,22 @@ class Writer:
         recording_id, file = reading.recut, reading.file
         assert recording_id is not None
         cut = self.options.cut_for(file.annotations.spans)
+        if reading.grown and find_by_sha256(session, reading.sha256) is not None:
+            return False
         added = recut_recording(
             session, self.model_id, recording_id, reading.clips, reading.kept, cut
         )
         if added is None:
             return False
+        if reading.grown:
+            new = reading.row(self.options)
+            replace_content(session, recording_id, new)
+            done.duration += new.duration
         drop_gone(session, [place.path for place in locations_of(session, recording_id)])
         add_locations(session, [(recording_id, file.facts)])
         self.annotate(session, recording_id, file, done)
-        done.recut += 1
+        done.recut += not reading.grown
+        done.grown += reading.grown
         done.clips += added
         done.known += len(reading.aliases)
         self._aliases(session, recording_id, reading, done)

@@ -268,6 +268,20 @@ def annotate(
             label_clips(session, clips, {**annotations.labels, **side.labels})
 
 
+def replace_content(session: Session, recording_id: int, new: NewRecording) -> None:
+    """A recording is of other bytes now: hash, length and format; clips and annotations stay."""
+    session.execute(
+        update(Recording)
+        .where(Recording.id == recording_id)
+        .values(
+            sha256=new.sha256,
+            duration=new.duration,
+            sample_rate=new.sample_rate,
+            channels=new.channels,
+        )
+    )
+
+
 def remove_recording(session: Session, recording_id: int) -> list[str]:
     """Remove a recording with its clips, embeddings and labels; returns the paths it was known by.
 

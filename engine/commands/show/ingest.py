@@ -25,6 +25,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "failed": len(report.failed),
             "forgotten": report.forgotten,
             "silent": report.silent,
+            "grown": report.grown,
             "recut": report.recut,
             "cut_otherwise": report.otherwise,
             "duration": round(report.duration, 3),
@@ -38,6 +39,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             f" {report.duplicates} duplicates, {len(report.failed)} failed"
             + (f", {report.moved} moved" if report.moved else "")
             + (f", {report.silent} without speech" if report.silent else "")
+            + (f", {report.grown} longer than before" if report.grown else "")
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
