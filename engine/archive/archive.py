@@ -126,7 +126,7 @@ class Archive:
                 name = absolute(self.settings.model or default)
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
-                    raise mismatch(active.name, name)
+                    raise mismatch(active.name, name, loaded.fingerprint)
                 known = SharedEmbedder(loaded)
                 self._embedder = known
             return known
