@@ -153,6 +153,11 @@ def load_settings(**given: object) -> Settings:
         raise InvalidInputError(
             f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
         ) from error
+    except RuntimeError as error:  # no HOME, and no such user
+        raise InvalidInputError(
+            "this user has no home directory: name the archive's folder by --home or"
+            " EMOTION_SEARCH_HOME"
+        ) from error
     check_windows(settings.segments, settings.window, settings.hop)
     try:
         return settings.model_copy(update={"home": settings.home.expanduser().absolute()})

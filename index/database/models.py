@@ -101,8 +101,8 @@ def mismatch(archive_model: str, asked: str, fingerprint: str | None = None) -> 
     if archive_model == asked and fingerprint is not None:
         return ModelMismatchError(
             f"this archive holds embeddings of other weights of {asked} than are here: its clips"
-            " can be searched, and it takes in new ones once it is moved, with: emotion-search reembed"
-            f" --model {asked} && emotion-search use {fingerprint[:12]}"
+            " can be searched; it takes in new ones once it is moved, with: emotion-search"
+            f" reembed --model {asked} && emotion-search use {fingerprint[:12]}"
         )
     same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
     return ModelMismatchError(
