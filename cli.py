@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from emotion_search.engine.commands.backup import backup, restore
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
 from emotion_search.engine.commands.clusters import cluster
 from emotion_search.engine.commands.clusters import map as draw_map
@@ -25,6 +26,7 @@ from emotion_search.engine.commands.finetune import finetune
 from emotion_search.engine.commands.index import index_app
 from emotion_search.engine.commands.ingest import ingest
 from emotion_search.engine.commands.models import models_app
+from emotion_search.engine.commands.places import locations, relocate
 from emotion_search.engine.commands.predict import predict
 from emotion_search.engine.commands.reembed import reembed, use
 from emotion_search.engine.commands.search import search
@@ -35,7 +37,20 @@ from emotion_search.engine.commands.trend import trend
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 COMMANDS: dict[str, list[Callable[..., None]]] = {
-    "Archive": [ingest, status, failures, forget, export, import_embeddings, copy, migrate],
+    "Archive": [
+        ingest,
+        status,
+        failures,
+        locations,
+        relocate,
+        forget,
+        export,
+        import_embeddings,
+        copy,
+        backup,
+        restore,
+        migrate,
+    ],
     "Search": [search, evaluate, tune, demo],
     "Understand": [predict, trend, cluster, draw_map, embed],
     "Learn": [label, suggest, train, classify, classifiers],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emotion_search.index.errors import InvalidInputError
@@ -66,6 +68,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Clips at which a bulk ingest fits the archive's first space; 0 for never.",
     )
+    retention: str | None = Field(
+        default=None,
+        description="Age beyond which a server erases recordings, such as `90d`; by when they were"
+        " recorded, or where that is unknown taken in.",
+    )
     index: IndexKind = Field(
         default="auto",
         description="Search index: `flat` compares with every clip, `quantised` estimates first;"
@@ -97,6 +104,13 @@ class Settings(BaseSettings):
         default="text", description="What the server's log lines are."
     )
 
+    @field_validator("retention")
+    @classmethod
+    def _is_age(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_age(text)
+        return text
+
     @property
     def database(self) -> str | Path:
         """The URL of the database in force, or its SQLite file."""
@@ -113,6 +127,18 @@ class Settings(BaseSettings):
         return self.home / "uploads"
 
 
+def parse_age(text: str) -> timedelta:
+    """The time that ``90d``, ``12w``, ``2y`` or ``36h`` say; a year has 365 days.
+
+    Raises:
+        ValueError: it says none, or none above zero.
+    """
+    found = re.fullmatch(r"(\d{1,5})([hdwy])", text.strip())
+    if found is None or not int(found[1]):
+        raise ValueError(f"{text!r} is no age such as 90d, 12w, 2y or 36h")
+    return int(found[1]) * timedelta(hours={"h": 1, "d": 24, "w": 168, "y": 8760}[found[2]])
+
+
 def load_settings(**given: object) -> Settings:
     """Settings from ``given`` (None means not given), the environment and the defaults.
 
@@ -126,6 +152,11 @@ def load_settings(**given: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInputError(
             f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
+        ) from error
+    except RuntimeError as error:  # no HOME, and no such user
+        raise InvalidInputError(
+            "this user has no home directory: name the archive's folder by --home or"
+            " EMOTION_SEARCH_HOME"
         ) from error
     check_windows(settings.segments, settings.window, settings.hop)
     try:

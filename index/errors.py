@@ -13,6 +13,10 @@ class NotFoundError(EmotionSearchError):
     """What was asked for by name or id is not in the archive."""
 
 
+class ForgottenError(EmotionSearchError):
+    """The content was erased from the archive, and is taken back only where that is asked for."""
+
+
 class AudioError(EmotionSearchError):
     """A file cannot be used as audio: not decodable, truncated, too short, not finite."""
 

@@ -155,20 +155,27 @@ class Snapshot:
         self._loaded = loaded
         self._calibration = calibration
 
-    def place_of(self, clip: int) -> Place:
-        """The source, the speaker and the recording of a clip.
+    def place_of(self, clips: Ids) -> Place:
+        """The source, the speaker and the recording of clips of one recording; no speaker where
+        they have several.
 
         Raises:
-            NotFoundError: it is not there, or has no embedding of the model.
+            NotFoundError: one is not there, or has no embedding of the model.
         """
         columns = self._loaded.columns
-        known, rows = columns.rows_of(np.array([clip], np.int64))
-        if not known[0]:
-            get_clip(self.session, self.model, clip)  # raises where there is none
-            vectors_of(self.session, self.model, [clip])  # raises: it has none
+        known, rows = columns.rows_of(clips)
+        if not known.all():
+            for clip in clips[~known].tolist():
+                get_clip(self.session, self.model, clip)  # raises where there is none
+            vectors_of(self.session, self.model, clips.tolist())  # raises: one has none
+        speakers = columns["speaker"][rows]
+        alone = bool((speakers == speakers[0]).all())
         row = int(rows[0])
-        recording = int(columns["recording"][row])
-        return Place(columns.text("source", row), columns.text("speaker", row), recording)
+        return Place(
+            columns.text("source", row),
+            columns.text("speaker", row) if alone else None,
+            int(columns["recording"][row]),
+        )
 
     def search(self, target: Target) -> list[Hit]:
         """The clips most like the target, best first, ties by clip id: as many as are wished for,
@@ -210,6 +217,5 @@ class Snapshot:
             turned = space.map.apply(rows, space.centre_at(session, example.place, rows))
             return direction(turned, example.weights)
         assert example.clips is not None
-        if not self._loaded.columns.rows_of(example.clips)[0].all():
-            vectors_of(session, self.model, example.clips.tolist())  # raises: it has not all
+        self.place_of(example.clips)  # raises where one is not there
         return direction(vectors_in_order(session, self._loaded, example.clips), example.weights)

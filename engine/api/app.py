@@ -63,6 +63,7 @@ GRACE_S = 30.0
 
 _MOST_QUEUED = 200  # uploads that may be unfinished before others are refused
 _TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs and scores, and kept uploads, are looked after
+_EXPIRED_S = 3600.0  # and recordings that are old enough to be erased
 
 _DESCRIPTION = """
 Query by example: give a clip, a stretch of a recording, a vector or an audio file, and get the
@@ -131,6 +132,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                     app.state.jobs.tidy: _TIDY_S,
                     partial(library.rescore, stop=leaving): _TIDY_S,
                     partial(remove_orphans, library): _ORPHANS_S,
+                    library.forget_expired: _EXPIRED_S,
                 }
             )
             upkeep.start()

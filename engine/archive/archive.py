@@ -93,6 +93,8 @@ class Archive:
         except EmotionSearchError:
             database.close()
             raise
+        if database.read_only:
+            log.warning("%s", _as_it_is(database))
         return cls(settings, database, background=background)
 
     def __enter__(self) -> Self:
@@ -129,7 +131,7 @@ class Archive:
                 name = absolute(self.settings.model or default)
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
-                    raise mismatch(active.name, name)
+                    raise mismatch(active.name, name, loaded.fingerprint)
                 known = SharedEmbedder(loaded)
                 self._embedder = known
             return known
@@ -275,3 +277,11 @@ class Archive:
                 )
             self._searchers = {**others, model: searcher}
             return searcher
+
+
+def _as_it_is(database: Database) -> str:
+    """What somebody should know who reads an archive that cannot be written to."""
+    beside, shared = (Path(f"{database.file}-{end}") for end in ("wal", "shm"))
+    lost = beside.exists() and beside.stat().st_size and not shared.exists()
+    last = f"; what was written last is in {beside.name} and not seen here" if lost else ""
+    return f"{database} cannot be written to: it is read as it is{last}"

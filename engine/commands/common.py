@@ -12,12 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from emotion_search.engine.settings import Settings, load_settings
+from emotion_search.engine.settings import Settings, load_settings, parse_age
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
@@ -108,6 +108,18 @@ def moment(option: str, text: str | None) -> datetime | None:
     try:
         return parse_time(text)[0]
     except InvalidInputError as error:
+        raise InvalidInputError(f"{option}: {error}") from error
+
+
+def age(option: str, text: str) -> timedelta:
+    """The time that an option such as ``90d`` gives.
+
+    Raises:
+        InvalidInputError: it gives none; names the option.
+    """
+    try:
+        return parse_age(text)
+    except ValueError as error:
         raise InvalidInputError(f"{option}: {error}") from error
 
 
@@ -217,6 +229,14 @@ def stdin_lines() -> list[str]:
 def notice(text: str) -> None:
     """Print a notice on stderr."""
     print(f"notice: {text}", file=sys.stderr)
+
+
+def note_forgotten(number: int, what: str) -> None:
+    """Say that content was passed over because it was forgotten before."""
+    if number:
+        notice(
+            f"{number} {what} were forgotten before and are passed over; --again takes them back"
+        )
 
 
 def say_error(text: str) -> None:

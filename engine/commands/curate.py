@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,14 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    MetaOption,
+    age,
     clip_filter,
+    moment,
     notice,
     open_library,
     print_json,
+    say_error,
 )
 from emotion_search.index.errors import InvalidInputError
 
@@ -47,6 +52,21 @@ def forget(
     speaker: Annotated[list[str] | None, typer.Option(help="All of this speaker.")] = None,
     after: Annotated[str | None, typer.Option(help="All recorded then or later.")] = None,
     before: Annotated[str | None, typer.Option(help="All recorded before then.")] = None,
+    meta: MetaOption = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="90d", help="All recorded longer ago; where unknown, taken in longer ago."
+        ),
+    ] = None,
+    ingested_before: Annotated[str | None, typer.Option(help="All taken in before then.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="All whose audio is gone.")] = False,
+    expired: Annotated[
+        bool, typer.Option("--expired", help="All beyond EMOTION_SEARCH_RETENTION.")
+    ] = False,
+    and_files: Annotated[
+        bool, typer.Option("--and-files", help="Remove your own audio files, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, erase nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     home: HomeOption = None,
@@ -54,26 +74,41 @@ def forget(
 ) -> None:
     """Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.
 
-    \b
-    emotion-search forget 17 18
-    emotion-search forget --source support-2019 --dry-run
-    emotion-search forget --before 2020-01-01 --yes
-    """
+    Later ingests pass them over, by a salted hash that is kept of their content; ingest --again
+    takes them back. Several options together mean what all of them do.
 
-    wanted = clip_filter(source=source, speaker=speaker, after=after, before=before)
-    if bool(recordings) != wanted.is_empty:
-        raise InvalidInputError("give recordings, or one of --source --speaker --after --before")
+    \b
+    emotion-search forget 17 18 --and-files
+    emotion-search forget --source support-2019 --meta consent=withdrawn --dry-run
+    emotion-search forget --older-than 90d --yes
+    EMOTION_SEARCH_RETENTION=90d emotion-search forget --expired --yes
+    """
+    wanted = clip_filter(source=source, speaker=speaker, after=after, before=before, meta=meta)
+    by_age = older_than is not None or ingested_before is not None or missing or expired
+    if bool(recordings) == (by_age or not wanted.is_empty):
+        raise InvalidInputError(
+            "give recordings, or one or more of --source --speaker --after --before --meta"
+            " --older-than --ingested-before --missing --expired"
+        )
+    older = None if older_than is None else datetime.now(UTC) - age("--older-than", older_than)
+    taken_in = moment("--ingested-before", ingested_before)
     with open_library(home, database) as library:
-        ids = list(recordings or library.recordings(wanted))
+        if recordings:
+            ids = recordings if not dry_run else library.known_recordings(recordings)
+        else:
+            ids = library.recordings(wanted, older=older, ingested_before=taken_in, missing=missing)
+            if expired:
+                ids = sorted(set(ids) & set(library.expired()))
         if dry_run:
             print(f"{len(ids)} recordings would be forgotten")
             return
-        if not recordings and ids and not yes:
-            if not sys.stdin.isatty():
-                raise InvalidInputError(f"{len(ids)} recordings would be forgotten: say --yes")
-            typer.confirm(f"Forget {len(ids)} recordings?", abort=True, err=True)
+        if (and_files or not recordings) and ids and not yes:
+            _ask(f"{len(ids)} recordings{' and their files' if and_files else ''}")
+        left = []
         try:
             for recording in ids:
+                if and_files:
+                    left += library.remove_files(recording)[1]
                 paths = library.forget(recording, settle=False)
                 if recordings:
                     known = ", ".join(paths) or "no file known"
@@ -82,6 +117,17 @@ def forget(
             library.settle()
     if not recordings:
         print(f"{len(ids)} recordings forgotten")
+    for path, reason in left:
+        say_error(f"{path}: {reason}")
+    if left:
+        raise typer.Exit(1)
+
+
+def _ask(what: str) -> None:
+    """Go on only if somebody says so."""
+    if not sys.stdin.isatty():
+        raise InvalidInputError(f"{what} would be forgotten: say --yes")
+    typer.confirm(f"Forget {what}?", abort=True, err=True)
 
 
 def label(

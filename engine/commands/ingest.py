@@ -81,6 +81,9 @@ def ingest(
     recut: Annotated[
         bool, typer.Option("--recut", help="Cut known recordings anew that were cut otherwise.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take back what was forgotten before.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take this many new files.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     retry_failed: Annotated[
@@ -124,6 +127,7 @@ def ingest(
         rescan=rescan,
         retry=retry_failed,
         recut=recut,
+        again=again,
     )
     rows = read_manifest(manifest) if manifest else Manifest()
     defaults = annotations_of(source, label, speaker, recorded_at, meta)

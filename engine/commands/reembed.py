@@ -75,9 +75,11 @@ def reembed(
     if done.missing:
         notice(f"{done.missing} clips are missing under {info.name}; run the same command again")
     elif serving is not None and serving.id != info.id:
+        same = serving.name == info.name
+        old, new = (one.fingerprint[:12] if same else one.name for one in (serving, info))
         notice(
-            f"compare: emotion-search evaluate --models {serving.name} --models {info.name};"
-            f" switch: emotion-search use {info.name}"
+            f"compare: emotion-search evaluate --models {old} --models {new};"
+            f" switch: emotion-search use {new}"
         )
     if done.stopped:
         raise typer.Exit(130)

@@ -18,7 +18,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     settings_of,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import DatabaseError, InvalidInputError
 
 
 def serve(
@@ -57,6 +57,9 @@ def serve(
     settings = settings_of(home, database, model, device)
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
+        if library.database.read_only:
+            raise DatabaseError("a server needs a database that it can write to: copy it first")
+        settings.uploads_folder.mkdir(parents=True, exist_ok=True)
     has_keys = any(key.revoked_at is None for key in known)
     open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
     if known and not has_keys:

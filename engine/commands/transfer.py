@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     choice,
     filtered,
+    note_forgotten,
     open_library,
     print_json,
     say_error,
@@ -83,6 +84,9 @@ def import_embeddings(
     dimension: Annotated[
         int | None, typer.Option(min=1, help="What their dimension must be.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take back what was forgotten before.")
+    ] = False,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -94,10 +98,13 @@ def import_embeddings(
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
     with open_library(home, database, create=True) as library:
-        done = library.import_embeddings(embeddings, table, model=model, dimension=dimension)
+        done = library.import_embeddings(
+            embeddings, table, model=model, dimension=dimension, again=again
+        )
     if as_json:
         print_json(vars(done))
     else:
         print(
             f"{done.clips} clips of {done.recordings} recordings added; {done.known} known already"
         )
+    note_forgotten(done.forgotten, "recordings")

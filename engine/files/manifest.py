@@ -19,7 +19,7 @@ from emotion_search.engine.files.values import (
 )
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.database.spans import ClipSpan, Span, span_key
+from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
@@ -64,7 +64,8 @@ def read_manifest(path: Path) -> Manifest:
     Columns: ``path`` (relative to the manifest), ``label``, ``label:TASK``, ``source``,
     ``recorded_at``, ``speaker``; any other column is kept as metadata. Rows with ``start`` and
     ``end`` (seconds), and maybe ``channel``, are clips of their file, and may be several; their
-    labels are the clip's.
+    labels and speaker are the clip's. So are those of rows with the number of a ``channel`` alone
+    the channel's, one row each.
 
     Raises:
         InvalidInputError: not readable, not UTF-8, or no column ``path``.
@@ -81,9 +82,10 @@ def read_manifest(path: Path) -> Manifest:
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
             before = manifest.rows.get(absolute)
-            if before is not None and not (before.spans and _text(row.get("start"))):
+            annotations, naive = _annotations(row)
+            if before is not None and not _go_together(before, annotations):
                 raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
-            annotations = _annotations(row, manifest)
+            manifest.naive_times += naive
             for span in annotations.spans:
                 lines = manifest.spans.setdefault(absolute, {})
                 first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
@@ -91,7 +93,7 @@ def read_manifest(path: Path) -> Manifest:
                     raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
                 spans = before.spans + annotations.spans
-                annotations = replace(annotations.over(before), spans=spans)
+                annotations = replace(annotations.over(before), spans=spans)  # sides are both's
             manifest.rows[absolute] = annotations
             manifest.lines.setdefault(absolute, line)
         except (ValueError, OSError, InvalidInputError) as error:
@@ -118,34 +120,55 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
     return found
 
 
-def _annotations(row: Mapping[str, Any], manifest: Manifest) -> Annotations:
+def _annotations(row: Mapping[str, Any]) -> tuple[Annotations, bool]:
+    """What a row says, and whether its time has no zone."""
     cells = {key: _text(value) for key, value in row.items() if key and _text(value)}
-    recorded_at = None
+    recorded_at, naive = None, False
     if "recorded_at" in cells:
         recorded_at, naive = parse_time(cells["recorded_at"])
-        manifest.naive_times += naive
     labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
     for key, value in cells.items():
         if key.startswith(_TASK):
             labels[check_text("task", key.removeprefix(_TASK))] = check_text("label", value)
-    span = _span(cells, labels)
-    return Annotations(
+    speaker = check_cell("speaker", cells)
+    span = _span(cells, labels, speaker)
+    number = None if span else _number(cells.get("channel"))
+    sides = {} if number is None else {number: Side(speaker, labels)}
+    of_part = span or sides
+    annotations = Annotations(
         source=check_cell("source", cells),
-        speaker=check_cell("speaker", cells),
+        speaker=None if of_part else speaker,
         recorded_at=recorded_at,
-        labels={} if span else labels,
+        labels={} if of_part else labels,
         metadata={
             check_text("column", key): clean(key, value)
             for key, value in cells.items()
             if key not in _OWN_COLUMNS
             and not key.startswith(_TASK)
-            and not (span and key == "channel")
+            and not (of_part and key == "channel")
         },
+        sides=sides,
         spans=(span,) if span else (),
     )
+    return annotations, naive
 
 
-def _span(cells: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
+def _number(channel: str | None) -> int | None:
+    """The number of a channel; None where the column tells of something else."""
+    try:
+        return parse_channel(channel)
+    except ValueError:
+        return None
+
+
+def _go_together(one: Annotations, other: Annotations) -> bool:
+    """Whether two rows of a file are of parts of it: spans, or channels of which none is twice."""
+    if one.spans and other.spans:
+        return True
+    return bool(one.sides and other.sides) and one.sides.keys().isdisjoint(other.sides)
+
+
+def _span(cells: Mapping[str, str], labels: Mapping[str, str], speaker: str | None) -> Span | None:
     """The clip that a row means; None if it means the whole file."""
     if "start" not in cells and "end" not in cells:
         return None
@@ -158,7 +181,7 @@ def _span(cells: Mapping[str, str], labels: Mapping[str, str]) -> Span | None:
     if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
         least = SHORTEST / SAMPLE_RATE
         raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
-    return Span(start, end, parse_channel(cells.get("channel")), labels)
+    return Span(start, end, parse_channel(cells.get("channel")), labels, speaker)
 
 
 def _text(value: Any) -> str:

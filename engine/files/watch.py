@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -89,8 +91,14 @@ class Watch:
     def _watched(self) -> Iterator[Changes]:
         seen: Changes = set()
         while not self._stop.is_set():
+            there = self._folders()
+            if not there:
+                self._stop.wait(_POLL_MS / 1000)
+                yield seen
+                seen = self._appeared(there)
+                continue
             changes = watch(
-                *self._roots,
+                *there,
                 watch_filter=None,
                 stop_event=self._stop,
                 rust_timeout=_POLL_MS,
@@ -101,11 +109,36 @@ class Watch:
             try:
                 yield seen | next(changes, set())  # it watches from here on
                 seen = set()
-                yield from changes
-            except RuntimeError as error:
-                # A name that is not UTF-8 ends it; what it had seen is lost: look at everything.
+                for some in changes:
+                    yield some
+                    if self._folders() != there:  # what watches them has lost them
+                        seen = self._appeared(there)
+                        break
+            except (RuntimeError, FileNotFoundError) as error:
+                # A name that is not UTF-8 ends it, or a folder that went just now; what it had seen
+                # is lost: look at everything.
                 log.debug("watched anew: %s", error)
                 seen = {(Change.added, root) for root in self._roots}
+
+    def _folders(self) -> dict[str, tuple[int, int]]:
+        """Those of the folders that are there, and which ones they are."""
+        found = {}
+        for root in self._roots:
+            with contextlib.suppress(OSError):
+                status = os.stat(root)  # noqa: PTH116
+                if stat.S_ISDIR(status.st_mode):
+                    found[root] = (status.st_dev, status.st_ino)
+        return found
+
+    def _appeared(self, before: dict[str, tuple[int, int]]) -> Changes:
+        """Says which folders went or came back; all that are there are to be gone through, for of
+        what happens until they are watched anew nothing is told."""
+        now = self._folders()
+        for root in before.keys() - now.keys():
+            log.warning("%s is gone; it is watched again once it is back", root)
+        for root in now.keys() - before.keys():
+            log.warning("%s is back", root)
+        return {(Change.added, root) for root in now} if now != before else set()
 
 
 def _within(path: str, root: str) -> bool:

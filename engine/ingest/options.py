@@ -35,6 +35,7 @@ class IngestOptions:
         rescan: hash files also where path, size and time of change are known.
         retry: read files again that are known to hold no speech.
         recut: cut known recordings anew that were cut under other options.
+        again: take content in that was forgotten.
         longest: seconds beyond which a file is refused; None for any.
         save_index: write the index to disk at the end; not worth it after a single file.
     """
@@ -48,6 +49,7 @@ class IngestOptions:
     rescan: bool = False
     retry: bool = False
     recut: bool = False
+    again: bool = False
     longest: float | None = None
     save_index: bool = True
 

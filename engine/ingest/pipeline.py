@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from emotion_search.engine.audio.workers import Decoders, Ended, Opened
 from emotion_search.engine.embedders.base import Embedder, check, usable
 from emotion_search.engine.embedders.memory import release_free_memory
+from emotion_search.engine.files.grown import goes_on
 from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.lookup import LOOKED_UP, look_up
 from emotion_search.engine.ingest.options import IngestOptions, cut_otherwise
@@ -20,11 +22,15 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
     Silence,
     add_failure,
+    drop_gone,
+    gone,
     is_silent,
     known_files,
     silent_files,
 )
+from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.models import ModelInfo, revision_and_space
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
@@ -32,6 +38,7 @@ from emotion_search.index.database.recordings import (
     exists,
     find_by_sha256,
 )
+from emotion_search.index.database.recut import Cut as CurrentCut
 from emotion_search.index.database.recut import current_cut
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.database.spans import span_key
@@ -125,7 +132,8 @@ class Ingest:
         """New files that are dealt with for good, written down or not."""
         unwritten = [*self._readings.values(), *self._silent.values()]
         done = self.report
-        written = done.recordings + done.duplicates + done.silent + done.recut
+        written = done.recordings + done.duplicates + done.moved + done.silent + done.recut
+        written += done.grown
         return written + sum(1 + len(reading.aliases) for reading in unwritten)
 
     def _new(self, files: Iterable[FoundFile]) -> Iterator[FoundFile]:
@@ -202,11 +210,17 @@ class Ingest:
         with self._database.read() as session:
             known = find_by_sha256(session, sha256)
             cut = current_cut(session, known) if known is not None and options.recut else None
+            erased = known is None and not options.again and are_forgotten(session, [sha256])
             silent = known is None and not options.retry and is_silent(session, sha256, wanted)
             noted = silent_files(session, [file.path]).get(file.path) if silent else None
+        if erased:
+            self.report.forgotten += 1
+            return None
         if (same := self._silent.get(sha256)) is not None:  # in this batch
             same.aliases.append(file)
             return None
+        if known is None and (grown := self._grown(file)) is not None:
+            return Reading(file, sha256, recut=grown[0], there=grown[1].clips, grown=True)
         if known is not None:
             if cut is None or not cut_otherwise(cut.how, wanted):
                 self._seen_again(known, file)
@@ -220,6 +234,22 @@ class Ingest:
             self._silent[sha256] = reading
             return None
         return reading
+
+    def _grown(self, file: FoundFile) -> tuple[int, CurrentCut] | None:
+        """The recording that this file held when it was shorter, and that it goes on with, and how
+        that is cut; None where there is none, or the shorter file still lies elsewhere, too."""
+        with self._database.read() as session:
+            before = known_files(session, [file.path]).get(file.path)
+            if before is None or not 0 < before.file.size < file.facts.size:
+                return None
+            places = locations_of(session, before.recording_id)
+            row = get_recording(session, before.recording_id)
+            sha256, cut = row.sha256, current_cut(session, before.recording_id)
+        if cut is None or any(p.path != file.path and not gone(p.path) for p in places):
+            return None
+        if not goes_on(Path(file.path), before.file.size, sha256):
+            return None
+        return before.recording_id, cut
 
     def _cut(self, reading: Reading, cut: Cut) -> bool:
         """Let a clip wait for the model, if it has to; whether that filled a batch."""
@@ -290,12 +320,15 @@ class Ingest:
 
     def _seen_again(self, recording_id: int, file: FoundFile) -> None:
         with self._database.write() as session:
-            places = known_files(session, [file.path])
+            places = {place.path for place in locations_of(session, recording_id)}
+            moved = drop_gone(session, sorted(places - {file.path}))
             if exists(session, recording_id):  # another process may have forgotten it since
                 add_locations(session, [(recording_id, file.facts)])
                 self._writer.annotate(session, recording_id, file, self.report)
-        if file.path in places and places[file.path].recording_id == recording_id:
+        if file.path in places:
             self.report.known += 1
+        elif moved:
+            self.report.moved += 1
         else:
             self.report.duplicates += 1
 

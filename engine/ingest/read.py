@@ -37,6 +37,7 @@ class Reading:
     Attributes:
         file, sha256: what is read.
         recut: id of the recording that is there already and is cut anew; None for a new one.
+        grown: that recording is the beginning of this file, which takes its place.
         there: spans of the clips that it has, which need no embedding.
         cuts: number of clips cut so far.
         clips: those that are embedded.
@@ -49,6 +50,7 @@ class Reading:
     file: FoundFile
     sha256: str
     recut: int | None = None
+    grown: bool = False
     there: Mapping[ClipSpan, int] = field(default_factory=dict)
     cuts: int = 0
     clips: list[NewClip] = field(default_factory=list)

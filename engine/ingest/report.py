@@ -15,9 +15,12 @@ class IngestReport:
         recordings, clips: added.
         known: files seen before, unchanged; those without speech among them.
         duplicates: files under a new name whose bytes were known.
+        moved: files under a new name, of a recording that is no longer where it was seen.
         silent: files in which nobody speaks, found in this run.
         recut: known recordings that were cut anew.
+        grown: known recordings whose file goes on where it ended before.
         otherwise: known recordings that are cut under other options, and were left so.
+        forgotten: files whose content was erased before, and that were passed over.
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
         notices: path and text of what somebody should know who reads a file that was added.
@@ -31,9 +34,12 @@ class IngestReport:
     clips: int = 0
     known: int = 0
     duplicates: int = 0
+    moved: int = 0
     silent: int = 0
     recut: int = 0
+    grown: int = 0
     otherwise: int = 0
+    forgotten: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     lost: list[tuple[str, Span]] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)
@@ -55,4 +61,5 @@ class IngestReport:
     def files(self) -> int:
         """Files dealt with so far."""
         done = self.recordings + self.known + self.duplicates + self.silent + self.recut
+        done += self.forgotten + self.moved + self.grown
         return done + len(self.failed)

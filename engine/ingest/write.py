@@ -10,14 +10,18 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.files import Silence, add_silence
+from emotion_search.index.database.files import Silence, add_silence, drop_gone
+from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.labels import spans_without_clip
+from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
     add_locations,
     add_recordings,
     annotate,
     exists,
+    find_by_sha256,
     remove_recording,
+    replace_content,
 )
 from emotion_search.index.database.recut import recut_recording
 
@@ -51,7 +55,7 @@ class Writer:
     ) -> list[Reading]:
         """Write recordings; returns those that another process took away meanwhile."""
         readings = list(readings)
-        new = [reading for reading in readings if reading.recut is None]
+        new = self._wanted(session, [one for one in readings if one.recut is None], done)
         rows = [reading.row(self.options) for reading in new]
         added = add_recordings(session, self.model_id, rows)
         for reading, row, (recording_id, is_new) in zip(new, rows, added, strict=True):
@@ -64,18 +68,35 @@ class Writer:
         again = [reading for reading in readings if reading.recut is not None]
         return [reading for reading in again if not self._recut(session, reading, done)]
 
+    def _wanted(self, session: Session, new: list[Reading], done: IngestReport) -> list[Reading]:
+        """Those that were not forgotten, here or in another process since they were begun."""
+        hashes = [reading.sha256 for reading in new]
+        if self.options.again:
+            take_back(session, hashes)
+        erased = are_forgotten(session, hashes)
+        done.forgotten += sum(1 + len(one.aliases) for one in new if one.sha256 in erased)
+        return [reading for reading in new if reading.sha256 not in erased]
+
     def _recut(self, session: Session, reading: Reading, done: IngestReport) -> bool:
         recording_id, file = reading.recut, reading.file
         assert recording_id is not None
         cut = self.options.cut_for(file.annotations.spans)
+        if reading.grown and find_by_sha256(session, reading.sha256) is not None:
+            return False
         added = recut_recording(
             session, self.model_id, recording_id, reading.clips, reading.kept, cut
         )
         if added is None:
             return False
+        if reading.grown:
+            new = reading.row(self.options)
+            replace_content(session, recording_id, new)
+            done.duration += new.duration
+        drop_gone(session, [place.path for place in locations_of(session, recording_id)])
         add_locations(session, [(recording_id, file.facts)])
         self.annotate(session, recording_id, file, done)
-        done.recut += 1
+        done.recut += not reading.grown
+        done.grown += reading.grown
         done.clips += added
         done.known += len(reading.aliases)
         self._aliases(session, recording_id, reading, done)

@@ -12,16 +12,16 @@ from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.file import Samples
-from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.files.manifest import Manifest
 from emotion_search.engine.files.scan import Found, FoundFile
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import Ingest
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.analysis import Learned
-from emotion_search.engine.library.index import Indexed
+from emotion_search.engine.library.forgetting import Forgetting
 from emotion_search.engine.library.listing import Listing
 from emotion_search.engine.library.models import Switching
+from emotion_search.engine.library.places import Placing
 from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.quality.tune import resettle
 from emotion_search.engine.query.examples import AnyExample, as_example
@@ -37,11 +37,9 @@ from emotion_search.index.database.clips import (
 )
 from emotion_search.index.database.coverage import Holding
 from emotion_search.index.database.files import add_failure, remove_failures_under
-from emotion_search.index.database.filters import ClipFilter, recordings_of
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import activate_model, active_model
-from emotion_search.index.database.recording_details import get_recording
-from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Hit
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.inference.context import Context
 
 
-class Library(Indexed, Listing, Transfers, Switching, Learned):
+class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
     """An open archive. Safe for use from several threads.
 
     >>> library = Library.open(load_settings(home="~/calls", model="voice"))  # doctest: +SKIP
@@ -229,11 +227,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 min_confidence=self.settings.min_confidence,
             )
 
-    def recordings(self, wanted: ClipFilter) -> list[int]:
-        """Ids of the recordings of which some clip passes the filter, ascending."""
-        with self.database.read() as session:
-            return recordings_of(session, wanted)
-
     def label(self, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
         """Set labels: clip, task, and value (None takes the label away), in one transaction.
 
@@ -242,32 +235,6 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         """
         with self.database.write() as session:
             return set_labels(session, labels)
-
-    def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
-        """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
-
-        Args:
-            settle: ``settle`` then, whatever came of it; not worth it before the last of many.
-
-        Returns:
-            The paths it was known by; files of the user's own are left alone.
-
-        Raises:
-            NotFoundError: no such recording.
-        """
-        try:
-            with self.database.read() as session:
-                sha256 = get_recording(session, recording_id).sha256
-            uploads = self.settings.uploads_folder
-            with upload_lock(uploads, sha256):
-                with self.database.write() as session:
-                    paths = remove_recording(session, recording_id)
-                for path in uploads.glob(f"{sha256}.*"):
-                    path.unlink(missing_ok=True)
-        finally:  # a call before this one may have ended between its commit and here
-            if settle:
-                self.settle()
-        return paths
 
 
 def archive_holdings(settings: Settings) -> list[Holding]:

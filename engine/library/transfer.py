@@ -164,6 +164,7 @@ class Transfers(Archive):
         *,
         model: str | None = None,
         dimension: int | None = None,
+        again: bool = False,
     ) -> Imported:
         """Take in embeddings that were computed elsewhere; see ``engine.transfer.importing``.
 
@@ -175,7 +176,9 @@ class Transfers(Archive):
         from emotion_search.engine.transfer.sources import open_source
 
         source = open_source(embeddings, table)
-        done, info = import_archive(self.database, source, model=model, dimension=dimension)
+        done, info = import_archive(
+            self.database, source, model=model, dimension=dimension, again=again
+        )
         if done.clips:
             resettle(self.database, info, at=self.settings.tune_at)
             self._follow(info)

@@ -159,7 +159,7 @@ def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
 def _inside(snapshot: Snapshot, example: Example) -> Resolved:
     """Clips of one recording of the archive."""
     assert example.clips is not None
-    place = snapshot.place_of(int(example.clips[0]))
+    place = snapshot.place_of(example.clips)
     return Resolved(example, place.recording, place.speaker, place.source)
 
 

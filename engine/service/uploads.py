@@ -31,7 +31,8 @@ from emotion_search.index.database.recordings import (
     find_by_sha256,
     known_hashes,
 )
-from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError
+from emotion_search.index.database.spans import Side
+from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -50,14 +51,17 @@ class UploadFields:
     Attributes:
         annotations: of the recording.
         channels: which become clips.
+        again: take it in although it was forgotten.
     """
 
     annotations: Annotations = field(default_factory=Annotations)
     channels: Channels = MIX
+    again: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As plain data."""
         given = self.annotations
+        speakers = {str(channel): side.speaker for channel, side in given.sides.items()}
         return {
             "source": given.source,
             "speaker": given.speaker,
@@ -65,6 +69,8 @@ class UploadFields:
             "labels": dict(given.labels),
             "metadata": dict(given.metadata),
             "channels": str(self.channels),
+            **({"speakers": speakers} if speakers else {}),
+            **({"again": True} if self.again else {}),
         }
 
     @classmethod
@@ -77,8 +83,10 @@ class UploadFields:
             recorded_at=datetime.fromisoformat(moment) if moment else None,
             labels=data["labels"],
             metadata=data["metadata"],
+            sides={int(channel): Side(who) for channel, who in data.get("speakers", {}).items()},
         )
-        return cls(annotations, parse_channels(data.get("channels", str(MIX))))
+        channels = parse_channels(data.get("channels", str(MIX)))
+        return cls(annotations, channels, data.get("again", False))
 
 
 def take_in(
@@ -108,6 +116,7 @@ def take_in(
     Raises:
         InterruptedUploadError: it was stopped.
         AudioError: it cannot be used as audio; nothing of it is kept.
+        ForgottenError: it was erased before, and is not taken back.
         StorageFullError: no space is left; nothing of it is kept.
     """
     sha256 = sha256 or sha256_of(file)
@@ -135,7 +144,9 @@ def take_in(
         recording_id = None
         try:
             found = FoundFile(facts(kept), replace(fields.annotations, name=name), sha256)
-            options = IngestOptions(fields.channels, longest=longest, save_index=False)
+            options = IngestOptions(
+                fields.channels, again=fields.again, longest=longest, save_index=False
+            )
             report = library.ingest([found], options, progress=progress, stop=stop)
             with library.database.write() as session:
                 recording_id = find_by_sha256(session, sha256)
@@ -144,6 +155,8 @@ def take_in(
             if recording_id is None:
                 if report.stopped and not report.failed:
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")
+                if report.forgotten:
+                    raise ForgottenError(f"{name} was forgotten before; again=true takes it back")
                 raise AudioError(f"{name} {report.failed[0][1] if report.failed else _SILENT}")
             return recording_id, report.recordings == 1
         finally:

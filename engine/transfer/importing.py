@@ -13,6 +13,7 @@ from emotion_search.engine.transfer.identity import Identities, Identity
 from emotion_search.engine.transfer.rows import Row, read_row, score_columns
 from emotion_search.engine.transfer.sources import About, Source, Vector
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model, mismatch
 from emotion_search.index.database.recordings import (
     Annotations,
@@ -36,12 +37,14 @@ class Imported:
         rows: read.
         recordings, clips: new ones.
         known: clips that the archive had; their embeddings stay, their annotations are updated.
+        forgotten: recordings that were erased before, and that were passed over.
     """
 
     rows: int = 0
     recordings: int = 0
     clips: int = 0
     known: int = 0
+    forgotten: int = 0
 
 
 def import_archive(
@@ -50,6 +53,7 @@ def import_archive(
     *,
     model: str | None = None,
     dimension: int | None = None,
+    again: bool = False,
     progress: Callable[[Imported], None] = lambda _: None,
 ) -> tuple[Imported, ModelInfo]:
     """Take in the rows of ``source`` with their embeddings; no audio is needed.
@@ -63,6 +67,7 @@ def import_archive(
         model: whose embeddings they are; what the source itself says if left out. An empty archive
             becomes one of this model; a filled one must hold the same model's.
         dimension: what their dimension must be.
+        again: take in recordings that were forgotten.
 
     Raises:
         InvalidInputError: rows without a vector or the other way round; a wrong dimension; a vector
@@ -89,7 +94,7 @@ def import_archive(
                 f"{source.name} holds embeddings of {source.dimension} dimensions; those of"
                 f" {active.name} in this archive have {active.dimension}"
             )
-    classes = _check(source, active.classes if active else about.classes or None)
+    classes, whole = _check(source, active.classes if active else about.classes or None)
     fingerprint = active.fingerprint if active else about.fingerprint
     with database.write() as session:
         info = activate_model(
@@ -103,14 +108,25 @@ def import_archive(
     identities = Identities(database)
     for batch in _batches(source, classes):
         known = identities.of([[row for row, _ in rows] for rows in batch])
+        hashes = [sha256 for sha256, _ in known]
         with database.write() as session:
+            if again:
+                take_back(session, hashes)
+            erased = are_forgotten(session, hashes)
             for rows, identity in zip(batch, known, strict=True):
-                new = _recording(rows, identity)
+                if identity[0] in erased:
+                    done.rows += len(rows)
+                    done.forgotten += 1
+                    continue
+                new = _recording(rows, identity, whole.get(rows[0][0].key))
                 recording, is_new = add_recording(session, info.id, new)
                 added = len(rows)
                 if not is_new:
                     added = add_spans(session, recording, info.id, new.clips)
-                    annotate(session, recording, Annotations(spans=new.annotations.spans))
+                    given = new.annotations
+                    annotate(
+                        session, recording, Annotations(speaker=given.speaker, spans=given.spans)
+                    )
                 done.rows += len(rows)
                 done.recordings += is_new
                 done.clips += added
@@ -119,11 +135,15 @@ def import_archive(
     return done, info
 
 
-def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Go through all rows once; the classes of their scores (the first row's, if None is given)."""
+def _check(
+    source: Source, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Go through all rows once; the classes of their scores (the first row's, if None is given),
+    and by key the speaker of each recording that is of one channel and names no other."""
     seen: list[bytes] = []
     lines: list[int] = []
     recordings: dict[str, dict[str, int]] = {}
+    voices: dict[str, tuple[set[str], set[int | None]]] = {}
     for line, cells, vector in source.rows():
         where = f"{source.name}: row {len(lines) + 1} (line {line} of its table)"
         if classes is None:
@@ -140,6 +160,10 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             row = read_row(cells, source.folder, classes)
             _check_consistent(row, recordings.setdefault(row.key, {}))
             seen.append(row.digest())
+            speakers, channels = voices.setdefault(row.key, (set(), set()))
+            channels.add(row.channel)
+            if row.speaker is not None:
+                speakers.add(row.speaker)
         except (ValueError, InvalidInputError) as error:
             raise InvalidInputError(f"{where}: {error}") from error
         lines.append(line)
@@ -154,7 +178,12 @@ def _check(source: Source, classes: tuple[str, ...] | None) -> tuple[str, ...]:
             f"{source.name}: rows {one + 1} and {two + 1} (lines {lines[one]} and {lines[two]} of"
             f" its table) are the same clip; {len(same)} rows are doubled"
         )
-    return classes
+    whole = {
+        key: next(iter(speakers))
+        for key, (speakers, channels) in voices.items()
+        if len(speakers) == len(channels) == 1
+    }
+    return classes, whole
 
 
 def _check_consistent(row: Row, before: dict[str, int]) -> None:
@@ -185,7 +214,10 @@ def _batches(source: Source, classes: tuple[str, ...]) -> Iterator[list[list[tup
         yield batch
 
 
-def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecording:
+def _recording(
+    rows: list[tuple[Row, Vector]], identity: Identity, speaker: str | None
+) -> NewRecording:
+    """The recording of rows; ``speaker`` is that of them all."""
     sha256, file = identity
     given = [row for row, _ in rows]  # no two of which contradict each other
     return NewRecording(
@@ -197,10 +229,12 @@ def _recording(rows: list[tuple[Row, Vector]], identity: Identity) -> NewRecordi
         channels=len({row.channel for row, _ in rows}),
         annotations=Annotations(
             source=next((row.source for row in given if row.source), None),
-            speaker=next((row.speaker for row in given if row.speaker), None),
+            speaker=speaker,
             recorded_at=next((row.recorded_at for row in given if row.recorded_at), None),
             metadata={key: value for row in given for key, value in row.metadata.items()},
-            spans=tuple(Span(row.start, row.end, row.channel, row.labels) for row, _ in rows),
+            spans=tuple(
+                Span(row.start, row.end, row.channel, row.labels, row.speaker) for row in given
+            ),
         ),
         clips=[
             NewClip(row.channel, row.start, row.end, vector, row.scores, row.channel_name)

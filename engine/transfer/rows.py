@@ -53,8 +53,8 @@ class Row:
         start, end: seconds; both 0 where not given.
         duration: of the recording, as far as it is known.
         scores: float32, (classes,).
-        labels: value by task, of the clip.
-        metadata, source, speaker, recorded_at: of the recording.
+        labels, speaker: of the clip; labels are values by task.
+        metadata, source, recorded_at: of the recording.
     """
 
     key: str
@@ -77,8 +77,6 @@ class Row:
         """The row's annotations of its recording, each with its name."""
         if self.source is not None:
             yield "source", self.source
-        if self.speaker is not None:
-            yield "speaker", self.speaker
         if self.recorded_at is not None:
             yield "recorded_at", self.recorded_at.isoformat()
         for key, value in self.metadata.items():

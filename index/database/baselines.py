@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import stream
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import BaselineRow, Clip, Recording
+from emotion_search.index.database.schema import SPEAKER, BaselineRow, Clip, Recording
+from emotion_search.index.database.speakers import speaks
+from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines, keys_of
@@ -20,7 +22,7 @@ from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselin
 def places_of(session: Session, ids: Ids) -> list[Place]:
     """Where clips come from, in the order of ``ids``; of one that is not there, nothing is
     known."""
-    query = select(Clip.id, Recording.source, Recording.speaker, Recording.id, Clip.channel).join(
+    query = select(Clip.id, Recording.source, SPEAKER, Recording.id, Clip.channel).join(
         Recording, Recording.id == Clip.recording_id
     )
     found: dict[int, Place] = {}
@@ -109,11 +111,12 @@ def source_means(session: Session, model: ModelInfo, version: int) -> Vectors:
 
 def forget_speakers(session: Session) -> None:
     """Remove the baselines of speakers of whom there is no recording any more, under that name."""
-    left = exists().where(
-        Recording.speaker == BaselineRow.speaker,
-        Recording.source.is_not_distinct_from(BaselineRow.source),
+    same_source = Recording.source.is_not_distinct_from(BaselineRow.source)
+    whole = exists().where(Recording.speaker == BaselineRow.speaker, same_source)
+    part = exists().where(
+        Clip.speaker == BaselineRow.speaker, Recording.id == Clip.recording_id, same_source
     )
-    session.execute(delete(BaselineRow).where(BaselineRow.speaker.is_not(None), ~left))
+    session.execute(delete(BaselineRow).where(BaselineRow.speaker.is_not(None), ~whole, ~part))
 
 
 def located(session: Session, place: Place) -> Place:
@@ -125,6 +128,10 @@ def located(session: Session, place: Place) -> Place:
     """
     if place.speaker is None and place.source is None:
         return place
+    place = place._replace(
+        source=place.source and clean("source", place.source),
+        speaker=place.speaker and clean("speaker", place.speaker),
+    )
     named = [
         f"{name} {value!r}"
         for name, value in (("speaker", place.speaker), ("source", place.source))
@@ -136,7 +143,7 @@ def located(session: Session, place: Place) -> Place:
         .distinct()
     )
     if place.speaker is not None:
-        query = query.where(Recording.speaker == place.speaker)
+        query = query.where(speaks(place.speaker))
     if place.source is not None:
         query = query.where(Recording.source == place.source)
     found = session.execute(query.limit(2)).all()

@@ -14,7 +14,14 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import ROWS
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Embedding, Label, Prediction, Recording
+from emotion_search.index.database.schema import (
+    SPEAKER,
+    Clip,
+    Embedding,
+    Label,
+    Prediction,
+    Recording,
+)
 from emotion_search.index.vectors.arrays import Ids
 
 ABSENT = -1
@@ -69,7 +76,7 @@ def attributes_of(session: Session, model: ModelInfo, ids: Ids, *, task: str) ->
     """What is known of the clips ``ids`` (ascending) under a task."""
     recordings = np.full(len(ids), ABSENT, np.int64)
     source, speaker = _Coder(ids), _Coder(ids)
-    query = select(Clip.id, Clip.recording_id, Recording.source, Recording.speaker)
+    query = select(Clip.id, Clip.recording_id, Recording.source, SPEAKER)
     query = query.join(Recording, Recording.id == Clip.recording_id)
     for clip, recording, at, who in _rows(session, query, Clip.id, ids):
         row = source.row(clip)

@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
-from emotion_search.index.database.files import FAILED
+from emotion_search.index.database.files import FAILED, gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Clip,
     Embedding,
     Failure,
@@ -85,7 +86,7 @@ class ClipDetails:
         return max(self.scores.values(), default=None)
 
 
-_PLAIN = [one.name for one in fields(ClipDetails)][:12]  # as the database has them
+_PLAIN = [one.name for one in fields(ClipDetails)][:11]  # as the database has them
 
 
 def list_clips(
@@ -136,9 +137,10 @@ def clip_details(
     )
     classes = model.classes if model else ()
     found = {}
-    for *plain, labels, metadata, scores, predictions in rows.all():
+    for *plain, paths, labels, metadata, scores, predictions in rows.all():
         found[plain[0]] = ClipDetails(
             **dict(zip(_PLAIN, plain, strict=True)),
+            path=_present(sorted(path for (path,) in _parsed(paths))),
             labels=dict(_parsed(labels)),
             metadata=dict(sorted(_parsed(metadata))),
             scores=_named(classes, scores),
@@ -152,7 +154,7 @@ def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArr
     that is not known ``recording …``; and their sources, (n,), empty text where unknown."""
     found: dict[int, tuple[str, str]] = {}
     for some in chunks(ids.tolist()):
-        query = select(Clip.id, Recording.id, Recording.speaker, Recording.source).join(
+        query = select(Clip.id, Recording.id, SPEAKER, Recording.source).join(
             Recording, Recording.id == Clip.recording_id
         )
         for clip, recording, speaker, source in session.execute(query.where(Clip.id.in_(some))):
@@ -279,7 +281,6 @@ def _details(sqlite: bool) -> Any:
     number = prediction.probability  # as text, for JSON has 15 digits in SQLite
     digits = func.printf("%!.17g", number) if sqlite else cast(number, Text)
     place = Location.__table__.columns
-    path = select(func.min(place.path)).where(place.recording_id == recording.id)
     wanted: Any = bindparam("ids")
     listed = select(text("value")).select_from(func.json_each(wanted))
     among: Any = clip.id == func.any(cast(wanted, ARRAY(BigInteger)))
@@ -292,13 +293,13 @@ def _details(sqlite: bool) -> Any:
             recording.name,
             recording.sha256,
             recording.source,
-            recording.speaker,
+            SPEAKER,
             recording.recorded_at,
             clip.channel,
             clip.channel_name,
             clip.start_s,
             clip.end_s,
-            path.scalar_subquery(),
+            several(recording.id, place.recording_id, place.path),
             several(clip.id, label.clip_id, label.task, label.value),
             several(recording.id, datum.recording_id, datum.key, datum.value),
             embedding.scores,
@@ -319,6 +320,13 @@ def _parsed(found: Any) -> list[list[str]]:
         return []
     rows: list[list[str]] = json.loads(found) if isinstance(found, str) else found
     return rows
+
+
+def _present(paths: Sequence[str]) -> str | None:
+    """Of several paths the first where something is."""
+    if len(paths) > 1:
+        return next((path for path in paths if not gone(path)), paths[0])
+    return paths[0] if paths else None
 
 
 def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:

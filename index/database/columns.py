@@ -328,9 +328,14 @@ class Columns:
             session, query, Embedding.clip_id, ids, whole, encode["emotion"], _numbers("f8")
         )
         query = select(
-            Clip.id, Clip.recording_id, Clip.channel, Clip.channel_name, Clip.end - Clip.start
+            Clip.id,
+            Clip.recording_id,
+            Clip.channel,
+            Clip.channel_name,
+            Clip.speaker,
+            Clip.end - Clip.start,
         )
-        clip, recording, channel, channel_name, duration = _arrays(
+        clip, recording, channel, channel_name, own_speaker, duration = _arrays(
             session,
             query,
             Clip.id,
@@ -339,6 +344,7 @@ class Columns:
             whole,
             _numbers("i4"),
             encode["channel_name"],
+            encode["speaker"],
             _numbers("f8"),
         )
         query = select(Recording.id, Recording.source, Recording.speaker, Recording.recorded_at)
@@ -356,10 +362,11 @@ class Columns:
         found = scored[order]
         of_clip = positions(clip, found)
         of_recording = positions(owner, recording[of_clip])
+        own_speaker = own_speaker[of_clip]
         return found, {
             "recording": recording[of_clip],
             "source": source[of_recording],
-            "speaker": speaker[of_recording],
+            "speaker": np.where(own_speaker == ABSENT, speaker[of_recording], own_speaker),
             "channel": channel[of_clip],
             "channel_name": channel_name[of_clip],
             "recorded_at": recorded_at[of_recording],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
@@ -36,6 +37,9 @@ class Database:
         url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``, or an SQLite file.
         busy_timeout: seconds to wait for another writer before ``DatabaseBusyError``.
 
+    Attributes:
+        read_only: it is an SQLite file that cannot be written to; it is read as it is.
+
     Raises:
         InvalidInputError: the URL is not one of these, or its driver is not installed.
     """
@@ -61,8 +65,10 @@ class Database:
                 f"database {self.url.get_backend_name()!r} is not supported; use SQLite or Postgres"
             )
         self.busy_timeout = busy_timeout
+        file = self.file
+        self.read_only = file is not None and file.exists() and not _writable(file)
         try:
-            self._alchemy = _connect(self.url, busy_timeout)
+            self._alchemy = _connect(self.url, busy_timeout, self.read_only)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise InvalidInputError(
                 "Postgres needs its driver: pip install 'emotion-search[postgres]'"
@@ -264,7 +270,24 @@ class Database:
         return DatabaseError(f"{self}: {reason}")
 
 
-def _connect(url: Any, busy_timeout: float) -> Engine:
+def _writable(file: Path) -> bool:
+    return os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK)
+
+
+def _as_it_is(url: URL, busy_timeout: float) -> sqlite3.Connection:
+    """A connection to a file that cannot be written to, nor anything beside it: SQLite needs its
+    ``-shm`` there, or be told that nobody writes (https://sqlite.org/wal.html#readonly)."""
+    file = Path(url.database or "").absolute()
+    alone = "" if Path(f"{file}-shm").exists() else "&immutable=1"
+    return sqlite3.connect(
+        f"{file.as_uri()}?mode=ro{alone}",
+        uri=True,
+        timeout=busy_timeout,
+        check_same_thread=False,
+    )
+
+
+def _connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(
             url,
@@ -280,11 +303,14 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
         url,
         pool_size=_CONNECTIONS,
         connect_args={"timeout": busy_timeout, "check_same_thread": False},
+        **({"creator": lambda: _as_it_is(url, busy_timeout)} if read_only else {}),
     )
 
     @event.listens_for(alchemy, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
+        if read_only:
+            return
         _enter_wal(connection, busy_timeout)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")

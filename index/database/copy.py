@@ -1,8 +1,11 @@
-"""Moving an archive from one database to another, whatever their kinds."""
+"""Copies of an archive: to another database of whatever kind, to a file at one moment."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, insert, select, text
@@ -10,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.schema import Archive, Base, Model, Recording
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import DatabaseError, InvalidInputError, StorageFullError
 
 _ROWS = 1000
 
@@ -36,9 +39,7 @@ def copy_archive(
     target.create_or_require()
     done: dict[str, int] = {}
     with source.read() as reading, target.write() as writing:
-        if writing.scalar(select(func.count()).select_from(Recording)) or writing.scalar(
-            select(func.count()).select_from(Model)
-        ):
+        if any(writing.scalar(select(func.count()).select_from(t)) for t in (Recording, Model)):
             raise InvalidInputError(f"{target} holds an archive already; copy to an empty database")
         writing.execute(Archive.__table__.delete())  # type: ignore[attr-defined]
         for table in Base.metadata.sorted_tables:
@@ -50,6 +51,48 @@ def copy_archive(
         for table in Base.metadata.sorted_tables:
             _go_on_counting(reading, writing, table)
     return done
+
+
+def snapshot(source: Database, file: Path) -> None:
+    """Write the archive as it stands at one moment to a new SQLite file, while others write.
+
+    SQLite's own backup copies pages; of Postgres, rows of one ``REPEATABLE READ`` are copied.
+
+    Raises:
+        DatabaseError: the source cannot be used.
+        StorageFullError: no space is left.
+    """
+    source.require_schema()
+    if source.file is None:
+        with closing(Database(file)) as target:
+            copy_archive(source, target)
+        return
+    try:
+        with (
+            closing(sqlite3.connect(source.file, timeout=source.busy_timeout)) as one,
+            closing(sqlite3.connect(file)) as other,
+        ):
+            one.backup(other)  # all pages in one step, in one read transaction
+            other.execute("PRAGMA journal_mode = DELETE")  # it is one file
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise StorageFullError(f"no space left for {file}") from error
+        raise DatabaseError(f"{source} cannot be backed up: {error}") from error
+
+
+def is_empty(database: Database) -> bool:
+    """Whether a database holds no archive, or one without recordings and models.
+
+    Raises:
+        DatabaseError: it holds something else, or cannot be used.
+    """
+    if database.schema_version() is None:
+        return True
+    database.require_schema()
+    with database.read() as session:
+        return not any(
+            session.scalar(select(func.count()).select_from(table)) for table in (Recording, Model)
+        )
 
 
 def _rows(session: Session, table: Table) -> Iterator[list[dict[str, Any]]]:

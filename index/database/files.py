@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import collate, delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, collate, delete, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import Failure, Location, Recording
@@ -59,6 +60,51 @@ class Silence:
     file: FileFacts
     sha256: str
     cut: str
+
+
+def gone(path: str) -> bool:
+    """Whether nothing is at the path any more; what cannot be looked at is not known to be gone."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def located_files(session: Session, folder: str | None = None) -> Iterator[tuple[str, FileFacts]]:
+    """The sha256 of a recording and a file in which it was seen, all of them by path, or those in a
+    folder and below; not those that an import only named."""
+    query = (
+        select(Recording.sha256, Location.path, Location.size, Location.mtime_ns)
+        .join(Recording, Recording.id == Location.recording_id)
+        .where(Location.size > 0)
+        .order_by(Location.path)
+    )
+    if folder is not None:
+        query = query.where(_begins(session, Location.path, folder.rstrip(os.sep) + os.sep))
+    for sha256, path, size, mtime in session.execute(query.execution_options(yield_per=1000)):
+        yield sha256, FileFacts(path, size, mtime)
+
+
+def drop_gone(session: Session, paths: Sequence[str]) -> int:
+    """Forget that recordings were seen at these paths, where nothing is any more; how many."""
+    left = [path for path in paths if gone(path)]
+    for some in chunks(left):
+        session.execute(delete(Location).where(Location.path.in_(some)))
+    return len(left)
+
+
+def move_paths(session: Session, table: type[Location] | type[Failure], old: str, new: str) -> None:
+    """Rows about files in a folder are about the same files in another one now."""
+    under = _begins(session, table.path, old.rstrip(os.sep) + os.sep)
+    for path in session.scalars(select(table.path).where(under)).all():
+        moved = new + path[len(old) :]
+        if session.scalar(select(table.path).where(table.path == moved)) is None:
+            session.execute(update(table).where(table.path == path).values(path=moved))
+        else:
+            session.execute(delete(table).where(table.path == path))
 
 
 def known_files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
@@ -145,10 +191,16 @@ def remove_failures(session: Session, paths: Sequence[str]) -> None:
 
 def remove_failures_under(session: Session, prefix: str) -> None:
     """Forget the failures whose path begins with ``prefix``, letter by letter."""
-    path = Failure.path.expression
+    session.execute(delete(Failure).where(_begins(session, Failure.path, prefix)))
+
+
+def _begins(
+    session: Session, column: InstrumentedAttribute[str], prefix: str
+) -> ColumnElement[bool]:
+    path: ColumnElement[str] = column.expression
     if session.get_bind().dialect.name != "sqlite":
         path = collate(path, "C")  # the order of a language is not that of prefixes
-    session.execute(delete(Failure).where(path >= prefix, path < prefix + _HIGHEST))
+    return and_(path >= prefix, path < prefix + _HIGHEST)
 
 
 def _note(session: Session, path: str, **columns: object) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database import prediction_filters
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Archive,
     Clip,
     Embedding,
@@ -29,6 +30,7 @@ from emotion_search.index.database.schema import (
     Metadatum,
     Recording,
 )
+from emotion_search.index.database.speakers import speaks
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
@@ -102,6 +104,11 @@ class ClipFilter:
                 raise InvalidInputError(f"filter {name} has more than {most} values")
             for value in values:
                 clean(f"filter {name}", value)
+        for name in ("sources", "speakers", "labels", "channels", "predicted", "clusters"):
+            object.__setattr__(self, name, tuple(clean(name, one) for one in getattr(self, name)))
+        pairs = {clean("metadata", k): clean("metadata", v) for k, v in self.metadata.items()}
+        object.__setattr__(self, "metadata", pairs)
+        object.__setattr__(self, "task", clean("task", self.task))
         for name in ("min_score", "min_duration", "max_duration"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
@@ -144,7 +151,7 @@ def _of_recordings(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.sources:
         found.append(Recording.source.in_(wanted.sources))
     if wanted.speakers:
-        found.append(Recording.speaker.in_(wanted.speakers))
+        found.append(speaks(*wanted.speakers))
     if wanted.after is not None:
         found.append(Recording.recorded_at >= wanted.after)
     if wanted.before is not None:
@@ -159,7 +166,7 @@ def _of_recordings(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.not_recordings:
         found.append(not_(Recording.id.in_(wanted.not_recordings)))
     if wanted.not_speaker is not None:
-        found.append(Recording.speaker.is_distinct_from(wanted.not_speaker))
+        found.append(SPEAKER.is_distinct_from(wanted.not_speaker))
     if wanted.not_source is not None:
         found.append(Recording.source.is_distinct_from(wanted.not_source))
     return found

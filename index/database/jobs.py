@@ -158,6 +158,11 @@ def set_job(session: Session, job_id: int, **values: Any) -> Job:
     return get_job(session, job_id)
 
 
+def remove_unfinished(session: Session) -> None:
+    """Forget the jobs whose uploads are not taken in yet."""
+    session.execute(delete(Row).where(Row.status.in_(UNFINISHED)))
+
+
 def release_key(session: Session, job_id: int) -> None:
     """Let the job's idempotency key be used again."""
     session.execute(update(Row).where(Row.id == job_id).values(idempotency_key=None))

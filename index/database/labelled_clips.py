@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Embedding, Label, Metadatum, Recording
+from emotion_search.index.database.schema import (
+    SPEAKER,
+    Clip,
+    Embedding,
+    Label,
+    Metadatum,
+    Recording,
+)
 from emotion_search.index.vectors.arrays import Ids
 
 
@@ -43,7 +50,7 @@ class LabelledClips:
 def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledClips:
     """The clips that have an embedding of the model and a label under the task."""
     rows = session.execute(
-        select(Clip.id, Label.value, Recording.speaker, Recording.id)
+        select(Clip.id, Label.value, SPEAKER, Recording.id)
         .join(Label, Label.clip_id == Clip.id)
         .join(Recording, Recording.id == Clip.recording_id)
         .join(Embedding, Embedding.clip_id == Clip.id)
@@ -60,7 +67,7 @@ def clips_labelled_as(
     rows: list[tuple[int, str, str | None, int]] = []
     for some in chunks(sorted(given)):
         found = session.execute(
-            select(Clip.id, Recording.speaker, Recording.id)
+            select(Clip.id, SPEAKER, Recording.id)
             .join(Recording, Recording.id == Clip.recording_id)
             .join(Embedding, Embedding.clip_id == Clip.id)
             .where(Embedding.model_id == model.id, Clip.id.in_(some))
@@ -149,7 +156,7 @@ def labelled_spans(session: Session, task: str) -> list[LabelledSpan]:
             Recording.id,
             Recording.name,
             Recording.sha256,
-            Recording.speaker,
+            SPEAKER,
         )
         .join(Label, Label.clip_id == Clip.id)
         .join(Recording, Recording.id == Clip.recording_id)

@@ -12,6 +12,7 @@ from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
+from emotion_search.index.database.text import clean
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.vectors.arrays import Ids
 
@@ -76,7 +77,11 @@ def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) 
     """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
     ids = sorted({clip for clip, _, _ in labels})
     known = known_clips(session, ids)
-    last = {(clip, task): value for clip, task, value in labels if clip in known}
+    last = {
+        (clip, clean("task", task)): value and clean("label", value)
+        for clip, task, value in labels
+        if clip in known
+    }
     rows = [{"clip_id": c, "task": t, "value": v} for (c, t), v in last.items() if v is not None]
     insert_or_replace(session, Label, rows)
     for (clip, task), value in last.items():

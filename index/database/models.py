@@ -65,7 +65,7 @@ def activate_model(
     )
     active = active_model(session)
     if active is None or active.id != given.id:
-        raise mismatch(active.name if active else "nothing", name)
+        raise mismatch(active.name if active else "nothing", name, fingerprint)
     return active
 
 
@@ -91,8 +91,19 @@ def register_model(
     )
 
 
-def mismatch(archive_model: str, asked: str) -> ModelMismatchError:
-    """The error for a model that is not the archive's."""
+def rename_model(session: Session, fingerprint: str, name: str) -> None:
+    """Call the model of this fingerprint something else: it lies elsewhere now."""
+    session.execute(update(Model).where(Model.fingerprint == fingerprint).values(name=name))
+
+
+def mismatch(archive_model: str, asked: str, fingerprint: str | None = None) -> ModelMismatchError:
+    """The error for a model that is not the archive's; ``fingerprint`` is its own, where known."""
+    if archive_model == asked and fingerprint is not None:
+        return ModelMismatchError(
+            f"this archive holds embeddings of other weights of {asked} than are here: its clips"
+            " can be searched; it takes in new ones once it is moved, with: emotion-search"
+            f" reembed --model {asked} && emotion-search use {fingerprint[:12]}"
+        )
     same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
     return ModelMismatchError(
         f"this archive holds embeddings of model {archive_model}, not of {asked}{same}: vectors of"

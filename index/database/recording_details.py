@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,6 +56,50 @@ def list_recordings(
         query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
     ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
     return [one for some in chunks(ids) for one in _details(session, some)]
+
+
+def recordings_to_forget(
+    session: Session,
+    wanted: ClipFilter,
+    *,
+    older: datetime | None = None,
+    ingested_before: datetime | None = None,
+) -> list[int]:
+    """Ids of the recordings of which some clip passes, ascending.
+
+    Args:
+        older: only those recorded before then, or where that is unknown taken in before then.
+        ingested_before: only those taken in before then.
+    """
+    query = select(Recording.id).order_by(Recording.id)
+    if not wanted.is_empty:
+        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
+    if older is not None:
+        query = query.where(func.coalesce(Recording.recorded_at, Recording.ingested_at) < older)
+    if ingested_before is not None:
+        query = query.where(Recording.ingested_at < ingested_before)
+    return list(session.scalars(query))
+
+
+def places_of_audio(session: Session) -> Iterator[tuple[int, str | None]]:
+    """Each recording whose audio was read, and a place where it was seen: one row for each place,
+    by ascending id; None where none is known."""
+    query = (
+        select(Recording.id, Location.path)
+        .outerjoin(Location, Location.recording_id == Recording.id)
+        .where(Recording.sample_rate > 0)
+        .order_by(Recording.id)
+    )
+    for row in session.execute(query.execution_options(yield_per=1000)):
+        yield row[0], row[1]
+
+
+def existing(session: Session, ids: Sequence[int]) -> list[int]:
+    """Those of the ids that are recordings of the archive, ascending, each once."""
+    found: set[int] = set()
+    for some in chunks(ids):
+        found.update(session.scalars(select(Recording.id).where(Recording.id.in_(some))))
+    return sorted(found)
 
 
 def get_recording(session: Session, recording_id: int) -> Recording:

@@ -19,7 +19,8 @@ from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
 from emotion_search.index.database.labels import label_clips, label_spans, spans_of
 from emotion_search.index.database.schema import Clip, Location, Metadatum, Recording
-from emotion_search.index.database.spans import Span, span_key
+from emotion_search.index.database.spans import Side, Span, span_key, texts_cleaned
+from emotion_search.index.database.speakers import set_speakers, side_of
 from emotion_search.index.database.upsert import insert_new, insert_or_replace
 from emotion_search.index.errors import NotFoundError
 
@@ -35,6 +36,7 @@ class Annotations:
         recorded_at: when, timezone-aware.
         labels: value by task, for each of its clips.
         metadata: free keys and values.
+        sides: what each of its channels is known for, counted from 0.
         spans: the clips that it has, with their own labels; empty to have it cut.
     """
 
@@ -44,7 +46,12 @@ class Annotations:
     recorded_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    sides: Mapping[int, Side] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        """See ``texts_cleaned``."""
+        texts_cleaned(self)
 
     def over(self, defaults: Annotations) -> Annotations:
         """These, with what they leave out taken from ``defaults``."""
@@ -55,6 +62,7 @@ class Annotations:
             recorded_at=self.recorded_at or defaults.recorded_at,
             labels={**defaults.labels, **self.labels},
             metadata={**defaults.metadata, **self.metadata},
+            sides={**defaults.sides, **self.sides},
             spans=self.spans or defaults.spans,
         )
 
@@ -226,16 +234,21 @@ def annotate(
     """
     columns = {
         name: value
-        for name in ("name", "source", "speaker", "recorded_at")
+        for name in ("name", "source", "recorded_at")
         if (value := getattr(annotations, name)) is not None
     }
+    anew = False
     if columns:
         of_recording = Recording.id == recording_id
-        owner = select(Recording.source, Recording.speaker).where(of_recording)
-        before = session.execute(owner).one()
+        source = session.scalar(select(Recording.source).where(of_recording))
         session.execute(update(Recording).where(of_recording).values(columns))
-        if not is_new and session.execute(owner).one() != before:
-            renew(session, recording_id)
+        anew = annotations.source not in (None, source)
+    sides, spans = annotations.sides, annotations.spans
+    of_parts = [side.speaker for side in sides.values()] + [span.speaker for span in spans]
+    if annotations.speaker or any(of_parts):
+        anew |= set_speakers(session, recording_id, annotations.speaker, sides, spans)
+    if anew and not is_new:
+        renew(session, recording_id)
     insert_or_replace(
         session,
         Metadatum,
@@ -246,11 +259,30 @@ def annotate(
     )
     if annotations.spans:
         label_spans(session, recording_id, annotations.spans)
-    if annotations.labels:
-        clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
-        label_clips(session, clip_ids, annotations.labels)
-    if not is_new and (columns or annotations.spans or annotations.labels):
+    if annotations.labels or any(side.labels for side in sides.values()):
+        on: dict[int | None, list[int]] = {}
+        query = select(Clip.id, Clip.channel).where(Clip.recording_id == recording_id)
+        for clip, channel in session.execute(query):
+            on.setdefault(channel, []).append(clip)
+        for channel, clips in on.items():
+            side = side_of(sides, channel) or Side()
+            label_clips(session, clips, {**annotations.labels, **side.labels})
+    if not is_new and (columns or sides or annotations.spans or annotations.labels):
         note_changed(session, Clip.recording_id == recording_id)
+
+
+def replace_content(session: Session, recording_id: int, new: NewRecording) -> None:
+    """A recording is of other bytes now: hash, length and format; clips and annotations stay."""
+    session.execute(
+        update(Recording)
+        .where(Recording.id == recording_id)
+        .values(
+            sha256=new.sha256,
+            duration=new.duration,
+            sample_rate=new.sample_rate,
+            channels=new.channels,
+        )
+    )
 
 
 def remove_recording(session: Session, recording_id: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.changes import note_changed
@@ -60,7 +60,7 @@ def recut_recording(
         clip for clip in clips if span_key(clip.channel, clip.start, clip.end) not in before.clips
     ]
     names = {span_key(c.channel, c.start, c.end): c.channel_name for c in clips} | dict(kept)
-    agreed = agreed_labels(session, recording_id)
+    agreed, who = agreed_labels(session, recording_id), _speakers(session, recording_id)
     gone = sorted(clip_id for span, clip_id in before.clips.items() if span not in names)
     add_tombstones(session, gone)
     for some in chunks(gone):
@@ -72,6 +72,24 @@ def recut_recording(
     note_changed(session, Clip.recording_id == recording_id)
     if fresh:
         added = add_clips(session, model_id, [(recording_id, clip) for clip in fresh])
+        _go_on_speaking(session, added, who)
         label_clips(session, added, agreed)
     session.execute(update(Recording).where(Recording.id == recording_id).values(cut=how))
     return len(fresh)
+
+
+def _speakers(session: Session, recording_id: int) -> dict[int | None, str | None]:
+    """Who speaks on each channel, where clips have speakers of their own and those agree."""
+    query = select(Clip.channel, func.min(Clip.speaker)).where(Clip.recording_id == recording_id)
+    one = func.count(func.distinct(Clip.speaker)) == 1
+    rows = session.execute(query.group_by(Clip.channel).having(one))
+    return {row[0]: row[1] for row in rows}
+
+
+def _go_on_speaking(
+    session: Session, clips: Sequence[int], who: Mapping[int | None, str | None]
+) -> None:
+    for channel, speaker in who.items():
+        on = Clip.channel.is_not_distinct_from(channel)
+        for some in chunks(clips):
+            session.execute(update(Clip).where(Clip.id.in_(some), on).values(speaker=speaker))

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0014"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -201,6 +202,7 @@ class Clip(Base):
         Index("ix_clips_recording_id", "recording_id"),
         Index("ix_clips_channel", "channel"),
         Index("ix_clips_channel_name", "channel_name"),
+        Index("ix_clips_speaker", "speaker", "recording_id"),
         {"sqlite_autoincrement": True},  # ids are never reused: the index knows clips by id
     )
 
@@ -208,6 +210,7 @@ class Clip(Base):
     recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
     channel: Mapped[int | None] = mapped_column(Integer)  # None: all channels mixed down
     channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
+    speaker: Mapped[str | None] = mapped_column(Text)  # where the recording has several
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")  # see ``changes``
@@ -220,6 +223,9 @@ Index(
     sqlite_where=Clip.revision > 0,
     postgresql_where=Clip.revision > 0,
 )
+
+SPEAKER: ColumnElement[Any] = func.coalesce(Clip.speaker, Recording.speaker).label("speaker")
+"""Who speaks in a clip: as is known of it, else of its whole recording."""
 
 
 class Label(Base):
@@ -267,6 +273,14 @@ class Tombstone(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     clip_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+
+
+class Forgotten(Base):
+    """A salted hash of content that was erased, and that no ingest is to bring back."""
+
+    __tablename__ = "forgotten"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class Failure(Base):

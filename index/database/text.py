@@ -1,4 +1,6 @@
-"""Text that both databases can store: no NUL, no lone surrogates."""
+"""Text that both databases can store, in the form in which it is compared (NFC)."""
+
+import unicodedata
 
 from emotion_search.index.errors import InvalidInputError
 
@@ -9,11 +11,11 @@ def storable(text: str) -> bool:
 
 
 def clean(what: str, text: str) -> str:
-    """``text``, if every database can hold it.
+    """``text`` in Unicode's NFC, in which it is stored and compared, if every database can hold it.
 
     Raises:
         InvalidInputError: it contains NUL or half a surrogate pair; names ``what``.
     """
     if not storable(text):
         raise InvalidInputError(f"{what} contains characters that cannot be stored")
-    return text
+    return unicodedata.normalize("NFC", text)

@@ -9,6 +9,7 @@ import shutil
 import uuid
 import zlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,11 @@ class IndexCache:
             log.warning("vectors cannot be written beside the index (%s); it goes without", error)
             return None
 
-    def _locked(self) -> FileLock:
-        """Savers and loaders, of whatever process, take turns."""
+    def _locked(self) -> AbstractContextManager[object]:
+        """Savers and loaders, of whatever process, take turns; where nobody can save, there is
+        nothing to wait for."""
+        if not os.access(self._folder, os.W_OK):
+            return nullcontext()
         return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
 
     def _publish(self, index: VectorIndex, columns: Columns, revision: int, space: str) -> bool:

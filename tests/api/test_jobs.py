@@ -316,3 +316,13 @@ def test_a_full_disk_is_told_as_such_wherever_it_is_noticed(
     monkeypatch.setattr("starlette.formparsers.MultiPartParser.parse", full)
     for path in ("/v1/recordings", "/v1/search", "/v1/predict"):
         assert_problem(client.post(path, files=upload(voice)), 507, "storage-full")
+
+
+def test_an_upload_of_what_was_erased_is_refused_until_it_is_asked_for(
+    client: TestClient, voices: Path
+):
+    client.delete("/v1/recordings/1")
+    voice = voices / "anger-0.wav"
+    assert_problem(client.post(WAIT, files=upload(voice)), 409, "forgotten")
+    again = client.post(WAIT, files=upload(voice), data={"again": "true"})
+    assert (again.status_code, again.json()["recording"]) == (201, 13)

@@ -22,3 +22,13 @@ def test_scores_that_are_to_be_made_anew_are(
             session.execute(update(Embedding).values(scores=bytes(32), confidence=0.0))
             session.execute(update(Model).values(score_version=1))
         eventually(lambda: client.get("/v1/clips/1").json()["scores"] == before, 30)
+
+
+def test_a_server_erases_what_is_beyond_the_age_that_is_set(
+    settings: Settings, voices_archive: Template, monkeypatch
+):
+    monkeypatch.setattr(app, "_EXPIRED_S", 0.1)
+    voices_archive.place(settings)
+    aged = settings.model_copy(update={"retention": "1h"})
+    with TestClient(app.create_app(aged)) as client:
+        eventually(lambda: client.get("/v1/recordings").json()["data"] == [], 30)

@@ -569,3 +569,18 @@ def test_the_command_line_and_the_api_have_the_same_filters():
     assert options == Filters.model_fields.keys()
     fields = {field.name.removesuffix("s") for field in dataclasses.fields(ClipFilter)}
     assert fields - {"not_recording", "not_speaker", "not_source"} == options
+
+
+def test_a_user_without_a_home_directory_is_told_what_to_name(run, monkeypatch, tmp_path):
+    def unknown(_: int) -> None:
+        raise KeyError("no such user")
+
+    for name in ("EMOTION_SEARCH_HOME", "HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    done = run("status")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "name the archive's folder by --home" in done.err
+    done = run("status", "--home", "~/calls")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert run("migrate", "--home", tmp_path / "named").code == 0

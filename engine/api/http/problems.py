@@ -21,6 +21,7 @@ from emotion_search.index.errors import (
     DatabaseBusyError,
     DatabaseError,
     EmotionSearchError,
+    ForgottenError,
     InvalidInputError,
     ModelMismatchError,
     ModelUnavailableError,
@@ -38,6 +39,7 @@ RETRY_S = 2
 _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     NotFoundError: (404, "not-found"),
     InvalidInputError: (422, "invalid-input"),
+    ForgottenError: (409, "forgotten"),
     AudioError: (422, "unusable-audio"),
     ModelMismatchError: (409, "model-mismatch"),
     ModelUnavailableError: (503, "model-unavailable"),

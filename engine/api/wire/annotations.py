@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.api.wire.filters import Moment, Text
 from emotion_search.engine.audio.channels import parse_channels
-from emotion_search.engine.files.values import LONGEST, parse_pairs
+from emotion_search.engine.files.values import LONGEST, parse_channel, parse_pairs
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
+from emotion_search.index.database.spans import Side
+from emotion_search.index.errors import InvalidInputError
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]
 
@@ -26,6 +28,10 @@ class UploadRecording(BaseModel):
     source: Name | None = Field(default=None, description="Where it comes from.")
     label: Name | None = Field(default=None, description="Emotion label of its clips.")
     speaker: Name | None = Field(default=None, description="Who speaks.")
+    speakers: list[Text] = Field(
+        default=[],
+        description="`channel=speaker` pairs, channels counted from 0: who speaks on which.",
+    )
     recorded_at: Moment | None = Field(
         default=None, description="ISO 8601, in UTC where no zone is given."
     )
@@ -40,6 +46,10 @@ class UploadRecording(BaseModel):
         " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
     )
 
+    again: bool = Field(
+        default=False, description="Take it in although it was erased before; else it is refused."
+    )
+
     def upload_fields(self) -> UploadFields:
         """As jobs take it.
 
@@ -47,14 +57,24 @@ class UploadRecording(BaseModel):
             InvalidInputError: a pair without ``=``, no such channels.
         """
         emotion = [f"{EMOTION}={self.label}"] if self.label else []
+        speakers = parse_pairs(self.speakers, of="speaker")
+        try:
+            sides = {
+                number: Side(who or None)
+                for channel, who in speakers.items()
+                if (number := parse_channel(channel)) is not None
+            }
+        except ValueError as error:
+            raise InvalidInputError(f"speakers: {error}") from error
         annotations = Annotations(
             source=self.source,
             speaker=self.speaker,
             recorded_at=self.recorded_at,
             labels=parse_pairs([*emotion, *self.labels], of="label"),
             metadata=parse_pairs(self.metadata),
+            sides=sides,
         )
-        return UploadFields(annotations, parse_channels(self.channels))
+        return UploadFields(annotations, parse_channels(self.channels), self.again)
 
 
 class LabelIn(BaseModel):

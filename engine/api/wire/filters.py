@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from emotion_search.engine.files.values import parse_pairs
 from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.text import storable
+from emotion_search.index.database.text import clean, storable
 
 MOST_LISTED = 500
 """Most clips of a page."""
@@ -36,13 +36,13 @@ Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc
 """ISO 8601; without a zone it is taken as UTC."""
 
 
-def _storable(text: str) -> str:
+def _clean(text: str) -> str:
     if not storable(text):
         raise ValueError("contains characters that no archive can store")
-    return text
+    return clean("text", text)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_clean)]
 """Text that a database can hold."""
 
 

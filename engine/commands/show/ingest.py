@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.common import notice, print_json, say_error
+from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.dry_run import Preview
@@ -21,8 +21,11 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "clips": report.clips,
             "known": report.known,
             "duplicates": report.duplicates,
+            "moved": report.moved,
             "failed": len(report.failed),
+            "forgotten": report.forgotten,
             "silent": report.silent,
+            "grown": report.grown,
             "recut": report.recut,
             "cut_otherwise": report.otherwise,
             "duration": round(report.duration, 3),
@@ -34,13 +37,16 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
             f" added in {elapsed:.1f} s; {report.known} known already,"
             f" {report.duplicates} duplicates, {len(report.failed)} failed"
+            + (f", {report.moved} moved" if report.moved else "")
             + (f", {report.silent} without speech" if report.silent else "")
+            + (f", {report.grown} longer than before" if report.grown else "")
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
     _print_failures(report.failed, "list them with: emotion-search failures")
     _print_notices(report.notices)
     _print_otherwise(report.otherwise)
+    note_forgotten(report.forgotten, "files")
 
 
 def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Watched folders: whatever a scan would take is handed on, whenever and however it arrived."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,3 +126,33 @@ def test_a_file_is_handed_on_once_it_stays_the_same(follow, tmp_path: Path):
         assert follower.files == []
     follower.wait(lambda: bool(follower.files))
     assert follower.files == [str(path)]
+
+
+def test_a_folder_that_goes_and_comes_back_is_watched_again(follow, tmp_path: Path, caplog):
+    calls, other = tmp_path / "calls", tmp_path / "other"
+    other.mkdir()
+    put(calls / "first.wav")
+    follower = follow(calls, other)
+    follower.start()
+    shutil.rmtree(calls)
+    follower.wait(lambda: "is gone; it is watched again" in caplog.text)
+    put(other / "meanwhile.wav")
+    put(calls / "deep" / "second.wav")
+    follower.wait(lambda: len(set(follower.files)) == 2)
+    put(calls / "third.wav")
+    follower.wait(lambda: len(set(follower.files)) == 3)
+    assert {Path(one).stem for one in follower.files} == {"meanwhile", "second", "third"}
+    assert f"{calls} is back" in caplog.text
+
+
+def test_the_only_folder_may_go_and_come_back(follow, tmp_path: Path, caplog):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    follower = follow(calls)
+    follower.start()
+    calls.rename(tmp_path / "elsewhere")
+    follower.wait(lambda: "is gone" in caplog.text)
+    put(tmp_path / "elsewhere" / "x.wav")
+    (tmp_path / "elsewhere").rename(calls)
+    follower.wait(lambda: len(follower.files) == 1)
+    assert follower.files == [str(calls / "x.wav")]

@@ -153,7 +153,6 @@ def test_others_can_write_while_files_are_hashed(blank, tmp_path, voices, monkey
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ({"speaker": "a"}, {"speaker": "b"}, "row 3 .*its speaker is 'b'"),
         ({"source": "a"}, {"source": "b"}, "row 3 .*its source"),
         ({"recorded_at": "2026-01-05"}, {"recorded_at": "2026-01-06"}, "row 3 .*its recorded_at"),
         ({"metadata": {"k": "1"}}, {"k": "2"}, "row 3 .*its metadata k is '2'"),
@@ -176,6 +175,17 @@ def test_rows_of_one_recording_may_each_say_a_part(blank, tmp_path):
     one, two = blank.clips()
     assert (one.speaker, one.metadata) == (two.speaker, two.metadata) == ("s", {"a": "1", "b": "2"})
     assert one.recorded_at is not None
+
+
+def test_rows_of_one_recording_may_have_speakers_of_their_own(blank, tmp_path):
+    rows = [
+        {"id": "r", "start": 0, "end": 1, "speaker": "a"},
+        {"id": "r", "start": 1, "end": 2, "speaker": "b"},
+        {"id": "r", "start": 2, "end": 3},
+    ]
+    for _ in range(2):
+        blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
+        assert [clip.speaker for clip in blank.clips_of(1)] == ["a", "b", None]
 
 
 def test_new_spans_join_a_known_recording(blank, tmp_path):

@@ -1,0 +1,275 @@
+"""Backup and restore: an archive at one moment in a tar file, every member with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.copy import copy_archive, is_empty, snapshot
+from emotion_search.index.database.files import located_files, move_paths
+from emotion_search.index.database.jobs import remove_unfinished
+from emotion_search.index.database.models import list_models, rename_model
+from emotion_search.index.database.schema import Location
+from emotion_search.index.errors import InvalidInputError
+
+_FORMAT = 1
+_LIST = "backup.json"
+_DATABASE, _SETTINGS, _UPLOADS, _MODELS = "archive.db", "settings.env", "uploads", "models"
+_CARD = "# Model card"  # begins the README of a model that was tuned here
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """What is in a backup.
+
+    Attributes:
+        created_at: when it began.
+        uploads, models: how many uploaded recordings and tuned models are in it.
+        size: bytes of its members together.
+    """
+
+    created_at: datetime
+    uploads: int
+    models: int
+    size: int
+
+
+def backup(settings: Settings, file: Path, *, overwrite: bool = False) -> BackedUp:
+    """Write the archive as it stands now to a tar file, while it serves and is written to: the
+    database, uploads, tuned models, and the settings that are not the defaults; no addresses with
+    passwords, nor audio of the user's own. The file has its name once it is whole.
+
+    Raises:
+        InvalidInputError: the file is there already.
+        DatabaseError: there is no archive, or it cannot be read.
+        StorageFullError: no space is left; no file is.
+    """
+    if file.exists() and not overwrite:
+        raise InvalidInputError(f"{file} is there already: name another, or say --overwrite")
+    began = datetime.now(UTC)
+    partial = file.with_name(f"{file.name}.partial")
+    with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        copied = Path(folder) / _DATABASE
+        with closing(Database(settings.database)) as source:
+            snapshot(source, copied)
+        with closing(Database(copied)) as database:
+            with database.write() as session:
+                remove_unfinished(session)  # their bytes are not here
+            with database.read() as session:
+                uploads = [
+                    Path(one.path)
+                    for _, one in located_files(session, str(settings.uploads_folder))
+                ]
+                models = {m.fingerprint: Path(m.name) for m in list_models(session)}
+            database.empty_log()
+        tuned = {key: path for key, path in models.items() if _is_tuned(path)}
+        try:
+            with tarfile.open(partial, "w") as tar:
+                writer = _Writer(tar)
+                writer.add(_DATABASE, copied)
+                for path in uploads:
+                    writer.add(f"{_UPLOADS}/{path.name}", path, may_be_gone=True)
+                for key, path in tuned.items():
+                    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                        inside = part.relative_to(path.parent).as_posix()
+                        if part.is_file():
+                            writer.add(f"{_MODELS}/{key[:16]}/{inside}", part)
+                writer.put(_SETTINGS, _as_environment(settings))
+                listed = {
+                    "format": _FORMAT,
+                    "created_at": began.isoformat(),
+                    "program": version("emotion-search"),
+                    "uploads": str(settings.uploads_folder),
+                    "models": {key: path.name for key, path in tuned.items()},
+                    "files": writer.files,
+                }
+                writer.put(_LIST, json.dumps(listed, indent=1).encode())
+            with partial.open("rb") as whole:
+                os.fsync(whole.fileno())
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    return _described(listed)
+
+
+def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedUp:
+    """Make an archive of a backup, where the settings say; everything is checked first.
+
+    Args:
+        dry_run: check alone.
+
+    Raises:
+        InvalidInputError: no backup, a damaged one, or there is an archive already.
+        DatabaseError: the database cannot be used.
+        StorageFullError: no space is left.
+    """
+    home = settings.home
+    with _opened(file) as (tar, listed):
+        if dry_run:
+            for name, told in listed["files"].items():
+                _extract(tar, name, told, None)
+            return _described(listed)
+        with closing(Database(settings.database)) as target:
+            if not is_empty(target):
+                raise InvalidInputError(f"{target} holds an archive already; restore elsewhere")
+            home.mkdir(parents=True, exist_ok=True)
+            with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
+                for name, told in listed["files"].items():
+                    _extract(tar, name, told, Path(folder) / name)
+                restored = Path(folder) / _DATABASE
+                _adopt(restored, listed, home)
+                for part in (_UPLOADS, _MODELS, _SETTINGS):
+                    if (Path(folder) / part).exists():
+                        _merge(Path(folder) / part, home / part)
+                if target.file is not None and not target.file.exists():
+                    restored.replace(target.file)
+                else:
+                    with closing(Database(restored)) as source:
+                        copy_archive(source, target)
+    return _described(listed)
+
+
+def _is_tuned(path: Path) -> bool:
+    """Whether a model's name is the path of one that is here and was tuned, not downloaded."""
+    if not path.is_absolute() or not path.exists():
+        return False
+    if path.suffix == ".safetensors":
+        return True
+    card = path / "README.md"
+    return card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith(_CARD)
+
+
+def _as_environment(settings: Settings) -> bytes:
+    """The settings that are not the defaults, as variables; not where the archive is, nor its
+    model, which it knows."""
+    told = settings.model_dump(exclude={"home", "database_url", "model"}, exclude_defaults=True)
+    return "".join(f"EMOTION_SEARCH_{k.upper()}={value}\n" for k, value in told.items()).encode()
+
+
+def _adopt(database: Path, listed: Mapping[str, Any], home: Path) -> None:
+    """Bring a database that comes from another home up to date and to its files here."""
+    with closing(Database(database)) as opened:
+        opened.migrate()
+        with opened.write() as session:
+            move_paths(session, Location, listed["uploads"], str(home / _UPLOADS))
+            for key, name in listed["models"].items():
+                rename_model(session, key, str(home / _MODELS / key[:16] / name))
+        opened.empty_log()
+
+
+def _merge(part: Path, into: Path) -> None:
+    if part.is_dir():
+        shutil.copytree(part, into, dirs_exist_ok=True, copy_function=os.replace)
+    else:
+        part.replace(into)
+
+
+def _described(listed: Mapping[str, Any]) -> BackedUp:
+    files = listed["files"]
+    return BackedUp(
+        created_at=datetime.fromisoformat(listed["created_at"]),
+        uploads=sum(name.startswith(f"{_UPLOADS}/") for name in files),
+        models=len(listed["models"]),
+        size=sum(one["size"] for one in files.values()),
+    )
+
+
+class _Writer:
+    """Adds members to a tar file, and notes size and sha256 of each in ``files``."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self.files: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, path: Path, *, may_be_gone: bool = False) -> None:
+        """A file; one that was erased meanwhile may be left out."""
+        try:
+            with path.open("rb") as content:
+                self._write(name, content, os.fstat(content.fileno()).st_size)
+        except FileNotFoundError:
+            if not may_be_gone:
+                raise
+
+    def put(self, name: str, data: bytes) -> None:
+        """A member with this content."""
+        self._write(name, io.BytesIO(data), len(data))
+
+    def _write(self, name: str, content: IO[bytes], size: int) -> None:
+        member = tarfile.TarInfo(name)
+        member.size = size
+        hashed = _Hashed(content)
+        self._tar.addfile(member, hashed)
+        self.files[name] = {"size": size, "sha256": hashed.digest.hexdigest()}
+
+
+class _Hashed:
+    """A file that hashes what is read of it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
+    """A backup, and the list of what is in it.
+
+    Raises:
+        InvalidInputError: it is none, or is not whole.
+    """
+    try:
+        with tarfile.open(file, "r:") as tar:
+            content = tar.extractfile(_LIST)
+            assert content is not None
+            listed = json.load(content)
+            if listed["format"] != _FORMAT:
+                raise InvalidInputError(f"{file} is of a newer emotion-search; upgrade it")
+            _described(listed)
+            yield tar, listed
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{error.filename}: no such file") from error
+    except (tarfile.TarError, KeyError, ValueError, TypeError, AssertionError) as error:
+        raise InvalidInputError(f"{file} is no backup, or is not whole ({error})") from error
+
+
+def _extract(tar: tarfile.TarFile, name: str, told: Mapping[str, Any], target: Path | None) -> None:
+    """Read a member and compare it with its checksum; write it where a target is given.
+
+    Raises:
+        ValueError: it is another, or is to lie outside of the home.
+    """
+    parts = PurePosixPath(name).parts
+    if parts[0] not in (_DATABASE, _SETTINGS, _UPLOADS, _MODELS) or ".." in parts:
+        raise ValueError(f"{name} belongs in no backup")
+    content = tar.extractfile(name)
+    if content is None:
+        raise ValueError(f"{name} is no file")
+    hashed = _Hashed(content)
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") if target else io.BytesIO() as out:
+        while block := hashed.read(_BLOCK):
+            if target:
+                out.write(block)
+    if hashed.digest.hexdigest() != told["sha256"]:
+        raise ValueError(f"the checksum of {name} is wrong")

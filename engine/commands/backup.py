@@ -1,0 +1,63 @@
+"""``backup`` and ``restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The tar file to write.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take the place of one that is there.")
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Write the archive as it stands now to a file; it may serve and be written to meanwhile.
+
+    Database, uploads, tuned models, settings, each with a checksum. Audio of your own stays where
+    it is, as do models from hubs; the index is made anew.
+
+    \b
+    emotion-search backup /backups/archive-2026-11-28.tar
+    """
+    from emotion_search.engine.archive.backup import backup as write
+
+    done = write(settings_of(home, database), file, overwrite=overwrite)
+    held = f"{done.uploads} uploads and {done.models} tuned models"
+    print(f"{file}: {done.size / 1e6:.1f} MB with {held}")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    into: Annotated[
+        str | None, typer.Option(help="Database URL; default: SQLite in the home.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compare all checksums, write nothing.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Make an archive of a backup, in an empty home and database.
+
+    \b
+    emotion-search restore archive.tar --dry-run
+    emotion-search restore archive.tar --home /srv/emotion
+    emotion-search restore archive.tar --into postgresql+psycopg://user@host/name
+    """
+    from emotion_search.engine.archive.backup import restore as read
+
+    settings = settings_of(home, into)
+    done = read(settings, file, dry_run=dry_run)
+    if dry_run:
+        print(f"{file} is whole: of {done.created_at:%Y-%m-%d %H:%M} UTC, {done.size / 1e6:.1f} MB")
+        return
+    print(
+        f"restored to {settings.home} what was there on {done.created_at:%Y-%m-%d %H:%M} UTC, with"
+        f" {done.uploads} uploads and {done.models} tuned models"
+    )

@@ -1,0 +1,75 @@
+"""Where recordings lie: ``locations``, ``relocate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    notice,
+    open_library,
+    print_json,
+    say_error,
+)
+
+_SHOWN = 20
+
+
+def locations(
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Forget these paths; recordings stay.")
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the paths of recordings where no file is any more.
+
+    \b
+    emotion-search locations
+    emotion-search relocate /old/calls /new/calls    # if they were moved
+    emotion-search locations --drop                  # if they are gone for good
+    """
+    with open_library(home, database) as library:
+        if drop:
+            print(f"{library.drop_vanished()} locations dropped")
+            return
+        found = library.vanished()
+        lost = len(library.recordings(missing=True))
+    for path in found:
+        print_json({"path": path}) if as_json else print(path)
+    if found or lost:
+        notice(
+            f"{len(found)} locations have no file any more; {lost} recordings have none left at"
+            " any place"
+        )
+
+
+def relocate(
+    old: Annotated[str, typer.Argument(help="The folder as it was.")],
+    new: Annotated[str, typer.Argument(help="Where its files are now.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Tell the archive that a folder of audio was moved or renamed.
+
+    Files with the same size and time of change are taken as they are, others hashed. What is not in
+    the new folder, or is something else, stays as it was and makes the exit code 1.
+
+    \b
+    emotion-search relocate /mnt/old/calls /srv/calls --dry-run
+    """
+    with open_library(home, database) as library:
+        done = library.relocate(old, new, dry_run=dry_run)
+    print(f"{done.moved} files {'would be' if dry_run else 'are'} known in their new place")
+    for path, reason in done.left[:_SHOWN]:
+        say_error(f"{path}: {reason}")
+    if len(done.left) > _SHOWN:
+        say_error(f"… and {len(done.left) - _SHOWN} more")
+    if done.left:
+        raise typer.Exit(1)

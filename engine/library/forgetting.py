@@ -1,0 +1,140 @@
+"""Library methods: erasing recordings, those of an age among them, and their files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from emotion_search.engine.files.disk import upload_lock
+from emotion_search.engine.files.scan import unchanged
+from emotion_search.engine.library.index import Indexed
+from emotion_search.engine.settings import parse_age
+from emotion_search.index.database.files import gone
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.forgotten import note_forgotten
+from emotion_search.index.database.recording_details import (
+    existing,
+    get_recording,
+    locations_of,
+    places_of_audio,
+    recordings_to_forget,
+)
+from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+
+
+class Forgetting(Indexed):
+    """Methods of ``Library`` that erase."""
+
+    def recordings(
+        self,
+        wanted: ClipFilter | None = None,
+        *,
+        older: datetime | None = None,
+        ingested_before: datetime | None = None,
+        missing: bool = False,
+    ) -> list[int]:
+        """Ids of the recordings of which some clip passes the filter, ascending.
+
+        Args:
+            older: only those recorded before then, or where that is unknown taken in before then.
+            ingested_before: only those taken in before then.
+            missing: only those whose audio is at none of the places where it was seen any more.
+        """
+        with self.database.read() as session:
+            found = recordings_to_forget(
+                session, wanted or ClipFilter(), older=older, ingested_before=ingested_before
+            )
+            if missing:
+                without = {
+                    recording
+                    for recording, places in groupby(places_of_audio(session), lambda row: row[0])
+                    if all(path is None or gone(path) for _, path in places)
+                }
+                found = [one for one in found if one in without]
+        return found
+
+    def known_recordings(self, ids: list[int]) -> list[int]:
+        """Those of the ids that are recordings of the archive, ascending, each once."""
+        with self.database.read() as session:
+            return existing(session, ids)
+
+    def expired(self) -> list[int]:
+        """Ids of the recordings that are beyond the age that the settings allow, ascending.
+
+        Raises:
+            InvalidInputError: the settings name none.
+        """
+        if self.settings.retention is None:
+            raise InvalidInputError("no age is set: EMOTION_SEARCH_RETENTION=90d, say")
+        return self.recordings(older=datetime.now(UTC) - parse_age(self.settings.retention))
+
+    def forget_expired(self) -> int:
+        """Erase the recordings that are ``expired``; how many those were, 0 if no age is set."""
+        ids = [] if self.settings.retention is None else self.expired()
+        try:
+            for recording in ids:
+                with suppress(NotFoundError):  # another process does the same
+                    self.forget(recording, settle=False)
+        finally:
+            if ids:
+                self.settle()
+        return len(ids)
+
+    def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
+        """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.
+        A salted hash of its content is kept, by which an ingest passes it over.
+
+        Args:
+            settle: ``settle`` then, whatever came of it; not worth it before the last of many.
+
+        Returns:
+            The paths it was known by; files of the user's own are left alone.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        try:
+            with self.database.read() as session:
+                sha256 = get_recording(session, recording_id).sha256
+            uploads = self.settings.uploads_folder
+            with upload_lock(uploads, sha256):
+                with self.database.write() as session:
+                    paths = remove_recording(session, recording_id)
+                    note_forgotten(session, sha256)
+                for path in uploads.glob(f"{sha256}.*"):
+                    path.unlink(missing_ok=True)
+        finally:  # a call before this one may have ended between its commit and here
+            if settle:
+                self.settle()
+        return paths
+
+    def remove_files(self, recording_id: int) -> tuple[list[str], list[tuple[str, str]]]:
+        """Remove the files, of whomever, that hold a recording's bytes, before it is forgotten;
+        which those were, and path and reason of each that is still there.
+
+        Raises:
+            NotFoundError: no such recording.
+        """
+        removed: list[str] = []
+        left: list[tuple[str, str]] = []
+        with self.database.read() as session:
+            sha256 = get_recording(session, recording_id).sha256
+            places = locations_of(session, recording_id)
+        for place in places:
+            if gone(place.path):
+                continue
+            if not unchanged(Path(place.path), place, sha256):
+                left.append((place.path, "holds something else now"))
+                continue
+            if Path(place.path).is_symlink():
+                left.append((place.path, "is a link; remove it and what it leads to yourself"))
+                continue
+            try:
+                Path(place.path).unlink()
+                removed.append(place.path)
+            except OSError as error:
+                left.append((place.path, f"cannot be removed ({error.strerror})"))
+        return removed, left

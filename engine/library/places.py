@@ -1,0 +1,94 @@
+"""Library methods: where recordings lie; files that vanished, and folders that were moved."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.files.scan import facts, unchanged
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.files import (
+    FileFacts,
+    drop_gone,
+    gone,
+    located_files,
+    move_paths,
+)
+from emotion_search.index.database.recordings import add_locations, find_by_sha256
+from emotion_search.index.database.schema import Failure
+from emotion_search.index.errors import InvalidInputError
+
+
+@dataclass
+class Relocated:
+    """What a relocation did.
+
+    Attributes:
+        moved: number of files that are known at their new place now.
+        left: path under the old folder, and why it stays what it was.
+    """
+
+    moved: int = 0
+    left: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Placing(Archive):
+    """Methods of ``Library`` about the places of files."""
+
+    def vanished(self) -> list[str]:
+        """Paths at which recordings were seen, and where nothing is any more."""
+        with self.database.read() as session:
+            return [file.path for _, file in located_files(session) if gone(file.path)]
+
+    def drop_vanished(self) -> int:
+        """Forget the paths that ``vanished``; their recordings stay. Returns how many."""
+        found = self.vanished()
+        with self.database.write() as session:
+            return drop_gone(session, found)
+
+    def relocate(self, old: str, new: str, *, dry_run: bool = False) -> Relocated:
+        """Files of a folder are in another one now: note where, without hashing what has the same
+        size and time of change.
+
+        Args:
+            old, new: the folder, before and now; absolute.
+            dry_run: look only.
+
+        Raises:
+            InvalidInputError: ``new`` is no folder, or nothing is known below ``old``.
+        """
+        old, new = (os.path.abspath(one) for one in (old, new))  # noqa: PTH100
+        if not os.path.isdir(new):  # noqa: PTH112
+            raise InvalidInputError(f"{new} is no folder")
+        with self.database.read() as session:
+            known = list(located_files(session, old))
+        if not known:
+            raise InvalidInputError(f"no recording is known to lie in {old}")
+        done = Relocated()
+        found: list[tuple[str, str, FileFacts]] = []
+        for sha256, file in known:
+            there = Path(new + file.path[len(old) :])
+            if unchanged(there, replace(file, path=str(there)), sha256):
+                found.append((sha256, file.path, facts(there)))
+            else:
+                why = "holds something else" if there.exists() else "is not there"
+                done.left.append((file.path, f"{there} {why}"))
+        done.moved = len(found)
+        if dry_run:
+            return done
+        for some in chunks(found):
+            with self.database.write() as session:
+                drop_gone(session, [path for _, path, _ in some])
+                add_locations(
+                    session,
+                    [
+                        (recording, file)
+                        for sha256, _, file in some
+                        if (recording := find_by_sha256(session, sha256)) is not None
+                    ],
+                )
+        with self.database.write() as session:
+            move_paths(session, Failure, old, new)
+        return done

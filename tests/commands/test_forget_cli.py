@@ -1,0 +1,58 @@
+"""``forget``: what it counts, asks and removes."""
+
+from pathlib import Path
+
+from tests.commands.test_cli import ingest, manifest, run
+
+__all__ = ["manifest", "run"]  # fixtures
+
+
+def test_a_dry_run_counts_what_is_there(run, manifest):
+    ingest(run, manifest)
+    assert run("forget", 1, 2, 99, "--dry-run").out == "2 recordings would be forgotten\n"
+    assert run("forget", "--meta", "take=4", "--dry-run").out[:2] == "1 "
+    assert run("forget", "--ingested-before", "2026-01-01", "--dry-run").out[:2] == "0 "
+    both = run("forget", "--older-than", "2000w", "--before", "2027-01-01", "--dry-run")
+    assert both.out[:2] == "0 "
+    assert run("status", "--json").records[0]["recordings"] == 12
+
+
+def test_what_a_nightly_ingest_meets_again_is_said(run, manifest, voices):
+    ingest(run, manifest)
+    assert run("forget", "--meta", "take=4", "--yes").out == "1 recordings forgotten\n"
+    again = run("ingest", voices, "--json")
+    assert (again.code, again.records[0]["forgotten"], again.records[0]["recordings"]) == (0, 1, 0)
+    assert "1 files were forgotten before and are passed over; --again takes them back" in again.err
+    assert run("ingest", voices, "--again", "--json").records[0]["recordings"] == 1
+
+
+def test_ones_own_files_are_removed_only_when_somebody_says_so(run, tmp_path, voices):
+    own = tmp_path / "own.wav"
+    own.write_bytes((voices / "anger-0.wav").read_bytes())
+    run("ingest", own, "--model", "acoustic")
+    asked = run("forget", 1, "--and-files")
+    assert (asked.code, own.exists()) == (2, True)
+    assert "1 recordings and their files would be forgotten: say --yes" in asked.err
+    assert run("forget", 1, "--and-files", "--yes").code == 0
+    assert not own.exists()
+
+
+def test_a_file_that_could_not_be_removed_is_named(run, tmp_path, voices):
+    own = tmp_path / "own.wav"
+    own.write_bytes((voices / "anger-0.wav").read_bytes())
+    run("ingest", own, "--model", "acoustic")
+    own.write_bytes(b"something else")
+    done = run("forget", 1, "--and-files", "--yes")
+    assert (done.code, done.err) == (1, f"error: {own}: holds something else now\n")
+    assert run("status", "--json").records[0]["recordings"] == 0
+
+
+def test_retention_is_a_setting(run, manifest: Path, monkeypatch):
+    ingest(run, manifest)
+    assert "EMOTION_SEARCH_RETENTION" in run("forget", "--expired", "--yes").err
+    monkeypatch.setenv("EMOTION_SEARCH_RETENTION", "9 months")
+    wrong = run("forget", "--expired", "--yes")
+    assert (wrong.code, "is no age such as 90d" in wrong.err) == (2, True)
+    monkeypatch.setenv("EMOTION_SEARCH_RETENTION", "1h")
+    assert run("forget", "--expired", "--dry-run").out == "12 recordings would be forgotten\n"
+    assert run("forget", "--expired", "--yes").out == "12 recordings forgotten\n"
