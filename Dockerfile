@@ -5,7 +5,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 emotion \
-    && install -d -o emotion /data /models
+    && install -d -o emotion -m 700 /data /models
 
 WORKDIR /app
 COPY constraints.txt ./

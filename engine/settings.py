@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         default=None,
+        repr=False,  # it may have a password
         description="SQLAlchemy URL of the database; default: archive.db (SQLite) in the home.",
     )
     model: str | None = Field(

@@ -38,6 +38,7 @@ from emotion_search.index.errors import (
     NotFoundError,
 )
 from emotion_search.index.lifecycle.catch_up import IndexState
+from emotion_search.index.private import make_folder
 from emotion_search.index.search import Searcher
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Archive:
         database = Database(settings.database)
         try:
             if create:
-                settings.home.mkdir(parents=True, exist_ok=True)
+                make_folder(settings.home)
                 database.create_or_require()
             else:
                 database.require_schema()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.database import database_exists
+from emotion_search.engine.archive.disk_use import DiskUse, disk_use, exposed
 from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.file import Samples
@@ -228,6 +229,14 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 adapted=self._adapted(session, model),
                 min_confidence=self.settings.min_confidence,
             )
+
+    def disk_use(self) -> DiskUse:
+        """Disk space that the archive takes."""
+        return disk_use(self.settings, self.database)
+
+    def exposed(self) -> list[Path]:
+        """Folders and files of the archive that other users of this machine may read."""
+        return exposed(self.settings, self.database)
 
     def recordings(self, wanted: ClipFilter) -> list[int]:
         """Ids of the recordings of which some clip passes the filter, ascending."""

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.private import FILE, make_file, make_folder
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
@@ -89,7 +90,7 @@ class IndexCache:
             StorageFullError: it cannot be written; the one in force stays.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():
                 remove_abandoned(self._folder)
                 saved = self.saved()
@@ -126,7 +127,7 @@ class IndexCache:
         """What a new index may put its vectors into; ``save`` publishes them with the index. None,
         with a notice, where the folder cannot be written to."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():  # or a saver might take what is begun for abandoned
                 return RowWriter(self._folder)
         except OSError as error:
@@ -135,14 +136,14 @@ class IndexCache:
 
     def _locked(self) -> FileLock:
         """Savers and loaders, of whatever process, take turns."""
-        return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
+        return FileLock(self._folder / ".lock", timeout=_LOCK_S, mode=FILE, thread_local=False)
 
     def _publish(self, index: VectorIndex, revision: int, space: str) -> bool:
         """Put the index in force; False, and nothing was done, where its vectors are gone."""
         self._remove("saving-*")  # of a process that was killed
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         try:
-            index.save(temporary)
+            index.save(make_file(temporary))
             _sync(temporary)
             if index.rows is not None:
                 try:
@@ -178,7 +179,7 @@ class IndexCache:
         }
         temporary.replace(final)
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
-        pointer.write_text(json.dumps(record))
+        make_file(pointer).write_text(json.dumps(record))
         _sync(pointer)
         pointer.replace(self._folder / "current.json")
         kept = {final.name} if rows is None else {final.name, rows.path.stem}
