@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from emotion_search.engine.emotions import UNCERTAIN, class_called
+from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.quality.summary import CONFIDENCE
 from emotion_search.engine.trends.recording import require_classes
 from emotion_search.index.database.connection import Database
@@ -255,15 +255,15 @@ def parse_alert(text: str, classes: Sequence[str]) -> Alert:
 
 def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
     """A row for each period and emotion."""
-    rows = csv.writer(out, lineterminator="\n")
+    rows = CsvWriter(out)
     head = ["period", "start", "end", "recordings", "clips", "seconds", "emotion"]
-    rows.writerow([*head, "share", "low", "high", "mean"])
+    rows.row([*head, "share", "low", "high", "mean"])
     for one in trend.buckets:
         cells = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
         for name, share in [*one.emotions.items(), (UNCERTAIN, one.uncertain)]:
             mean = "" if share.mean is None else f"{share.mean:.6f}"
             values = (share.share, share.low, share.high)
-            rows.writerow([*cells, name, *(f"{value:.6f}" for value in values), mean])
+            rows.row([*cells, name, *(f"{value:.6f}" for value in values), mean])
 
 
 def interval(share: float, variance: float, recordings: int, clips: int) -> tuple[float, float]:
