@@ -29,10 +29,13 @@ from emotion_search.engine.commands.predict import predict
 from emotion_search.engine.commands.reembed import reembed, use
 from emotion_search.engine.commands.search import search
 from emotion_search.engine.commands.serve import key_app, serve
+from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.commands.status import status
 from emotion_search.engine.commands.transfer import export, import_embeddings
 from emotion_search.engine.commands.trend import trend
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+_UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
 
 COMMANDS: dict[str, list[Callable[..., None]]] = {
     "Archive": [ingest, status, failures, forget, export, import_embeddings, copy, migrate],
@@ -105,20 +108,36 @@ for title, commands in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the program; errors of ours become one line and an exit code."""
-    logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    """Run the program; errors become one line and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
+    with plain_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command that is asked for; its exit code."""
+    logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        app()
+        return app(prog_name="emotion-search", standalone_mode=False) or 0
+    except _UsageError as error:
+        if error.ctx is not None and error.message == error.ctx.get_help():
+            error.show()  # nothing was asked for
+        else:
+            path = error.ctx.command_path if error.ctx is not None else "emotion-search"
+            say_error(f"{error.format_message().rstrip('.')} (see {path} --help)")
+        return 2
     except EmotionSearchError as error:
-        say_error(" ".join(str(error).split()))
-        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+        say_error(str(error))
+        return 2 if isinstance(error, InvalidInputError) else 1
     except OSError as error:
         named = error.strerror and error.filename
         say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
-        sys.exit(1)
+        return 1
+    except typer.Abort:
+        say_error("aborted")
+        return 1
 
 
 if __name__ == "__main__":
