@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         default="",
         description="Origins of web pages that may call the API, with commas between; `*` for any.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="Host names, besides this machine's own, under which a server without keys"
+        " answers, with commas between.",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="What the server's log lines are."
     )

@@ -22,6 +22,7 @@ from emotion_search.engine.api.http.deps import Gates, in_thread
 from emotion_search.engine.api.http.head import Heads
 from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
+from emotion_search.engine.api.http.origins import Preflights, listed
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.routes import (
     archive,
@@ -156,9 +157,8 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.state.gates = gates
     app.state.metrics = measured
     app.state.open_to = open_to
-    app.state.cors_origins = [
-        one.strip() for one in settings.cors_origins.split(",") if one.strip()
-    ]
+    app.state.cors_origins = listed(settings.cors_origins)
+    app.state.allowed_hosts = listed(settings.allowed_hosts)
     problems.install(app)
     documents.install(app)
     app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=BODY_S)
@@ -171,7 +171,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     if app.state.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=app.state.cors_origins,
+            allow_origins=list(app.state.cors_origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[
                 "authorization",
@@ -182,8 +182,16 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 "range",
                 "x-request-id",
             ],
-            expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
+            expose_headers=[
+                "etag",
+                "location",
+                "retry-after",
+                "x-request-id",
+                "content-range",
+                "idempotent-replayed",
+            ],
         )
+    app.add_middleware(Preflights, allowed=app.state.cors_origins)
     app.add_middleware(Heads)
     app.add_middleware(Requests, observe=measured.observe)
     for routes in _ROUTES:

@@ -53,6 +53,11 @@ class JobBoard:
             running = sum(job.status == JobStatus.RUNNING for job in self._live.values())
             return len(self._live), running
 
+    def of(self, owner: str) -> int:
+        """How many of a sender's are in hand."""
+        with self._lock:
+            return sum(job.owner == owner for job in self._live.values())
+
     def show(self, job: Job) -> None:
         """Note the progress of a job in hand, here alone."""
         with self._lock:

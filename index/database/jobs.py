@@ -67,6 +67,7 @@ class Job:
     status: JobStatus
     place: str
     stored: str
+    owner: str
     digest: str
     name: str
     size: int

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.http.deps import Gates, GatesDep
+from emotion_search.engine.api.http.gates import owner
+from emotion_search.engine.api.http.origins import is_answered, refuse_foreign_page
 from emotion_search.engine.api.http.unknown_parameters import require_known
 from emotion_search.engine.service.keys import KeyRing, Scope
 
 OpenTo = Literal["loopback", "anyone", "nobody"]
-"""To whom the service is open while no key was ever made: to this machine under its own names, to
-every machine under any name, or to nobody."""
+"""To whom the service is open while no key was ever made: to this machine under its own names (and
+those that the setting ``allowed_hosts`` has), to every machine under any name (or, where it has
+some, those), or to nobody."""
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -50,10 +51,13 @@ class Needs:
         """Who sent the request.
 
         Raises:
-            HTTPException: 401 without a key in force, 403 where its scope does not suffice.
+            HTTPException: 401 without a key in force, 403 where its scope does not suffice, and to
+                pages of other origins.
             RequestValidationError: the route has no such query parameter.
         """
+        refuse_foreign_page(request, request.app.state.cors_origins)
         caller = await self._caller(request, gates, given)
+        owner.set(caller.owner)
         require_known(request)
         return caller
 
@@ -87,11 +91,7 @@ Admin = Annotated[Caller, Depends(Needs(Scope.ADMIN))]
 
 
 def _require_neighbour(request: Request) -> None:
-    """Without keys: refuse strangers, and web pages of strangers in a neighbour's browser.
-
-    A page can make its own host name resolve to this machine, so a name with a dot in it is not
-    believed; and a browser sends the page's origin with each request.
-    """
+    """Without keys: refuse strangers, and those who call this machine by a name that is not its."""
     open_to: OpenTo = request.app.state.open_to
     if open_to == "nobody":
         raise HTTPException(
@@ -99,38 +99,11 @@ def _require_neighbour(request: Request) -> None:
             "no key is in force; make one: emotion-search key create",
             headers={"www-authenticate": "Bearer"},
         )
-    origin = request.headers.get("origin")
-    allowed: list[str] = request.app.state.cors_origins
-    if origin is not None and origin not in allowed and "*" not in allowed:
-        try:
-            same = urlsplit(origin).netloc == request.headers.get("host", "")
-        except ValueError:
-            same = False
-        if not same:
-            raise HTTPException(
-                403, "pages of other origins may not call this (EMOTION_SEARCH_CORS_ORIGINS)"
-            )
-    if open_to == "loopback" and not _is_near(request.headers.get("host", "")):
+    names: frozenset[str] = request.app.state.allowed_hosts
+    any_name = open_to == "anyone" and not names
+    if not any_name and not is_answered(request.headers.get("host", ""), names):
         raise HTTPException(
             403,
             "without keys only this machine's own names are answered; make a key"
-            " (emotion-search key create), or serve with --open-to-anyone",
+            " (emotion-search key create), or serve with --allowed-host or --open-to-anyone",
         )
-
-
-def _is_near(host: str) -> bool:
-    """Whether a Host header names an address, or a name that no stranger can own."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return "." not in name or name.endswith(".localhost")
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server that listens on ``host`` is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

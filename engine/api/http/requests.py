@@ -58,6 +58,7 @@ class Requests:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = its_id
                 headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("cross-origin-resource-policy", "same-origin")
             await send(message)
 
         try:
