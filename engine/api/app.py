@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,7 +44,11 @@ from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.keys import KeyRing
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans
+from emotion_search.engine.service.watch import Watch
 from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import EmotionSearchError
+
+log = logging.getLogger(__name__)
 
 _ROUTES = (
     health,
@@ -135,14 +140,20 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 }
             )
             upkeep.start()
-            measured.watch(library, app.state.jobs)
+            watch = Watch(library)
+            watch.start()
+            measured.watch(library, app.state.jobs, watch)
             try:
                 yield
             finally:
                 leaving.set()
                 await in_thread(upkeep.stop)
+                await in_thread(watch.stop)
                 await in_thread(app.state.jobs.stop, GRACE_S)
-                library.save_index()
+                try:
+                    library.save_index()
+                except EmotionSearchError as error:  # it is a cache: the next start makes it up
+                    log.warning("%s", error)
 
     app = FastAPIOffline(  # its pages at /docs and /redoc come from this machine
         title="emotion-search",

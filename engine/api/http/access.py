@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,11 +15,14 @@ from emotion_search.engine.api.http.gates import owner
 from emotion_search.engine.api.http.origins import is_answered, refuse_foreign_page
 from emotion_search.engine.api.http.unknown_parameters import require_known
 from emotion_search.engine.service.keys import KeyRing, Scope
+from emotion_search.index.errors import DatabaseError
 
 OpenTo = Literal["loopback", "anyone", "nobody"]
 """To whom the service is open while no key was ever made: to this machine under its own names (and
 those that the setting ``allowed_hosts`` has), to every machine under any name (or, where it has
 some, those), or to nobody."""
+
+_PATIENCE_S = 2.0  # with the database, before keys of a moment ago do
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -37,10 +41,14 @@ class Caller:
 
 
 class Needs:
-    """A dependency that lets pass who has a key of this scope, and asks for nothing unknown."""
+    """A dependency that lets pass who has a key of this scope, and asks for nothing unknown.
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    Args:
+        offline: go by the keys that were read last where the database does not answer soon.
+    """
+
+    def __init__(self, scope: Scope, *, offline: bool = False) -> None:
+        self._scope, self._offline = scope, offline
 
     async def __call__(
         self,
@@ -66,7 +74,7 @@ class Needs:
     ) -> Caller:
         ring: KeyRing = request.app.state.keys
         if not ring.is_fresh:
-            await gates.signs.run(ring.refresh)
+            await self._refresh(gates, ring)
         if not ring.are_wanted and given is None:
             _require_neighbour(request)
             return Caller("", Scope.ADMIN)
@@ -84,9 +92,21 @@ class Needs:
             )
         return Caller(key.prefix, Scope(key.scope))
 
+    async def _refresh(self, gates: Gates, ring: KeyRing) -> None:
+        refreshing = asyncio.ensure_future(gates.signs.run(ring.refresh))
+        if not self._offline:
+            await refreshing
+            return
+        refreshing.add_done_callback(lambda one: one.cancelled() or one.exception())
+        done, _ = await asyncio.wait([refreshing], timeout=_PATIENCE_S)
+        error = refreshing.exception() if done else None
+        if error is not None and not isinstance(error, DatabaseError):
+            raise error
+
 
 Reader = Annotated[Caller, Depends(Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(Needs(Scope.WRITE))]
+Scraper = Annotated[Caller, Depends(Needs(Scope.READ, offline=True))]
 Admin = Annotated[Caller, Depends(Needs(Scope.ADMIN))]
 
 
