@@ -54,7 +54,7 @@ def serve(
     emotion-search serve --host 0.0.0.0
     """
     from emotion_search.engine.api.http.access import OpenTo
-    from emotion_search.engine.api.http.origins import is_loopback
+    from emotion_search.engine.api.http.loopback import is_loopback
     from emotion_search.engine.api.server import run
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys

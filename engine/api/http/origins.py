@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from emotion_search.engine.api.http.loopback import is_loopback
 from emotion_search.engine.api.http.problems import problem
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:@/\[\]]+))(?::\d*)?")
@@ -20,15 +20,6 @@ _FOREIGN = "pages of other origins may not call this (EMOTION_SEARCH_CORS_ORIGIN
 def listed(text: str) -> frozenset[str]:
     """The names of a setting with commas between, in lower case."""
     return frozenset(one.strip().lower() for one in text.split(",") if one.strip())
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a name or address is this machine's own, which no other can have: ``localhost``,
-    what ends in ``.localhost`` (RFC 6761), 127.0.0.0/8, ::1."""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 def is_answered(host: str, allowed: frozenset[str]) -> bool:
