@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
 from emotion_search.engine.commands.clusters import cluster
@@ -47,12 +47,31 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
 }
 """Commands by the group that they stand in under ``--help``."""
 
+SETTINGS = frozenset({"home", "database", "model", "device"})
+"""Parameters of commands that are settings."""
+
 COMMAND_GROUPS = {
     "Archive": {"index": index_app},
     "Serve": {"key": key_app},
     "Models": {"models": models_app},
 }
 """Commands that have commands of their own."""
+
+
+class Checked(TyperCommand):
+    """A command whose options are not empty texts, but for settings: empty, these count as not
+    set."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        for option in self.params:
+            given = ctx.params.get(option.name)
+            texts = given if isinstance(given, list | tuple) else [given]
+            if option.name not in SETTINGS and any(
+                isinstance(text, str) and not text.strip() for text in texts
+            ):
+                raise InvalidInputError(f"{option.opts[0]} is empty")
+        return super().invoke(ctx)
 
 
 class Grouped(TyperGroup):
@@ -102,7 +121,7 @@ def program(
 for title, commands in COMMANDS.items():
     for command in commands:
         name = "import" if command is import_embeddings else command.__name__
-        app.command(name, rich_help_panel=title)(command)
+        app.command(name, cls=Checked, rich_help_panel=title)(command)
     for name, group in COMMAND_GROUPS.get(title, {}).items():
         app.add_typer(group, name=name, rich_help_panel=title)
 

@@ -134,7 +134,14 @@ def use(
     emotion-search use voice
     """
     with open_library(home, database) as library:
+        before = library.status().space
         holding = library.use(model, partial=partial)
+        after = library.status().space
+    if before is not None and before.version and not (after is not None and after.version):
+        notice(
+            f"{holding.model.name} serves in the plain space, the model before it had a space of"
+            f" {before.method.value}; fit one by: emotion-search tune"
+        )
     if as_json:
         record = {
             "model": holding.model.name,

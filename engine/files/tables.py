@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ROWS = 1000  # of a Parquet file at a time
@@ -186,7 +186,7 @@ def _text_file(path: Path) -> Iterator[TextIO]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield file
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def parquet_rows(
@@ -246,4 +246,4 @@ def parquet_file(path: Path) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
             yield file
     except (ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error

@@ -44,7 +44,7 @@ from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import list_spaces
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
 from emotion_search.index.search import Hit
 from emotion_search.index.vectors.baselines import Place
 
@@ -184,7 +184,7 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
                 path, channel=clip.channel, start=clip.start, end=clip.end
             )
         except (AudioError, OSError) as error:
-            raise NotFoundError(f"clip {clip_id} cannot be played: {error}") from error
+            raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
         return samples, rate, clip
 
     def clip(self, clip_id: int) -> ClipDetails:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.query.examples import AnyExample, Resolved, resolved
+from emotion_search.engine.query.examples import (
+    AnyExample,
+    ClipExample,
+    Resolved,
+    SpanExample,
+    resolved,
+)
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
@@ -75,7 +81,7 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     Raises:
         InvalidInputError: no positive example, examples that cancel each other out, a limit or a
             vector that makes no sense, nothing known to exclude, a speaker or source that the
-            archive has not.
+            archive has not, or of examples that it has.
         NotFoundError: no such clip or recording.
         AudioError: a file cannot be used as audio.
         ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
@@ -90,6 +96,13 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
         raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
+    examples = (*query.positive, *query.negative)
+    known = all(isinstance(one, ClipExample | SpanExample) for one in examples)
+    if known and (query.speaker, query.source) != (None, None):
+        raise InvalidInputError(
+            "example_speaker and example_source say whose files are; all examples here are clips"
+            " of the archive, which knows whose they are"
+        )
     model, searcher = archive.searcher()
     with archive.database.read() as session:
         place = located(session, Place(query.source, query.speaker))

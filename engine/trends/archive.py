@@ -37,7 +37,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Alert:
-    """A threshold: the share of ``emotion`` above it, or below."""
+    """A threshold: the share of ``emotion``, a class or ``uncertain``, above it, or below."""
 
     emotion: str
     above: bool
@@ -88,6 +88,10 @@ class Bucket:
     emotions: dict[str, Share]
     uncertain: Share
 
+    def share_of(self, emotion: str) -> Share:
+        """That of a class, or of what is uncertain."""
+        return self.uncertain if emotion == UNCERTAIN else self.emotions[emotion]
+
 
 @dataclass(frozen=True)
 class ArchiveTrend:
@@ -113,7 +117,7 @@ class ArchiveTrend:
 
     def raised(self, alert: Alert) -> list[Bucket]:
         """The periods that set an alert off."""
-        return [one for one in self.buckets if alert.holds(one.emotions[alert.emotion].share)]
+        return [one for one in self.buckets if alert.holds(one.share_of(alert.emotion).share)]
 
     @property
     def alarmed(self) -> bool:
@@ -132,7 +136,7 @@ class ArchiveTrend:
                 "seconds": round(one.seconds, 3),
                 "emotions": {name: share.record() for name, share in one.emotions.items()},
                 "uncertain": one.uncertain.record(),
-                "alerts": [a.text for a in self.alerts if a.holds(one.emotions[a.emotion].share)],
+                "alerts": [a.text for a in self.alerts if a.holds(one.share_of(a.emotion).share)],
             }
 
 
@@ -233,7 +237,7 @@ def archive_trend(
 
 
 def parse_alert(text: str, classes: Sequence[str]) -> Alert:
-    """An alert such as ``angry>0.3``, ``anger > 30%`` or ``happy<0.05``.
+    """An alert such as ``angry>0.3``, ``anger > 30%``, ``happy<0.05`` or ``uncertain>0.5``.
 
     Raises:
         InvalidInputError: it is none, or its class is none of the model's.
@@ -250,7 +254,7 @@ def parse_alert(text: str, classes: Sequence[str]) -> Alert:
     threshold = float(number) / (100 if share.endswith("%") else 1)
     if threshold > 1:
         raise InvalidInputError(f"alert {text!r}: a share is 0 to 1, or 0% to 100%")
-    return Alert(class_called(emotion, classes), sign == ">", threshold)
+    return Alert(class_called(emotion, (*classes, UNCERTAIN)), sign == ">", threshold)
 
 
 def write_csv(trend: ArchiveTrend, out: TextIO) -> None:

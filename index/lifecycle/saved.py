@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.errors import EmotionSearchError, StorageFullError, reason
 from emotion_search.index.private import FILE, make_file, make_folder
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
@@ -99,7 +99,7 @@ class IndexCache:
                 return self._publish(index, revision, space)
         except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
-                f"the index cannot be saved in {self._folder}: {error}"
+                f"the index cannot be saved in {self._folder}: {reason(error)}"
             ) from error
 
     def saved(self) -> tuple[Stamp, int] | None:
