@@ -5,7 +5,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 emotion \
-    && install -d -o emotion /data /models
+    && install -d -o emotion -m 700 /data /models
 
 WORKDIR /app
 COPY constraints.txt ./
@@ -23,6 +23,6 @@ ENV EMOTION_SEARCH_HOME=/data MODELSCOPE_CACHE=/models/modelscope HF_HOME=/model
 VOLUME ["/data", "/models"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/readyz', timeout=4)"]
 ENTRYPOINT ["emotion-search"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.backup import backup, restore
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
@@ -31,10 +31,13 @@ from emotion_search.engine.commands.predict import predict
 from emotion_search.engine.commands.reembed import reembed, use
 from emotion_search.engine.commands.search import search
 from emotion_search.engine.commands.serve import key_app, serve
+from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.commands.status import status
 from emotion_search.engine.commands.transfer import export, import_embeddings
 from emotion_search.engine.commands.trend import trend
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+_UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
 
 COMMANDS: dict[str, list[Callable[..., None]]] = {
     "Archive": [
@@ -59,12 +62,31 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
 }
 """Commands by the group that they stand in under ``--help``."""
 
+SETTINGS = frozenset({"home", "database", "model", "device"})
+"""Parameters of commands that are settings."""
+
 COMMAND_GROUPS = {
     "Archive": {"index": index_app},
     "Serve": {"key": key_app},
     "Models": {"models": models_app},
 }
 """Commands that have commands of their own."""
+
+
+class Checked(TyperCommand):
+    """A command whose options are not empty texts, but for settings: empty, these count as not
+    set."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        for option in self.params:
+            given = ctx.params.get(option.name)
+            texts = given if isinstance(given, list | tuple) else [given]
+            if option.name not in SETTINGS and any(
+                isinstance(text, str) and not text.strip() for text in texts
+            ):
+                raise InvalidInputError(f"{option.opts[0]} is empty")
+        return super().invoke(ctx)
 
 
 class Grouped(TyperGroup):
@@ -114,26 +136,42 @@ def program(
 for title, commands in COMMANDS.items():
     for command in commands:
         name = "import" if command is import_embeddings else command.__name__
-        app.command(name, rich_help_panel=title)(command)
+        app.command(name, cls=Checked, rich_help_panel=title)(command)
     for name, group in COMMAND_GROUPS.get(title, {}).items():
         app.add_typer(group, name=name, rich_help_panel=title)
 
 
 def main() -> None:
-    """Run the program; errors of ours become one line and an exit code."""
-    logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    """Run the program; errors become one line and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
+    with plain_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command that is asked for; its exit code."""
+    logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        app()
+        return app(prog_name="emotion-search", standalone_mode=False) or 0
+    except _UsageError as error:
+        if error.ctx is not None and error.message == error.ctx.get_help():
+            error.show()  # nothing was asked for
+        else:
+            path = error.ctx.command_path if error.ctx is not None else "emotion-search"
+            say_error(f"{error.format_message().rstrip('.')} (see {path} --help)")
+        return 2
     except EmotionSearchError as error:
-        say_error(" ".join(str(error).split()))
-        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+        say_error(str(error))
+        return 2 if isinstance(error, InvalidInputError) else 1
     except OSError as error:
         named = error.strerror and error.filename
         say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
-        sys.exit(1)
+        return 1
+    except typer.Abort:
+        say_error("aborted")
+        return 1
 
 
 if __name__ == "__main__":

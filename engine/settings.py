@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         default=None,
+        repr=False,  # it may have a password
         description="SQLAlchemy URL of the database; default: archive.db (SQLite) in the home.",
     )
     model: str | None = Field(
@@ -99,6 +100,11 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         default="",
         description="Origins of web pages that may call the API, with commas between; `*` for any.",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="Host names, besides this machine's own, under which a server without keys"
+        " answers, with commas between.",
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="What the server's log lines are."

@@ -5,6 +5,11 @@ class EmotionSearchError(Exception):
     """A failure whose message names the thing that failed and the cure."""
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, for people: of an error of the system without its number and its file."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 class InvalidInputError(EmotionSearchError):
     """The caller asked for something that makes no sense: a bad path, filter, date or vector."""
 

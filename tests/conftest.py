@@ -6,6 +6,7 @@ import os
 
 # Tests run in two processes: each computes on one thread, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where tests serve
 
 import sys
 import uuid

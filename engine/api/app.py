@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from emotion_search.engine.api.http.deps import Gates, in_thread
 from emotion_search.engine.api.http.head import Heads
 from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
+from emotion_search.engine.api.http.origins import Preflights, listed
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.routes import (
     archive,
@@ -42,7 +44,11 @@ from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.keys import KeyRing
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans
+from emotion_search.engine.service.watch import Watch
 from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import EmotionSearchError
+
+log = logging.getLogger(__name__)
 
 _ROUTES = (
     health,
@@ -136,14 +142,20 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 }
             )
             upkeep.start()
-            measured.watch(library, app.state.jobs)
+            watch = Watch(library)
+            watch.start()
+            measured.watch(library, app.state.jobs, watch)
             try:
                 yield
             finally:
                 leaving.set()
                 await in_thread(upkeep.stop)
+                await in_thread(watch.stop)
                 await in_thread(app.state.jobs.stop, GRACE_S)
-                library.save_index()
+                try:
+                    library.save_index()
+                except EmotionSearchError as error:  # it is a cache: the next start makes it up
+                    log.warning("%s", error)
 
     app = FastAPIOffline(  # its pages at /docs and /redoc come from this machine
         title="emotion-search",
@@ -158,9 +170,8 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.state.gates = gates
     app.state.metrics = measured
     app.state.open_to = open_to
-    app.state.cors_origins = [
-        one.strip() for one in settings.cors_origins.split(",") if one.strip()
-    ]
+    app.state.cors_origins = listed(settings.cors_origins)
+    app.state.allowed_hosts = listed(settings.allowed_hosts)
     problems.install(app)
     documents.install(app)
     app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=BODY_S)
@@ -173,7 +184,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     if app.state.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=app.state.cors_origins,
+            allow_origins=list(app.state.cors_origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[
                 "authorization",
@@ -184,8 +195,16 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 "range",
                 "x-request-id",
             ],
-            expose_headers=["etag", "location", "retry-after", "x-request-id", "content-range"],
+            expose_headers=[
+                "etag",
+                "location",
+                "retry-after",
+                "x-request-id",
+                "content-range",
+                "idempotent-replayed",
+            ],
         )
+    app.add_middleware(Preflights, allowed=app.state.cors_origins)
     app.add_middleware(Heads)
     app.add_middleware(Requests, observe=measured.observe)
     for routes in _ROUTES:

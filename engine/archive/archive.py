@@ -40,6 +40,7 @@ from emotion_search.index.errors import (
     NotFoundError,
 )
 from emotion_search.index.lifecycle.catch_up import IndexState
+from emotion_search.index.private import make_folder
 from emotion_search.index.search import Searcher, Snapshot
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Archive:
         database = Database(settings.database)
         try:
             if create:
-                settings.home.mkdir(parents=True, exist_ok=True)
+                make_folder(settings.home)
                 database.create_or_require()
             else:
                 database.require_schema()

@@ -26,6 +26,7 @@ from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.private import make_file, make_folder
 
 _FORMAT = 1
 _LIST = "backup.json"
@@ -80,7 +81,7 @@ def backup(settings: Settings, file: Path, *, overwrite: bool = False) -> Backed
             database.empty_log()
         tuned = {key: path for key, path in models.items() if _is_tuned(path)}
         try:
-            with tarfile.open(partial, "w") as tar:
+            with tarfile.open(make_file(partial), "w") as tar:
                 writer = _Writer(tar)
                 writer.add(_DATABASE, copied)
                 for path in uploads:
@@ -128,7 +129,7 @@ def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedU
         with closing(Database(settings.database)) as target:
             if not is_empty(target):
                 raise InvalidInputError(f"{target} holds an archive already; restore elsewhere")
-            home.mkdir(parents=True, exist_ok=True)
+            make_folder(home)
             with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
                 for name, told in listed["files"].items():
                     _extract(tar, name, told, Path(folder) / name)
@@ -266,8 +267,8 @@ def _extract(tar: tarfile.TarFile, name: str, told: Mapping[str, Any], target: P
         raise ValueError(f"{name} is no file")
     hashed = _Hashed(content)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") if target else io.BytesIO() as out:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with make_file(target).open("wb") if target else io.BytesIO() as out:
         while block := hashed.read(_BLOCK):
             if target:
                 out.write(block)

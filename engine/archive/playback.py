@@ -8,7 +8,7 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.recording_details import get_recording, locations_of
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
 
 LONGEST = 600.0
 """Seconds that are given at once."""
@@ -43,7 +43,9 @@ def span_of_recording(
     try:
         return archive.decoders.read_span(path, channel=channel, start=start, end=stop)
     except (AudioError, OSError) as error:
-        raise NotFoundError(f"recording {recording_id} cannot be played: {error}") from error
+        raise NotFoundError(
+            f"recording {recording_id} cannot be played: {reason(error)}"
+        ) from error
 
 
 def file_of_recording(archive: Archive, recording_id: int, sha256: str) -> Path:

@@ -200,6 +200,12 @@ class Decoders:
         if os.name == "posix" and self._idle.empty():
             self._idle.put(self._start())
 
+    def counts(self) -> tuple[int, int]:
+        """How many processes decode, and how many wait for work."""
+        with self._lock:
+            idle = sum(decoder.alive for decoder in self._all)
+            return len(self._all) - idle, idle
+
     def close(self) -> None:
         """End the processes."""
         with self._lock:

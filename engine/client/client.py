@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.api.http.loopback import is_loopback
 from emotion_search.engine.api.wire.archive import Count, FailureOut, ModelOut, StatsOut
 from emotion_search.engine.api.wire.clips import ClipOut, HitOut
 from emotion_search.engine.api.wire.jobs import JobOut
@@ -60,7 +61,10 @@ class Client(Requests):
         timeout: float = 60.0,
         http: httpx.Client | None = None,
     ) -> None:
-        super().__init__(http or httpx.Client(base_url=address, timeout=timeout), key)
+        if http is None:
+            near = is_loopback(httpx.URL(address).host)  # no proxy of the environment leads there
+            http = httpx.Client(base_url=address, timeout=timeout, trust_env=not near)
+        super().__init__(http, key)
 
     def __enter__(self) -> Client:
         return self

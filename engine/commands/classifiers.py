@@ -18,6 +18,7 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
+from emotion_search.engine.commands.show.terminal import rewrite
 
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
@@ -201,4 +202,4 @@ def _step(name: str) -> None:
 
 
 def _count(done: int, total: int) -> None:
-    print(f"\r{done} of {total} clips", end="" if done < total else "\n", file=sys.stderr)
+    rewrite(f"{done} of {total} clips" + ("\n" if done == total else ""))

@@ -227,8 +227,8 @@ def stdin_lines() -> list[str]:
 
 
 def notice(text: str) -> None:
-    """Print a notice on stderr."""
-    print(f"notice: {text}", file=sys.stderr)
+    """Print a notice on stderr, in one line."""
+    print(f"notice: {' '.join(text.split())}", file=sys.stderr)
 
 
 def note_forgotten(number: int, what: str) -> None:
@@ -241,7 +241,7 @@ def note_forgotten(number: int, what: str) -> None:
 
 def say_error(text: str) -> None:
     """Print an error on stderr, in one line."""
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
 
 
 @contextmanager

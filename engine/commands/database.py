@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
+from emotion_search.engine.commands.show.terminal import rewrite
 
 
 def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
@@ -35,16 +36,16 @@ def copy(
     """
     from emotion_search.engine.archive.database import copy_database
 
-    shown = sys.stderr.isatty()
+    seen = sys.stderr.isatty()
 
     def progress(table: str, rows: int) -> None:
-        if shown:
-            print(f"\r{table}: {rows}   ", end="", file=sys.stderr, flush=True)
+        if seen:
+            rewrite(f"{table}: {rows}   ")
 
     try:
         name, counts = copy_database(source, target, progress)
     finally:
-        if shown:
+        if seen:
             print(file=sys.stderr)
     print(
         f"copied {counts['recordings']} recordings with {counts['clips']} clips to {name};"

@@ -18,6 +18,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
+from emotion_search.engine.commands.show.terminal import console
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.reembed import Reembedding
@@ -89,7 +90,6 @@ def reembed(
 
 def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedding, ModelInfo]:
     """Does it, with a bar on stderr; silent where that is no terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -98,15 +98,15 @@ def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedd
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    terminal = console(stderr=True)
     with Progress(
         TextColumn("reembed"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("clips"),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=terminal,
+        disable=not terminal.is_terminal,
     ) as bar:
         task = bar.add_task("reembed", total=None)
         wanted: list[int] = []
@@ -136,7 +136,14 @@ def use(
     emotion-search use voice
     """
     with open_library(home, database) as library:
+        before = library.status().space
         holding = library.use(model, partial=partial)
+        after = library.status().space
+    if before is not None and before.version and not (after is not None and after.version):
+        notice(
+            f"{holding.model.name} serves in the plain space, the model before it had a space of"
+            f" {before.method.value}; fit one by: emotion-search tune"
+        )
     if as_json:
         record = {
             "model": holding.model.name,

@@ -93,7 +93,7 @@ def search(
         raise InvalidInputError("give an example: an audio file, or --clip ID")
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
-        excluded = choice("--exclude-same", exclude_same, get_args(ExcludeSame))
+        excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))
     with open_library(home, database, model, device) as library:
         hits = library.search(
             *(examples or []),

@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     settings_of,
 )
 from emotion_search.index.errors import DatabaseError, InvalidInputError
+from emotion_search.index.private import make_folder
 
 
 def serve(
@@ -35,6 +36,10 @@ def serve(
             " answer under its own names.",
         ),
     ] = False,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Answer under this host name too while there are no keys; repeatable."),
+    ] = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -49,17 +54,20 @@ def serve(
     emotion-search key create --name dashboard --scope write
     emotion-search serve --host 0.0.0.0
     """
-    from emotion_search.engine.api.http.access import OpenTo, is_loopback
+    from emotion_search.engine.api.http.access import OpenTo
+    from emotion_search.engine.api.http.loopback import is_loopback
     from emotion_search.engine.api.server import run
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
-    settings = settings_of(home, database, model, device)
+    settings = settings_of(
+        home, database, model, device, allowed_hosts=",".join(allowed_host or [])
+    )
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
         if library.database.read_only:
             raise DatabaseError("a server needs a database that it can write to: copy it first")
-        settings.uploads_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.uploads_folder)
     has_keys = any(key.revoked_at is None for key in known)
     open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
     if known and not has_keys:

@@ -9,6 +9,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    notice,
     open_library,
     print_json,
 )
@@ -35,8 +36,11 @@ def status(
 
     with open_library(home, database) as library:
         record = status_record(library.status())
-        index = library.index_status()
-    record["index"] = asdict(index)
+        index, disk = library.index_status(), library.disk_use()
+        exposed = library.exposed()
+    record["index"], record["disk"] = asdict(index), asdict(disk)
+    for path in exposed:
+        notice(f"other users of this machine may read {path}; close it: chmod -R go= {path}")
     if as_json:
         print_json(record)
         return
@@ -54,6 +58,12 @@ def status(
         "labels": tally(record["labels"]),
         "database": record["database"],
         "home": record["home"],
+        "disk": f"{_size(disk.database)} database, {_size(disk.index)} index,"
+        f" {_size(disk.uploads)} uploads; {_size(disk.free)} free of {_size(disk.total)}",
     }
     for name, value in rows.items():
         print(f"{name:<11} {value}")
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

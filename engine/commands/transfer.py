@@ -38,6 +38,10 @@ def export(
         str,
         typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy)."),
     ] = "utterance",
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="CSV without ' before texts that begin as a formula does."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
     *,
     wanted: ClipFilter,
@@ -60,7 +64,7 @@ def export(
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
         else:
-            done = library.export(output, kind=kind, wanted=wanted, overwrite=overwrite)
+            done = library.export(output, kind=kind, wanted=wanted, raw=raw, overwrite=overwrite)
     for clip, reason in done.failed:
         say_error(f"clip {clip}: {reason}")
     if as_json:

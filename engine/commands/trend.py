@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
+from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def _recording(
 
     watched = [parse_alert(text, trend.channels[0].classes) for text in alerts]
     raised = [
-        [one.text for one in watched if one.holds(channel.share[one.emotion])]
-        for channel in trend.channels
+        [one.text for one in watched if one.holds(shares[one.emotion])]
+        for shares in ({**one.share, UNCERTAIN: one.uncertain} for one in trend.channels)
     ]
     _write(trend, html, png, table)
     if as_json:
@@ -151,7 +152,7 @@ def _archive(
         print_shares(trend)
     for alert in trend.alerts:
         for bucket in trend.raised(alert):
-            share = bucket.emotions[alert.emotion]
+            share = bucket.share_of(alert.emotion)
             notice(
                 f"alert {alert.text} in {bucket.key}: {share.share:.3f}"
                 f" [{share.low:.3f}, {share.high:.3f}]"

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import BusyError, StorageFullError
+from emotion_search.index.private import FILE, make_folder
 
 
 @contextmanager
@@ -42,8 +43,9 @@ def upload_lock(
         BusyError: somebody else has them.
     """
     locks = folder / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / sha256, thread_local=False)
+    make_folder(folder)
+    make_folder(locks)
+    lock = FileLock(locks / sha256, mode=FILE, thread_local=False)
     try:
         lock.acquire(timeout=patience, cancel_check=stop.is_set if stop is not None else None)
     except Timeout as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, reason
 
 
 def mapped(path: Path) -> NDArray[Any]:
@@ -20,7 +20,7 @@ def mapped(path: Path) -> NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise InvalidInputError(f"{path} is not a readable .npy file: {error}") from error
+        raise InvalidInputError(f"{path} is not a readable .npy file: {reason(error)}") from error
 
 
 class NpyWriter:

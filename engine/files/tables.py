@@ -1,9 +1,10 @@
-"""Readers of CSV, JSON lines and Parquet tables."""
+"""Readers of CSV, JSON lines and Parquet tables; CSV that spreadsheets take for no formulas."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, reason
 
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ROWS = 1000  # of a Parquet file at a time
 
 
@@ -37,6 +39,44 @@ def table_rows(path: Path, *, needed: str | None = None, without: str | None = N
     if suffix == ".parquet":
         return parquet_rows(path, needed, without)
     return json_rows(path) if suffix in (".jsonl", ".ndjson") else csv_rows(path, needed)
+
+
+class CsvWriter:
+    """Rows of a CSV. A text that a spreadsheet would take for a formula gets an apostrophe before
+    it, which ``csv_rows`` takes away; numbers, also as texts, have none.
+
+    Source: OWASP, "CSV Injection".
+
+    Args:
+        raw: leave texts as they are.
+    """
+
+    def __init__(self, out: TextIO, *, raw: bool = False) -> None:
+        # It quotes no other ends of lines than its own: a carriage return in a cell would be one.
+        self._rows = csv.writer(self, lineterminator="\r\n")
+        self._out, self._raw = out, raw
+
+    def row(self, cells: Iterable[Any]) -> None:
+        """Add a row."""
+        self._rows.writerow(cells if self._raw else map(_as_text, cells))
+
+    def write(self, line: str) -> None:
+        """Add a line that ends in CR LF, as one that ends in LF."""
+        self._out.write(line.removesuffix("\r\n") + "\n")
+
+
+def _as_text(cell: Any) -> Any:
+    if not isinstance(cell, str) or not _FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def _from_text(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
 def valid_rows(path: Path, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -65,7 +105,7 @@ def csv_rows(path: Path, needed: str | None = None) -> Rows:
         file.seek(0)
         lines = _Lines(file)
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        columns = [name.strip() for name in next(reader, [])]
+        columns = [_from_text(name).strip() for name in next(reader, [])]
         if needed is not None and needed not in columns:
             raise InvalidInputError(f"{path} has no column {needed!r} in its first line")
         _check_columns(path, columns)
@@ -82,7 +122,7 @@ def csv_rows(path: Path, needed: str | None = None) -> Rows:
             if len(cells) > len(columns):
                 yield lines.number, "more cells than columns"
             elif cells:
-                yield lines.number, dict(zip_longest(columns, cells))
+                yield lines.number, dict(zip_longest(columns, map(_from_text, cells)))
 
 
 class _Lines:
@@ -146,7 +186,7 @@ def _text_file(path: Path) -> Iterator[TextIO]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield file
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def parquet_rows(
@@ -206,4 +246,4 @@ def parquet_file(path: Path) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
             yield file
     except (ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error

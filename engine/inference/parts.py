@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.speech import CHUNK, LEAST_S, LIKELY, SpeechDetector
 from emotion_search.engine.audio.voice import NO_VOICE, heard, voiceless
-from emotion_search.engine.audio.windows import FixedWindows, Window, windows
+from emotion_search.engine.audio.windows import (
+    FixedWindows,
+    Segmenter,
+    SpeechWindows,
+    Window,
+    windows,
+)
 from emotion_search.engine.embedders.base import Embedder, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
@@ -54,12 +61,14 @@ class Parts:
         starts, ends: seconds, (n,).
         vectors: float32, (n, dim).
         scores: float32, (n, classes).
+        spoken: whether somebody speaks in them, bool, (n,).
     """
 
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     vectors: Vector
     scores: Vector
+    spoken: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -93,9 +102,11 @@ class FileEmbedding:
     Attributes:
         duration: seconds.
         vector, scores: of the whole, float32 (dim,) and (classes,). Of an utterance: the mean by
-            length over stretches of up to 15 s, those without a voice left out. Of frames: the
+            length over stretches of speech of up to 15 s, as an ingest cuts them. Of frames: the
             mean of their vectors, and the softmax of the mean of their logits, which a linear head
-            gives for that mean. Of windows: the means by length.
+            gives for that mean. Of windows: the means by length. Windows, and frames in three
+            seconds, in which nobody speaks do not count. Where there is no speech at all, what can
+            be a voice does.
         adapted: to what the scores are, known with the first parts.
 
     Args:
@@ -112,6 +123,7 @@ class FileEmbedding:
     ) -> None:
         self._audio, self._embedder, self._granularity = audio, embedder, granularity
         self._context = context or own_context(embedder)
+        self._speech = _Speech()
         self.adapted: Adapted = "none"
         self.duration = 0.0
         self.vector: Vector = np.empty(0, np.float32)
@@ -125,20 +137,19 @@ class FileEmbedding:
             InvalidInputError: the model has no frames.
         """
         frames = self._granularity.name == "frame"
-        weight, vector, scores = 0.0, np.zeros(self._embedder.dimension), np.zeros(0)
+        spoken, voiced = _Mean(), _Mean()
         for parts in self._adapted(self._frames() if frames else self._windows()):
             lengths = np.ones(len(parts.starts)) if frames else parts.ends - parts.starts
-            added = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
-            weight += float(lengths.sum())
-            vector = vector + lengths @ parts.vectors
-            scores = (scores if len(scores) else 0.0) + lengths @ added
+            scores = np.log(np.maximum(parts.scores, _TINY)) if frames else parts.scores
+            spoken.add(lengths * parts.spoken, parts.vectors, scores)
+            voiced.add(lengths, parts.vectors, scores)
             if self._granularity.name != "utterance":
                 yield parts
-        if not weight:
+        if not voiced.weight:
             raise AudioError(NO_VOICE)
         self.duration = self._audio.duration
-        self.vector = (vector / weight).astype(np.float32)
-        scores = scores / weight
+        vector, scores = (spoken if spoken.weight else voiced).means()
+        self.vector = vector.astype(np.float32)
         if frames and len(scores):  # scores differ from logits by a constant of their frame
             scores = np.exp(scores - scores.max())
             scores /= scores.sum()
@@ -165,14 +176,18 @@ class FileEmbedding:
                 yield replace(parts, scores=self._embedder.scores(parts.vectors, centre.vector))
 
     def _apart(self, head: Sequence[Parts]) -> Vector:
-        """Embeddings of windows that do not overlap, (n, dim); of frames, their means by window."""
-        vectors = np.concatenate([parts.vectors for parts in head])
+        """Embeddings of windows that do not overlap, (n, dim); of frames, their means by window;
+        of those in which somebody speaks, if there are any."""
+        some = [parts for parts in head if parts.spoken.any()]
+        vectors = np.concatenate(
+            [parts.vectors[parts.spoken] for parts in some] or [parts.vectors for parts in head]
+        )
         if self._granularity.name == "frame":
             each = round(WINDOW_S * SAMPLE_RATE / FRAME_HOP)
             firsts = range(0, max(len(vectors) - each, 0) + 1, each)
             return np.stack([vectors[first : first + each].mean(axis=0) for first in firsts])
         kept, until = [], 0.0
-        for row, parts in enumerate(head):
+        for row, parts in enumerate(some or head):
             if parts.starts[0] >= until - 1e-6:
                 kept.append(row)
                 until = parts.ends[0]
@@ -180,12 +195,14 @@ class FileEmbedding:
 
     def _frames(self) -> Iterator[Parts]:
         at = 0
-        for some in stream_frames(heard(self._audio.blocks()), self._embedder):
+        for some in stream_frames(heard(self._blocks()), self._embedder):
             if not np.isfinite(some.vectors).all():
                 raise AudioError("gets no usable embedding")
             starts = (at + np.arange(len(some.vectors))) * FRAME_HOP / SAMPLE_RATE
             at += len(some.vectors)
-            yield Parts(starts, starts + SHORTEST / SAMPLE_RATE, some.vectors, some.scores)
+            around = self._speech.within(starts - WINDOW_S / 2, starts + WINDOW_S / 2)
+            ends = starts + SHORTEST / SAMPLE_RATE
+            yield Parts(starts, ends, some.vectors, some.scores, around)
 
     def _windows(self) -> Iterator[Parts]:
         for window in self._cut():
@@ -193,17 +210,70 @@ class FileEmbedding:
             if not usable(answer.vectors[0]):
                 raise AudioError("gets no usable embedding")
             start, end = np.array([window.start]), np.array([window.end])
-            yield Parts(start, end, answer.vectors, answer.scores)
+            spoken = self._speech.within(start, end)
+            yield Parts(start, end, answer.vectors, answer.scores, spoken)
 
-    def _cut(self) -> Iterable[Window]:
-        blocks, how = self._audio.blocks(), self._granularity
+    def _blocks(self) -> Iterator[Samples]:
+        for block in self._audio.blocks():
+            self._speech.listen(block)
+            yield block
+
+    def _cut(self) -> Iterator[Window]:
+        how = self._granularity
         if how.name != "utterance":
-            return _fine(heard(blocks), how)
-        return (one for one in windows(blocks, _WHOLE_S) if not voiceless(one.samples))
+            yield from _fed(
+                FixedWindows(how.window, how.hop, spare=max(_SHORTEST_S, min(1.0, how.window / 2))),
+                heard(self._blocks()),
+            )
+            return
+        stretches = _fed(SpeechWindows(_WHOLE_S), self._blocks())
+        first = next(stretches, None)
+        if first is None:  # what the detector takes for none may be a voice all the same
+            fixed = windows(self._audio.blocks(), _WHOLE_S)
+            yield from (one for one in fixed if not voiceless(one.samples))
+            return
+        yield first
+        yield from stretches
 
 
-def _fine(blocks: Iterable[NDArray[np.float32]], how: Granularity) -> Iterator[Window]:
-    cutter = FixedWindows(how.window, how.hop, spare=max(_SHORTEST_S, min(1.0, how.window / 2)))
+def _fed(cutter: Segmenter, blocks: Iterable[Samples]) -> Iterator[Window]:
     for block in blocks:
         yield from cutter.feed(block)
     yield from cutter.finish()
+
+
+class _Speech:
+    """When somebody speaks in a recording, as far as it was listened to, block by block."""
+
+    def __init__(self) -> None:
+        self._detector = SpeechDetector()
+        self._chunks = np.zeros(1, np.int64)  # with speech, before each chunk
+
+    def listen(self, block: Samples) -> None:
+        likely = self._detector.feed(block) >= LIKELY
+        self._chunks = np.concatenate([self._chunks, self._chunks[-1] + np.cumsum(likely)])
+
+    def within(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether there is speech for ``LEAST_S``, or half of the span, between times (n,)."""
+        last = len(self._chunks) - 1
+        first = np.clip(np.floor(starts * SAMPLE_RATE / CHUNK).astype(int), 0, last)
+        until = np.clip(np.ceil(ends * SAMPLE_RATE / CHUNK).astype(int), 0, last)
+        seconds = (self._chunks[until] - self._chunks[first]) * CHUNK / SAMPLE_RATE
+        return np.asarray((seconds > 0) & (seconds >= np.minimum(LEAST_S, (ends - starts) / 2)))
+
+
+class _Mean:
+    """Means of vectors and scores by weight."""
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+        self._sums: tuple[Any, Any] = (0.0, 0.0)
+
+    def add(self, weights: NDArray[np.float64], vectors: Vector, scores: Vector) -> None:
+        vector, score = self._sums
+        self.weight += float(weights.sum())
+        self._sums = vector + weights @ vectors, score + weights @ scores
+
+    def means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        vector, score = self._sums
+        return vector / self.weight, score / self.weight

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.database import database_exists
+from emotion_search.engine.archive.disk_use import DiskUse, disk_use, exposed
 from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
 from emotion_search.engine.audio.file import Samples
@@ -41,7 +42,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.spaces import list_spaces
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
 from emotion_search.index.search import Hit
 from emotion_search.index.vectors.baselines import Place
 
@@ -181,7 +182,7 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
                 path, channel=clip.channel, start=clip.start, end=clip.end
             )
         except (AudioError, OSError) as error:
-            raise NotFoundError(f"clip {clip_id} cannot be played: {error}") from error
+            raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
         return samples, rate, clip
 
     def clip(self, clip_id: int) -> ClipDetails:
@@ -226,6 +227,14 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
                 adapted=self._adapted(session, model),
                 min_confidence=self.settings.min_confidence,
             )
+
+    def disk_use(self) -> DiskUse:
+        """Disk space that the archive takes."""
+        return disk_use(self.settings, self.database)
+
+    def exposed(self) -> list[Path]:
+        """Folders and files of the archive that other users of this machine may read."""
+        return exposed(self.settings, self.database)
 
     def label(self, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
         """Set labels: clip, task, and value (None takes the label away), in one transaction.

@@ -120,6 +120,7 @@ class Transfers(Archive):
         *,
         kind: str | None = None,
         wanted: ClipFilter | None = None,
+        raw: bool = False,
         overwrite: bool = False,
     ) -> Exported:
         """Write embeddings, scores, labels and metadata to files; see ``engine.transfer.export``.
@@ -132,7 +133,7 @@ class Transfers(Archive):
 
         model = self._model_here()
         return export_archive(
-            self.database, model, output, kind=kind, wanted=wanted, overwrite=overwrite
+            self.database, model, output, kind=kind, wanted=wanted, raw=raw, overwrite=overwrite
         )
 
     def export_frames(

@@ -203,7 +203,7 @@ def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
     if trend.alerts:
         yield "<h2>Alerts</h2>"
         rows = [
-            (bucket.key, alert.text, f"{bucket.emotions[alert.emotion].share:.3f}")
+            (bucket.key, alert.text, f"{bucket.share_of(alert.emotion).share:.3f}")
             for alert in trend.alerts
             for bucket in trend.raised(alert)
         ]

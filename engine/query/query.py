@@ -9,8 +9,10 @@ from typing import Literal
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.query.examples import (
     AnyExample,
+    ClipExample,
     FileExample,
     Resolved,
+    SpanExample,
     embedded,
     resolved,
 )
@@ -81,7 +83,7 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     Raises:
         InvalidInputError: no positive example, examples that cancel each other out, a limit or a
             vector that makes no sense, nothing known to exclude, a speaker or source that the
-            archive has not.
+            archive has not, or of examples that it has.
         NotFoundError: no such clip or recording.
         AudioError: a file cannot be used as audio.
         ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
@@ -96,7 +98,14 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
         raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
-    if any(isinstance(one, FileExample) for one in (*query.positive, *query.negative)):
+    examples = (*query.positive, *query.negative)
+    known = all(isinstance(one, ClipExample | SpanExample) for one in examples)
+    if known and (query.speaker, query.source) != (None, None):
+        raise InvalidInputError(
+            "example_speaker and example_source say whose files are; all examples here are clips"
+            " of the archive, which knows whose they are"
+        )
+    if any(isinstance(one, FileExample) for one in examples):
         model, searcher = archive.searcher()
         positive, negative = (
             [embedded(archive, model, one, longest) for one in some]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from typing import Any
 
 from emotion_search.index.database.connection import Database
@@ -52,6 +53,16 @@ class JobBoard:
         with self._lock:
             running = sum(job.status == JobStatus.RUNNING for job in self._live.values())
             return len(self._live), running
+
+    def oldest(self) -> datetime | None:
+        """When the one that waits longest came, of those in hand."""
+        with self._lock:
+            return min((job.created_at for job in self._live.values()), default=None)
+
+    def of(self, owner: str) -> int:
+        """How many of a sender's are in hand."""
+        with self._lock:
+            return sum(job.owner == owner for job in self._live.values())
 
     def show(self, job: Job) -> None:
         """Note the progress of a job in hand, here alone."""

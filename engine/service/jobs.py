@@ -142,7 +142,7 @@ class Jobs:
             KeyReusedError: the key was sent with something else before.
             StorageFullError: no space is left; nothing of it is kept.
         """
-        self.refuse_if_full()
+        self.refuse_if_full(upload.owner)
         received = self._incoming.receive(upload.content)
         kept = False
         try:
@@ -163,12 +163,15 @@ class Jobs:
             if not kept:
                 self._incoming.drop(received.stored, received.lock)
 
-    def refuse_if_full(self) -> None:
-        """Raise TooBusyError or EndingError if no more jobs are taken now."""
+    def refuse_if_full(self, owner: str) -> None:
+        """Raise TooBusyError or EndingError if no more jobs are taken now, or none of this sender,
+        who may have half of those that wait."""
         if self.stopping:
             raise EndingError("the server is about to end; try again in a moment")
         if self.board.counts()[0] >= self._most:
             raise TooBusyError(f"{self._most} uploads wait already; try again later")
+        if owner and self.board.of(owner) >= self._most / 2:
+            raise TooBusyError(f"{self._most // 2} uploads of one key wait; try again later")
 
     def page(self, statuses: Sequence[str], *, limit: int, before_id: int | None) -> list[Job]:
         """Up to ``limit`` jobs of these statuses (none means any) as they stand, latest first,

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from emotion_search.engine.files.disk import space_needed
+from emotion_search.index.private import FILE, make_file, make_folder
 
 _ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
 _TIDIED = 500  # files at a time
@@ -50,7 +51,8 @@ class Incoming:
 
     def open(self) -> None:
         """Make the folder, if it is not there."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder.parent)
+        make_folder(self._folder)
         self.place = _identity(self._folder / "place")
 
     def receive(self, content: BinaryIO) -> Received:
@@ -63,7 +65,7 @@ class Incoming:
         lock = self._lock(stored)
         lock.acquire()
         try:
-            with space_needed(self._folder), self.path(stored).open("wb") as file:
+            with space_needed(self._folder), make_file(self.path(stored)).open("wb") as file:
                 digest, size = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -107,15 +109,15 @@ class Incoming:
                     yield path
 
     def _lock(self, stored: str) -> FileLock:
-        return FileLock(self._folder / f"{stored}.lock", thread_local=False)
+        return FileLock(self._folder / f"{stored}.lock", mode=FILE, thread_local=False)
 
 
 def _identity(path: Path) -> str:
     """The uuid in the file, which is made if it is not there."""
-    with FileLock(path.with_name("place.lock")):
+    with FileLock(path.with_name("place.lock"), mode=FILE):
         if not path.exists():
             partial = path.with_suffix(".partial")
-            partial.write_text(str(uuid.uuid4()))
+            make_file(partial).write_text(str(uuid.uuid4()))
             partial.replace(path)
         return path.read_text()
 

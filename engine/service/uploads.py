@@ -33,6 +33,7 @@ from emotion_search.index.database.recordings import (
 )
 from emotion_search.index.database.spans import Side
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
+from emotion_search.index.private import make_file
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -210,7 +211,7 @@ def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
     kept = folder / (sha256 + (suffix if suffix in EXTENSIONS else ".audio"))
     partial = folder / f"{uuid.uuid4().hex}.partial"
     try:
-        shutil.copyfile(file, partial)
+        shutil.copyfile(file, make_file(partial))
         partial.replace(kept)
     finally:
         partial.unlink(missing_ok=True)

@@ -51,6 +51,7 @@ def export_archive(
     *,
     kind: str | None = None,
     wanted: ClipFilter | None = None,
+    raw: bool = False,
     overwrite: bool = False,
 ) -> Exported:
     """Write the clips that pass the filter, by ascending id, as one snapshot of the archive.
@@ -62,6 +63,7 @@ def export_archive(
 
     Args:
         kind: one of ``FORMATS``; by the ending of ``output`` if left out, else ``npy``.
+        raw: write texts of a CSV as they are, even those that a spreadsheet takes for formulas.
         overwrite: take the place of an earlier export, or of another file.
 
     Raises:
@@ -78,7 +80,7 @@ def export_archive(
         database.read() as session,
     ):
         known = list(list_tasks(session))
-        with writer(kind, partial, model, known) as write:
+        with writer(kind, partial, model, known, raw=raw) as write:
             after = 0
             while True:
                 clips, vectors = clips_with_vectors(
@@ -100,8 +102,15 @@ def kind_of(output: Path, kind: str | None) -> str:
     Raises:
         InvalidInputError: there is none of this name.
     """
+    if kind is None and output.suffix and not output.is_dir():
+        if output.suffix.lower() not in _SUFFIXES:
+            raise InvalidInputError(
+                f"{output}: no format has the ending {output.suffix}; use {', '.join(_SUFFIXES)},"
+                " none for a folder of .npy, or say which by --format"
+            )
+        return _SUFFIXES[output.suffix.lower()]
     if kind is None:
-        return _SUFFIXES.get(output.suffix.lower(), "npy")
+        return "npy"
     if kind not in FORMATS:
         raise InvalidInputError(f"format {kind}: choose {', '.join(FORMATS)}")
     return kind

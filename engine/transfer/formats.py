@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import NpyWriter
-from emotion_search.engine.files.tables import load_parquet
+from emotion_search.engine.files.tables import CsvWriter, load_parquet
 from emotion_search.engine.transfer.records import clip_record, model_record
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.filters import EMOTION
@@ -28,17 +27,18 @@ Write = Callable[[Sequence[ClipDetails], NDArray[np.float32]], None]
 
 
 def writer(
-    kind: str, path: Path, model: ModelInfo, known: Sequence[str]
+    kind: str, path: Path, model: ModelInfo, known: Sequence[str], *, raw: bool = False
 ) -> AbstractContextManager[Write]:
-    """An open export; ``known`` are the archive's tasks.
+    """An open export; ``known`` are the archive's tasks; ``raw`` is of ``CsvWriter``.
 
     Raises:
         InvalidInputError: ``pyarrow`` is missing.
     """
     if kind == "jsonl":
         return _json_lines(path)
-    kinds = {"npy": _npy_folder, "parquet": _parquet_file, "csv": csv_file}
-    return kinds[kind](path, model, known)
+    if kind == "parquet":
+        return _parquet_file(path, model, known)
+    return (csv_file if kind == "csv" else _npy_folder)(path, model, known, raw=raw)
 
 
 def row(clip: ClipDetails, model: ModelInfo, known: Sequence[str]) -> dict[str, Any]:
@@ -64,14 +64,17 @@ def row(clip: ClipDetails, model: ModelInfo, known: Sequence[str]) -> dict[str, 
 
 
 @contextmanager
-def csv_file(path: Path, model: ModelInfo, known: Sequence[str]) -> Iterator[Write]:
+def csv_file(
+    path: Path, model: ModelInfo, known: Sequence[str], *, raw: bool = False
+) -> Iterator[Write]:
     """A table of clips as CSV, without their embeddings; see ``row``."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(columns(model, known))
+        rows = CsvWriter(file, raw=raw)
+        rows.row(columns(model, known))
 
         def write(clips: Sequence[ClipDetails], _: NDArray[np.float32]) -> None:
-            rows.writerows(row(clip, model, known).values() for clip in clips)
+            for clip in clips:
+                rows.row(row(clip, model, known).values())
 
         yield write
 
@@ -90,11 +93,13 @@ def _json_lines(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _npy_folder(folder: Path, model: ModelInfo, known: Sequence[str]) -> Iterator[Write]:
+def _npy_folder(
+    folder: Path, model: ModelInfo, known: Sequence[str], *, raw: bool
+) -> Iterator[Write]:
     """A folder with arrays of embeddings and scores, and the table of their rows."""
     folder.mkdir()
     with (
-        csv_file(folder / "clips.csv", model, known) as table,
+        csv_file(folder / "clips.csv", model, known, raw=raw) as table,
         NpyWriter(folder / "embeddings.npy", model.dimension) as embeddings,
         NpyWriter(folder / "scores.npy", len(model.classes)) as scores,
     ):

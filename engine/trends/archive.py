@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from emotion_search.engine.emotions import UNCERTAIN, class_called
+from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.quality.summary import CONFIDENCE
 from emotion_search.engine.trends.recording import require_classes
 from emotion_search.index.database.connection import Database
@@ -37,7 +37,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Alert:
-    """A threshold: the share of ``emotion`` above it, or below."""
+    """A threshold: the share of ``emotion``, a class or ``uncertain``, above it, or below."""
 
     emotion: str
     above: bool
@@ -88,6 +88,10 @@ class Bucket:
     emotions: dict[str, Share]
     uncertain: Share
 
+    def share_of(self, emotion: str) -> Share:
+        """That of a class, or of what is uncertain."""
+        return self.uncertain if emotion == UNCERTAIN else self.emotions[emotion]
+
 
 @dataclass(frozen=True)
 class ArchiveTrend:
@@ -113,7 +117,7 @@ class ArchiveTrend:
 
     def raised(self, alert: Alert) -> list[Bucket]:
         """The periods that set an alert off."""
-        return [one for one in self.buckets if alert.holds(one.emotions[alert.emotion].share)]
+        return [one for one in self.buckets if alert.holds(one.share_of(alert.emotion).share)]
 
     @property
     def alarmed(self) -> bool:
@@ -132,7 +136,7 @@ class ArchiveTrend:
                 "seconds": round(one.seconds, 3),
                 "emotions": {name: share.record() for name, share in one.emotions.items()},
                 "uncertain": one.uncertain.record(),
-                "alerts": [a.text for a in self.alerts if a.holds(one.emotions[a.emotion].share)],
+                "alerts": [a.text for a in self.alerts if a.holds(one.share_of(a.emotion).share)],
             }
 
 
@@ -233,7 +237,7 @@ def archive_trend(
 
 
 def parse_alert(text: str, classes: Sequence[str]) -> Alert:
-    """An alert such as ``angry>0.3``, ``anger > 30%`` or ``happy<0.05``.
+    """An alert such as ``angry>0.3``, ``anger > 30%``, ``happy<0.05`` or ``uncertain>0.5``.
 
     Raises:
         InvalidInputError: it is none, or its class is none of the model's.
@@ -250,20 +254,20 @@ def parse_alert(text: str, classes: Sequence[str]) -> Alert:
     threshold = float(number) / (100 if share.endswith("%") else 1)
     if threshold > 1:
         raise InvalidInputError(f"alert {text!r}: a share is 0 to 1, or 0% to 100%")
-    return Alert(class_called(emotion, classes), sign == ">", threshold)
+    return Alert(class_called(emotion, (*classes, UNCERTAIN)), sign == ">", threshold)
 
 
 def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
     """A row for each period and emotion."""
-    rows = csv.writer(out, lineterminator="\n")
+    rows = CsvWriter(out)
     head = ["period", "start", "end", "recordings", "clips", "seconds", "emotion"]
-    rows.writerow([*head, "share", "low", "high", "mean"])
+    rows.row([*head, "share", "low", "high", "mean"])
     for one in trend.buckets:
         cells = [one.key, one.start, one.end, one.recordings, one.clips, f"{one.seconds:.3f}"]
         for name, share in [*one.emotions.items(), (UNCERTAIN, one.uncertain)]:
             mean = "" if share.mean is None else f"{share.mean:.6f}"
             values = (share.share, share.low, share.high)
-            rows.writerow([*cells, name, *(f"{value:.6f}" for value in values), mean])
+            rows.row([*cells, name, *(f"{value:.6f}" for value in values), mean])
 
 
 def interval(share: float, variance: float, recordings: int, clips: int) -> tuple[float, float]:

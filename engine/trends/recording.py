@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from emotion_search.engine.files.scan import sha256_of
+from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.trends.curve import Options, Trend, trend_of
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.models import ModelInfo
@@ -106,15 +106,15 @@ def require_classes(model: ModelInfo) -> None:
 
 def write_csv(trend: RecordingTrend, out: TextIO) -> None:
     """The points of the curves, a row each; cells are empty where nobody speaks."""
-    rows = csv.writer(out, lineterminator="\n")
+    rows = CsvWriter(out)
     classes: Sequence[str] = trend.channels[0].classes
-    rows.writerow(["channel", "channel_name", "time", *classes, "valence", "arousal"])
+    rows.row(["channel", "channel_name", "time", *classes, "valence", "arousal"])
     for channel in trend.channels:
         name = "" if channel.channel is None else channel.channel
         table = np.column_stack([channel.scores, channel.valence, channel.arousal])
         for time, values in zip(channel.times, table, strict=True):
             cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]
-            rows.writerow([name, channel.channel_name or "", f"{time:.3f}", *cells])
+            rows.row([name, channel.channel_name or "", f"{time:.3f}", *cells])
 
 
 def _id_of(session: Session, path: Path) -> int:

@@ -7,9 +7,10 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -23,11 +24,14 @@ from emotion_search.index.errors import (
     InvalidInputError,
     StorageFullError,
 )
+from emotion_search.index.private import make_file, make_folder
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
 _CONNECTIONS = 40  # as many as the API has threads; made when needed
 _PATIENT_MS = 2000
+_SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})  # parameters of libpq
+_HIDDEN = "***"  # as SQLAlchemy shows the password before the host
 
 
 class Database:
@@ -87,7 +91,8 @@ class Database:
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        shown = self.url.update_query_dict(dict.fromkeys(_SECRETS & set(self.url.query), _HIDDEN))
+        return shown.render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -172,7 +177,9 @@ class Database:
         if (self.schema_version() or "") > SCHEMA_VERSION:
             self.require_schema()
         if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent)
+            with suppress(OSError):  # SQLite says what is wrong with its file
+                make_file(self.file)
         config = Config()
         config.set_main_option(
             "script_location", str(Path(__file__).parents[2] / "migrations").replace("%", "%%")
@@ -223,6 +230,18 @@ class Database:
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {self.busy_timeout * 1000:.0f}")
         return not row[0]
+
+    def size(self) -> int:
+        """Bytes on disk, with what is not yet brought from the log into the SQLite file.
+
+        Raises:
+            DatabaseError: it cannot be asked.
+        """
+        if self.file is None:
+            with self.read() as session:
+                return session.scalar(text("SELECT pg_database_size(current_database())")) or 0
+        files = (self.file, self.file.with_name(f"{self.file.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def create_or_require(self) -> None:
         """Create the tables of a new archive; check those of an existing one."""

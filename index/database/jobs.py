@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
@@ -67,6 +67,7 @@ class Job:
     status: JobStatus
     place: str
     stored: str
+    owner: str
     digest: str
     name: str
     size: int
@@ -144,6 +145,12 @@ def unfinished_jobs(session: Session, place: str) -> list[Job]:
     """Jobs whose uploads this home stores and that are not finished, earliest first."""
     query = select(Row).where(Row.place == place, Row.status.in_(UNFINISHED)).order_by(Row.id)
     return [_job(row) for row in session.scalars(query)]
+
+
+def count_failed(session: Session) -> int:
+    """How many of the jobs that are kept failed, of whatever home."""
+    query = select(func.count()).select_from(Row).where(Row.status == JobStatus.FAILED)
+    return session.scalar(query) or 0
 
 
 def set_job(session: Session, job_id: int, **values: Any) -> Job:

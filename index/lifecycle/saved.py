@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.errors import EmotionSearchError, StorageFullError, reason
+from emotion_search.index.private import FILE, make_file, make_folder
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
@@ -107,7 +108,7 @@ class IndexCache:
             StorageFullError: it cannot be written; the one in force stays.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():
                 remove_abandoned(self._folder)
                 saved = self.saved()
@@ -116,7 +117,7 @@ class IndexCache:
                 return self._publish(index, columns, revision, space)
         except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's failed write
             raise StorageFullError(
-                f"the index cannot be saved in {self._folder}: {error}"
+                f"the index cannot be saved in {self._folder}: {reason(error)}"
             ) from error
 
     def saved(self) -> tuple[Stamp, int] | None:
@@ -144,7 +145,7 @@ class IndexCache:
         """What a new index may put its vectors into; ``save`` publishes them with the index. None,
         with a notice, where the folder cannot be written to."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():  # or a saver might take what is begun for abandoned
                 return RowWriter(self._folder)
         except OSError as error:
@@ -156,16 +157,16 @@ class IndexCache:
         nothing to wait for."""
         if not os.access(self._folder, os.W_OK):
             return nullcontext()
-        return FileLock(self._folder / ".lock", timeout=_LOCK_S, thread_local=False)
+        return FileLock(self._folder / ".lock", timeout=_LOCK_S, mode=FILE, thread_local=False)
 
     def _publish(self, index: VectorIndex, columns: Columns, revision: int, space: str) -> bool:
         """Put the index in force; False, and nothing was done, where its vectors are gone."""
         self._remove("saving-*")  # of a process that was killed
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         try:
-            index.save(temporary)
+            index.save(make_file(temporary))
             _sync(temporary)
-            columns.save(temporary.with_suffix(".npz"))
+            columns.save(make_file(temporary.with_suffix(".npz")))
             _sync(temporary.with_suffix(".npz"))
             if index.rows is not None:
                 try:
@@ -202,7 +203,7 @@ class IndexCache:
         temporary.replace(final)
         temporary.with_suffix(".npz").replace(final.with_suffix(".npz"))
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
-        pointer.write_text(json.dumps(record))
+        make_file(pointer).write_text(json.dumps(record))
         _sync(pointer)
         pointer.replace(self._folder / "current.json")
         kept = {final.stem} if rows is None else {final.stem, rows.path.stem}

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.private import FILE, make_file
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 log = logging.getLogger(__name__)
@@ -154,9 +155,10 @@ class RowWriter:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{_UNDER_WAY}{uuid.uuid4().hex}.f32"
-        self._lock = FileLock(self._path.with_suffix(".lock"), timeout=0, thread_local=False)
+        lock = self._path.with_suffix(".lock")
+        self._lock = FileLock(lock, timeout=0, mode=FILE, thread_local=False)
         self._lock.acquire()
-        self._file = self._path.open("wb")
+        self._file = make_file(self._path).open("wb")
         self._ids: list[Ids] = []
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
@@ -174,7 +176,7 @@ class RowWriter:
         if self._file.closed:
             return None
         try:
-            with self._path.with_suffix(".npy").open("wb") as file:
+            with make_file(self._path.with_suffix(".npy")).open("wb") as file:
                 np.save(file, np.concatenate(self._ids))
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """What the tests of the service share: clients of it, in this process and through a socket."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from emotion_search.engine.settings import Settings
 from tests.api.serving import served
 from tests.conftest import new_database
 from tests.templates import Template
+
+# The client's own name, which is none of this machine's.
+os.environ["EMOTION_SEARCH_ALLOWED_HOSTS"] = "testserver"
 
 __all__ = ["assert_problem", "eventually", "served", "upload"]
 

@@ -3,7 +3,9 @@
 import inspect
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -28,6 +30,34 @@ JOB = {
     "started_at": None,
     "finished_at": None,
 }
+
+
+class Empty(BaseHTTPRequestHandler):
+    """A service that has nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"data": [], "next": null}')
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")  # nobody is there
+    with HTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.server_port}") as client:
+            assert list(client.recordings()) == []
+        server.shutdown()
+    with (
+        Client("http://nowhere.invalid") as client,
+        pytest.raises(httpx.ConnectError, match="refused"),
+    ):
+        list(client.recordings())  # asked through the proxy
 
 
 @pytest.fixture

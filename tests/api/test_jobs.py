@@ -127,8 +127,11 @@ def test_the_same_idempotency_key_does_it_once(client: TestClient, voice: Path, 
         answers = list(several.map(send, range(4)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
+    replayed = [answer.headers.get("idempotent-replayed") for answer in answers]
+    assert sorted(replayed, key=str) == [None, "true", "true", "true"]
     later = client.post("/v1/recordings", files=upload(voice), data=data, headers=key)
     assert later.json()["job"] == answers[0].json()["job"]
+    assert (later.status_code, later.headers["idempotent-replayed"]) == (202, "true")
     other = write_wav(tmp_path / "other.wav", tone(1.0))
     for files, fields in (
         (upload(other, "new.wav"), data),

@@ -3,10 +3,12 @@
 import hashlib
 import re
 import socket
+from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,8 +148,17 @@ def test_the_same_idempotency_key_of_two_senders_is_two(client: TestClient, tmp_
         ({"Host": "localhost:8000"}, "loopback", 200),
         ({"Host": "127.0.0.1:8000"}, "loopback", 200),
         ({"Host": "[::1]:8000"}, "loopback", 200),
+        ({"Host": "desk.localhost"}, "loopback", 200),
+        ({"Host": "Allowed:8000"}, "loopback", 200),
         ({"Host": "rebound.example:8000"}, "loopback", 403),
-        ({"Host": "rebound.example:8000"}, "anyone", 200),
+        ({"Host": "intranet"}, "loopback", 403),
+        ({"Host": "192.168.1.5:8000"}, "loopback", 403),
+        ({"Host": "localhost.evil.example"}, "loopback", 403),
+        ({"Host": "evil@localhost"}, "loopback", 403),
+        ({"Host": "[::1"}, "loopback", 403),
+        ({"Host": ""}, "loopback", 403),
+        ({"Host": "rebound.example:8000"}, "anyone", 403),
+        ({"Host": "allowed"}, "anyone", 200),
         ({"Host": "localhost", "Origin": "http://localhost"}, "loopback", 200),
         ({"Host": "localhost", "Origin": "http://evil.example"}, "loopback", 403),
         ({"Host": "localhost", "Origin": "null"}, "anyone", 403),
@@ -158,8 +169,41 @@ def test_the_same_idempotency_key_of_two_senders_is_two(client: TestClient, tmp_
 def test_without_keys_only_this_machine_is_answered(
     voices_settings: Settings, headers: dict, open_to, status: int
 ):
-    with TestClient(create_app(voices_settings, open_to=open_to)) as client:
-        assert client.get("/v1/stats", headers=headers).status_code == status
+    settings = voices_settings.model_copy(update={"allowed_hosts": "testserver, allowed"})
+    with TestClient(create_app(settings, open_to=open_to)) as client:
+        answer = client.get("/v1/stats", headers=headers)
+        assert answer.status_code == status
+        if status != 200:
+            assert_problem(answer, status)
+
+
+def test_any_name_where_anyone_may_call_and_no_names_are_given(voices_settings: Settings):
+    settings = voices_settings.model_copy(update={"allowed_hosts": ""})
+    with TestClient(create_app(settings, open_to="anyone")) as client:
+        assert client.get("/v1/stats", headers={"Host": "any.example"}).status_code == 200
+    with TestClient(create_app(settings)) as client:
+        assert_problem(client.get("/v1/stats"), 403, "forbidden")  # of the name testserver
+
+
+def test_one_key_does_not_take_all_places(client: TestClient, tmp_path: Path, monkeypatch):
+    """Of searches as of uploads that wait, a key gets half."""
+    database = client.app.state.library.database
+    greedy, other = (create(database, name=n, scope=Scope.WRITE)[0] for n in "ab")
+    refresh(client)
+    search = {"json": {"clip": 1}}
+    queries = client.app.state.gates.queries
+    monkeypatch.setattr(queries, "_of_owner", Counter({greedy[:15]: 36}))
+    refused = assert_problem(client.post("/v1/search", headers=bearer(greedy), **search), 429)
+    assert "one key" in refused["detail"]
+    assert client.post("/v1/search", headers=bearer(other), **search).status_code == 200
+    assert queries._of_owner == {greedy[:15]: 36}  # nothing of the other is left
+
+    jobs = client.app.state.jobs
+    monkeypatch.setattr(jobs.board, "of", {greedy[:15]: 100, other[:15]: 99}.get)
+    sent = {"files": upload(write_wav(tmp_path / "x.wav", tone(1.0)))}
+    refused = assert_problem(client.post("/v1/recordings", headers=bearer(greedy), **sent), 429)
+    assert "one key" in refused["detail"]
+    assert client.post("/v1/recordings", headers=bearer(other), **sent).status_code == 202
 
 
 def run(capsys, *arguments: str) -> str:
@@ -201,6 +245,19 @@ def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch)
     run(capsys, "key", "revoke", "desk", *home[:2])
     run(capsys, "serve", "--host", "0.0.0.0", *home)
     assert started == ["anyone", "loopback", "loopback", "loopback", "nobody", "nobody"]
+
+
+def test_containers_are_confined_and_there_is_no_password_by_default():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert set(compose["services"]) == {"db", "migrate", "api"}
+    for service in compose["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["mem_limit"]
+        assert service["pids_limit"]
+        (password,) = (v for k, v in service["environment"].items() if "PASSWORD" in k)
+        assert password.startswith("${POSTGRES_PASSWORD:?")
 
 
 def test_a_container_does_not_answer_pages_that_rebind_their_name():

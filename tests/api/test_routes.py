@@ -222,9 +222,9 @@ def test_large_answers_are_compressed_and_audio_is_not(reading: TestClient):
 def test_pages_of_other_origins_only_where_told(voices_settings: Settings):
     asked = {"Origin": "https://desk.example", "Access-Control-Request-Method": "POST"}
     with TestClient(create_app(voices_settings)) as client:
-        assert (
-            "access-control-allow-origin" not in client.options("/v1/search", headers=asked).headers
-        )
+        refused = client.options("/v1/search", headers=asked)
+        assert_problem(refused, 403, "forbidden")
+        assert "access-control-allow-origin" not in refused.headers
     settings = voices_settings.model_copy(update={"cors_origins": "https://desk.example, http://b"})
     with TestClient(create_app(settings)) as client:
         allowed = client.options("/v1/search", headers=asked)
@@ -232,8 +232,41 @@ def test_pages_of_other_origins_only_where_told(voices_settings: Settings):
         answer = client.get("/v1/stats", headers={"Origin": "https://desk.example"})
         assert answer.status_code == 200
         assert "x-request-id" in answer.headers["access-control-expose-headers"].lower()
-        other = client.get("/v1/stats", headers={"Origin": "https://evil.example"})
-        assert_problem(other, 403, "forbidden")
+        evil = {"Origin": "https://evil.example"}
+        assert_problem(client.get("/v1/stats", headers=evil), 403, "forbidden")
+        preflight = client.options("/v1/search", headers={**asked, **evil})
+        assert_problem(preflight, 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),  # a picture or a form: no Origin is sent with it
+        ({"Sec-Fetch-Site": "same-site"}, 403),  # of another port
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://desk.example"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403),
+    ],
+)
+def test_what_pages_of_other_sites_send_is_refused(
+    voices_settings: Settings, headers: dict[str, str], status: int
+):
+    settings = voices_settings.model_copy(update={"cors_origins": "https://desk.example"})
+    with TestClient(create_app(settings)) as client:
+        assert client.post("/v1/search", json={"clip": 1}, headers=headers).status_code == status
+        assert client.get("/v1/clips/1/audio", headers=headers).status_code == status
+        assert client.get("/healthz", headers=headers).status_code == 200
+
+
+def test_other_origins_may_load_what_the_maps_frame_is_made_of_and_nothing_else(
+    reading: TestClient,
+):
+    policy = "cross-origin-resource-policy"
+    for path in ("/v1/stats", "/v1/clips/1/audio", "/", "/assets/js/search.js", "/healthz", "/no"):
+        assert reading.get(path).headers[policy] == "same-origin"
+    for path in ("/assets/plotly.min.js", "/assets/map/frame.js"):
+        assert reading.get(path).headers[policy] == "cross-origin"
 
 
 def test_metrics_count_answers_by_route(client: TestClient):

@@ -288,6 +288,16 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["serve", "--port", "99999"], 2, "--port"),
         (["status", "--database", "mysql://x/y"], 2, "not supported"),
         (["nonsense"], 2, "nonsense"),
+        (["search", "--bogus"], 2, "No such option: --bogus (see emotion-search search --help)"),
+        (["search", "--clip", "1", "--across", "bogus"], 2, "--across (or --exclude-same) bogus"),
+        (["search", "--clip", "1", "--example-speaker", "voice1"], 2, "say whose files are"),
+        (["search", "--clip", "1", "--label", ""], 2, "--label is empty"),
+        (["search", "--clip", "1", "--source", "a", "--source", " "], 2, "--source is empty"),
+        (["forget", "--source", "", "--yes"], 2, "--source is empty"),
+        (["suggest", "--task", ""], 2, "--task is empty"),
+        (["label", "--from", "none.csv"], 2, "none.csv cannot be read: No such file or directory"),
+        (["import", "none.npy", "x.csv"], 2, ".npy file: No such file or directory"),
+        (["export", "--output", "x.foo"], 2, "no format has the ending .foo"),
         (["models", "--home", "/other", "forget", "acoustic"], 2, "after the command: forget"),
         (["trend", "1", "--png", "/tmp"], 2, "/tmp cannot be written"),
         (["evaluate", "--html", "../labels.csv"], 2, "labels.csv exists, and is no .html or"),
@@ -304,6 +314,13 @@ def test_misuse_is_one_clear_error(run, manifest, tmp_path, monkeypatch, argumen
     assert done.code == code
     assert done.out == ""
     assert message in done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+
+
+def test_settings_that_are_empty_count_as_not_set(run, manifest):
+    ingest(run, manifest)
+    assert run("search", "--clip", 1, "--model", "", "--database", "").code == 0
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["search", "--clip", "1"], ["failures"]])

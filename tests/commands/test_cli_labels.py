@@ -10,8 +10,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from emotion_search.engine.library.library import Library
 from emotion_search.engine.pages.page import write_png
 from emotion_search.index.errors import EmotionSearchError
+from emotion_search.index.vectors.space import Method
 from tests.commands.test_cli import ingest, manifest, run
 from tests.conftest import tone, write_wav
 
@@ -179,6 +181,17 @@ def test_json_has_no_nan(run, manifest):
     json.loads(run("trend", 1, "--json").out, parse_constant=lambda name: pytest.fail(name))
 
 
+def test_a_model_that_serves_in_the_plain_space_where_another_was_is_told_of(
+    run, manifest, monkeypatch
+):
+    ingest(run, manifest)
+    spaces = [Mock(version=2, method=Method.BASELINE), None]
+    monkeypatch.setattr(Library, "status", lambda _: Mock(space=spaces.pop(0)))
+    told = run("use", "acoustic").err
+    assert "acoustic serves in the plain space" in told
+    assert "baseline; fit one by: emotion-search tune" in told
+
+
 def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint):
     ingest(run, manifest)
     refused = run("use", checkpoint)
@@ -193,7 +206,9 @@ def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint)
     ]
     table = run("evaluate", *both).out
     assert "UAR, linear probe" in table
-    assert run("use", checkpoint).out == f"{checkpoint} serves now (12 of 12 clips)\n"
+    switched = run("use", checkpoint)
+    assert switched.out == f"{checkpoint} serves now (12 of 12 clips)\n"
+    assert switched.err == ""
     listed = {one["name"]: one for one in run("models", "--json").records}
     assert listed[str(checkpoint)]["active"]
     assert listed["acoustic"]["embedded"] == 12

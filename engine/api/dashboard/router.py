@@ -55,7 +55,7 @@ def page(request: Request) -> Response:
 @router.get("/assets/plotly.min.js")
 def plotly_js(request: Request) -> Response:
     """plotly.js, which only the map asks for."""
-    return _sent(request, plotly(), _POLICY, age=86_400)
+    return _sent(request, plotly(), _MAP_POLICY, age=86_400)
 
 
 @router.get("/assets/{name:path}")
@@ -83,6 +83,8 @@ def _sent(request: Request, asset: Asset, policy: dict[str, str], age: int = 0) 
         "cache-control": f"public, max-age={age}" if age else "no-cache",
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "cross-origin-opener-policy": "same-origin",
+        # The map's frame is no origin's, so what it loads is for all.
+        "cross-origin-resource-policy": "cross-origin" if policy is _MAP_POLICY else "same-origin",
         "etag": asset.etag,
         "permissions-policy": _PERMISSIONS,
         "referrer-policy": "no-referrer",

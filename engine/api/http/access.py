@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.http.deps import Gates, GatesDep
+from emotion_search.engine.api.http.gates import owner
+from emotion_search.engine.api.http.origins import is_answered, refuse_foreign_page
 from emotion_search.engine.api.http.unknown_parameters import require_known
 from emotion_search.engine.service.keys import KeyRing, Scope
+from emotion_search.index.errors import DatabaseError
 
 OpenTo = Literal["loopback", "anyone", "nobody"]
-"""To whom the service is open while no key was ever made: to this machine under its own names, to
-every machine under any name, or to nobody."""
+"""To whom the service is open while no key was ever made: to this machine under its own names (and
+those that the setting ``allowed_hosts`` has), to every machine under any name (or, where it has
+some, those), or to nobody."""
+
+_PATIENCE_S = 2.0  # with the database, before keys of a moment ago do
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -36,10 +41,14 @@ class Caller:
 
 
 class Needs:
-    """A dependency that lets pass who has a key of this scope, and asks for nothing unknown."""
+    """A dependency that lets pass who has a key of this scope, and asks for nothing unknown.
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    Args:
+        offline: go by the keys that were read last where the database does not answer soon.
+    """
+
+    def __init__(self, scope: Scope, *, offline: bool = False) -> None:
+        self._scope, self._offline = scope, offline
 
     async def __call__(
         self,
@@ -50,10 +59,13 @@ class Needs:
         """Who sent the request.
 
         Raises:
-            HTTPException: 401 without a key in force, 403 where its scope does not suffice.
+            HTTPException: 401 without a key in force, 403 where its scope does not suffice, and to
+                pages of other origins.
             RequestValidationError: the route has no such query parameter.
         """
+        refuse_foreign_page(request, request.app.state.cors_origins)
         caller = await self._caller(request, gates, given)
+        owner.set(caller.owner)
         require_known(request)
         return caller
 
@@ -62,7 +74,7 @@ class Needs:
     ) -> Caller:
         ring: KeyRing = request.app.state.keys
         if not ring.is_fresh:
-            await gates.signs.run(ring.refresh)
+            await self._refresh(gates, ring)
         if not ring.are_wanted and given is None:
             _require_neighbour(request)
             return Caller("", Scope.ADMIN)
@@ -80,18 +92,26 @@ class Needs:
             )
         return Caller(key.prefix, Scope(key.scope))
 
+    async def _refresh(self, gates: Gates, ring: KeyRing) -> None:
+        refreshing = asyncio.ensure_future(gates.signs.run(ring.refresh))
+        if not self._offline:
+            await refreshing
+            return
+        refreshing.add_done_callback(lambda one: one.cancelled() or one.exception())
+        done, _ = await asyncio.wait([refreshing], timeout=_PATIENCE_S)
+        error = refreshing.exception() if done else None
+        if error is not None and not isinstance(error, DatabaseError):
+            raise error
+
 
 Reader = Annotated[Caller, Depends(Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(Needs(Scope.WRITE))]
+Scraper = Annotated[Caller, Depends(Needs(Scope.READ, offline=True))]
 Admin = Annotated[Caller, Depends(Needs(Scope.ADMIN))]
 
 
 def _require_neighbour(request: Request) -> None:
-    """Without keys: refuse strangers, and web pages of strangers in a neighbour's browser.
-
-    A page can make its own host name resolve to this machine, so a name with a dot in it is not
-    believed; and a browser sends the page's origin with each request.
-    """
+    """Without keys: refuse strangers, and those who call this machine by a name that is not its."""
     open_to: OpenTo = request.app.state.open_to
     if open_to == "nobody":
         raise HTTPException(
@@ -99,38 +119,11 @@ def _require_neighbour(request: Request) -> None:
             "no key is in force; make one: emotion-search key create",
             headers={"www-authenticate": "Bearer"},
         )
-    origin = request.headers.get("origin")
-    allowed: list[str] = request.app.state.cors_origins
-    if origin is not None and origin not in allowed and "*" not in allowed:
-        try:
-            same = urlsplit(origin).netloc == request.headers.get("host", "")
-        except ValueError:
-            same = False
-        if not same:
-            raise HTTPException(
-                403, "pages of other origins may not call this (EMOTION_SEARCH_CORS_ORIGINS)"
-            )
-    if open_to == "loopback" and not _is_near(request.headers.get("host", "")):
+    names: frozenset[str] = request.app.state.allowed_hosts
+    any_name = open_to == "anyone" and not names
+    if not any_name and not is_answered(request.headers.get("host", ""), names):
         raise HTTPException(
             403,
             "without keys only this machine's own names are answered; make a key"
-            " (emotion-search key create), or serve with --open-to-anyone",
+            " (emotion-search key create), or serve with --allowed-host or --open-to-anyone",
         )
-
-
-def _is_near(host: str) -> bool:
-    """Whether a Host header names an address, or a name that no stranger can own."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return "." not in name or name.endswith(".localhost")
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server that listens on ``host`` is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

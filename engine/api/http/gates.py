@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -11,6 +13,9 @@ import anyio
 import anyio.to_thread
 
 from emotion_search.engine.service.jobs import TooBusyError
+
+owner: ContextVar[str] = ContextVar("owner", default="")
+"""The key that the request in hand was sent with; empty for none."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +28,8 @@ class Gate:
         name: what the requests are, for messages and metrics.
         workers: how many are worked on at a time.
         most: how many may wait.
+
+    Requests with one key take half of the places at most, so that it shuts out nobody.
     """
 
     def __init__(self, name: str, *, workers: int, most: int) -> None:
@@ -31,6 +38,7 @@ class Gate:
         self._most = most
         self._limiter: anyio.CapacityLimiter | None = None
         self.inside = 0
+        self._of_owner: Counter[str] = Counter()
 
     @property
     def waiting(self) -> int:
@@ -38,9 +46,12 @@ class Gate:
         return max(0, self.inside - self.workers)
 
     def refuse_if_full(self) -> None:
-        """Raise TooBusyError if no more may wait."""
-        if self.inside >= self.workers + self._most:
+        """Raise TooBusyError if no more may wait, or no more with the same key."""
+        places = self.workers + self._most
+        if self.inside >= places:
             raise TooBusyError(f"too many {self.name} at once; try again in a moment")
+        if owner.get() and self._of_owner[owner.get()] >= places / 2:
+            raise TooBusyError(f"too many {self.name} with one key at once; try again in a moment")
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -50,11 +61,16 @@ class Gate:
             TooBusyError: too many wait already.
         """
         self.refuse_if_full()
+        who = owner.get()
         self.inside += 1
+        self._of_owner[who] += 1
         try:
             yield
         finally:
             self.inside -= 1
+            self._of_owner[who] -= 1
+            if not self._of_owner[who]:
+                del self._of_owner[who]
 
     async def run(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """What ``work`` returns, on one of the threads.

@@ -23,4 +23,8 @@ class Heads:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET", "is_head": True}, receive, without_content)
+        as_get = {**scope, "method": "GET", "is_head": True}
+        try:
+            await self._app(as_get, receive, without_content)
+        finally:
+            scope["route"] = as_get.get("route")  # for the log and the metrics

@@ -40,8 +40,8 @@ class TextLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line without what may follow it."""
-        line = super().formatMessage(record)
+        """The line without what may follow it; a line feed in a name begins no other."""
+        line = super().formatMessage(record).replace("\n", "\\n")
         return f"{line} [{its_id}]" if (its_id := request_id.get()) else line
 
 

@@ -81,6 +81,7 @@ BINARY = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = {
     "X-Request-ID": "That of the request, or one made for it; the server's log has it too.",
     "Retry-After": "Seconds to wait.",
+    "Idempotent-Replayed": "`true` where the Idempotency-Key was sent before.",
     "WWW-Authenticate": "`Bearer`.",
     "ETag": "Changes when the content does; send it as `If-None-Match`.",
     "Accept-Ranges": "`bytes`.",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion_search.engine.api.http.problems import problem
@@ -22,6 +23,9 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 """Of the request in hand; empty outside of one."""
 
 _GONE = 499  # as nginx counts those who went away before the answer
+
+# Files that every page asks for: they are counted, and not logged.
+_STATIC = frozenset({"/", "/assets/{name:path}", "/assets/plotly.min.js"})
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -58,6 +62,7 @@ class Requests:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = its_id
                 headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("cross-origin-resource-policy", "same-origin")
             await send(message)
 
         try:
@@ -79,7 +84,10 @@ class Requests:
             seconds = time.perf_counter() - began
             route = _route(scope)
             self._observe(scope["method"], route, status, seconds)
-            log.info(
+            is_file = route in _STATIC or isinstance(scope.get("endpoint"), StaticFiles)
+            level = logging.DEBUG if is_file and status < 400 else logging.INFO
+            log.log(
+                level,
                 "%s %s %d %.1f ms",
                 scope["method"],
                 route,

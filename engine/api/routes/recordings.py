@@ -69,16 +69,16 @@ IdempotencyKey = Annotated[
         200: {
             "model": TakenIn,
             "description": "With `wait`: its bytes were known already.",
-            "headers": headers("Location"),
+            "headers": headers("Location", "Idempotent-Replayed"),
         },
         201: {
             "model": TakenIn,
             "description": "With `wait`: taken in.",
-            "headers": headers("Location"),
+            "headers": headers("Location", "Idempotent-Replayed"),
         },
         202: {
             "description": "Stored; the job goes on in the background, also over a restart.",
-            "headers": headers("Location"),
+            "headers": headers("Location", "Idempotent-Replayed"),
         },
     },
 )
@@ -104,27 +104,28 @@ async def add_recording(
     With `wait` the answer is the recording (or the problem that there is with it); if it takes
     longer than ten minutes, or than asked for, it is the job as without.
     """
-    jobs.refuse_if_full()
+    jobs.refuse_if_full(caller.owner)
     gates.uploads.refuse_if_full()
     patience = _patience(wait, prefer)
     async with gates.arriving.entered():
-        job = await _submitted(request, jobs, gates, caller, idempotency_key)
+        job, is_new = await _submitted(request, jobs, gates, caller, idempotency_key)
+    replayed = {} if is_new else {"idempotent-replayed": "true"}
     if patience:
         job = await _awaited(jobs, job, patience)
     if not patience or not job.finished:
-        return _answer(job_out(job), 202, {"location": f"/v1/jobs/{job.id}"})
+        return _answer(job_out(job), 202, {**replayed, "location": f"/v1/jobs/{job.id}"})
     if job.status == JobStatus.FAILED:
         assert job.problem is not None
-        return problems.problem(**job.problem)
+        return problems.problem(**job.problem, headers=replayed)
     answer = await gates.queries.run(_taken_in, library, job)
-    return _answer(
-        answer, 201 if answer.new else 200, {"location": f"/v1/recordings/{job.recording_id}"}
-    )
+    location = f"/v1/recordings/{job.recording_id}"
+    return _answer(answer, 201 if answer.new else 200, {**replayed, "location": location})
 
 
 async def _submitted(
     request: Request, jobs: Jobs, gates: Gates, caller: Caller, key: str | None
-) -> Job:
+) -> tuple[Job, bool]:
+    """The upload's job, and whether it is new."""
     async with form_body(request, UploadRecording) as form:
         upload = Upload(
             content=form.file.file,
@@ -133,8 +134,7 @@ async def _submitted(
             owner=caller.owner,
             idempotency_key=key,
         )
-        job, _ = await gates.uploads.run(jobs.submit, upload)
-        return job
+        return await gates.uploads.run(jobs.submit, upload)
 
 
 async def _awaited(jobs: Jobs, job: Job, patience: float) -> Job:

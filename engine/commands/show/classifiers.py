@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from emotion_search.engine.classify.apply import Classified
 from emotion_search.engine.classify.suggest import Suggestion
 from emotion_search.engine.classify.train import Trained
-from emotion_search.engine.commands.show.hits import plain_table, tally
+from emotion_search.engine.commands.show.hits import tally
+from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.pages.classifier import calibration, what
 from emotion_search.engine.pages.evaluation import interval
 from emotion_search.engine.transfer.records import clip_record
@@ -43,9 +41,9 @@ def print_trained(it: Trained) -> None:
     """What came of training, on stdout."""
     info, best = it.classifier, it.best.measured
     print(what(it))
-    table = plain_table("", "UAR", "macro F1", "accuracy", "seconds", "")
+    table = PlainTable("", "UAR", "macro F1", "accuracy", "seconds", "")
     for one in it.compared:
-        table.add_row(
+        table.row(
             one.title,
             interval(one.measured.uar),
             interval(one.measured.f1),
@@ -53,13 +51,13 @@ def print_trained(it: Trained) -> None:
             f"{one.seconds:.1f}",
             "<- taken" if one is it.best else "",
         )
-    Console().print(table)
-    table = plain_table("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
+    table.print()
+    table = PlainTable("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
     for name, row, recall, precision in zip(
         info.classes, best.confusion, best.recall, best.precision, strict=True
     ):
-        table.add_row(Text(name), *map(str, row), f"{recall:.3f}", f"{precision:.3f}")
-    Console().print(table)
+        table.row(name, *map(str, row), f"{recall:.3f}", f"{precision:.3f}")
+    table.print()
     print(f"calibration: {calibration(it)}")
     print(f"classifier {info.task} {info.version} is stored", end="")
     print(f"; use it with: emotion-search classify --task {info.task}")
@@ -76,35 +74,35 @@ def print_classified(it: Classified, *, dry_run: bool) -> None:
 
 def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
     """Classifiers as a table on stdout."""
-    table = plain_table(
+    table = PlainTable(
         "task", "version", "method", "UAR", "clips", "model", "predictions", "trained at"
     )
     for one in found:
         uar = one.provenance["metrics"]["uar"]["value"]
-        table.add_row(
-            Text(one.task),
+        table.row(
+            one.task,
             str(one.version),
             one.method,
             f"{uar:.3f}",
             str(one.provenance["data"]["clips"]),
-            Text(one.model),
+            one.model,
             str(one.predictions),
             one.created_at.isoformat(" ", "seconds"),
         )
-    Console().print(table)
+    table.print()
 
 
 def print_suggestions(found: Sequence[Suggestion]) -> None:
     """Suggestions as a table on stdout."""
-    table = plain_table("clip", "file", "span", "would be", "why")
+    table = PlainTable("clip", "file", "span", "would be", "why")
     for one in found:
         clip = one.clip
         value = "" if one.value is None else f"{one.value} {one.probability:.2f}"
-        table.add_row(
+        table.row(
             str(clip.id),
-            Text(clip.name),
+            clip.name,
             f"{clip.start:.2f}–{clip.end:.2f} s",
-            Text(value),
-            Text(one.why),
+            value,
+            one.why,
         )
-    Console().print(table)
+    table.print()

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
-from emotion_search.engine.commands.show.hits import plain_table
+from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.index.database.clusterings import ClusteringInfo
 from emotion_search.index.database.prediction_filters import NOISE
 
@@ -32,32 +29,32 @@ def print_clustering(info: ClusteringInfo) -> None:
     tried: Mapping[str, float] = info.parameters.get("silhouettes", {})
     if tried:
         print("silhouette by k ", "  ".join(f"{k}: {value:.3f}" for k, value in tried.items()))
-    table = plain_table(
+    table = PlainTable(
         "cluster", "clips", "share", "cohesion", "more of", "speakers", "typical clips"
     )
     for one in info.summary:
         speakers = ""
         if one["speaker_share"] is not None:
             speakers = f"{one['speakers']} (first {one['speaker_share']:.0%})"
-        table.add_row(
+        table.row(
             "noise" if one["cluster"] == NOISE else str(one["cluster"]),
             str(one["size"]),
             f"{one['share']:.0%}",
             f"{one['cohesion']:.2f}",
-            Text(_more(one)),
+            _more(one),
             speakers,
             ", ".join(map(str, one["typical"])),
         )
-    Console().print(table)
+    table.print()
 
 
 def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
     """Clusterings as a table on stdout."""
-    table = plain_table("name", "method", "clusters", "clips", "made at")
+    table = PlainTable("name", "method", "clusters", "clips", "made at")
     for one in found:
         made = one.created_at.isoformat(" ", "seconds")
-        table.add_row(Text(one.name), one.method, str(one.k), str(one.clips), made)
-    Console().print(table)
+        table.row(one.name, one.method, str(one.k), str(one.clips), made)
+    table.print()
 
 
 def _more(one: Mapping[str, Any]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.pages.evaluation import GALLERIES, LEARNED, interval, lost, shared
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
@@ -25,13 +23,11 @@ def print_evaluation(it: Evaluation) -> None:
         print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
-    table = _table("", "over queries", "chance", "over classes", "chance")
+    table = PlainTable("", "over queries", "chance", "over classes", "chance", wrap=False)
     for name in METRICS:
         chance = (f"{it.chance[name]:.3f}", f"{it.chance_macro[name]:.3f}")
-        table.add_row(
-            name, interval(it.micro[name]), chance[0], interval(it.macro[name]), chance[1]
-        )
-    Console().print(table)
+        table.row(name, interval(it.micro[name]), chance[0], interval(it.macro[name]), chance[1])
+    table.print()
     print("mAP by class   ", "  ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
     for other in it.galleries:
         values = (
@@ -64,11 +60,13 @@ def print_evaluation(it: Evaluation) -> None:
 
 def _print_triplets(it: Evaluation) -> None:
     if it.triplets:
-        table = _table("distractor shares", "right", "chance", "anchors", "triplets")
+        table = PlainTable(
+            "distractor shares", "right", "chance", "anchors", "triplets", wrap=False
+        )
         for kind, one in it.triplets.items():
             counts = (f"{one.anchors:,}", f"{one.triplets:,}")
-            table.add_row(shared(kind), interval(one.right), "0.500", *counts)
-        Console().print(table)
+            table.row(shared(kind), interval(one.right), "0.500", *counts)
+        table.print()
     for kind, why in it.left_out.items():
         print(f"left out: {shared(kind)} ({why})")
 
@@ -94,32 +92,34 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     print(f"galleries without the same {first.gallery}")
     if any(one.learned for one in results):
         print(LEARNED)
-    table = _table("over classes", *(Path(one.name).name for one in results), "chance")
-    table.add_row("space", *(one.space for one in results), "")
+    table = PlainTable(
+        "over classes", *(Path(one.name).name for one in results), "chance", wrap=False
+    )
+    table.row("space", *(one.space for one in results), "")
     for name in METRICS:
         chance = f"{first.chance_macro[name]:.3f}"
-        table.add_row(name, *(interval(one.macro[name]) for one in results), chance)
+        table.row(name, *(interval(one.macro[name]) for one in results), chance)
     for method in first.steps:
         if any(method not in one.steps for one in results):
             continue
         found = (f"{one.steps[method]:.3f}" for one in results)
-        table.add_row(f"mAP, {method}, unseen speakers", *found, "")
+        table.row(f"mAP, {method}, unseen speakers", *found, "")
     for probes in zip(*(one.probes for one in results), strict=True):
         name = f"UAR, {probes[0].name} probe"
-        table.add_row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
+        table.row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
     for kind in first.triplets:
         right = (interval(one.triplets[kind].right) for one in results)
-        table.add_row(f"triplets, shared: {shared(kind)}", *right, "0.500")
+        table.row(f"triplets, shared: {shared(kind)}", *right, "0.500")
     for name, nearest in first.nearest.items():
         shares = (f"{one.nearest[name].share:.3f}" for one in results)
-        table.add_row(f"own {name} among ten", *shares, f"{nearest.chance:.3f}")
+        table.row(f"own {name} among ten", *shares, f"{nearest.chance:.3f}")
     scores = [one.scores for one in results]
     if any(scores):
         uar = ("–" if one is None else interval(one.uar_own) for one in scores)
         error = ("–" if one is None else f"{one.error:.3f}" for one in scores)
-        table.add_row("UAR, class scores, labels' classes", *uar, "")
-        table.add_row("calibration error", *error, "")
-    Console().print(table)
+        table.row("UAR, class scores, labels' classes", *uar, "")
+        table.row("calibration error", *error, "")
+    table.print()
 
 
 def print_tuning(done: Tuning) -> None:
@@ -138,9 +138,9 @@ def print_tuning(done: Tuning) -> None:
 
 def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
     """The versions of the space as a table on stdout."""
-    table = _table("space", "method", "clips", "task", "mAP gain", "fitted at", "")
+    table = PlainTable("space", "method", "clips", "task", "mAP gain", "fitted at", "", wrap=False)
     for one in spaces:
-        table.add_row(
+        table.row(
             str(one.version),
             one.method.value,
             str(one.clips) if one.version else "",
@@ -149,11 +149,4 @@ def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
             one.fitted_at.strftime("%Y-%m-%d %H:%M") if one.fitted_at else "",
             "serves" if one.active else "",
         )
-    Console().print(table)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, no_wrap=True)
-    return table
+    table.print()

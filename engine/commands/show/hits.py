@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.search import Hit
 
@@ -33,19 +30,19 @@ def print_hits(hits: list[Hit], min_confidence: float) -> None:
     if len(set(columns["source"])) == 1:
         del columns["source"]
     shown = {name: cells for name, cells in columns.items() if any(cells)}
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = PlainTable()
     for name in ("cosine", "perc.", "clip"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.column(name, justify="right", no_wrap=True)
     for name in shown:
-        table.add_column(name, no_wrap=True)
-    table.add_column("file", overflow="fold")
-    table.add_column("start", no_wrap=True)
+        table.column(name, no_wrap=True)
+    table.column("file", overflow="fold")
+    table.column("start", no_wrap=True)
     for hit, *cells in zip(hits, *shown.values(), strict=True):
         file = _short(hit.clip.path or hit.clip.name)
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         numbers = (f"{hit.similarity:.4f}", percentile, str(hit.clip.id))
-        table.add_row(*numbers, *map(Text, (*cells, file)), clock(hit.clip.start))
-    Console().print(table)
+        table.row(*numbers, *cells, file, clock(hit.clip.start))
+    table.print()
 
 
 def heard_in(clip: ClipDetails, min_confidence: float) -> str:
@@ -55,14 +52,6 @@ def heard_in(clip: ClipDetails, min_confidence: float) -> str:
         return ""
     emotion = clip.emotion if clip.confidence >= min_confidence else UNCERTAIN
     return f"{emotion} {clip.confidence:.2f}"
-
-
-def plain_table(*columns: str) -> Table:
-    """A table without lines, whose cells are folded where they are long."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table
 
 
 def _short(path: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from emotion_search.engine.commands.show.terminal import console as on_terminal
 from emotion_search.engine.ingest.report import IngestReport
 
 
@@ -30,7 +31,7 @@ class IngestProgress:
         *,
         console: Console | None = None,
     ) -> None:
-        console = console or Console(stderr=True)
+        console = console or on_terminal(stderr=True)
         self._bar = Progress(
             TextColumn("ingest"),
             BarColumn(),

@@ -16,7 +16,7 @@ import yaml
 
 from emotion_search.engine.embedders.emotion2vec.funasr_class import emotion2vec_class
 from emotion_search.engine.embedders.hub import file_metas, section, weights_file
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, reason
 
 _SPEC = re.compile(r"[\[\]()+*,\s\d]{1,500}")
 
@@ -58,7 +58,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         audio = section(section(conf, "modalities"), "audio")
         scopes = _scopes(config.get("scope_map"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ModelUnavailableError(f"model folder {folder} cannot be read: {error}") from error
+        raise ModelUnavailableError(
+            f"model folder {folder} cannot be read: {reason(error)}"
+        ) from error
     if config.get("model") != "Emotion2vec":
         raise ModelUnavailableError(
             f"model folder {folder} holds a model {config.get('model')!r:.80}, not an Emotion2vec"

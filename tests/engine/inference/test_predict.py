@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from emotion_search.engine.audio.file import decode
+from emotion_search.engine.audio.speech import CHUNK
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
@@ -132,3 +133,75 @@ def test_what_a_model_has_not_is_refused(clip, tmp_path):
         list(predict_files([clip], headless))
     with pytest.raises(InvalidInputError, match="hop"):
         Granularity("window", 2.0, 3.0)
+
+
+class Loud:
+    """Takes what is loud for speech: synthetic voices are none to the real detector."""
+
+    def __init__(self) -> None:
+        self._rest = np.empty(0, np.float32)
+
+    def feed(self, block: np.ndarray) -> np.ndarray:
+        samples = np.concatenate([self._rest, block])
+        whole = len(samples) - len(samples) % CHUNK
+        self._rest = samples[whole:]
+        peaks = np.abs(samples[:whole].reshape(-1, CHUNK)).max(axis=1, initial=0.0)
+        return (peaks > 0.02).astype(np.float32)
+
+    def finish(self) -> np.ndarray:
+        return np.zeros(1, np.float32)
+
+
+@pytest.fixture
+def loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("inference.parts", "audio.windows"):
+        monkeypatch.setattr(f"emotion_search.engine.{module}.SpeechDetector", Loud)
+
+
+def hiss(seconds: float, level: float = 0.003) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=round(seconds * 16_000))
+    return (level * noise).astype(np.float32)
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize("how", ["utterance", Granularity("window", 3.0)])
+def test_pauses_do_not_count_for_the_file(tmp_path: Path, how):
+    said = np.concatenate([speak("anger", speaker=1, seed=s, seconds=3.0) for s in range(3)])
+    speech = write_wav(tmp_path / "speech.wav", said)
+    paused = write_wav(tmp_path / "paused.wav", np.concatenate([said, hiss(21.0)]))
+    alone = write_wav(tmp_path / "alone.wav", hiss(21.0))
+    *_, plain = predict_files([speech], Acoustic(), how)
+    *parts, whole = predict_files([paused], Acoustic(), how)
+    *_, nothing = predict_files([alone], Acoustic(), how)
+    assert np.abs(row(plain) - row(nothing)).max() > 0.2  # or the rest would say little
+    assert np.allclose(row(whole), row(plain), atol=0.05)
+    assert whole.end == 30.0
+    if parts:
+        assert [part.start for part in parts] == [3.0 * i for i in range(10)]
+
+
+@pytest.mark.usefixtures("loud")
+def test_silent_frames_do_not_count_for_the_file(embedder, tmp_path: Path):
+    said = speak("anger", speaker=1, seed=0, seconds=3.0)
+    path = write_wav(tmp_path / "x.wav", np.concatenate([said, hiss(9.0)]))
+    *frames, whole = predict_files([path], embedder, "frame", folder=tmp_path / "out")
+    logs = np.log([row(frame) for frame in frames])
+    loud = [i for i in range(0, len(said), CHUNK) if np.abs(said[i : i + CHUNK]).max() > 0.02]
+    until = loud[-8] / 16_000 + 1.5  # a quarter of a second of what is loud is within reach
+    near = np.array([frame.start <= until for frame in frames])
+    assert len(frames) == 599
+
+    def softmax(rows: np.ndarray) -> np.ndarray:
+        powers = np.exp(rows.mean(axis=0))
+        return powers / powers.sum()
+
+    assert np.abs(softmax(logs) - row(whole)).max() > 1e-3
+    distance = np.abs(softmax(logs[near]) - row(whole)).max()
+    assert distance < np.abs(softmax(logs) - row(whole)).max() / 10
+
+
+def test_where_nothing_is_speech_what_can_be_a_voice_counts(tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", hiss(20.0, 0.05))
+    for how in ("utterance", Granularity("window", 3.0)):
+        *_, whole = predict_files([path], Acoustic(), how)
+        assert (whole.error, whole.end) == (None, 20.0)

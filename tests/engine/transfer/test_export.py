@@ -55,6 +55,24 @@ def test_arrays_and_table_agree_row_by_row(filled, tmp_path, monkeypatch):
     assert (about["model"], about["clips"], about["dimension"]) == ("acoustic", 12, 256)
 
 
+def test_formulas_survive_export_and_import_and_are_none_in_the_file(filled, tmp_path):
+    filled.label([(3, "emotion", "=cmd|' /C calc'!A0")])
+    filled.export(tmp_path / "x.csv", wanted=ClipFilter(labels=("=cmd|' /C calc'!A0",)))
+    assert ",'=cmd|" in (tmp_path / "x.csv").read_text()
+    filled.export(tmp_path / "raw.csv", raw=True)
+    assert ",=cmd|" in (tmp_path / "raw.csv").read_text()
+    filled.export(tmp_path / "out")
+    with Library.open(Settings(home=tmp_path / "other"), create=True) as other:
+        other.import_embeddings(tmp_path / "out")
+        assert "=cmd|' /C calc'!A0" in other.status().counts.labels
+
+
+def test_an_ending_of_no_format_is_refused(filled, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"\.foo; use \.parquet, .* --format"):
+        filled.export(tmp_path / "x.foo")
+    assert filled.export(tmp_path / "x.foo", kind="npy").path.is_dir()
+
+
 def test_one_file_formats_and_filters(filled, tmp_path):
     wanted = ClipFilter(labels=("sadness",))
     filled.export(tmp_path / "x.parquet", wanted=wanted)

@@ -89,6 +89,11 @@ def test_clips_without_a_clear_emotion_count_apart_and_set_nothing_off(database)
     assert bucket.emotions["angry"].mean == pytest.approx((3 * 0.8 + 3 * 0.1 + 2 * 0.45) / 8)
     assert not found.alarmed
     assert archive_trend(database, model, by="day", alerts=["angry>0.4"]).alarmed
+    for alert, alarmed in (("uncertain>0.2", True), ("uncertain > 30 %", False)):
+        level = float(np.float32(0.8))
+        doubts = archive_trend(database, model, by="day", alerts=[alert], min_confidence=level)
+        assert doubts.alarmed is alarmed
+        assert bool(next(doubts.records())["alerts"]) is alarmed
     (record,) = found.records()
     assert set(record["uncertain"]) == {"share", "low", "high"}
     out = StringIO()
