@@ -9,21 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.database import database_exists
-from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
-from emotion_search.engine.audio.file import Samples
-from emotion_search.engine.files.disk import upload_lock
-from emotion_search.engine.files.manifest import Manifest
-from emotion_search.engine.files.scan import Found, FoundFile
-from emotion_search.engine.ingest.options import IngestOptions
-from emotion_search.engine.ingest.pipeline import Ingest
-from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.analysis import Learned
 from emotion_search.engine.library.index import Indexed
 from emotion_search.engine.library.listing import Listing
 from emotion_search.engine.library.models import Switching
 from emotion_search.engine.library.transfer import Transfers
-from emotion_search.engine.quality.tune import resettle
 from emotion_search.engine.query.examples import AnyExample, as_example
 from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
@@ -35,7 +26,6 @@ from emotion_search.index.database.clips import (
     get_clip,
     list_clips,
 )
-from emotion_search.index.database.coverage import Holding
 from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter, recordings_of
 from emotion_search.index.database.labels import set_labels
@@ -48,8 +38,14 @@ from emotion_search.index.search import Hit
 from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
+    from emotion_search.engine.audio.file import Samples
     from emotion_search.engine.embedders.base import Embedder
+    from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.scan import Found, FoundFile
     from emotion_search.engine.inference.context import Context
+    from emotion_search.engine.ingest.options import IngestOptions
+    from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.index.database.coverage import Holding
 
 
 class Library(Indexed, Listing, Transfers, Switching, Learned):
@@ -83,6 +79,10 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
                 half-done is kept, and the same call goes on where it stopped.
         """
+        from emotion_search.engine.ingest.options import IngestOptions
+        from emotion_search.engine.ingest.pipeline import Ingest
+        from emotion_search.engine.quality.tune import resettle
+
         options = (options or IngestOptions()).completed(self.settings)
         embedder = self.embedder()
         with self.database.write() as session:
@@ -176,6 +176,8 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such clip, or its file is no longer there or has changed.
         """
+        from emotion_search.engine.archive.playback import file_of_recording
+
         clip = self.clip(clip_id)
         path = file_of_recording(self, clip.recording_id, clip.sha256)
         try:
@@ -255,6 +257,8 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such recording.
         """
+        from emotion_search.engine.files.disk import upload_lock
+
         try:
             with self.database.read() as session:
                 sha256 = get_recording(session, recording_id).sha256

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from emotion_search.engine.emotions import UNCERTAIN
-from emotion_search.index.search import Hit
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # rich, which status has no use for
+    from rich.table import Table
+
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
     from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.search import Hit
 
 _LONG_PATH = 30  # characters that a path may take in a table
 
@@ -24,6 +22,10 @@ _LONG_PATH = 30  # characters that a path may take in a table
 def print_hits(hits: list[Hit], min_confidence: float) -> None:
     """A table of hits on stdout: cosine, percentile, clip; label, the model's emotion, source and
     whether it is of an example's speaker, where that tells hits apart; file and start."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     columns = {
         "label": [hit.clip.label or "" for hit in hits],
         "emotion": [heard_in(hit.clip, min_confidence) for hit in hits],
@@ -59,6 +61,8 @@ def heard_in(clip: ClipDetails, min_confidence: float) -> str:
 
 def plain_table(*columns: str) -> Table:
     """A table without lines, whose cells are folded where they are long."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
