@@ -71,7 +71,7 @@ def parse_path(text: str, folder: Path) -> str:
         ValueError: it is longer than ``LONGEST_PATH``.
         InvalidInputError: it has characters that databases refuse.
     """
-    path = os.path.abspath(folder / clean("path", text))  # noqa: PTH100
+    path = os.path.abspath(os.path.join(folder, clean("path", text)))  # noqa: PTH100, PTH118
     if len(path.encode()) > LONGEST_PATH:
         raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
     return path

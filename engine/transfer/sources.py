@@ -95,6 +95,7 @@ class NpySource:
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
         nothing = object()
+        vectors = np.asarray(self._vectors)  # mapped as before, without memmap's cost for each row
         table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
         for read, number in zip_longest(table, range(len(self._vectors)), fillvalue=nothing):
             if read is nothing or number is nothing:
@@ -104,7 +105,7 @@ class NpySource:
                 raise InvalidInputError(f"{more} has more rows than {less}")
             assert isinstance(read, tuple)
             assert isinstance(number, int)
-            yield *read, np.asarray(self._vectors[number], dtype=np.float32)
+            yield *read, np.asarray(vectors[number], dtype=np.float32)
 
 
 class ParquetSource:

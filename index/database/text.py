@@ -1,11 +1,15 @@
 """Text that both databases can store: no NUL, no lone surrogates."""
 
+import re
+
 from emotion_search.index.errors import InvalidInputError
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def storable(text: str) -> bool:
     """Whether SQLite and Postgres both take it: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return not _UNSTORABLE.search(text)
 
 
 def clean(what: str, text: str) -> str:

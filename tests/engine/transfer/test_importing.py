@@ -178,6 +178,18 @@ def test_rows_of_one_recording_may_each_say_a_part(blank, tmp_path):
     assert one.recorded_at is not None
 
 
+def test_the_same_bytes_twice_among_others_are_one_recording(blank, tmp_path):
+    same = {"sha256": "a" * 64, "label": "anger"}
+    rows = [
+        {**same, "start": 0, "end": 1},
+        {"id": "b", "start": 0, "end": 1},
+        {**same, "start": 1, "end": 2, "label": "fear"},
+    ]
+    done = blank.import_embeddings(*write(tmp_path, rows), model="m")
+    assert (done.rows, done.recordings, done.clips, done.known) == (3, 2, 3, 0)
+    assert [clip.label for clip in blank.clips()] == ["anger", None, "fear"]
+
+
 def test_new_spans_join_a_known_recording(blank, tmp_path):
     blank.import_embeddings(*write(tmp_path / "in", ROWS), model="mine")
     more = [{**ROWS[0], "label": "joy"}, {**ROWS[0], "start": 8, "end": 9}]
