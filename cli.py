@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import sys
@@ -236,6 +237,8 @@ def main() -> None:
         named = error.strerror and error.filename
         say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
         sys.exit(1)
+    finally:
+        gc.freeze()  # or the interpreter looks through everything once more before it ends
 
 
 if __name__ == "__main__":
