@@ -107,7 +107,11 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
     Raises:
         ValueError, InvalidInputError: it cannot be used; says why.
     """
-    texts = {key: text for key, value in cells.items() if key and (text := _text(value))}
+    texts = {
+        key: text
+        for key, value in cells.items()
+        if key and (text := value.strip() if type(value) is str else _text(value))
+    }
     sha256 = texts.get("sha256")
     if sha256 is not None and not _SHA256.match(sha256):
         raise ValueError(f"sha256 {sha256[:80]!r} is not 64 lower-case hexadecimal digits")
