@@ -324,6 +324,15 @@ def test_a_locked_database_is_named_after_a_wait(run, manifest, tmp_path, impati
     assert "locked by another writer" in done.err
 
 
+def test_settings_are_arguments_then_the_environment_in_which_empty_counts_as_not_set(monkeypatch):
+    monkeypatch.setenv("EMOTION_SEARCH_WINDOW", "7")
+    monkeypatch.setenv("emotion_search_jobs", "3")
+    monkeypatch.setenv("EMOTION_SEARCH_DECODERS", "")
+    settings = load_settings()
+    assert (settings.window, settings.jobs, settings.decoders) == (7, 3, 2)
+    assert load_settings(window=9, decoders=None).window == 9
+
+
 def test_a_bad_setting_is_named(run, monkeypatch):
     monkeypatch.setenv("EMOTION_SEARCH_WINDOW", "-3")
     done = run("status")
