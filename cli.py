@@ -2,75 +2,193 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import sys
-from collections.abc import Callable
-from importlib import metadata
+import textwrap
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from emotion_search.engine.commands.backup import backup, restore
-from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
-from emotion_search.engine.commands.clusters import cluster
-from emotion_search.engine.commands.clusters import map as draw_map
-from emotion_search.engine.commands.common import say_error
-from emotion_search.engine.commands.curate import failures, forget, label
-from emotion_search.engine.commands.database import copy, migrate
-from emotion_search.engine.commands.demo import demo
-from emotion_search.engine.commands.embed import embed
-from emotion_search.engine.commands.evaluate import evaluate, tune
-from emotion_search.engine.commands.finetune import finetune
-from emotion_search.engine.commands.index import index_app
-from emotion_search.engine.commands.ingest import ingest
-from emotion_search.engine.commands.models import models_app
-from emotion_search.engine.commands.places import locations, relocate
-from emotion_search.engine.commands.predict import predict
-from emotion_search.engine.commands.reembed import reembed, use
-from emotion_search.engine.commands.search import search
-from emotion_search.engine.commands.serve import key_app, serve
+from emotion_search.engine.commands.common import importing, say_error
 from emotion_search.engine.commands.show.terminal import plain_streams
-from emotion_search.engine.commands.status import status
-from emotion_search.engine.commands.transfer import export, import_embeddings
-from emotion_search.engine.commands.trend import trend
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 _UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
 
-COMMANDS: dict[str, list[Callable[..., None]]] = {
-    "Archive": [
-        ingest,
-        status,
-        failures,
-        locations,
-        relocate,
-        forget,
-        export,
-        import_embeddings,
-        copy,
-        backup,
-        restore,
-        migrate,
-    ],
-    "Search": [search, evaluate, tune, demo],
-    "Understand": [predict, trend, cluster, draw_map, embed],
-    "Learn": [label, suggest, train, classify, classifiers],
-    "Serve": [serve],
-    "Models": [finetune, reembed, use],
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Archive": {
+        "ingest": (
+            "ingest.ingest",
+            "Add audio files to the archive; running it again embeds nothing twice.",
+        ),
+        "status": ("status.status", "Show what is in the archive, and under which model."),
+        "failures": (
+            "curate.failures",
+            "List the files that could not be ingested or hold no speech, and why.",
+        ),
+        "locations": (
+            "places.locations",
+            "List the paths of recordings where no file is any more.",
+        ),
+        "relocate": (
+            "places.relocate",
+            "Tell the archive that a folder of audio was moved or renamed.",
+        ),
+        "forget": (
+            "curate.forget",
+            "Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.",
+        ),
+        "export": (
+            "transfer.export",
+            "Write embeddings, scores, labels and metadata of the archive's clips to files.",
+        ),
+        "import": (
+            "transfer.import_embeddings",
+            "Take in embeddings that were computed elsewhere; no audio is needed.",
+        ),
+        "copy": (
+            "database.copy",
+            "Copy an archive to another database: from SQLite to Postgres, or back.",
+        ),
+        "backup": (
+            "backup.backup",
+            "Write the archive as it stands now to a file; it may serve and be written to"
+            " meanwhile.",
+        ),
+        "restore": (
+            "backup.restore",
+            "Make an archive of a backup, in an empty home and database.",
+        ),
+        "migrate": (
+            "database.migrate",
+            "Create the database's tables, or bring those of an older version up to date.",
+        ),
+        "index": (
+            "index.index_app",
+            "Show, check and make anew the search index; it is a cache of the database.",
+        ),
+    },
+    "Search": {
+        "search": ("search.search", "Find clips that sound like examples, and unlike others."),
+        "evaluate": (
+            "evaluate.evaluate",
+            "Measure query by example on labelled clips, beside chance; what nearness follows"
+            " besides the label; and the model's class scores.",
+        ),
+        "tune": (
+            "evaluate.tune",
+            "Fit the geometry of similarity to the archive; each fit is a version that can be"
+            " restored.",
+        ),
+        "demo": (
+            "demo.demo",
+            "Make a small archive of synthetic voices in a temporary place, and search it.",
+        ),
+    },
+    "Understand": {
+        "predict": (
+            "predict.predict",
+            "Predict the emotion in files, with the model's scores; no archive needed.",
+        ),
+        "trend": (
+            "trend.trend",
+            "Show how emotion moves through a recording, or over the archive; nothing is embedded.",
+        ),
+        "cluster": (
+            "clusters.cluster",
+            "Find what lies together, say what each cluster holds, save it for use as a filter.",
+        ),
+        "map": (
+            "clusters.map",
+            "Draw clips as points in a plane that say what they are, and play, when pointed at.",
+        ),
+        "embed": (
+            "embed.embed",
+            "Write embeddings of files as .npy, with their scores in result.json; no archive"
+            " needed.",
+        ),
+    },
+    "Learn": {
+        "label": (
+            "curate.label",
+            "Give clips a label, correct it or take it away; nothing is embedded again.",
+        ),
+        "suggest": (
+            "classifiers.suggest",
+            "List the clips most worth labelling next, more of those that a classifier doubts.",
+        ),
+        "train": (
+            "classifiers.train",
+            "Train a classifier on your labels: the best of two on held-out speakers.",
+        ),
+        "classify": (
+            "classifiers.classify",
+            "Let a classifier say what each clip is that it has not classified yet; labels stay.",
+        ),
+        "classifiers": (
+            "classifiers.classifiers",
+            "List the classifiers of the archive, or delete one with its predictions.",
+        ),
+    },
+    "Serve": {
+        "serve": ("serve.serve", "Serve the search API; its description is at /docs."),
+        "key": ("serve.key_app", "Make, list and revoke keys of the HTTP service."),
+    },
+    "Models": {
+        "finetune": (
+            "finetune.finetune",
+            "Tune a model on labelled clips: a new head, then its top layers; judged on other"
+            " speakers.",
+        ),
+        "reembed": (
+            "reembed.reembed",
+            "Give every clip an embedding under another model too, from the audio; the old one"
+            " serves on.",
+        ),
+        "use": (
+            "reembed.use",
+            "Let another model serve whose embeddings the archive holds; running servers follow at"
+            " once.",
+        ),
+        "models": ("models.models_app", "Show, download and check embedding models."),
+    },
 }
-"""Commands by the group that they stand in under ``--help``."""
+"""Commands by the group that they stand in under ``--help``: where each is in ``engine.commands``,
+imported when it is called, and the first paragraph of its help."""
 
 SETTINGS = frozenset({"home", "database", "model", "device"})
 """Parameters of commands that are settings."""
 
-COMMAND_GROUPS = {
-    "Archive": {"index": index_app},
-    "Serve": {"key": key_app},
-    "Models": {"models": models_app},
-}
-"""Commands that have commands of their own."""
+
+class LazyCommands(Mapping[str, Any]):
+    """The commands by name, each made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._places = {
+            name: place for group in COMMANDS.values() for name, (place, _) in group.items()
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        module, function = self._places[name].split(".")
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+        with importing():
+            command = getattr(import_module(f"emotion_search.engine.commands.{module}"), function)
+            if isinstance(command, typer.Typer):  # commands of its own
+                alone.add_typer(command, name=name)
+                return typer.main.get_group(alone).commands[name]
+            alone.command(name, cls=Checked)(command)
+            return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class Checked(TyperCommand):
@@ -92,17 +210,25 @@ class Checked(TyperCommand):
 class Grouped(TyperGroup):
     """A program whose ``--help`` lists commands under the titles of their groups."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = LazyCommands()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, a section for each group."""
         width = formatter.width - 6 - max(map(len, self.commands))
-        for title in COMMANDS:
-            rows = [
-                (name, command.get_short_help_str(width))
-                for name, command in self.commands.items()
-                if getattr(command, "rich_help_panel", None) == title
-            ]
+        for title, commands in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl(
+                    [
+                        (name, textwrap.shorten(summary, width, placeholder="..."))
+                        for name, (_, summary) in commands.items()
+                    ]
+                )
 
 
 app = typer.Typer(
@@ -117,6 +243,8 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         print(f"emotion-search {metadata.version('emotion-search')}")
         raise typer.Exit
 
@@ -131,14 +259,6 @@ def program(
     ] = False,
 ) -> None:
     """Search archives of speech by the emotion in the voice."""
-
-
-for title, commands in COMMANDS.items():
-    for command in commands:
-        name = "import" if command is import_embeddings else command.__name__
-        app.command(name, cls=Checked, rich_help_panel=title)(command)
-    for name, group in COMMAND_GROUPS.get(title, {}).items():
-        app.add_typer(group, name=name, rich_help_panel=title)
 
 
 def main() -> None:
@@ -172,6 +292,8 @@ def _run() -> int:
     except typer.Abort:
         say_error("aborted")
         return 1
+    finally:
+        gc.freeze()  # or the interpreter looks through everything once more before it ends
 
 
 if __name__ == "__main__":

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.kinds import IndexKind
@@ -18,16 +25,11 @@ DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 """The model of a new archive when none is named."""
 
 
-class Settings(BaseSettings):
-    """Everything that may be set, each with its default; build with ``load_settings``."""
+class Settings(BaseModel):
+    """Everything that may be set: from arguments, the environment, its default; build with
+    ``load_settings``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="EMOTION_SEARCH_",
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     home: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("emotion-search", appauthor=False),
@@ -117,6 +119,16 @@ class Settings(BaseSettings):
             parse_age(text)
         return text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What is given, and what the environment has of the rest. Its empty values count as not
+        set. (pydantic-settings does the same, and imports asyncio and a command line for it.)"""
+        environment = {name.lower(): text for name, text in os.environ.items() if text}
+        keys = {name: f"emotion_search_{name}" for name in cls.model_fields}
+        there = {name: environment[key] for name, key in keys.items() if key in environment}
+        return there | given
+
     @property
     def database(self) -> str | Path:
         """The URL of the database in force, or its SQLite file."""
@@ -152,7 +164,7 @@ def load_settings(**given: object) -> Settings:
         InvalidInputError: a value is out of range; names the setting.
     """
     try:
-        settings = Settings(**{k: v for k, v in given.items() if v not in (None, "")})  # type: ignore[arg-type]
+        settings = Settings(**{k: v for k, v in given.items() if v not in (None, "")})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

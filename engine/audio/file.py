@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from emotion_search.engine.audio.samples import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.index.errors import AudioError
@@ -104,6 +103,8 @@ class AudioFile:
         self._check(channels)
         resampler = None
         if self.sample_rate != SAMPLE_RATE:
+            import soxr
+
             number = len(channels)
             resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, number, dtype="float32")
         empty = True

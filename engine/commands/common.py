@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import gc
 import inspect
 import json
 import os
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from emotion_search.engine.settings import Settings, load_settings, parse_age
 from emotion_search.index.errors import InvalidInputError
 
-if TYPE_CHECKING:  # numpy and SQLAlchemy would cost --help half a second
+if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a second
     from emotion_search.engine.library.library import Library
+    from emotion_search.engine.settings import Settings
     from emotion_search.index.database.filters import ClipFilter
 
 Choice = TypeVar("Choice", bound=str)
@@ -51,6 +52,18 @@ SeedOption = Annotated[
 ]
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within, much is imported. It stays, so the garbage collector is to look through none of it, a
+    third of the time of a short command: not now, and not when the program ends."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def settings_of(
     home: str | None,
     database: str | None,
@@ -59,6 +72,8 @@ def settings_of(
     **others: object,
 ) -> Settings:
     """The settings that these options make."""
+    from emotion_search.engine.settings import load_settings
+
     return load_settings(home=home, database_url=database, model=model, device=device, **others)
 
 
@@ -71,7 +86,8 @@ def open_library(
     create: bool = False,
 ) -> Library:
     """The archive that these options name, opened."""
-    from emotion_search.engine.library.library import Library
+    with importing():
+        from emotion_search.engine.library.library import Library
 
     return Library.open(settings_of(home, database, model, device), create=create)
 
@@ -117,6 +133,8 @@ def age(option: str, text: str) -> timedelta:
     Raises:
         InvalidInputError: it gives none; names the option.
     """
+    from emotion_search.engine.settings import parse_age
+
     try:
         return parse_age(text)
     except ValueError as error:

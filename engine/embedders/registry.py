@@ -8,6 +8,7 @@ also names an entry of ``BASES`` in ``engine/finetune/bases.py``.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +74,13 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
     """
-    return family_of(name).load(name, settings)
+    was_on = gc.isenabled()
+    gc.disable()  # torch makes a million objects as it is imported: all stay, none is worth a look
+    try:
+        return family_of(name).load(name, settings)
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def is_built_in(name: str) -> bool:

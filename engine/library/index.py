@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import IndexStatus, index_status, purge_removed
 from emotion_search.engine.embedders.registry import absolute
-from emotion_search.engine.quality.archive_labels import labelled
-from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.engine.quality.tune import (
-    Tuning,
-    recalibrate,
-    resettle,
-    tune,
-)
 from emotion_search.index.database.coverage import holding_called
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import active_model, list_models
@@ -25,8 +18,12 @@ from emotion_search.index.database.spaces import (
     list_spaces,
     use_space,
 )
-from emotion_search.index.lifecycle.verify import Verdict
 from emotion_search.index.vectors.space import Method, Space
+
+if TYPE_CHECKING:
+    from emotion_search.engine.quality.labelled import LabelledVectors
+    from emotion_search.engine.quality.tune import Tuning
+    from emotion_search.index.lifecycle.verify import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +38,8 @@ class Indexed(Archive):
             NotFoundError: the archive is empty.
             InvalidInputError: it is too small, or the method does no good.
         """
+        from emotion_search.engine.quality.tune import tune
+
         model = self._model_here()
         result = tune(self.database, model, task=task, method=method)
         self._follow(model)
@@ -59,6 +58,8 @@ class Indexed(Archive):
         Raises:
             NotFoundError: there is no such space, or the archive is empty.
         """
+        from emotion_search.engine.quality.tune import recalibrate
+
         model = self._model_here()
         with self.database.write() as session:
             use_space(session, model, version)
@@ -79,6 +80,8 @@ class Indexed(Archive):
             NotFoundError: the archive is empty.
             InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
         """
+        from emotion_search.engine.quality.archive_labels import labelled
+
         models = [self._model_here()]
         return labelled(self.database, models, task, most=most, sentence_key=sentence_key)[0]
 
@@ -96,6 +99,8 @@ class Indexed(Archive):
             NotFoundError: the archive has none of a model.
             InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
         """
+        from emotion_search.engine.quality.archive_labels import labelled
+
         with self.database.read() as session:
             models = [holding_called(session, absolute(name)).model for name in names]
         return labelled(self.database, models, task, most=most, sentence_key=sentence_key)
@@ -123,6 +128,8 @@ class Indexed(Archive):
     def settle(self) -> None:
         """After recordings were removed: take their vectors out of the saved index of every model,
         and out of the log of the database; bring the percentiles up to date."""
+        from emotion_search.engine.quality.tune import resettle
+
         if not self.database.empty_log():
             log.warning(
                 "%s is being read: what was erased stays in its -wal file until the next forget, or"

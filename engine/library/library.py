@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.database import database_exists
 from emotion_search.engine.archive.disk_use import DiskUse, disk_use, exposed
-from emotion_search.engine.archive.playback import file_of_recording
 from emotion_search.engine.archive.status import Status
-from emotion_search.engine.audio.file import Samples
-from emotion_search.engine.files.manifest import Manifest
-from emotion_search.engine.files.scan import Found, FoundFile
-from emotion_search.engine.ingest.options import IngestOptions
-from emotion_search.engine.ingest.pipeline import Ingest
-from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.analysis import Learned
 from emotion_search.engine.library.forgetting import Forgetting
 from emotion_search.engine.library.listing import Listing
 from emotion_search.engine.library.models import Switching
 from emotion_search.engine.library.places import Placing
 from emotion_search.engine.library.transfer import Transfers
-from emotion_search.engine.quality.tune import resettle
 from emotion_search.engine.query.examples import AnyExample, as_example
 from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
@@ -36,7 +28,6 @@ from emotion_search.index.database.clips import (
     get_clip,
     list_clips,
 )
-from emotion_search.index.database.coverage import Holding
 from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
@@ -47,8 +38,14 @@ from emotion_search.index.search import Hit
 from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
+    from emotion_search.engine.audio.file import Samples
     from emotion_search.engine.embedders.base import Embedder
+    from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.scan import Found, FoundFile
     from emotion_search.engine.inference.context import Context
+    from emotion_search.engine.ingest.options import IngestOptions
+    from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.index.database.coverage import Holding
 
 
 class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
@@ -82,6 +79,10 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: nothing
                 half-done is kept, and the same call goes on where it stopped.
         """
+        from emotion_search.engine.ingest.options import IngestOptions
+        from emotion_search.engine.ingest.pipeline import Ingest
+        from emotion_search.engine.quality.tune import resettle
+
         options = (options or IngestOptions()).completed(self.settings)
         embedder = self.embedder()
         with self.database.write() as session:
@@ -175,6 +176,8 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such clip, or its file is no longer there or has changed.
         """
+        from emotion_search.engine.archive.playback import file_of_recording
+
         clip = self.clip(clip_id)
         path = file_of_recording(self, clip.recording_id, clip.sha256)
         try:

@@ -13,7 +13,6 @@ import numpy as np
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import remove_index
 from emotion_search.engine.embedders.registry import absolute
-from emotion_search.engine.quality.tune import resettle
 from emotion_search.index.database.coverage import (
     Holding,
     drop_model,
@@ -75,6 +74,8 @@ class Switching(Archive):
             NotFoundError: the archive has none of this model.
             ModelMismatchError: clips lack embeddings under it, and ``partial`` is not set.
         """
+        from emotion_search.engine.quality.tune import resettle
+
         with self.database.read() as session:
             model = holding_called(session, absolute(name)).model
             require_filled(session, model, partial=partial)

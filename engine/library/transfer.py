@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.quality.tune import resettle
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError
@@ -173,6 +172,7 @@ class Transfers(Archive):
             InvalidInputError: nothing was taken in; names the row.
             ModelMismatchError: the archive holds embeddings of another model.
         """
+        from emotion_search.engine.quality.tune import resettle
         from emotion_search.engine.transfer.importing import import_archive
         from emotion_search.engine.transfer.sources import open_source
 

@@ -29,7 +29,7 @@ from emotion_search.index.database.recordings import (
     add_locations,
     annotate,
     find_by_sha256,
-    known_hashes,
+    ids_of_hashes,
 )
 from emotion_search.index.database.spans import Side
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
@@ -185,7 +185,7 @@ def remove_orphans(library: Library) -> int:
     for begin in range(0, len(hashes), _ASKED):
         some = hashes[begin : begin + _ASKED]
         with library.database.read() as session:
-            orphans = set(some) - known_hashes(session, some)
+            orphans = set(some) - ids_of_hashes(session, some).keys()
         for sha256 in orphans:
             removed += _remove_orphan(library, sha256, found[sha256])
     return removed
@@ -196,7 +196,7 @@ def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
     try:
         with upload_lock(library.settings.uploads_folder, sha256, patience=0):
             with library.database.read() as session:
-                if known_hashes(session, [sha256]):
+                if find_by_sha256(session, sha256) is not None:
                     return 0
             for path in paths:
                 path.unlink(missing_ok=True)

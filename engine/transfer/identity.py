@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.transfer.rows import Row
-from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import FileFacts
-from emotion_search.index.database.recording_details import get_recording
-from emotion_search.index.database.recordings import find_by_sha256, recording_at
+from emotion_search.index.database.recordings import hashes_at, ids_of_hashes
 
 Identity = tuple[str, FileFacts | None]
 """The sha256 that a recording is known by, and where it lies, so far as that is new."""
@@ -38,20 +37,23 @@ class Identities:
             if row.path is not None and row.path not in self._files:
                 self._files[row.path] = _hashed(row.path)
         with self._database.read() as session:
-            return [self._identity(session, row) for row in firsts]
+            at = hashes_at(session, [row.path for row in firsts if row.path is not None])
+            identities = [self._identity(row, at) for row in firsts]
+            known = ids_of_hashes(session, [sha256 for sha256, _ in identities])
+        for number, (row, (sha256, file)) in enumerate(zip(firsts, identities, strict=True)):
+            if file is None and row.path is not None and row.path not in at and sha256 not in known:
+                identities[number] = sha256, FileFacts(row.path, 0, 0)
+        return identities
 
-    def _identity(self, session: Session, row: Row) -> Identity:
+    def _identity(self, row: Row, at: Mapping[str, str]) -> Identity:
+        """The hash of a recording, and the file if that holds it; ``at`` tells the hash of what the
+        archive has seen at a path."""
         file = None if row.path is None else self._files[row.path]
         if file is not None and row.sha256 in (None, file[1]):
             return file[1], file[0]
-        known = None if row.path is None else recording_at(session, row.path)
-        sha256 = row.sha256
-        if sha256 is None and known is not None:
-            sha256 = get_recording(session, known).sha256
-        if sha256 is None:
-            sha256 = hashlib.sha256(f"emotion-search import\0{row.key}".encode()).hexdigest()
-        new = known is None and find_by_sha256(session, sha256) is None
-        return sha256, FileFacts(row.path, 0, 0) if row.path is not None and new else None
+        made_up = f"emotion-search import\0{row.key}".encode()
+        sha256 = row.sha256 or at.get(row.path or "") or hashlib.sha256(made_up).hexdigest()
+        return sha256, None
 
 
 def _hashed(path: str) -> tuple[FileFacts, str] | None:

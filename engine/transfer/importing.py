@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,14 @@ from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.transfer.identity import Identities, Identity
 from emotion_search.engine.transfer.rows import Row, read_row, score_columns
 from emotion_search.engine.transfer.sources import About, Source, Vector
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model, mismatch
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
     add_spans,
     annotate,
 )
@@ -113,26 +113,42 @@ def import_archive(
             if again:
                 take_back(session, hashes)
             erased = are_forgotten(session, hashes)
+            recordings = []
             for rows, identity in zip(batch, known, strict=True):
                 if identity[0] in erased:
                     done.rows += len(rows)
                     done.forgotten += 1
-                    continue
-                new = _recording(rows, identity, whole.get(rows[0][0].key))
-                recording, is_new = add_recording(session, info.id, new)
-                added = len(rows)
-                if not is_new:
-                    added = add_spans(session, recording, info.id, new.clips)
-                    given = new.annotations
-                    annotate(
-                        session, recording, Annotations(speaker=given.speaker, spans=given.spans)
-                    )
-                done.rows += len(rows)
-                done.recordings += is_new
-                done.clips += added
-                done.known += len(rows) - added
+                else:
+                    recordings.append(_recording(rows, identity, whole.get(rows[0][0].key)))
+            for some in _distinct(recordings):
+                _write(session, info.id, some, done)
         progress(done)
     return done, info
+
+
+def _distinct(recordings: Sequence[NewRecording]) -> Iterator[list[NewRecording]]:
+    """The recordings in lists, none of which has the same bytes twice."""
+    while recordings:
+        first = {one.sha256: one for one in reversed(recordings)}
+        yield [one for one in recordings if first[one.sha256] is one]
+        recordings = [one for one in recordings if first[one.sha256] is not one]
+
+
+def _write(
+    session: Session, model_id: int, recordings: Sequence[NewRecording], done: Imported
+) -> None:
+    """Add recordings, or to known ones the clips that they have not; counts them."""
+    written = add_recordings(session, model_id, recordings)
+    for new, (recording, is_new) in zip(recordings, written, strict=True):
+        added = len(new.clips)
+        if not is_new:
+            added = add_spans(session, recording, model_id, new.clips)
+            told = new.annotations
+            annotate(session, recording, Annotations(speaker=told.speaker, spans=told.spans))
+        done.rows += len(new.clips)
+        done.recordings += is_new
+        done.clips += added
+        done.known += len(new.clips) - added
 
 
 def _check(

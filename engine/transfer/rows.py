@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _ABOUT = (
 )
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
 _SCORED = frozenset(("emotion", "confidence"))  # which follow from the scores beside them
+_NO_SCORES = np.empty(0, np.float32)
 _OWN = frozenset((*_CLIP, *_ABOUT, *_ELSEWHERE))
 
 
@@ -103,7 +105,11 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
     Raises:
         ValueError, InvalidInputError: it cannot be used; says why.
     """
-    texts = {key: text for key, value in cells.items() if key and (text := _text(value))}
+    texts = {
+        key: text
+        for key, value in cells.items()
+        if key and (text := value.strip() if type(value) is str else _text(value))
+    }
     sha256 = texts.get("sha256")
     if sha256 is not None and not _SHA256.match(sha256):
         raise ValueError(f"sha256 {sha256[:80]!r} is not 64 lower-case hexadecimal digits")
@@ -126,7 +132,7 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
         key=key,
         sha256=sha256,
         path=path,
-        name=Path(given).name if given else str(own or key[:12]),
+        name=os.path.basename(path) if path else str(own or key[:12]),  # noqa: PTH119
         channel=channel,
         channel_name=check_cell("channel_name", texts),
         start=start,
@@ -151,6 +157,8 @@ def _labels(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str
 
 
 def _scores(cells: Mapping[str, Any], classes: Sequence[str]) -> NDArray[np.float32]:
+    if not classes:
+        return _NO_SCORES
     named = cells.get("scores")
     given: Mapping[str, Any] = (
         named if isinstance(named, dict) else {name: cells.get(SCORE + name) for name in classes}

@@ -19,6 +19,7 @@ from emotion_search.index.errors import InvalidInputError
 Vector = NDArray[np.float32]
 
 _EMBEDDING = "embedding"
+_ROWS = 1000  # of a Parquet file at a time
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class NpySource:
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
         nothing = object()
+        vectors = np.asarray(self._vectors)  # mapped as before, without memmap's cost for each row
         table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
         for read, number in zip_longest(table, range(len(self._vectors)), fillvalue=nothing):
             if read is nothing or number is nothing:
@@ -104,7 +106,7 @@ class NpySource:
                 raise InvalidInputError(f"{more} has more rows than {less}")
             assert isinstance(read, tuple)
             assert isinstance(number, int)
-            yield *read, np.asarray(self._vectors[number], dtype=np.float32)
+            yield *read, np.asarray(vectors[number], dtype=np.float32)
 
 
 class ParquetSource:
@@ -128,15 +130,24 @@ class ParquetSource:
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
-        for number, cells in parquet_rows(self._path):
-            vector = self._vector(number, cells)
-            del cells[_EMBEDDING]
+        others = parquet_rows(self._path, without=_EMBEDDING)
+        for (number, cells), vector in zip(others, self._vectors(), strict=True):
             if vector.shape != (self.dimension,):
                 raise InvalidInputError(
                     f"{self._path}: row {number}: its embedding has shape {vector.shape}, the"
                     f" first one's is ({self.dimension},)"
                 )
             yield number, cells, vector
+
+    def _vectors(self) -> Iterator[Vector]:
+        number = 0
+        with parquet_file(self._path) as file:
+            for batch in file.iter_batches(_ROWS, columns=[_EMBEDDING]):
+                column = batch.column(0)
+                flat = _flat(column, self.dimension)
+                for row in column.to_pylist() if flat is None else flat:
+                    number += 1
+                    yield self._vector(number, {_EMBEDDING: row}) if flat is None else row
 
     def _vector(self, number: int, cells: Mapping[str, Any]) -> Vector:
         wrong = f"{self._path}: row {number}: its embedding is not a list of numbers"
@@ -147,6 +158,22 @@ class ParquetSource:
         if vector.ndim != 1 or not len(vector):
             raise InvalidInputError(wrong)
         return vector
+
+
+def _flat(column: Any, dimension: int) -> Vector | None:
+    """A column of Arrow's, lists of so many floating-point numbers each, as an array (rows, dim);
+    None where it is anything else."""
+    from pyarrow import types
+
+    kind = column.type
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not lists or not types.is_floating(kind.value_type) or column.null_count:
+        return None
+    flat = column.flatten()
+    if flat.null_count or set(column.value_lengths().to_numpy()) != {dimension}:
+        return None
+    vectors: Vector = flat.to_numpy().astype(np.float32, copy=False).reshape(-1, dimension)
+    return vectors
 
 
 def _about_file(path: Path) -> About:

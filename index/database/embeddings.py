@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.bulk import fetch, fetch_parts, insert_many
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo, next_revision
@@ -23,19 +24,15 @@ Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32]]
 """Id of a clip, its embedding (dim,) and its scores (classes,)."""
 
 _ASKED = 1000  # ids of one statement
+_ALL = "SELECT clip_id, vector FROM embeddings WHERE model_id ="
 
 
 def stream(session: Session, model: ModelInfo, since: int = 0) -> Iterator[tuple[Ids, Vectors]]:
     """Embeddings of revisions after ``since``, a few thousand at a time: ids int64 (n,), vectors
     float32 (n, dim), as stored. All of them come in the order in which they lie on disk, else in
     that of revisions."""
-    query = select(Embedding.clip_id, Embedding.vector).where(Embedding.model_id == model.id)
-    if since:
-        query = query.where(Embedding.revision > since).order_by(
-            Embedding.revision, Embedding.clip_id
-        )
-    rows = session.execute(query.execution_options(yield_per=ROWS))
-    for part in rows.partitions():
+    after = f"AND revision > {since:d} ORDER BY revision, clip_id" if since else ""
+    for part in fetch_parts(session, f"{_ALL} {model.id:d} {after}", ROWS):
         yield as_arrays(part, model.dimension)
 
 
@@ -86,10 +83,9 @@ def vectors_by_id(session: Session, model: ModelInfo, ids: Ids) -> Iterator[tupl
     for part in np.array_split(ids, max(1, -(-len(ids) // ROWS))):
         if not len(part):
             return
-        query = select(Embedding.clip_id, Embedding.vector).where(Embedding.model_id == model.id)
         if part[-1] - part[0] < 2 * len(part):  # hardly any gaps
-            query = query.where(Embedding.clip_id.between(int(part[0]), int(part[-1])))
-            rows = session.execute(query.order_by(Embedding.clip_id)).all()
+            between = f"AND clip_id BETWEEN {part[0]:d} AND {part[-1]:d} ORDER BY clip_id"
+            rows = fetch(session, f"{_ALL} {model.id:d} {between}")
             found, vectors = as_arrays(rows, model.dimension)
             kept = np.isin(found, part)
             yield found[kept], vectors[kept]
@@ -131,7 +127,7 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
                 **scored(classes, scores),
             }
         )
-    session.execute(insert(Embedding), rows)
+    insert_many(session, Embedding, rows)
 
 
 def scored(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
@@ -195,11 +191,8 @@ def _some(session: Session, model: ModelInfo, ids: Sequence[int]) -> tuple[Ids, 
     # Numbers written into the statement, past SQLAlchemy: a search reads a hundred vectors, and
     # binding as many parameters would take longer than looking them up.
     wanted = ",".join(map(str, ids))
-    rows = session.connection().exec_driver_sql(
-        "SELECT clip_id, vector FROM embeddings"  # noqa: S608
-        f" WHERE model_id = {model.id:d} AND clip_id IN ({wanted})"
-    )
-    return as_arrays(rows.all(), model.dimension)
+    rows = fetch(session, f"{_ALL} {model.id:d} AND clip_id IN ({wanted})")
+    return as_arrays(rows, model.dimension)
 
 
 def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:

@@ -37,15 +37,19 @@ def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str
 def label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
     """Label the clips of the recording that are these spans; of two labels that one clip is given
     under a task, the last."""
-    clips = spans_of(session, recording_id)
-    labels = {
+    labels = span_labels(spans_of(session, recording_id), spans)
+    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in labels.items()]
+    insert_or_replace(session, Label, rows)
+
+
+def span_labels(clips: Mapping[ClipSpan, int], spans: Sequence[Span]) -> dict[tuple[int, str], str]:
+    """Labels of the clips, given by span, that are these spans: value by clip and task."""
+    return {
         (clip_id, task): value
         for span in spans
         if (clip_id := clips.get(span_key(span.channel, span.start, span.end))) is not None
         for task, value in span.labels.items()
     }
-    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in labels.items()]
-    insert_or_replace(session, Label, rows)
 
 
 def spans_without_clip(session: Session, recording_id: int, spans: Sequence[Span]) -> list[Span]:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.baselines import forget_speakers
+from emotion_search.index.database.bulk import insert_many, reserve_ids
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
-from emotion_search.index.database.labels import label_clips, label_spans, spans_of
-from emotion_search.index.database.schema import Clip, Location, Metadatum, Recording
+from emotion_search.index.database.labels import label_clips, label_spans, span_labels, spans_of
+from emotion_search.index.database.schema import Clip, Label, Location, Metadatum, Recording
 from emotion_search.index.database.spans import Side, Span, span_key, texts_cleaned
-from emotion_search.index.database.speakers import set_speakers, side_of
-from emotion_search.index.database.upsert import insert_new, insert_or_replace
+from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
+from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 
 
@@ -70,7 +73,8 @@ class Annotations:
 @dataclass(frozen=True, eq=False)
 class NewClip:
     """A clip to add: its channel (None for all mixed down) and what that is called, its span in
-    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,))."""
+    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,)), and who speaks where
+    its recording has several speakers."""
 
     channel: int | None
     start: float
@@ -78,6 +82,7 @@ class NewClip:
     vector: NDArray[np.float32]
     scores: NDArray[np.float32]
     channel_name: str | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,41 +115,105 @@ def add_recordings(
     commit.
     """
     assert all(one.clips for one in new)
-    insert_new(
+    known = ids_of_hashes(session, [one.sha256 for one in new])
+    unknown = [one for one in new if one.sha256 not in known]
+    reserved = reserve_ids(session, Recording, len(unknown))
+    ids = known | {one.sha256: number for one, number in zip(unknown, reserved, strict=True)}
+    now = datetime.now(UTC)
+    voices = {one.sha256: _voices(one) for one in unknown}
+    insert_many(
         session,
         Recording,
+        [_row(ids[one.sha256], one, voices[one.sha256][0], now) for one in unknown],
+    )
+    have_clips = {
+        recording
+        for some in chunks(list(known.values()))
+        for recording in session.scalars(
+            select(Clip.recording_id).where(Clip.recording_id.in_(some)).distinct()
+        )
+    }
+    fresh = [one for one in new if ids[one.sha256] not in have_clips]
+    clips = iter(
+        add_clips(
+            session,
+            model_id,
+            [
+                (ids[one.sha256], clip)
+                for one in fresh
+                for clip in (voices[one.sha256][1] if one.sha256 in voices else one.clips)
+            ],
+        )
+    )
+    own = {one.sha256: list(islice(clips, len(one.clips))) for one in fresh}
+    add_locations(session, [(ids[one.sha256], one.file) for one in new if one.file is not None])
+    insert_many(
+        session,
+        Metadatum,
         [
-            {
-                "sha256": one.sha256,
-                "name": one.name,
-                "duration": one.duration,
-                "sample_rate": one.sample_rate,
-                "channels": one.channels,
-                "cut": one.cut,
-                "ingested_at": datetime.now(UTC),
-            }
-            for one in new
+            {"recording_id": ids[one.sha256], "key": key, "value": value}
+            for one in unknown
+            for key, value in one.annotations.metadata.items()
         ],
     )
-    ids: dict[str, int] = {}
-    have_clips: set[int] = set()
-    for part in chunks(new):
-        hashes = [one.sha256 for one in part]
-        of_bytes = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(hashes))
-        some = {row.sha256: row.id for row in session.execute(of_bytes)}
-        ids |= some
-        of_clips = select(Clip.recording_id).where(Clip.recording_id.in_(some.values())).distinct()
-        have_clips.update(session.scalars(of_clips))
-    fresh = [one for one in new if ids[one.sha256] not in have_clips]
-    if fresh:
-        add_clips(
-            session, model_id, [(ids[one.sha256], clip) for one in fresh for clip in one.clips]
-        )
-    add_locations(session, [(ids[one.sha256], one.file) for one in new if one.file is not None])
+    insert_many(
+        session,
+        Label,
+        [
+            {"clip_id": clip, "task": task, "value": value}
+            for one in unknown
+            for (clip, task), value in _labels(one, own[one.sha256]).items()
+        ],
+    )
     for one in new:
-        recording = ids[one.sha256]
-        annotate(session, recording, one.annotations, is_new=recording not in have_clips)
-    return [(ids[one.sha256], ids[one.sha256] not in have_clips) for one in new]
+        if one.sha256 in known:
+            annotate(session, ids[one.sha256], one.annotations, is_new=one.sha256 in own)
+    return [(ids[one.sha256], one.sha256 in own) for one in new]
+
+
+def _voices(new: NewRecording) -> tuple[str | None, Sequence[NewClip]]:
+    """Who speaks in a whole new recording, and its clips, with speakers of their own where it has
+    several."""
+    told, clips = new.annotations, new.clips
+    if not told.sides and not any(span.speaker for span in told.spans):
+        return told.speaker, clips
+    spans = [(clip.channel, clip.start, clip.end) for clip in clips]
+    voices = named_speakers(spans, told.speaker, told.sides, told.spans)
+    if len(set(voices)) == 1:
+        return voices[0], clips
+    return None, [replace(one, speaker=who) for one, who in zip(clips, voices, strict=True)]
+
+
+def _row(
+    recording_id: int, new: NewRecording, speaker: str | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "id": recording_id,
+        "sha256": new.sha256,
+        "name": new.annotations.name or new.name,
+        "source": new.annotations.source,
+        "speaker": speaker,
+        "recorded_at": new.annotations.recorded_at,
+        "duration": new.duration,
+        "sample_rate": new.sample_rate,
+        "channels": new.channels,
+        "cut": new.cut,
+        "ingested_at": now,
+    }
+
+
+def _labels(new: NewRecording, clips: Sequence[int]) -> dict[tuple[int, str], str]:
+    """Labels of a new recording's clips, by clip and task."""
+    by_span = {
+        span_key(one.channel, one.start, one.end): clip
+        for one, clip in zip(new.clips, clips, strict=True)
+    }
+    told = {}
+    for one, clip in zip(new.clips, clips, strict=True):
+        side = side_of(new.annotations.sides, one.channel) or Side()
+        for task, value in {**new.annotations.labels, **side.labels}.items():
+            told[clip, task] = value
+    return span_labels(by_span, new.annotations.spans) | told
 
 
 def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]) -> int:
@@ -159,23 +228,26 @@ def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequenc
 def add_clips(
     session: Session, model_id: int, clips: Sequence[tuple[int, NewClip]]
 ) -> Sequence[int]:
-    """Add clips, each to a recording, embedded by a model; returns their ids.
-
-    ``clips`` is not empty.
-    """
-    clip_ids = session.scalars(
-        insert(Clip).returning(Clip.id, sort_by_parameter_order=True),
+    """Add clips, each to a recording, embedded by a model; returns their ids, ascending."""
+    if not clips:
+        return []
+    clip_ids = reserve_ids(session, Clip, len(clips))
+    insert_many(
+        session,
+        Clip,
         [
             {
+                "id": clip_id,
                 "recording_id": recording_id,
                 "channel": clip.channel,
                 "channel_name": clip.channel_name,
-                "start": clip.start,
-                "end": clip.end,
+                "speaker": clip.speaker,
+                "start_s": clip.start,
+                "end_s": clip.end,
             }
-            for recording_id, clip in clips
+            for clip_id, (recording_id, clip) in zip(clip_ids, clips, strict=True)
         ],
-    ).all()
+    )
     insert_embeddings(
         session,
         model_id,
@@ -192,9 +264,15 @@ def exists(session: Session, recording_id: int) -> bool:
     return session.get(Recording, recording_id) is not None
 
 
-def known_hashes(session: Session, hashes: Collection[str]) -> set[str]:
-    """Those of the hashes (up to a few hundred) that are a recording's content."""
-    return set(session.scalars(select(Recording.sha256).where(Recording.sha256.in_(hashes))))
+def ids_of_hashes(session: Session, hashes: Sequence[str]) -> dict[str, int]:
+    """The recordings whose content has one of these hashes, by hash."""
+    return {
+        sha256: recording
+        for some in chunks(hashes)
+        for sha256, recording in session.execute(
+            select(Recording.sha256, Recording.id).where(Recording.sha256.in_(some))
+        )
+    }
 
 
 def find_by_sha256(session: Session, sha256: str) -> int | None:
@@ -205,6 +283,19 @@ def find_by_sha256(session: Session, sha256: str) -> int | None:
 def recording_at(session: Session, path: str) -> int | None:
     """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
     return session.scalar(select(Location.recording_id).where(Location.path == path))
+
+
+def hashes_at(session: Session, paths: Sequence[str]) -> dict[str, str]:
+    """The sha256 of the recording that was seen at each of the paths, as far as one was."""
+    return {
+        path: sha256
+        for some in chunks(paths)
+        for path, sha256 in session.execute(
+            select(Location.path, Recording.sha256)
+            .join(Recording, Recording.id == Location.recording_id)
+            .where(Location.path.in_(some))
+        )
+    }
 
 
 def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
@@ -218,7 +309,9 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
         }
         for recording_id, file in places
     }
-    insert_or_replace(session, Location, list(rows.values()))
+    known = hashes_at(session, list(rows))
+    insert_many(session, Location, [row for path, row in rows.items() if path not in known])
+    insert_or_replace(session, Location, [rows[path] for path in known])
     remove_failures(session, list(rows))
 
 

@@ -1,5 +1,7 @@
 """SQLAlchemy tables of an archive; the migrations create exactly these."""
 
+# Annotations are no strings here: SQLAlchemy would evaluate each at every start.
+
 from datetime import UTC, datetime
 from typing import Any
 

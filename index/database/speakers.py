@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, union_all, update
 from sqlalchemy.orm import Session, aliased
@@ -10,6 +11,30 @@ from sqlalchemy.orm import Session, aliased
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.schema import SPEAKER, Clip, Recording
 from emotion_search.index.database.spans import Side, Span, span_key
+
+
+def named_speakers(
+    clips: Sequence[Sequence[Any]],
+    speaker: str | None,
+    sides: Mapping[int, Side],
+    spans: Sequence[Span],
+    now: Sequence[str | None] | None = None,
+) -> list[str | None]:
+    """Who speaks in each of the clips of a recording: channel, start and end of each; see
+    ``set_speakers``.
+
+    Args:
+        now: who speaks where nothing names anybody; ``speaker`` if left out.
+    """
+    own = {span_key(o.channel, o.start, o.end): o.speaker for o in spans if o.speaker is not None}
+    mixed = side_of(sides, None)
+    found: list[str | None] = []
+    for row, (channel, start, end) in enumerate(clips):
+        side = mixed if channel is None else sides.get(channel)
+        of_side = side.speaker if side else None
+        usual = speaker if now is None else now[row]
+        found.append(own.get(span_key(channel, start, end), of_side or usual))
+    return found
 
 
 def set_speakers(
@@ -31,14 +56,10 @@ def set_speakers(
     query = select(Clip.id, Clip.channel, Clip.start, Clip.end, SPEAKER)
     query = query.join(Recording, Recording.id == Clip.recording_id)
     rows = session.execute(query.where(Clip.recording_id == recording_id)).all()
-    own = {span_key(o.channel, o.start, o.end): o.speaker for o in spans if o.speaker is not None}
-    mixed = side_of(sides, None)
-    wanted: dict[int, str | None] = {}
-    for clip, channel, start, end, now in rows:
-        side = mixed if channel is None else sides.get(channel)
-        told = side.speaker if side else None
-        kept = now if own and speaker is None and not sides else speaker
-        wanted[clip] = own.get(span_key(channel, start, end), told or kept)
+    own = any(one.speaker is not None for one in spans)
+    now = [row[4] for row in rows] if own and speaker is None and not sides else None
+    voices_of = named_speakers([row[1:4] for row in rows], speaker, sides, spans, now)
+    wanted = {row[0]: voice for row, voice in zip(rows, voices_of, strict=True)}
     if all(wanted[row[0]] == row[4] for row in rows):
         return False
     voices = set(wanted.values())

@@ -1,13 +1,16 @@
 """Text that both databases can store, in the form in which it is compared (NFC)."""
 
+import re
 import unicodedata
 
 from emotion_search.index.errors import InvalidInputError
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 
 def storable(text: str) -> bool:
     """Whether SQLite and Postgres both take it: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return not _UNSTORABLE.search(text)
 
 
 def clean(what: str, text: str) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.emotions import UNCERTAIN
-from emotion_search.index.search import Hit
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # rich, which status has no use for
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
     from emotion_search.index.database.clips import ClipDetails
+    from emotion_search.index.search import Hit
 
 _LONG_PATH = 30  # characters that a path may take in a table
 
@@ -21,6 +21,7 @@ _LONG_PATH = 30  # characters that a path may take in a table
 def print_hits(hits: list[Hit], min_confidence: float) -> None:
     """A table of hits on stdout: cosine, percentile, clip; label, the model's emotion, source and
     whether it is of an example's speaker, where that tells hits apart; file and start."""
+
     columns = {
         "label": [hit.clip.label or "" for hit in hits],
         "emotion": [heard_in(hit.clip, min_confidence) for hit in hits],

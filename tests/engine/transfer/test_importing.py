@@ -188,6 +188,18 @@ def test_rows_of_one_recording_may_have_speakers_of_their_own(blank, tmp_path):
         assert [clip.speaker for clip in blank.clips_of(1)] == ["a", "b", None]
 
 
+def test_the_same_bytes_twice_among_others_are_one_recording(blank, tmp_path):
+    same = {"sha256": "a" * 64, "label": "anger"}
+    rows = [
+        {**same, "start": 0, "end": 1},
+        {"id": "b", "start": 0, "end": 1},
+        {**same, "start": 1, "end": 2, "label": "fear"},
+    ]
+    done = blank.import_embeddings(*write(tmp_path, rows), model="m")
+    assert (done.rows, done.recordings, done.clips, done.known) == (3, 2, 3, 0)
+    assert [clip.label for clip in blank.clips()] == ["anger", None, "fear"]
+
+
 def test_new_spans_join_a_known_recording(blank, tmp_path):
     blank.import_embeddings(*write(tmp_path / "in", ROWS), model="mine")
     more = [{**ROWS[0], "label": "joy"}, {**ROWS[0], "start": 8, "end": 9}]
@@ -258,6 +270,42 @@ def test_columns_of_other_kinds_are_kept_as_text_or_refused(blank, tmp_path):
     parquet.write_table(pyarrow.table({"id": ["a"], "embedding": [1.0]}), tmp_path / "z.parquet")
     with pytest.raises(InvalidInputError, match="row 1: its embedding is not a list of numbers"):
         blank.import_embeddings(tmp_path / "z.parquet", model="mine")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pyarrow.list_(pyarrow.float32()),
+        pyarrow.large_list(pyarrow.float64()),
+        pyarrow.list_(pyarrow.float32(), 2),
+        pyarrow.list_(pyarrow.int8()),
+    ],
+    ids=str,
+)
+def test_lists_of_any_kind_are_embeddings(tmp_path, kind):
+    given = [[1, 2], [2, 1], [-3, 4]]
+    table = {"id": ["a", "b", "c"], "embedding": pyarrow.array(given, kind)}
+    parquet.write_table(pyarrow.table(table), tmp_path / "x.parquet")
+    rows = list(open_source(tmp_path / "x.parquet").rows())
+    assert [vector.tolist() for _, _, vector in rows] == given
+    assert [(number, cells, vector.dtype.name) for number, cells, vector in rows] == [
+        (number, {"id": name}, "float32") for number, name in enumerate("abc", start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([1.0, 2.0, 3.0], r"row 2: its embedding has shape \(3,\)"),
+        (None, "row 2: its embedding is not a list"),
+        ([1.0, None], "row 2 .*NaN"),
+    ],
+)
+def test_a_bad_list_is_named(blank, tmp_path, bad, message):
+    table = {"id": ["a", "b"], "embedding": [[1.0, 2.0], bad]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInputError, match=message):
+        blank.import_embeddings(tmp_path / "x.parquet", model="mine")
 
 
 def test_a_damaged_parquet_is_named(blank, tmp_path):

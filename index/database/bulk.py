@@ -1,0 +1,96 @@
+"""Bulk rows: ids reserved in blocks, COPY and binary cursors on Postgres, executemany on SQLite."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import BigInteger, Float, Integer, LargeBinary, String, insert, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import Base, UtcDateTime
+
+_POSTGRES = (  # what COPY's binary format calls the types of columns, the first that fits
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+    (Float, "float8"),
+    (String, "text"),
+    (LargeBinary, "bytea"),
+    (UtcDateTime, "timestamptz"),
+)
+
+
+def reserve_ids(session: Session, table: type[Base], number: int) -> list[int]:
+    """So many ids of a table, ascending, that no row has or had; the transaction, which writes,
+    gives them to its rows."""
+    if _is_sqlite(session):
+        last = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        begin = (session.scalar(last, {"name": table.__tablename__}) or 0) + 1
+        return list(range(begin, begin + number))
+    following = text(
+        "SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :number)"
+    )
+    return sorted(session.scalars(following, {"name": table.__tablename__, "number": number}))
+
+
+def insert_many(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert ``rows``, all of the same columns (by their names in the database), none of which is
+    there already."""
+    if not rows:
+        return
+    made: Any = table.__table__
+    if _is_sqlite(session):
+        session.execute(insert(made), rows)
+        return
+    names = list(rows[0])
+    types = [_postgres_type(made.columns[name].type) for name in names]
+    statement = f"COPY {table.__tablename__} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+    with _driver(session) as driver, driver.cursor().copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row([row[name] for name in names])
+
+
+def fetch(session: Session, statement: str) -> Sequence[Any]:
+    """All rows of a statement without parameters; bytes come as bytes, not as text."""
+    if _is_sqlite(session):
+        return session.connection().exec_driver_sql(statement).all()
+    with _driver(session) as driver:
+        rows: Sequence[Any] = driver.execute(statement, binary=True).fetchall()
+        return rows
+
+
+def fetch_parts(session: Session, statement: str, size: int) -> Iterator[Sequence[Any]]:
+    """As ``fetch``, so many rows at a time; other statements may come in between."""
+    if _is_sqlite(session):
+        rows = session.connection().exec_driver_sql(statement)
+        while part := rows.fetchmany(size):
+            yield part
+        return
+    name = f"rows_{uuid.uuid4().hex}"
+    with _driver(session) as driver, driver.cursor(name=name, binary=True) as cursor:
+        cursor.execute(statement)
+        while part := cursor.fetchmany(size):
+            yield part
+
+
+@contextmanager
+def _driver(session: Session) -> Iterator[Any]:
+    """The session's connection as psycopg has it, its errors as SQLAlchemy has them."""
+    from psycopg import Error
+
+    try:
+        yield session.connection().connection.driver_connection
+    except Error as error:
+        raise DBAPIError(None, None, error) from error
+
+
+def _postgres_type(column: Any) -> str:
+    return next(name for kind, name in _POSTGRES if isinstance(column, kind))
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
