@@ -13,6 +13,8 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     SeedOption,
+    TaskOption,
+    as_compared,
     filtered,
     notice,
     open_library,
@@ -21,8 +23,6 @@ from emotion_search.engine.commands.common import (
 
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
-
-TaskOption = Annotated[str, typer.Option("--task", help="Whose labels, such as satisfaction.")]
 
 
 def train(
@@ -133,7 +133,9 @@ def classify(
 
 
 def classifiers(
-    task: Annotated[str | None, typer.Option("--task", help="Only of this task.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only of this task.", callback=as_compared)
+    ] = None,
     delete: Annotated[
         int | None,
         typer.Option("--delete", metavar="VERSION", help="Delete this one of the task."),

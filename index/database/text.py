@@ -7,7 +7,11 @@ from emotion_search.index.errors import InvalidInputError
 
 def storable(text: str) -> bool:
     """Whether SQLite and Postgres both take it: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def clean(what: str, text: str) -> str:
