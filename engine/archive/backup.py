@@ -139,7 +139,7 @@ def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedU
                     if (Path(folder) / part).exists():
                         _merge(Path(folder) / part, home / part)
                 if target.file is not None and not target.file.exists():
-                    restored.replace(target.file)
+                    _publish(restored, target.file)
                 else:
                     with closing(Database(restored)) as source:
                         copy_archive(source, target)
@@ -172,6 +172,19 @@ def _adopt(database: Path, listed: Mapping[str, Any], home: Path) -> None:
             for key, name in listed["models"].items():
                 rename_model(session, key, str(home / _MODELS / key[:16] / name))
         opened.empty_log()
+
+
+def _publish(database: Path, file: Path) -> None:
+    """Put a database in its place, whole or not at all, and no log beside it that is another's."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        shutil.copyfile(database, partial)
+        for end in ("-wal", "-shm"):
+            Path(f"{file}{end}").unlink(missing_ok=True)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _merge(part: Path, into: Path) -> None:

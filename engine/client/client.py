@@ -131,11 +131,11 @@ class Client(Requests):
 
         Args:
             annotations: ``source``, ``label``, ``speaker``, ``recorded_at`` (a datetime or ISO
-                8601), ``metadata`` and ``labels`` by task (mappings), ``channels`` such as
-                ``customer=1``.
+                8601), ``metadata``, ``labels`` by task and ``speakers`` by channel (mappings),
+                ``channels`` such as ``customer=1``, ``again`` for what was erased before.
         """
         form = {key: as_text(value) for key, value in annotations.items() if value is not None}
-        for several in form.keys() & {"metadata", "labels"}:
+        for several in form.keys() & {"metadata", "labels", "speakers"}:
             form[several] = [f"{key}={value}" for key, value in dict(form[several]).items()]
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         with file.open("rb") as content:

@@ -13,6 +13,8 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     SeedOption,
+    TaskOption,
+    as_compared,
     filtered,
     notice,
     open_library,
@@ -22,8 +24,6 @@ from emotion_search.engine.commands.show.terminal import rewrite
 
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
-
-TaskOption = Annotated[str, typer.Option("--task", help="Whose labels, such as satisfaction.")]
 
 
 def train(
@@ -134,7 +134,9 @@ def classify(
 
 
 def classifiers(
-    task: Annotated[str | None, typer.Option("--task", help="Only of this task.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only of this task.", callback=as_compared)
+    ] = None,
     delete: Annotated[
         int | None,
         typer.Option("--delete", metavar="VERSION", help="Delete this one of the task."),

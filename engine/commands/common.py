@@ -47,6 +47,17 @@ MetaOption = Annotated[
 ]
 
 
+def as_compared(text: str | None) -> str | None:
+    """A name of the archive's as it is compared, in NFC."""
+    from emotion_search.index.database.text import clean
+
+    return None if text is None else clean("--task", text)
+
+
+TaskOption = Annotated[
+    str,
+    typer.Option("--task", help="Whose labels, such as satisfaction.", callback=as_compared),
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")
 ]

@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     SeedOption,
+    TaskOption,
     choice,
     notice,
     open_library,
@@ -22,8 +23,6 @@ from emotion_search.index.errors import InvalidInputError
 if TYPE_CHECKING:
     from emotion_search.engine.quality.labelled import LabelledVectors
     from emotion_search.index.vectors.space import Space
-
-TaskOption = Annotated[str, typer.Option(help="Whose labels to use.")]
 
 
 def evaluate(

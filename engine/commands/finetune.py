@@ -18,6 +18,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     SeedOption,
+    TaskOption,
     notice,
     print_json,
     settings_of,
@@ -30,7 +31,7 @@ def finetune(
         typer.Option("--model", help="Tune this: 'acoustic', .safetensors, checkpoint folder, id."),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the new model.")],
-    task: Annotated[str, typer.Option(help="Whose labels to learn.")] = "emotion",
+    task: TaskOption = "emotion",
     labels: Annotated[
         Path | None,
         typer.Option(help="Manifest with path, label, speaker; default: the archive's labels."),

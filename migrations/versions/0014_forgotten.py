@@ -1,6 +1,6 @@
 """What was forgotten stays so; speakers of single channels; text in NFC."""
 
-import unicodedata
+from unicodedata import normalize
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,11 +49,16 @@ def downgrade() -> None:
 def _normalise(table: sa.TableClause, name: str) -> None:
     """Texts compare as they are read: both ways to write an é are one."""
     connection, column = op.get_bind(), table.c[name]
-    found = set(connection.scalars(sa.select(column).distinct().where(column.is_not(None))))
-    for text in found:
-        if (normal := unicodedata.normalize("NFC", text)) == text:
-            continue
-        if normal in found and table.name in WHOLE:
+    if connection.dialect.name == "sqlite":
+        beyond_ascii = sa.func.length(sa.cast(column, sa.LargeBinary)) != sa.func.length(column)
+    else:
+        beyond_ascii = sa.func.octet_length(column) != sa.func.char_length(column)
+    query = sa.select(column).distinct().where(beyond_ascii)
+    found = connection.scalars(query.execution_options(yield_per=1000))
+    changed = {text: normal for text in found if (normal := normalize("NFC", text)) != text}
+    for text, normal in changed.items():
+        same_name = sa.select(column).where(column == normal).limit(1)
+        if table.name in WHOLE and connection.scalar(same_name) is not None:
             continue  # two of one name stay apart
         if (table.name, name) in KEYS:
             twin = table.alias()
