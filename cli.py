@@ -32,6 +32,7 @@ from emotion_search.engine.commands.serve import key_app, serve
 from emotion_search.engine.commands.status import status
 from emotion_search.engine.commands.transfer import export, import_embeddings
 from emotion_search.engine.commands.trend import trend
+from emotion_search.engine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 COMMANDS: dict[str, list[Callable[..., None]]] = {
@@ -106,6 +107,7 @@ for title, commands in COMMANDS.items():
 
 def main() -> None:
     """Run the program; errors of ours become one line and an exit code."""
+    one_thread_each()
     logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped

@@ -16,6 +16,7 @@ from typing import Protocol
 from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
+from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.embedders.voice.family import VoiceFamily
 from emotion_search.engine.settings import Settings
 
@@ -65,15 +66,15 @@ def family_of(name: str) -> Family:
     return next(family for family in FAMILIES if family.answers(name))
 
 
-def load_embedder(name: str, settings: Settings) -> Embedder:
+def load_embedder(name: str, settings: Settings) -> SharedEmbedder:
     """The model called ``name``: ``voice``, weights that ``engine.training`` wrote
     (``….voice.safetensors``), ``acoustic`` or weights of its kind (``….safetensors``), a checkpoint
-    folder, or a hub id.
+    folder, or a hub id; it runs on threads of its own, one a core.
 
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
     """
-    return family_of(name).load(name, settings)
+    return SharedEmbedder(family_of(name).load(name, settings))
 
 
 def is_built_in(name: str) -> bool:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.voice import NO_VOICE, heard, voiceless
 from emotion_search.engine.audio.windows import FixedWindows, Window, windows
-from emotion_search.engine.embedders.base import Embedder, usable
+from emotion_search.engine.embedders.base import Embedder, Embeddings, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
+from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 GRANULARITIES = ("utterance", "frame", "window")
@@ -188,8 +189,10 @@ class FileEmbedding:
             yield Parts(starts, starts + SHORTEST / SAMPLE_RATE, some.vectors, some.scores)
 
     def _windows(self) -> Iterator[Parts]:
-        for window in self._cut():
-            answer = self._embedder.embed([window.samples])
+        def embedded(window: Window) -> tuple[Window, Embeddings]:
+            return window, self._embedder.embed([window.samples])
+
+        for window, answer in ahead(embedded, self._cut()):
             if not usable(answer.vectors[0]):
                 raise AudioError("gets no usable embedding")
             start, end = np.array([window.start]), np.array([window.end])
