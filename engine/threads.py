@@ -12,12 +12,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 
 _setting = Lock()
 _NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -31,6 +33,24 @@ def one_thread_each(environment: MutableMapping[str, str] = os.environ) -> None:
     """
     for name in _NAMES:
         environment.setdefault(name, "1")
+
+
+def alone(function: Callable[P, R]) -> Callable[P, R]:
+    """Have NumPy, SciPy and scikit-learn compute on one thread within ``function``, as
+    ``one_thread_each`` has programs do, and give them back what they had."""
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        if all(os.environ.get(name) == "1" for name in _NAMES):
+            return function(*args, **kwargs)
+        import scipy.linalg  # noqa: F401 - what is loaded later would not be limited
+        import sklearn.cluster  # noqa: F401
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return function(*args, **kwargs)
+
+    return limited
 
 
 def cores(root: Path = Path("/")) -> int:
@@ -101,18 +121,17 @@ def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     source = iter(items)
     begun: deque[Future[R]] = deque()
     ended: Exception | None = None
-    with ThreadPoolExecutor(most, thread_name_prefix="ahead") as pool:
-        try:
-            while begun or ended is None:
-                while ended is None and len(begun) <= most:
-                    try:
-                        begun.append(pool.submit(work, next(source)))
-                    except Exception as error:  # noqa: BLE001 - raised below
-                        ended = error
-                if begun:
-                    yield begun.popleft().result()
-        finally:
-            for one in begun:
-                one.cancel()
+    pool = ThreadPoolExecutor(most, thread_name_prefix="ahead")
+    try:
+        while begun or ended is None:
+            while ended is None and len(begun) <= most:
+                try:
+                    begun.append(pool.submit(work, next(source)))
+                except Exception as error:  # noqa: BLE001 - raised below
+                    ended = error
+            if begun:
+                yield begun.popleft().result()
+    finally:  # without waiting, so that whoever stops early can end what it works with
+        pool.shutdown(wait=False, cancel_futures=True)
     if not isinstance(ended, StopIteration):
         raise ended

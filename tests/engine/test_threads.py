@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from emotion_search.engine.threads import ahead, cores, one_thread_each
+from emotion_search.engine.threads import ahead, alone, cores, one_thread_each
 from tests.conftest import ROOT
 
 
@@ -104,6 +105,25 @@ def test_the_program_s_libraries_compute_on_one_thread():
     )
     count, *rest = done.stdout.splitlines()[-1].split()
     assert (int(count) >= 4, rest) == (True, ["{1}", "1"]), done.stderr
+
+
+def test_a_function_that_is_alone_has_one_thread_and_leaves_the_process_as_it_was(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info()}
+
+    @alone
+    def within(divisor: int) -> tuple[float, set[int]]:
+        return 1 / divisor, threads()
+
+    with threadpool_limits(2):
+        before = threads()
+        assert within(2) == (0.5, {1})
+        assert threads() == before == {2}
+        with pytest.raises(ZeroDivisionError):
+            within(0)
+        assert threads() == before
 
 
 def test_ahead_keeps_the_order_and_goes_no_further_than_the_cores(monkeypatch):
