@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from threading import Lock, Thread
@@ -95,9 +96,22 @@ def _quotas(root: Path) -> Iterator[float]:
                     continue
 
 
-def torch_alone() -> None:
-    """Have torch compute on the calling thread alone for as long as that lives; other threads, and
-    those that begin later, keep what they have."""
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Within, torch spreads each operation of the calling thread over so many threads."""
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+def own_torch_threads(count: int) -> None:
+    """Have torch spread operations of the calling thread over so many threads, for as long as that
+    lives; other threads, and those that begin later, keep what they have."""
     import torch
 
     # Torch keeps a number for each thread, and one for threads to come, which the same call sets.
@@ -106,7 +120,7 @@ def torch_alone() -> None:
 
     with _setting:  # or two would take each other's number for the usual one
         usual = torch.get_num_threads()
-        torch.set_num_threads(1)
+        torch.set_num_threads(count)
         after = Thread(target=restore)
         after.start()
         after.join()

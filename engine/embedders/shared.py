@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -15,12 +15,13 @@ import numpy as np
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
-from emotion_search.engine.threads import cores, torch_alone
+from emotion_search.engine.threads import cores, own_torch_threads
 from emotion_search.index.errors import ModelUnavailableError
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
-_TOGETHER_S = {"cpu": 15.0}  # of audio in one call of the model; more gains nothing there
+_TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
 _ELSEWHERE_S = 240.0  # the same on a GPU
+_MOST_THREADS = 16  # each has some hundred MiB at work; beyond, they spread operations after all
 
 
 @dataclass(eq=False)
@@ -79,6 +80,7 @@ class SharedEmbedder:
         embedder: the model.
         timeout: seconds after which a caller gets an error that the model is too busy.
         threads: on which it runs; one a core if left out, and one where it is not on the CPU.
+            Beyond 16 there are 16, each of which spreads operations over several.
     """
 
     def __init__(
@@ -91,10 +93,12 @@ class SharedEmbedder:
         self._embedder = embedder
         self._timeout = timeout
         device = getattr(getattr(embedder, "device", None), "type", "cpu")
-        self._together = _TOGETHER_S.get(device, _ELSEWHERE_S)
-        self._count = threads or (cores() if device == "cpu" else 1)
-        start: Callable[[], None] | None = torch_alone if device == "cpu" else None
-        self._threads = ThreadPoolExecutor(self._count, "embedder", start)
+        self._together = _TOGETHER_S if device == "cpu" else _ELSEWHERE_S
+        usable = threads or (cores() if device == "cpu" else 1)
+        self._count = min(usable, _MOST_THREADS)
+        self._threads = ThreadPoolExecutor(
+            self._count, "embedder", own_torch_threads, (usable // self._count,)
+        )
         self._lines: tuple[deque[_Clip], deque[_Clip]] = deque(), deque()  # the first goes first
         self._taking = threading.Lock()
         self._counting = threading.Lock()

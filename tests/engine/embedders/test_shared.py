@@ -165,3 +165,20 @@ def test_the_process_s_threads_stay_as_they_were_and_the_model_s_are_one_each():
             assert later.submit(torch.get_num_threads).result() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_beyond_sixteen_threads_operations_are_spread():
+    seen = []
+    model = Slow()
+    usual = model.embed
+    model.embed = lambda clips: (seen.append(torch.get_num_threads()), usual(clips))[1]
+    SharedEmbedder(model, threads=40).embed([clip(1)])
+    assert seen == [2]
+
+
+def test_a_model_on_a_gpu_gets_all_that_waits_on_one_thread():
+    model = Slow()
+    model.device = torch.device("cuda")
+    shared = SharedEmbedder(model)
+    assert len(shared.embed([np.ones(16_000, np.float32)] * 61).vectors) == 61
+    assert model.groups == [61]
