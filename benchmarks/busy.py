@@ -43,7 +43,7 @@ def busy(processes: int) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path, required=True)
-    parser.add_argument("--clips", type=int, nargs=2, default=(300, 100), help="of either model")
+    parser.add_argument("--clips", type=int, nargs=2, default=(1000, 200), help="of either model")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(describe("torch", "numpy", "av"))
