@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.common import importing, say_error
 from emotion_search.engine.commands.show.terminal import plain_streams
+from emotion_search.engine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 _UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
@@ -263,6 +264,7 @@ def program(
 
 def main() -> None:
     """Run the program; errors become one line and an exit code."""
+    one_thread_each()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")

@@ -1,6 +1,6 @@
 """Ingest beside the bare embedder, memory by number of files, a long call beside short ones.
 
-    python -m benchmarks.ingest --audio ../shared/data/emodb --model acoustic
+    python -m benchmarks.ingest --audio ../shared/data/emodb
 
 Files are made from the folder's speech: every one other bytes. Each ingest runs in a process of its
 own, with the model loaded before the clock starts. The bare embedder gets the same clips, decoded,
@@ -19,6 +19,7 @@ import soundfile
 
 from benchmarks.machine import describe, measured, peak
 from emotion_search.engine.audio.file import SAMPLE_RATE, decode
+from emotion_search.engine.threads import one_thread_each
 
 PAUSE = np.zeros(SAMPLE_RATE * 3 // 2, np.float32)
 
@@ -48,6 +49,7 @@ def calls(audio: Path, folder: Path, number: int, minutes: float) -> None:
 
 def run(role: str, folder: Path, model: str) -> tuple[float, float, int]:
     """Seconds, peak MiB and clips of this program in a ``role``, in a process of its own."""
+    one_thread_each()  # as the program has it; the process takes it over
     command = ("--role", role, "--folder", str(folder), "--model", model)
     seconds, most, clips = measured("-m", "benchmarks.ingest", *command)[2].split()
     return float(seconds), float(most), int(clips)
@@ -86,7 +88,7 @@ def work(role: str, folder: Path, model: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path)
-    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--model", default="voice")
     parser.add_argument("--files", type=int, nargs=2, default=(1000, 10_000))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rates-only", action="store_true", help="nothing but the first table")

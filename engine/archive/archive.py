@@ -15,7 +15,6 @@ import numpy as np
 from emotion_search.engine.archive.index import open_searcher
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
-from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.registry import (
     absolute,
     family_of,
@@ -113,7 +112,7 @@ class Archive:
             searcher.keeper.close()
         self.database.close()
 
-    def embedder(self) -> Embedder:
+    def embedder(self) -> SharedEmbedder:
         """The archive's model, loaded once; for a new archive the one of the settings.
 
         Raises:
@@ -122,7 +121,7 @@ class Archive:
         """
         return self.embedder_of(self.model())
 
-    def embedder_of(self, active: ModelInfo | None) -> Embedder:
+    def embedder_of(self, active: ModelInfo | None) -> SharedEmbedder:
         """As ``embedder``, for the model that serves; loaded anew where that was switched."""
         with self._loading:
             known = self._embedder
@@ -133,8 +132,7 @@ class Archive:
                 loaded = load_embedder(name, self.settings)
                 if active and loaded.fingerprint != active.fingerprint:
                     raise mismatch(active.name, name, loaded.fingerprint)
-                known = SharedEmbedder(loaded)
-                self._embedder = known
+                self._embedder = known = loaded
             return known
 
     def model(self) -> ModelInfo | None:

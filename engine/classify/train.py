@@ -22,6 +22,7 @@ from emotion_search.engine.classify.examples import MOST, Examples, LeftOut, cho
 from emotion_search.engine.classify.fitted import to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
 from emotion_search.engine.classify.methods import METHODS
+from emotion_search.engine.threads import alone
 from emotion_search.index.database.classifiers import (
     ClassifierInfo,
     add_classifier,
@@ -57,6 +58,7 @@ class Trained:
     left_out: dict[str, LeftOut]
 
 
+@alone
 def train(
     database: Database,
     model: ModelInfo,

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.threads import alone
 from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
 from emotion_search.index.database.clusterings import members
 from emotion_search.index.database.connection import Database, Session
@@ -163,6 +164,7 @@ def _place(
     return _Placed(drawn, umap(vectors, seed=seed), None, len(ids))
 
 
+@alone
 def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float]]:
     """The first two principal components, float32 (n, 2), and the share of variance each has.
 
@@ -181,6 +183,7 @@ def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float
     return xy, (first, second)
 
 
+@alone
 def umap(vectors: Vectors, *, seed: int = 0) -> Vectors:
     """A plane in which neighbours stay neighbours, float32 (n, 2): UMAP (McInnes, Healy and
     Melville, 2018) by cosine. Distances between far points mean little.

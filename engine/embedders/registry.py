@@ -17,6 +17,7 @@ from typing import Protocol
 from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
+from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.embedders.voice.family import VoiceFamily
 from emotion_search.engine.settings import Settings
 
@@ -66,10 +67,10 @@ def family_of(name: str) -> Family:
     return next(family for family in FAMILIES if family.answers(name))
 
 
-def load_embedder(name: str, settings: Settings) -> Embedder:
+def load_embedder(name: str, settings: Settings) -> SharedEmbedder:
     """The model called ``name``: ``voice``, weights that ``engine.training`` wrote
     (``….voice.safetensors``), ``acoustic`` or weights of its kind (``….safetensors``), a checkpoint
-    folder, or a hub id.
+    folder, or a hub id; it runs on threads of its own, one a core.
 
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
@@ -77,7 +78,7 @@ def load_embedder(name: str, settings: Settings) -> Embedder:
     was_on = gc.isenabled()
     gc.disable()  # torch makes a million objects as it is imported: all stay, none is worth a look
     try:
-        return family_of(name).load(name, settings)
+        return SharedEmbedder(family_of(name).load(name, settings))
     finally:
         if was_on:
             gc.enable()

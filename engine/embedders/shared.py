@@ -1,51 +1,106 @@
-"""Micro-batching: one model for many threads, whose requests are embedded together."""
+"""One model for many callers, on as many threads as there are cores, each with clips of its own."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
+from emotion_search.engine.threads import cores, own_torch_threads
 from emotion_search.index.errors import ModelUnavailableError
 
-_WAIT_S = 0.004  # for company; nothing beside the time that a model takes
-_MOST_SECONDS = 60.0  # of audio in one group; a caller with more goes alone
+_BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
+_TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
+_ELSEWHERE_S = 240.0  # the same on a GPU
+_MOST_THREADS = 16  # each has some hundred MiB at work; beyond, they spread operations after all
 
 
 @dataclass(eq=False)
-class _Request:
-    clips: Sequence[Samples]
-    answer: Future[Embeddings] = field(default_factory=Future)
+class _Clip:
+    samples: Samples
+    frames: bool = False  # wanted, in place of one embedding
+    answer: Future[Any] = field(default_factory=Future)
 
     @property
     def seconds(self) -> float:
-        return sum(map(len, self.clips)) / SAMPLE_RATE
+        return len(self.samples) / SAMPLE_RATE
+
+
+class Begun:
+    """Clips that a model has been given.
+
+    Args:
+        until: moment of ``time.monotonic`` from which nobody waits any more; None for never.
+    """
+
+    def __init__(self, clips: Sequence[_Clip], until: float | None = None) -> None:
+        self._clips, self._until = clips, until
+
+    def answers(self) -> list[Any]:
+        """What the model gave for each clip, once it has."""
+        until = self._until
+        try:
+            return [
+                clip.answer.result(None if until is None else max(0.0, until - time.monotonic()))
+                for clip in self._clips
+            ]
+        except FutureTimeoutError as error:
+            raise ModelUnavailableError(
+                "the model is too busy to answer in time; try again"
+            ) from error
+        finally:
+            self.drop()
+
+    def result(self) -> Embeddings:
+        """Their embeddings, which are waited for."""
+        found: list[Embeddings] = self.answers()
+        vectors = np.concatenate([one.vectors for one in found])
+        return Embeddings(vectors, np.concatenate([one.scores for one in found]))
+
+    def drop(self) -> None:
+        """Let go of clips that the model has not begun with."""
+        for clip in self._clips:
+            clip.answer.cancel()
 
 
 class SharedEmbedder:
-    """An ``Embedder`` in front of another, for threads that embed a little each.
+    """An ``Embedder`` in front of another, whose clips go through the model at the same time, those
+    of different callers together.
 
     Args:
         embedder: the model.
         timeout: seconds after which a caller gets an error that the model is too busy.
+        threads: on which it runs; one a core if left out, and one where it is not on the CPU.
+            Beyond 16 there are 16, each of which spreads operations over several.
     """
 
-    def __init__(self, embedder: Embedder, *, timeout: float = 120.0) -> None:
+    def __init__(
+        self, embedder: Embedder, *, timeout: float = 120.0, threads: int | None = None
+    ) -> None:
         self.name = embedder.name
         self.fingerprint = embedder.fingerprint
         self.dimension = embedder.dimension
         self.classes = embedder.classes
         self._embedder = embedder
         self._timeout = timeout
-        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        self._worker: threading.Thread | None = None
-        self._starting = threading.Lock()
+        device = getattr(getattr(embedder, "device", None), "type", "cpu")
+        self._together = _TOGETHER_S if device == "cpu" else _ELSEWHERE_S
+        usable = threads or (cores() if device == "cpu" else 1)
+        self._count = min(usable, _MOST_THREADS)
+        self._threads = ThreadPoolExecutor(
+            self._count, "embedder", own_torch_threads, (usable // self._count,)
+        )
+        self._lines: tuple[deque[_Clip], deque[_Clip]] = deque(), deque()  # the first goes first
+        self._taking = threading.Lock()
         self._counting = threading.Lock()
         self.spent = (0, 0.0, 0.0)
         """Calls of the model so far, seconds of audio in them, and seconds that they took."""
@@ -59,18 +114,16 @@ class SharedEmbedder:
             ModelUnavailableError: no answer within the time-out; what had not begun is dropped.
         """
         check(clips)
-        request = _Request(clips)
-        if request.seconds > _MOST_SECONDS or not clips:
-            return self._embedded(clips)
-        self._ensure_worker()
-        self._requests.put(request)
-        try:
-            return request.answer.result(self._timeout)
-        except FutureTimeoutError as error:
-            request.answer.cancel()
-            raise ModelUnavailableError(
-                f"the model did not answer within {self._timeout:g} s; it is busy, try again"
-            ) from error
+        if not clips:
+            return self._embedder.embed(clips)
+        asked = [_Clip(clip) for clip in clips]
+        bulk = sum(clip.seconds for clip in asked) > _BULK_S
+        return self._ask(asked, bulk=bulk, timeout=None if bulk else self._timeout).result()
+
+    def begin(self, clips: Sequence[Samples]) -> Begun:
+        """As ``embed``, of one clip at least; others go first, and nothing is waited for here."""
+        check(clips)
+        return self._ask([_Clip(clip) for clip in clips], bulk=True)
 
     @property
     def adapts(self) -> bool:
@@ -83,55 +136,62 @@ class SharedEmbedder:
         return self._embedder.centre
 
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
-        """Class scores of embeddings; see ``Embedder``. Too quick to be grouped."""
+        """Class scores of embeddings; see ``Embedder``. Too quick to be handed to a thread."""
         return self._embedder.scores(vectors, centre)
 
     def frames(self, clip: Samples) -> Frames:
         """Embeddings of a clip's frames; see ``Embedder``."""
-        return self._embedder.frames(clip)
+        (frames,) = self._ask([_Clip(clip, frames=True)]).answers()
+        assert isinstance(frames, Frames)
+        return frames
 
-    def _embedded(self, clips: Sequence[Samples]) -> Embeddings:
-        began = time.perf_counter()
-        embeddings = self._embedder.embed(clips)
-        took, audio = time.perf_counter() - began, sum(map(len, clips)) / SAMPLE_RATE
-        with self._counting:
-            calls, seconds, busy = self.spent
-            self.spent = (calls + 1, seconds + audio, busy + took)
-        return embeddings
-
-    def _ensure_worker(self) -> None:
-        with self._starting:
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="embedder", daemon=True)
-                self._worker.start()
+    def _ask(
+        self, clips: Sequence[_Clip], *, bulk: bool = False, timeout: float | None = None
+    ) -> Begun:
+        with self._taking:  # the longest first, so that the threads come to their end together
+            self._lines[bulk].extend(sorted(clips, key=lambda clip: -clip.seconds))
+        for _ in clips:
+            self._threads.submit(self._work)
+        return Begun(clips, None if timeout is None else time.monotonic() + timeout)
 
     def _work(self) -> None:
-        while True:
-            group = self._collect()
-            group = [request for request in group if request.answer.set_running_or_notify_cancel()]
-            if not group:
-                continue
-            try:
-                together = self._embedded([clip for r in group for clip in r.clips])
-            except BaseException as error:  # noqa: BLE001 - raised in the callers' threads
-                for request in group:
-                    request.answer.set_exception(error)
-                continue
-            at = 0
-            for request in group:
-                part = slice(at, at + len(request.clips))
-                at = part.stop
-                request.answer.set_result(Embeddings(together.vectors[part], together.scores[part]))
+        """Embed some of what waits; nothing may be left, for others take several clips."""
+        group = [clip for clip in self._take() if clip.answer.set_running_or_notify_cancel()]
+        if not group:
+            return
+        began = time.perf_counter()
+        try:
+            answers = self._computed(group)
+        except BaseException as error:  # noqa: BLE001 - raised in the callers' threads
+            for clip in group:
+                clip.answer.set_exception(error)
+            return
+        took = time.perf_counter() - began
+        with self._counting:
+            calls, seconds, busy = self.spent
+            audio = sum(clip.seconds for clip in group)
+            self.spent = (calls + 1, seconds + audio, busy + took)
+        for clip, answer in zip(group, answers, strict=True):
+            clip.answer.set_result(answer)
 
-    def _collect(self) -> list[_Request]:
-        """The next request, and those that come within a few milliseconds."""
-        group = [self._requests.get()]
-        seconds = group[0].seconds
-        until = time.monotonic() + _WAIT_S
-        while seconds < _MOST_SECONDS:
-            try:
-                group.append(self._requests.get(timeout=max(0.0, until - time.monotonic())))
-            except queue.Empty:
-                break
-            seconds += group[-1].seconds
-        return group
+    def _computed(self, group: Sequence[_Clip]) -> Sequence[Embeddings | Frames]:
+        if group[0].frames:
+            return [self._embedder.frames(group[0].samples)]
+        found = self._embedder.embed([clip.samples for clip in group])
+        parts = [slice(i, i + 1) for i in range(len(group))]
+        return [Embeddings(found.vectors[part], found.scores[part]) for part in parts]
+
+    def _take(self) -> list[_Clip]:
+        """The next clips: a thread's share of what waits, so that the last come to their end
+        together (guided self-scheduling: Polychronopoulos and Kuck, IEEE Trans. Comp. 36, 1987)."""
+        with self._taking:
+            line = self._lines[0] or self._lines[1]
+            waiting = sum(clip.seconds for clip in line)
+            room = min(self._together, waiting / self._count)
+            taken: list[_Clip] = []
+            while line and (not taken or line[0].seconds <= room):
+                if taken and (taken[0].frames or line[0].frames):
+                    break
+                taken.append(line.popleft())
+                room -= taken[-1].seconds
+            return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Journal:
         self._path, self._run = folder / NAME, json.loads(json.dumps(dict(run)))
         self._entries: dict[str, _Entry] = {}
         self._open = False
+        self._adding = threading.Lock()
         lines = _lines(self._path)
         if lines and lines[0] == self._run:
             for line in lines[1:]:
@@ -79,14 +81,15 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
     def _add(self, name: str, entry: _Entry) -> None:
-        if not self._open:  # written anew: a line that was cut off would spoil the next one
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            kept = [self._run, *({"name": n, **vars(e)} for n, e in self._entries.items())]
-            put(self._path, "".join(map(_line, kept)))
-            self._open = True
-        self._entries[name] = entry
-        with self._path.open("a", encoding="utf-8") as out:
-            out.write(_line({"name": name, **vars(entry)}))
+        with self._adding:
+            if not self._open:  # written anew: a line that was cut off would spoil the next one
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                kept = [self._run, *({"name": n, **vars(e)} for n, e in self._entries.items())]
+                put(self._path, "".join(map(_line, kept)))
+                self._open = True
+            self._entries[name] = entry
+            with self._path.open("a", encoding="utf-8") as out:
+                out.write(_line({"name": name, **vars(entry)}))
 
 
 def refuse_occupied(paths: Sequence[Path], *, overwrite: bool) -> None:

@@ -28,6 +28,7 @@ class Base(Protocol):
         cosine: whether its head takes cosines (the built-in model's), else it is linear.
         most: layers that can be tuned at most, from the top.
         rate: learning rate that suits its layers.
+        large: whether its operations are so large that threads within them pay.
         licence: terms of a tuned model, for its card; ``{name}`` stands for this model.
     """
 
@@ -36,6 +37,7 @@ class Base(Protocol):
     cosine: bool
     most: int
     rate: float
+    large: bool
     licence: str
 
     def encode(self, samples: Samples, layers: int) -> tuple[Tensor, Rows]:

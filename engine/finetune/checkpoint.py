@@ -32,6 +32,7 @@ class CheckpointBase:
 
     cosine = False
     rate = 5e-5
+    large = True
     licence = (
         "Derived from `{name}`, whose terms hold for it. The authors of emotion2vec have not stated"
         " a licence for their weights (ddlBoJack/emotion2vec issue 78): settle for yourself whether"

@@ -28,6 +28,7 @@ class NetworkBase:
 
     cosine = True
     rate = 5e-5
+    large = False
     licence = (
         "Derived from `{name}`. The weights that ship with emotion-search are under the Apache"
         " License 2.0; weights of your own have the terms that you give them. The labels and"

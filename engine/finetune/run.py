@@ -23,6 +23,7 @@ from emotion_search.engine.finetune.head import best_head, given_by, mapping, ow
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
 from emotion_search.engine.settings import Settings
+from emotion_search.engine.threads import cores, torch_threads
 from emotion_search.index.errors import InvalidInputError
 
 
@@ -90,7 +91,7 @@ def finetune(
     if resume:  # before anything of the run that is there is touched
         check_encoded(state, described)
         check_state(state, described)
-    with space_needed(output.parent):
+    with space_needed(output.parent), torch_threads(cores() if base.large else 1):
         output.mkdir(parents=True, exist_ok=True)
         if not resume:
             shutil.rmtree(state, ignore_errors=True)

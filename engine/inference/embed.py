@@ -22,6 +22,7 @@ from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
+from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError
 
 
@@ -55,7 +56,7 @@ def export_files(
     granularity: str | Granularity = "utterance",
     overwrite: bool = False,
 ) -> Iterator[Exported]:
-    """Embed ``files`` into ``folder``, one after the other; ``result.json`` is written at the end.
+    """Embed ``files`` into ``folder``, some at a time; ``result.json`` is written at the end.
 
     Files of one name get ``name.npy``, ``name-2.npy``, … Each is there once it is whole; the same
     call, after one that was killed, goes on with the files that are missing.
@@ -76,15 +77,19 @@ def export_files(
     result.unlink(missing_ok=True)  # of what is written over
     done = []
     with contextlib.closing(Decoders()) as decoders:
-        for name, file in named:
+
+        def export(output: tuple[str, Path]) -> Exported:
+            name, file = output
             known = journal.done(name, file) if (folder / name).exists() else None
-            if known is None:
-                journal.begin(name, file)
-                one = _export(MonoFile(decoders, file), folder / name, embedder, how)
-                if one.error is None:
-                    journal.finish(name, file, vars(one))
-            else:
-                one = Exported(**known)
+            if known is not None:
+                return Exported(**known)
+            journal.begin(name, file)
+            one = _export(MonoFile(decoders, file), folder / name, embedder, how)
+            if one.error is None:
+                journal.finish(name, file, vars(one))
+            return one
+
+        for one in ahead(export, named):
             done.append(one)
             yield one
     written = datetime.now(UTC).isoformat(timespec="seconds")

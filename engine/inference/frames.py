@@ -12,6 +12,7 @@ import numpy as np
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Frames
+from emotion_search.engine.threads import ahead
 
 CORE_S = 13
 """Seconds of a window whose frames count."""
@@ -31,17 +32,24 @@ def stream_frames(blocks: Iterable[Samples], embedder: Embedder) -> Iterator[Fra
         AudioError: the recording is shorter than 400 samples or not finite.
         InvalidInputError: the model has no frames.
     """
+
+    def frames(part: tuple[Samples, int, int | None]) -> Frames:
+        samples, start, end = part
+        found = embedder.frames(samples)
+        return Frames(found.vectors[start:end], found.scores[start:end])
+
+    yield from ahead(frames, _cut(blocks))
+
+
+def _cut(blocks: Iterable[Samples]) -> Iterator[tuple[Samples, int, int | None]]:
+    """Windows, and which of their frames count: from the first to before the last."""
     buffer = np.empty(0, np.float32)
     before = 0  # samples of context at the start of the buffer
     for block in blocks:
         buffer = np.concatenate([buffer, block])
         while len(buffer) >= before + _CORE + 3 * _CONTEXT:
-            frames = embedder.frames(buffer[: before + _CORE + _CONTEXT])
-            yield _part(frames, before // FRAME_HOP, (before + _CORE) // FRAME_HOP)
+            core = (before // FRAME_HOP, (before + _CORE) // FRAME_HOP)
+            yield buffer[: before + _CORE + _CONTEXT], *core
             buffer = buffer[before + _CORE - _CONTEXT :]
             before = _CONTEXT
-    yield _part(embedder.frames(buffer), before // FRAME_HOP, None)
-
-
-def _part(frames: Frames, start: int, end: int | None) -> Frames:
-    return Frames(frames.vectors[start:end], frames.scores[start:end])
+    yield buffer, before // FRAME_HOP, None

@@ -20,9 +20,10 @@ from emotion_search.engine.audio.windows import (
     Window,
     windows,
 )
-from emotion_search.engine.embedders.base import Embedder, usable
+from emotion_search.engine.embedders.base import Embedder, Embeddings, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
+from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 GRANULARITIES = ("utterance", "frame", "window")
@@ -205,8 +206,10 @@ class FileEmbedding:
             yield Parts(starts, ends, some.vectors, some.scores, around)
 
     def _windows(self) -> Iterator[Parts]:
-        for window in self._cut():
-            answer = self._embedder.embed([window.samples])
+        def embedded(window: Window) -> tuple[Window, Embeddings]:
+            return window, self._embedder.embed([window.samples])
+
+        for window, answer in ahead(embedded, self._cut()):
             if not usable(answer.vectors[0]):
                 raise AudioError("gets no usable embedding")
             start, end = np.array([window.start]), np.array([window.end])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,7 +22,10 @@ from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
 from emotion_search.engine.inference.parts import AudioStream, FileEmbedding, Granularity, Parts
+from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
+
+T = TypeVar("T")
 
 _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
 
@@ -75,10 +80,23 @@ def predict_files(
     _require_scores(embedder)
     with closing(Decoders()) as decoders:
         if folder is None:
-            for file in files:
-                yield from _or_error(MonoFile(decoders, file), None, embedder, how, context)
+
+            def predict(file: Path) -> Iterator[Prediction]:
+                return _or_error(MonoFile(decoders, file), None, embedder, how, context)
+
+            yield from _each(predict, files, how)
         else:
             yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
+
+
+def _each(
+    predict: Callable[[T], Iterator[Prediction]], files: Sequence[T], how: Granularity
+) -> Iterator[Prediction]:
+    """Predictions of each file in turn; where one is all that it gives, of several at a time."""
+    if how.name == "utterance":
+        yield from chain.from_iterable(ahead(lambda file: [*predict(file)], files))
+    else:
+        yield from chain.from_iterable(map(predict, files))
 
 
 def _into(
@@ -97,12 +115,14 @@ def _into(
     refuse_occupied([path / one for path in others for one in _WRITTEN], overwrite=overwrite)
     if how.name == "frame":
         embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
-    for name, file in named:
+
+    def predict(output: tuple[str, Path]) -> Iterator[Prediction]:
+        name, file = output
         result = folder / name / "result.json"
         known = journal.done(name, file) if result.exists() else None
         if known is not None:
             yield Prediction(**known)
-            continue
+            return
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
         last = None
@@ -110,6 +130,8 @@ def _into(
             yield last
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
+
+    yield from _each(predict, named, how)
     journal.end()
 
 

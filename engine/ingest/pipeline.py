@@ -1,4 +1,4 @@
-"""Bulk ingest: decode ahead, embed in batches, one transaction a batch; resumable anywhere."""
+"""Bulk ingest: decode ahead, embed one batch while the last is written; resumable anywhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from emotion_search.engine.audio.workers import Decoders, Ended, Opened
-from emotion_search.engine.embedders.base import Embedder, check, usable
+from emotion_search.engine.embedders.base import check, usable
 from emotion_search.engine.embedders.memory import release_free_memory
+from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.files.grown import goes_on
 from emotion_search.engine.files.scan import FoundFile
+from emotion_search.engine.ingest.batches import Batches
 from emotion_search.engine.ingest.lookup import LOOKED_UP, look_up
 from emotion_search.engine.ingest.options import IngestOptions, cut_otherwise
 from emotion_search.engine.ingest.prefetch import prefetch
@@ -68,7 +70,7 @@ class Ingest:
     def __init__(
         self,
         database: Database,
-        embedder: Embedder,
+        embedder: SharedEmbedder,
         model: ModelInfo,
         *,
         options: IngestOptions,
@@ -90,6 +92,7 @@ class Ingest:
         self._silent: dict[str, Reading] = {}  # the same, of those without a clip
         self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
         self._waiting: list[tuple[Reading, Cut]] = []
+        self._batches: Batches[tuple[Reading, Cut]] = Batches(embedder)
         self._writer = Writer(model.id, options)
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
@@ -100,9 +103,12 @@ class Ingest:
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
+        import scipy.fft  # noqa: F401 - takes a tenth of a second, and telling tones then less
+
         limit = self._options.limit
         readers = prefetch(self._new(files), self._read, workers=self._workers)
-        with contextlib.closing(readers):  # or its threads would wait for ever after an error
+        # Or threads would wait for ever after an error, and the model go on.
+        with contextlib.closing(readers), contextlib.closing(self._batches):
             for file, messages in readers:
                 try:
                     self._take(file, messages)
@@ -117,8 +123,9 @@ class Ingest:
                 self._progress(self.report)
                 if self._stop.is_set() or (limit is not None and self._taken >= limit):
                     break
-        self.report.stopped = self._stop.is_set()
-        self._commit()
+            self.report.stopped = self._stop.is_set()
+            for _ in range(2):  # one batch is always ahead
+                self._commit()
         self._progress(self.report)
         return self.report
 
@@ -268,18 +275,11 @@ class Ingest:
         return True
 
     def _commit(self) -> None:
-        """Embed what waits, and write every recording that is complete."""
-        if self._waiting:
-            self._embed()
-        self._write()
-
-    def _embed(self) -> None:
-        """Embed every waiting window. Not on a thread of its own: a model of many small steps
-        waits for Python's lock after each while another thread works."""
-        embeddings = self._embedder.embed([cut.window.samples for _, cut in self._waiting])
-        for (reading, cut), vector, scores in zip(
-            self._waiting, embeddings.vectors, embeddings.scores, strict=True
-        ):
+        """Have what waits embedded, and meanwhile write every recording that is complete."""
+        batch = [(one, one[1].window.samples) for one in self._waiting]
+        self._waiting.clear()
+        self._seconds = 0.0
+        for (reading, cut), vector, scores in self._batches.swap(batch):
             window, track = cut.window, cut.track
             if not usable(vector):
                 reading.refused = f"gets no usable embedding at {window.start:.2f} s"
@@ -289,13 +289,14 @@ class Ingest:
                 )
             )
             self.report.reached = window.end
-        self._waiting.clear()
-        self._seconds = 0.0
         self._progress(self.report)
+        self._write()
 
     def _write(self) -> None:
         """Write every recording that is complete, and every note, in one transaction."""
-        complete = list(self._readings.values())
+        complete = [reading for reading in self._readings.values() if reading.embedded]
+        if not (complete or self._silent or self._failed):
+            return
         for reading in complete:
             if reading.refused:
                 for file in (reading.file, *reading.aliases):
@@ -313,7 +314,8 @@ class Ingest:
             if self._embedder.adapts:
                 rescore(session, self._model, self._embedder.scores, since=before)
         self.report += done
-        self._readings.clear()
+        for reading in complete:
+            del self._readings[reading.sha256]
         self._silent.clear()
         self._failed.clear()
         release_free_memory()

@@ -59,6 +59,11 @@ class Reading:
     ended: Ended | None = None
     refused: str | None = None
 
+    @property
+    def embedded(self) -> bool:
+        """Whether all clips that were cut have their embeddings."""
+        return self.cuts == len(self.clips) + len(self.kept)
+
     def row(self, options: IngestOptions) -> NewRecording:
         """The row of a new recording that is read to its end."""
         assert self.ended is not None

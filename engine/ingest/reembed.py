@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
-from emotion_search.engine.embedders.base import Embedder, check, usable
+from emotion_search.engine.embedders.base import check, usable
 from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.embedders.shared import SharedEmbedder
+from emotion_search.engine.ingest.batches import Batches
 from emotion_search.engine.ingest.pipeline import BATCH_S
 from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
@@ -111,7 +113,7 @@ class Refill:
     def __init__(
         self,
         database: Database,
-        embedder: Embedder,
+        embedder: SharedEmbedder,
         model: ModelInfo,
         *,
         decoders: Decoders,
@@ -124,6 +126,7 @@ class Refill:
         self._progress = progress
         self._stop = stop or threading.Event()
         self._waiting: list[tuple[str, DecodedClip]] = []
+        self._batches: Batches[tuple[str, DecodedClip]] = Batches(embedder)
         self._seconds = 0.0
         self.report = Reembedding()
 
@@ -136,14 +139,16 @@ class Refill:
         """
         self._count()
         readers = prefetch(self._sources(), self._read, workers=self._workers)
-        with contextlib.closing(readers):  # or its threads would wait for ever after an error
+        # Or threads would wait for ever after an error, and the model go on.
+        with contextlib.closing(readers), contextlib.closing(self._batches):
             for source, clips in readers:
                 self._take(source, clips)
                 self._progress(self.report)
                 if self._stop.is_set():
                     break
-        self.report.stopped = self._stop.is_set()
-        self._commit()
+            self.report.stopped = self._stop.is_set()
+            for _ in range(2):  # one batch is always ahead
+                self._commit()
         self._count()
         self._progress(self.report)
         return self.report
@@ -194,25 +199,23 @@ class Refill:
             self.report.failed.append((place, reason, left))
 
     def _commit(self) -> None:
-        """Embed what waits and write it in one transaction."""
-        if not self._waiting:
-            return
-        answer = self._embedder.embed([clip.samples for _, clip in self._waiting])
-        rows = []
-        for (place, clip), vector, scores in zip(
-            self._waiting, answer.vectors, answer.scores, strict=True
-        ):
+        """Have what waits embedded, and meanwhile write the batch before, in one transaction."""
+        batch = [(one, one[1].samples) for one in self._waiting]
+        self._waiting.clear()
+        self._seconds = 0.0
+        rows, answers = [], self._batches.swap(batch)
+        for (place, clip), vector, scores in answers:
             if usable(vector):
                 rows.append((clip.id, vector, scores))
             else:
                 self.report.failed.append((place, "gets no usable embedding", 1))
+        if not answers:
+            return
         with self._database.write() as session:
             before = revision_and_space(session, self._model.id)[0]
             self.report.clips += add_embeddings(session, self._model.id, rows)
             if self._embedder.adapts:
                 rescore(session, self._model, self._embedder.scores, since=before)
-        self._waiting.clear()
-        self._seconds = 0.0
         self._progress(self.report)
 
     def _count(self) -> None:

@@ -16,6 +16,7 @@ from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, gro
 from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
 from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.engine.threads import alone
 from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space
@@ -90,6 +91,7 @@ class Evaluation(Retrieval):
         return asdict(self)
 
 
+@alone
 def evaluate(
     data: LabelledVectors,
     space: Space,

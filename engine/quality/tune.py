@@ -18,6 +18,7 @@ from emotion_search.engine.quality.labelled import (
     Strings,
 )
 from emotion_search.engine.quality.retrieval import Gallery, judge
+from emotion_search.engine.threads import alone
 from emotion_search.index.database.baselines import fit
 from emotion_search.index.database.clips import voices_of_clips
 from emotion_search.index.database.connection import Database, Session
@@ -113,6 +114,7 @@ class Tuning:
         return f"{own} speakers or recordings and {sources} sources have baselines; {judged}"
 
 
+@alone
 def tune(database: Database, model: ModelInfo, *, task: str, method: Method | None) -> Tuning:
     """Fit a space and let it serve.
 

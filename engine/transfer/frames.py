@@ -13,6 +13,7 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.ingest.reread import ClipSource, decode_clips
+from emotion_search.engine.threads import ahead
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import csv_file
 from emotion_search.index.database.clips import ClipDetails, list_clips
@@ -88,11 +89,11 @@ def _recording(
     missing = {clip.id for clip in clips}
     reason = "its span is not in the file"
     try:
-        for clip in decode_clips(ClipSource(first.name, first.sha256, paths, wanted), decoders):
-            frames = embedder.frames(clip.samples).vectors
-            with NpyWriter(folder / "frames" / f"{clip.id}.npy", frames.shape[1]) as out:
-                out.append(frames)
-            missing.discard(clip.id)
+        decoded = decode_clips(ClipSource(first.name, first.sha256, paths, wanted), decoders)
+        for number, frames in ahead(lambda one: (one.id, embedder.frames(one.samples)), decoded):
+            with NpyWriter(folder / "frames" / f"{number}.npy", embedder.dimension) as out:
+                out.append(frames.vectors)
+            missing.discard(number)
     except AudioError as error:
         reason = str(error)
     return dict.fromkeys(missing, reason)

@@ -252,10 +252,11 @@ def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Pa
 
     def embed(self, clips):
         groups.append(len(clips))
-        time.sleep(0.05)  # as a large model would
+        time.sleep(0.5)  # as a large model would
         return real(self, clips)
 
     monkeypatch.setattr(Acoustic, "embed", embed)
+    monkeypatch.setattr("emotion_search.engine.embedders.shared.cores", lambda: 1)
     paths = [write_wav(tmp_path / f"{i}.wav", tone(0.5, 200 + i)) for i in range(8)]
     with TestClient(create_app(settings)) as client, ThreadPoolExecutor(8) as several:
         client.post(WAIT, files=upload(paths[0]))  # makes the archive, loads the model

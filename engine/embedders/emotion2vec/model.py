@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -64,7 +63,6 @@ class Emotion2vec:
         self.classes = tuple(english(label) for label in self.labels)
         self.device = pick_device(device)
         self._pack = _PACK_SECONDS.get(self.device.type, 15.0) * SAMPLE_RATE
-        self._lock = threading.Lock()
         dtype = PRECISIONS[precision]
         if dtype == torch.bfloat16 and self.device.type == "cpu" and not _cpu_has_bfloat16():
             log.warning("this processor has no bfloat16 arithmetic: float32 is faster on it")
@@ -127,9 +125,7 @@ class Emotion2vec:
                 torch.from_numpy(np.require(clips[i], requirements=["C", "W"])).to(self.device)
                 for i in pack
             ]
-            with self._lock:
-                features = self._forward(waves)
-            yield from zip(pack, features, strict=True)
+            yield from zip(pack, self._forward(waves), strict=True)
 
     def _scores(self, features: torch.Tensor) -> NDArray[np.float32]:
         """Class probabilities of features (…, dim)."""

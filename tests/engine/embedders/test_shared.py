@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.base import Embeddings
@@ -78,7 +79,7 @@ def test_a_failing_model_tells_every_caller():
 
 def test_who_waits_too_long_is_told_and_not_computed():
     model = Slow()
-    shared = SharedEmbedder(model, timeout=0.2)
+    shared = SharedEmbedder(model, timeout=0.2, threads=1)
     model.gate.clear()
 
     def ask():
@@ -96,10 +97,88 @@ def test_who_waits_too_long_is_told_and_not_computed():
     assert model.groups == [1, 1]  # the first, which had begun, and the third
 
 
-def test_much_audio_goes_alone():
+def test_clips_go_through_on_all_threads_the_last_ones_in_small_groups():
+    model, together = Slow(0.01), threading.Barrier(2)
+    met = []
+    usual = model.embed
+
+    def embed(clips):
+        if not met:
+            together.wait(timeout=10)  # so that two threads are within at once
+            met.append(True)
+        return usual(clips)
+
+    model.embed = embed
+    shared = SharedEmbedder(model, threads=2)
+    values = range(1, 62)
+    answers = shared.embed([np.full(16_000, value, np.float32) for value in values])
+    assert answers.vectors[:, 0].tolist() == [*values]
+    assert max(model.groups) == 15  # seconds; no more together
+    assert model.groups[-1] == 1
+    assert shared.spent[1] == 61.0
+
+
+def test_nothing_gives_nothing():
+    assert SharedEmbedder(Acoustic()).embed([]).vectors.shape == (0, 256)
+
+
+def test_little_goes_before_much():
     model = Slow()
-    shared = SharedEmbedder(model, timeout=5)
-    many = [np.zeros(16_000, np.float32)] * 61
-    assert len(shared.embed(many).vectors) == 61
-    assert shared.embed([]).vectors.shape[0] == 0
-    assert model.groups == [61, 0]
+    order = []
+    usual = model.embed
+    model.embed = lambda clips: (order.extend(len(c) for c in clips), usual(clips))[1]
+    shared = SharedEmbedder(model, threads=1)
+    model.gate.clear()
+    much = shared.begin([np.ones(16_000, np.float32)] * 40)
+    little = ThreadPoolExecutor(1).submit(shared.embed, [clip(2)])
+    time.sleep(0.1)
+    model.gate.set()
+    assert little.result(10).vectors.tolist() == [[2.0]]
+    assert len(much.result().vectors) == 40
+    assert order.index(400) < order.index(16_000) + 16  # after the group in hand
+
+
+def test_what_is_let_go_is_not_computed():
+    model = Slow()
+    shared = SharedEmbedder(model, threads=1)
+    model.gate.clear()
+    begun = shared.begin([np.ones(16_000, np.float32)] * 40)
+    time.sleep(0.1)
+    begun.drop()
+    model.gate.set()
+    assert shared.embed([clip(3)]).vectors.tolist() == [[3.0]]
+    assert model.groups == [15, 1]
+
+
+def test_the_process_s_threads_stay_as_they_were_and_the_model_s_are_one_each():
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        model = Slow(0.02)
+        usual = model.embed
+        model.embed = lambda clips: (seen.append(torch.get_num_threads()), usual(clips))[1]
+        shared = SharedEmbedder(model, threads=3)
+        shared.embed([clip(value) for value in range(1, 30)])
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_beyond_sixteen_threads_operations_are_spread():
+    seen = []
+    model = Slow()
+    usual = model.embed
+    model.embed = lambda clips: (seen.append(torch.get_num_threads()), usual(clips))[1]
+    SharedEmbedder(model, threads=40).embed([clip(1)])
+    assert seen == [2]
+
+
+def test_a_model_on_a_gpu_gets_all_that_waits_on_one_thread():
+    model = Slow()
+    model.device = torch.device("cuda")
+    shared = SharedEmbedder(model)
+    assert len(shared.embed([np.ones(16_000, np.float32)] * 61).vectors) == 61
+    assert model.groups == [61]
