@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, reason
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def file_metas(folder: Path) -> dict[str, Any]:
         return section(section(json.loads(path.read_text(encoding="utf-8"))), "file_path_metas")
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnavailableError(
-            f"model folder {folder}: {path.name} cannot be read ({error})"
+            f"model folder {folder}: {path.name} cannot be read ({reason(error)})"
         ) from error
 
 

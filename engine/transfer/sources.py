@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
 from emotion_search.engine.files.tables import parquet_file, parquet_rows, table_rows, valid_rows
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, reason
 
 Vector = NDArray[np.float32]
 
@@ -181,7 +181,7 @@ def _about_file(path: Path) -> About:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInputError(
-            f"{path} cannot be read ({error}); give the .npy and its table by themselves"
+            f"{path} cannot be read ({reason(error)}); give the .npy and its table by themselves"
         ) from error
     if isinstance(about, dict) and about.get("granularity", "utterance") != "utterance":
         raise InvalidInputError(f"{path.parent} holds frames; an archive holds clips")

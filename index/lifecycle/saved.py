@@ -79,10 +79,10 @@ class IndexCache:
                 try:
                     return self._read(current, model, space)
                 except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
-                    log.warning("the saved index is unusable (%s); building it anew", error)
+                    log.warning("the saved index is unusable (%s); building it anew", reason(error))
                     current.replace(current.with_suffix(".broken"))
         except (OSError, Timeout) as error:
-            log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
+            log.warning("the saved index in %s cannot be used (%s)", self._folder, reason(error))
         return None
 
     def save(
@@ -149,7 +149,9 @@ class IndexCache:
             with self._locked():  # or a saver might take what is begun for abandoned
                 return RowWriter(self._folder)
         except OSError as error:
-            log.warning("vectors cannot be written beside the index (%s); it goes without", error)
+            log.warning(
+                "vectors cannot be written beside the index (%s); it goes without", reason(error)
+            )
             return None
 
     def _locked(self) -> AbstractContextManager[object]:

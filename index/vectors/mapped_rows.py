@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, reason
 from emotion_search.index.private import FILE, make_file
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
@@ -49,7 +49,7 @@ class StoredRows:
             mapped = np.memmap(path, dtype="<f4", mode="r", shape=(len(ids), dimension))
             self._rows: NDArray[np.float32] = mapped.view(np.ndarray)  # whose rows are taken faster
         except (OSError, ValueError) as error:
-            raise InvalidInputError(f"{path} cannot be read ({error})") from error
+            raise InvalidInputError(f"{path} cannot be read ({reason(error)})") from error
         self.path = path
         self._lock = lock
         self._place = np.argsort(ids)
