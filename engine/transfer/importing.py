@@ -21,7 +21,7 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recordings,
     add_spans,
-    annotate,
+    annotate_each,
 )
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError
@@ -139,16 +139,27 @@ def _write(
 ) -> None:
     """Add recordings, or to known ones the clips that they have not; counts them."""
     written = add_recordings(session, model_id, recordings)
-    for new, (recording, is_new) in zip(recordings, written, strict=True):
-        added = len(new.clips)
-        if not is_new:
-            added = add_spans(session, recording, model_id, new.clips)
-            told = new.annotations
-            annotate(session, recording, Annotations(speaker=told.speaker, spans=told.spans))
-        done.rows += len(new.clips)
-        done.recordings += is_new
-        done.clips += added
-        done.known += len(new.clips) - added
+    known = {
+        recording: new
+        for new, (recording, is_new) in zip(recordings, written, strict=True)
+        if not is_new
+    }
+    added = add_spans(session, model_id, [(one, new.clips) for one, new in known.items()])
+    joined = [one for one, number in zip(known, added, strict=True) if number]
+    annotate_each(  # the others have their labels already
+        session,
+        {
+            one: Annotations(speaker=told.speaker, spans=told.spans)
+            for one in joined
+            for told in [known[one].annotations]
+        },
+    )
+    rows = sum(len(new.clips) for new in recordings)
+    passed = sum(len(new.clips) for new in known.values()) - sum(added)
+    done.rows += rows
+    done.recordings += len(recordings) - len(known)
+    done.clips += rows - passed
+    done.known += passed
 
 
 def _check(

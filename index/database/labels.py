@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import known_clips
+from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.text import clean
@@ -19,9 +19,18 @@ from emotion_search.index.vectors.arrays import Ids
 
 def spans_of(session: Session, recording_id: int) -> dict[ClipSpan, int]:
     """Ids of the recording's clips by their spans."""
-    query = select(Clip.id, Clip.channel, Clip.start, Clip.end)
-    rows = session.execute(query.where(Clip.recording_id == recording_id)).all()
-    return {span_key(channel, start, end): clip_id for clip_id, channel, start, end in rows}
+    return spans_of_each(session, [recording_id])[recording_id]
+
+
+def spans_of_each(session: Session, recordings: Collection[int]) -> dict[int, dict[ClipSpan, int]]:
+    """Ids of the clips of each of the recordings by their spans."""
+    found: dict[int, dict[ClipSpan, int]] = {recording: {} for recording in recordings}
+    query = select(Clip.recording_id, Clip.id, Clip.channel, Clip.start, Clip.end)
+    for some in chunks(list(found)):
+        rows = session.execute(query.where(Clip.recording_id.in_(some)))
+        for recording, clip, channel, start, end in rows:
+            found[recording][span_key(channel, start, end)] = clip
+    return found
 
 
 def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str]) -> None:
@@ -31,14 +40,6 @@ def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str
         for clip_id in ids
         for task, value in labels.items()
     ]
-    insert_or_replace(session, Label, rows)
-
-
-def label_spans(session: Session, recording_id: int, spans: Sequence[Span]) -> None:
-    """Label the clips of the recording that are these spans; of two labels that one clip is given
-    under a task, the last."""
-    labels = span_labels(spans_of(session, recording_id), spans)
-    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in labels.items()]
     insert_or_replace(session, Label, rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,9 +20,9 @@ from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
-from emotion_search.index.database.labels import label_clips, label_spans, span_labels, spans_of
+from emotion_search.index.database.labels import span_labels, spans_of_each
 from emotion_search.index.database.schema import Clip, Label, Location, Metadatum, Recording
-from emotion_search.index.database.spans import Side, Span, span_key, texts_cleaned
+from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
 from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
@@ -162,12 +162,14 @@ def add_recordings(
         [
             {"clip_id": clip, "task": task, "value": value}
             for one in unknown
-            for (clip, task), value in _labels(one, own[one.sha256]).items()
+            for (clip, task), value in _labels(one.annotations, _by_span(one, own)).items()
         ],
     )
-    for one in new:
-        if one.sha256 in known:
-            annotate(session, ids[one.sha256], one.annotations, is_new=one.sha256 in own)
+    annotate_each(
+        session,
+        {ids[one.sha256]: one.annotations for one in new if one.sha256 in known},
+        {ids[sha256] for sha256 in own},
+    )
     return [(ids[one.sha256], one.sha256 in own) for one in new]
 
 
@@ -202,27 +204,40 @@ def _row(
     }
 
 
-def _labels(new: NewRecording, clips: Sequence[int]) -> dict[tuple[int, str], str]:
-    """Labels of a new recording's clips, by clip and task."""
-    by_span = {
+def _by_span(new: NewRecording, own: Mapping[str, Sequence[int]]) -> dict[ClipSpan, int]:
+    return {
         span_key(one.channel, one.start, one.end): clip
-        for one, clip in zip(new.clips, clips, strict=True)
+        for one, clip in zip(new.clips, own[new.sha256], strict=True)
     }
-    told = {}
-    for one, clip in zip(new.clips, clips, strict=True):
-        side = side_of(new.annotations.sides, one.channel) or Side()
-        for task, value in {**new.annotations.labels, **side.labels}.items():
-            told[clip, task] = value
-    return span_labels(by_span, new.annotations.spans) | told
 
 
-def add_spans(session: Session, recording_id: int, model_id: int, clips: Sequence[NewClip]) -> int:
-    """Give a recording the ``clips`` whose span it has not yet; returns how many that were."""
-    known = spans_of(session, recording_id)
-    new = [one for one in clips if span_key(one.channel, one.start, one.end) not in known]
-    if new:
-        add_clips(session, model_id, [(recording_id, one) for one in new])
-    return len(new)
+def _labels(annotations: Annotations, clips: Mapping[ClipSpan, int]) -> dict[tuple[int, str], str]:
+    """Labels of a recording's clips, given by span: value by clip and task. Of two that one clip
+    is given under a task the last counts, and before those of its span that of its channel, and of
+    all clips."""
+    of_clips: dict[tuple[int, str], str] = {}
+    for (channel, _, _), clip in clips.items():
+        side = side_of(annotations.sides, channel) or Side()
+        for task, value in {**annotations.labels, **side.labels}.items():
+            of_clips[clip, task] = value
+    return span_labels(clips, annotations.spans) | of_clips
+
+
+def add_spans(
+    session: Session, model_id: int, clips: Sequence[tuple[int, Sequence[NewClip]]]
+) -> list[int]:
+    """Give recordings, each once, those of the clips whose span they have not yet; returns how many
+    that were of each."""
+    known = spans_of_each(session, [recording for recording, _ in clips])
+    new = [
+        [one for one in some if span_key(one.channel, one.start, one.end) not in known[recording]]
+        for recording, some in clips
+    ]
+    pairs = [
+        (recording, one) for (recording, _), some in zip(clips, new, strict=True) for one in some
+    ]
+    add_clips(session, model_id, pairs)
+    return list(map(len, new))
 
 
 def add_clips(
@@ -315,53 +330,65 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
     remove_failures(session, list(rows))
 
 
-def annotate(
-    session: Session, recording_id: int, annotations: Annotations, *, is_new: bool = False
+def annotate(session: Session, recording_id: int, annotations: Annotations) -> None:
+    """As ``annotate_each``, of one recording."""
+    annotate_each(session, {recording_id: annotations})
+
+
+def annotate_each(
+    session: Session, given: Mapping[int, Annotations], fresh: Collection[int] = ()
 ) -> None:
-    """Set what is annotated of the recording and its clips; the rest stays.
+    """Set what is annotated of recordings, by id, and their clips; the rest stays.
 
     Another speaker or source is another baseline: indexes are told to read the clips anew.
 
     Args:
-        is_new: the recording came in this transaction, so that no index can have its clips.
+        fresh: those that got their first clips in this transaction, so that no index can have any.
     """
-    columns = {
-        name: value
-        for name in ("name", "source", "recorded_at")
-        if (value := getattr(annotations, name)) is not None
-    }
-    anew = False
-    if columns:
-        of_recording = Recording.id == recording_id
-        source = session.scalar(select(Recording.source).where(of_recording))
-        session.execute(update(Recording).where(of_recording).values(columns))
-        anew = annotations.source not in (None, source)
-    sides, spans = annotations.sides, annotations.spans
-    of_parts = [side.speaker for side in sides.values()] + [span.speaker for span in spans]
-    if annotations.speaker or any(of_parts):
-        anew |= set_speakers(session, recording_id, annotations.speaker, sides, spans)
-    if anew and not is_new:
-        renew(session, recording_id)
+    named = ("name", "source", "recorded_at", "speaker")
+    query = select(Recording.id, *(getattr(Recording, name) for name in named))
+    changed: set[int] = set()
+    for some in chunks(list(given)):
+        for number, *before in session.execute(query.where(Recording.id.in_(some))).all():
+            told = given[number]
+            columns = {
+                name: value
+                for name, old in zip(named, before, strict=True)
+                if (value := getattr(told, name)) is not None and value != old
+            }
+            other = columns.pop("speaker", None) is not None
+            if columns:
+                of_it = Recording.id == number
+                session.execute(update(Recording).where(of_it).values(columns))
+                changed.add(number)
+            parts: list[Side | Span] = [*told.sides.values(), *told.spans]
+            if other or any(part.speaker for part in parts):
+                other = set_speakers(session, number, told.speaker, told.sides, told.spans)
+            if number not in fresh and (other or "source" in columns):
+                renew(session, number)
     insert_or_replace(
         session,
         Metadatum,
         [
-            {"recording_id": recording_id, "key": key, "value": value}
+            {"recording_id": number, "key": key, "value": value}
+            for number, annotations in given.items()
             for key, value in annotations.metadata.items()
         ],
     )
-    if annotations.spans:
-        label_spans(session, recording_id, annotations.spans)
-    if annotations.labels or any(side.labels for side in sides.values()):
-        on: dict[int | None, list[int]] = {}
-        query = select(Clip.id, Clip.channel).where(Clip.recording_id == recording_id)
-        for clip, channel in session.execute(query):
-            on.setdefault(channel, []).append(clip)
-        for channel, clips in on.items():
-            side = side_of(sides, channel) or Side()
-            label_clips(session, clips, {**annotations.labels, **side.labels})
-    if not is_new and (columns or sides or annotations.spans or annotations.labels):
-        note_changed(session, Clip.recording_id == recording_id)
+    labelled = [
+        number
+        for number, one in given.items()
+        if one.spans or one.labels or any(side.labels for side in one.sides.values())
+    ]
+    labels = {
+        (clip, task): value
+        for number, clips in spans_of_each(session, labelled).items()
+        for (clip, task), value in _labels(given[number], clips).items()
+    }
+    rows = [{"clip_id": c, "task": task, "value": value} for (c, task), value in labels.items()]
+    insert_or_replace(session, Label, rows)
+    for numbers in chunks(sorted({*changed, *labelled} - set(fresh))):
+        note_changed(session, Clip.recording_id.in_(numbers))
 
 
 def replace_content(session: Session, recording_id: int, new: NewRecording) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+from sqlalchemy import text
 
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
@@ -186,6 +187,26 @@ def test_rows_of_one_recording_may_have_speakers_of_their_own(blank, tmp_path):
     for _ in range(2):
         blank.import_embeddings(*write(tmp_path / "in", rows), model="mine")
         assert [clip.speaker for clip in blank.clips_of(1)] == ["a", "b", None]
+
+
+def test_imported_again_labels_follow_and_only_another_speaker_is_read_anew(blank, tmp_path):
+    rows = [{"id": name, "end": 1, "speaker": "p", "label": "anger", "x": "1"} for name in "abc"]
+    done = blank.import_embeddings(*write(tmp_path / "one", rows), model="m")
+    assert (done.clips, done.known) == (3, 0)
+    rows[1] |= {"speaker": "q"}
+    rows[2] |= {"label": "fear", "x": "2"}
+    done = blank.import_embeddings(*write(tmp_path / "two", rows), model="m")
+    assert (done.rows, done.recordings, done.clips, done.known) == (3, 0, 0, 3)
+    clips = blank.clips()
+    assert [(c.speaker, c.label, c.metadata["x"]) for c in clips] == [
+        ("p", "anger", "1"),
+        ("q", "anger", "1"),
+        ("p", "fear", "2"),
+    ]
+    with blank.database.read() as session:
+        revisions = session.execute(text("SELECT revision FROM embeddings ORDER BY clip_id"))
+        first, second, third = revisions.scalars()
+    assert first == third < second
 
 
 def test_the_same_bytes_twice_among_others_are_one_recording(blank, tmp_path):
