@@ -24,6 +24,7 @@ from emotion_search.engine.commands.evaluate import evaluate, tune
 from emotion_search.engine.commands.finetune import finetune
 from emotion_search.engine.commands.index import index_app
 from emotion_search.engine.commands.ingest import ingest
+from emotion_search.engine.commands.jobs import jobs_app
 from emotion_search.engine.commands.models import models_app
 from emotion_search.engine.commands.predict import predict
 from emotion_search.engine.commands.reembed import reembed, use
@@ -46,7 +47,7 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
 
 COMMAND_GROUPS = {
     "Archive": {"index": index_app},
-    "Serve": {"key": key_app},
+    "Serve": {"key": key_app, "jobs": jobs_app},
     "Models": {"models": models_app},
 }
 """Commands that have commands of their own."""

@@ -18,7 +18,6 @@ from filelock import FileLock, Timeout
 from emotion_search.engine.files.disk import space_needed
 
 _ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
-_TIDIED = 500  # files at a time
 
 
 @dataclass
@@ -92,8 +91,8 @@ class Incoming:
         lock.release()
 
     def abandoned(self) -> list[str]:
-        """Some uploads that came an hour ago or longer: rubbish, if no job needs them."""
-        return sorted({path.stem for path in self._old()})[:_TIDIED]
+        """Uploads that came an hour ago or longer: rubbish, if no job needs them."""
+        return sorted({path.stem for path in self._old()})
 
     def remove(self, stored: str) -> None:
         """Remove an upload that no job needs, unless it is being worked on."""
