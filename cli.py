@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from emotion_search.engine.commands.check import check
 from emotion_search.engine.commands.classifiers import classifiers, classify, suggest, train
 from emotion_search.engine.commands.clusters import cluster
 from emotion_search.engine.commands.clusters import map as draw_map
@@ -36,7 +37,7 @@ from emotion_search.engine.commands.trend import trend
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 COMMANDS: dict[str, list[Callable[..., None]]] = {
-    "Archive": [ingest, status, failures, forget, export, import_embeddings, copy, migrate],
+    "Archive": [ingest, status, failures, forget, export, import_embeddings, copy, migrate, check],
     "Search": [search, evaluate, tune, demo],
     "Understand": [predict, trend, cluster, draw_map, embed],
     "Learn": [label, suggest, train, classify, classifiers],

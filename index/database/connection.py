@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 import uuid
@@ -239,6 +240,9 @@ class Database:
             raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
         except SQLAlchemyError as error:
             raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
+        except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
+            # Of the driver as it connects, and of stored text that is none any more
+            raise self._corrupt(error) from error
 
     def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
@@ -254,14 +258,17 @@ class Database:
                 " what was committed is kept"
             )
         if "not a database" in low or "malformed" in low:
-            return DatabaseError(
-                f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
-            )
+            return self._corrupt(reason)
         if "unable to open" in low or "readonly" in low:
             return DatabaseError(f"{self} cannot be opened for writing ({reason})")
         if error.connection_invalidated or "connection" in low:
             return DatabaseError(f"{self} cannot be reached ({reason})")
         return DatabaseError(f"{self}: {reason}")
+
+    def _corrupt(self, reason: object) -> DatabaseError:
+        return DatabaseError(
+            f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
+        )
 
 
 def _connect(url: Any, busy_timeout: float) -> Engine:

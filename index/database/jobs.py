@@ -212,6 +212,14 @@ def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[
     return set(session.scalars(query))
 
 
+def needed_uploads(session: Session, place: str) -> list[tuple[int, str]]:
+    """Id and upload's name of every job of this home whose upload has to be there."""
+    query = select(Row.id, Row.stored).where(
+        Row.place == place, Row.status.in_(UNFINISHED) | _kept()
+    )
+    return [(row[0], row[1]) for row in session.execute(query.order_by(Row.id))]
+
+
 def _kept() -> ColumnElement[bool]:
     """``Job.is_kept`` in SQL."""
     return and_(Row.status == JobStatus.FAILED, Row.problem["status"].as_integer() >= _OURS)

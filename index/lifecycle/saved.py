@@ -22,7 +22,9 @@ from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remo
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 4
+_UNFIT = (OSError, ValueError, KeyError, TypeError, EmotionSearchError)
+"""What reading a file raises that is not what was saved."""
+_FORMAT = 5
 _LOCK_S = 60.0
 
 
@@ -65,12 +67,27 @@ class IndexCache:
             with self._locked():
                 try:
                     return self._read(current, space)
-                except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
+                except _UNFIT as error:
                     log.warning("the saved index is unusable (%s); building it anew", error)
                     current.replace(current.with_suffix(".broken"))
         except (OSError, Timeout) as error:
             log.warning("the saved index in %s cannot be used (%s)", self._folder, error)
         return None
+
+    def examine(self, space: str) -> str | None:
+        """What is wrong with the saved index of a space (its fingerprint), every byte of it read;
+        None for nothing, or where there is none."""
+        current = self._folder / "current.json"
+        if not current.exists():
+            return None
+        try:
+            with self._locked():
+                found = self._read(current, space)
+                rows = found[0].rows if found is not None else None
+                damaged = len(rows.damaged()) if rows is not None else 0
+        except (*_UNFIT, Timeout) as error:
+            return str(error)
+        return f"{damaged} of the vectors beside it are damaged" if damaged else None
 
     def save(
         self, index: VectorIndex, revision: int, space: str, *, over_newer: bool = False
@@ -178,7 +195,7 @@ class IndexCache:
         }
         temporary.replace(final)
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
-        pointer.write_text(json.dumps(record))
+        pointer.write_text(json.dumps({**record, "record_crc32": _crc32_of(record)}))
         _sync(pointer)
         pointer.replace(self._folder / "current.json")
         kept = {final.name} if rows is None else {final.name, rows.path.stem}
@@ -196,6 +213,8 @@ class IndexCache:
             return None  # of an earlier version of the program
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']}")
+        if record.pop("record_crc32") != _crc32_of(record):
+            raise ValueError("the checksum of current.json is wrong")
         stamp = Stamp(**record["stamp"])
         if (stamp.archive, stamp.model) != (self._archive, self._model):
             raise ValueError("it belongs to another archive or model")
@@ -218,6 +237,10 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 20):
             value = zlib.crc32(block, value)
     return value
+
+
+def _crc32_of(record: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
 
 
 def _sync(path: Path) -> None:

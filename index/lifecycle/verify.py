@@ -23,6 +23,7 @@ class Verdict:
         surplus: clips in the index that the database has not.
         sample: clips whose true neighbours were searched for.
         recall: share of the true ten nearest that searches find.
+        damage: what is wrong with the files of the saved index; None for nothing.
     """
 
     clips: int
@@ -30,11 +31,13 @@ class Verdict:
     surplus: int
     sample: int
     recall: float
+    damage: str | None = None
 
     @property
     def is_sound(self) -> bool:
         """Whether the index may serve."""
-        return self.missing == 0 and self.surplus == 0 and self.recall >= LEAST_RECALL
+        whole = self.missing == 0 and self.surplus == 0 and self.damage is None
+        return whole and self.recall >= LEAST_RECALL
 
 
 def verify(
