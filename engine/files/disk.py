@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import BusyError, StorageFullError
+from emotion_search.index.sync import make_folder
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def upload_lock(
         BusyError: somebody else has them.
     """
     locks = folder / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
+    make_folder(locks)
     lock = FileLock(locks / sha256, thread_local=False)
     try:
         lock.acquire(timeout=patience, cancel_check=stop.is_set if stop is not None else None)

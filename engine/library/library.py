@@ -45,6 +45,7 @@ from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Hit
+from emotion_search.index.sync import remove
 from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
@@ -262,8 +263,7 @@ class Library(Indexed, Listing, Transfers, Switching, Learned):
             with upload_lock(uploads, sha256):
                 with self.database.write() as session:
                     paths = remove_recording(session, recording_id)
-                for path in uploads.glob(f"{sha256}.*"):
-                    path.unlink(missing_ok=True)
+                remove(uploads.glob(f"{sha256}.*"))
         finally:  # a call before this one may have ended between its commit and here
             if settle:
                 self.settle()

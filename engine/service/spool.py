@@ -16,6 +16,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from emotion_search.engine.files.disk import space_needed
+from emotion_search.index.sync import make_folder, publish, remove, sync
 
 _ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
 
@@ -49,7 +50,7 @@ class Incoming:
 
     def open(self) -> None:
         """Make the folder, if it is not there."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         self.place = _identity(self._folder / "place")
 
     def receive(self, content: BinaryIO) -> Received:
@@ -66,6 +67,7 @@ class Incoming:
                 digest, size = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
+            sync(self._folder)
         except BaseException:
             self.drop(stored, lock)
             raise
@@ -86,7 +88,7 @@ class Incoming:
 
     def drop(self, stored: str, lock: FileLock) -> None:
         """Remove an upload whose lock was acquired, and the lock."""
-        self.path(stored).unlink(missing_ok=True)
+        remove([self.path(stored)])
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
@@ -115,7 +117,7 @@ def _identity(path: Path) -> str:
         if not path.exists():
             partial = path.with_suffix(".partial")
             partial.write_text(str(uuid.uuid4()))
-            partial.replace(path)
+            publish(partial, path)
         return path.read_text()
 
 

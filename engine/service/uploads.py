@@ -20,6 +20,7 @@ from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files.disk import space_needed, upload_lock
 from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchanged
 from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.files import remove_failures
@@ -32,6 +33,7 @@ from emotion_search.index.database.recordings import (
     known_hashes,
 )
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError
+from emotion_search.index.sync import publish, remove
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -144,11 +146,14 @@ def take_in(
             if recording_id is None:
                 if report.stopped and not report.failed:
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")
-                raise AudioError(f"{name} {report.failed[0][1] if report.failed else _SILENT}")
+                reason = report.failed[0][1] if report.failed else _SILENT
+                if reason.startswith(UNREADABLE):  # our disk's fault, and the upload is kept
+                    raise EmotionSearchError(f"{name} {reason}")
+                raise AudioError(f"{name} {reason}")
             return recording_id, report.recordings == 1
         finally:
             if recording_id is None:
-                kept.unlink(missing_ok=True)
+                remove([kept])
 
 
 def remove_orphans(library: Library) -> int:
@@ -184,9 +189,7 @@ def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
             with library.database.read() as session:
                 if known_hashes(session, [sha256]):
                     return 0
-            for path in paths:
-                path.unlink(missing_ok=True)
-            return len(paths)
+            return remove(paths)
     except BusyError:
         return 0
 
@@ -198,7 +201,7 @@ def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
     partial = folder / f"{uuid.uuid4().hex}.partial"
     try:
         shutil.copyfile(file, partial)
-        partial.replace(kept)
+        publish(partial, kept)
     finally:
         partial.unlink(missing_ok=True)
     return kept

@@ -19,6 +19,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.sync import make_folder, publish
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -127,14 +128,14 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     partial = output.with_name(f".{output.name}.partial")
     aside = output.with_name(f".{output.name}.replaced")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         _remove(partial)  # of an export that was killed
         with space_needed(output.parent):
             yield partial
         _remove(aside)
         if output.exists() and (output.is_dir() or partial.is_dir()):
             output.rename(aside)  # a folder takes no other's place in one step
-        partial.replace(output)
+        publish(partial, output)
         _remove(aside)
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error.strerror}") from error

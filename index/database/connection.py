@@ -23,6 +23,7 @@ from emotion_search.index.errors import (
     InvalidInputError,
     StorageFullError,
 )
+from emotion_search.index.sync import make_folder, sync
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
@@ -167,7 +168,7 @@ class Database:
         if (self.schema_version() or "") > SCHEMA_VERSION:
             self.require_schema()
         if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent)
         config = Config()
         config.set_main_option(
             "script_location", str(Path(__file__).parents[2] / "migrations").replace("%", "%%")
@@ -217,7 +218,12 @@ class Database:
                 row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {self.busy_timeout * 1000:.0f}")
-        return not row[0]
+        if row[0]:
+            return False
+        log = Path(f"{self.file}-wal")
+        if log.exists():  # SQLite cuts it, and does not wait until the disk has
+            sync(log)
+        return True
 
     def create_or_require(self) -> None:
         """Create the tables of a new archive; check those of an existing one."""
@@ -262,7 +268,10 @@ class Database:
         if "unable to open" in low or "readonly" in low:
             return DatabaseError(f"{self} cannot be opened for writing ({reason})")
         if error.connection_invalidated or "connection" in low:
-            return DatabaseError(f"{self} cannot be reached ({reason})")
+            return DatabaseError(
+                f"{self} cannot be reached ({reason}); once it can, run the same command again:"
+                " what was committed is kept"
+            )
         return DatabaseError(f"{self}: {reason}")
 
     def _corrupt(self, reason: object) -> DatabaseError:
@@ -293,7 +302,7 @@ def _connect(url: Any, busy_timeout: float) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
         _enter_wal(connection, busy_timeout)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")  # what is answered outlasts a power loss
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
 

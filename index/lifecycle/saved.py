@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import uuid
 import zlib
@@ -16,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.sync import make_folder, publish, remove, sync
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
@@ -106,7 +106,7 @@ class IndexCache:
             StorageFullError: it cannot be written; the one in force stays.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():
                 remove_abandoned(self._folder)
                 saved = self.saved()
@@ -138,12 +138,14 @@ class IndexCache:
     def clear(self) -> None:
         """Remove the saved index, and the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.parent.exists():
+            sync(self._folder.parent)
 
     def row_writer(self) -> RowWriter | None:
         """What a new index may put its vectors into; ``save`` publishes them with the index. None,
         with a notice, where the folder cannot be written to."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():  # or a saver might take what is begun for abandoned
                 return RowWriter(self._folder)
         except OSError as error:
@@ -160,7 +162,6 @@ class IndexCache:
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         try:
             index.save(temporary)
-            _sync(temporary)
             if index.rows is not None:
                 try:
                     index.rows.publish(self._folder)
@@ -193,15 +194,13 @@ class IndexCache:
             "rows": rows.path.name if rows is not None else None,
             "stamp": asdict(stamp),
         }
-        temporary.replace(final)
+        publish(temporary, final)
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
         pointer.write_text(json.dumps({**record, "record_crc32": _crc32_of(record)}))
-        _sync(pointer)
-        pointer.replace(self._folder / "current.json")
+        publish(pointer, self._folder / "current.json")
         kept = {final.name} if rows is None else {final.name, rows.path.stem}
-        for old in (*self._folder.glob("index-*.faiss"), *self._folder.glob("vectors-*")):
-            if not {old.name, old.stem} & kept:
-                old.unlink(missing_ok=True)
+        there = (*self._folder.glob("index-*.faiss"), *self._folder.glob("vectors-*"))
+        remove(old for old in there if not {old.name, old.stem} & kept)
 
     def _remove(self, pattern: str) -> None:
         for left in self._folder.glob(pattern):
@@ -241,8 +240,3 @@ def _checksum(path: Path) -> int:
 
 def _crc32_of(record: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(record, sort_keys=True).encode())
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

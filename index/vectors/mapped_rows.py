@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.sync import publish
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class StoredRows:
         self.flush_erasures()
         target = folder / f"vectors-{uuid.uuid4().hex}.f32"
         self.path.with_suffix(".npy").replace(target.with_suffix(".npy"))
-        self.path.replace(target)
+        publish(self.path, target)
         _release(self._lock)
         self.path, self._lock = target, None
 
