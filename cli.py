@@ -69,6 +69,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "database.migrate",
             "Create the database's tables, or bring those of an older version up to date.",
         ),
+        "check": (
+            "check.check",
+            "Look for damage: in the database, its embeddings, the saved index, uploads, audio.",
+        ),
         "index": (
             "index.index_app",
             "Show, check and make anew the search index; it is a cache of the database.",
@@ -139,6 +143,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Serve": {
         "serve": ("serve.serve", "Serve the search API; its description is at /docs."),
         "key": ("serve.key_app", "Make, list and revoke keys of the HTTP service."),
+        "jobs": ("jobs.jobs_app", "List uploads and those that failed; retry or drop them."),
     },
     "Models": {
         "finetune": (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from emotion_search.index.sync import sync
+
 FILE = 0o600
 """Permissions of a file; ``FileLock`` takes them as ``mode``."""
 
@@ -13,13 +15,17 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder of an archive, unless it is there. Folders above it that are missing get the
-    usual permissions.
+    """Make a folder of an archive, which outlasts a loss of power, unless it is there. Folders above
+    it that are missing get the usual permissions.
 
     Raises:
         OSError: it cannot be made.
     """
-    path.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+    if not path.is_dir():
+        missing = [one for one in path.parents if not one.is_dir()]
+        path.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+        for folder in (path.parent, *(one.parent for one in missing)):
+            sync(folder)
 
 
 def make_file(path: Path) -> Path:

@@ -55,6 +55,8 @@ class Archive:
 
     Attributes:
         decoders: decode audio in processes of their own.
+        model_problem: why the model could not be loaded when that was last tried; None if it could,
+            or was not tried yet.
     """
 
     def __init__(self, settings: Settings, database: Database, *, background: bool = False) -> None:
@@ -63,6 +65,7 @@ class Archive:
         self._background = background
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._embedder: SharedEmbedder | None = None
+        self.model_problem: EmotionSearchError | None = None
         self._warming: threading.Thread | None = None
         self.decoders = Decoders()
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
@@ -126,14 +129,25 @@ class Archive:
         with self._loading:
             known = self._embedder
             if known is None or (active and known.fingerprint != active.fingerprint):
-                self._check_name(active)
-                default = active.name if active else DEFAULT_MODEL
-                name = absolute(self.settings.model or default)
-                loaded = load_embedder(name, self.settings)
-                if active and loaded.fingerprint != active.fingerprint:
-                    raise mismatch(active.name, name, loaded.fingerprint)
-                self._embedder = known = loaded
+                try:
+                    known = self._load(active)
+                except EmotionSearchError as error:
+                    self.model_problem = error
+                    raise
+                self._embedder, self.model_problem = known, None
             return known
+
+    def _load(self, active: ModelInfo | None) -> SharedEmbedder:
+        self._check_name(active)
+        default = active.name if active else DEFAULT_MODEL
+        name = absolute(self.settings.model or default)
+        try:
+            loaded = load_embedder(name, self.settings)
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise ModelUnavailableError(f"model {name} cannot be loaded ({error})") from error
+        if active and loaded.fingerprint != active.fingerprint:
+            raise mismatch(active.name, name, loaded.fingerprint)
+        return loaded
 
     def model(self) -> ModelInfo | None:
         """The model whose embeddings the archive holds; None while it is empty."""

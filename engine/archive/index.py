@@ -9,6 +9,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import last_removal
 from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
+from emotion_search.index.database.spaces import active_space
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher
@@ -70,6 +71,14 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
         lists=stamp.details.get("lists"),
         probes=probes,
     )
+
+
+def saved_index_damage(settings: Settings, database: Database, model: ModelInfo) -> str | None:
+    """What is wrong with the saved index of a model, in words; None for nothing, or if none is
+    saved. It is read from disk, and not loaded to be used."""
+    with database.read() as session:
+        space = active_space(session, model)
+    return _cache(settings, database, model).examine(model, space.fingerprint)
 
 
 def purge_removed(

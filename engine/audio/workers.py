@@ -106,24 +106,38 @@ def _read(
                 yield _Busy()
         sha256 = digest.hexdigest()
     yield Opened(sha256)
-    with AudioFile(path) as audio:
+    with _bytes_first(path), AudioFile(path) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
             yield Block(tracks, audio.header_duration)
         yield Ended(audio.duration, audio.sample_rate, audio.channels, audio.tags, audio.notices)
 
 
+@contextlib.contextmanager
+def _bytes_first(path: Path) -> Iterator[None]:
+    """Within, a file whose bytes cannot be read is not taken for one that cannot be decoded."""
+    try:
+        yield
+    except AudioError:
+        if path.is_file():
+            with path.open("rb") as file:
+                while file.read(_HASHED):
+                    pass
+        raise
+
+
 def _read_span(
     path: Path, channel: int | None, start: float, end: float
 ) -> Iterator[Message | _Busy]:
-    with AudioFile(path, channel) as audio:
+    with _bytes_first(path), AudioFile(path, channel) as audio:
         for block in audio.span(start, end):
             yield Block([block])
         yield Ended(end - start, audio.sample_rate, audio.channels)
 
 
 def _read_header(path: Path) -> Iterator[_Header]:
-    yield _Header(header_duration(path))
+    with _bytes_first(path):
+        yield _Header(header_duration(path))
 
 
 class Decoders:

@@ -190,6 +190,10 @@ class Client(Requests):
         """A job as it stands."""
         return JobOut.model_validate(self._call("job", job=job).json())
 
+    def retry(self, job: int) -> JobOut:
+        """Have a job done anew that failed through no fault of its file's; as it stands at once."""
+        return JobOut.model_validate(self._call("retry", job=job).json())
+
     def jobs(self, **query: Any) -> Iterator[JobOut]:
         """All jobs that are kept, latest first; ``status=["failed"]`` for some alone."""
         return self._pages("jobs", JobOut, query)

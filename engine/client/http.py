@@ -24,6 +24,7 @@ OPERATIONS = {
     "erase": ("delete", "/v1/recordings/{recording}"),
     "jobs": ("get", "/v1/jobs"),
     "job": ("get", "/v1/jobs/{job}"),
+    "retry": ("post", "/v1/jobs/{job}/retry"),
     "follow": ("get", "/v1/jobs/{job}/events"),
     "clips": ("get", "/v1/clips"),
     "clip": ("get", "/v1/clips/{clip}"),

@@ -59,8 +59,9 @@ def verify(
     """Compare the index with the database: every clip there, and a sample of true neighbours.
 
     Exit code 1 if a clip is missing or too many, if the index knows something else of one than the
-    database (source, speaker, time, emotion), or if less than 99.9 % of the neighbours are
-    found; the cure is: emotion-search index rebuild.
+    database (source, speaker, time, emotion), if its files are damaged, or if less than 99.9 % of
+    the neighbours are found; the cure is: emotion-search index rebuild. The whole archive is
+    checked by: emotion-search check.
 
     \b
     emotion-search index verify
@@ -73,6 +74,7 @@ def verify(
         print(f"clips        {found.clips} in the database, {found.missing} not in the index")
         print(f"too many     {found.surplus}")
         print(f"differing    {found.differing}")
+        print(f"files        {found.damage or 'whole'}")
         print(f"recall@10    {found.recall:.4f} over {found.sample} clips")
     if not found.is_sound:
         raise EmotionSearchError("the index is not sound; run: emotion-search index rebuild")

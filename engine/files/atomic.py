@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.index.sync import publish
+
 
 def put(path: Path, data: bytes | memoryview | str) -> None:
     """Write a file in place of the one that is there.
@@ -22,7 +24,7 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
     try:
         with temporary.open("wb") as out:
             out.write(data.encode() if isinstance(data, str) else data)
-        temporary.replace(path)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

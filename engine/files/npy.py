@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.sync import publish
 
 
 def mapped(path: Path) -> NDArray[Any]:
@@ -61,7 +62,7 @@ class NpyWriter:
                 self._out.seek(0)
                 _header(self._out, (self.rows, self._width))
         if kind is None:
-            self._partial.replace(self._path)
+            publish(self._partial, self._path)
         else:
             self._partial.unlink(missing_ok=True)
 

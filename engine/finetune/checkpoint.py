@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from emotion_search.engine.audio.file import FRAME_HOP, SHORTEST, Samples
 from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
 from emotion_search.engine.embedders.emotion2vec.model import english
-from emotion_search.engine.files.atomic import put_torch
+from emotion_search.engine.files.atomic import put, put_torch
 from emotion_search.engine.finetune.examples import Rows
 from emotion_search.index.errors import InvalidInputError
 
@@ -122,11 +122,9 @@ class CheckpointBase:
             "model": {"type": "funasr"},
             "file_path_metas": metas,
         }
-        (folder / "tokens.txt").write_text("\n".join([*classes, _UNKNOWN]), encoding="utf-8")
-        (folder / "config.yaml").write_text(
-            yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"
-        )
-        (folder / "configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
+        put(folder / "tokens.txt", "\n".join([*classes, _UNKNOWN]))
+        put(folder / "config.yaml", yaml.safe_dump(config, allow_unicode=True))
+        put(folder / "configuration.json", json.dumps(configuration))
         put_torch(folder / "model.pt", {"model": state})
         return folder
 

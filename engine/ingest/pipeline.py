@@ -48,6 +48,8 @@ from emotion_search.index.errors import AudioError
 
 BATCH_S = 120.0
 """Seconds of audio that are embedded and committed together."""
+UNREADABLE = "cannot be read"
+"""How the reason begins why a file was not ingested that the system did not give to read."""
 
 _MOVED = "was changed by another ingest meanwhile; try again"
 
@@ -117,7 +119,7 @@ class Ingest:
                 except AudioError as error:
                     self._fail(file, str(error))
                 except OSError as error:
-                    self._fail(file, f"cannot be read ({error.strerror})")
+                    self._fail(file, f"{UNREADABLE} ({error.strerror})")
                 if self._unwritten >= LOOKED_UP:
                     self._commit()
                 self._progress(self.report)

@@ -23,6 +23,7 @@ from emotion_search.index.database.recording_details import (
 )
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.sync import remove
 
 
 class Forgetting(Indexed):
@@ -104,8 +105,7 @@ class Forgetting(Indexed):
                 with self.database.write() as session:
                     paths = remove_recording(session, recording_id)
                     note_forgotten(session, sha256)
-                for path in uploads.glob(f"{sha256}.*"):
-                    path.unlink(missing_ok=True)
+                remove(uploads.glob(f"{sha256}.*"))
         finally:  # a call before this one may have ended between its commit and here
             if settle:
                 self.settle()

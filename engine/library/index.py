@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.archive.index import IndexStatus, index_status, purge_removed
+from emotion_search.engine.archive.index import (
+    IndexStatus,
+    index_status,
+    purge_removed,
+    saved_index_damage,
+)
 from emotion_search.engine.embedders.registry import absolute
 from emotion_search.index.database.coverage import holding_called
 from emotion_search.index.database.filters import EMOTION
@@ -110,12 +116,15 @@ class Indexed(Archive):
         return index_status(self.settings, self.database, self.model())
 
     def verify_index(self) -> Verdict:
-        """The index compared with the database, clip by clip, and its recall on a sample.
+        """The saved index read as it is on disk; then what serves compared with the database, clip
+        by clip, and its recall on a sample.
 
         Raises:
             NotFoundError: the archive is empty.
         """
-        return self._search(self._model_here()).verify()
+        model = self._model_here()
+        damage = saved_index_damage(self.settings, self.database, model)
+        return replace(self._search(model).verify(), damage=damage)
 
     def rebuild_index(self) -> None:
         """Make the index anew from the database, and save it.

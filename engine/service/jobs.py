@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.engine.service.work import SHA256, Explain, JobWork
+from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
     Job,
@@ -32,13 +34,19 @@ from emotion_search.index.database.jobs import (
     list_jobs,
     release_key,
     remove_old_jobs,
+    retry_job,
     stored_uploads,
     unfinished_jobs,
 )
 from emotion_search.index.errors import EmotionSearchError, NotFoundError
 
+log = logging.getLogger(__name__)
+
+_TIDIED = 500  # uploads at a time
+
 KEPT = timedelta(days=7)
-"""How long finished jobs, and with them idempotency keys, are remembered."""
+"""How long finished jobs, and with them idempotency keys, are remembered; those whose uploads
+are kept stay until they are retried or dropped."""
 
 
 class TooBusyError(EmotionSearchError):
@@ -90,6 +98,7 @@ class Jobs:
     def __init__(
         self, library: Library, *, explain: Explain, at_once: int, most: int, longest: float
     ) -> None:
+        self._library = library
         self._database = library.database
         self._incoming = Incoming(library.settings.uploads_folder / "incoming")
         self.board = JobBoard(library.database)
@@ -117,20 +126,21 @@ class Jobs:
         self.tidy()
 
     def tidy(self) -> None:
-        """Take up jobs that nobody works on, forget old ones, and remove uploads that no job
-        needs; done now and then."""
+        """Take up jobs that nobody works on, once the model can be loaded; forget old ones, and
+        remove uploads that no job needs. Done now and then."""
         with self._database.write() as session:
             remove_old_jobs(session, KEPT)
-        with self._database.read() as session:
-            left = unfinished_jobs(session, self._incoming.place)
-        for job in left:
-            self._take_up(job)
-        old = self._incoming.abandoned()
-        with self._database.read() as session:
-            needed = stored_uploads(session, self._incoming.place, old)
-        for stored in old:
-            if stored not in needed:
-                self._incoming.remove(stored)
+        if self._has_model():
+            with self._database.read() as session:
+                left = unfinished_jobs(session, self._incoming.place)
+            for job in left:
+                self._take_up(job)
+        for old in chunks(self._incoming.abandoned(), _TIDIED):
+            with self._database.read() as session:
+                needed = stored_uploads(session, self._incoming.place, old)
+            for stored in old:
+                if stored not in needed:
+                    self._incoming.remove(stored)
 
     def submit(self, upload: Upload) -> tuple[Job, bool]:
         """Store an upload and queue its job; returns it, and whether it is new (else the
@@ -162,6 +172,19 @@ class Jobs:
         finally:
             if not kept:
                 self._incoming.drop(received.stored, received.lock)
+
+    def retry(self, job_id: int) -> Job:
+        """Take up a job anew that failed through no fault of its file's.
+
+        Raises:
+            NotFoundError: no such job.
+            InvalidInputError: its upload is not kept, or it has not failed.
+        """
+        with self._database.write() as session:
+            job = retry_job(session, job_id)
+        if job.place == self._incoming.place:  # else the server of that home takes it up
+            self._take_up(job)
+        return self.board.get(job_id)
 
     def refuse_if_full(self, owner: str) -> None:
         """Raise TooBusyError or EndingError if no more jobs are taken now, or none of this sender,
@@ -214,6 +237,15 @@ class Jobs:
         for job_id, lock in locks.items():
             self.board.remove(job_id)
             lock.release()
+
+    def _has_model(self) -> bool:
+        """Whether the model can be loaded, as far as is known; tries if it could not before."""
+        if self._library.model_problem is not None:
+            try:
+                self._library.embedder()
+            except EmotionSearchError as error:
+                log.warning("uploads wait for the model: %s", error)
+        return self._library.model_problem is None
 
     def _new_job(self, upload: Upload, received: Received) -> NewJob:
         fields = upload.fields.as_json()
@@ -278,5 +310,5 @@ class Jobs:
         if upload.idempotency_key is None:
             return
         before = find_job(session, owner=upload.owner, key=upload.idempotency_key)
-        if before is not None and before.problem and before.problem["status"] >= 500:
+        if before is not None and before.is_kept:
             release_key(session, before.id)

@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.index.private import FILE, make_file, make_folder
+from emotion_search.index.sync import publish, remove, sync
 
 _ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
-_TIDIED = 500  # files at a time
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Incoming:
                 digest, size = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
+            sync(self._folder)
         except BaseException:
             self.drop(stored, lock)
             raise
@@ -89,13 +90,13 @@ class Incoming:
 
     def drop(self, stored: str, lock: FileLock) -> None:
         """Remove an upload whose lock was acquired, and the lock."""
-        self.path(stored).unlink(missing_ok=True)
+        remove([self.path(stored)])
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
     def abandoned(self) -> list[str]:
-        """Some uploads that came an hour ago or longer: rubbish, if no job needs them."""
-        return sorted({path.stem for path in self._old()})[:_TIDIED]
+        """Uploads that came an hour ago or longer: rubbish, if no job needs them."""
+        return sorted({path.stem for path in self._old()})
 
     def remove(self, stored: str) -> None:
         """Remove an upload that no job needs, unless it is being worked on."""
@@ -118,7 +119,7 @@ def _identity(path: Path) -> str:
         if not path.exists():
             partial = path.with_suffix(".partial")
             make_file(partial).write_text(str(uuid.uuid4()))
-            partial.replace(path)
+            publish(partial, path)
         return path.read_text()
 
 

@@ -20,6 +20,7 @@ from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files.disk import space_needed, upload_lock
 from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchanged
 from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.files import remove_failures
@@ -34,6 +35,7 @@ from emotion_search.index.database.recordings import (
 from emotion_search.index.database.spans import Side
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
 from emotion_search.index.private import make_file
+from emotion_search.index.sync import publish, remove
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -158,11 +160,14 @@ def take_in(
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")
                 if report.forgotten:
                     raise ForgottenError(f"{name} was forgotten before; again=true takes it back")
-                raise AudioError(f"{name} {report.failed[0][1] if report.failed else _SILENT}")
+                reason = report.failed[0][1] if report.failed else _SILENT
+                if reason.startswith(UNREADABLE):  # our disk's fault, and the upload is kept
+                    raise EmotionSearchError(f"{name} {reason}")
+                raise AudioError(f"{name} {reason}")
             return recording_id, report.recordings == 1
         finally:
             if recording_id is None:
-                kept.unlink(missing_ok=True)
+                remove([kept])
 
 
 def remove_orphans(library: Library) -> int:
@@ -198,9 +203,7 @@ def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
             with library.database.read() as session:
                 if find_by_sha256(session, sha256) is not None:
                     return 0
-            for path in paths:
-                path.unlink(missing_ok=True)
-            return len(paths)
+            return remove(paths)
     except BusyError:
         return 0
 
@@ -212,7 +215,7 @@ def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
     partial = folder / f"{uuid.uuid4().hex}.partial"
     try:
         shutil.copyfile(file, make_file(partial))
-        partial.replace(kept)
+        publish(partial, kept)
     finally:
         partial.unlink(missing_ok=True)
     return kept

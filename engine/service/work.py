@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.alone import ProcessDiedError, take_in_alone
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
@@ -19,13 +21,18 @@ from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import (
     DatabaseError,
     EmotionSearchError,
-    InvalidInputError,
+    ModelMismatchError,
+    ModelUnavailableError,
     NotFoundError,
+    StorageFullError,
 )
 
 log = logging.getLogger(__name__)
 
-_MOST_ATTEMPTS = 3  # a file that kills the process is not tried for ever
+_SUSPECT = 2  # times that a job was begun and the process ended, after which it gets its own
+_MOST_DEATHS = 3  # of processes of its own; a server that is killed is no fault of the file's
+_PASSING = (DatabaseError, StorageFullError, ModelUnavailableError, ModelMismatchError)
+"""What a job waits for the end of."""
 _NOTED_EVERY_S = 1.0  # progress in the database
 
 SHA256 = "sha256"
@@ -37,6 +44,10 @@ Explain = Callable[[Exception], dict[str, Any]]
 
 class UploadGoneError(EmotionSearchError):
     """The bytes of an upload are gone."""
+
+
+class QuarantinedError(EmotionSearchError):
+    """An upload that ends every process that takes it in; its bytes are kept."""
 
 
 class JobWork:
@@ -72,10 +83,11 @@ class JobWork:
         except NotFoundError:  # its recording was forgotten meanwhile, and it with it
             log.info("job %d is gone", job.id)
             return job, True
-        except (InterruptedUploadError, DatabaseError) as error:
-            if not isinstance(error, InterruptedUploadError):
-                log.warning("job %d is put off: %s", job.id, error)
+        except InterruptedUploadError:
             return self._put_off(job), False
+        except _PASSING as error:
+            log.warning("job %d is put off: %s", job.id, error)
+            return self._put_off(job, self._explain(error)), False
         except Exception as error:  # noqa: BLE001 - becomes the problem of the job
             return self._failed(job, error)
 
@@ -83,28 +95,29 @@ class JobWork:
         path = self._incoming.path(job.stored)
         if not path.exists():
             raise UploadGoneError(f"the upload of {job.name} is no longer there; send it again")
-        if job.attempts >= _MOST_ATTEMPTS:
-            raise InvalidInputError(
-                f"{job.name} was begun {job.attempts} times and ended each time with the process"
-            )
         if self._stop.is_set():
             raise InterruptedUploadError(f"{job.name} waits for the next start")
+        if (unloadable := self._library.model_problem) is not None:
+            raise unloadable
         running = self._board.note(
             job.id,
             status=JobStatus.RUNNING,
             started_at=datetime.now(UTC),
             attempts=job.attempts + 1,
+            problem=None,
         )
-        recording, is_new = take_in(
-            self._library,
-            path,
-            name=job.name,
-            fields=UploadFields.from_json(job.fields),
-            sha256=job.fields.get(SHA256),  # absent from jobs of older versions
-            longest=self._longest,
-            progress=self._progress_of(running),
-            stop=self._stop,
-        )
+        how: dict[str, Any] = {
+            "name": job.name,
+            "fields": UploadFields.from_json(job.fields),
+            "sha256": job.fields.get(SHA256),  # absent from jobs of older versions
+            "longest": self._longest,
+            "progress": self._progress_of(running),
+            "stop": self._stop,
+        }
+        if job.attempts < _SUSPECT:
+            recording, is_new = take_in(self._library, path, **how)
+        else:
+            recording, is_new = self._taken_in_alone(path, how)
         latest = self._board.live(job.id) or running
         return self._board.note(
             job.id,
@@ -115,6 +128,19 @@ class JobWork:
             total=latest.total,
             fields={},  # annotations are with the recording alone, with which they can be erased
             finished_at=datetime.now(UTC),
+        )
+
+    def _taken_in_alone(self, path: Path, how: dict[str, Any]) -> tuple[int, bool]:
+        """Take in what was begun when the process ended, more than once: by its own fault or by
+        chance."""
+        for _ in range(_MOST_DEATHS):
+            try:
+                return take_in_alone(self._library.settings, path, **how)
+            except ProcessDiedError as error:
+                log.warning("%s: %s", how["name"], error)
+        raise QuarantinedError(
+            f"{how['name']} ended {_MOST_DEATHS} processes that took it in; its bytes are kept:"
+            " emotion-search jobs retry, or jobs drop"
         )
 
     def _progress_of(self, running: Job) -> Callable[[IngestReport], None]:
@@ -132,12 +158,13 @@ class JobWork:
 
         return progress
 
-    def _put_off(self, job: Job) -> Job:
+    def _put_off(self, job: Job, problem: dict[str, Any] | None = None) -> Job:
         """As it was before it was begun: what interrupted it was no fault of its own."""
         waiting: dict[str, Any] = {
             "status": JobStatus.QUEUED,
             "attempts": job.attempts,
             "started_at": None,
+            "problem": problem,
         }
         try:
             return self._board.note(job.id, **waiting)
@@ -148,14 +175,17 @@ class JobWork:
     def _failed(self, job: Job, error: Exception) -> tuple[Job, bool]:
         if not isinstance(error, EmotionSearchError):
             log.error("job %d failed", job.id, exc_info=error)
+        problem = self._explain(error)
         ended: dict[str, Any] = {
             "status": JobStatus.FAILED,
-            "problem": self._explain(error),
-            "fields": {},
+            "problem": problem,
             "finished_at": datetime.now(UTC),
         }
+        if problem["status"] < 500:  # else it may be tried again, with all that came with it
+            ended["fields"] = {}
         try:
-            return self._board.note(job.id, **ended), True
+            failed = self._board.note(job.id, **ended)
+            return failed, not failed.is_kept
         except NotFoundError:
             return replace(job, **ended), True
         except EmotionSearchError as other:  # nobody would ever know: it is tried again

@@ -19,6 +19,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.sync import publish
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -143,7 +144,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
         _remove(aside)
         if output.exists() and (output.is_dir() or partial.is_dir()):
             output.rename(aside)  # a folder takes no other's place in one step
-        partial.replace(output)
+        publish(partial, output)
         _remove(aside)
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error.strerror}") from error

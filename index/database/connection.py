@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -25,6 +26,7 @@ from emotion_search.index.errors import (
     StorageFullError,
 )
 from emotion_search.index.private import make_file, make_folder
+from emotion_search.index.sync import sync
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
@@ -229,7 +231,12 @@ class Database:
                 row = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {self.busy_timeout * 1000:.0f}")
-        return not row[0]
+        if row[0]:
+            return False
+        log = Path(f"{self.file}-wal")
+        if log.exists():  # SQLite cuts it, and does not wait until the disk has
+            sync(log)
+        return True
 
     def size(self) -> int:
         """Bytes on disk, with what is not yet brought from the log into the SQLite file.
@@ -264,6 +271,9 @@ class Database:
             raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
         except SQLAlchemyError as error:
             raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
+        except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
+            # Of the driver as it connects, and of stored text that is none any more
+            raise self._corrupt(error) from error
 
     def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
@@ -279,14 +289,20 @@ class Database:
                 " what was committed is kept"
             )
         if "not a database" in low or "malformed" in low:
-            return DatabaseError(
-                f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
-            )
+            return self._corrupt(reason)
         if "unable to open" in low or "readonly" in low:
             return DatabaseError(f"{self} cannot be opened for writing ({reason})")
         if error.connection_invalidated or "connection" in low:
-            return DatabaseError(f"{self} cannot be reached ({reason})")
+            return DatabaseError(
+                f"{self} cannot be reached ({reason}); once it can, run the same command again:"
+                " what was committed is kept"
+            )
         return DatabaseError(f"{self}: {reason}")
+
+    def _corrupt(self, reason: object) -> DatabaseError:
+        return DatabaseError(
+            f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
+        )
 
 
 def _writable(file: Path) -> bool:
@@ -331,7 +347,7 @@ def _connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
         if read_only:
             return
         _enter_wal(connection, busy_timeout)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")  # what is answered outlasts a power loss
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,12 +119,14 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
     for clip_id, vector, scores in embedded:
+        data = vector.astype("<f4").tobytes()
         rows.append(
             {
                 "clip_id": clip_id,
                 "model_id": model_id,
                 "revision": revision,
-                "vector": vector.astype("<f4").tobytes(),
+                "vector": data,
+                "vector_crc32": crc32(data),
                 **scored(classes, scores),
             }
         )
@@ -133,8 +136,10 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
 def scored(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
     """The columns that hold the scores of a clip, float32 (classes,)."""
     best = int(scores.argmax()) if len(scores) else None
+    data = scores.astype("<f4").tobytes()
     return {
-        "scores": scores.astype("<f4").tobytes(),
+        "scores": data,
+        "scores_crc32": crc32(data),
         "emotion": None if best is None else classes[best],
         "confidence": None if best is None else float(scores[best]),
     }

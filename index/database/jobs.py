@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
 from emotion_search.index.database.upsert import insert_new
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 
 class JobStatus(StrEnum):
@@ -27,6 +27,7 @@ class JobStatus(StrEnum):
 
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+_OURS = 500  # status from which on a failure is none of the sender's
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Job:
         attempts: how often it was begun.
         seconds, total: of audio embedded so far, and in all by the file's header (None: unknown).
         recording_id, is_new: once done, the recording, and whether it was new to the archive.
-        problem: once failed, why: ``status``, ``kind`` and ``detail``.
+        problem: once failed, why, and of a job that was put off, what it waits for: ``status``,
+            ``kind`` and ``detail``.
     """
 
     id: int
@@ -86,6 +88,13 @@ class Job:
     def finished(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.status not in UNFINISHED
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it failed through no fault of the file's, and its upload is kept."""
+        return self.status == JobStatus.FAILED and bool(
+            self.problem and self.problem["status"] >= _OURS
+        )
 
 
 def add_job(session: Session, new: NewJob) -> tuple[Job, bool]:
@@ -170,22 +179,62 @@ def remove_unfinished(session: Session) -> None:
     session.execute(delete(Row).where(Row.status.in_(UNFINISHED)))
 
 
+def retry_job(session: Session, job_id: int) -> Job:
+    """Queue a job anew whose upload was kept when it failed.
+
+    Raises:
+        NotFoundError: no such job.
+        InvalidInputError: its upload is not kept, or it has not failed.
+    """
+    job = get_job(session, job_id)
+    if not job.is_kept:
+        why = f"is {job.status}" if job.status != JobStatus.FAILED else "failed by its file"
+        raise InvalidInputError(f"job {job_id} {why}; only a job whose upload is kept is retried")
+    return set_job(
+        session,
+        job_id,
+        status=JobStatus.QUEUED,
+        problem=None,
+        started_at=None,
+        finished_at=None,
+        seconds=0.0,
+    )
+
+
+def remove_job(session: Session, job_id: int) -> None:
+    """Drop a job, whatever its state."""
+    session.execute(delete(Row).where(Row.id == job_id))
+
+
 def release_key(session: Session, job_id: int) -> None:
     """Let the job's idempotency key be used again."""
     session.execute(update(Row).where(Row.id == job_id).values(idempotency_key=None))
 
 
 def remove_old_jobs(session: Session, age: timedelta) -> None:
-    """Drop jobs that were finished longer than ``age`` ago."""
-    session.execute(delete(Row).where(Row.finished_at < datetime.now(UTC) - age))
+    """Drop jobs that were finished longer than ``age`` ago, unless their uploads are kept."""
+    session.execute(delete(Row).where(Row.finished_at < datetime.now(UTC) - age, ~_kept()))
 
 
 def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[str]:
-    """Those of ``names`` that an unfinished job of this home needs."""
+    """Those of ``names`` that a job of this home needs: it is unfinished, or its upload kept."""
     query = select(Row.stored).where(
-        Row.place == place, Row.status.in_(UNFINISHED), Row.stored.in_(names)
+        Row.place == place, Row.status.in_(UNFINISHED) | _kept(), Row.stored.in_(names)
     )
     return set(session.scalars(query))
+
+
+def needed_uploads(session: Session, place: str) -> list[tuple[int, str]]:
+    """Id and upload's name of every job of this home whose upload has to be there."""
+    query = select(Row.id, Row.stored).where(
+        Row.place == place, Row.status.in_(UNFINISHED) | _kept()
+    )
+    return [(row[0], row[1]) for row in session.execute(query.order_by(Row.id))]
+
+
+def _kept() -> ColumnElement[bool]:
+    """``Job.is_kept`` in SQL."""
+    return and_(Row.status == JobStatus.FAILED, Row.problem["status"].as_integer() >= _OURS)
 
 
 def _job(row: Row) -> Job:

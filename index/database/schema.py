@@ -2,6 +2,7 @@
 
 # Annotations are no strings here: SQLAlchemy would evaluate each at every start.
 
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,8 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from emotion_search.index.errors import DatabaseError
 
 SCHEMA_VERSION = "0014"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
@@ -53,6 +56,30 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+class Sealed(TypeDecorator[bytes]):
+    """Bytes with their CRC-32 at the end, which every read compares.
+
+    Raises:
+        DatabaseError: they are damaged.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value + zlib.crc32(value).to_bytes(4, "little")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        if value is None or is_whole(bytes(value)):
+            return None if value is None else bytes(value)[:-4]
+        raise DatabaseError("the database is damaged; run: emotion-search check")
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether bytes as ``Sealed`` stores them are as they were written."""
+    return len(data) >= 4 and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+
+
 class Base(DeclarativeBase):
     """Declarative base of all tables."""
 
@@ -72,7 +99,7 @@ class Model(Base):
     revision: Mapped[int] = mapped_column(BigInteger, default=0)
     space_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    mean: Mapped[bytes | None] = mapped_column(LargeBinary)  # see ``scoring.set_mean``
+    mean: Mapped[bytes | None] = mapped_column(Sealed)  # see ``scoring.set_mean``
     mean_clips: Mapped[int | None] = mapped_column(BigInteger)
 
 
@@ -86,8 +113,8 @@ class SpaceRow(Base):
     method: Mapped[str] = mapped_column(Text)
     task: Mapped[str | None] = mapped_column(Text)  # whose labels taught it
     clips: Mapped[int] = mapped_column(BigInteger)  # how many it was fitted on
-    mean: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32, as the matrix is
-    matrix: Mapped[bytes | None] = mapped_column(LargeBinary)
+    mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32, as the matrix is
+    matrix: Mapped[bytes | None] = mapped_column(Sealed)
     gain: Mapped[float | None] = mapped_column(Float)
     baselines: Mapped[int | None] = mapped_column(Integer)  # the version whose baselines it takes
     fitted_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -117,7 +144,7 @@ class BaselineRow(Base):
     )
     channel: Mapped[int | None] = mapped_column(Integer)
     clips: Mapped[int] = mapped_column(BigInteger)
-    mean: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
+    mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32
 
 
 class CalibrationRow(Base):
@@ -128,7 +155,7 @@ class CalibrationRow(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     space_version: Mapped[int] = mapped_column(Integer, primary_key=True)
     clips: Mapped[int] = mapped_column(BigInteger)  # in the archive at the time
-    quantiles: Mapped[bytes] = mapped_column(LargeBinary)
+    quantiles: Mapped[bytes] = mapped_column(Sealed)
 
 
 class Archive(Base):
@@ -166,6 +193,19 @@ class Recording(Base):
     channels: Mapped[int] = mapped_column(Integer)
     cut: Mapped[str | None] = mapped_column(Text)  # how its clips were made
     ingested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+# Written twice, so that a check notices where table and index differ; Postgres cannot index longer
+# texts.
+Index(
+    "ix_recordings_twice",
+    func.substr(Recording.name, 1, 200),
+    func.substr(Recording.cut, 1, 200),
+    Recording.duration,
+    Recording.sample_rate,
+    Recording.channels,
+    Recording.ingested_at,
+)
 
 
 class Location(Base):
@@ -261,6 +301,10 @@ class Embedding(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     scores: Mapped[bytes] = mapped_column(LargeBinary)
+    # Not within them, as ``Sealed`` has it: searches read vectors past SQLAlchemy. None until a
+    # check, in archives of earlier versions.
+    vector_crc32: Mapped[int | None] = mapped_column(BigInteger)
+    scores_crc32: Mapped[int | None] = mapped_column(BigInteger)
     emotion: Mapped[str | None] = mapped_column(Text)  # the class of the highest score, and it
     confidence: Mapped[float | None] = mapped_column(Float)
     # By which centres the scores were made; 0: by none, or by ones that do not count any more
@@ -373,7 +417,7 @@ class ClassifierRow(Base):
     classes: Mapped[list[str]] = mapped_column(JSON)
     space_version: Mapped[int] = mapped_column(Integer)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
-    parameters: Mapped[bytes] = mapped_column(LargeBinary)  # safetensors
+    parameters: Mapped[bytes] = mapped_column(Sealed)  # safetensors
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

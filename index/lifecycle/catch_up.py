@@ -109,9 +109,9 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     ids, stored = embeddings_by_id(session, model, last)
     turned = loaded.space.turn(session, ids, stored)
     off = 8 * index.spread + 1e-5
-    for one, vector in zip(ids, turned, strict=True):
-        found = index.candidates(vector, 1, allowed=np.array([one]))
-        if len(found.ids) != 1 or abs(found.estimates[0] - 1) > off:
+    for one, vector in zip(ids.tolist(), turned, strict=True):
+        found = index.estimate(vector, one)
+        if found is None or abs(found - 1) > off:
             return False
     if index.rows is None:
         return True

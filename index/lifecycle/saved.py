@@ -20,12 +20,15 @@ from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import EmotionSearchError, StorageFullError, reason
 from emotion_search.index.private import FILE, make_file, make_folder
+from emotion_search.index.sync import publish, remove, sync
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
 
 log = logging.getLogger(__name__)
 
+_UNFIT = (OSError, ValueError, KeyError, TypeError, EmotionSearchError)
+"""What reading a file raises that is not what was saved."""
 _FORMAT = 5
 _LOCK_S = 60.0
 
@@ -78,12 +81,29 @@ class IndexCache:
             with self._locked():
                 try:
                     return self._read(current, model, space)
-                except (OSError, ValueError, KeyError, TypeError, EmotionSearchError) as error:
+                except _UNFIT as error:
                     log.warning("the saved index is unusable (%s); building it anew", reason(error))
                     current.replace(current.with_suffix(".broken"))
         except (OSError, Timeout) as error:
             log.warning("the saved index in %s cannot be used (%s)", self._folder, reason(error))
         return None
+
+    def examine(self, model: ModelInfo, space: str) -> str | None:
+        """What is wrong with the saved index of a space (its fingerprint), every byte of it read;
+        None for nothing, or where there is none."""
+        current = self._folder / "current.json"
+        if not current.exists():
+            return None
+        try:
+            with self._locked():
+                found = self._read(current, model, space)
+                if found is not None and found.columns is None:
+                    return "the columns beside it cannot be read"
+                rows = found.index.rows if found is not None else None
+                damaged = len(rows.damaged()) if rows is not None else 0
+        except (*_UNFIT, Timeout) as error:
+            return str(error)
+        return f"{damaged} of the vectors beside it are damaged" if damaged else None
 
     def save(
         self,
@@ -140,6 +160,8 @@ class IndexCache:
     def clear(self) -> None:
         """Remove the saved index, and the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.parent.exists():
+            sync(self._folder.parent)
 
     def row_writer(self) -> RowWriter | None:
         """What a new index may put its vectors into; ``save`` publishes them with the index. None,
@@ -167,9 +189,7 @@ class IndexCache:
         temporary = self._folder / f"saving-{uuid.uuid4().hex}.faiss"
         try:
             index.save(make_file(temporary))
-            _sync(temporary)
             columns.save(make_file(temporary.with_suffix(".npz")))
-            _sync(temporary.with_suffix(".npz"))
             if index.rows is not None:
                 try:
                     index.rows.publish(self._folder)
@@ -202,16 +222,15 @@ class IndexCache:
             "rows": rows.path.name if rows is not None else None,
             "stamp": asdict(stamp),
         }
-        temporary.replace(final)
-        temporary.with_suffix(".npz").replace(final.with_suffix(".npz"))
+        publish(temporary.with_suffix(".npz"), final.with_suffix(".npz"))
+        publish(temporary, final)
         pointer = self._folder / f"saving-{uuid.uuid4().hex}.json"
-        make_file(pointer).write_text(json.dumps(record))
-        _sync(pointer)
-        pointer.replace(self._folder / "current.json")
+        signed = json.dumps({**record, "record_crc32": _crc32_of(record)})
+        make_file(pointer).write_text(signed)
+        publish(pointer, self._folder / "current.json")
         kept = {final.stem} if rows is None else {final.stem, rows.path.stem}
-        for old in (*self._folder.glob("index-*"), *self._folder.glob("vectors-*")):
-            if old.stem not in kept:
-                old.unlink(missing_ok=True)
+        there = (*self._folder.glob("index-*"), *self._folder.glob("vectors-*"))
+        remove(old for old in there if old.stem not in kept)
 
     def _remove(self, pattern: str) -> None:
         for left in self._folder.glob(pattern):
@@ -223,6 +242,8 @@ class IndexCache:
             return None  # of an earlier version of the program
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']}")
+        if record.pop("record_crc32") != _crc32_of(record):
+            raise ValueError("the checksum of current.json is wrong")
         stamp = Stamp(**record["stamp"])
         if (stamp.archive, stamp.model) != (self._archive, self._model):
             raise ValueError("it belongs to another archive or model")
@@ -252,6 +273,5 @@ def _checksum(path: Path) -> int:
     return value
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _crc32_of(record: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())

@@ -24,6 +24,7 @@ class Verdict:
         differing: clips of which the index knows something else than the database.
         sample: clips whose true neighbours were searched for.
         recall: share of the true ten nearest that searches find.
+        damage: what is wrong with the files of the saved index; None for nothing.
     """
 
     clips: int
@@ -32,11 +33,12 @@ class Verdict:
     differing: int
     sample: int
     recall: float
+    damage: str | None = None
 
     @property
     def is_sound(self) -> bool:
         """Whether the index may serve."""
-        wrong = self.missing or self.surplus or self.differing
+        wrong = self.missing or self.surplus or self.differing or self.damage is not None
         return not wrong and self.recall >= LEAST_RECALL
 
 

@@ -105,6 +105,10 @@ class VectorIndex(Estimator, Protocol):
     def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
         """Which of the ids have a vector here or beside, and these vectors: float32 (n, dim)."""
 
+    def estimate(self, vector: Vectors, clip: int) -> float | None:
+        """Its estimate of the cosine of a vector (float32, (dim,), L2-normalised) to the one that it
+        should be of; None where it has not the clip, or not where that vector would lie."""
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim), none zero); an id that is there is replaced."""
 

@@ -97,6 +97,11 @@ class FlatIndex:
         rows = faiss.rev_swig_ptr(held.get_xb(), self.count * self.dimension)
         return known, rows.reshape(self.count, self.dimension)[order[where[known]]]
 
+    def estimate(self, vector: Vectors, clip: int) -> float | None:
+        """See ``VectorIndex.estimate``."""
+        known, own = self.get(np.array([clip]))
+        return float(own[0] @ vector) if known[0] else None
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
 

@@ -15,6 +15,7 @@ import logging
 import os
 import uuid
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -22,18 +23,20 @@ from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError, reason
 from emotion_search.index.private import FILE, make_file
+from emotion_search.index.sync import publish
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 log = logging.getLogger(__name__)
 
 _UNDER_WAY = "making-"
+_READ = 4096  # rows at a time
 
 
 class StoredRows:
     """Rows of a file of float32 vectors, found by clip id.
 
     Args:
-        path: the file; beside it lie the ids, ``.npy``.
+        path: the file; beside it lie the ids with a checksum of each and its row, ``.npy``.
         dimension: length of a row.
         lock: held for as long as no saved index names the file; None where one does.
 
@@ -43,8 +46,11 @@ class StoredRows:
 
     def __init__(self, path: Path, dimension: int, lock: FileLock | None = None) -> None:
         try:
-            ids = np.load(path.with_suffix(".npy"), allow_pickle=False)
-            if path.stat().st_size != len(ids) * dimension * 4 or ids.dtype != np.int64:
+            table = np.load(path.with_suffix(".npy"), allow_pickle=False)
+            if table.dtype != np.int64 or table.ndim != 2 or len(table) != 2:
+                raise InvalidInputError(f"{path} has no ids beside it")
+            ids, self._sums = table
+            if path.stat().st_size != len(ids) * dimension * 4:
                 raise InvalidInputError(f"{path} does not hold the vectors that it should")
             mapped = np.memmap(path, dtype="<f4", mode="r", shape=(len(ids), dimension))
             self._rows: NDArray[np.float32] = mapped.view(np.ndarray)  # whose rows are taken faster
@@ -83,6 +89,17 @@ class StoredRows:
         ids = np.empty_like(self._ids)
         ids[self._place] = self._ids
         return ids[there], products[there]
+
+    def damaged(self) -> Ids:
+        """Ids beside which, or with whose rows, the checksum is wrong: int64, (n,). All is read."""
+        found = []
+        for begin in range(0, len(self), _READ):
+            part = slice(begin, begin + _READ)
+            rows = self._rows[self._place[part]]
+            sums = _checksums(self._ids[part], rows)
+            wrong = (sums != self._sums[self._place[part]]) & rows.any(axis=1)
+            found.append(self._ids[part][wrong])
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def erase(self, ids: Ids) -> None:
         """Make the rows of these clips zero, on disk. Where that fails (a home that cannot be
@@ -123,7 +140,7 @@ class StoredRows:
         self.flush_erasures()
         target = folder / f"vectors-{uuid.uuid4().hex}.f32"
         self.path.with_suffix(".npy").replace(target.with_suffix(".npy"))
-        self.path.replace(target)
+        publish(self.path, target)
         _release(self._lock)
         self.path, self._lock = target, None
 
@@ -160,14 +177,17 @@ class RowWriter:
         self._lock.acquire()
         self._file = make_file(self._path).open("wb")
         self._ids: list[Ids] = []
+        self._sums: list[Ids] = []
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Append rows."""
         if self._file.closed:
             return
+        rows = np.ascontiguousarray(vectors, dtype="<f4")
         self._ids.append(ids)
+        self._sums.append(_checksums(ids, rows))
         try:
-            self._file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
+            self._file.write(rows.tobytes())
         except OSError as error:
             self._give_up(error)
 
@@ -177,7 +197,7 @@ class RowWriter:
             return None
         try:
             with make_file(self._path.with_suffix(".npy")).open("wb") as file:
-                np.save(file, np.concatenate(self._ids))
+                np.save(file, [np.concatenate(self._ids), np.concatenate(self._sums)])
                 file.flush()
                 os.fsync(file.fileno())
             self._file.flush()
@@ -210,6 +230,12 @@ def remove_abandoned(folder: Path) -> None:
             continue
         _remove(folder / f"{stem}.f32")
         _release(lock)
+
+
+def _checksums(ids: Ids, rows: Vectors) -> Ids:
+    """A checksum of each id and its row: int64, (n,)."""
+    sums = (crc32(row.tobytes(), crc32(one.tobytes())) for one, row in zip(ids, rows, strict=True))
+    return np.fromiter(sums, np.int64, len(ids))
 
 
 def _remove(path: Path) -> None:

@@ -138,6 +138,14 @@ class QuantisedIndex:
             return np.zeros(len(ids), np.bool_), np.empty((0, self.dimension), np.float32)
         return self.rows.get(ids)
 
+    def estimate(self, vector: Vectors, clip: int) -> float | None:
+        """See ``VectorIndex.estimate``."""
+        selector = faiss.IDSelectorBatch(np.array([clip]))
+        parameters = faiss.SearchParametersIVF(nprobe=1, sel=selector)  # type: ignore[call-arg]
+        with _one_thread():
+            found, ids = self._faiss.search(self._rotated(vector[None]), 1, params=parameters)
+        return float(found[0, 0]) if ids[0, 0] == clip else None
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
 

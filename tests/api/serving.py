@@ -37,7 +37,7 @@ class Served:
                 [*self.base, "serve", "--port", "0", *options], env=self.environment, stderr=log
             )
         self.port = 0
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120  # on a busy machine
         while not self.port:
             for line in self.log.read_text().splitlines():
                 if line.startswith("serving on"):

@@ -286,13 +286,16 @@ def test_an_empty_archive_answers(settings: Settings, tmp_path: Path):
         assert client.post("/v1/search", json={"clip": 1}).json()["hits"] == []
 
 
-def test_a_missing_model_is_a_503_that_names_the_cures(tmp_path: Path, monkeypatch):
+def test_a_missing_model_keeps_uploads_waiting_and_names_the_cures(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
     path = write_wav(tmp_path / "x.wav", tone(1.0))
     with TestClient(create_app(Settings(home=tmp_path / "home"))) as client:
         answer = client.post(WAIT, files=upload(path))
-        assert "--model voice" in assert_problem(answer, 503, "model-unavailable")["detail"]
+        assert answer.status_code == 202
+        assert "--model voice" in answer.json()["problem"]["detail"]
+        ready = assert_problem(client.get("/readyz"), 503, "model-unavailable")
+        assert "--model voice" in ready["detail"]
 
 
 def test_the_openapi_document_tells_both_ways_to_search(client: TestClient):

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.kills_of_uploads import run
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.jobs import set_job
-from tests.api.conftest import assert_problem, eventually, served, upload
+from emotion_search.index.errors import ModelUnavailableError
+from tests.api.conftest import assert_problem, eventually, upload
 from tests.conftest import tone, write_wav
 
 WAIT = "/v1/recordings?wait=true"
@@ -145,21 +147,51 @@ def test_the_same_idempotency_key_does_it_once(client: TestClient, voice: Path, 
         assert_problem(answer, 422, "invalid-request")
 
 
-def test_a_failure_of_the_servers_does_not_use_up_the_key(
+def test_a_failure_of_the_servers_does_not_use_up_the_key_and_can_be_retried(
     client: TestClient, voice: Path, monkeypatch
 ):
-    from emotion_search.index.errors import ModelUnavailableError
-
     def broken(self, clips):
-        raise ModelUnavailableError("the model at /srv/models/x is gone")
+        raise RuntimeError("boom")
 
     key = {"Idempotency-Key": "a"}
     with monkeypatch.context() as patch:
         patch.setattr(Acoustic, "embed", broken)
-        answer = client.post(WAIT, files=upload(voice), headers=key)
-        body = assert_problem(answer, 503, "model-unavailable")
-        assert body["detail"] == "the model at x is gone"
-    assert client.post(WAIT, files=upload(voice), headers=key).status_code == 201
+        for _ in range(2):
+            answer = client.post(WAIT, files=upload(voice), headers=key)
+            assert_problem(answer, 500, "unexpected")
+    last, first = (job["job"] for job in client.get("/v1/jobs").json()["data"])
+    assert client.post(f"/v1/jobs/{last}/retry").status_code == 202
+    assert finished(client, last)["new"] is True
+    assert_problem(client.post(f"/v1/jobs/{last}/retry"), 422, "invalid-input")
+    assert client.post(WAIT, files=upload(voice), headers=key).json()["job"] == last
+    assert client.post(f"/v1/jobs/{first}/retry").status_code == 202
+    assert finished(client, first)["new"] is False
+
+
+@pytest.mark.parametrize("error", [ModelUnavailableError("/srv/x is gone"), OSError("torn")])
+def test_uploads_wait_for_a_model_that_cannot_be_loaded(
+    settings: Settings, voice: Path, monkeypatch, error
+):
+    import emotion_search.engine.archive.archive as module
+
+    def broken(*_):
+        raise error
+
+    with TestClient(create_app(settings)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "load_embedder", broken)
+            answer = client.post(WAIT, files=upload(voice))
+            assert answer.status_code == 202
+            job = answer.json()
+            assert (job["status"], job["problem"]["status"]) == ("queued", 503)
+            assert str(error).split("/")[-1] in job["problem"]["detail"]
+            assert_problem(client.get("/readyz"), 503, "model-unavailable")
+            client.app.state.jobs.tidy()
+            assert client.get(f"/v1/jobs/{job['job']}").json()["status"] == "queued"
+        client.app.state.jobs.tidy()
+        done = finished(client, job["job"])
+        assert (done["status"], done["problem"]) == ("done", None)
+        assert client.get("/readyz").status_code == 200
 
 
 def test_more_than_may_wait_are_refused(settings: Settings, voice: Path, stuck, monkeypatch):
@@ -205,18 +237,6 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
         assert recording["recorded_at"] == "2026-01-02T00:00:00Z"
         incoming = settings.uploads_folder / "incoming"
         assert {path.name for path in incoming.iterdir()} <= {"place", "place.lock"}
-
-
-def test_an_upload_that_ends_the_process_each_time_is_given_up(settings: Settings, voice: Path):
-    with TestClient(create_app(settings)) as client:
-        job = client.post(WAIT, files=upload(voice)).json()["job"]
-        library = client.app.state.library
-        with library.database.write() as session:
-            row = set_job(session, job, status="running", attempts=3, finished_at=None)
-        (settings.uploads_folder / "incoming" / row.stored).write_bytes(voice.read_bytes())
-    with TestClient(create_app(settings)) as client:
-        failed = finished(client, job)
-        assert "3 times" in failed["problem"]["detail"]
 
 
 def test_an_upload_whose_bytes_are_gone_fails(settings: Settings, voice: Path):
@@ -268,21 +288,9 @@ def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_kill_loses_no_upload_that_was_answered(tmp_path: Path):
-    import httpx
-
-    home = tmp_path / "home"
-    paths = [
-        write_wav(tmp_path / f"{i}.wav", speak("anger", speaker=i, seed=i, seconds=4.0))
-        for i in range(8)
-    ]
-    with served(home) as server, httpx.Client(base_url=server.address) as http:
-        jobs = [http.post("/v1/recordings", files=upload(path)).json()["job"] for path in paths]
-        server.end(kill=True)
-    with served(home) as server, httpx.Client(base_url=server.address) as http:
-        for job in jobs:
-            eventually(lambda j=job: http.get(f"/v1/jobs/{j}").json()["status"] == "done", 30)
-        assert http.get("/v1/stats").json()["recordings"] == 8
+def test_kills_lose_no_upload_that_was_answered(tmp_path: Path, database_url: str):
+    accepted, _ = run(tmp_path, database_url, kills=8, uploads=10, seed=1)
+    assert accepted == 10
 
 
 def test_the_log_of_a_job_tells_which_request_it_came_with(

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.service.jobs import EndingError, KeyReusedError, TooBusyError
+from emotion_search.engine.service.work import QuarantinedError
 from emotion_search.index.errors import (
     AudioError,
     BusyError,
@@ -47,6 +48,7 @@ _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     DatabaseBusyError: (503, "database-busy"),
     DatabaseError: (503, "database-unavailable"),
     StorageFullError: (507, "storage-full"),
+    QuarantinedError: (500, "quarantined"),
     EndingError: (503, "ending"),
     TooBusyError: (429, "too-busy"),
     KeyReusedError: (422, "idempotency-key-reused"),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion_search.engine.api.http.access import Reader
+from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.deps import JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers
 from emotion_search.engine.api.http.problems import body
@@ -72,7 +72,8 @@ def job_out(job: Job) -> JobOut:
 
 @router.get("", summary="List jobs")
 def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPage:
-    """Jobs, latest first, a page at a time; finished ones are kept for seven days."""
+    """Jobs, latest first, a page at a time; finished ones are kept for seven days, those that
+    failed through no fault of the file's until they are retried or dropped."""
     found = jobs.page(query.status, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return JobPage(
@@ -85,6 +86,13 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
 def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
     """A job as it stands: its progress, and once done its recording, or its problem."""
     return job_out(jobs.board.get(job))
+
+
+@router.post("/{job}/retry", status_code=202, summary="Retry a job")
+def retry(jobs: JobsDep, job: JobId, _: Writer) -> JobOut:
+    """Takes up a job anew that failed through no fault of its file's (its problem is of status
+    500 or more): its upload was kept."""
+    return job_out(jobs.retry(job))
 
 
 @router.get(

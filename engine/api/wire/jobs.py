@@ -30,7 +30,9 @@ class JobOut(BaseModel):
     progress: Progress
     recording: int | None = Field(description="Once done: id of the recording.")
     new: bool | None = Field(description="Once done: false if the archive had these bytes.")
-    problem: Problem | None = Field(description="Once failed: why.")
+    problem: Problem | None = Field(
+        description="Once failed: why. While it is put off: what it waits for."
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from emotion_search.engine.classify import apply
 from emotion_search.engine.classify import suggest as suggest_module
@@ -24,6 +24,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter, matching_ids
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.database.schema import ClassifierRow
 from emotion_search.index.database.spaces import add_space
 from emotion_search.index.errors import (
     DatabaseError,
@@ -454,7 +455,7 @@ def test_a_classifier_that_cannot_be_read_is_no_obstacle_to_suggestions(sqlite: 
     fill(sqlite, blobs()[0][:2], begin=500)
     with sqlite.write() as session:  # as of a version with other methods
         old = save({"neighbours.k": np.ones(1), "calibration.y": np.ones(1)})
-        session.execute(text("UPDATE classifiers SET parameters = :old"), {"old": old})
+        session.execute(update(ClassifierRow).values(parameters=old))
     with pytest.raises(DatabaseError, match="train it again"):
         classify(sqlite, model, task="emotion")
     found = suggest(sqlite, model, task="emotion")

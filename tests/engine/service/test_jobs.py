@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.service import alone, kept
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.upkeep import Upkeep
@@ -26,6 +28,7 @@ from emotion_search.index.errors import (
     BusyError,
     DatabaseBusyError,
     EmotionSearchError,
+    InvalidInputError,
     NotFoundError,
 )
 from tests.conftest import write_wav
@@ -230,6 +233,87 @@ def test_what_may_have_ended_the_process_is_tried_alone(
     soon(lambda: all(row(library, job).finished for job in left))
     jobs.stop(5)
     assert max(most) == 1
+
+
+def left_running(library: Library, path: Path, *, attempts: int) -> Job:
+    """A job that was begun so often, and ended each time with the process."""
+    gone = jobs_of(library)
+    gone._run = lambda job: job
+    job = submit(gone, path)
+    gone.stop(0)
+    with library.database.write() as session:
+        return set_job(session, job.id, status=JobStatus.RUNNING, attempts=attempts)
+
+
+def deadly(pipe, settings, file, how):
+    """What the other process does with a file that kills it."""
+    pipe.send("begun")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_however_often_the_server_was_killed_an_upload_is_taken_in(library: Library, voice: Path):
+    job = left_running(library, voice, attempts=40)
+    jobs = jobs_of(library)
+    soon(lambda: row(library, job).finished)
+    jobs.stop(5)
+    done = row(library, job)
+    assert (done.status, done.is_new, done.problem) == (JobStatus.DONE, True, None)
+
+
+def test_a_file_that_kills_every_process_of_its_own_is_kept_aside(
+    library: Library, voice: Path, monkeypatch
+):
+    job = left_running(library, voice, attempts=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(alone, "_work", deadly)
+        jobs = jobs_of(library)
+        soon(lambda: row(library, job).finished)
+    failed = row(library, job)
+    assert (failed.problem["status"], failed.problem["kind"]) == (500, "quarantined")
+    assert "3 processes" in failed.problem["detail"]
+    upload = library.settings.uploads_folder / "incoming" / job.stored
+    with library.database.write() as session:
+        set_job(session, job.id, finished_at=datetime.now(UTC) - timedelta(days=80))
+    old = time.time() - 2 * 3600
+    os.utime(upload, (old, old))
+    jobs.tidy()
+    assert upload.read_bytes() == voice.read_bytes()
+    assert (row(library, job).fields, row(library, job).is_kept) == (job.fields, True)
+    assert jobs.retry(job.id).status in (JobStatus.QUEUED, JobStatus.RUNNING)
+    with pytest.raises(InvalidInputError, match="only a job whose upload is kept"):
+        jobs.retry(job.id)
+    soon(lambda: row(library, job).status == JobStatus.DONE)
+    soon(lambda: not upload.exists())
+    jobs.stop(5)
+
+
+def test_a_process_of_its_own_that_dies_before_it_begins_is_no_fault_of_the_files(
+    library: Library, voice: Path, monkeypatch
+):
+    job = left_running(library, voice, attempts=2)
+    monkeypatch.setattr(alone, "_work", os._exit)  # for which the arguments are wrong
+    jobs = jobs_of(library)
+    soon(lambda: row(library, job).problem is not None)
+    jobs.stop(5)
+    waits = row(library, job)
+    assert (waits.status, waits.problem["kind"]) == (JobStatus.QUEUED, "model-unavailable")
+
+
+def test_uploads_are_retried_and_dropped_without_a_server(library: Library, voice: Path, blocked):
+    asked, _ = blocked
+    jobs = jobs_of(library)
+    job = submit(jobs, voice)
+    assert asked.wait(10)
+    with pytest.raises(BusyError):
+        kept.drop(library, job.id)
+    jobs.stop(0)
+    with library.database.write() as session:
+        set_job(session, job.id, status=JobStatus.FAILED, problem=explain(RuntimeError()))
+    assert kept.retry(library, None) == [job.id]
+    assert [one.id for one in kept.all_jobs(library, [JobStatus.QUEUED])] == [job.id]
+    kept.drop(library, job.id)
+    assert list(kept.all_jobs(library)) == []
+    assert not (library.settings.uploads_folder / "incoming" / job.stored).exists()
 
 
 def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice: Path):

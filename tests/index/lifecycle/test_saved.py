@@ -311,3 +311,21 @@ def test_recall_is_measured_on_clips_from_all_over_the_archive(archive: VectorAr
             assert max(normalise(stored) @ query) < 0.999
             continue
         assert query @ stored[clip - 1] == pytest.approx(np.linalg.norm(stored[clip - 1]), rel=1e-5)
+
+
+def test_every_bit_of_a_saved_index_counts(archive: VectorArchive):
+    archive.searcher("quantised").keeper.save()
+    cache = cache_of(archive)
+    space = Space().fingerprint
+    assert cache.examine(space) is None
+    rng = np.random.default_rng(5)
+    for file in sorted(archive.folder.rglob("[!.]*.*")):
+        whole = file.read_bytes()
+        begin = 128 if file.suffix == ".npy" else 0  # NumPy's header, of blanks mostly
+        for at in rng.integers(begin, len(whole), 12):
+            changed = bytearray(whole)
+            changed[at] ^= 1 << int(rng.integers(8))
+            file.write_bytes(changed)
+            assert cache.examine(space), (file.name, at)
+        file.write_bytes(whole)
+    assert cache.examine(space) is None

@@ -1,0 +1,110 @@
+"""Data corruption in an archive: database, embeddings, saved index, uploads, audio; mending it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.archive.index import saved_index_damage
+from emotion_search.engine.files.scan import sha256_of
+from emotion_search.index.database.check import (
+    Damage,
+    all_locations,
+    check_embeddings,
+    check_structure,
+    remove_embeddings,
+    seal_embeddings,
+)
+from emotion_search.index.database.jobs import needed_uploads
+from emotion_search.index.database.models import ModelInfo, list_models
+from emotion_search.index.errors import DatabaseError
+
+_MEND = "emotion-search check --mend"
+_REBUILD = "emotion-search index rebuild"
+
+
+def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
+    """What is damaged, as it is found. Embeddings of earlier versions get their checksums.
+
+    Args:
+        audio: also read every recording's file, and compare it with its sha256.
+    """
+    with archive.database.read() as session:
+        broken = list(check_structure(session))
+    yield from broken
+    try:
+        with archive.database.read() as session:
+            models = list_models(session)
+        for model in models:
+            yield from _embeddings(archive, model)
+            if what := saved_index_damage(archive.settings, archive.database, model):
+                yield Damage(f"saved index of {model.name}", what, _REBUILD)
+        yield from _files(archive, audio=audio)
+        yield from _uploads(archive)
+    except DatabaseError as error:
+        yield Damage("database", str(error), "restore a backup")
+
+
+def damaged_embeddings(archive: Archive) -> dict[ModelInfo, list[int]]:
+    """Ids of the clips whose embeddings are damaged, by model."""
+    with archive.database.read() as session:
+        found = {model: check_embeddings(session, model) for model in list_models(session)}
+    return {model: read.damaged for model, read in found.items() if read.damaged}
+
+
+def drop_damaged(archive: Archive) -> list[ModelInfo]:
+    """Remove damaged embeddings, of clips that stay; the models under which some have to be made
+    anew."""
+    found = damaged_embeddings(archive)
+    with archive.database.write() as session:
+        for model, clips in found.items():
+            remove_embeddings(session, model, clips)
+    return list(found)
+
+
+def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
+    with archive.database.read() as session:
+        found = check_embeddings(session, model)
+    if found.damaged:
+        some = ", ".join(map(str, found.damaged[:5]))
+        more = ", …" if len(found.damaged) > 5 else ""
+        what = f"{len(found.damaged)} of {found.clips} are damaged (clips {some}{more})"
+        yield Damage(f"embeddings of {model.name}", what, _MEND)
+    after: int | None = 0
+    while found.unsealed and not found.damaged and after is not None:
+        with archive.database.write() as session:
+            after = seal_embeddings(session, model, after)
+
+
+def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:
+    """Recordings of which no file is whole; those of users' own are looked at with ``audio``."""
+    uploads = archive.settings.uploads_folder
+    with archive.database.read() as session:
+        for (recording, sha256), places in groupby(all_locations(session), lambda row: row[:2]):
+            known = [(Path(path), size) for _, _, path, size in places if path is not None]
+            if not audio and not any(path.parent == uploads for path, _ in known):
+                continue
+            there = [path for path, size in known if path.exists()]
+            if any(sha256_of(path) == sha256 if audio else True for path in there):
+                continue
+            what = "its file is not what was ingested" if there else "its file is gone"
+            names = ", ".join(str(path) for path, _ in known) or "no file known"
+            yield Damage(
+                f"recording {recording}",
+                f"{what} ({names})",
+                "put it back, or emotion-search forget it",
+            )
+
+
+def _uploads(archive: Archive) -> Iterator[Damage]:
+    incoming = archive.settings.uploads_folder / "incoming"
+    place = incoming / "place"
+    if not place.exists():
+        return
+    with archive.database.read() as session:
+        needed = needed_uploads(session, place.read_text())
+    for job, stored in needed:
+        if not (incoming / stored).exists():
+            yield Damage(f"job {job}", "its upload is gone", f"emotion-search jobs drop {job}")

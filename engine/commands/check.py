@@ -1,0 +1,61 @@
+"""Find and mend damage: ``check``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    notice,
+    open_library,
+    print_json,
+)
+from emotion_search.index.errors import EmotionSearchError
+
+
+def check(
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Read every recording's file, too.")
+    ] = False,
+    mend: Annotated[
+        bool,
+        typer.Option("--mend", help="Make damaged embeddings anew from the audio, and the index."),
+    ] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for damage: in the database, its embeddings, the saved index, uploads, audio.
+
+    Each line names what is damaged and the cure; exit code 1 if there is any.
+
+    \b
+    emotion-search check
+    emotion-search check --audio
+    emotion-search check --mend
+    """
+    from emotion_search.engine.archive.check import check as find
+    from emotion_search.engine.archive.check import drop_damaged
+
+    number = 0
+    with open_library(home, database) as library:
+        if mend:
+            for model in drop_damaged(library):
+                done, _ = library.reembed(model.name)
+                notice(f"{model.name}: {done.clips} embeddings made anew, {done.missing} missing")
+            if library.model() is not None:
+                library.rebuild_index()
+        for one in find(library, audio=audio):
+            number += 1
+            if as_json:
+                print_json(vars(one))
+            else:
+                print(f"{one.where}: {one.what}; {one.cure}")
+    if number:
+        raise EmotionSearchError(f"{number} damages were found; each line names the cure")
+    if not as_json:
+        print("no damage found")

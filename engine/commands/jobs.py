@@ -1,0 +1,141 @@
+"""Uploads on their way into the archive, and those that failed: ``jobs list|show|retry|drop``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    open_library,
+    print_json,
+)
+from emotion_search.index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from emotion_search.index.database.jobs import Job
+
+jobs_app = typer.Typer(
+    help="List uploads and those that failed; retry or drop them.", no_args_is_help=True
+)
+
+JobId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.")]
+
+
+@jobs_app.command("list")
+def list_jobs(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar="queued|running|done|failed", help="Only these; repeatable."),
+    ] = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List uploads, latest first: where each stands, and why it failed or waits.
+
+    \b
+    emotion-search jobs list --status failed
+    """
+    from emotion_search.engine.service.kept import all_jobs
+    from emotion_search.index.database.jobs import JobStatus
+
+    for one in status or ():
+        if one not in list(JobStatus):
+            raise InvalidInputError(f"--status {one}: choose {', '.join(JobStatus)}")
+    with open_library(home, database) as library:
+        for job in all_jobs(library, status or ()):
+            if as_json:
+                print_json(_record(job))
+            else:
+                why = f": {job.problem['detail']}" if job.problem else ""
+                kept = ", upload kept" if job.is_kept else ""
+                print(f"{job.id:>6}  {job.status}{kept}  {job.name}{why}")
+
+
+@jobs_app.command()
+def show(
+    job: JobId,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one upload.
+
+    \b
+    emotion-search jobs show 17
+    """
+    from emotion_search.engine.service.kept import one_job
+
+    with open_library(home, database) as library:
+        record = _record(one_job(library, job))
+    if as_json:
+        print_json(record)
+        return
+    for name, value in record.items():
+        if value is not None:
+            print(f"{name:<13}{value['detail'] if name == 'problem' else value}")
+
+
+@jobs_app.command()
+def retry(
+    jobs: Annotated[
+        list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All whose uploads are kept.")] = False,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Have uploads taken in anew that failed through no fault of the file's.
+
+    The server of the home begins them within a minute, or when it starts.
+
+    \b
+    emotion-search jobs retry 17
+    emotion-search jobs retry --all
+    """
+    from emotion_search.engine.service.kept import retry as retry_jobs
+
+    if bool(jobs) == everything:
+        raise InvalidInputError("give ids of jobs, or --all")
+    with open_library(home, database) as library:
+        print(f"{len(retry_jobs(library, jobs))} queued")
+
+
+@jobs_app.command()
+def drop(
+    jobs: Annotated[list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")],
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Give uploads up that are not taken in: the jobs are forgotten and their bytes erased.
+
+    \b
+    emotion-search jobs drop 17
+    """
+    from emotion_search.engine.service.kept import drop as drop_job
+
+    with open_library(home, database) as library:
+        for one in jobs:
+            print(f"job {one} dropped ({drop_job(library, one).name})")
+
+
+def _record(job: Job) -> dict[str, Any]:
+    def moment(name: str) -> str | None:
+        value = getattr(job, name)
+        return value.isoformat() if value else None
+
+    return {
+        "job": job.id,
+        "status": job.status.value,
+        "file": job.name,
+        "size": job.size,
+        "attempts": job.attempts,
+        "upload_kept": job.is_kept or not job.finished,
+        "recording": job.recording_id,
+        "problem": dict(job.problem) if job.problem else None,
+        **{name: moment(name) for name in ("created_at", "started_at", "finished_at")},
+    }

@@ -1,0 +1,82 @@
+"""Jobs without their server: list, retry and drop uploads, whether or not a server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.spool import Incoming
+from emotion_search.index.database.jobs import (
+    Job,
+    JobStatus,
+    get_job,
+    list_jobs,
+    remove_job,
+    retry_job,
+)
+from emotion_search.index.errors import BusyError
+
+_PAGE = 500
+
+
+def all_jobs(library: Library, statuses: Sequence[str] = ()) -> Iterator[Job]:
+    """The jobs of these statuses (none means any), latest first."""
+    before: int | None = None
+    while True:
+        with library.database.read() as session:
+            page = list_jobs(session, statuses=statuses, limit=_PAGE, before_id=before)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        before = page[-1].id
+
+
+def one_job(library: Library, job_id: int) -> Job:
+    """One job.
+
+    Raises:
+        NotFoundError: no such job, or it is no longer kept.
+    """
+    with library.database.read() as session:
+        return get_job(session, job_id)
+
+
+def retry(library: Library, ids: Sequence[int] | None) -> list[int]:
+    """Queue failed jobs anew whose uploads are kept, all of them for None; returns their ids. The
+    server of their home begins them within a minute, or when it starts.
+
+    Raises:
+        NotFoundError: no such job.
+        InvalidInputError: its upload is not kept, or it has not failed.
+    """
+    if ids is None:
+        failed = all_jobs(library, [JobStatus.FAILED])
+        ids = sorted(job.id for job in failed if job.is_kept)
+    with library.database.write() as session:
+        return [retry_job(session, job_id).id for job_id in ids]
+
+
+def drop(library: Library, job_id: int) -> Job:
+    """Remove a job and, where this home stores it, its upload; returns what it was.
+
+    Raises:
+        NotFoundError: no such job.
+        BusyError: a server has it in hand.
+    """
+    job = one_job(library, job_id)
+    incoming = Incoming(library.settings.uploads_folder / "incoming")
+    incoming.open()
+    here = job.place == incoming.place
+    lock = incoming.take(job.stored) if here else None
+    if here and lock is None:
+        raise BusyError(f"job {job_id} is in hand of a server; stop that first")
+    try:
+        with library.database.write() as session:
+            remove_job(session, job_id)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    if lock is not None:
+        incoming.drop(job.stored, lock)
+    return job

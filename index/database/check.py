@@ -1,0 +1,181 @@
+"""Data corruption in the database: integrity, references, checksums of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
+from sqlalchemy import Table, and_, delete, exists, func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.embeddings import ROWS, scored
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import Base, Embedding, Location, Recording
+from emotion_search.index.errors import DatabaseError
+
+_RESTORE = "restore a backup, or move the database away and ingest again"
+_REINDEX = (
+    "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
+)
+_CURES = {
+    "spaces": "emotion-search tune --restore 0, then tune",
+    "baselines": "emotion-search tune --restore 0, then tune",
+    "calibrations": "emotion-search tune --restore, to the space that serves",
+    "classifiers": "emotion-search train, the task named there",
+    "models": "restore a backup, or emotion-search reembed under another model",
+}
+_LINES = 20  # of what SQLite finds, at most
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is wrong: where, what, and what to do about it."""
+
+    where: str
+    what: str
+    cure: str
+
+
+@dataclass
+class Embeddings:
+    """What was read of a model's embeddings.
+
+    Attributes:
+        clips: with an embedding.
+        damaged: ids of those of which vector or scores are not what was written.
+        unsealed: how many have no checksum yet.
+    """
+
+    clips: int = 0
+    damaged: list[int] = field(default_factory=list)
+    unsealed: int = 0
+
+
+def check_structure(session: Session) -> Iterator[Damage]:
+    """Pages and indexes of SQLite, references between tables, and rows that cannot be read."""
+    if session.get_bind().dialect.name == "sqlite":
+        try:
+            lines = session.execute(text(f"PRAGMA integrity_check({_LINES})")).scalars().all()
+        except SQLAlchemyError as error:
+            lines = [_first_line(error)]
+        for line in lines:
+            if line != "ok":
+                yield Damage("database", str(line), _REINDEX)
+    for table in Base.metadata.sorted_tables:
+        try:
+            yield from _lost_references(session, table)
+            if table is not Embedding.__table__:
+                rows = select(table).execution_options(yield_per=ROWS)
+                with closing(session.execute(rows)) as read:
+                    for _ in read:
+                        pass
+        except (SQLAlchemyError, DatabaseError, ValueError, TypeError) as error:
+            session.rollback()
+            reason = "a checksum is wrong" if isinstance(error, DatabaseError) else error
+            yield Damage(table.name, _first_line(reason), _CURES.get(table.name, _RESTORE))
+
+
+def _lost_references(session: Session, table: Table) -> Iterator[Damage]:
+    for key in table.foreign_key_constraints:
+        parent = key.referred_table.alias()
+        pairs = [(one.parent, parent.c[one.column.name]) for one in key.elements]
+        lost = select(func.count()).where(
+            *(here.is_not(None) for here, _ in pairs),
+            ~exists().where(and_(*(there == here for here, there in pairs))),
+        )
+        if number := session.scalar(lost.select_from(table)):
+            what = f"{number} rows belong to {key.referred_table.name} that are not there"
+            yield Damage(table.name, what, _RESTORE)
+
+
+def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
+    """Every embedding of a model, with its scores, against its checksums.
+
+    Raises:
+        DatabaseError: they cannot be read.
+    """
+    found = Embeddings()
+    query = select(
+        Embedding.clip_id,
+        Embedding.vector,
+        Embedding.vector_crc32,
+        Embedding.scores,
+        Embedding.scores_crc32,
+        Embedding.emotion,
+        Embedding.confidence,
+    ).where(Embedding.model_id == model.id)
+    for clip, vector, of_vector, scores, of_scores, emotion, confidence in session.execute(
+        query.execution_options(yield_per=ROWS)
+    ):
+        found.clips += 1
+        found.unsealed += of_vector is None
+        whole = (
+            len(vector) == model.dimension * 4
+            and len(scores) == len(model.classes) * 4
+            and of_vector in (None, crc32(vector))
+            and of_scores in (None, crc32(scores))
+        )
+        if whole:
+            values = np.frombuffer(scores, "<f4")
+            best = scored(model.classes, values)
+            whole = np.isfinite(np.frombuffer(vector, "<f4")).all() and (emotion, confidence) == (
+                best["emotion"],
+                best["confidence"],
+            )
+        if not whole:
+            found.damaged.append(clip)
+    return found
+
+
+def seal_embeddings(session: Session, model: ModelInfo, after: int = 0) -> int | None:
+    """Note the checksums of some embeddings that have none, of clips beyond ``after``; the last
+    of those clips, None when there are no more."""
+    query = (
+        select(Embedding.clip_id, Embedding.vector, Embedding.scores)
+        .where(
+            Embedding.model_id == model.id,
+            Embedding.clip_id > after,
+            Embedding.vector_crc32.is_(None),
+        )
+        .order_by(Embedding.clip_id)
+        .limit(ROWS)
+    )
+    rows = session.execute(query).all()
+    for clip, vector, scores in rows:
+        session.execute(
+            update(Embedding)
+            .where(Embedding.clip_id == clip, Embedding.model_id == model.id)
+            .values(vector_crc32=crc32(vector), scores_crc32=crc32(scores))
+            .execution_options(synchronize_session=False)
+        )
+    return rows[-1][0] if rows else None
+
+
+def remove_embeddings(session: Session, model: ModelInfo, clips: list[int]) -> None:
+    """Remove the embeddings of clips, which stay, so that they are made anew."""
+    for some in chunks(clips):
+        session.execute(
+            delete(Embedding).where(Embedding.model_id == model.id, Embedding.clip_id.in_(some))
+        )
+
+
+def all_locations(session: Session) -> Iterator[tuple[int, str, str | None, int | None]]:
+    """Id, sha256, path and bytes of every file of every recording, by id; a recording of which no
+    file is known comes with None."""
+    query = (
+        select(Recording.id, Recording.sha256, Location.path, Location.size)
+        .outerjoin(Location, Location.recording_id == Recording.id)
+        .order_by(Recording.id)
+    )
+    for row in session.execute(query.execution_options(yield_per=ROWS)):
+        yield row[0], row[1], row[2], row[3]
+
+
+def _first_line(error: object) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip().splitlines() or [type(error).__name__])[0]
