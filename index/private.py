@@ -15,8 +15,8 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder of an archive, which outlasts a loss of power, unless it is there. Folders above
-    it that are missing get the usual permissions.
+    """Make a folder of an archive, which outlasts a loss of power, unless it is there. Folders
+    above it that are missing get the usual permissions.
 
     Raises:
         OSError: it cannot be made.

@@ -106,8 +106,8 @@ class VectorIndex(Estimator, Protocol):
         """Which of the ids have a vector here or beside, and these vectors: float32 (n, dim)."""
 
     def estimate(self, vector: Vectors, clip: int) -> float | None:
-        """Its estimate of the cosine of a vector (float32, (dim,), L2-normalised) to the one that it
-        should be of; None where it has not the clip, or not where that vector would lie."""
+        """Its estimate of the cosine of a vector (float32, (dim,), L2-normalised) to that of a clip
+        whose vector it should be; None where the clip is not, or not where it would lie."""
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add ``vectors`` (float32, (n, dim), none zero); an id that is there is replaced."""
