@@ -6,8 +6,9 @@
 
 The archive (in ``--work``, kept for the next run; ``--database`` for Postgres) is filled from a
 fixed seed, or from real speech repeated with perturbation. Queries are embeddings like the others,
-but not of the archive. Both sides use ``--threads`` threads, answer one query at a time, and take
-turns after twenty.
+but not of the archive, or, with ``--outside``, of another corpus. *search* is what a program calls,
+with the details of ten hits, one a recording. Both sides use ``--threads`` threads, answer one
+query at a time, and take turns after twenty; the flat peer knows beforehand which clips pass.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 if "--threads" not in sys.argv:  # before numpy's BLAS counts the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,11 +35,12 @@ from benchmarks.vectors import add, clustered, emodb_embeddings, fill_shares, re
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import embeddings_in_order, stream
 from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import active_model, archive_uuid
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
-from emotion_search.index.search import Example, Searcher, Target, _Finder
-from emotion_search.index.vectors.arrays import Vectors, cosines
+from emotion_search.index.search import Example, Searcher, Target
+from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.topk import Wish
 
 BLOCK = 20
@@ -57,9 +60,9 @@ def timed(call: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def target(query: Vectors, limit: int = 10, wanted: ClipFilter | None = None) -> Target:
-    """A search by a vector, one hit a recording or more."""
-    return Target([Example(query[None])], Wish(limit), wanted=wanted or ClipFilter())
+def target(query: Vectors, limit: int = 10, **how: Any) -> Target:
+    """A search by a vector, one hit a recording."""
+    return Target([Example(query[None])], Wish(limit, per_recording=1), **how)
 
 
 def main() -> None:
@@ -67,6 +70,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=1024)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--outside", type=Path, help="queries of another corpus, .npy")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--database")
     parser.add_argument("--queries", type=int, default=200)
@@ -115,90 +119,62 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     fresh = searcher()
     took = timed(fresh.refresh)
     print(f"start from the saved index {took / 1e3:.2f} s, resident {resident() - before:+.0f} MiB")
-    with database.read() as session, one.keeper.at(session) as current:
-        details = {k: v for k, v in current.index.details().items() if k != "probes"}
-        print(f"{current.index.kind}: {details} {current.index.details()['probes']}")
+    with one.open() as snapshot:
+        index = snapshot._loaded.index
+    print(f"{index.kind}: {dict(index.details())}")
 
-    # Queries like the archive's clips but not of it.
+    # Queries like the archive's clips but not of it, or those of another corpus.
     with database.read() as session:
         random = np.random.default_rng(99)
         ids = np.sort(random.choice(count, 3 * given.queries, replace=False) + 1)
         some = embeddings_in_order(session, model, ids)
         half = len(some) // 3
         queries = some[:half] + 0.2 * (some[half : 2 * half] - some[2 * half :])
+        if given.outside:
+            queries = np.load(given.outside)[: given.queries]
         flat = faiss.IndexFlatIP(dimension)
-        known = []
+        order = []
         for part, vectors in stream(session, model):
-            flat.add(vectors)
-            known.append(part)
-    order = np.concatenate(known)
-    unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-    unit = unit.astype(np.float32)
-    true, _ = flat.search(unit, 10)
+            flat.add(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+            order.append(part)
+    place = np.argsort(np.concatenate(order))
+    unit = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
 
-    times: dict[str, list[float]] = {"flat": [], "index": [], "archive": []}
-    found = 0
-    with database.read() as session, one.keeper.at(session) as current:
+    print("search            clips  p50 ms  p95 ms  flat, p50 ms  recall@10")
+    for name, wanted in _filters(count).items():
+        with database.read() as session:
+            matching = matching_ids(session, wanted)
+        chosen = faiss.SearchParameters(sel=faiss.IDSelectorBatch(place[matching - 1]))
+        ours, theirs, right, hits = [], [], 0, 0
         for begin in range(0, len(unit), BLOCK):
-            for query in unit[begin : begin + BLOCK]:
-                times["flat"].append(timed(lambda q=query: flat.search(q[None], 10)))
-            for i, query in enumerate(unit[begin : begin + BLOCK], start=begin):
-                start = time.perf_counter()
-                finder = _Finder(session, current.space, target(query))
-                _, similar = finder.by_index(current.index)
-                times["index"].append((time.perf_counter() - start) * 1e3)
-                found += int((similar >= true[i, -1] - 2e-6).sum())
-    for query in unit:
-        times["archive"].append(timed(lambda q=query: one.search(target(q))))
-    middle = {name: float(np.median(some)) for name, some in times.items()}
-    print(
-        f"top 10 of {count}: flat {middle['flat']:.2f} ms, index {middle['index']:.2f} ms"
-        f" ({middle['flat'] / middle['index']:.0f}x; p95 {np.percentile(times['index'], 95):.2f}),"
-        f" recall@10 {found / (10 * len(unit)):.4f};"
-        f" with hits' details {middle['archive']:.2f} ms"
-    )
-    index = one.keeper._current.index  # type: ignore[union-attr]
-    if index.estimates:
-        every = index._faiss
-        turned = unit @ index._rotation
-        parameters = faiss.SearchParametersIVF(nprobe=index.lists)  # type: ignore[call-arg]
-        all_lists = [
-            timed(lambda q=q: every.search(q[None], 96, params=parameters)) for q in turned[:50]
-        ]
-        print(f"codes of all lists alone: {np.median(all_lists):.2f} ms")
-
-    print("filter        matches  unfiltered  filtered  by hand  recall@10")
-    for name, wanted in {
-        "0.0001 source": ClipFilter(sources=("rare",)),
-        "0.01 source": ClipFilter(sources=("some",)),
-        "0.5 source": ClipFilter(sources=("half",)),
-        "0.0001 label": ClipFilter(labels=("rare",)),
-        "0.01 label": ClipFilter(labels=("some",)),
-        "0.5 label": ClipFilter(labels=("half",)),
-        "0.01 time": _hours(count, 0.01),
-        "0.5 time": _hours(count, 0.5),
-    }.items():
-        filtered, by_hand, right, wrong = [], [], 0, 0
-        with database.read() as session, one.keeper.at(session) as current:
-            for query in unit[:30]:
-                finder = _Finder(session, current.space, target(query, wanted=wanted))
-                start = time.perf_counter()
-                ids, similar = finder.by_index(current.index)
-                filtered.append((time.perf_counter() - start) * 1e3)
-                start = time.perf_counter()
-                allowed = matching_ids(session, wanted)
-                rows = np.searchsorted(order, allowed)
-                inside = flat.reconstruct_batch(rows)
-                products = inside @ query
-                best = np.argpartition(-products, min(10, len(products) - 1))[:10]
-                by_hand.append((time.perf_counter() - start) * 1e3)
-                exact = np.sort(cosines(query, inside[best]))[::-1]
-                right += int((similar >= exact[-1] - 2e-6).sum())
-                wrong += len(similar) != min(10, len(allowed)) or not np.isin(ids, allowed).all()
+            block = unit[begin : begin + BLOCK]
+            best = []
+            for query in block:
+                theirs.append(timed(lambda q=query, p=chosen: flat.search(q[None], 10, params=p)))
+                best.append(flat.search(query[None], 10, params=chosen)[0][0])
+            for query, true in zip(block, best, strict=True):
+                ours.append(timed(lambda q=query, w=wanted: one.search(target(q, wanted=w))))
+                found = one.search(target(query, wanted=wanted))
+                right += sum(hit.similarity >= true[-1] - 2e-6 for hit in found)
+                hits += min(10, len(matching))
+                assert len(found) == min(10, len(matching))
         print(
-            f"{name:<14}{len(allowed):>7}{middle['index']:>10.2f}{np.median(filtered):>10.2f}"
-            f"{np.median(by_hand):>9.2f}{right / 300:>10.4f}" + ("  WRONG" if wrong else "")
+            f"{name:<15}{len(matching):>8}{np.median(ours):>8.2f}{np.percentile(ours, 95):>8.2f}"
+            f"{np.median(theirs):>14.2f}{right / hits:>11.4f}"
         )
+    exact = [timed(lambda q=q: one.search(target(q, exact=True))) for q in unit[:20]]
+    alone = [timed(lambda q=q: flat.search(q[None], 10)) for q in unit[:20]]
+    print(f"exact: {np.median(exact):.1f} ms, FAISS flat {np.median(alone):.1f} ms")
+
+    usual = np.median([timed(lambda q=q: one.search(target(q))) for q in unit[:50]])
+    changed = []
+    for i, query in enumerate(unit[:50], start=1):
+        with database.write() as session:
+            set_labels(session, [(i, "mood", str(i))])
+        changed.append(timed(lambda q=query: one.search(target(q))))
+    print(
+        f"after a label of one clip was changed: {np.median(changed):.2f} ms, else {usual:.2f} ms"
+    )
 
     # Adding: a thousand clips more, seen by the next search.
     with database.read() as session:
@@ -215,6 +191,17 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     print(
         f"and gone again in {took:.0f} ms; peak {peak():.0f} MiB of which the flat peer has"
         f" {count * dimension * 4 / 2**20:.0f}"
+    )
+
+
+def _filters(count: int) -> dict[str, ClipFilter]:
+    """Filters that ever more clips pass."""
+    shares = {"0.1 %": "rare", "5 %": "some", "20 %": "fifth", "50 %": "half"}
+    return (
+        {"all": ClipFilter()}
+        | {f"source {share}": ClipFilter(sources=(name,)) for share, name in shares.items()}
+        | {f"label {share}": ClipFilter(labels=(name,)) for share, name in shares.items()}
+        | {f"time {share} %": _hours(count, share / 100) for share in (1, 50)}
     )
 
 

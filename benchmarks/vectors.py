@@ -121,7 +121,7 @@ def fill(
 
 def fill_shares(database: Database, parts: Iterator[Vectors], *, dimension: int) -> None:
     """An archive of these embeddings, a recording a clip: a source has half of the clips, one a
-    hundredth, one a ten-thousandth; so have labels."""
+    fifth, one a twentieth, one a thousandth; so have labels."""
     with database.write() as session:
         model = activate_model(
             session, name="synthetic", fingerprint="f" * 64, dimension=dimension, classes=()
@@ -129,8 +129,8 @@ def fill_shares(database: Database, parts: Iterator[Vectors], *, dimension: int)
     random = np.random.default_rng(7)
     done = 0
     for vectors in parts:
-        kinds = np.digitize(random.random(len(vectors)), [1e-4, 0.0101, 0.5101])
-        share = np.array(["rare", "some", "half", "rest"])[kinds].tolist()
+        kinds = np.digitize(random.random(len(vectors)), [0.001, 0.051, 0.251, 0.751])
+        share = np.array(["rare", "some", "fifth", "half", "rest"])[kinds].tolist()
         with database.write() as session:
             fill(session, model, vectors, done + 1, sources=share, labels=share)
         done += len(vectors)

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import multiprocessing
+import os
+import signal
 import socket
 import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,10 +22,14 @@ from emotion_search.engine.api.app import GRACE_S, create_app
 from emotion_search.engine.api.http.access import OpenTo
 from emotion_search.engine.api.http.connections import Connection, overdue
 from emotion_search.engine.api.http.logs import configure
+from emotion_search.engine.api.http.metrics import COUNTERS
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 900  # below the usual limit on open files
+_START_S = 60.0  # a worker that ends by itself, with an error, within so long could not start
 _TICKS = 10  # of uvicorn's, a second
 _ENDING = 0.1  # share of their usual time that connections have while the server ends
 
@@ -55,8 +68,12 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
+def run(settings: Settings, *, host: str, port: int, open_to: OpenTo, workers: int = 1) -> None:
     """Serve until the process is asked to end.
+
+    Args:
+        workers: processes that answer, each with a model and a part of the memory of its own; what
+            is mapped from files they share.
 
     Raises:
         InvalidInputError: the address cannot be listened on.
@@ -68,6 +85,20 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
         raise InvalidInputError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
+    line = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
+    print(line, file=sys.stderr, flush=True)
+    if workers == 1:
+        _serve(settings, open_to, listening)
+    else:
+        with tempfile.TemporaryDirectory() as counters:
+            os.environ[COUNTERS] = counters  # before a worker loads what counts
+            _Workers(workers, settings, open_to, listening).run()
+
+
+def _serve(settings: Settings, open_to: OpenTo, listening: socket.socket) -> None:
+    """Serve on a socket, in this process."""
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     configure(settings.log_format)
     app = create_app(settings, open_to=open_to)
     config = uvicorn.Config(
@@ -80,9 +111,64 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=round(GRACE_S),
     )
-    line = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
-    print(line, file=sys.stderr, flush=True)
     Server(config, app).run(sockets=[listening])
+
+
+class _Workers:
+    """Processes that serve on one socket; one that is killed is replaced."""
+
+    def __init__(
+        self, count: int, settings: Settings, open_to: OpenTo, listening: socket.socket
+    ) -> None:
+        self._given = settings, open_to, listening
+        self._context = multiprocessing.get_context("spawn")
+        self._ending = False
+        self._began: dict[SpawnProcess, float] = {}
+        self._count = count
+
+    def run(self) -> None:
+        """Until this process is asked to end, and they have.
+
+        Raises:
+            EmotionSearchError: one could not start.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
+        failed = False
+        while not self._ending:
+            while len(self._began) < self._count:
+                one = self._context.Process(target=_serve, args=self._given, name="worker")
+                one.start()
+                self._began[one] = time.monotonic()
+            wait([one.sentinel for one in self._began], timeout=0.2)
+            for one in [one for one in self._began if not one.is_alive()]:
+                lived = time.monotonic() - self._began.pop(one)
+                if self._ending:
+                    break
+                failed = bool(one.exitcode and one.exitcode > 0) and lived < _START_S
+                if failed:
+                    self._ending = True
+                    break
+                log.warning("worker %s ended (%s); another takes its place", one.pid, one.exitcode)
+        self._end()
+        for one in self._began:
+            one.join()
+        if failed:
+            raise EmotionSearchError("a worker of the server could not start; its error is above")
+
+    def _end(self, *_: object) -> None:
+        self._ending = True
+        for one in list(self._began):
+            if one.is_alive():
+                one.terminate()
+
+
+def _end_with_parent() -> None:
+    """End where the process that began this worker was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _shown(host: str) -> str:

@@ -40,6 +40,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Answer under this host name too while there are no keys; repeatable."),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Processes that answer, each with a model of its own."),
+    ] = 1,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -52,7 +56,7 @@ def serve(
     \b
     emotion-search serve --port 8000
     emotion-search key create --name dashboard --scope write
-    emotion-search serve --host 0.0.0.0
+    emotion-search serve --host 0.0.0.0 --workers 4
     """
     from emotion_search.engine.api.http.access import OpenTo
     from emotion_search.engine.api.http.loopback import is_loopback
@@ -85,7 +89,7 @@ def serve(
         )
     if open_to_anyone and known:
         notice("keys were made, so every request needs one in spite of --open-to-anyone")
-    run(settings, host=host, port=port, open_to=open_to)
+    run(settings, host=host, port=port, open_to=open_to, workers=workers)
 
 
 key_app = typer.Typer(help="Make, list and revoke keys of the HTTP service.", no_args_is_help=True)

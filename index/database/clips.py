@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ARRAY, BigInteger, Text, and_, bindparam, cast, func, select, text
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
@@ -26,9 +26,7 @@ from emotion_search.index.database.schema import (
     Embedding,
     Failure,
     Label,
-    Location,
     Metadatum,
-    Prediction,
     Recording,
 )
 from emotion_search.index.errors import NotFoundError
@@ -86,7 +84,10 @@ class ClipDetails:
         return max(self.scores.values(), default=None)
 
 
-_PLAIN = [one.name for one in fields(ClipDetails)][:11]  # as the database has them
+_PLAIN = (
+    *("id", "recording_id", "name", "sha256", "source", "speaker"),
+    *("channel", "channel_name", "start", "end"),
+)
 
 
 def list_clips(
@@ -128,18 +129,16 @@ def clip_details(
     if not ids:
         return []
     sqlite = session.get_bind().dialect.name == "sqlite"
-    rows = session.connection().execute(
-        _details(sqlite),
-        {
-            "ids": json.dumps(list(ids)) if sqlite else list(ids),
-            "model": model.id if model else None,
-        },
+    of_model = model.id if model else None
+    rows = session.connection().exec_driver_sql(
+        _details(sqlite), (of_model, json.dumps(list(ids)) if sqlite else list(ids))
     )
     classes = model.classes if model else ()
     found = {}
-    for *plain, paths, labels, metadata, scores, predictions in rows.all():
+    for *plain, at, paths, labels, metadata, scores, predictions in rows.all():
         found[plain[0]] = ClipDetails(
             **dict(zip(_PLAIN, plain, strict=True)),
+            recorded_at=_moment(at),
             path=_present(sorted(path for (path,) in _parsed(paths))),
             labels=dict(_parsed(labels)),
             metadata=dict(sorted(_parsed(metadata))),
@@ -267,51 +266,45 @@ def _most_first(rows: Any) -> dict[str, int]:
 
 
 @cache
-def _details(sqlite: bool) -> Any:
-    """One statement for all that is known of some clips: searches ask it at each call. What there
-    may be several of comes as JSON."""
-    array, pack = ("json_group_array", "json_array") if sqlite else ("json_agg", "json_build_array")
-    clip, recording, embedding = (t.__table__.columns for t in (Clip, Recording, Embedding))
-    label, datum, prediction = (t.__table__.columns for t in (Label, Metadatum, Prediction))
-
-    def several(owner: Any, key: Any, *columns: Any) -> Any:
-        packed = getattr(func, array)(getattr(func, pack)(*columns))
-        return select(packed).where(owner == key).scalar_subquery()
-
-    number = prediction.probability  # as text, for JSON has 15 digits in SQLite
-    digits = func.printf("%!.17g", number) if sqlite else cast(number, Text)
-    place = Location.__table__.columns
-    wanted: Any = bindparam("ids")
-    listed = select(text("value")).select_from(func.json_each(wanted))
-    among: Any = clip.id == func.any(cast(wanted, ARRAY(BigInteger)))
-    if sqlite:
-        among = clip.id.in_(listed)
-    return (
-        select(
-            clip.id,
-            clip.recording_id,
-            recording.name,
-            recording.sha256,
-            recording.source,
-            SPEAKER,
-            recording.recorded_at,
-            clip.channel,
-            clip.channel_name,
-            clip.start_s,
-            clip.end_s,
-            several(recording.id, place.recording_id, place.path),
-            several(clip.id, label.clip_id, label.task, label.value),
-            several(recording.id, datum.recording_id, datum.key, datum.value),
-            embedding.scores,
-            several(clip.id, prediction.clip_id, prediction.task, prediction.value, digits),
+def _details(sqlite: bool) -> str:
+    """The statement for all that is known of some clips, which searches ask at each call, so that
+    it goes past SQLAlchemy; its parameters are a model and ids. What there may be several of comes
+    as JSON."""
+    # Probabilities as text, for SQLite's JSON has 15 digits.
+    array, pack, digits, among, value = (
+        (
+            "json_group_array",
+            "json_array",
+            "printf('%!.17g', probability)",
+            "IN (SELECT value FROM json_each(?))",
+            "?",
         )
-        .join(Recording.__table__, recording.id == clip.recording_id)
-        .outerjoin(
-            Embedding.__table__,
-            (embedding.clip_id == clip.id) & (embedding.model_id == bindparam("model")),
-        )
-        .where(among)
+        if sqlite
+        else ("json_agg", "json_build_array", "probability::text", "= ANY(%s)", "%s")
     )
+
+    def several(columns: str, table: str, key: str) -> str:
+        return f"(SELECT {array}({pack}({columns})) FROM {table} WHERE {key})"  # noqa: S608
+
+    return f"""
+        SELECT c.id, c.recording_id, r.name, r.sha256, r.source, coalesce(c.speaker, r.speaker),
+            c.channel, c.channel_name, c.start_s, c.end_s, r.recorded_at,
+            {several("path", "locations", "recording_id = r.id")},
+            {several("task, value", "labels", "clip_id = c.id")},
+            {several("key, value", "recording_metadata", "recording_id = r.id")},
+            e.scores,
+            {several(f"task, value, {digits}", "predictions", "clip_id = c.id")}
+        FROM clips c
+        JOIN recordings r ON r.id = c.recording_id
+        LEFT JOIN embeddings e ON e.clip_id = c.id AND e.model_id = {value}
+        WHERE c.id {among}
+    """  # noqa: S608 - of constants
+
+
+def _moment(stored: Any) -> datetime | None:
+    """A time as a database's driver gives it: text in SQLite."""
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _parsed(found: Any) -> list[list[str]]:

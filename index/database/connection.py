@@ -349,6 +349,7 @@ def _connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
         _enter_wal(connection, busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")  # what is answered outlasts a power loss
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -16000")  # KiB; searches read all over the file
         connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
 
     @event.listens_for(alchemy, "begin")

@@ -259,12 +259,7 @@ class Clip(Base):
 
 
 Index("ix_clips_duration", Clip.end - Clip.start)
-Index(
-    "ix_clips_revision",
-    Clip.revision,
-    sqlite_where=Clip.revision > 0,
-    postgresql_where=Clip.revision > 0,
-)
+Index("ix_clips_revision", Clip.revision)
 
 SPEAKER: ColumnElement[Any] = func.coalesce(Clip.speaker, Recording.speaker).label("speaker")
 """Who speaks in a clip: as is known of it, else of its whole recording."""

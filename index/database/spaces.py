@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import bindparam, func, select, true, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.baselines import (
@@ -18,7 +18,7 @@ from emotion_search.index.database.baselines import (
     source_means,
 )
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
-from emotion_search.index.database.schema import Archive, CalibrationRow, Model, SpaceRow
+from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
@@ -139,24 +139,10 @@ class Standing(NamedTuple):
     calibrated: int | None
 
 
-_MODEL, _ARCHIVE, _CALIBRATION = (
-    table.__table__.columns for table in (Model, Archive, CalibrationRow)
-)
-_STANDING = (  # of tables, past the ORM: every search asks it
-    select(
-        _MODEL.revision,
-        _ARCHIVE.revision,
-        _MODEL.space_version,
-        _ARCHIVE.active_model_id,
-        _CALIBRATION.clips,
-    )
-    .select_from(Model.__table__)
-    .join(Archive.__table__, true())
-    .outerjoin(
-        CalibrationRow.__table__,
-        (_CALIBRATION.model_id == _MODEL.id) & (_CALIBRATION.space_version == _MODEL.space_version),
-    )
-    .where(_MODEL.id == bindparam("model"))
+_STANDING = (  # past SQLAlchemy: every search asks it
+    "SELECT m.revision, a.revision, m.space_version, a.active_model_id, c.clips FROM archive a"
+    " JOIN models m ON m.id = {} LEFT JOIN calibrations c ON c.model_id = m.id"
+    " AND c.space_version = m.space_version"
 )
 
 
@@ -166,7 +152,7 @@ def standing(session: Session, model: ModelInfo) -> Standing:
     Raises:
         NotFoundError: the model was removed.
     """
-    row = session.connection().execute(_STANDING, {"model": model.id}).one_or_none()
+    row = session.connection().exec_driver_sql(_STANDING.format(f"{model.id:d}")).one_or_none()
     if row is None:
         raise NotFoundError(f"the archive has no model {model.name} any more")
     return Standing(*row)

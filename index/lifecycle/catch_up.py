@@ -59,20 +59,18 @@ def bring_forward(
     it is the same as once. Returns how many clips that were, and whether any of them went."""
     index, since = loaded.index, loaded.revision
     changed = [_changed(session, loaded.columns.revision)]
-    for ids, vectors in stream(session, model, since):
-        index.add(ids, loaded.space.turn(session, ids, vectors))
-        changed.append(ids)
-    gone = np.fromiter(
-        session.scalars(
-            select(Tombstone.clip_id).where(
-                Tombstone.model_id == model.id, Tombstone.revision > since
-            )
-        ),
-        dtype=np.int64,
-    )
-    before = index.count
-    index.remove(gone)
-    loaded.columns.remove(gone)
+    before, gone = index.count, np.empty(0, np.int64)
+    if since < seen.revision:
+        for ids, vectors in stream(session, model, since):
+            index.add(ids, loaded.space.turn(session, ids, vectors))
+            changed.append(ids)
+        removed = select(Tombstone.clip_id).where(
+            Tombstone.model_id == model.id, Tombstone.revision > since
+        )
+        gone = np.fromiter(session.scalars(removed), dtype=np.int64)
+        before = index.count
+        index.remove(gone)
+        loaded.columns.remove(gone)
     anew = np.unique(np.concatenate(changed))
     if len(anew):
         loaded.columns.update(session, anew)
@@ -82,7 +80,7 @@ def bring_forward(
 
 def _changed(session: Session, since: int) -> Ids:
     """Clips of which something else than the embedding changed after a revision."""
-    changed = session.scalars(select(Clip.id).where(Clip.revision > since, Clip.revision > 0))
+    changed = session.scalars(select(Clip.id).where(Clip.revision > since))
     return np.fromiter(changed, dtype=np.int64)
 
 

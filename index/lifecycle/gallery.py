@@ -67,18 +67,20 @@ class ClipGallery:
         _, clips = np.unique(self._columns["recording"][self._passes], return_counts=True)
         return int(np.minimum(clips, per_recording).sum())
 
-    def every(self) -> EveryVector:
-        """The index for an exact search: each clip's cosine by its vector."""
+    def every(self, ids: Ids | None = None) -> EveryVector:
+        """The index of an exact search: the products of these clips (ascending), or of all that
+        there are, by their vectors."""
         mapped = self._loaded.index.rows
-        ids, products = np.empty(0, np.int64), np.empty(0, np.float32)
+        found, products = np.empty(0, np.int64), np.empty(0, np.float32)
         if mapped is not None:
-            ids, products = mapped.products(self._query)
-        everyone = self._columns.ids[self._columns["there"]]
-        rest = np.setdiff1d(everyone, ids, assume_unique=True)
-        if len(rest):
+            found, products = mapped.products(self._query, ids)
+        if ids is None:
+            ids = self._columns.ids[self._columns["there"]]
+        if len(found) < len(ids) or mapped is None:
+            rest = np.setdiff1d(ids, found, assume_unique=True)
             products = np.concatenate([products, self.compare(rest).astype(np.float32)])
-            ids = np.concatenate([ids, rest])
-        return EveryVector(ids, products)
+            found = np.concatenate([found, rest])
+        return EveryVector(found, products)
 
 
 class EveryVector:

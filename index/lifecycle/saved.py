@@ -219,6 +219,7 @@ class IndexCache:
             "file": final.name,
             "size": temporary.stat().st_size,
             "crc32": checksum,
+            "columns_crc32": _checksum(temporary.with_suffix(".npz")),
             "rows": rows.path.name if rows is not None else None,
             "stamp": asdict(stamp),
         }
@@ -258,6 +259,8 @@ class IndexCache:
         if (index.dimension, index.count) != (stamp.dimension, stamp.count):
             raise ValueError("it does not hold what its stamp says")
         try:
+            if _checksum(path.with_suffix(".npz")) != record["columns_crc32"]:
+                raise ValueError("their checksum is wrong")
             columns = Columns.load(path.with_suffix(".npz"), model)
         except (OSError, ValueError, KeyError) as error:
             log.warning("the saved columns are unusable (%s); reading them anew", error)

@@ -29,7 +29,7 @@ from emotion_search.index.vectors.arrays import Ids, Vectors
 log = logging.getLogger(__name__)
 
 _UNDER_WAY = "making-"
-_READ = 4096  # rows at a time
+_READ, _CACHED = 4096, 128  # rows at a time
 
 
 class StoredRows:
@@ -74,21 +74,30 @@ class StoredRows:
         """Which of the ids are here, and their embeddings in the space: float32, (n, dim)."""
         known, places = self._find(ids)
         rows = np.asarray(self._rows[places])
-        erased = ~rows.any(axis=1)
-        if erased.any():
+        if (rows[:, 0] == 0).any():
+            erased = ~rows.any(axis=1)
             known[np.flatnonzero(known)[erased]] = False
             rows = rows[~erased]
         return known, rows
 
-    def products(self, query: Vectors) -> tuple[Ids, Vectors]:
-        """Ids of the rows that were not erased, and their products with ``query`` (float32,
-        (dim,)): float32, (n,)."""
-        products = self._rows @ query
-        there = products != 0
-        there[~there] = self._rows[~there].any(axis=1)
-        ids = np.empty_like(self._ids)
-        ids[self._place] = self._ids
-        return ids[there], products[there]
+    def products(self, query: Vectors, ids: Ids | None = None) -> tuple[Ids, Vectors]:
+        """Which of the ids (None for all) have a row that was not erased, and the products of these
+        with ``query`` (float32, (dim,)): float32, (n,)."""
+        if ids is None:
+            found = np.empty_like(self._ids)
+            found[self._place] = self._ids
+            products = self._rows @ query
+            zero = np.flatnonzero(products == 0)
+            erased = zero[~self._rows[zero].any(axis=1)]
+        else:
+            known, places = self._find(ids)
+            found, products = ids[known], np.empty(len(places), np.float32)
+            for begin in range(0, len(places), _CACHED):  # which fit into a processor's cache
+                part = slice(begin, begin + _CACHED)
+                products[part] = self._rows[places[part]] @ query
+            zero = np.flatnonzero(products == 0)
+            erased = zero[~self._rows[places[zero]].any(axis=1)]
+        return np.delete(found, erased), np.delete(products, erased)
 
     def damaged(self) -> Ids:
         """Ids beside which, or with whose rows, the checksum is wrong: int64, (n,). All is read."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, rounded
 from emotion_search.index.vectors.base import Estimator
 
-FEW = 1500
-"""Clips that are compared one by one rather than searched among, or ``_FEW_OF`` of all."""
+FEW = 6000
+"""Clips that are all compared rather than searched among, or ``_FEW_OF`` of the archive's."""
 
 _FEW_OF = 1 / 200
 _DEEPER = 4  # times as many, where too few hits were found
@@ -61,6 +61,9 @@ class Gallery(Protocol):
     def vectors(self, ids: Ids) -> Vectors:
         """Vectors of such clips: float32, (n, dim)."""
 
+    def every(self, ids: Ids | None = None) -> Estimator:
+        """An index of the products of these clips (ascending; None for all) with the query."""
+
     def reachable(self, per_recording: int) -> int:
         """How many hits there can be if of each recording only so many count."""
 
@@ -73,9 +76,10 @@ def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> t
         query: float32, (dim,), L2-normalised.
     """
     pool = _Pool(wish, gallery)
-    if gallery.count <= max(FEW, index.count * _FEW_OF):
-        pool.take(gallery.ids())
+    if not gallery.count:
         return pool.best()
+    if gallery.count <= max(FEW, index.count * _FEW_OF):
+        index = gallery.every(gallery.ids())
     rank = ceil(wish.limit * index.count / gallery.count)
     allowed = None
     while True:

@@ -14,14 +14,7 @@ def upgrade() -> None:
         op.add_column(
             table, sa.Column("revision", sa.BigInteger, nullable=False, server_default="0")
         )
-    changed = sa.text("revision > 0")
-    op.create_index(
-        "ix_clips_revision",
-        "clips",
-        ["revision"],
-        sqlite_where=changed,
-        postgresql_where=changed,
-    )
+    op.create_index("ix_clips_revision", "clips", ["revision"])
     _index_emotions(["model_id", "emotion", "confidence", "clip_id"])
 
 

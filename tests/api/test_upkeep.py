@@ -1,5 +1,6 @@
 """What a server does by itself."""
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
@@ -21,7 +22,8 @@ def test_scores_that_are_to_be_made_anew_are(
         with beside.database.write() as session:
             session.execute(update(Embedding).values(scores=bytes(32), confidence=0.0))
             session.execute(update(Model).values(score_version=1))
-        eventually(lambda: client.get("/v1/clips/1").json()["scores"] == before, 30)
+        again = pytest.approx(before, abs=1e-6)
+        eventually(lambda: client.get("/v1/clips/1").json()["scores"] == again, 30)
 
 
 def test_a_server_erases_what_is_beyond_the_age_that_is_set(

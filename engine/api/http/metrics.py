@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from emotion_search.engine.api.http.deps import Gates
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.watch import Watch
+
+COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable of the environment that names the folder in which workers of one server count."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -54,8 +59,14 @@ class Metrics(Collector):
             self._latency.labels(method, route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' format."""
-        return generate_latest(self._registry)
+        """All of it in Prometheus' format; of several workers, answers and their times are those
+        of all, the rest is of the one that is asked."""
+        if COUNTERS not in os.environ:
+            return generate_latest(self._registry)
+        of_all, of_this = CollectorRegistry(), CollectorRegistry()
+        MultiProcessCollector(of_all)  # type: ignore[no-untyped-call]
+        of_this.register(self)
+        return bytes(generate_latest(of_all) + generate_latest(of_this))
 
     def collect(self) -> Iterator[Metric]:
         """What is read at this moment."""

@@ -11,7 +11,7 @@ from emotion_search import IngestOptions, Library, find_audio
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.grown import goes_on
 from emotion_search.engine.files.scan import sha256_of
-from emotion_search.engine.library.library import IngestReport
+from emotion_search.engine.ingest.report import IngestReport
 from tests.conftest import write_wav
 
 CALL = np.concatenate([speak("anger", speaker=n, seed=n, seconds=4.0)[:64_000] for n in range(4)])

@@ -49,7 +49,7 @@ def test_a_migration_brings_what_is_stored_into_nfc(filled: Library):
         session.execute(text("UPDATE labels SET task = :t WHERE clip_id < 3"), {"t": NFD})
         twin = "INSERT INTO labels (clip_id, task, value) VALUES (1, :t, 'first')"
         session.execute(text(twin), {"t": NFC})
-        session.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0013'"))
         session.execute(text("DROP TABLE forgotten"))
         session.execute(text("DROP INDEX ix_clips_speaker"))
         session.execute(text("ALTER TABLE clips DROP COLUMN speaker"))

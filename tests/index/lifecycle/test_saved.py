@@ -317,7 +317,7 @@ def test_every_bit_of_a_saved_index_counts(archive: VectorArchive):
     archive.searcher("quantised").keeper.save()
     cache = cache_of(archive)
     space = Space().fingerprint
-    assert cache.examine(space) is None
+    assert cache.examine(archive.model, space) is None
     rng = np.random.default_rng(5)
     for file in sorted(archive.folder.rglob("[!.]*.*")):
         whole = file.read_bytes()
@@ -326,6 +326,6 @@ def test_every_bit_of_a_saved_index_counts(archive: VectorArchive):
             changed = bytearray(whole)
             changed[at] ^= 1 << int(rng.integers(8))
             file.write_bytes(changed)
-            assert cache.examine(space), (file.name, at)
+            assert cache.examine(archive.model, space), (file.name, at)
         file.write_bytes(whole)
-    assert cache.examine(space) is None
+    assert cache.examine(archive.model, space) is None
