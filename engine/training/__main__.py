@@ -11,6 +11,7 @@ import typer
 
 from emotion_search.engine.training.batches import Corpus
 from emotion_search.engine.training.corpora import (
+    EMOGATOR,
     LabelledClip,
     read_emogator,
     read_labelled,
@@ -44,9 +45,13 @@ def main(
     steps: Annotated[int, typer.Option(min=10)] = Plan.steps,
     variants: Annotated[
         int | None,
-        typer.Option(min=0, help="Augmented copies of a clip; default: 1, of a small corpus 6."),
+        typer.Option(min=0, help="Augmented copies of a clip; default: 1, of a small corpus 9."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    runs: Annotated[
+        int,
+        typer.Option(min=1, help="Whose weights are averaged; EmoGator is heard in the first."),
+    ] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
 ) -> None:
     """Train on labelled speech; run again to go on where it stopped."""
@@ -69,15 +74,23 @@ def main(
         typer.echo(f"{name}: preparing {len(some)} clips as they are and {copies} times augmented")
         made = prepare(some, work / "spectra", variants=copies, seed=seed, processes=threads)
         corpora[name] = Corpus.of(some, made)
-    plan = Plan(steps=steps, seed=seed, left_out=left_out)
-    trainer = Trainer(corpora, plan, read_encoder(encoder), work, tell=typer.echo)
-    trainer.run()
+    speech = {name: corpus for name, corpus in corpora.items() if name != EMOGATOR}
+    trainers = []
+    for run in range(runs):
+        heard = corpora if run == 0 or not speech else speech
+        without = {name: some for name, some in left_out.items() if name in heard}
+        plan = Plan(steps=steps, seed=seed, run=run, left_out=without)
+        folder = work / f"run-{run}"
+        trainers.append(Trainer(heard, plan, read_encoder(encoder), folder, tell=typer.echo))
+        trainers[-1].run()
+    trainer, *others = trainers
+    trainer.average(others)
     about = {"corpora": {name: len(some) for name, some in clips.items()}, "seed": seed}
-    trainer.write(output, about | {"left_out": dict(plan.left_out), "steps": steps})
+    trainer.write(output, about | {"left_out": left_out, "steps": steps, "runs": runs})
     typer.echo(f"weights in {output}")
 
 
-_SMALL, _COPIES_OF_SMALL = 1000, 6
+_SMALL, _COPIES_OF_SMALL = 1000, 9
 
 
 def _by_corpus(

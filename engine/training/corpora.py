@@ -13,6 +13,9 @@ import numpy as np
 
 from emotion_search.index.errors import InvalidInputError
 
+EMOGATOR = "emogator"
+"""The corpus of ``read_emogator``: bursts, no speech."""
+
 _EMOGATOR_NAME = re.compile(r"(\d{6})-(\d{2})-[123]\.mp3")
 _EMOGATOR_LABELS = (
     "adoration",
@@ -81,7 +84,7 @@ def read_emogator(folder: Path) -> list[LabelledClip]:
             if not 1 <= int(number) <= len(_EMOGATOR_LABELS):
                 raise InvalidInputError(f"{path}: EmoGator's categories are 01 to 30, not {number}")
             label = _EMOGATOR_LABELS[int(number) - 1]
-            clips.append(LabelledClip(path, "emogator", label, speaker))
+            clips.append(LabelledClip(path, EMOGATOR, label, speaker))
     if not clips:
         raise InvalidInputError(f"{folder} has no files named like EmoGator's (000001-01-1.mp3)")
     return clips

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Plan:
             falling to zero as a cosine.
         head_rate: the same of all that is new.
         averaging: of the weights that are kept, exponentially over steps.
+        seed: of what is new in the network, from which all runs start.
+        run: which of several this is; each draws other batches.
         left_out: speakers by corpus who are not trained on, but checked.
         check_every: steps between checks.
     """
@@ -50,6 +52,7 @@ class Plan:
     head_rate: float = 2e-3
     averaging: float = 0.98
     seed: int = 0
+    run: int = 0
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     check_every: int = 200
 
@@ -98,6 +101,7 @@ class Trainer:
         )
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, plan_rate(plan.steps))
         self._step = 0
+        torch.manual_seed(plan.seed + 1000 * plan.run)  # what dropout draws
         if self._state_path.exists():
             self._resume()
 
@@ -132,6 +136,17 @@ class Trainer:
             f" mAP {judged.values[:, 0].mean():.3f} (chance {judged.chance[:, 0].mean():.3f})"
         )
 
+    def average(self, others: Sequence[Trainer]) -> None:
+        """Take the mean of the averaged weights over this run and others that started alike
+        (Wortsman et al., *Model soups*, ICML 2022)."""
+        for mine, *theirs in zip(
+            self._kept().values(), *(one._kept().values() for one in others), strict=True
+        ):
+            if mine.dtype.is_floating_point:
+                mine.copy_(torch.stack([mine, *theirs]).mean(dim=0))
+        for name in self._plan.left_out:
+            self._tell(self.check(name))
+
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the averaged weights, what turns embeddings into vectors and scores, and ``about``
         them."""
@@ -155,7 +170,7 @@ class Trainer:
         write_weights(path, self.averaged, fitted, kept)
 
     def _one(self) -> float:
-        random = np.random.default_rng([self._plan.seed, self._step])
+        random = np.random.default_rng([self._plan.seed, self._plan.run, self._step])
         frames = length(random)
         batches: dict[str, Batch] = {
             name: draw(corpus, self._rows[name], self._sizes[name], frames, random)
@@ -176,6 +191,9 @@ class Trainer:
         self._step += 1
         self._average()
         return loss.item()
+
+    def _kept(self) -> dict[str, Tensor]:
+        return {**self.averaged.state_dict(), "classes": self.objective.classes.data}
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -104,11 +104,13 @@ def mismatch(archive_model: str, asked: str, fingerprint: str | None = None) -> 
             " can be searched; it takes in new ones once it is moved, with: emotion-search"
             f" reembed --model {asked} && emotion-search use {fingerprint[:12]}"
         )
-    same = " (the same name, but other weights or configuration)" if archive_model == asked else ""
+    same = archive_model == asked
+    told = f"{asked} (the same name, but other weights or configuration)" if same else asked
+    with_its_own = "" if same else "leave --model out, "
     return ModelMismatchError(
-        f"this archive holds embeddings of model {archive_model}, not of {asked}{same}: vectors of"
-        " two models cannot be compared; leave --model out, use another --home, or move the archive"
-        " to it with: emotion-search reembed"
+        f"this archive holds embeddings of model {archive_model}, not of {told}: vectors of two"
+        f" models cannot be compared; {with_its_own}use another --home, or move the archive to it"
+        " with: emotion-search reembed"
     )
 
 

@@ -239,8 +239,10 @@ def test_known_bytes_gain_a_name_and_nothing_else(world: World):
 
 
 def test_a_second_model_is_refused(world: World):
-    with pytest.raises(ModelMismatchError, match="--home"), world.database.write() as session:
-        activate_model(session, name="other", fingerprint="0" * 64, dimension=DIM, classes=())
+    told = {"other": "of other: .*leave --model out", world.model.name: "other weights .*d; use"}
+    for name, match in told.items():
+        with pytest.raises(ModelMismatchError, match=match), world.database.write() as session:
+            activate_model(session, name=name, fingerprint="0" * 64, dimension=DIM, classes=())
 
 
 def test_filters_choose_exactly_the_clips_that_match(world: World):

@@ -34,7 +34,7 @@ LONGEST = 8.0
 SCALE = 16.0
 """Of cosines before the softmax in training."""
 
-_SERVED, _ADAPTED = 5.0, 5.5  # the same of clips and of moved vectors; calibrated on others' speech
+_SERVED, _ADAPTED = 4.5, 5.0  # the same of clips and of moved vectors; calibrated on others' speech
 _PIECE = int(LONGEST * SAMPLE_RATE)
 _BESIDE = 0.9  # length of the vector of ``acoustic`` beside the network's, which is at most 1
 _WORDS = 0.65  # what is kept of directions in which no classes lie: much of it is words

@@ -77,6 +77,24 @@ def test_the_same_plan_gives_the_same_weights(corpus: Corpus, tmp_path: Path):
     assert first.read_bytes() != other.read_bytes()
 
 
+def test_runs_start_alike_go_other_ways_and_are_averaged(corpus: Corpus, tmp_path: Path):
+    runs = [
+        Trainer({"voices": corpus}, replace(SMALL, run=k), encoder(), tmp_path / str(k), tell=print)
+        for k in range(2)
+    ]
+    parts = [one.averaged.embedding.weight for one in runs]
+    classes = [one.objective.classes for one in runs]
+    assert torch.equal(*parts)
+    assert torch.equal(*classes)
+    for one in runs:
+        one.run()
+    assert not torch.equal(*parts)
+    mean, mean_class = sum(parts) / 2, sum(classes).detach() / 2
+    runs[0].average(runs[1:])
+    assert torch.allclose(parts[0], mean)
+    assert torch.allclose(classes[0], mean_class)
+
+
 def test_training_that_was_stopped_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path):
     undisturbed = trained(corpus, tmp_path / "a")
     stopped = Trainer(
@@ -308,6 +326,8 @@ def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Pat
         work,
         "--steps",
         "10",
+        "--runs",
+        "2",
         "--variants",
         "0",
         "--leave-out",
