@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=1024)
     parser.add_argument("--requests", type=int, default=100, help="Of a round.")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--workers", type=int, default=1, help="Of the server.")
     parser.add_argument("--home", type=Path, help="Keep the synthetic archive here.")
     parser.add_argument("--client", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -151,7 +152,7 @@ def main() -> None:
         clips = requests(options.clips, options.requests)
         with (
             Library.open(Settings(home=home)) as library,
-            served(home, EMOTION_SEARCH_MODEL="") as server,
+            served(home, "--workers", str(options.workers), EMOTION_SEARCH_MODEL="") as server,
         ):
             library.refresh()
             for turn in range(options.rounds + 1):  # both are up; the first turn warms them

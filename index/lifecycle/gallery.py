@@ -52,6 +52,17 @@ class ClipGallery:
         passes = self._passes[rows]
         return ids[known][passes], self._columns["recording"][rows[passes]]
 
+    def products(self, ids: Ids) -> Cosines:
+        """Their cosines to the query, in single precision where their vectors are mapped."""
+        mapped = self._loaded.index.rows
+        if mapped is None:
+            return self.compare(ids)
+        known, found = mapped.products(self._query, ids)
+        every = np.empty(len(ids))
+        every[known] = found
+        every[~known] = self.compare(ids[~known])
+        return every
+
     def compare(self, ids: Ids) -> Cosines:
         """Their cosines to the query, rounded."""
         parts = [ids[begin : begin + _PART] for begin in range(0, len(ids), _PART)]
@@ -70,17 +81,9 @@ class ClipGallery:
     def every(self, ids: Ids | None = None) -> EveryVector:
         """The index of an exact search: the products of these clips (ascending), or of all that
         there are, by their vectors."""
-        mapped = self._loaded.index.rows
-        found, products = np.empty(0, np.int64), np.empty(0, np.float32)
-        if mapped is not None:
-            found, products = mapped.products(self._query, ids)
         if ids is None:
             ids = self._columns.ids[self._columns["there"]]
-        if len(found) < len(ids) or mapped is None:
-            rest = np.setdiff1d(ids, found, assume_unique=True)
-            products = np.concatenate([products, self.compare(rest).astype(np.float32)])
-            found = np.concatenate([found, rest])
-        return EveryVector(found, products)
+        return EveryVector(ids, self.products(ids).astype(np.float32))
 
 
 class EveryVector:

@@ -29,7 +29,7 @@ from emotion_search.index.vectors.arrays import Ids, Vectors
 log = logging.getLogger(__name__)
 
 _UNDER_WAY = "making-"
-_READ, _CACHED = 4096, 128  # rows at a time
+_READ, _CACHED = 4096, 128  # rows at a time; so many that a processor's cache holds them
 
 
 class StoredRows:
@@ -80,24 +80,21 @@ class StoredRows:
             rows = rows[~erased]
         return known, rows
 
-    def products(self, query: Vectors, ids: Ids | None = None) -> tuple[Ids, Vectors]:
-        """Which of the ids (None for all) have a row that was not erased, and the products of these
-        with ``query`` (float32, (dim,)): float32, (n,)."""
-        if ids is None:
-            found = np.empty_like(self._ids)
-            found[self._place] = self._ids
-            products = self._rows @ query
-            zero = np.flatnonzero(products == 0)
-            erased = zero[~self._rows[zero].any(axis=1)]
+    def products(self, query: Vectors, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
+        """Which of the ids have a row that was not erased, and the products of these with ``query``
+        (float32, (dim,)): float32, (n,)."""
+        known, places = self._find(ids)
+        if len(places) > len(self) // 2:  # most of them: in the order of the file
+            products = (self._rows @ query)[places]
         else:
-            known, places = self._find(ids)
-            found, products = ids[known], np.empty(len(places), np.float32)
-            for begin in range(0, len(places), _CACHED):  # which fit into a processor's cache
+            products = np.empty(len(places), np.float32)
+            for begin in range(0, len(places), _CACHED):
                 part = slice(begin, begin + _CACHED)
                 products[part] = self._rows[places[part]] @ query
-            zero = np.flatnonzero(products == 0)
-            erased = zero[~self._rows[places[zero]].any(axis=1)]
-        return np.delete(found, erased), np.delete(products, erased)
+        zero = np.flatnonzero(products == 0)
+        erased = zero[~self._rows[places[zero]].any(axis=1)]
+        known[np.flatnonzero(known)[erased]] = False
+        return known, np.delete(products, erased) if len(erased) else products
 
     def damaged(self) -> Ids:
         """Ids beside which, or with whose rows, the checksum is wrong: int64, (n,). All is read."""

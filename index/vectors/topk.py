@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, rounded
+from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors, rounded
 from emotion_search.index.vectors.base import Estimator
 
 FEW = 6000
@@ -55,8 +55,11 @@ class Gallery(Protocol):
     def among(self, ids: Ids) -> tuple[Ids, Ids]:
         """Those of some ids that may be hits, and the recording of each."""
 
+    def products(self, ids: Ids) -> Cosines:
+        """Cosines of such clips to the query, in single precision or better."""
+
     def compare(self, ids: Ids) -> Cosines:
-        """Cosines of such clips to the query, rounded as ``arrays.cosines`` does."""
+        """The same exactly, rounded as ``arrays.cosines`` does."""
 
     def vectors(self, ids: Ids) -> Vectors:
         """Vectors of such clips: float32, (n, dim)."""
@@ -88,13 +91,17 @@ def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> t
             rank = wish.limit
         found = index.candidates(query, rank, allowed=allowed)
         pool.take(found.ids)
-        if found.complete or (pool.is_full() and pool.rank() <= found.rank):
+        full = pool.is_full()
+        if found.complete or (full and pool.rank() <= found.rank):
             return pool.best()
-        rank = max(2 * rank, pool.rank() if pool.is_full() else _DEEPER * rank)
+        rank = max(2 * rank, pool.rank() if full else _DEEPER * rank)
 
 
 class _Pool:
-    """The clips that a search has compared with its query, and the best of them."""
+    """The clips that a search has compared with its query, and the best of them.
+
+    They are compared in single precision, which is quick; those among which the best are, exactly.
+    """
 
     def __init__(self, wish: Wish, gallery: Gallery) -> None:
         self._wish, self._gallery = wish, gallery
@@ -102,7 +109,7 @@ class _Pool:
         self._is_capped = wish.per_recording is None
         self._seen = np.empty(0, np.int64)
         self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._cosines = np.empty(0)
+        self._cosines, self._exact = np.empty(0), np.empty(0, np.bool_)
         self._unlike = _Unlike(wish.distinct, gallery) if wish.distinct is not None else None
         self._best = np.empty(0, np.intp)  # rows
 
@@ -114,8 +121,18 @@ class _Pool:
         ids, recordings = self._gallery.among(ids)
         self._ids = np.concatenate([self._ids, ids])
         self._recordings = np.concatenate([self._recordings, recordings])
-        self._cosines = np.concatenate([self._cosines, self._gallery.compare(ids)])
-        self._best = self._chosen()
+        exactly = self._unlike is not None  # which goes by their order
+        compare = self._gallery.compare if exactly else self._gallery.products
+        self._cosines = np.concatenate([self._cosines, compare(ids)])
+        self._exact = np.concatenate([self._exact, np.full(len(ids), exactly)])
+        while True:
+            self._best = self._chosen()
+            least = self._cosines[self._best].min() if self.is_full() else -np.inf
+            rough = np.flatnonzero(~self._exact & (self._cosines >= least - TIE))
+            if not len(rough):
+                return
+            self._cosines[rough] = self._gallery.compare(self._ids[rough])
+            self._exact[rough] = True
 
     def best(self) -> tuple[Ids, Cosines]:
         """Ids and cosines of the clips that the wish is for, best first, ties by id."""
@@ -127,7 +144,7 @@ class _Pool:
             self._is_capped = True
             assert self._wish.per_recording is not None
             self._most = min(self._most, self._gallery.reachable(self._wish.per_recording))
-        return len(self._best) >= self._most
+        return 0 < self._most <= len(self._best)
 
     def rank(self) -> int:
         """How many clips of the index are at least as good as the last of the best, going by how

@@ -53,6 +53,7 @@ class Dictionary:
     def __init__(self, held: dict[int, np.ndarray], query, recording, allowed=None) -> None:
         self.compared: list[int] = []  # how many at a time
         self.read: list[int] = []
+        self.exactly: list[int] = []
         self._held, self._query, self._recording = held, query, recording
         self._ids = np.array(sorted(i for i in held if allowed is None or i in allowed), np.int64)
         self.count = len(self._ids)
@@ -64,8 +65,12 @@ class Dictionary:
         there = some[np.isin(some, self._ids)]
         return there, np.array([self._recording(i) for i in there.tolist()], np.int64)
 
-    def compare(self, some):
+    def products(self, some):
         self.compared.append(len(some))
+        return (self._rows(some) @ self._query).astype(np.float64)
+
+    def compare(self, some):
+        self.exactly.append(len(some))
         return cosines(self._query, self._rows(some))
 
     def vectors(self, some):
