@@ -198,19 +198,24 @@ class IndexKeeper:
             with self._database.read() as later:
                 seen = standing(later, self._model)
                 if not _ahead(loaded.revisions, seen):
-                    return self._checked(later, loaded, seen)
+                    return self._checked(later, loaded, seen, saved.columns)
             log.warning("the database is older than the saved index; building it anew")
             self._database_rolled_back = self._due = True
             return None
-        return self._checked(session, loaded, seen)
+        return self._checked(session, loaded, seen, saved.columns)
 
-    def _checked(self, session: Session, loaded: LoadedIndex, seen: Standing) -> LoadedIndex | None:
-        """The index, brought to where the session stands, if it holds what the database does."""
+    def _checked(
+        self, session: Session, loaded: LoadedIndex, seen: Standing, saved: Columns | None
+    ) -> LoadedIndex | None:
+        """The index, brought to where the session stands, if it holds what the database does.
+        Columns that had to be read anew are saved after the search."""
         self._unsaved = 0
         if agrees(session, self._model, loaded):
             self._advance(session, loaded, seen)
             count = count_embedded(session, self._model)
             if loaded.index.count == loaded.columns.count == count:
+                if loaded.columns is not saved:
+                    self._unsaved, self._due = max(self._unsaved, 1), True
                 return loaded
         log.warning("the saved index does not match the database; building it anew")
         return None
