@@ -23,7 +23,7 @@ class FlatIndex:
 
     kind: ClassVar[str] = "flat"
     fewest: ClassVar[int] = 0
-    most: ClassVar[int] = 50_000  # beyond, a search takes tens of milliseconds
+    most: ClassVar[int] = 20_000  # beyond, a search takes several milliseconds
     estimates: ClassVar[bool] = False
     rows: StoredRows | None = None
     recall: float | None = None
