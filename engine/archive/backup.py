@@ -123,16 +123,16 @@ def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedU
     home = settings.home
     with _opened(file) as (tar, listed):
         if dry_run:
-            for name, told in listed["files"].items():
-                _extract(tar, name, told, None)
+            for name, noted in listed["files"].items():
+                _extract(tar, name, noted, None)
             return _described(listed)
         with closing(Database(settings.database)) as target:
             if not is_empty(target):
                 raise InvalidInputError(f"{target} holds an archive already; restore elsewhere")
             make_folder(home)
             with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
-                for name, told in listed["files"].items():
-                    _extract(tar, name, told, Path(folder) / name)
+                for name, noted in listed["files"].items():
+                    _extract(tar, name, noted, Path(folder) / name)
                 restored = Path(folder) / _DATABASE
                 _adopt(restored, listed, home)
                 for part in (_UPLOADS, _MODELS, _SETTINGS):
@@ -159,8 +159,8 @@ def _is_tuned(path: Path) -> bool:
 def _as_environment(settings: Settings) -> bytes:
     """The settings that are not the defaults, as variables; not where the archive is, nor its
     model, which it knows."""
-    told = settings.model_dump(exclude={"home", "database_url", "model"}, exclude_defaults=True)
-    return "".join(f"EMOTION_SEARCH_{k.upper()}={value}\n" for k, value in told.items()).encode()
+    noted = settings.model_dump(exclude={"home", "database_url", "model"}, exclude_defaults=True)
+    return "".join(f"EMOTION_SEARCH_{k.upper()}={value}\n" for k, value in noted.items()).encode()
 
 
 def _adopt(database: Path, listed: Mapping[str, Any], home: Path) -> None:
@@ -266,7 +266,9 @@ def _opened(file: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
         raise InvalidInputError(f"{file} is no backup, or is not whole ({error})") from error
 
 
-def _extract(tar: tarfile.TarFile, name: str, told: Mapping[str, Any], target: Path | None) -> None:
+def _extract(
+    tar: tarfile.TarFile, name: str, noted: Mapping[str, Any], target: Path | None
+) -> None:
     """Read a member and compare it with its checksum; write it where a target is given.
 
     Raises:
@@ -285,5 +287,5 @@ def _extract(tar: tarfile.TarFile, name: str, told: Mapping[str, Any], target: P
         while block := hashed.read(_BLOCK):
             if target:
                 out.write(block)
-    if hashed.digest.hexdigest() != told["sha256"]:
+    if hashed.digest.hexdigest() != noted["sha256"]:
         raise ValueError(f"the checksum of {name} is wrong")

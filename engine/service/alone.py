@@ -46,12 +46,12 @@ def take_in_alone(
     process = context.Process(target=_work, args=(theirs, settings, file, how), daemon=True)
     process.start()
     theirs.close()
-    begun = told = False
+    begun = asked = False
     try:
         while True:
             while not ours.poll(_LOOK_S):
-                if stop.is_set() and not told:
-                    told = True
+                if stop.is_set() and not asked:
+                    asked = True
                     ours.send("stop")
             answer = ours.recv()
             if isinstance(answer, Exception):

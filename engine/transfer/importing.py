@@ -149,9 +149,9 @@ def _write(
     annotate_each(  # the others have their labels already
         session,
         {
-            one: Annotations(speaker=told.speaker, spans=told.spans)
+            one: Annotations(speaker=about.speaker, spans=about.spans)
             for one in joined
-            for told in [known[one].annotations]
+            for about in [known[one].annotations]
         },
     )
     rows = sum(len(new.clips) for new in recordings)

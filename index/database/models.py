@@ -105,10 +105,10 @@ def mismatch(archive_model: str, asked: str, fingerprint: str | None = None) -> 
             f" reembed --model {asked} && emotion-search use {fingerprint[:12]}"
         )
     same = archive_model == asked
-    told = f"{asked} (the same name, but other weights or configuration)" if same else asked
+    named = f"{asked} (the same name, but other weights or configuration)" if same else asked
     with_its_own = "" if same else "leave --model out, "
     return ModelMismatchError(
-        f"this archive holds embeddings of model {archive_model}, not of {told}: vectors of two"
+        f"this archive holds embeddings of model {archive_model}, not of {named}: vectors of two"
         f" models cannot be compared; {with_its_own}use another --home, or move the archive to it"
         " with: emotion-search reembed"
     )

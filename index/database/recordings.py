@@ -176,11 +176,11 @@ def add_recordings(
 def _voices(new: NewRecording) -> tuple[str | None, Sequence[NewClip]]:
     """Who speaks in a whole new recording, and its clips, with speakers of their own where it has
     several."""
-    told, clips = new.annotations, new.clips
-    if not told.sides and not any(span.speaker for span in told.spans):
-        return told.speaker, clips
+    about, clips = new.annotations, new.clips
+    if not about.sides and not any(span.speaker for span in about.spans):
+        return about.speaker, clips
     spans = [(clip.channel, clip.start, clip.end) for clip in clips]
-    voices = named_speakers(spans, told.speaker, told.sides, told.spans)
+    voices = named_speakers(spans, about.speaker, about.sides, about.spans)
     if len(set(voices)) == 1:
         return voices[0], clips
     return None, [replace(one, speaker=who) for one, who in zip(clips, voices, strict=True)]
@@ -350,20 +350,20 @@ def annotate_each(
     changed: set[int] = set()
     for some in chunks(list(given)):
         for number, *before in session.execute(query.where(Recording.id.in_(some))).all():
-            told = given[number]
+            about = given[number]
             columns = {
                 name: value
                 for name, old in zip(named, before, strict=True)
-                if (value := getattr(told, name)) is not None and value != old
+                if (value := getattr(about, name)) is not None and value != old
             }
             other = columns.pop("speaker", None) is not None
             if columns:
                 of_it = Recording.id == number
                 session.execute(update(Recording).where(of_it).values(columns))
                 changed.add(number)
-            parts: list[Side | Span] = [*told.sides.values(), *told.spans]
+            parts: list[Side | Span] = [*about.sides.values(), *about.spans]
             if other or any(part.speaker for part in parts):
-                other = set_speakers(session, number, told.speaker, told.sides, told.spans)
+                other = set_speakers(session, number, about.speaker, about.sides, about.spans)
             if number not in fresh and (other or "source" in columns):
                 renew(session, number)
     insert_or_replace(

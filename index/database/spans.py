@@ -45,16 +45,16 @@ class Side:
         texts_cleaned(self)
 
 
-def texts_cleaned(told: Any) -> None:
+def texts_cleaned(given: Any) -> None:
     """Bring the texts of new annotations into the form in which they are stored and compared.
 
     Raises:
         InvalidInputError: they cannot be stored.
     """
     for name in ("source", "speaker"):
-        if (text := getattr(told, name, None)) is not None:
-            object.__setattr__(told, name, clean(name, text))
+        if (text := getattr(given, name, None)) is not None:
+            object.__setattr__(given, name, clean(name, text))
     for name in ("labels", "metadata"):
-        if pairs := getattr(told, name, None):
+        if pairs := getattr(given, name, None):
             cleaned = {clean(name, key): clean(name, value) for key, value in pairs.items()}
-            object.__setattr__(told, name, cleaned)
+            object.__setattr__(given, name, cleaned)

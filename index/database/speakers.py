@@ -69,8 +69,8 @@ def set_speakers(
     for voice in voices:
         ids = [clip for clip, who in wanted.items() if who == voice]
         for some in chunks(ids):
-            told = voice if several else None
-            session.execute(update(Clip).where(Clip.id.in_(some)).values(speaker=told))
+            own_voice = voice if several else None
+            session.execute(update(Clip).where(Clip.id.in_(some)).values(speaker=own_voice))
     return True
 
 
