@@ -57,7 +57,7 @@ def predict(
     """
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.parts import Granularity
-    from emotion_search.engine.inference.predict import predict_files
+    from emotion_search.engine.inference.predict import predict_files, together
     from emotion_search.engine.library.library import context_in, model_name
     from emotion_search.index.vectors.baselines import Place
 
@@ -68,7 +68,12 @@ def predict(
     failed, alone = False, 0
     with context_in(settings, embedder, Place(source, speaker)) as context:
         run = predict_files(
-            paths, embedder, how, context=context, folder=output_dir, overwrite=overwrite
+            paths,
+            embedder,
+            how,
+            context=together(paths, embedder, context),
+            folder=output_dir,
+            overwrite=overwrite,
         )
         for prediction in run:
             failed |= prediction.error is not None
@@ -77,8 +82,8 @@ def predict(
             _show(prediction, as_json=as_json)
     if alone:
         notice(
-            f"scores are unadapted, files: {alone}; they are short, and there is no archive of 20"
-            " clips that was ingested into, or tuned, by this version"
+            f"scores are unadapted, files: {alone}; they are short and fewer than 20, and there is"
+            " no archive of 20 clips that was ingested into, or tuned, by this version"
         )
     if failed:
         raise typer.Exit(1)

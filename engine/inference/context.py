@@ -15,8 +15,9 @@ from emotion_search.index.database.scoring import centre_at
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.baselines import FEWEST, Place, shrunk
 
-Adapted = Literal["archive", "recording", "none"]
-"""To what scores are adapted: the archive's mean or baselines, the recording itself, nothing."""
+Adapted = Literal["archive", "recording", "files", "none"]
+"""To what scores are adapted: the archive's mean or baselines, the recording itself, the mean of
+the files that came together, nothing."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -19,15 +21,24 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
-from emotion_search.engine.inference.context import Adapted, Context
+from emotion_search.engine.inference.context import Adapted, Centre, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
-from emotion_search.engine.inference.parts import AudioStream, FileEmbedding, Granularity, Parts
+from emotion_search.engine.inference.parts import (
+    AudioStream,
+    FileEmbedding,
+    Granularity,
+    Parts,
+    Vector,
+)
 from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.baselines import shrunk
 
 T = TypeVar("T")
 
 _WRITTEN = ("result.json", "embedding.npy", "scores.npy")
+_TOGETHER, _DRAWN = 20, 100  # files whose mean is worth something, and enough for it
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Prediction:
         start, end: seconds.
         emotion, confidence: the top class and its score.
         scores: by class.
-        adapted: to what they are: ``archive``, ``recording`` or ``none``.
+        adapted: to what they are: ``archive``, ``recording``, ``files`` or ``none``.
     """
 
     file: str
@@ -87,6 +98,51 @@ def predict_files(
             yield from _each(predict, files, how)
         else:
             yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
+
+
+def together(files: Sequence[Path], embedder: Embedder, context: Context) -> Context:
+    """A context that, where another finds none for a recording, gives the mean of these files: of
+    twenty or more, or of some of them drawn at random, which are embedded once more for it."""
+    if not embedder.adapts or embedder.centre is None or len(files) < _TOGETHER:
+        return context
+    model, towards = embedder, embedder.centre
+    drawn = np.random.default_rng(0).permutation(len(files))[:_DRAWN]
+    once = threading.Lock()
+    found: list[Centre] = []
+
+    def vector(decoders: Decoders, file: Path) -> list[Vector]:
+        embedded = FileEmbedding(MonoFile(decoders, file), model, Granularity(), _no_context)
+        try:
+            for _ in embedded:
+                pass
+        except AudioError:  # said where its turn comes
+            return []
+        return [embedded.vector]
+
+    def of_files() -> Centre:
+        with closing(Decoders()) as decoders:
+            rows = [
+                *chain.from_iterable(ahead(partial(vector, decoders), [files[i] for i in drawn]))
+            ]
+        if len(rows) < _TOGETHER:
+            return Centre()
+        total = normalise(np.stack(rows)).sum(axis=0, dtype=np.float64)
+        return Centre("files", shrunk(total, len(rows), towards))
+
+    def centre(windows: Vector) -> Centre:
+        own = context(windows)
+        if own.of != "none":
+            return own
+        with once:
+            if not found:
+                found.append(of_files())
+        return found[0]
+
+    return centre
+
+
+def _no_context(_: Vector) -> Centre:
+    return Centre()
 
 
 def _each(

@@ -12,9 +12,12 @@ from emotion_search.engine.audio.speech import CHUNK
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.inference.context import Centre, own_context
 from emotion_search.engine.inference.parts import Granularity
-from emotion_search.engine.inference.predict import predict_files
+from emotion_search.engine.inference.predict import predict_files, together
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.baselines import shrunk
 from tests.checkpoints import make_checkpoint
 from tests.conftest import tone, write_wav
 
@@ -205,3 +208,31 @@ def test_where_nothing_is_speech_what_can_be_a_voice_counts(tmp_path: Path):
     for how in ("utterance", Granularity("window", 3.0)):
         *_, whole = predict_files([path], Acoustic(), how)
         assert (whole.error, whole.end) == (None, 20.0)
+
+
+def test_files_that_come_together_are_adapted_to_their_mean(tmp_path: Path):
+    voice = Acoustic()
+    files = [
+        write_wav(tmp_path / f"{i}.wav", speak("anger", speaker=i % 4, seed=i, seconds=1.5))
+        for i in range(20)
+    ]
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    alone = own_context(voice)
+    few = list(predict_files(files[:19], voice, context=together(files[:19], voice, alone)))
+    assert {one.adapted for one in few} == {"none"}
+    with_bad = [*files, bad]
+    some = list(predict_files(with_bad, voice, context=together(with_bad, voice, alone)))
+    assert [one.adapted for one in some] == ["files"] * 20 + [None]
+    vectors = np.stack([voice.embed([decode(file)]).vectors[0] for file in files])
+    assert voice.centre is not None
+    centre = shrunk(normalise(vectors).sum(axis=0, dtype=np.float64), 20, voice.centre)
+    expected = voice.scores(vectors, centre)
+    assert np.stack([row(one) for one in some[:20]]) == pytest.approx(expected, abs=2e-3)
+    assert np.abs(np.stack([row(one) for one in few]) - expected[:19]).max() > 0.02
+
+    def archive(_: np.ndarray) -> Centre:
+        return Centre("archive", voice.centre)
+
+    inside = predict_files(files, voice, context=together(files, voice, archive))
+    assert {one.adapted for one in inside} == {"archive"}
