@@ -126,10 +126,16 @@ def own_torch_threads(count: int) -> None:
         after.join()
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def ahead(
+    work: Callable[[T], R], items: Iterable[T], *, end: Callable[[], object] | None = None
+) -> Iterator[R]:
     """What ``work`` makes of each item, in order, computed on other threads for as many items ahead
     as there are cores. What ``work`` raises is raised where its result is due, and what ``items``
     raises after the results of those before.
+
+    Args:
+        end: called where the results are not all taken, to end what ``work`` waits for; then items
+            that are in hand are waited for. Without it they go on by themselves.
     """
     most = cores()
     source = iter(items)
@@ -145,7 +151,9 @@ def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                     ended = error
             if begun:
                 yield begun.popleft().result()
-    finally:  # without waiting, so that whoever stops early can end what it works with
-        pool.shutdown(wait=False, cancel_futures=True)
+    finally:
+        if end is not None and begun:
+            end()
+        pool.shutdown(wait=end is not None, cancel_futures=True)
     if not isinstance(ended, StopIteration):
         raise ended

@@ -89,7 +89,7 @@ def export_files(
                 journal.finish(name, file, vars(one))
             return one
 
-        for one in ahead(export, named):
+        for one in ahead(export, named, end=decoders.close):
             done.append(one)
             yield one
     written = datetime.now(UTC).isoformat(timespec="seconds")

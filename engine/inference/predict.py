@@ -95,7 +95,7 @@ def predict_files(
             def predict(file: Path) -> Iterator[Prediction]:
                 return _or_error(MonoFile(decoders, file), None, embedder, how, context)
 
-            yield from _each(predict, files, how)
+            yield from _each(predict, files, how, decoders)
         else:
             yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
 
@@ -146,11 +146,15 @@ def _no_context(_: Vector) -> Centre:
 
 
 def _each(
-    predict: Callable[[T], Iterator[Prediction]], files: Sequence[T], how: Granularity
+    predict: Callable[[T], Iterator[Prediction]],
+    files: Sequence[T],
+    how: Granularity,
+    decoders: Decoders,
 ) -> Iterator[Prediction]:
     """Predictions of each file in turn; where one is all that it gives, of several at a time."""
     if how.name == "utterance":
-        yield from chain.from_iterable(ahead(lambda file: [*predict(file)], files))
+        each = ahead(lambda file: [*predict(file)], files, end=decoders.close)
+        yield from chain.from_iterable(each)
     else:
         yield from chain.from_iterable(map(predict, files))
 
@@ -187,7 +191,7 @@ def _into(
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
 
-    yield from _each(predict, named, how)
+    yield from _each(predict, named, how, decoders)
     journal.end()
 
 
