@@ -6,37 +6,34 @@ small codes. What is known under a task or in a clustering is read when it is fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.column_rows import (
+    ABSENT,
+    NEVER,
+    QUERIES,
+    Column,
+    Convert,
+    Mask,
+    Names,
+    alike,
+    fetch_columns,
+    microseconds,
+    numbers,
+    read_clips,
+)
 from emotion_search.index.database.filters import ROUNDED_S, ClipFilter, matching_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.prediction_filters import cluster_of
-from emotion_search.index.database.schema import (
-    Clip,
-    ClusteringRow,
-    ClusterMember,
-    Embedding,
-    Label,
-    Prediction,
-    Recording,
-)
-from emotion_search.index.vectors.arrays import Ids, positions
+from emotion_search.index.vectors.arrays import Ids
 
-ABSENT = -1
-"""The code of what is not known."""
-
-_NEVER = np.iinfo(np.int64).min  # when a recording was made of which that is not known
-_ASKED, _READ = 1000, 10_000  # ids of one statement; rows read at a time
 _ALL = 0.2  # share of the clips from which on all are read rather than those
 _NO_MEMBER = -2  # of clips that are not in a clustering; -1 is its noise
 _TEXTS = ("source", "speaker", "channel_name", "emotion")
@@ -52,30 +49,6 @@ _KINDS: Mapping[str, Any] = {
     "confidence": np.float64,
     "there": np.bool_,
 }
-
-Mask = NDArray[np.bool_]
-Column = NDArray[Any]
-_Convert = Callable[[Sequence[Any]], Column]
-
-
-class Names:
-    """Texts and their codes, counted from 0 in the order in which they came."""
-
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        self.texts = list(texts)
-        self._codes = {text: code for code, text in enumerate(self.texts)}
-
-    def encode(self, texts: Iterable[str | None]) -> NDArray[np.int32]:
-        """The codes of texts, new ones included; ``ABSENT`` for None."""
-        codes = self._codes
-        found = [ABSENT if one is None else codes.setdefault(one, len(codes)) for one in texts]
-        self.texts.extend(list(codes)[len(self.texts) :])
-        return np.array(found, np.int32)
-
-    def among(self, column: Column, texts: Iterable[str]) -> Mask:
-        """Where a column has the code of one of these texts."""
-        codes = [self._codes[text] for text in texts if text in self._codes]
-        return column == codes[0] if len(codes) == 1 else np.isin(column, codes)
 
 
 class Columns:
@@ -131,7 +104,7 @@ class Columns:
         """Read anew what the session sees of these clips (ascending), or of all."""
         if ids is not None and len(ids) > _ALL * max(self._count, 1):
             ids = None
-        found, read = self._read(session, ids)
+        found, read = read_clips(session, self._model, self._names, ids)
         if ids is None:
             self._install(found, read)
             return
@@ -161,18 +134,18 @@ class Columns:
         """Of how many clips, of ``ids`` (ascending) or of all, this is not what the session
         sees."""
         fresh = Columns(self._model)
-        fresh._install(*fresh._read(session, ids))
+        fresh._install(*read_clips(session, self._model, fresh._names, ids))
         known, rows = self.rows_of(fresh.ids)
         theirs = np.flatnonzero(known)
         differ = np.zeros(len(rows), np.bool_)
         for name in _KINDS:
             ours, true = self._plain(name, self[name][rows]), fresh._plain(name, fresh[name])
-            differ |= ~_alike(ours, true[theirs])
+            differ |= ~alike(ours, true[theirs])
         for kind, task in self._by_task:
             name = f"{kind} {task}"
             ours = self._plain(name, self._of(session, kind, task)[rows])
             true = fresh._plain(name, fresh._of(session, kind, task))
-            differ |= ~_alike(ours, true[theirs])
+            differ |= ~alike(ours, true[theirs])
         here = self.count if ids is None else len(self.rows_of(ids)[1])
         lacking = int(np.count_nonzero(~known)) + here - len(rows)
         return lacking + int(np.count_nonzero(differ))
@@ -227,10 +200,10 @@ class Columns:
         if wanted.min_score is not None:
             yield self["confidence"] >= wanted.min_score
         if wanted.after is not None:
-            yield self["recorded_at"] >= _microseconds(wanted.after)
+            yield self["recorded_at"] >= microseconds(wanted.after)
         if wanted.before is not None:
             at = self["recorded_at"]
-            yield (at < _microseconds(wanted.before)) & (at != _NEVER)
+            yield (at < microseconds(wanted.before)) & (at != NEVER)
         if wanted.not_recordings:
             yield ~np.isin(self["recording"], wanted.not_recordings)
         if wanted.channels:
@@ -280,9 +253,9 @@ class Columns:
             grown[: len(column)] = column
             self._by_task[kind, task] = column = grown
         names = self._names.get(f"{kind} {task}")
-        key, query = _QUERIES[kind](task)
-        values: _Convert = names.encode if names is not None else _numbers(column.dtype)
-        clips, found = _arrays(session, query, key, ids, _numbers("i8"), values)
+        key, query = QUERIES[kind](task)
+        values: Convert = names.encode if names is not None else numbers(column.dtype)
+        clips, found = fetch_columns(session, query, key, ids, numbers("i8"), values)
         column[rows] = unknown
         known, at = self.rows_of(clips)
         column[at] = found[known]
@@ -316,132 +289,6 @@ class Columns:
         for name, column in self._columns.items():
             column[self._count : count] = values[name]
         self._count = count
-
-    def _read(self, session: Session, ids: Ids | None) -> tuple[Ids, dict[str, Column]]:
-        """The clips of ``ids`` (None for all) that have an embedding, ascending, and their
-        columns."""
-        encode = {name: names.encode for name, names in self._names.items()}
-        whole = _numbers("i8")
-        query: Any = select(Embedding.clip_id, Embedding.emotion, Embedding.confidence)
-        query = query.where(Embedding.model_id == self._model.id)
-        scored, emotion, confidence = _arrays(
-            session, query, Embedding.clip_id, ids, whole, encode["emotion"], _numbers("f8")
-        )
-        query = select(
-            Clip.id,
-            Clip.recording_id,
-            Clip.channel,
-            Clip.channel_name,
-            Clip.speaker,
-            Clip.end - Clip.start,
-        )
-        clip, recording, channel, channel_name, own_speaker, duration = _arrays(
-            session,
-            query,
-            Clip.id,
-            ids,
-            whole,
-            whole,
-            _numbers("i4"),
-            encode["channel_name"],
-            encode["speaker"],
-            _numbers("f8"),
-        )
-        query = select(Recording.id, Recording.source, Recording.speaker, Recording.recorded_at)
-        owner, source, speaker, recorded_at = _arrays(
-            session,
-            query,
-            Recording.id,
-            None if ids is None else np.unique(recording),
-            whole,
-            encode["source"],
-            encode["speaker"],
-            _moments,
-        )
-        order = np.argsort(scored)
-        found = scored[order]
-        of_clip = positions(clip, found)
-        of_recording = positions(owner, recording[of_clip])
-        own_speaker = own_speaker[of_clip]
-        return found, {
-            "recording": recording[of_clip],
-            "source": source[of_recording],
-            "speaker": np.where(own_speaker == ABSENT, speaker[of_recording], own_speaker),
-            "channel": channel[of_clip],
-            "channel_name": channel_name[of_clip],
-            "recorded_at": recorded_at[of_recording],
-            "duration": duration[of_clip],
-            "emotion": emotion[order],
-            "confidence": confidence[order],
-            "there": np.ones(len(found), np.bool_),
-        }
-
-
-def _of_label(task: str) -> tuple[Any, Any]:
-    return Label.clip_id, select(Label.clip_id, Label.value).where(Label.task == task)
-
-
-def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
-    return lambda task: (
-        Prediction.clip_id,
-        select(Prediction.clip_id, value).where(Prediction.task == task),
-    )
-
-
-def _of_clustering(name: str) -> tuple[Any, Any]:
-    query = select(ClusterMember.clip_id, ClusterMember.cluster)
-    named = query.join(ClusteringRow, ClusteringRow.id == ClusterMember.clustering_id)
-    return ClusterMember.clip_id, named.where(ClusteringRow.name == name)
-
-
-_QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
-    "label": _of_label,
-    "predicted": _of_prediction(Prediction.value),
-    "probability": _of_prediction(Prediction.probability),
-    "cluster": _of_clustering,
-}
-
-
-def _arrays(
-    session: Session, query: Any, key: Any, ids: Ids | None, *converts: _Convert
-) -> list[Column]:
-    """The columns of a query's rows, all or those whose key is among ``ids``, each converted."""
-    parts = [[convert(()) for convert in converts]]
-    if ids is None:
-        rows = session.execute(query.execution_options(yield_per=_READ)).partitions()
-    else:
-        rows = (session.execute(query.where(key.in_(some))).all() for some in _some(ids))
-    parts += [
-        [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
-        for part in rows
-        if part
-    ]
-    return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
-
-
-def _some(ids: Ids) -> Iterator[Sequence[int]]:
-    return chunks(ids.tolist(), _ASKED)
-
-
-def _alike(ours: Column, true: Column) -> Mask:
-    """Where two columns are the same; what is not a number is the same as another such."""
-    same: Mask = ours == true
-    return same | (np.isnan(ours) & np.isnan(true)) if ours.dtype == np.float64 else same
-
-
-def _numbers(kind: Any) -> _Convert:
-    """Numbers of a type; what is unknown is not a number, or ``ABSENT``."""
-    if np.dtype(kind).kind == "f":
-        return lambda values: np.array(values, kind)
-    return lambda values: np.array([ABSENT if one is None else one for one in values], kind)
-
-
-def _moments(values: Sequence[datetime | None]) -> Column:
-    return np.array([_NEVER if one is None else _microseconds(one) for one in values], np.int64)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _joined(texts: list[str]) -> NDArray[np.uint8]:

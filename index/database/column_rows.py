@@ -1,0 +1,190 @@
+"""Rows of the database as NumPy columns: what is known of clips, texts as small codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import (
+    Clip,
+    ClusteringRow,
+    ClusterMember,
+    Embedding,
+    Label,
+    Prediction,
+    Recording,
+)
+from emotion_search.index.vectors.arrays import Ids, positions
+
+ABSENT = -1
+"""The code of what is not known."""
+
+NEVER = np.iinfo(np.int64).min
+"""When a recording was made of which that is not known."""
+
+_ASKED, _READ = 1000, 10_000  # ids of one statement; rows read at a time
+
+Mask = NDArray[np.bool_]
+Column = NDArray[Any]
+Convert = Callable[[Sequence[Any]], Column]
+
+
+class Names:
+    """Texts and their codes, counted from 0 in the order in which they came."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts = list(texts)
+        self._codes = {text: code for code, text in enumerate(self.texts)}
+
+    def encode(self, texts: Iterable[str | None]) -> NDArray[np.int32]:
+        """The codes of texts, new ones included; ``ABSENT`` for None."""
+        codes = self._codes
+        found = [ABSENT if one is None else codes.setdefault(one, len(codes)) for one in texts]
+        self.texts.extend(list(codes)[len(self.texts) :])
+        return np.array(found, np.int32)
+
+    def among(self, column: Column, texts: Iterable[str]) -> Mask:
+        """Where a column has the code of one of these texts."""
+        codes = [self._codes[text] for text in texts if text in self._codes]
+        return column == codes[0] if len(codes) == 1 else np.isin(column, codes)
+
+
+def read_clips(
+    session: Session, model: ModelInfo, names: Mapping[str, Names], ids: Ids | None
+) -> tuple[Ids, dict[str, Column]]:
+    """The clips of ``ids`` (None for all) that have an embedding of a model, ascending, and their
+    columns; texts are encoded by ``names``."""
+    encode = {name: of.encode for name, of in names.items()}
+    whole = numbers("i8")
+    query: Any = select(Embedding.clip_id, Embedding.emotion, Embedding.confidence)
+    query = query.where(Embedding.model_id == model.id)
+    scored, emotion, confidence = fetch_columns(
+        session, query, Embedding.clip_id, ids, whole, encode["emotion"], numbers("f8")
+    )
+    query = select(
+        Clip.id,
+        Clip.recording_id,
+        Clip.channel,
+        Clip.channel_name,
+        Clip.speaker,
+        Clip.end - Clip.start,
+    )
+    clip, recording, channel, channel_name, own_speaker, duration = fetch_columns(
+        session,
+        query,
+        Clip.id,
+        ids,
+        whole,
+        whole,
+        numbers("i4"),
+        encode["channel_name"],
+        encode["speaker"],
+        numbers("f8"),
+    )
+    query = select(Recording.id, Recording.source, Recording.speaker, Recording.recorded_at)
+    owner, source, speaker, recorded_at = fetch_columns(
+        session,
+        query,
+        Recording.id,
+        None if ids is None else np.unique(recording),
+        whole,
+        encode["source"],
+        encode["speaker"],
+        moments,
+    )
+    order = np.argsort(scored)
+    found = scored[order]
+    of_clip = positions(clip, found)
+    of_recording = positions(owner, recording[of_clip])
+    own_speaker = own_speaker[of_clip]
+    return found, {
+        "recording": recording[of_clip],
+        "source": source[of_recording],
+        "speaker": np.where(own_speaker == ABSENT, speaker[of_recording], own_speaker),
+        "channel": channel[of_clip],
+        "channel_name": channel_name[of_clip],
+        "recorded_at": recorded_at[of_recording],
+        "duration": duration[of_clip],
+        "emotion": emotion[order],
+        "confidence": confidence[order],
+        "there": np.ones(len(found), np.bool_),
+    }
+
+
+def _of_label(task: str) -> tuple[Any, Any]:
+    return Label.clip_id, select(Label.clip_id, Label.value).where(Label.task == task)
+
+
+def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
+    return lambda task: (
+        Prediction.clip_id,
+        select(Prediction.clip_id, value).where(Prediction.task == task),
+    )
+
+
+def _of_clustering(name: str) -> tuple[Any, Any]:
+    query = select(ClusterMember.clip_id, ClusterMember.cluster)
+    named = query.join(ClusteringRow, ClusteringRow.id == ClusterMember.clustering_id)
+    return ClusterMember.clip_id, named.where(ClusteringRow.name == name)
+
+
+QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
+    "label": _of_label,
+    "predicted": _of_prediction(Prediction.value),
+    "probability": _of_prediction(Prediction.probability),
+    "cluster": _of_clustering,
+}
+"""By what is known of clips under a task or in a clustering: the column of clip ids, and a query
+for these and the values."""
+
+
+def fetch_columns(
+    session: Session, query: Any, key: Any, ids: Ids | None, *converts: Convert
+) -> list[Column]:
+    """The columns of a query's rows, all or those whose key is among ``ids``, each converted."""
+    parts = [[convert(()) for convert in converts]]
+    if ids is None:
+        rows = session.execute(query.execution_options(yield_per=_READ)).partitions()
+    else:
+        rows = (session.execute(query.where(key.in_(some))).all() for some in _some(ids))
+    parts += [
+        [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
+        for part in rows
+        if part
+    ]
+    return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
+
+
+def _some(ids: Ids) -> Iterator[Sequence[int]]:
+    return chunks(ids.tolist(), _ASKED)
+
+
+def alike(ours: Column, true: Column) -> Mask:
+    """Where two columns are the same; what is not a number is the same as another such."""
+    same: Mask = ours == true
+    return same | (np.isnan(ours) & np.isnan(true)) if ours.dtype == np.float64 else same
+
+
+def numbers(kind: Any) -> Convert:
+    """Converts numbers of a type; what is unknown is not a number, or ``ABSENT``."""
+    if np.dtype(kind).kind == "f":
+        return lambda values: np.array(values, kind)
+    return lambda values: np.array([ABSENT if one is None else one for one in values], kind)
+
+
+def moments(values: Sequence[datetime | None]) -> Column:
+    """Microseconds since 1970; ``NEVER`` for what is unknown."""
+    return np.array([NEVER if one is None else microseconds(one) for one in values], np.int64)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
