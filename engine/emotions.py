@@ -1,4 +1,4 @@
-"""The emotion classes of models by common names, and where they lie in valence and arousal."""
+"""Emotion classes of models: the one that a name means, and their valence and arousal."""
 
 from __future__ import annotations
 
@@ -7,22 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.index.database.emotion_names import common
 from emotion_search.index.errors import InvalidInputError
-
-_ALSO = {
-    "anger": "angry",
-    "disgust": "disgusted",
-    "fear": "fearful",
-    "afraid": "fearful",
-    "happiness": "happy",
-    "joy": "happy",
-    "neutrality": "neutral",
-    "sadness": "sad",
-    "surprise": "surprised",
-    "boredom": "bored",
-    "calmness": "calm",
-    "unk": "unknown",
-}
 
 _PLACES = {
     "angry": (-0.7, 0.7),
@@ -43,12 +29,6 @@ UNCERTAIN = "uncertain"
 
 PLAIN = frozenset({"neutral", "other", "unknown"})
 """Classes whose rise is no event."""
-
-
-def common(name: str) -> str:
-    """The name that a class goes by here: ``anger`` and ``angry`` are ``angry``."""
-    key = name.strip().lower()
-    return _ALSO.get(key, key)
 
 
 def weights(classes: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -110,7 +110,7 @@ def classify(
     emotion-search classify --task satisfaction
     emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
     """
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified
 
         done = library.classify(
@@ -188,7 +188,7 @@ def suggest(
     emotion-search suggest --task satisfaction --limit 20
     emotion-search label 17 --task satisfaction --label low
     """
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
     from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record
 

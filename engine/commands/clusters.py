@@ -63,7 +63,7 @@ def cluster(
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
         raise InvalidInputError("give one of --name, --show, --list and --delete")
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         if listed:
             _list(library, as_json)
             return
@@ -140,7 +140,7 @@ def map(  # noqa: A001
     how = choice("--method", method, METHODS)
     if clustering is not None and colour == "emotion":
         colour = "cluster"
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         from emotion_search.engine.pages import map as page
 
         if embed_audio > page.MOST_EMBEDDED:

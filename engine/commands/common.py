@@ -95,12 +95,25 @@ def open_library(
     device: str | None = None,
     *,
     create: bool = False,
+    wanted: ClipFilter | None = None,
 ) -> Library:
-    """The archive that these options name, opened."""
+    """The archive that these options name, opened; it says what it does not know of ``wanted``.
+
+    Raises:
+        NotFoundError: no clip has any of the values of one filter.
+    """
     with importing():
         from emotion_search.engine.library.library import Library
 
-    return Library.open(settings_of(home, database, model, device), create=create)
+    library = Library.open(settings_of(home, database, model, device), create=create)
+    if wanted is not None:
+        try:
+            for sentence in library.unknown_values(wanted):
+                notice(sentence)
+        except BaseException:
+            library.close()
+            raise
+    return library
 
 
 def print_json(record: object) -> None:

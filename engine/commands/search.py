@@ -94,7 +94,7 @@ def search(
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
         excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))
-    with open_library(home, database, model, device) as library:
+    with open_library(home, database, model, device, wanted=wanted) as library:
         hits = library.search(
             *(examples or []),
             *(clip or []),

@@ -60,7 +60,7 @@ def export(
     granularity = choice("--granularity", granularity, ("utterance", "frame"))
     if granularity == "frame" and kind not in (None, "npy"):
         raise InvalidInputError("frames are written as npy only")
-    with open_library(home, database, device=device) as library:
+    with open_library(home, database, device=device, wanted=wanted) as library:
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
         else:

@@ -88,7 +88,7 @@ def trend(
     given = {name: value for name, value in how.items() if value is not None}
     if by is not None and given:
         raise InvalidInputError(f"--{next(iter(given))} is for a recording, not for --by")
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         if recording is not None:
             one = library.trend(_named(recording), Options(**given))
             alarmed = _recording(one, alert or [], html, png, table, as_json)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from emotion_search.engine.embedders.acoustic.model import SCALE
-from emotion_search.engine.emotions import common
 from emotion_search.engine.finetune.bases import Base
+from emotion_search.index.database.emotion_names import common
 
 _STEPS = 400
 _RATE = 0.02

@@ -8,6 +8,7 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
 from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.known_values import unknown_values
 from emotion_search.index.database.labels import list_labels, list_tasks
 from emotion_search.index.database.models import active_model
 from emotion_search.index.database.recording_details import (
@@ -63,6 +64,15 @@ class Listing(Archive):
             owner_of(session, clip_id)  # raises where there is no such clip at all
             vector: Vectors = vectors_of(session, model, [clip_id])[0]
             return vector
+
+    def unknown_values(self, wanted: ClipFilter) -> list[str]:
+        """A sentence for each value of a filter that no clip has, with the nearest that are there.
+
+        Raises:
+            NotFoundError: no clip has any of the values of one filter.
+        """
+        with self.database.read() as session:
+            return unknown_values(session, active_model(session), wanted)
 
     def tasks(self) -> dict[str, int]:
         """Number of labels by task, tasks in alphabetical order."""

@@ -10,11 +10,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from emotion_search.engine.emotions import PLAIN, UNCERTAIN, common
+from emotion_search.engine.emotions import PLAIN, UNCERTAIN
 from emotion_search.engine.pages.page import FAINT, INK, laid_out, shown, table, write_page
 from emotion_search.engine.trends.archive import ArchiveTrend
 from emotion_search.engine.trends.curve import Trend
 from emotion_search.engine.trends.recording import RecordingTrend
+from emotion_search.index.database.emotion_names import common
 
 _COLOURS = {
     "angry": "#d1495b",

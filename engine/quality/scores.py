@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion_search.engine.emotions import common
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.measure import Bin, by_width, measure, reliability
 from emotion_search.engine.quality.summary import Estimate
+from emotion_search.index.database.emotion_names import common
 
 
 @dataclass(frozen=True)

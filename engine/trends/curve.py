@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from scipy.special import ndtr
 
-from emotion_search.engine.emotions import PLAIN, common, weights
+from emotion_search.engine.emotions import PLAIN, weights
 from emotion_search.engine.trends.changes import change_points
+from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.scores import ChannelScores
 from emotion_search.index.errors import InvalidInputError
 

@@ -190,7 +190,7 @@ class Columns:
         for name, texts in (
             ("source", wanted.sources),
             ("speaker", wanted.speakers),
-            ("emotion", wanted.emotions),
+            ("emotion", wanted.emotion_names),
         ):
             if texts:
                 yield names[name].among(self[name], texts)
@@ -221,10 +221,12 @@ class Columns:
             yield passes
         if wanted.labels:
             of_task = self._of(session, "label", wanted.task)
-            yield self._names[f"label {wanted.task}"].among(of_task, wanted.labels)
+            yield self._names[f"label {wanted.task}"].among(of_task, wanted.of_task(wanted.labels))
         if wanted.predicted:
             of_task = self._of(session, "predicted", wanted.task)
-            yield self._names[f"predicted {wanted.task}"].among(of_task, wanted.predicted)
+            yield self._names[f"predicted {wanted.task}"].among(
+                of_task, wanted.of_task(wanted.predicted)
+            )
         if wanted.predicted or wanted.min_probability > 0:
             yield self._of(session, "probability", wanted.task) >= wanted.min_probability
         if wanted.clusters:

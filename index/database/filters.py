@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database import prediction_filters
+from emotion_search.index.database.emotion_names import spellings
 from emotion_search.index.database.schema import (
     SPEAKER,
     Archive,
@@ -48,13 +49,14 @@ class ClipFilter:
 
     Attributes:
         sources, speakers: of the recording.
-        labels: of the clip, under ``task``.
+        labels: of the clip, under ``task``; of emotions also by their other names.
         channels: of the clip, by name or number.
         after, before: recorded at or after, recorded before; timezone-aware.
         metadata: keys and values of the recording, all of which must be there.
         not_recordings: ids of recordings that are left out.
         not_speaker, not_source: a speaker, a source that is left out.
-        emotions: of the clip, by the archive's model: the class of the highest score.
+        emotions: of the clip, by the archive's model: the class of the highest score; any
+            of its names.
         min_score: least score of that class, 0 to 1.
         min_duration, max_duration: of the clip, in seconds, to the millisecond.
         predicted: the value that a classifier predicted for the clip, under ``task``.
@@ -119,6 +121,15 @@ class ClipFilter:
         """Whether every clip passes."""
         return self == ClipFilter(task=self.task)
 
+    @property
+    def emotion_names(self) -> tuple[str, ...]:
+        """``emotions`` with the other names of each: ``anger`` and ``angry`` mean the same."""
+        return spellings(self.emotions)
+
+    def of_task(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """``labels`` or ``predicted``, of emotions with the other names of each."""
+        return spellings(values) if self.task == EMOTION else values
+
 
 def matching(wanted: ClipFilter) -> Select[Any]:
     """A query for the ids of the clips that pass the filter, in no order; clips and recordings are
@@ -176,7 +187,7 @@ def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     """What must hold of the clip itself."""
     found: list[ColumnElement[bool]] = []
     if wanted.labels:
-        labelled = (Label.task == wanted.task, Label.value.in_(wanted.labels))
+        labelled = (Label.task == wanted.task, Label.value.in_(wanted.of_task(wanted.labels)))
         found.append(Clip.id.in_(select(Label.clip_id).where(*labelled)))
     if wanted.emotions or wanted.min_score is not None:
         found.append(Clip.id.in_(select(Embedding.clip_id).where(*_scored(wanted))))
@@ -189,7 +200,7 @@ def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.max_duration is not None:
         found.append(Clip.end - Clip.start <= wanted.max_duration + ROUNDED_S)
     for other, conditions in prediction_filters.conditions(
-        wanted.task, wanted.predicted, wanted.min_probability, wanted.clusters
+        wanted.task, wanted.of_task(wanted.predicted), wanted.min_probability, wanted.clusters
     ):
         found.append(Clip.id.in_(select(other).where(*conditions)))
     return found
@@ -199,7 +210,7 @@ def _scored(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
     serving = select(Archive.active_model_id).scalar_subquery()
     found: list[ColumnElement[bool]] = [Embedding.model_id == serving]
     if wanted.emotions:
-        found.append(Embedding.emotion.in_(wanted.emotions))
+        found.append(Embedding.emotion.in_(wanted.emotion_names))
     if wanted.min_score is not None:
         found.append(Embedding.confidence >= wanted.min_score)
     return tuple(found)

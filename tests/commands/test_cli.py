@@ -177,8 +177,15 @@ def test_filters(run, manifest):
         "anger-1",
         "anger-2",
     }
-    nothing = run("search", "--clip", 1, "--source", "elsewhere", "--json")
+    assert files("--label", "sad", "--emotion", "生气") <= {f"sadness-{n}" for n in range(3)}
+    nothing = run("search", "--clip", 1, "--after", "2030-01-01", "--json")
     assert (nothing.code, nothing.out) == (0, "")
+    unknown = run("search", "--clip", 1, "--source", "studoi")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert unknown.err == "error: no clip has source studoi; did you mean studio?\n"
+    some = run("search", "--clip", 1, "--label", "happy", "--label", "hapy", "--json")
+    assert (some.code, len(some.records)) == (0, 3)
+    assert some.err == "notice: no clip has emotion label hapy; did you mean happiness?\n"
 
 
 def test_a_broken_file_makes_exit_code_one_and_is_listed(run, tmp_path):

@@ -1,0 +1,128 @@
+"""Names of emotions that mean the same, and values of filters that no clip has."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from emotion_search.index.database.columns import Columns
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.emotion_names import common, spellings
+from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.known_values import unknown_values
+from emotion_search.index.database.schema import Clip, Label, Recording
+from emotion_search.index.errors import NotFoundError
+from tests.index.worlds import VectorArchive
+
+LABELS = ["Anger", "sadness", "worried", "happy"]
+
+
+@pytest.fixture
+def archive(database: Database, tmp_path: Path) -> VectorArchive:
+    """Four clips; odd ones are of the class angry, even ones calm."""
+    made = VectorArchive(database, tmp_path / "index", 4)
+    made.add(np.eye(4, dtype=np.float32))
+    with database.write() as session:
+        for clip, label in enumerate(LABELS, start=1):
+            session.execute(update(Label).where(Label.clip_id == clip).values(value=label))
+        session.execute(update(Recording).values(source="support", speaker="anna"))
+        session.execute(update(Clip).where(Clip.id == 2).values(speaker="ben"))
+        session.execute(update(Clip).where(Clip.id == 2).values(channel_name="agent"))
+    return made
+
+
+def test_nouns_adjectives_and_chinese_words_have_one_common_name():
+    same = ["anger", "Angry", " ANGER ", "生气"]
+    assert {common(name) for name in same} == {"angry"}
+    assert common("fear") == common("afraid") == common("恐惧") == "fearful"
+    assert common("Worried") == "worried"
+    assert {"Anger", "anger", "angry", "Angry", "生气"} <= set(spellings(["anger"]))
+    assert "sad" not in spellings(["anger"])
+    assert set(spellings(["Worried", "x"])) == {"Worried", "worried", "x", "X"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (ClipFilter(emotions=("anger",)), [1, 3]),
+        (ClipFilter(emotions=("平静",)), [2, 4]),
+        (ClipFilter(labels=("angry",)), [1]),
+        (ClipFilter(labels=("sad", "joy")), [2, 4]),
+        (ClipFilter(labels=("Worried",)), [3]),
+        (ClipFilter(labels=("angry",), task="mood"), []),
+    ],
+)
+def test_a_filter_finds_an_emotion_by_any_of_its_names(
+    archive: VectorArchive, wanted: ClipFilter, ids: list[int]
+):
+    with archive.database.read() as session:
+        columns = Columns.read(session, archive.model, 0)
+        assert matching_ids(session, wanted).tolist() == ids
+        assert columns.ids[columns.passing(session, wanted)].tolist() == ids
+
+
+def test_another_task_has_its_values_as_they_are(archive: VectorArchive):
+    with archive.database.write() as session:
+        session.execute(update(Label).values(task="mood"))
+    found = [ClipFilter(labels=(name,), task="mood") for name in ("Anger", "anger", "angry")]
+    with archive.database.read() as session:
+        assert [matching_ids(session, one).tolist() for one in found] == [[1], [], []]
+        with pytest.raises(NotFoundError, match="mood label angry; did you mean Anger"):
+            unknown_values(session, archive.model, found[2])
+
+
+def test_where_nothing_is_predicted_no_prediction_is_known(archive: VectorArchive):
+    wanted = ClipFilter(predicted=("anger",))
+    nothing = pytest.raises(NotFoundError, match=r"^no clip has emotion prediction anger$")
+    with archive.database.read() as session, nothing:
+        unknown_values(session, archive.model, wanted)
+
+
+KNOWN = ClipFilter(
+    sources=("support",),
+    speakers=("anna", "ben"),
+    channels=("agent",),
+    labels=("anger", "worried"),
+    emotions=("angry", "Calm", "anger"),
+)
+
+
+def test_of_values_that_clips_have_nothing_is_said(archive: VectorArchive):
+    with archive.database.read() as session:
+        assert unknown_values(session, archive.model, KNOWN) == []
+        assert unknown_values(session, archive.model, ClipFilter(channels=("7",))) == []
+        assert unknown_values(session, None, ClipFilter(emotions=("x",))) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("sources", "suport", "no clip has source suport; did you mean support?"),
+        ("speakers", "Bem", "no clip has speaker Bem; did you mean ben?"),
+        ("channels", "agnt", "no clip has channel agnt; did you mean agent?"),
+        ("labels", "angerr", "no clip has emotion label angerr; did you mean Anger?"),
+        ("emotions", "mad", "no clip has emotion mad; there are angry, calm"),
+    ],
+)
+def test_a_value_that_no_clip_has_is_named_with_the_nearest(
+    archive: VectorArchive, field: str, value: str, sentence: str
+):
+    beside = replace(KNOWN, **{field: (*getattr(KNOWN, field), value)})
+    with archive.database.read() as session:
+        assert unknown_values(session, archive.model, beside) == [sentence]
+        with pytest.raises(NotFoundError) as refused:
+            unknown_values(session, archive.model, replace(KNOWN, **{field: (value,)}))
+    assert str(refused.value) == sentence
+
+
+def test_many_values_are_not_listed(archive: VectorArchive):
+    few = replace(archive.model, classes=tuple("abcdefghijkl"))
+    many = replace(archive.model, classes=tuple("abcdefghijklm"))
+    wanted = ClipFilter(emotions=("zz",))
+    with archive.database.read() as session:
+        with pytest.raises(NotFoundError, match="there are a, b"):
+            unknown_values(session, few, wanted)
+        with pytest.raises(NotFoundError, match=r"^no clip has emotion zz$"):
+            unknown_values(session, many, wanted)
