@@ -100,6 +100,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "predict.predict",
             "Predict the emotion in files, with the model's scores; no archive needed.",
         ),
+        "compare": (
+            "compare.compare",
+            "Say how alike files and clips are, each to each, and what emotion the model gives"
+            " each.",
+        ),
         "trend": (
             "trend.trend",
             "Show how emotion moves through a recording, or over the archive; nothing is embedded.",

@@ -203,6 +203,20 @@ class Snapshot:
             )
         ]
 
+    def compare(
+        self, examples: Sequence[Example]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Cosines of n examples, each to each, in the space: float64 (n, n); and their
+        percentiles, None while the archive is too small to tell.
+
+        Raises:
+            InvalidInputError, NotFoundError: see ``search``.
+        """
+        rows = np.stack([self._direction(one) for one in examples]).astype(np.float64)
+        cosines = np.clip(rows @ rows.T, -1, 1)
+        known = self._calibration
+        return cosines, None if known is None else known.percentile(cosines)
+
     def _percentiles(self, similar: Cosines) -> Sequence[float | None]:
         if self._calibration is None:
             return [None] * len(similar)

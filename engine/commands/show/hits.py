@@ -39,7 +39,7 @@ def print_hits(hits: list[Hit], min_confidence: float) -> None:
     table.column("file", overflow="fold")
     table.column("start", no_wrap=True)
     for hit, *cells in zip(hits, *shown.values(), strict=True):
-        file = _short(hit.clip.path or hit.clip.name)
+        file = short(hit.clip.path or hit.clip.name)
         percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
         numbers = (f"{hit.similarity:.4f}", percentile, str(hit.clip.id))
         table.row(*numbers, *cells, file, clock(hit.clip.start))
@@ -55,7 +55,7 @@ def heard_in(clip: ClipDetails, min_confidence: float) -> str:
     return f"{emotion} {clip.confidence:.2f}"
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     """The path as a person reads it: below the current folder, or just its end if it is long."""
     shown = Path(path)
     if shown.is_relative_to(Path.cwd()):

@@ -1,0 +1,131 @@
+"""How alike files and clips are, and their emotions side by side: ``compare``."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    DeviceOption,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    importing,
+    print_json,
+    say_error,
+    settings_of,
+)
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+if TYPE_CHECKING:
+    from emotion_search.engine.library.compare import Comparison
+
+_WIDE = 6  # columns of a matrix on a terminal
+
+
+def compare(
+    things: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, and folders of them.")
+    ] = None,
+    clip: Annotated[list[int] | None, typer.Option(help="A clip, by id; repeatable.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the matrix of cosines here.")] = None,
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how alike files and clips are, each to each, and what emotion the model gives each.
+
+    \b
+    emotion-search compare a.wav b.wav --model voice
+    emotion-search compare call.wav --clip 42
+    emotion-search compare takes/ --csv takes.csv
+
+    In an archive of the model they are compared in its space, as a search does, with percentiles
+    among random pairs of its clips; without one, by their embeddings. Files are not taken in.
+    """
+    with importing():
+        from emotion_search.engine.library.compare import compare as compare_all
+
+    each: list[int | Path] = [path for one in things or [] for path in _files(one)]
+    found = compare_all(settings_of(home, database, model, device), [*each, *(clip or [])])
+    for name, reason in found.unusable:
+        say_error(f"{name}: {reason}")
+    if len(found.things) < 2:
+        raise EmotionSearchError("fewer than two of them can be compared")
+    if csv is not None:
+        _write(csv, found)
+    if as_json:
+        print_json(
+            {
+                "things": [vars(one) for one in found.things],
+                "cosines": found.cosines.round(6).tolist(),
+                "percentiles": None
+                if found.percentiles is None
+                else found.percentiles.round(3).tolist(),
+            }
+        )
+    elif csv is None:
+        _print(found)
+    if found.unusable:
+        raise typer.Exit(1)
+
+
+def _files(named: str) -> list[Path]:
+    """A file, or the audio files of a folder by path."""
+    from emotion_search.engine.files.scan import Scan
+
+    if not Path(named).is_dir():
+        return [Path(named)]
+    files = [Path(one.path) for one in Scan([named])]
+    if not files:
+        raise InvalidInputError(f"{named} holds no audio files")
+    return files
+
+
+def _write(target: Path, found: Comparison) -> None:
+    from emotion_search.engine.files.atomic import put
+    from emotion_search.engine.files.tables import CsvWriter
+
+    names = [one.name for one in found.things]
+    text = io.StringIO()
+    rows = CsvWriter(text)
+    rows.row(["", *names])
+    for name, row in zip(names, found.cosines.round(6).tolist(), strict=True):
+        rows.row([name, *row])
+    put(target, text.getvalue())
+
+
+def _print(found: Comparison) -> None:
+    from emotion_search.engine.commands.show.hits import short
+    from emotion_search.engine.commands.show.tables import PlainTable
+
+    if len(found.things) > _WIDE:
+        raise InvalidInputError(
+            f"{len(found.things)} are too many for a table here; use --csv FILE or --json"
+        )
+    table = PlainTable()
+    table.column("", justify="right")
+    table.column("file", overflow="fold")
+    table.column("emotion", no_wrap=True)
+    for number in range(1, len(found.things)):
+        table.column(str(number), justify="right", no_wrap=True)
+    for row, one in enumerate(found.things):
+        emotion = "" if one.confidence is None else f"{one.emotion} {one.confidence:.2f}"
+        cells = [_cell(found, row, column) for column in range(len(found.things) - 1)]
+        table.row(str(row + 1), short(one.name), emotion, *cells)
+    table.print()
+
+
+def _cell(found: Comparison, row: int, column: int) -> str:
+    """The cosine, and in brackets the percentile; nothing on and above the diagonal."""
+    if column >= row:
+        return ""
+    cosine = f"{found.cosines[row, column]:.4f}"
+    known = found.percentiles
+    return cosine if known is None else f"{cosine} ({known[row, column]:.1f})"
