@@ -139,7 +139,8 @@ def faults(database: Database, folder: Path, kind: IndexKind) -> list[str]:
         wrong.append("holds what was removed")
     (current,) = folder.rglob("current.json")
     record = json.loads(current.read_text())
-    named = {current.name, ".lock", record["file"]}
+    columns = Path(record["file"]).with_suffix(".npz").name
+    named = {current.name, ".lock", record["file"], columns}
     if record["rows"]:
         named |= {record["rows"], Path(record["rows"]).with_suffix(".npy").name}
     there = {file.name for file in folder.rglob("*") if file.is_file()}

@@ -36,6 +36,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import unfinished_jobs
 from emotion_search.index.database.recordings import find_by_sha256
+from emotion_search.index.database.schema import SCHEMA_VERSION
 from emotion_search.index.errors import DatabaseError
 from tests.archives import fill
 from tests.conftest import ROOT, files_with, write_wav
@@ -145,7 +146,7 @@ def assert_kept(kind: str, home: Path, promised: list[str]) -> None:
     of = {name: [o.split("-", 1)[1] for o in promised if o.startswith(f"{name}-")] for name in told}
     if kind == "migrate":
         database = Database(home / "archive.db")
-        assert "migrated" not in promised or database.schema_version() == "0013"
+        assert "migrated" not in promised or database.schema_version() == SCHEMA_VERSION
         database.migrate()
         database.close()
     settings = settings_in(home).model_copy(update={"model": None})

@@ -144,7 +144,7 @@ class _Pool:
             self._is_capped = True
             assert self._wish.per_recording is not None
             self._most = min(self._most, self._gallery.reachable(self._wish.per_recording))
-        return 0 < self._most <= len(self._best)
+        return self._most <= len(self._best)
 
     def rank(self) -> int:
         """How many clips of the index are at least as good as the last of the best, going by how

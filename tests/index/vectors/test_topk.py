@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from emotion_search.index.lifecycle.gallery import EveryVector
 from emotion_search.index.vectors import topk
 from emotion_search.index.vectors.arrays import cosines, normalise
-from emotion_search.index.vectors.base import VectorIndex
+from emotion_search.index.vectors.base import Candidates, VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
 from emotion_search.index.vectors.quantised import QuantisedIndex
 from emotion_search.index.vectors.topk import Wish, nearest
@@ -174,13 +174,8 @@ def test_few_clips_are_compared_without_the_index():
     rows = normalise(np.random.default_rng(3).normal(size=(900, DIM)).astype(np.float32))
     held = dict(enumerate(rows))
     gallery = Dictionary(held, rows[0], lambda i: i, allowed={5, 7, 9})
-    empty = FlatIndex(DIM)
-    assert (
-        ask(empty, gallery, rows[0], Wish(2))
-        == ask(empty, Dictionary(held, rows[0], lambda i: i, allowed={5, 7, 9}), rows[0], Wish(3))[
-            :2
-        ]
-    )
+    found = ask(FlatIndex(DIM), gallery, rows[0], Wish(2))
+    assert found == brute_force(held, rows[0], Wish(2), lambda i: i, {5, 7, 9})
     assert sum(gallery.compared) <= 3
 
 
@@ -245,3 +240,44 @@ def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: Vector
     held = dict(enumerate(np.concatenate([rows, rows])))
     found = ask(index, Dictionary(held, rows[0], lambda i: i), rows[0], Wish(200, distinct=1.0))
     assert sorted(i for i, _ in found) == list(range(200))
+
+
+class Ranked:
+    """An index that gives as many candidates as it is asked for, by id, and notes the ranks."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.asked = count, list[int]()
+
+    def candidates(self, query, rank, *, allowed=None) -> Candidates:
+        self.asked.append(rank)
+        some = range(1, self.count + 1) if allowed is None else allowed.tolist()
+        ids = np.array(some[:rank], np.int64)
+        return Candidates(ids, 1.0 / ids, rank, complete=len(ids) == len(some))
+
+
+def test_a_search_goes_no_deeper_than_the_rank_of_its_last_hit():
+    held = {i: np.eye(DIM, dtype=np.float32)[0] / i for i in range(1, 41)}
+    query = np.eye(DIM, dtype=np.float32)[0]
+    for recording, expected in [(lambda i: i, [5]), (lambda i: (i - 1) // 2, [5, 20])]:
+        index = Ranked(40)
+        found = nearest(index, query, Wish(5, 1), Dictionary(held, query, recording))
+        assert index.asked == expected
+        assert found[0].tolist() == sorted({recording(i): i for i in range(9, 0, -1)}.values())[:5]
+
+
+def test_what_is_not_distinct_is_judged_anew_from_the_first_other_clip():
+    held = dict(enumerate(np.eye(DIM, dtype=np.float32)))
+    held[9] = held[1]
+    gallery = Dictionary(held, held[0], lambda i: i)
+    unlike = topk._Unlike(1.0, gallery)
+    for ids, most, places in [
+        ([0, 1], 2, [0, 1]),
+        ([0, 2, 1], 3, [0, 1, 2]),
+        ([0, 2, 1, 9], 4, [0, 1, 2]),  # exactly as alike as may not be
+        ([0, 2], 4, [0, 1]),
+        ([9, 0, 1], 3, [0, 1]),
+    ]:
+        assert unlike.first(np.array(ids, np.int64), most).tolist() == places
+    read = list(gallery.read)
+    assert unlike.first(np.array([9, 0, 2], np.int64), 2).tolist() == [0, 1]
+    assert gallery.read == read  # two were there already
