@@ -75,9 +75,11 @@ def test_clips_are_paged(client: TestClient):
         cursor = page["next"]
     assert seen == sorted(seen)
     assert len(seen) == 12
-    filtered = client.get("/v1/clips", params=[("label", "anger"), ("label", "joy")]).json()
+    filtered = client.get("/v1/clips", params=[("label", "anger"), ("label", "fear")]).json()
     assert len(filtered["data"]) == 3
     assert filtered["next"] is None
+    joy = client.get("/v1/clips", params={"label": "joy"}).json()["data"]
+    assert [clip["labels"]["emotion"] for clip in joy] == ["happiness"] * 3
 
 
 def test_a_clip_is_heard_whole_and_in_ranges(client: TestClient, voices: Path):
