@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.common import importing, say_error
 from emotion_search.engine.commands.show.terminal import plain_streams
-from emotion_search.engine.threads import one_thread_each
+from emotion_search.engine.machine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 _UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click

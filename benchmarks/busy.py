@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.ingest import run, short_files
 from benchmarks.machine import describe
-from emotion_search.engine.threads import cores
+from emotion_search.engine.machine.threads import cores
 from tests.checkpoints import BASE, make_checkpoint
 
 

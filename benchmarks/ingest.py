@@ -19,7 +19,7 @@ import soundfile
 
 from benchmarks.machine import describe, measured, peak
 from emotion_search.engine.audio.file import SAMPLE_RATE, decode
-from emotion_search.engine.threads import one_thread_each
+from emotion_search.engine.machine.threads import one_thread_each
 
 PAUSE = np.zeros(SAMPLE_RATE * 3 // 2, np.float32)
 

@@ -1,1 +1,312 @@
-../cli.py
+"""The command line program: its commands, in groups, and how its errors end."""
+
+from __future__ import annotations
+
+import gc
+import io
+import logging
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from emotion_search.engine.commands.common import importing, say_error
+from emotion_search.engine.commands.show.terminal import plain_streams
+from emotion_search.engine.machine.threads import one_thread_each
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+_UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Archive": {
+        "ingest": (
+            "ingest.ingest",
+            "Add audio files to the archive; running it again embeds nothing twice.",
+        ),
+        "status": ("status.status", "Show what is in the archive, and under which model."),
+        "failures": (
+            "curate.failures",
+            "List the files that could not be ingested or hold no speech, and why.",
+        ),
+        "locations": (
+            "places.locations",
+            "List the paths of recordings where no file is any more.",
+        ),
+        "relocate": (
+            "places.relocate",
+            "Tell the archive that a folder of audio was moved or renamed.",
+        ),
+        "forget": (
+            "curate.forget",
+            "Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.",
+        ),
+        "export": (
+            "transfer.export",
+            "Write embeddings, scores, labels and metadata of the archive's clips to files.",
+        ),
+        "import": (
+            "transfer.import_embeddings",
+            "Take in embeddings that were computed elsewhere; no audio is needed.",
+        ),
+        "copy": (
+            "database.copy",
+            "Copy an archive to another database: from SQLite to Postgres, or back.",
+        ),
+        "backup": (
+            "backup.backup",
+            "Write the archive as it stands now to a file; it may serve and be written to"
+            " meanwhile.",
+        ),
+        "restore": (
+            "backup.restore",
+            "Make an archive of a backup, in an empty home and database.",
+        ),
+        "migrate": (
+            "database.migrate",
+            "Create the database's tables, or bring those of an older version up to date.",
+        ),
+        "check": (
+            "check.check",
+            "Look for damage: in the database, its embeddings, the saved index, uploads, audio.",
+        ),
+        "index": (
+            "index.index_app",
+            "Show, check and make anew the search index; it is a cache of the database.",
+        ),
+    },
+    "Search": {
+        "search": ("search.search", "Find clips that sound like examples, and unlike others."),
+        "evaluate": (
+            "evaluate.evaluate",
+            "Measure query by example on labelled clips, beside chance; what nearness follows"
+            " besides the label; and the model's class scores.",
+        ),
+        "tune": (
+            "evaluate.tune",
+            "Fit the geometry of similarity to the archive; each fit is a version that can be"
+            " restored.",
+        ),
+        "demo": (
+            "demo.demo",
+            "Make a small archive of synthetic voices in a temporary place, and search it.",
+        ),
+    },
+    "Understand": {
+        "predict": (
+            "predict.predict",
+            "Predict the emotion in files, with the model's scores; no archive needed.",
+        ),
+        "compare": (
+            "compare.compare",
+            "Say how alike files and clips are, each to each, and what emotion the model gives"
+            " each.",
+        ),
+        "trend": (
+            "trend.trend",
+            "Show how emotion moves through a recording, or over the archive; nothing is embedded.",
+        ),
+        "cluster": (
+            "clusters.cluster",
+            "Find what lies together, say what each cluster holds, save it for use as a filter.",
+        ),
+        "map": (
+            "clusters.map",
+            "Draw clips as points in a plane that say what they are, and play, when pointed at.",
+        ),
+        "embed": (
+            "embed.embed",
+            "Write embeddings of files as .npy, with their scores in result.json; no archive"
+            " needed.",
+        ),
+    },
+    "Learn": {
+        "label": (
+            "curate.label",
+            "Give clips a label, correct it or take it away; nothing is embedded again.",
+        ),
+        "suggest": (
+            "classifiers.suggest",
+            "List the clips most worth labelling next, more of those that a classifier doubts.",
+        ),
+        "train": (
+            "classifiers.train",
+            "Train a classifier on your labels: the best of two on held-out speakers.",
+        ),
+        "classify": (
+            "classifiers.classify",
+            "Let a classifier say what each clip is that it has not classified yet; labels stay.",
+        ),
+        "classifiers": (
+            "classifiers.classifiers",
+            "List the classifiers of the archive, or delete one with its predictions.",
+        ),
+    },
+    "Serve": {
+        "serve": ("serve.serve", "Serve the search API; its description is at /docs."),
+        "key": ("serve.key_app", "Make, list and revoke keys of the HTTP service."),
+        "jobs": ("jobs.jobs_app", "List uploads and those that failed; retry or drop them."),
+    },
+    "Models": {
+        "finetune": (
+            "finetune.finetune",
+            "Tune a model on labelled clips: a new head, then its top layers; judged on other"
+            " speakers.",
+        ),
+        "reembed": (
+            "reembed.reembed",
+            "Give every clip an embedding under another model too, from the audio; the old one"
+            " serves on.",
+        ),
+        "use": (
+            "reembed.use",
+            "Let another model serve whose embeddings the archive holds; running servers follow at"
+            " once.",
+        ),
+        "models": ("models.models_app", "Show, download and check embedding models."),
+    },
+}
+"""Commands by the group that they stand in under ``--help``: where each is in ``engine.commands``,
+imported when it is called, and the first paragraph of its help."""
+
+SETTINGS = frozenset({"home", "database", "model", "device"})
+"""Parameters of commands that are settings."""
+
+
+class LazyCommands(Mapping[str, Any]):
+    """The commands by name, each made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._places = {
+            name: place for group in COMMANDS.values() for name, (place, _) in group.items()
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        module, function = self._places[name].split(".")
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+        with importing():
+            command = getattr(import_module(f"emotion_search.engine.commands.{module}"), function)
+            if isinstance(command, typer.Typer):  # commands of its own
+                alone.add_typer(command, name=name)
+                return typer.main.get_group(alone).commands[name]
+            alone.command(name, cls=Checked)(command)
+            return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+class Checked(TyperCommand):
+    """A command whose options are not empty texts, but for settings: empty, these count as not
+    set."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        for option in self.params:
+            given = ctx.params.get(option.name)
+            texts = given if isinstance(given, list | tuple) else [given]
+            if option.name not in SETTINGS and any(
+                isinstance(text, str) and not text.strip() for text in texts
+            ):
+                raise InvalidInputError(f"{option.opts[0]} is empty")
+        return super().invoke(ctx)
+
+
+class Grouped(TyperGroup):
+    """A program whose ``--help`` lists commands under the titles of their groups."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = LazyCommands()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, a section for each group."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for title, commands in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (name, textwrap.shorten(summary, width, placeholder="..."))
+                        for name, (_, summary) in commands.items()
+                    ]
+                )
+
+
+app = typer.Typer(
+    name="emotion-search",
+    cls=Grouped,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        print(f"emotion-search {metadata.version('emotion-search')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Search archives of speech by the emotion in the voice."""
+
+
+def main() -> None:
+    """Run the program; errors become one line and an exit code."""
+    one_thread_each()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
+            stream.reconfigure(errors="backslashreplace")
+    with plain_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """Run the command that is asked for; its exit code."""
+    logging.basicConfig(format="notice: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        return app(prog_name="emotion-search", standalone_mode=False) or 0
+    except _UsageError as error:
+        if error.ctx is not None and error.message == error.ctx.get_help():
+            error.show()  # nothing was asked for
+        else:
+            path = error.ctx.command_path if error.ctx is not None else "emotion-search"
+            say_error(f"{error.format_message().rstrip('.')} (see {path} --help)")
+        return 2
+    except EmotionSearchError as error:
+        say_error(str(error))
+        return 2 if isinstance(error, InvalidInputError) else 1
+    except OSError as error:
+        named = error.strerror and error.filename
+        say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))
+        return 1
+    except typer.Abort:
+        say_error("aborted")
+        return 1
+    finally:
+        gc.freeze()  # or the interpreter looks through everything once more before it ends
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ from emotion_search.index.database.scoring import (
     rescore,
     stop_adapting,
 )
+from emotion_search.index.disk.permissions import make_folder
 from emotion_search.index.errors import (
     DatabaseError,
     EmotionSearchError,
@@ -39,7 +40,6 @@ from emotion_search.index.errors import (
     NotFoundError,
 )
 from emotion_search.index.lifecycle.catch_up import IndexState
-from emotion_search.index.private import make_folder
 from emotion_search.index.search import Searcher, Snapshot
 
 log = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from emotion_search.index.database.files import located_files, move_paths
 from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
+from emotion_search.index.disk.permissions import make_file, make_folder
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.private import make_file, make_folder
 
 _FORMAT = 1
 _LIST = "backup.json"

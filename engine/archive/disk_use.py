@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
-from emotion_search.index.private import open_to_others
+from emotion_search.index.disk.permissions import open_to_others
 
 
 @dataclass(frozen=True)

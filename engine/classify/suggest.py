@@ -8,7 +8,7 @@ import numpy as np
 
 from emotion_search.engine.classify.apply import Ready, load_classifier
 from emotion_search.engine.clusters.kmeans import assign, fit_centres
-from emotion_search.engine.threads import alone
+from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clips import ClipDetails, clip_details
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (

@@ -22,7 +22,7 @@ from emotion_search.engine.classify.examples import MOST, Examples, LeftOut, cho
 from emotion_search.engine.classify.fitted import to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
 from emotion_search.engine.classify.methods import METHODS
-from emotion_search.engine.threads import alone
+from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.classifiers import (
     ClassifierInfo,
     add_classifier,

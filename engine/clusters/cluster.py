@@ -13,7 +13,7 @@ from emotion_search.engine.clusters.density import DIMENSIONS, fit_dense
 from emotion_search.engine.clusters.describe import Described, Gatherer, describe
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.files.values import check_text
-from emotion_search.engine.threads import alone
+from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clip_columns import attributes_of
 from emotion_search.index.database.clusterings import add_clustering, has_clustering, name_taken
 from emotion_search.index.database.connection import Database, Session

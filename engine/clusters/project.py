@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.threads import alone
+from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
 from emotion_search.index.database.clusterings import members
 from emotion_search.index.database.connection import Database, Session

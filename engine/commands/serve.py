@@ -18,8 +18,8 @@ from emotion_search.engine.commands.common import (
     print_json,
     settings_of,
 )
+from emotion_search.index.disk.permissions import make_folder
 from emotion_search.index.errors import DatabaseError, InvalidInputError
-from emotion_search.index.private import make_folder
 
 
 def serve(

@@ -15,7 +15,7 @@ import numpy as np
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
-from emotion_search.engine.threads import cores, own_torch_threads
+from emotion_search.engine.machine.threads import cores, own_torch_threads
 from emotion_search.index.errors import ModelUnavailableError
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes

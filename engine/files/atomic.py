@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.sync import publish
+from emotion_search.index.disk.sync import publish
 
 
 def put(path: Path, data: bytes | memoryview | str) -> None:

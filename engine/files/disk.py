@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from emotion_search.index.disk.permissions import FILE, make_folder
 from emotion_search.index.errors import BusyError, StorageFullError
-from emotion_search.index.private import FILE, make_folder
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.index.disk.sync import publish
 from emotion_search.index.errors import InvalidInputError, reason
-from emotion_search.index.sync import publish
 
 
 def mapped(path: Path) -> NDArray[Any]:

@@ -22,8 +22,8 @@ from emotion_search.engine.finetune.features import Stored, check_encoded, encod
 from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
+from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
-from emotion_search.engine.threads import cores, torch_threads
 from emotion_search.index.errors import InvalidInputError
 
 

@@ -22,7 +22,7 @@ from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
-from emotion_search.engine.threads import ahead
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.index.errors import AudioError
 
 

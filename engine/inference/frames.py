@@ -12,7 +12,7 @@ import numpy as np
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Frames
-from emotion_search.engine.threads import ahead
+from emotion_search.engine.machine.threads import ahead
 
 CORE_S = 13
 """Seconds of a window whose frames count."""

@@ -23,7 +23,7 @@ from emotion_search.engine.audio.windows import (
 from emotion_search.engine.embedders.base import Embedder, Embeddings, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
-from emotion_search.engine.threads import ahead
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 GRANULARITIES = ("utterance", "frame", "window")

@@ -30,7 +30,7 @@ from emotion_search.engine.inference.parts import (
     Parts,
     Vector,
 )
-from emotion_search.engine.threads import ahead
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import shrunk

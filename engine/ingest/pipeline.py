@@ -9,7 +9,6 @@ from pathlib import Path
 
 from emotion_search.engine.audio.workers import Decoders, Ended, Opened
 from emotion_search.engine.embedders.base import check, usable
-from emotion_search.engine.embedders.memory import release_free_memory
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.files.grown import goes_on
 from emotion_search.engine.files.scan import FoundFile
@@ -20,6 +19,7 @@ from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.ingest.read import Cut, Reading, read_cuts
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.ingest.write import Writer
+from emotion_search.engine.machine.memory import release_free_memory
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
     Silence,

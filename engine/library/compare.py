@@ -20,9 +20,9 @@ from emotion_search.engine.inference.context import Context, own_context
 from emotion_search.engine.inference.embed import named_scores
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.library.library import Library, model_name
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.engine.query.examples import as_example, embedded, resolved
 from emotion_search.engine.settings import Settings
-from emotion_search.engine.threads import ahead
 from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.baselines import Place

@@ -22,8 +22,8 @@ from emotion_search.index.database.recording_details import (
     recordings_to_forget,
 )
 from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.disk.sync import remove
 from emotion_search.index.errors import InvalidInputError, NotFoundError
-from emotion_search.index.sync import remove
 
 
 class Forgetting(Indexed):

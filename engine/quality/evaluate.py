@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.machine.threads import alone
 from emotion_search.engine.quality.calibration import CalibrationCheck, check_calibration
 from emotion_search.engine.quality.confounds import Share, Triplets, confounds
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
@@ -16,7 +17,6 @@ from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, gro
 from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
 from emotion_search.engine.quality.tune import compare_methods
-from emotion_search.engine.threads import alone
 from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space

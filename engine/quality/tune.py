@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.machine.threads import alone
 from emotion_search.engine.quality.archive_labels import labelled_vectors, sample
 from emotion_search.engine.quality.confounds import confounds
 from emotion_search.engine.quality.labelled import (
@@ -18,7 +19,6 @@ from emotion_search.engine.quality.labelled import (
     Strings,
 )
 from emotion_search.engine.quality.retrieval import Gallery, judge
-from emotion_search.engine.threads import alone
 from emotion_search.index.database.baselines import fit
 from emotion_search.index.database.clips import voices_of_clips
 from emotion_search.index.database.connection import Database, Session

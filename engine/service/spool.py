@@ -16,8 +16,8 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from emotion_search.engine.files.disk import space_needed
-from emotion_search.index.private import FILE, make_file, make_folder
-from emotion_search.index.sync import publish, remove, sync
+from emotion_search.index.disk.permissions import FILE, make_file, make_folder
+from emotion_search.index.disk.sync import publish, remove, sync
 
 _ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
 

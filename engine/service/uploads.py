@@ -33,9 +33,9 @@ from emotion_search.index.database.recordings import (
     ids_of_hashes,
 )
 from emotion_search.index.database.spans import Side
+from emotion_search.index.disk.permissions import make_file
+from emotion_search.index.disk.sync import publish, remove
 from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
-from emotion_search.index.private import make_file
-from emotion_search.index.sync import publish, remove
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")

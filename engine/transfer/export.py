@@ -18,8 +18,8 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.disk.sync import publish
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.sync import publish
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -13,7 +13,7 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.ingest.reread import ClipSource, decode_clips
-from emotion_search.engine.threads import ahead
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import csv_file
 from emotion_search.index.database.clips import ClipDetails, list_clips

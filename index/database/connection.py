@@ -19,14 +19,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session as Session  # for those who hand one on
 
 from emotion_search.index.database.schema import SCHEMA_VERSION
+from emotion_search.index.disk.permissions import make_file, make_folder
+from emotion_search.index.disk.sync import sync
 from emotion_search.index.errors import (
     DatabaseBusyError,
     DatabaseError,
     InvalidInputError,
     StorageFullError,
 )
-from emotion_search.index.private import make_file, make_folder
-from emotion_search.index.sync import sync
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1

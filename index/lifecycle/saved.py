@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.disk.permissions import FILE, make_file, make_folder
+from emotion_search.index.disk.sync import publish, remove, sync
 from emotion_search.index.errors import EmotionSearchError, StorageFullError, reason
-from emotion_search.index.private import FILE, make_file, make_folder
-from emotion_search.index.sync import publish, remove, sync
 from emotion_search.index.vectors.base import VectorIndex
 from emotion_search.index.vectors.kinds import kinds
 from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned

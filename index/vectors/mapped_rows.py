@@ -21,9 +21,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from emotion_search.index.disk.permissions import FILE, make_file
+from emotion_search.index.disk.sync import publish
 from emotion_search.index.errors import InvalidInputError, reason
-from emotion_search.index.private import FILE, make_file
-from emotion_search.index.sync import publish
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 log = logging.getLogger(__name__)

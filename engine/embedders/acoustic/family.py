@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.embedders.memory import bound_kernel_cache
+from emotion_search.engine.machine.memory import bound_kernel_cache
 from emotion_search.engine.settings import Settings
 
 log = logging.getLogger(__name__)

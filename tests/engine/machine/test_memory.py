@@ -2,7 +2,7 @@
 
 import os
 
-from emotion_search.engine.embedders.memory import bound_kernel_cache, release_free_memory
+from emotion_search.engine.machine.memory import bound_kernel_cache, release_free_memory
 
 
 def test_the_environment_goes_before_our_bound(monkeypatch):
@@ -16,5 +16,5 @@ def test_the_environment_goes_before_our_bound(monkeypatch):
 
 def test_memory_can_be_given_back_without_a_c_library_that_keeps_it(monkeypatch):
     release_free_memory()
-    monkeypatch.setattr("emotion_search.engine.embedders.memory._trim", lambda: None)
+    monkeypatch.setattr("emotion_search.engine.machine.memory._trim", lambda: None)
     release_free_memory()

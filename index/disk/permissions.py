@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from emotion_search.index.sync import sync
+from emotion_search.index.disk.sync import sync
 
 FILE = 0o600
 """Permissions of a file; ``FileLock`` takes them as ``mode``."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from emotion_search.engine.threads import ahead, alone, cores, one_thread_each
+from emotion_search.engine.machine.threads import ahead, alone, cores, one_thread_each
 from tests.conftest import ROOT
 
 

@@ -1,0 +1,1 @@
+"""The computer itself: processor cores, threads, freed memory."""

@@ -1,0 +1,1 @@
+"""Files on disk: permissions of an archive, fsync."""
