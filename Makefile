@@ -1,7 +1,7 @@
 # One-word commands for work on the code; CONTRIBUTING.md tells when to use which.
 bin := .venv/bin
 
-.PHONY: setup test slow check fix demo serve
+.PHONY: setup test slow check fix docs demo serve
 
 setup:  ## install for development into .venv
 	python3 -m venv .venv && $(bin)/pip install -c constraints.txt -e '.[dev]'
@@ -17,6 +17,9 @@ check:  ## style, types, import rules
 
 fix:  ## mend style where that can be done by itself
 	$(bin)/ruff check --fix . && $(bin)/ruff format .
+
+docs:  ## the documentation site, into build/site
+	$(bin)/python docs/make_site.py && $(bin)/zensical build --strict
 
 demo:  ## a search over synthetic voices
 	$(bin)/emotion-search demo

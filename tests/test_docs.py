@@ -1,9 +1,12 @@
-"""Links in the documentation lead to files of the checkout."""
+"""Links in the documentation lead to files of the checkout; its reference has what the code has."""
 
 import re
 
 import pytest
 
+from docs import make_site
+from emotion_search.cli import COMMANDS
+from emotion_search.engine.settings import Settings
 from tests.conftest import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("engine/**/*.md")]
@@ -14,3 +17,47 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 def test_links_lead_somewhere(page):
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_reference_has_every_command_with_its_examples():
+    text = make_site.command_line()
+    for group in COMMANDS.values():
+        for name in group:
+            assert f"\n### `emotion-search {name}`\n" in text
+    assert "```sh\nemotion-search ingest ~/calls --source support-2026\n" in text
+    assert "\n#### `emotion-search key create`\n" in text
+
+
+def test_the_reference_has_every_setting():
+    text = make_site.settings_table()
+    for name, field in Settings.model_fields.items():
+        assert re.search(
+            f"^. `EMOTION_SEARCH_{name.upper()}` .*{field.description[:9]}", text, re.M
+        )
+    assert "| `EMOTION_SEARCH_DATABASE_URL` | `--database` |" in text
+
+
+def test_the_reference_has_every_route_with_its_fields():
+    text = make_site.http()
+    search = text.split("### `POST /v1/search`")[1].split("###")[0]
+    assert "Takes `application/json`: [JsonSearch](#jsonsearch)" in search
+    assert "Answers 200, `application/json`: [SearchOut](#searchout)" in search
+    assert "| `limit` | integer | Most rows of the page. |" in text
+    assert "\n### SearchOut\n" in text
+
+
+def test_the_navigation_has_every_page():
+    reference = [f"reference/{name}.md" for name in ("cli", "settings", "http", "python")]
+    places = [*make_site.pages().values(), *reference]
+    assert make_site.unlisted(places) == set()
+    assert make_site.unlisted([*places[:-1], "new.md"]) == {"new.md", "reference/python.md"}
+
+
+def test_links_of_a_page_lead_to_places_of_the_site():
+    places = make_site.pages()
+    text = make_site.linked(
+        "[a](docs/index.md#filters) [b](https://c.d)", ROOT / "README.md", places
+    )
+    assert text == "[a](search-index.md#filters) [b](https://c.d)"
+    with pytest.raises(KeyError):
+        make_site.linked("[a](nowhere.md)", ROOT / "README.md", places)

@@ -148,7 +148,8 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
             per_recording: most hits of one recording; None for no matter.
             distinct: leave out a clip whose cosine to a better hit is this or more, -1 to 1.
             exact: compare with every clip, whatever the index.
-            speaker, source: of the examples that the archive has not, as it names them.
+            speaker: of the examples that the archive has not, as it names them.
+            source: theirs, likewise.
 
         Raises:
             InvalidInputError: a limit out of range, no such file, nothing known to exclude.

@@ -53,7 +53,8 @@ class Placing(Archive):
         size and time of change.
 
         Args:
-            old, new: the folder, before and now; absolute.
+            old: the folder before; absolute.
+            new: where it is now; absolute.
             dry_run: look only.
 
         Raises:

@@ -40,9 +40,9 @@ class Transfers(Archive):
 
         Args:
             longest: seconds that the file may have; None for any.
-            speaker, source: whose it is, and where from, as the archive names them; scores are
-                adapted to that. Nothing is adapted where the archive has fewer than 20 clips, and
-                the file is short.
+            speaker: whose it is, as the archive names them; scores are adapted to that. Nothing
+                is adapted where the archive has fewer than 20 clips, and the file is short.
+            source: where it is from, likewise.
 
         Raises:
             InvalidInputError: the model gives no scores, or not that finely.

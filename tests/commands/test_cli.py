@@ -573,12 +573,6 @@ def test_a_folder_with_modules_of_these_names_breaks_nothing(tmp_path):
     assert "ingest" in shown.stdout
 
 
-def test_every_setting_stands_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
-    for name in Settings.model_fields:
-        assert f"`EMOTION_SEARCH_{name.upper()}`" in readme
-
-
 def test_search_takes_several_examples_and_counterexamples(run, manifest, voices):
     ingest(run, manifest)
     hits = run("search", "--clip", 1, "--clip", 2, "--unlike-clip", 5, "--json").records
