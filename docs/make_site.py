@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from typer.cli import get_docs_for_click
@@ -99,7 +99,10 @@ def settings_table() -> str:
         option = options.get(renamed.get(name, name))
         default = "" if field.default_factory or field.default in (None, "") else field.default
         cells = [f"`{cell}`" if cell else "" for cell in (option, str(default))]
-        rows.append(f"| {variable} | {cells[0]} | {cells[1]} | {field.description} |")
+        about = field.description or ""
+        if get_origin(field.annotation) is Literal and "`" not in about:
+            about += " One of " + ", ".join(f"`{one}`" for one in get_args(field.annotation)) + "."
+        rows.append(f"| {variable} | {cells[0]} | {cells[1]} | {about} |")
     return "\n".join(rows) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Links in the documentation lead to files of the checkout; its reference has what the code has."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -35,6 +36,7 @@ def test_the_reference_has_every_setting():
             f"^. `EMOTION_SEARCH_{name.upper()}` .*{field.description[:9]}", text, re.M
         )
     assert "| `EMOTION_SEARCH_DATABASE_URL` | `--database` |" in text
+    assert "One of `modelscope`, `huggingface`." in text
 
 
 def test_the_reference_has_every_route_with_its_fields():
@@ -61,3 +63,24 @@ def test_links_of_a_page_lead_to_places_of_the_site():
     assert text == "[a](search-index.md#filters) [b](https://c.d)"
     with pytest.raises(KeyError):
         make_site.linked("[a](nowhere.md)", ROOT / "README.md", places)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/dependencies.md"])
+def test_what_is_installed_is_accounted_for(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(one for e in extras if e != "dev" for one in extras[e])]
+    names = [re.match(r"[\w-]+", one)[0] for one in wanted]
+    assert [name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
+
+
+def test_the_readmes_have_the_same_commands():
+    shell = re.compile(r"^(.*?)(?:\s+#.*)?$", re.M)
+    blocks = [
+        shell.findall(
+            "".join(re.findall(r"^```sh\n(.*?)^```", path.read_text("utf-8"), re.S | re.M))
+        )
+        for path in (ROOT / "README.md", ROOT / "README.zh.md")
+    ]
+    assert blocks[0] == blocks[1]
