@@ -79,7 +79,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Search": {
-        "search": ("search.search", "Find clips that sound like examples, and unlike others."),
+        "search": (
+            "search.search",
+            "Find clips that sound like examples, and unlike others; or with --sort those with the"
+            " most.",
+        ),
         "evaluate": (
             "evaluate.evaluate",
             "Measure query by example on labelled clips, beside chance; what nearness follows"

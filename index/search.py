@@ -14,6 +14,7 @@ from emotion_search.index.database.clips import ClipDetails, clip_details, get_c
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.order import Order, ordered
 from emotion_search.index.database.spaces import Standing, get_calibration
 from emotion_search.index.lifecycle.catch_up import LoadedIndex
 from emotion_search.index.lifecycle.gallery import ClipGallery, vectors_in_order
@@ -45,6 +46,23 @@ class Hit:
     space: int
     same_speaker: bool | None = None
     same_source: bool | None = None
+
+
+@dataclass(frozen=True)
+class SortedClip:
+    """A clip in an order, and what it was sorted by: seconds, a score, microseconds since 1970; NaN
+    where that is not known."""
+
+    clip: ClipDetails
+    key: float
+
+
+@dataclass(frozen=True)
+class SortedPage:
+    """Clips in an order, and where the next page begins (``Order.after``); None on the last."""
+
+    clips: list[SortedClip]
+    next: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +220,19 @@ class Snapshot:
                 details, similar.tolist(), self._percentiles(similar), strict=True
             )
         ]
+
+    def sorted(self, wanted: ClipFilter, order: Order) -> SortedPage:
+        """A page of the clips that pass a filter, in an order; no example is asked for.
+
+        Raises:
+            InvalidInputError: there is nothing of that name to sort by, or no such place.
+        """
+        ids, keys, following = ordered(
+            self.session, self.model, self._loaded.columns, wanted, order
+        )
+        details = clip_details(self.session, self.model, ids.tolist())
+        found = map(SortedClip, details, keys.tolist())
+        return SortedPage(list(found), following)
 
     def compare(
         self, examples: Sequence[Example]

@@ -227,7 +227,8 @@ class Client(Requests):
         return int(self._call("erase", recording=recording).json()["clips"])
 
     def clips(self, **filters: Any) -> Iterator[ClipOut]:
-        """All clips that pass the filters."""
+        """All clips that pass the filters, by id; ``sort="angry"`` gives the angriest first, and
+        ``sort="recorded_at", order="asc"`` the oldest."""
         return self._pages("clips", ClipOut, filters)
 
     def clip(self, clip: int) -> ClipOut:

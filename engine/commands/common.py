@@ -58,6 +58,17 @@ TaskOption = Annotated[
     str,
     typer.Option("--task", help="Whose labels, such as satisfaction.", callback=as_compared),
 ]
+SortOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        metavar="score|recorded_at|duration|EMOTION",
+        help="List clips in this order, most or latest first; an emotion means its own score.",
+    ),
+]
+OrderOption = Annotated[
+    str, typer.Option("--order", metavar="desc|asc", help="Of --sort: most first, or least.")
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")
 ]
@@ -133,6 +144,15 @@ def choice(option: str, text: str, choices: Iterable[Choice]) -> Choice:
             return one
     *others, last = choices
     raise InvalidInputError(f"{option} {text}: choose {', '.join(others)} or {last}")
+
+
+def ascending(order: str) -> bool:
+    """Whether ``--order`` is ``asc``.
+
+    Raises:
+        InvalidInputError: it is neither that nor ``desc``.
+    """
+    return choice("--order", order, ("asc", "desc")) == "asc"
 
 
 def moment(option: str, text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""``search``: clips that sound like examples."""
+"""``search``: clips that sound like examples, or those with the most of something."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     ModelOption,
+    OrderOption,
+    SortOption,
+    ascending,
     choice,
     filtered,
     notice,
@@ -70,13 +73,15 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare with every clip, whatever the index.")
     ] = False,
+    sort: SortOption = None,
+    order: OrderOption = "desc",
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clips that sound like examples, and unlike others.
+    """Find clips that sound like examples, and unlike others; or with --sort those with the most.
 
     \b
     emotion-search search angry.wav --limit 10
@@ -84,13 +89,37 @@ def search(
     emotion-search search angry.wav loud.wav --unlike-clip 7
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
     emotion-search search call.wav --across speaker --example-speaker "caller 17"
+    emotion-search search --sort angry --after 2026-01-01
+    emotion-search search --emotion angry --sort recorded_at --per-recording 0
     """
-    from emotion_search.engine.commands.show.hits import print_hits
+    from emotion_search.engine.commands.show.hits import print_hits, print_sorted
     from emotion_search.engine.query.query import ExcludeSame
-    from emotion_search.engine.transfer.records import hit_record
+    from emotion_search.engine.transfer.records import clip_record, hit_record
 
+    if sort is not None:
+        about_examples = (examples, clip, unlike, unlike_clip, exclude_same, distinct is not None)
+        if any((*about_examples, exact, example_speaker, example_source)):
+            raise InvalidInputError(
+                "--sort lists clips without an example: filters, --limit and --per-recording go"
+                " with it; hits of an example come by similarity"
+            )
+        least = ascending(order)
+        with open_library(home, database, model, device, wanted=wanted) as library:
+            page = library.sorted_clips(
+                sort, wanted, ascending=least, limit=limit, per_recording=per_recording or None
+            )
+        if as_json:
+            for one in page.clips:
+                print_json(clip_record(one.clip))
+        elif page.clips:
+            print_sorted(page.clips, sort, library.settings.min_confidence)
+        else:
+            notice("no clip matches")
+        return
     if not examples and not clip:
-        raise InvalidInputError("give an example: an audio file, or --clip ID")
+        raise InvalidInputError(
+            "give an example: an audio file, or --clip ID; or --sort score, which needs none"
+        )
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
         excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))

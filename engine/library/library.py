@@ -32,9 +32,10 @@ from emotion_search.index.database.files import add_failure, remove_failures_und
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import activate_model, active_model
+from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
-from emotion_search.index.search import Hit
+from emotion_search.index.search import Hit, SortedPage
 from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
@@ -210,6 +211,32 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
                 limit=limit,
                 after_id=after_id,
             )
+
+    def sorted_clips(
+        self,
+        by: str,
+        wanted: ClipFilter | None = None,
+        *,
+        ascending: bool = False,
+        limit: int = 100,
+        after: str | None = None,
+        per_recording: int | None = None,
+    ) -> SortedPage:
+        """A page of the clips that have an embedding, in an order, most or latest first.
+
+        Args:
+            by: ``score``, ``recorded_at``, ``duration``, or a class of the model: its own score.
+            after: ``next`` of the page before; ties go by clip id, so that none is left out or
+                comes twice.
+            per_recording: most clips of one recording; None for no matter. For one page alone.
+
+        Raises:
+            InvalidInputError: there is nothing of that name to sort by, or no such place.
+            NotFoundError: the archive is empty.
+        """
+        order = Order(by, ascending, limit, after, per_recording)
+        with self.snapshot() as snapshot:
+            return snapshot.sorted(wanted or ClipFilter(), order)
 
     def clips_of(self, recording_id: int) -> list[ClipDetails]:
         """The clips of a recording, in time order."""

@@ -130,6 +130,11 @@ def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
     )
 
 
+def _of_scores(model_id: str) -> tuple[Any, Any]:
+    query = select(Embedding.clip_id, Embedding.scores)
+    return Embedding.clip_id, query.where(Embedding.model_id == int(model_id))
+
+
 def _of_clustering(name: str) -> tuple[Any, Any]:
     query = select(ClusterMember.clip_id, ClusterMember.cluster)
     named = query.join(ClusteringRow, ClusteringRow.id == ClusterMember.clustering_id)
@@ -141,9 +146,10 @@ QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
     "predicted": _of_prediction(Prediction.value),
     "probability": _of_prediction(Prediction.probability),
     "cluster": _of_clustering,
+    "scores": _of_scores,
 }
-"""By what is known of clips under a task or in a clustering: the column of clip ids, and a query
-for these and the values."""
+"""By what is known of clips under a task, in a clustering or by a model: the column of clip ids,
+and a query for these and the values."""
 
 
 def fetch_columns(
@@ -170,7 +176,7 @@ def _some(ids: Ids) -> Iterator[Sequence[int]]:
 def alike(ours: Column, true: Column) -> Mask:
     """Where two columns are the same; what is not a number is the same as another such."""
     same: Mask = ours == true
-    return same | (np.isnan(ours) & np.isnan(true)) if ours.dtype == np.float64 else same
+    return same | (np.isnan(ours) & np.isnan(true)) if ours.dtype.kind == "f" else same
 
 
 def numbers(kind: Any) -> Convert:
@@ -178,6 +184,11 @@ def numbers(kind: Any) -> Convert:
     if np.dtype(kind).kind == "f":
         return lambda values: np.array(values, kind)
     return lambda values: np.array([ABSENT if one is None else one for one in values], kind)
+
+
+def scores_of(classes: int) -> Convert:
+    """Converts stored scores: float32, (n, classes)."""
+    return lambda values: np.frombuffer(b"".join(values), "<f4").reshape(len(values), classes)
 
 
 def moments(values: Sequence[datetime | None]) -> Column:

@@ -1,7 +1,8 @@
 """Clip columns in memory: what filters ask of clips, as NumPy arrays with a row a clip.
 
 They stand beside the vectors of an index, and are brought forward with it by revision. Texts are
-small codes. What is known under a task or in a clustering is read when it is first asked for.
+small codes. Scores of every class, and what is known under a task or in a clustering, are read when
+they are first asked for.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from emotion_search.index.database.column_rows import (
     microseconds,
     numbers,
     read_clips,
+    scores_of,
 )
 from emotion_search.index.database.filters import ROUNDED_S, ClipFilter, matching_ids
 from emotion_search.index.database.models import ModelInfo
@@ -36,6 +38,7 @@ from emotion_search.index.vectors.arrays import Ids
 
 _ALL = 0.2  # share of the clips from which on all are read rather than those
 _NO_MEMBER = -2  # of clips that are not in a clustering; -1 is its noise
+_UNKNOWN = {"probability": np.nan, "scores": np.nan, "cluster": _NO_MEMBER}
 _TEXTS = ("source", "speaker", "channel_name", "emotion")
 _KINDS: Mapping[str, Any] = {
     "recording": np.int64,
@@ -130,6 +133,10 @@ class Columns:
             passes &= condition
         return passes
 
+    def scores(self, session: Session) -> Column:
+        """Scores of the model's classes: float32, (n, classes); read when first asked for."""
+        return self._of(session, "scores", str(self._model.id))
+
     def differences(self, session: Session, ids: Ids | None = None) -> int:
         """Of how many clips, of ``ids`` (ascending) or of all, this is not what the session
         sees."""
@@ -145,7 +152,7 @@ class Columns:
             name = f"{kind} {task}"
             ours = self._plain(name, self._of(session, kind, task)[rows])
             true = fresh._plain(name, fresh._of(session, kind, task))
-            differ |= ~alike(ours, true[theirs])
+            differ |= (~alike(ours, true[theirs])).reshape(len(rows), -1).any(axis=1)
         here = self.count if ids is None else len(self.rows_of(ids)[1])
         lacking = int(np.count_nonzero(~known)) + here - len(rows)
         return lacking + int(np.count_nonzero(differ))
@@ -238,25 +245,32 @@ class Columns:
     def _of(self, session: Session, kind: str, task: str) -> Column:
         """What is known under a task or in a clustering, read if it was not yet."""
         if (kind, task) not in self._by_task:
-            self._by_task[kind, task] = np.empty(0, np.float64 if kind == "probability" else "i4")
+            self._by_task[kind, task] = self._empty(kind)
             if kind in ("label", "predicted"):
                 self._names.setdefault(f"{kind} {task}", Names())
             self._fill(session, kind, task, None, np.arange(self._count))
         return self._by_task[kind, task][: self._count]
+
+    def _empty(self, kind: str) -> Column:
+        if kind == "scores":
+            return np.empty((0, len(self._model.classes)), np.float32)
+        return np.empty(0, np.float64 if kind == "probability" else np.int32)
 
     def _fill(
         self, session: Session, kind: str, task: str, ids: Ids | None, rows: NDArray[np.intp]
     ) -> None:
         """Read what clips ``ids`` (None for all), in these rows, have under a task."""
         column = self._by_task[kind, task]
-        unknown = {"probability": np.nan, "cluster": _NO_MEMBER}.get(kind, ABSENT)
+        unknown = _UNKNOWN.get(kind, ABSENT)
         if len(column) < len(self._ids):
-            grown = np.full(len(self._ids), unknown, column.dtype)
+            grown = np.full((len(self._ids), *column.shape[1:]), unknown, column.dtype)
             grown[: len(column)] = column
             self._by_task[kind, task] = column = grown
         names = self._names.get(f"{kind} {task}")
         key, query = QUERIES[kind](task)
         values: Convert = names.encode if names is not None else numbers(column.dtype)
+        if kind == "scores":
+            values = scores_of(column.shape[1])
         clips, found = fetch_columns(session, query, key, ids, numbers("i8"), values)
         column[rows] = unknown
         known, at = self.rows_of(clips)

@@ -102,6 +102,9 @@ def test_the_whole_way_of_a_recording(service: Client, tmp_path: Path):
 
 def test_lists_are_read_to_their_end(service: Client):
     assert [clip.clip for clip in service.clips(limit=5)] == list(range(1, 13))
+    angriest = [clip.scores["angry"] for clip in service.clips(limit=5, sort="angry")]
+    assert len(angriest) == 12
+    assert angriest == sorted(angriest, reverse=True)
     assert len(list(service.recordings(limit=5, label="anger"))) == 3
     assert list(service.jobs()) == []
     assert list(service.failures()) == []

@@ -46,6 +46,20 @@ def test_recordings_are_listed_read_and_filtered(client: TestClient):
         assert_problem(client.get(path), 404, "not-found")
 
 
+def test_clips_are_listed_by_the_score_of_an_emotion(either: TestClient):
+    rows = pages(either, "/v1/clips", limit=5, sort="sad")
+    scores = [row["scores"]["sad"] for row in rows]
+    assert len({row["clip"] for row in rows}) == 12
+    assert scores == sorted(scores, reverse=True)
+    assert len({row["emotion"] for row in rows}) > 1
+    least = pages(either, "/v1/clips", limit=5, sort="sad", order="asc")
+    assert [row["clip"] for row in least] == [row["clip"] for row in rows[::-1]]
+    oldest = pages(either, "/v1/clips", limit=2, sort="recorded_at", order="asc", label="anger")
+    assert [row["speaker"] for row in oldest] == ["voice0", "voice1", "voice2"]
+    for wrong in ("sort=zorn", "sort=score&cursor=7", "cursor=0.5,7", "order=up"):
+        assert_problem(either.get(f"/v1/clips?{wrong}"), 422)
+
+
 def test_a_recording_is_erased_for_real(client: TestClient, tmp_path: Path, settings: Settings):
     path = write_wav(tmp_path / "x.wav", tone(1.0, 333))
     made = client.post(WAIT, files=upload(path), data={"label": "unheard"}).json()

@@ -582,6 +582,20 @@ def test_search_takes_several_examples_and_counterexamples(run, manifest, voices
     assert exact == run("search", "--clip", 1, "--json").records
 
 
+def test_clips_with_the_most_of_something_are_found_without_an_example(run, manifest):
+    ingest(run, manifest)
+    found = run("search", "--sort", "sad", "-k", 20, "--json").records
+    scores = [one["scores"]["sad"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    newest = run("search", "--sort", "recorded_at", "--label", "anger", "-k", 2).out.splitlines()
+    assert [line.split()[0] for line in newest] == ["recorded_at", "2026-01-03", "2026-01-02"]
+    least = run("search", "--sort", "sad", "--order", "asc", "-k", 20, "--json").records
+    assert [one["clip"] for one in least][::-1] == [one["clip"] for one in found]
+    assert "choose one of score" in run("search", "--sort", "zorn").err
+    for misuse in (["--clip", 1], ["--unlike-clip", 1], ["--across", "speaker"], ["--order", "x"]):
+        assert run("search", "--sort", "score", *misuse).code == 2
+
+
 def test_what_the_model_hears_is_a_filter(run, manifest):
     ingest(run, manifest)
     hits = run("search", "--clip", 1, "-k", 100, "--json").records

@@ -79,6 +79,7 @@ class World:
             for wanted in FILTERS:
                 passes = columns.ids[columns.passing(session, wanted)].tolist()
                 assert passes == matching_ids(session, wanted).tolist(), wanted
+            columns.scores(session)
             assert columns.differences(session) == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import insert
 
 from emotion_search.index.database.connection import Database
@@ -93,7 +94,7 @@ class VectorArchive:
                         "model_id": self.model.id,
                         "revision": revision,
                         "vector": vector.astype("<f4").tobytes(),
-                        "scores": b"",
+                        "scores": (np.array([1 - i % 2, i % 2], "<f4") * (i % 100) / 100).tobytes(),
                         "emotion": "angry" if i % 2 else "calm",
                         "confidence": (i % 100) / 100,
                     }

@@ -16,7 +16,7 @@ from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, j
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
-from emotion_search.engine.api.wire.filters import ClipQuery, Text
+from emotion_search.engine.api.wire.filters import SortedQuery, Text
 from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.errors import NotFoundError
 
@@ -34,9 +34,21 @@ _UNCHANGED: dict[int | str, dict[str, object]] = {
 
 
 @router.get("", summary="List clips")
-def list_clips(library: LibraryDep, query: Annotated[ClipQuery, Query()], _: Reader) -> ClipPage:
-    """Clips that pass the filters, by ascending id, a page at a time."""
-    clips = library.clips(query.wanted(), limit=query.limit + 1, after_id=query.cursor)
+def list_clips(library: LibraryDep, query: Annotated[SortedQuery, Query()], _: Reader) -> ClipPage:
+    """Clips that pass the filters, by ascending id or as `sort` says, a page at a time.
+
+    Sorted, ties go by id, so that no clip is left out or comes twice.
+    """
+    if query.sort is not None:
+        found = library.sorted_clips(
+            query.sort,
+            query.wanted(),
+            ascending=query.order == "asc",
+            limit=query.limit,
+            after=query.cursor,
+        )
+        return ClipPage(data=[clip_out(one.clip) for one in found.clips], next=found.next)
+    clips = library.clips(query.wanted(), limit=query.limit + 1, after_id=query.after_id())
     page = clips[: query.limit]
     return ClipPage(
         data=[clip_out(clip) for clip in page],

@@ -56,7 +56,9 @@ class ClipPage(BaseModel):
     """A page of clips."""
 
     data: list[ClipOut]
-    next: int | None = Field(description="`cursor` of the next page; null on the last.")
+    next: int | str | None = Field(
+        description="`cursor` of the next page, a text where `sort` is given; null on the last."
+    )
 
 
 class HitOut(ClipOut):

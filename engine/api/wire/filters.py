@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from emotion_search.engine.files.values import parse_pairs
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.text import clean, storable
+from emotion_search.index.errors import InvalidInputError
 
 MOST_LISTED = 500
 """Most clips of a page."""
@@ -116,4 +117,34 @@ class Paging(BaseModel):
 
 
 class ClipQuery(Filters, Paging):
+    """Parameters of a list by clips."""
+
+
+class SortedQuery(Filters):
     """Parameters of a list of clips."""
+
+    sort: Text | None = Field(
+        default=None,
+        description="`score` (that of the class scored highest), `recorded_at`, `duration`, or a"
+        " class of the model, for its own score, such as `angry`; without it, by id.",
+    )
+    order: Literal["asc", "desc"] = Field(
+        default="desc", description="With `sort`; what is not known comes last in either."
+    )
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most clips of the page.")
+    cursor: str | None = Field(
+        default=None,
+        pattern=r"^([-+.\w]{1,30},)?\d{1,19}$",
+        description="`next` of the page before, with the same `sort` and `order`.",
+    )
+
+    def after_id(self) -> int:
+        """The id that an unsorted page begins beyond.
+
+        Raises:
+            InvalidInputError: the cursor is none.
+        """
+        text = self.cursor or "0"
+        if not text.isdecimal() or int(text) >= 2**63:
+            raise InvalidInputError(f"cursor {text}: give the next of the page before")
+        return int(text)

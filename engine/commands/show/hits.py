@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,37 +15,63 @@ if TYPE_CHECKING:  # rich, which status has no use for
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.recording import RecordingTrend
     from emotion_search.index.database.clips import ClipDetails
-    from emotion_search.index.search import Hit
+    from emotion_search.index.search import Hit, SortedClip
 
 _LONG_PATH = 30  # characters that a path may take in a table
 
 
 def print_hits(hits: list[Hit], min_confidence: float) -> None:
-    """A table of hits on stdout: cosine, percentile, clip; label, the model's emotion, source and
-    whether it is of an example's speaker, where that tells hits apart; file and start."""
+    """A table of hits on stdout: cosine, percentile, and their clips as ``print_clips`` has them,
+    with whether each is of an example's speaker."""
+    numbers = {
+        "cosine": [f"{hit.similarity:.4f}" for hit in hits],
+        "perc.": ["" if hit.percentile is None else f"{hit.percentile:.2f}" for hit in hits],
+    }
+    same = ["speaker" if hit.same_speaker else "" for hit in hits]
+    print_clips([hit.clip for hit in hits], min_confidence, numbers, {"same": same})
 
-    columns = {
-        "label": [hit.clip.label or "" for hit in hits],
-        "emotion": [heard_in(hit.clip, min_confidence) for hit in hits],
-        "source": [hit.clip.source or "" for hit in hits],
-        "same": ["speaker" if hit.same_speaker else "" for hit in hits],
+
+def print_clips(
+    clips: Sequence[ClipDetails],
+    min_confidence: float,
+    numbers: Mapping[str, Sequence[str]],
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """A table of clips on stdout: ``numbers`` by their names, clip; label, the model's emotion,
+    source and ``more``, where that tells clips apart; file and start."""
+    columns: dict[str, Sequence[str]] = {
+        "label": [clip.label or "" for clip in clips],
+        "emotion": [heard_in(clip, min_confidence) for clip in clips],
+        "source": [clip.source or "" for clip in clips],
+        **(more or {}),
     }
     if len(set(columns["source"])) == 1:
         del columns["source"]
     shown = {name: cells for name, cells in columns.items() if any(cells)}
+    numbers = {**numbers, "clip": [str(clip.id) for clip in clips]}
     table = PlainTable()
-    for name in ("cosine", "perc.", "clip"):
+    for name in numbers:
         table.column(name, justify="right", no_wrap=True)
     for name in shown:
         table.column(name, no_wrap=True)
     table.column("file", overflow="fold")
     table.column("start", no_wrap=True)
-    for hit, *cells in zip(hits, *shown.values(), strict=True):
-        file = short(hit.clip.path or hit.clip.name)
-        percentile = "" if hit.percentile is None else f"{hit.percentile:.2f}"
-        numbers = (f"{hit.similarity:.4f}", percentile, str(hit.clip.id))
-        table.row(*numbers, *cells, file, clock(hit.clip.start))
+    for clip, *cells in zip(clips, *numbers.values(), *shown.values(), strict=True):
+        table.row(*cells, short(clip.path or clip.name), clock(clip.start))
     table.print()
+
+
+def print_sorted(clips: Sequence[SortedClip], by: str, min_confidence: float) -> None:
+    """The same of clips in an order, with what they were sorted by."""
+    cells = ["" if math.isnan(one.key) else _key(by, one.key) for one in clips]
+    print_clips([one.clip for one in clips], min_confidence, {by: cells})
+
+
+def _key(by: str, key: float) -> str:
+    """What a clip was sorted by."""
+    if by == "recorded_at":
+        return f"{datetime.fromtimestamp(key / 1e6, UTC):%Y-%m-%d %H:%M}"
+    return f"{key:.2f} s" if by == "duration" else f"{key:.2f}"
 
 
 def heard_in(clip: ClipDetails, min_confidence: float) -> str:
