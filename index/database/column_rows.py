@@ -132,7 +132,8 @@ def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
 
 def _of_scores(model_id: str) -> tuple[Any, Any]:
     query = select(Embedding.clip_id, Embedding.scores)
-    return Embedding.clip_id, query.where(Embedding.model_id == int(model_id))
+    known = Embedding.scores.is_not(None)  # imported embeddings may have none
+    return Embedding.clip_id, query.where(Embedding.model_id == int(model_id), known)
 
 
 def _of_clustering(name: str) -> tuple[Any, Any]:
