@@ -33,6 +33,7 @@ def compare(
     ] = None,
     clip: Annotated[list[int] | None, typer.Option(help="A clip, by id; repeatable.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the matrix of cosines here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the matrix here as a picture.")] = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -44,7 +45,7 @@ def compare(
     \b
     emotion-search compare a.wav b.wav --model voice
     emotion-search compare call.wav --clip 42
-    emotion-search compare takes/ --csv takes.csv
+    emotion-search compare takes/ --csv takes.csv --html takes.html
 
     In an archive of the model they are compared in its space, as a search does, with percentiles
     among random pairs of its clips; without one, by their embeddings. Files are not taken in.
@@ -52,6 +53,10 @@ def compare(
     with importing():
         from emotion_search.engine.library.compare import compare as compare_all
 
+    if html is not None:
+        from emotion_search.engine.pages.page import check_target
+
+        check_target(html, (".html", ".htm"))
     each: list[int | Path] = [path for one in things or [] for path in _files(one)]
     found = compare_all(settings_of(home, database, model, device), [*each, *(clip or [])])
     for name, reason in found.unusable:
@@ -60,6 +65,10 @@ def compare(
         raise EmotionSearchError("fewer than two of them can be compared")
     if csv is not None:
         _write(csv, found)
+    if html is not None:
+        from emotion_search.engine.pages.compare import write_matrix
+
+        write_matrix(found, html)
     if as_json:
         print_json(
             {
@@ -70,7 +79,7 @@ def compare(
                 else found.percentiles.round(3).tolist(),
             }
         )
-    elif csv is None:
+    elif csv is None and html is None:
         _print(found)
     if found.unusable:
         raise typer.Exit(1)
@@ -107,7 +116,8 @@ def _print(found: Comparison) -> None:
 
     if len(found.things) > _WIDE:
         raise InvalidInputError(
-            f"{len(found.things)} are too many for a table here; use --csv FILE or --json"
+            f"{len(found.things)} are too many for a table here; use --html FILE, --csv FILE or"
+            " --json"
         )
     table = PlainTable()
     table.column("", justify="right")

@@ -29,7 +29,7 @@ from emotion_search.index.vectors.baselines import Place
 
 MOST = 1000  # things compared at once
 
-Heard = tuple["Compared", Vectors]
+Embedded = tuple["Compared", Vectors]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
 
 def _in_archive(library: Library, things: Sequence[int | Path]) -> Comparison:
     model, searcher = library.searcher()
-    hear: Callable[[Path], Heard] | None = None
+    embed: Callable[[Path], Embedded] | None = None
     compared, examples, unusable = [], [], []
     for thing in things:
         try:
@@ -101,11 +101,11 @@ def _in_archive(library: Library, things: Sequence[int | Path]) -> Comparison:
                 clip = library.clip(thing)
                 one = Compared(f"clip {thing}", clip.emotion, clip.confidence)
             else:
-                if hear is None:  # of clips alone the model is not loaded
+                if embed is None:  # of clips alone the model is not loaded
                     embedder = library.embedder_of(model)
                     context = library.context(embedder, Place())
-                    hear = partial(_heard, library.decoders, embedder, context)
-                one = hear(thing)[0]
+                    embed = partial(_embedded, library.decoders, embedder, context)
+                one = embed(thing)[0]
             examples.append(embedded(library, model, as_example(thing), None))
             compared.append(one)
         except AudioError as error:
@@ -121,8 +121,8 @@ def _in_archive(library: Library, things: Sequence[int | Path]) -> Comparison:
 def _of_files(embedder: Embedder, files: Sequence[Path]) -> Comparison:
     compared, rows, unusable = [], [], []
     with closing(Decoders()) as decoders:
-        hear = partial(_or_reason, partial(_heard, decoders, embedder, own_context(embedder)))
-        for file, found in zip(files, ahead(hear, files, end=decoders.close), strict=True):
+        embed = partial(_or_reason, partial(_embedded, decoders, embedder, own_context(embedder)))
+        for file, found in zip(files, ahead(embed, files, end=decoders.close), strict=True):
             if isinstance(found, str):
                 unusable.append((str(file), found))
             else:
@@ -132,14 +132,14 @@ def _of_files(embedder: Embedder, files: Sequence[Path]) -> Comparison:
     return Comparison(compared, np.clip(wide @ wide.T, -1, 1), None, unusable)
 
 
-def _or_reason(hear: Callable[[Path], Heard], file: Path) -> Heard | str:
+def _or_reason(embed: Callable[[Path], Embedded], file: Path) -> Embedded | str:
     try:
-        return hear(file)
+        return embed(file)
     except AudioError as error:
         return str(error)
 
 
-def _heard(decoders: Decoders, embedder: Embedder, context: Context, file: Path) -> Heard:
+def _embedded(decoders: Decoders, embedder: Embedder, context: Context, file: Path) -> Embedded:
     """The file's emotion, and its embedding: float32 (dim,)."""
     whole = FileEmbedding(MonoFile(decoders, file), embedder, Granularity(), context)
     for _ in whole:  # of an utterance there are no parts

@@ -45,6 +45,20 @@ def test_in_an_archive_they_are_as_alike_as_a_search_says(run, manifest, voices)
     assert (gone.code, gone.err) == (1, "error: no clip 99 in this archive\n")
 
 
+def test_the_matrix_as_a_page(run, voices, tmp_path):  # noqa: F811
+    page = tmp_path / "matrix.html"
+    done = run(
+        "compare", *sorted(voices.glob("anger-*.wav"))[:2], "--model", "acoustic", "--html", page
+    )
+    assert (done.code, done.out) == (0, "")
+    text = page.read_text()
+    assert '"1 anger-0.wav","2 anger-1.wav"' in text
+    assert f"<td>{voices / 'anger-1.wav'}</td>" in text
+    nowhere = run("compare", voices, "--html", tmp_path / "no" / "matrix.html")
+    assert nowhere.code == 2
+    assert "there is no folder" in nowhere.err
+
+
 def test_a_folder_is_its_files_and_the_unusable_are_named(run, voices, tmp_path):  # noqa: F811
     bad = tmp_path / "bad.wav"
     bad.write_text("no audio")
@@ -62,7 +76,7 @@ def test_a_folder_is_its_files_and_the_unusable_are_named(run, voices, tmp_path)
     wide = run("compare", voices, "--model", "acoustic")
     assert (wide.code, wide.err) == (
         2,
-        "error: 12 are too many for a table here; use --csv FILE or --json\n",
+        "error: 12 are too many for a table here; use --html FILE, --csv FILE or --json\n",
     )
 
 
