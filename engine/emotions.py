@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.database.emotion_names import common
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError
 
 _PLACES = {
@@ -47,6 +48,4 @@ def class_called(name: str, classes: Sequence[str]) -> str:
     for one in classes:
         if common(one) == common(name):
             return one
-    raise InvalidInputError(
-        f"the archive's model has no class {name}; it has {', '.join(classes) or 'none'}"
-    )
+    raise InvalidInputError(f"the archive's model has no class {name}{nearest(name, classes)}")

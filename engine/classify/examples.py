@@ -16,6 +16,7 @@ from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.engine.quality.archive_labels import sample
 from emotion_search.index.database.clips import clips_of
 from emotion_search.index.database.connection import Session
+from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.files import KnownFile, known_files
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import (
@@ -23,11 +24,12 @@ from emotion_search.index.database.labelled_clips import (
     clips_labelled_as,
     labelled_clips,
 )
-from emotion_search.index.database.labels import list_tasks, spans_of
+from emotion_search.index.database.labels import no_labels, spans_of
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import span_key
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors
 
 log = logging.getLogger(__name__)
@@ -103,20 +105,31 @@ def choose(
     ``without`` and those of too few clips or speakers, at most ``most``.
 
     Raises:
-        InvalidInputError: there are none, or fewer than two classes are left; says what to label.
+        NotFoundError: there are none, or none of a class named in ``without``.
+        InvalidInputError: fewer than two classes are left; says what to label.
     """
     if table is None:
         clips = labelled_clips(session, model, task)
     else:
         clips = _labelled_in(session, model, table, task)
     if not len(clips.ids):
-        raise InvalidInputError(_nothing(session, task, table))
-    unknown = set(without) - set(clips.labels.tolist())
-    if unknown:
+        if table is None:
+            raise no_labels(session, task)
         raise InvalidInputError(
-            f"--without {', '.join(sorted(unknown))}: no clip has this label under the task {task}"
+            f"{table} labels no clip of this archive under the task {task}; it needs the columns"
+            " clip (or path) and label"
         )
-    clips = clips.part(np.flatnonzero(~np.isin(clips.labels, list(without))))
+    labels = np.unique(clips.labels).tolist()
+    named = common if task == EMOTION else str
+    left = {named(one) for one in without}
+    for one in without:
+        if named(one) not in map(named, labels):
+            near = nearest(one, labels)
+            raise NotFoundError(
+                f"--without {one}: no clip has this label under the task {task}{near}"
+            )
+    learned = [label for label in labels if named(label) not in left]
+    clips = clips.part(np.flatnonzero(np.isin(clips.labels, learned)))
     kept, left_out = _enough(clips, task)
     drawn, too_few = _enough(sample(kept, most), task)
     return Chosen(drawn, len(kept.ids), left_out | too_few)
@@ -181,11 +194,11 @@ def _labelled_in(session: Session, model: ModelInfo, table: Path, task: str) -> 
     if _names_clips(table):
         rows = read_labels(table, task)
         given = {clip: value for clip, of, value in rows if of == task and value is not None}
-        clips = clips_labelled_as(session, model, given)
+        clips = clips_labelled_as(session, model, given, task)
         strange = len(given) - len(clips.ids)
     else:
         given, strange = _labels_of_files(session, table, task)
-        clips = clips_labelled_as(session, model, given)
+        clips = clips_labelled_as(session, model, given, task)
     if strange and len(clips.ids):
         log.warning("%d rows of %s are of no clip of this archive, and left out", strange, table)
     return clips
@@ -232,17 +245,3 @@ def _names_clips(table: Path) -> bool:
         return False
     first = next(valid_rows(table, csv_rows(table)), None)
     return first is not None and "clip" in first[1]
-
-
-def _nothing(session: Session, task: str, table: Path | None) -> str:
-    if table is not None:
-        return (
-            f"{table} labels no clip of this archive under the task {task}; it needs the columns"
-            " clip (or path) and label"
-        )
-    tasks = sorted(list_tasks(session).items(), key=lambda row: -row[1])
-    shown = ", ".join(f"{name} ({n})" for name, n in tasks[:10])
-    return (
-        f"no clip has a label under the task {task}; tasks with labels: {shown or 'none'}. Give"
-        f" labels with: emotion-search label --task {task}"
-    )

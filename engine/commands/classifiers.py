@@ -21,6 +21,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.commands.show.terminal import rewrite
+from emotion_search.index.database.nearest import nearest
 
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
@@ -169,7 +170,8 @@ def classifiers(
     elif found:
         print_classifiers(found)
     else:
-        notice("no classifier yet; train one with: emotion-search train --task TASK")
+        of = "" if task is None else f" of the task {task}"
+        notice(f"no classifier{of} yet; train one with: emotion-search train --task TASK")
 
 
 @filtered
@@ -190,6 +192,9 @@ def suggest(
     """
     with open_library(home, database, wanted=wanted) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
+        tasks = library.tasks()
+    if task not in tasks:
+        notice(f"no clip has a label under the task {task} yet{nearest(task, tasks)}")
     from emotion_search.engine.commands.show.classifiers import print_suggestions, suggestion_record
 
     if as_json:

@@ -22,6 +22,8 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
+from emotion_search.index.database.emotion_names import spellings
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError
 
 
@@ -162,7 +164,10 @@ def label(
         text = None if value is None else check_text("--label", value)
         labels = [(clip, task, text) for clip in clips or []]
     with open_library(home, database) as library:
+        known = library.labels(task) if value is not None else {}
         unknown = library.label(labels)
+    if known and value is not None and known.keys().isdisjoint(spellings([value])):
+        notice(f"{value} is a new label under the task {task}{nearest(value, known)}")
     done = len({clip for clip, _, _ in labels} - set(unknown))
     print(f"{done} clips {'unlabelled' if remove else 'labelled'}")
     if unknown:

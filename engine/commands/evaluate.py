@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from emotion_search.engine.quality.labelled import LabelledVectors
     from emotion_search.index.vectors.space import Space
 
+_SPACES = ("plain", "centred", "whitened")
+
 
 def evaluate(
     task: TaskOption = "emotion",
@@ -83,6 +85,8 @@ def evaluate(
     from emotion_search.engine.quality.retrieval import Gallery
 
     check_target(html)
+    if space != "current":
+        choice("--space", space, _SPACES)
     gallery = None
     if exclude_same is not None:
         gallery = choice("--exclude-same", exclude_same, Gallery)
@@ -182,7 +186,4 @@ def _data(
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:
     from emotion_search.index.vectors.space import Method, fit_space
 
-    if name == "current":
-        return serving
-    unsupervised = (Method.PLAIN, Method.CENTRED, Method.WHITENED)
-    return fit_space(choice("--space", name, unsupervised), data.vectors)
+    return serving if name == "current" else fit_space(Method(name), data.vectors)

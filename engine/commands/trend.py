@@ -20,7 +20,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.emotions import UNCERTAIN
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from emotion_search.engine.trends.archive import ArchiveTrend
@@ -144,6 +144,11 @@ def _archive(
         notice(f"{trend.undated} clips left out: their time of recording is not known")
     if trend.timeless:
         notice(f"{trend.timeless} clips left out: they have no length")
+    if not trend.buckets:
+        nothing = f"no clip has a known time and length, so that there is no {trend.by} to show"
+        if trend.alerts:
+            raise NotFoundError(f"{nothing} and none to watch")
+        notice(nothing)
     _write(trend, html, png, table)
     if as_json:
         for record in trend.records():

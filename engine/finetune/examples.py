@@ -22,6 +22,7 @@ from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.labelled_clips import labelled_spans
+from emotion_search.index.database.labels import no_labels
 from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError
 
@@ -75,7 +76,7 @@ def examples_of_archive(database: Database, task: str) -> list[Example]:
     """The clips of an archive with a label under the task, by id.
 
     Raises:
-        InvalidInputError: there are none.
+        NotFoundError: there are none.
     """
     found = []
     with database.read() as session:
@@ -87,11 +88,8 @@ def examples_of_archive(database: Database, task: str) -> list[Example]:
             source = ClipSource(row.name, row.sha256, places[row.recording], (span,))
             group = row.speaker or f"recording {row.recording}"
             found.append(Example(source, row.label, group, row.clip))
-    if not found:
-        raise InvalidInputError(
-            f"no clip has a label under the task {task}; give labels in a manifest, or by"
-            " emotion-search label"
-        )
+        if not found:
+            raise no_labels(session, task)
     return found
 
 

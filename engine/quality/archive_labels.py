@@ -24,11 +24,12 @@ from emotion_search.index.database.labelled_clips import (
     context_of,
     labelled_clips,
 )
+from emotion_search.index.database.labels import no_labels
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import (
     active_space,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.baselines import Baselines, fit_baselines
 from emotion_search.index.vectors.space import Space
 
@@ -49,18 +50,19 @@ def labelled(
         sentence_key: the metadata key that tells what is said, in place of ``text``.
 
     Raises:
+        NotFoundError: no labels.
         InvalidInputError: too few labels, or no labelled clip has the ``sentence_key``.
     """
     with database.read() as session:
         found = [labelled_clips(session, model, task) for model in models]
         ids = reduce(np.intersect1d, [clips.ids for clips in found])
         if not len(ids):
-            cure = (
-                "; give labels in a manifest, or by ingest --label"
-                if len(models) == 1
-                else " and an embedding of each model; fill them in with: emotion-search reembed"
+            if len(models) == 1:
+                raise no_labels(session, task)
+            raise NotFoundError(
+                f"no clip has a label under the task {task} and an embedding of each model; fill"
+                " them in with: emotion-search reembed"
             )
-            raise InvalidInputError(f"no clip has a label under the task {task}{cure}")
         clips = sample(found[0].part(np.flatnonzero(np.isin(found[0].ids, ids))), most)
         made = []
         for model in models:

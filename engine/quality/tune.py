@@ -32,6 +32,7 @@ from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.labelled_clips import (
     labelled_clips,
 )
+from emotion_search.index.database.labels import no_labels
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.scoring import FEWEST as OF_A_MEAN
 from emotion_search.index.database.scoring import mean_clips, set_mean
@@ -144,7 +145,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         assert baselines is not None  # there are clips
         data = None
         if task != EMOTION and not len(labelled_clips(session, model, task).ids):
-            raise InvalidInputError(f"no clip has a label under the task {task}")
+            raise no_labels(session, task)
         with contextlib.suppress(InvalidInputError):  # too few labels to go by
             clips_labelled = sample(labelled_clips(session, model, task), SAMPLE)
             data = labelled_vectors(session, model, clips_labelled, baselines=baselines)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import ClassifierRow, Clip, Model, Prediction
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
 
@@ -124,8 +125,9 @@ def get_classifier(
     if not found:
         which = f"no classifier for the task {task}"
         which += f" of version {version}" if version is not None else ""
+        near = nearest(task, set(session.scalars(select(ClassifierRow.task))) - {task})
         raise NotFoundError(
-            f"{which} in this archive; train one with: emotion-search train --task {task}"
+            f"{which} in this archive{near}; train one with: emotion-search train --task {task}"
         )
     ours = select(ClassifierRow.id).where(
         ClassifierRow.model_id == model.id, ClassifierRow.task == task

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids
@@ -149,7 +150,7 @@ def get_clustering(session: Session, name: str) -> ClusteringInfo:
     """
     found = list_clusterings(session, name)
     if not found:
-        raise _unknown(name)
+        raise _unknown(session, name)
     there = known_clips(
         session, sorted({clip for one in found[0].summary for clip in one["typical"]})
     )
@@ -168,7 +169,7 @@ def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:
     """
     clustering = _id_of(session, name)
     if clustering is None:
-        raise _unknown(name)
+        raise _unknown(session, name)
     rows = session.execute(
         select(ClusterMember.clip_id, ClusterMember.cluster)
         .where(ClusterMember.clustering_id == clustering)
@@ -190,7 +191,7 @@ def delete_clustering(session: Session, name: str) -> None:
     """
     clustering = _id_of(session, name)
     if clustering is None:
-        raise _unknown(name)
+        raise _unknown(session, name)
     _delete(session, clustering)
 
 
@@ -212,7 +213,9 @@ def _delete(session: Session, clustering: int) -> None:
     session.execute(delete(ClusteringRow).where(ClusteringRow.id == clustering))
 
 
-def _unknown(name: str) -> NotFoundError:
+def _unknown(session: Session, name: str) -> NotFoundError:
+    known = session.scalars(select(ClusteringRow.name))
     return NotFoundError(
-        f"no clustering {name} in this archive; list them with: emotion-search cluster --list"
+        f"no clustering {name} in this archive{nearest(name, known)}; list them with:"
+        " emotion-search cluster --list"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -11,10 +10,19 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from emotion_search.index.database.emotion_names import spellings
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Label, Prediction, Recording
+from emotion_search.index.database.nearest import nearest
+from emotion_search.index.database.prediction_filters import cluster_of
+from emotion_search.index.database.schema import (
+    Clip,
+    ClusteringRow,
+    Label,
+    Metadatum,
+    Prediction,
+    Recording,
+)
 from emotion_search.index.errors import NotFoundError
 
-_FEW = 12  # values that are listed where none is near
+_MOST = 10_000  # known values that are looked through
 
 Texts = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 
@@ -30,13 +38,18 @@ def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter
     """
     named = not any(one.isdecimal() for one in wanted.channels)  # others are numbers
     channels = wanted.channels if named else ()
+    clusterings = [cluster_of(one)[0] for one in wanted.clusters]
     found = [
         _unknown(session, "source", wanted.sources, [Recording.source]),
         _unknown(session, "speaker", wanted.speakers, [Recording.speaker, Clip.speaker]),
         _unknown(session, "channel", channels, [Clip.channel_name]),
-        _unknown(session, "label", wanted.labels, [Label.value], wanted.task),
-        _unknown(session, "prediction", wanted.predicted, [Prediction.value], wanted.task),
+        _unknown(session, "label", wanted.labels, [Label.value], task=wanted.task),
+        _unknown(session, "prediction", wanted.predicted, [Prediction.value], task=wanted.task),
+        _unknown(session, "clustering", clusterings, [ClusteringRow.name]),
     ]
+    for key, value in wanted.metadata.items():
+        found.append(_unknown(session, "metadata", [key], [Metadatum.key]))
+        found.append(_unknown(session, key, [value], [Metadatum.value], key=key))
     if model is not None:
         classes = set(model.classes)
         no_class = [one for one in wanted.emotions if classes.isdisjoint(spellings([one]))]
@@ -49,13 +62,11 @@ def _unknown(
     name: str,
     values: Sequence[str],
     columns: Sequence[Texts],
-    task: str | None = None,
+    **rows: str,
 ) -> list[str]:
-    """The sentences about values of which these columns, of rows of a task, have none."""
-    queries = [select(column).where(column.is_not(None)) for column in columns]
-    if task is not None:
-        name = f"{task} {name}"
-        queries = [query.filter_by(task=task) for query in queries]
+    """The sentences about values of which these columns, of rows of a task or key, have none."""
+    queries = [select(column).where(column.is_not(None)).filter_by(**rows) for column in columns]
+    task = rows.get("task")
     unknown = []
     for value in values:
         spelled = spellings([value]) if task == EMOTION else [value]
@@ -67,23 +78,19 @@ def _unknown(
             unknown.append(value)
     if not unknown:
         return []
-    known = {text for query in queries for text in session.scalars(query.distinct()) if text}
+    distinct = (query.distinct().limit(_MOST) for query in queries)
+    known = {text for query in distinct for text in session.scalars(query) if text}
+    if task is not None and not known:
+        tasks = session.scalars(select(columns[0].class_.task).distinct())
+        raise NotFoundError(f"no clip has a {name} under the task {task}{nearest(task, tasks)}")
+    name = f"{task} {name}" if task is not None else name
     return _sentences(name, values, unknown, known)
 
 
 def _sentences(
     name: str, values: Sequence[str], unknown: Sequence[str], known: Iterable[str]
 ) -> list[str]:
-    made = [_sentence(name, value, sorted(known)) for value in unknown]
+    made = [f"no clip has {name} {value}{nearest(value, known)}" for value in unknown]
     if unknown and len(unknown) == len(values):
         raise NotFoundError("; ".join(made))
     return made
-
-
-def _sentence(name: str, value: str, known: Sequence[str]) -> str:
-    near = {name.casefold(): one for one in known for name in spellings([one])}
-    nearest = {near[one]: None for one in get_close_matches(value.casefold(), near)}
-    if nearest:
-        return f"no clip has {name} {value}; did you mean {' or '.join(nearest)}?"
-    there = f"; there are {', '.join(known)}" if 0 < len(known) <= _FEW else ""
-    return f"no clip has {name} {value}{there}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.emotion_names import one_spelling
+from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
     SPEAKER,
@@ -48,7 +50,8 @@ class LabelledClips:
 
 
 def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledClips:
-    """The clips that have an embedding of the model and a label under the task."""
+    """The clips that have an embedding of the model and a label under the task; emotions go by
+    one name each."""
     rows = session.execute(
         select(Clip.id, Label.value, SPEAKER, Recording.id)
         .join(Label, Label.clip_id == Clip.id)
@@ -57,13 +60,13 @@ def labelled_clips(session: Session, model: ModelInfo, task: str) -> LabelledCli
         .where(Label.task == task, Embedding.model_id == model.id)
         .order_by(Clip.id)
     ).all()
-    return _arrays(rows)
+    return _arrays(rows, task)
 
 
 def clips_labelled_as(
-    session: Session, model: ModelInfo, given: Mapping[int, str]
+    session: Session, model: ModelInfo, given: Mapping[int, str], task: str
 ) -> LabelledClips:
-    """The clips of ``given`` (label by id) that have an embedding of the model."""
+    """The clips of ``given`` (label of the task by id) that have an embedding of the model."""
     rows: list[tuple[int, str, str | None, int]] = []
     for some in chunks(sorted(given)):
         found = session.execute(
@@ -74,13 +77,14 @@ def clips_labelled_as(
             .order_by(Clip.id)
         )
         rows += [(clip, given[clip], speaker, recording) for clip, speaker, recording in found]
-    return _arrays(rows)
+    return _arrays(rows, task)
 
 
-def _arrays(rows: Sequence[Any]) -> LabelledClips:
+def _arrays(rows: Sequence[Any], task: str) -> LabelledClips:
+    labels = [row[1] for row in rows]
     return LabelledClips(
         np.array([row[0] for row in rows], dtype=np.int64),
-        np.array([row[1] for row in rows], dtype=str),
+        np.array(one_spelling(labels) if task == EMOTION else labels, dtype=str),
         np.array([row[2] or "" for row in rows], dtype=str),
         np.array([row[3] for row in rows], dtype=np.int64),
     )
@@ -145,7 +149,8 @@ class LabelledSpan:
 
 
 def labelled_spans(session: Session, task: str) -> list[LabelledSpan]:
-    """The clips with a label under the task, whatever models they have embeddings of, by id."""
+    """The clips with a label under the task, whatever models they have embeddings of, by id;
+    emotions go by one name each."""
     rows = session.execute(
         select(
             Clip.id,
@@ -163,4 +168,8 @@ def labelled_spans(session: Session, task: str) -> list[LabelledSpan]:
         .where(Label.task == task)
         .order_by(Clip.id)
     )
-    return [LabelledSpan(*row) for row in rows]
+    found = [LabelledSpan(*row) for row in rows]
+    if task != EMOTION:
+        return found
+    names = one_spelling([one.label for one in found])
+    return [replace(one, label=name) for one, name in zip(found, names, strict=True)]

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks, known_clips
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.database.upsert import insert_or_replace
+from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids
 
 
@@ -108,6 +110,16 @@ def list_tasks(session: Session) -> dict[str, int]:
     """Number of labels by task, tasks in alphabetical order."""
     query = select(Label.task, func.count()).group_by(Label.task).order_by(Label.task)
     return {task: int(n) for task, n in session.execute(query)}
+
+
+def no_labels(session: Session, task: str) -> NotFoundError:
+    """The error where no clip has a label under a task: with the tasks that there are, and how
+    labels are given."""
+    near = nearest(task, list_tasks(session))
+    return NotFoundError(
+        f"no clip has a label under the task {task}{near}; give labels in a manifest, by ingest"
+        f" --label, or by: emotion-search label --task {task}"
+    )
 
 
 def list_labels(session: Session, task: str) -> dict[str, int]:

@@ -468,9 +468,11 @@ def test_evaluate_tells_what_else_nearness_follows(run, manifest: Path):
 def test_evaluate_says_what_is_needed(run, manifest: Path, voices: Path):
     run("ingest", voices, "--model", "acoustic")
     wrong = run("evaluate")
-    assert wrong.code == 2
+    assert wrong.code == 1
     assert "no clip has a label under the task emotion" in wrong.err
     assert run("evaluate", "--space", "curved").code == 2
+    watch = run("trend", "--by", "week", "--alert", "anger>0.1")
+    assert (watch.code, "none to watch" in watch.err) == (1, True)
     assert run("evaluate", "--exclude-same", "nobody").code == 2
 
 

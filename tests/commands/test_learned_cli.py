@@ -147,7 +147,7 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "--task", "nothing"], 2, "tasks with labels: mood (90)"),
+        (["train", "--task", "mod"], 1, "did you mean mood?"),
         (["train", "--task", "mood", "--from", "none.csv"], 2, "none.csv"),
         (["train", "--task", "mood", "--method", "oracle"], 2, "choose linear discriminant"),
         (["train"], 2, "--task"),
@@ -159,6 +159,7 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
         (["cluster", "--name", "x", "--list"], 2, "give one of --name"),
         (["cluster", "--name", "x", "--method", "spectral"], 2, "kmeans or hdbscan"),
         (["cluster", "--show", "x"], 1, "no clustering x"),
+        (["search", "--clip", "1", "--cluster", "moods:1"], 1, "no clip has clustering moods"),
         (["cluster", "--name", "x", "--source", "none"], 1, "no clip has source none"),
         (["cluster", "--name", "x", "--before", "1999-01-01"], 2, "0 match"),
         (["map"], 2, "say what to write"),

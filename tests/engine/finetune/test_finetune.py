@@ -28,7 +28,12 @@ from emotion_search.engine.finetune.run import Finetuned, finetune
 from emotion_search.engine.finetune.tune import Plan
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, StorageFullError
+from emotion_search.index.errors import (
+    InvalidInputError,
+    ModelUnavailableError,
+    NotFoundError,
+    StorageFullError,
+)
 from tests.commands.test_cli import run
 from tests.conftest import ingest_voices
 
@@ -320,7 +325,7 @@ def test_a_head_takes_the_archives_embeddings_and_needs_no_audio(sqlite_settings
         assert (done.classes, done.epochs) == (("a", "b"), 0)
         with pytest.raises(InvalidInputError, match="No such file"):
             library.finetune("acoustic", tmp_path / "two", replace(plan, layers=1))
-        with pytest.raises(InvalidInputError, match="no clip has a label under the task mood"):
+        with pytest.raises(NotFoundError, match="no clip has a label under the task mood"):
             library.finetune("acoustic", tmp_path / "three", Plan(task="mood"))
 
 

@@ -305,7 +305,7 @@ def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
 
 
 def test_a_task_without_labels_is_refused_rather_than_judged_without(spoken: Library):
-    with pytest.raises(InvalidInputError, match="no clip has a label under the task nope"):
+    with pytest.raises(NotFoundError, match="no clip has a label under the task nope"):
         spoken.tune(task="nope")
     assert [one.version for one in spoken.spaces()] == [0]
 

@@ -175,8 +175,10 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(InvalidInputError, match="span"):
         trend_of(clips([ANGRY], length=0.0), CLASSES, Options())
     assert class_called("anger", CLASSES) == "angry"
-    with pytest.raises(InvalidInputError, match="no class bored; it has angry, happy, neutral"):
+    with pytest.raises(InvalidInputError, match="no class bored; there are angry, happy, neutral"):
         class_called("bored", CLASSES)
+    with pytest.raises(InvalidInputError, match=r"no class angr; did you mean angry\?"):
+        class_called("angr", CLASSES)
 
 
 def test_a_recording_is_found_by_id_path_and_bytes(library, tmp_path, fixed_windows):

@@ -9,10 +9,14 @@ from sqlalchemy import update
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.emotion_names import common, spellings
+from emotion_search.index.database.emotion_names import (
+    common,
+    one_spelling,
+    spellings,
+)
 from emotion_search.index.database.filters import ClipFilter, matching_ids
 from emotion_search.index.database.known_values import unknown_values
-from emotion_search.index.database.schema import Clip, Label, Recording
+from emotion_search.index.database.schema import Clip, Label, Metadatum, Recording
 from emotion_search.index.errors import NotFoundError
 from tests.index.worlds import VectorArchive
 
@@ -40,7 +44,7 @@ def test_nouns_adjectives_and_chinese_words_have_one_common_name():
     assert common("Worried") == "worried"
     assert {"Anger", "anger", "angry", "Angry", "生气"} <= set(spellings(["anger"]))
     assert "sad" not in spellings(["anger"])
-    assert set(spellings(["Worried", "x"])) == {"Worried", "worried", "x", "X"}
+    assert set(spellings(["Worried", "x"])) == {"Worried", "worried", "WORRIED", "x", "X"}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,9 @@ def test_another_task_has_its_values_as_they_are(archive: VectorArchive):
 
 def test_where_nothing_is_predicted_no_prediction_is_known(archive: VectorArchive):
     wanted = ClipFilter(predicted=("anger",))
-    nothing = pytest.raises(NotFoundError, match=r"^no clip has emotion prediction anger$")
+    nothing = pytest.raises(
+        NotFoundError, match=r"^no clip has a prediction under the task emotion$"
+    )
     with archive.database.read() as session, nothing:
         unknown_values(session, archive.model, wanted)
 
@@ -115,6 +121,37 @@ def test_a_value_that_no_clip_has_is_named_with_the_nearest(
         with pytest.raises(NotFoundError) as refused:
             unknown_values(session, archive.model, replace(KNOWN, **{field: (value,)}))
     assert str(refused.value) == sentence
+
+
+def test_a_name_is_near_by_one_of_its_words(archive: VectorArchive):
+    with archive.database.write() as session:
+        session.execute(update(Recording).values(source="support-2026-winter"))
+    with archive.database.read() as session:
+        wanted = ClipFilter(sources=("suport",))
+        with pytest.raises(NotFoundError, match="did you mean support-2026-winter"):
+            unknown_values(session, archive.model, wanted)
+
+
+@pytest.mark.parametrize(
+    ("pair", "sentence"),
+    [
+        ({"lang": "de"}, "no clip has metadata lang; did you mean language?"),
+        ({"language": "fr"}, "no clip has language fr; there are de"),
+    ],
+)
+def test_metadata_that_no_recording_has_is_named(archive: VectorArchive, pair, sentence):
+    with archive.database.write() as session:
+        session.add(Metadatum(recording_id=1, key="language", value="de"))
+    with archive.database.read() as session:
+        assert unknown_values(session, archive.model, ClipFilter(metadata={"language": "de"})) == []
+        with pytest.raises(NotFoundError) as refused:
+            unknown_values(session, archive.model, ClipFilter(metadata=pair))
+    assert str(refused.value) == sentence
+
+
+def test_labels_of_one_emotion_go_by_the_name_that_most_of_them_have():
+    labels = ["anger", "angry", "ANG", "anger", "joy", "worried"]
+    assert one_spelling(labels) == ["anger", "anger", "anger", "anger", "joy", "worried"]
 
 
 def test_many_values_are_not_listed(archive: VectorArchive):
