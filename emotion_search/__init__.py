@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emotion_search.engine.audio.channels import Channels as Channels
     from emotion_search.engine.client.client import Client as Client
+    from emotion_search.engine.embedders.base import BaseEmbedder as BaseEmbedder
+    from emotion_search.engine.embedders.base import Embedder as Embedder
+    from emotion_search.engine.embedders.base import Embeddings as Embeddings
+    from emotion_search.engine.embedders.base import Frames as Frames
     from emotion_search.engine.files.manifest import read_manifest as read_manifest
     from emotion_search.engine.files.scan import find_audio as find_audio
     from emotion_search.engine.inference.parts import Granularity as Granularity
@@ -30,12 +34,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Annotations": "index.database.recordings",
+    "BaseEmbedder": "engine.embedders.base",
     "Channels": "engine.audio.channels",
     "Client": "engine.client.client",
     "ClipExample": "engine.query.examples",
     "ClipFilter": "index.database.filters",
+    "Embedder": "engine.embedders.base",
+    "Embeddings": "engine.embedders.base",
     "EmotionSearchError": "index.errors",
     "FileExample": "engine.query.examples",
+    "Frames": "engine.embedders.base",
     "Granularity": "engine.inference.parts",
     "Hit": "index.search",
     "IngestOptions": "engine.ingest.options",

@@ -18,7 +18,7 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.registry import (
     absolute,
     family_of,
-    is_built_in,
+    is_path,
     load_embedder,
 )
 from emotion_search.engine.embedders.shared import SharedEmbedder
@@ -275,7 +275,7 @@ class Archive:
         asked = self.settings.model
         if active is None or asked is None or asked == active.name:
             return
-        if is_built_in(asked) or not (Path(asked).exists() or Path(active.name).exists()):
+        if not (is_path(asked) or is_path(active.name)):
             raise mismatch(active.name, asked)
 
     def _search(self, model: ModelInfo) -> Searcher:

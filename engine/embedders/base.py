@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
-from emotion_search.index.errors import AudioError
+from emotion_search.index.errors import AudioError, InvalidInputError
 
 Floats = NDArray[np.float32]
 
@@ -99,6 +100,53 @@ class Embedder(Protocol):
             AudioError: the clip is shorter than ``SHORTEST`` or not finite.
             InvalidInputError: the model has no frames.
         """
+
+
+class BaseEmbedder(ABC):
+    """An ``Embedder`` that describes one clip after the other, each as a whole.
+
+    A model that extends it sets ``name``, ``fingerprint`` and ``dimension`` and has ``vector``. One
+    that gives scores sets ``classes`` and has ``scores``.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+    classes: tuple[str, ...] = ()
+    adapts: bool = False
+    centre: Floats | None = None
+
+    @abstractmethod
+    def vector(self, clip: Samples) -> Floats:
+        """The embedding, float32 (dimension,), of a clip: float32, (n,), 16 kHz, n >= 400."""
+
+    def embed(self, clips: Sequence[Samples]) -> Embeddings:
+        """Embeddings and scores of clips, each float32, (n,), 16 kHz. A batch would be hardly
+        faster on a CPU, and would give the same clip other last digits in other company.
+
+        Raises:
+            AudioError: a clip is shorter than 400 samples or not finite.
+        """
+        check(clips)
+        vectors = np.empty((len(clips), self.dimension), np.float32)
+        for i, clip in enumerate(clips):
+            vectors[i] = self.vector(clip)
+        return Embeddings(vectors, self.scores(vectors))
+
+    def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
+        """Class scores of embeddings, (n, classes); none of a model without classes."""
+        return np.empty((len(vectors), 0), np.float32)
+
+    def frames(self, clip: Samples) -> Frames:
+        """Not to be had: this model describes a clip as a whole.
+
+        Raises:
+            InvalidInputError: always.
+        """
+        raise InvalidInputError(
+            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
+            " granularity window, or an emotion2vec model"
+        )
 
 
 def usable(vector: NDArray[np.float32]) -> bool:

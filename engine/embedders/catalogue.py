@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from emotion_search.engine.embedders.registry import FAMILIES
+from emotion_search.engine.embedders.registry import FAMILIES, is_path
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.coverage import Holding
 
@@ -47,7 +46,7 @@ def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownMo
         name, classes = one.model.name, len(one.model.classes)
         if name not in names:
             about = f"{classes} classes" if classes else "no scores"
-            place = name if Path(name).exists() else "not here"
+            place = name if is_path(name) else "not here"
             listed.append(_with_holding(KnownModel(name, one.model.dimension, about, place), one))
     return listed
 

@@ -38,7 +38,8 @@ def resolve(model: str, *, hub: str) -> Path:
         return _complete(folder.absolute())
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelUnavailableError(
-            f"model {model}: no such folder, and not a hub id such as iic/emotion2vec_plus_large;"
+            f"model {model}: no such folder or plug-in, and not a hub id such as"
+            f" iic/emotion2vec_plus_large;"
             f" {CURES}"
         )
     cached = cached_folder(model, hub)

@@ -16,7 +16,7 @@ import numpy as np
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
 from emotion_search.engine.machine.threads import cores, own_torch_threads
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import EmotionSearchError, ModelUnavailableError
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
 _TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
@@ -175,9 +175,20 @@ class SharedEmbedder:
             clip.answer.set_result(answer)
 
     def _computed(self, group: Sequence[_Clip]) -> Sequence[Embeddings | Frames]:
-        if group[0].frames:
-            return [self._embedder.frames(group[0].samples)]
-        found = self._embedder.embed([clip.samples for clip in group])
+        try:
+            if group[0].frames:
+                return [self._embedder.frames(group[0].samples)]
+            found = self._embedder.embed([clip.samples for clip in group])
+        except (EmotionSearchError, MemoryError):
+            raise
+        except Exception as error:
+            raise ModelUnavailableError(f"the model {self.name} failed: {error!r}") from error
+        wanted = (len(group), self.dimension), (len(group), len(self.classes))
+        if (found.vectors.shape, found.scores.shape) != wanted:
+            raise ModelUnavailableError(
+                f"the model {self.name} gave vectors and scores of shape {found.vectors.shape},"
+                f" {found.scores.shape}, not {wanted[0]}, {wanted[1]} as it says"
+            )
         parts = [slice(i, i + 1) for i in range(len(group))]
         return [Embeddings(found.vectors[part], found.scores[part]) for part in parts]
 

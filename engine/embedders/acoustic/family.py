@@ -7,23 +7,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.machine.memory import bound_kernel_cache
 from emotion_search.engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class AcousticFamily:
-    """See ``registry.Family``."""
+class AcousticFamily(Family):
+    """See ``Family``."""
 
     built_in = frozenset({"acoustic"})
-    known: Mapping[str, tuple[int, str]] = {"acoustic": (256, "eight classes")}
+    known: Mapping[str, tuple[int | None, str]] = {"acoustic": (256, "eight classes")}
     adapts = True
     base: str | None = "network"
     suffix = ".safetensors"
 
     def answers(self, name: str) -> bool:
-        """See ``registry.Family``."""
+        """See ``Family``."""
         return name in self.built_in or name.endswith(self.suffix)
 
     def files(self, name: str, settings: Settings) -> Path:
@@ -31,7 +32,7 @@ class AcousticFamily:
         return self._model()[1] if name in self.built_in else Path(name).expanduser()
 
     def load(self, name: str, settings: Settings) -> Embedder:
-        """See ``registry.Family``; runs on the CPU whatever device the settings name."""
+        """See ``Family``; runs on the CPU whatever device the settings name."""
         from emotion_search.engine.embedders.device import pick_device
 
         if settings.device != "auto" and pick_device(settings.device).type != "cpu":
@@ -41,10 +42,6 @@ class AcousticFamily:
         bound_kernel_cache()
         make, _ = self._model()
         return make(self.files(name, settings), name=name)
-
-    def place(self, name: str, settings: Settings) -> str:
-        """Always with the program."""
-        return "built in"
 
     def _model(self) -> tuple[Callable[..., Embedder], Path]:
         """What is made from a file of weights, and the one that ships."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.acoustic.features import features
 from emotion_search.engine.embedders.acoustic.network import Shape, VoiceNetwork
 from emotion_search.engine.embedders.acoustic.statistics import DIMENSION, Described
-from emotion_search.engine.embedders.base import Embeddings, Floats, Frames, check
+from emotion_search.engine.embedders.base import BaseEmbedder, Floats
 from emotion_search.engine.files.atomic import put_safetensors
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError
 
 WEIGHTS = Path(__file__).parent / "weights" / "acoustic.safetensors"
 """The weights that ship."""
@@ -41,7 +41,7 @@ _COUNTER = "num_batches_tracked"  # of batch norms, which nothing here reads
 _PIECE = 15 * SAMPLE_RATE  # samples that go through the network at once
 
 
-class Acoustic:
+class Acoustic(BaseEmbedder):
     """An ``Embedder`` of the built-in model: 256 dimensions, eight classes. On the CPU.
 
     A vector is the network's, at length one, beside the clip's ``Described`` statistics. Scores are
@@ -59,32 +59,12 @@ class Acoustic:
         about, tensors = read_weights(weights)
         self._network, self._described = load_modules(weights, about, tensors)
         self._prototypes = functional.normalize(tensors["classes"])
-        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self.classes = tuple(about["classes"])
         self._learned = int(self._prototypes.shape[1])
         self.dimension = self._learned + DIMENSION
         self.fingerprint = fingerprint_of(weights)
-        self.centre: Floats | None = np.load(CENTRE) if weights == WEIGHTS else None
+        self.centre = np.load(CENTRE) if weights == WEIGHTS else None
         self.adapts = self.centre is not None
-
-    def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
-
-        A clip beyond 15 s is cut into equal pieces, whose embeddings are averaged.
-
-        Raises:
-            AudioError: a clip is shorter than 400 samples or not finite.
-        """
-        check(clips)
-        if not clips:
-            return Embeddings(
-                np.empty((0, self.dimension), np.float32),
-                np.empty((0, len(self.classes)), np.float32),
-            )
-        with torch.inference_mode():
-            vectors = torch.stack(
-                [torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0) for clip in clips]
-            )
-        return Embeddings(vectors.numpy(), self.scores(vectors.numpy()))
 
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
         """Class scores of embeddings, (n, classes); see ``Embedder``. Weights of one's own do not
@@ -98,21 +78,14 @@ class Acoustic:
         cosines = functional.normalize(learned) @ self._prototypes.T
         return functional.softmax(scale * cosines, dim=1).numpy()
 
-    def frames(self, clip: Samples) -> Frames:
-        """Not to be had: this model describes a clip as a whole.
-
-        Raises:
-            InvalidInputError: always.
-        """
-        raise InvalidInputError(
-            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
-            " granularity window, or an emotion2vec model"
-        )
+    def vector(self, clip: Samples) -> Floats:
+        """Embedding (dimension,). A clip beyond 15 s is cut into equal pieces, whose embeddings are
+        averaged."""
+        with torch.inference_mode():
+            return torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0).numpy()
 
     def _forward(self, piece: Samples) -> Tensor:
-        """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
-        on a CPU, and would give the same clip other last digits in other company."""
-        inputs = features(torch.from_numpy(piece))[None]
+        inputs = features(torch.from_numpy(np.require(piece, requirements=["C", "W"])))[None]
         learned = functional.normalize(self._network(inputs))
         return torch.cat([learned, self._described(inputs)], 1)[0]
 

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.settings import Settings
 
 
-class Emotion2vecFamily:
-    """See ``registry.Family``."""
+class Emotion2vecFamily(Family):
+    """See ``Family``."""
 
-    built_in: frozenset[str] = frozenset()
-    known: Mapping[str, tuple[int, str]] = {
+    known: Mapping[str, tuple[int | None, str]] = {
         "iic/emotion2vec_plus_large": (1024, "nine classes"),
         "iic/emotion2vec_plus_base": (768, "nine classes"),
         "iic/emotion2vec_plus_seed": (768, "nine classes"),
         "iic/emotion2vec_base": (768, "no scores"),
         "iic/emotion2vec_base_finetuned": (768, "nine classes"),
     }
-    adapts = False
     base: str | None = "checkpoint"
 
     def answers(self, name: str) -> bool:
@@ -34,7 +33,7 @@ class Emotion2vecFamily:
         return resolve(name, hub=settings.hub)
 
     def load(self, name: str, settings: Settings) -> Embedder:
-        """See ``registry.Family``."""
+        """See ``Family``."""
         folder = self.files(name, settings)
         from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 

@@ -10,10 +10,10 @@ from emotion_search.engine.embedders.base import Embedder
 
 
 class VoiceFamily(AcousticFamily):
-    """See ``registry.Family``."""
+    """See ``Family``."""
 
     built_in = frozenset({"voice"})
-    known: Mapping[str, tuple[int, str]] = {"voice": (384, "eight classes")}
+    known: Mapping[str, tuple[int | None, str]] = {"voice": (384, "eight classes")}
     base: str | None = None
     suffix = ".voice.safetensors"
 

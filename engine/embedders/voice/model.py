@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.acoustic.model import Acoustic
-from emotion_search.engine.embedders.base import Embeddings, Floats, Frames, check
+from emotion_search.engine.embedders.base import BaseEmbedder, Floats
 from emotion_search.engine.embedders.voice.network import DIMENSION, EmotionNetwork
 from emotion_search.engine.embedders.voice.spectrum import log_mel
 from emotion_search.engine.files.atomic import put_safetensors
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError
 
 WEIGHTS = Path(__file__).parent / "weights" / "voice.safetensors"
 """The weights that ship; those of ``acoustic`` are used beside them."""
@@ -40,7 +40,7 @@ _BESIDE = 0.9  # length of the vector of ``acoustic`` beside the network's, whic
 _WORDS = 0.65  # what is kept of directions in which no classes lie: much of it is words
 
 
-class Voice:
+class Voice(BaseEmbedder):
     """An ``Embedder``: 384 dimensions, eight classes. On the CPU.
 
     A vector is that of ``acoustic`` beside the network's, of which directions that do not tell the
@@ -54,11 +54,12 @@ class Voice:
     """
 
     adapts = True
+    centre: Floats
 
     def __init__(self, weights: Path = WEIGHTS, *, name: str = "voice") -> None:
         self.name = name
         about, tensors = _read(weights)
-        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self.classes = tuple(about["classes"])
         self._beside = Acoustic()
         self._at = self._beside.dimension
         self.dimension = self._at + DIMENSION
@@ -75,21 +76,6 @@ class Voice:
             raise ModelUnavailableError(f"{weights} lacks weights of the model voice") from error
         self.centre = np.concatenate([np.zeros(self._at, np.float32), own_centre])  # 0: unused
 
-    def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
-
-        A clip beyond 8 s is cut into equal pieces, whose embeddings are averaged.
-
-        Raises:
-            AudioError: a clip is shorter than 400 samples or not finite.
-        """
-        check(clips)
-        vectors = np.empty((len(clips), self.dimension), np.float32)
-        for i, clip in enumerate(clips):
-            pieces = np.array_split(clip, -(-len(clip) // _PIECE))
-            vectors[i] = np.mean([self._forward(piece) for piece in pieces], axis=0)
-        return Embeddings(vectors, self.scores(vectors))
-
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
         """Class scores of embeddings, (n, classes); see ``Embedder``."""
         scale, own = _SERVED, vectors[:, self._at :]
@@ -101,20 +87,14 @@ class Voice:
         cosines = unit @ self._prototypes.T
         return functional.softmax(scale * cosines, dim=1).numpy()
 
-    def frames(self, clip: Samples) -> Frames:
-        """Not to be had: this model describes a clip as a whole.
-
-        Raises:
-            InvalidInputError: always.
-        """
-        raise InvalidInputError(
-            f"the model {self.name} has no frames, it describes a clip as a whole: choose"
-            " granularity window, or an emotion2vec model"
-        )
+    def vector(self, clip: Samples) -> Floats:
+        """Embedding (dimension,). A clip beyond 8 s is cut into equal pieces, whose embeddings are
+        averaged."""
+        pieces = np.array_split(clip, -(-len(clip) // _PIECE))
+        mean: Floats = np.mean([self._forward(piece) for piece in pieces], axis=0)
+        return mean
 
     def _forward(self, piece: Samples) -> Floats:
-        """Embedding (dimension,). Each piece goes through alone: a batch would be hardly faster
-        on a CPU, and would give the same clip other last digits in other company."""
         beside = self._beside.embed([piece]).vectors[0]
         with torch.inference_mode():
             spectrum = log_mel(torch.from_numpy(np.require(piece, requirements=["C", "W"])))

@@ -73,7 +73,7 @@ def test_a_failing_model_tells_every_caller():
     model = Slow()
     model.embed = lambda clips: (_ for _ in ()).throw(RuntimeError("broken"))
     shared = SharedEmbedder(model, timeout=5)
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(ModelUnavailableError, match=r"model slow failed: RuntimeError\('broken'"):
         shared.embed([clip(1)])
 
 

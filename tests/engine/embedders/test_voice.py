@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS as BESIDE
 from emotion_search.engine.embedders.acoustic.model import Acoustic
-from emotion_search.engine.embedders.registry import is_built_in, load_embedder
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.embedders.voice.model import WEIGHTS, Voice
 from emotion_search.engine.embedders.voice.network import EmotionNetwork
 from emotion_search.engine.embedders.voice.spectrum import log_mel
@@ -159,7 +159,6 @@ def test_other_weights_are_another_model_and_broken_ones_are_refused(tmp_path: P
 
 
 def test_it_ships_small_with_its_notices():
-    assert is_built_in("voice")
     assert WEIGHTS.stat().st_size + BESIDE.stat().st_size < 25_000_000
     card = (WEIGHTS.parent / "README.md").read_text()
     for name, words in {"LICENSE-whisper": "OpenAI", "LICENSE-smart-turn": "Daily"}.items():
