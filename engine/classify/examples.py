@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.manifest import read_labels, read_manifest
-from emotion_search.engine.files.tables import csv_rows, valid_rows
+from emotion_search.engine.files.tables import table_rows, valid_rows
 from emotion_search.engine.quality.archive_labels import sample
 from emotion_search.index.database.clips import clips_of
 from emotion_search.index.database.connection import Session
@@ -243,5 +243,5 @@ def _names_clips(table: Path) -> bool:
     """Whether a table is a CSV with the column ``clip``, else it names files."""
     if table.suffix.lower() in (".jsonl", ".ndjson", ".parquet"):
         return False
-    first = next(valid_rows(table, csv_rows(table)), None)
+    first = next(valid_rows(table, table_rows(table)), None)
     return first is not None and "clip" in first[1]

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -155,8 +155,8 @@ def ascending(order: str) -> bool:
     return choice("--order", order, ("asc", "desc")) == "asc"
 
 
-def moment(option: str, text: str | None) -> datetime | None:
-    """The time that an option gives, in UTC.
+def moment(option: str, text: str | None, zone: tzinfo | None = None) -> datetime | None:
+    """The time that an option gives, in UTC; in ``zone`` where it names none.
 
     Raises:
         InvalidInputError: it is none; names the option.
@@ -166,7 +166,7 @@ def moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return parse_time(text)[0]
+        return parse_time(text, zone=zone)[0]
     except InvalidInputError as error:
         raise InvalidInputError(f"{option}: {error}") from error
 

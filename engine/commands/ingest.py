@@ -25,7 +25,12 @@ from emotion_search.engine.commands.common import (
     say_error,
     settings_of,
 )
-from emotion_search.engine.commands.ingest_annotations import annotations_by_path, annotations_of
+from emotion_search.engine.commands.ingest_annotations import (
+    annotations_by_path,
+    annotations_of,
+    channels_of,
+    table_form,
+)
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
 from emotion_search.engine.commands.show.ingest import print_preview, print_report
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -46,7 +51,20 @@ def ingest(
     ] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option(help="CSV, JSON lines or Parquet with a column 'path', relative to it."),
+        typer.Option(help="Table with a column 'path', relative to it; audformat, Kaldi folder."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OURS=THEIRS", help="The manifest's name of a column."),
+    ] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="Of the manifest's times, such as '%d.%m.%Y %H:%M'.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Of times that name none, such as Europe/Berlin.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the manifest, where it is told wrong.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None,
     label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None,
@@ -57,8 +75,11 @@ def ingest(
         str | None, typer.Option(metavar="parent-folder|REGEX", help="Read labels off the paths.")
     ] = None,
     channels: Annotated[
-        str, typer.Option(metavar="mix|split|N|NAME=N", help="Which become clips, from 0; commas.")
-    ] = "mix",
+        str | None,
+        typer.Option(
+            metavar="mix|split|N|NAME=N", help="Which become clips, from 0; commas; default: mix."
+        ),
+    ] = None,
     segments: Annotated[
         str | None,
         typer.Option(metavar="speech|fixed", help="How long recordings are cut; default: speech."),
@@ -108,10 +129,11 @@ def ingest(
     emotion-search ingest ~/calls --channels customer=1 --watch
     emotion-search ingest ~/calls --channels split --recut
     emotion-search ingest --manifest corpus/labels.csv --model voice
+    emotion-search ingest --manifest export.xlsx --map path=Datei --map speaker=Kunde --dry-run
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels
-    from emotion_search.engine.files.manifest import Manifest, read_manifest
+    from emotion_search.engine.files.manifest import Manifest, TableForm, read_manifest
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library
 
@@ -120,8 +142,12 @@ def ingest(
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
     settings = settings_of(home, database, model, device, segments=segments, window=window, hop=hop)
+    form = table_form(columns, date_format, timezone, encoding)
+    if manifest is None and form != TableForm(zone=form.zone):
+        raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
+    rows = read_manifest(manifest, form) if manifest else Manifest()
     options = IngestOptions(
-        channels=parse_channels(channels),
+        channels=parse_channels(channels) if channels else channels_of(rows),
         limit=limit,
         dated=choice("--time-from", time_from, ("tags", "file", "none")),
         rescan=rescan,
@@ -129,11 +155,10 @@ def ingest(
         recut=recut,
         again=again,
     )
-    rows = read_manifest(manifest) if manifest else Manifest()
-    defaults = annotations_of(source, label, speaker, recorded_at, meta)
+    defaults = annotations_of(source, label, speaker, recorded_at, meta, form.zone)
     annotations = annotations_by_path(rows, label_from, defaults)
     if rows.naive_times:
-        notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC")
+        notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC (or --timezone)")
 
     def files(library: Library | None) -> NamedFiles:
         failed = None
@@ -235,4 +260,4 @@ def _preview(
         seconds = round(found.duration / speed, 1)
     except EmotionSearchError as error:
         notice(f"no estimate of the time: {error}")
-    print_preview(found, seconds, as_json)
+    print_preview(found, files.rows, seconds, as_json)

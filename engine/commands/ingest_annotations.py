@@ -1,13 +1,17 @@
-"""Annotations that the options of ``ingest`` give to files."""
+"""Annotations that the options and the manifest of ``ingest`` give to files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.common import moment, pairs
+from emotion_search.engine.commands.common import moment, notice, pairs
+from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from emotion_search.engine.files.manifest import Manifest
+    from datetime import tzinfo
+
+    from emotion_search.engine.audio.channels import Channels
+    from emotion_search.engine.files.manifest import Manifest, TableForm
     from emotion_search.engine.files.scan import AnnotationsOf
     from emotion_search.index.database.recordings import Annotations
 
@@ -18,6 +22,7 @@ def annotations_of(
     speaker: str | None,
     recorded_at: str | None,
     meta: list[str] | None,
+    zone: tzinfo | None,
 ) -> Annotations:
     """The annotations that the options give to every file."""
     from emotion_search.engine.files.values import check_text
@@ -27,10 +32,41 @@ def annotations_of(
     return Annotations(
         source=check_text("--source", source) if source is not None else None,
         speaker=check_text("--speaker", speaker) if speaker is not None else None,
-        recorded_at=moment("--recorded-at", recorded_at),
+        recorded_at=moment("--recorded-at", recorded_at, zone),
         labels={EMOTION: check_text("--label", label)} if label is not None else {},
         metadata=pairs(meta),
     )
+
+
+def table_form(
+    columns: list[str] | None, date_format: str | None, timezone: str | None, encoding: str | None
+) -> TableForm:
+    """How the options say that the manifest is written.
+
+    Raises:
+        InvalidInputError: one makes no sense.
+    """
+    from emotion_search.engine.files.manifest import TableForm
+    from emotion_search.engine.files.values import parse_pairs, parse_zone
+
+    if date_format is not None and "%" not in date_format:
+        raise InvalidInputError(
+            f"--date-format {date_format}: 31.01.2026 09:30 is '%d.%m.%Y %H:%M'"
+        )
+    zone = parse_zone(timezone) if timezone is not None else None
+    return TableForm(parse_pairs(columns or [], "--map"), date_format, zone, encoding)
+
+
+def channels_of(rows: Manifest) -> Channels:
+    """Which channels become clips where no option says so: those that the manifest has rows of."""
+    from emotion_search.engine.audio.channels import MIX, SPLIT, parse_channels
+
+    named = {number for row in rows.rows.values() for number in row.sides}
+    if not named:
+        return MIX
+    only = str(*named) if len(named) == 1 else None
+    notice(f"rows of {rows.path} are of channels, so --channels {only or 'split'} is taken")
+    return parse_channels(only) if only else SPLIT
 
 
 def annotations_by_path(

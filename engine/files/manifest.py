@@ -1,20 +1,25 @@
-"""Manifests: annotations of recordings, one row each, in CSV, JSON lines or Parquet."""
+"""Manifests: annotations of recordings, a row each, in any table or corpus that is read here."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST
-from emotion_search.engine.files.tables import csv_rows, table_rows
+from emotion_search.engine.files.columns import OWN, TASK, ManifestColumns, needed
+from emotion_search.engine.files.corpora import Table, tables_of
+from emotion_search.engine.files.tables import table_rows
 from emotion_search.engine.files.values import (
     check_cell,
     check_text,
     parse_channel,
     parse_path,
+    parse_seconds,
     parse_time,
 )
 from emotion_search.index.database.filters import EMOTION
@@ -23,8 +28,6 @@ from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
-_OWN_COLUMNS = {"path", "label", "source", "recorded_at", "speaker", "start", "end"}
-_TASK = "label:"  # begins the column of another task's labels
 _LONGEST_SPAN = 120.0  # seconds: a clip has to fit in memory
 
 
@@ -35,7 +38,7 @@ class Manifest:
     Attributes:
         path: the manifest itself.
         rows: annotations by absolute path, in the file's order.
-        lines: number of the first line by path.
+        lines: number of the first line by path, and of which table where there are several.
         problems: rows that cannot be used: manifest and line, and the reason.
         naive_times: number of times without a zone, taken as UTC.
         spans: of each path with rows that are spans, the line of each.
@@ -43,10 +46,16 @@ class Manifest:
 
     path: Path | None = None
     rows: dict[str, Annotations] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     naive_times: int = 0
-    spans: dict[str, dict[ClipSpan, int]] = field(default_factory=dict)
+    spans: dict[str, dict[ClipSpan, str]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, or what it is."""
+        path = (self.path or Path()).absolute()
+        return path if path.is_dir() else path.parent
 
     def place(self, path: str, span: Span | None = None) -> str:
         """Where the manifest speaks of a file, or of a span in it: its name and the line."""
@@ -58,58 +67,105 @@ class Manifest:
         return f"{self.path}: line {line}"
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The rows of a manifest; see ``table_rows``.
+@dataclass(frozen=True)
+class TableForm:
+    """How a manifest is written.
+
+    Attributes:
+        columns: its own names of columns by ours.
+        date_format: of its times, if not ISO 8601, as ``strptime`` has them.
+        zone: of its times that name none; None for UTC.
+        encoding: of a text file; None to tell by its bytes.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    date_format: str | None = None
+    zone: tzinfo | None = None
+    encoding: str | None = None
+
+
+def read_manifest(path: Path, form: TableForm | None = None) -> Manifest:
+    """The rows of a manifest: a table, or a folder of tables; see ``corpora.tables_of``.
 
     Columns: ``path`` (relative to the manifest), ``label``, ``label:TASK``, ``source``,
-    ``recorded_at``, ``speaker``; any other column is kept as metadata. Rows with ``start`` and
-    ``end`` (seconds), and maybe ``channel``, are clips of their file, and may be several; their
-    labels and speaker are the clip's. So are those of rows with the number of a ``channel`` alone
-    the channel's, one row each.
+    ``recorded_at``, ``speaker``, under other names too (``ManifestColumns``); any other column is
+    kept as metadata. Rows with ``start`` and ``end`` (seconds), and maybe ``channel``, are clips of
+    their file, and may be several; their labels and speaker are the clip's. So are those of rows
+    with the number of a ``channel`` alone the channel's, one row each. Rows without any text are
+    left out.
 
     Raises:
-        InvalidInputError: not readable, not UTF-8, or no column ``path``.
+        InvalidInputError: not readable, or no column ``path``.
     """
+    form = form or TableForm()
     manifest = Manifest(path)
-    for line, row in table_rows(path, needed="path"):
+    for table in tables_of(path, ManifestColumns(form.columns), form.encoding):
+        _add_table(manifest, table, form)
+    return manifest
+
+
+def _add_table(manifest: Manifest, table: Table, form: TableForm) -> None:
+    """Add the rows of a table; with what another one says of the same files they go together."""
+    here: dict[str, Annotations] = {}
+    spans: dict[str, dict[ClipSpan, str]] = {}
+    for number, row in table.rows:
+        line = f"{number} of {table.name}" if table.name else str(number)
         try:
             if isinstance(row, str):
                 raise ValueError(row)
-            named = str(row.get("path") or "")
-            if not named:
+            cells = {key: text for key, value in row.items() if key and (text := _text(value))}
+            if not cells:
+                continue
+            if not (named := cells.get("path")):
                 raise ValueError("no path")
-            absolute = parse_path(named, path.parent)
+            absolute = parse_path(named, table.folder)
             if Path(absolute).is_dir():
                 raise ValueError(f"{named} is a folder, not an audio file")
-            before = manifest.rows.get(absolute)
-            annotations, naive = _annotations(row)
+            before = here.get(absolute)
+            annotations, naive = _annotations(cells, form)
             if before is not None and not _go_together(before, annotations):
                 raise ValueError(f"{named} again, first in line {manifest.lines[absolute]}")
             manifest.naive_times += naive
             for span in annotations.spans:
-                lines = manifest.spans.setdefault(absolute, {})
+                lines = spans.setdefault(absolute, {})
                 first = lines.setdefault(span_key(span.channel, span.start, span.end), line)
                 if first != line:
                     raise ValueError(f"this span of {named} again, first in line {first}")
             if before is not None:
-                spans = before.spans + annotations.spans
-                annotations = replace(annotations.over(before), spans=spans)  # sides are both's
-            manifest.rows[absolute] = annotations
+                together = before.spans + annotations.spans
+                annotations = replace(annotations.over(before), spans=together)  # sides are both's
+            here[absolute] = annotations
             manifest.lines.setdefault(absolute, line)
         except (ValueError, OSError, InvalidInputError) as error:
-            manifest.problems.append((f"{path}: line {line}", str(error)))
-    return manifest
+            manifest.problems.append((f"{manifest.path}: line {line}", str(error)))
+    for file, annotations in here.items():
+        before = manifest.rows.get(file)
+        manifest.rows[file] = annotations if before is None else _both(before, annotations)
+        if file in spans:
+            manifest.spans.setdefault(file, {}).update(spans[file])
+
+
+def _both(before: Annotations, annotations: Annotations) -> Annotations:
+    """What two tables say of a file; the second goes before the first."""
+    spans: dict[ClipSpan, Span] = {}
+    for one in (*before.spans, *annotations.spans):
+        key = span_key(one.channel, one.start, one.end)
+        if (same := spans.get(key)) is not None:
+            labels = {**same.labels, **one.labels}
+            one = replace(one, labels=labels, speaker=one.speaker or same.speaker)
+        spans[key] = one
+    return replace(annotations.over(before), spans=tuple(spans.values()))
 
 
 def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
-    """Clip, task and label of each row of a CSV with the columns ``clip``, ``label`` and maybe
+    """Clip, task and label of each row of a table with the columns ``clip``, ``label`` and maybe
     ``task`` (else ``task`` is taken); an empty label takes the clip's label away.
 
     Raises:
         InvalidInputError: it cannot be read, or a row names no clip.
     """
     found: list[tuple[int, str, str | None]] = []
-    for line, row in csv_rows(path, needed="clip"):
+    for line, row in table_rows(path, needed("clip")):
         cells = {} if isinstance(row, str) else {key: _text(value) for key, value in row.items()}
         clip = cells.get("clip", "")
         known = clip.isdecimal() and len(clip) < 20 and 0 < int(clip) < 2**63
@@ -120,16 +176,19 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
     return found
 
 
-def _annotations(row: Mapping[str, Any]) -> tuple[Annotations, bool]:
+def _annotations(cells: Mapping[str, str], form: TableForm) -> tuple[Annotations, bool]:
     """What a row says, and whether its time has no zone."""
-    cells = {key: _text(value) for key, value in row.items() if key and _text(value)}
     recorded_at, naive = None, False
     if "recorded_at" in cells:
-        recorded_at, naive = parse_time(cells["recorded_at"])
+        try:
+            recorded_at, naive = parse_time(cells["recorded_at"], form.date_format, form.zone)
+        except InvalidInputError as error:
+            cure = "" if form.date_format else "; --date-format '%d.%m.%Y %H:%M' reads others"
+            raise InvalidInputError(f"{error}{cure}") from error
     labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
     for key, value in cells.items():
-        if key.startswith(_TASK):
-            labels[check_text("task", key.removeprefix(_TASK))] = check_text("label", value)
+        if key.startswith(TASK):
+            labels[check_text("task", key.removeprefix(TASK))] = check_text("label", value)
     speaker = check_cell("speaker", cells)
     span = _span(cells, labels, speaker)
     number = None if span else _number(cells.get("channel"))
@@ -143,9 +202,7 @@ def _annotations(row: Mapping[str, Any]) -> tuple[Annotations, bool]:
         metadata={
             check_text("column", key): clean(key, value)
             for key, value in cells.items()
-            if key not in _OWN_COLUMNS
-            and not key.startswith(_TASK)
-            and not (of_part and key == "channel")
+            if not key.startswith(TASK) and (key not in OWN or (key == "channel" and not of_part))
         },
         sides=sides,
         spans=(span,) if span else (),
@@ -156,9 +213,14 @@ def _annotations(row: Mapping[str, Any]) -> tuple[Annotations, bool]:
 def _number(channel: str | None) -> int | None:
     """The number of a channel; None where the column tells of something else."""
     try:
-        return parse_channel(channel)
+        return parse_channel(_whole(channel))
     except ValueError:
         return None
+
+
+def _whole(number: str | None) -> str | None:
+    """A number as it is without decimals that say nothing: pandas writes 1.0 beside empty cells."""
+    return None if number is None else re.sub(r"\.0+$", "", number)
 
 
 def _go_together(one: Annotations, other: Annotations) -> bool:
@@ -170,18 +232,21 @@ def _go_together(one: Annotations, other: Annotations) -> bool:
 
 def _span(cells: Mapping[str, str], labels: Mapping[str, str], speaker: str | None) -> Span | None:
     """The clip that a row means; None if it means the whole file."""
-    if "start" not in cells and "end" not in cells:
-        return None
+    ends = {key: cells[key] for key in ("start", "end") if cells.get(key) not in (None, "NaT")}
     try:
-        start, end = float(cells.get("start", "")), float(cells.get("end", ""))
+        start, end = (parse_seconds(ends[key]) if key in ends else None for key in ("start", "end"))
     except ValueError as error:
         raise ValueError("start and end are both needed, in seconds") from error
+    if end is None and not start:
+        return None  # as audformat has whole files, too
+    if start is None or end is None:
+        raise ValueError("start and end are both needed, in seconds")
     if not 0 <= start < end < 1e6 or end - start > _LONGEST_SPAN:
         raise ValueError(f"{start:g} to {end:g} s is no span of up to {_LONGEST_SPAN:g} s")
     if round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE) < SHORTEST:
         least = SHORTEST / SAMPLE_RATE
         raise ValueError(f"{start:g} to {end:g} s is no span: a clip has at least {least:g} s")
-    return Span(start, end, parse_channel(cells.get("channel")), labels, speaker)
+    return Span(start, end, parse_channel(_whole(cells.get("channel"))), labels, speaker)
 
 
 def _text(value: Any) -> str:

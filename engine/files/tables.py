@@ -1,22 +1,27 @@
-"""Readers of CSV, JSON lines and Parquet tables; CSV that spreadsheets take for no formulas."""
+"""Readers of CSV, JSON lines, Excel and Parquet tables; a writer of CSV without formulas."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
+from emotion_search.engine.files.columns import Columns, as_named
+from emotion_search.engine.files.text_file import text_file
+from emotion_search.engine.files.workbooks import sheets
 from emotion_search.index.errors import InvalidInputError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_MARKUP = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<[!?a-z]", re.IGNORECASE)
+_QUOTED = re.compile('"[^"]*"')
 _ROWS = 1000  # of a Parquet file at a time
 
 
@@ -24,21 +29,57 @@ Rows = Iterator[tuple[int, dict[str, Any] | str]]
 """Number and cells by column of each row, or what is wrong with the row."""
 
 
-def table_rows(path: Path, *, needed: str | None = None, without: str | None = None) -> Rows:
-    """Rows of a table: ``.jsonl``/``.ndjson`` are JSON lines, ``.parquet`` is Parquet, everything
-    else CSV.
+def table_rows(
+    path: Path,
+    columns: Columns = as_named,
+    *,
+    without: str | None = None,
+    encoding: str | None = None,
+) -> Rows:
+    """Rows of a table: a workbook (.xlsx) or Parquet by its content, ``.jsonl``/``.ndjson`` as JSON
+    lines, everything else as CSV. Of a workbook, the first sheet with the right columns.
 
     Args:
-        needed: column that a CSV or a Parquet file must have.
+        columns: gives the names of the columns by the header of a CSV, a workbook or Parquet.
         without: column of a Parquet file that is not read.
+        encoding: of CSV and JSON lines; None to tell by their bytes.
 
     Raises:
-        InvalidInputError: it cannot be read, lacks the column, or has two columns of one name.
+        InvalidInputError: it cannot be read, or ``columns`` refuses its header.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return parquet_rows(path, needed, without)
-    return json_rows(path) if suffix in (".jsonl", ".ndjson") else csv_rows(path, needed)
+    head, suffix = _head(path), path.suffix.lower()
+    if head.startswith(b"PK\3\4"):
+        return _sheet_rows(path, columns)
+    if head.startswith(b"PAR1") or suffix == ".parquet":
+        return parquet_rows(path, columns, without)
+    if suffix in (".jsonl", ".ndjson"):
+        return json_rows(path, columns, encoding)
+    return csv_rows(path, columns, encoding)
+
+
+def _head(path: Path) -> bytes:
+    """How a file begins.
+
+    Raises:
+        InvalidInputError: it cannot be read, or is no table of any kind that is read here.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
+    if not head:
+        raise InvalidInputError(f"{path} is empty")
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InvalidInputError(
+            f"{path} is an old Excel workbook (.xls), or one with a password: save it as .xlsx, or"
+            " as CSV UTF-8"
+        )
+    if _MARKUP.match(head.replace(b"\0", b"")):
+        raise InvalidInputError(
+            f"{path} is HTML or XML, no table: open it in a spreadsheet and save it as CSV UTF-8"
+        )
+    return head
 
 
 class CsvWriter:
@@ -91,38 +132,84 @@ def valid_rows(path: Path, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-def csv_rows(path: Path, needed: str | None = None) -> Rows:
+def csv_rows(path: Path, columns: Columns = as_named, encoding: str | None = None) -> Rows:
     """Number of the last line and cells by column of each row of a CSV, or what is wrong with the
     row. After a row that is no CSV, such as one with a stray quote, reading goes on in the next
     line.
 
     Raises:
-        InvalidInputError: it cannot be read, has no column ``needed``, or two columns of one name.
+        InvalidInputError: it cannot be read, or ``columns`` refuses its header.
     """
-    with _text_file(path) as file:
-        header = file.readline()
-        delimiter = max(",;\t", key=header.count)
-        file.seek(0)
-        lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        columns = [_from_text(name).strip() for name in next(reader, [])]
-        if needed is not None and needed not in columns:
-            raise InvalidInputError(f"{path} has no column {needed!r} in its first line")
-        _check_columns(path, columns)
-        while True:
-            lines.begin()
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                lines.back()
-                yield lines.number, f"is no CSV ({error})"
-                continue
-            if cells is None:
-                return
-            if len(cells) > len(columns):
-                yield lines.number, "more cells than columns"
-            elif cells:
-                yield lines.number, dict(zip_longest(columns, map(_from_text, cells)))
+    with text_file(path, encoding) as file:
+        yield from _by_column(path, _csv_cells(file), columns)
+
+
+def _csv_cells(file: TextIO) -> Iterator[tuple[int, list[Any] | str]]:
+    lines = _Lines(file)
+    delimiter = None
+    for header in lines:  # the first that is not empty
+        told = header.strip().lower()
+        if told.startswith("sep=") and len(told) == len("sep=;"):  # Excel's own
+            delimiter = told[-1]
+        elif header.strip(" ,;\t|\r\n"):
+            break
+    else:
+        return
+    lines.begin(again=True)
+    delimiter = delimiter or max(",;\t|", key=_QUOTED.sub("", header).count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.begin()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            lines.back()
+            yield lines.number, f"is no CSV ({error})"
+            continue
+        if cells is None:
+            return
+        if cells:
+            yield lines.number, [_from_text(cell) for cell in cells]
+
+
+def _sheet_rows(path: Path, columns: Columns) -> Rows:
+    refused = None
+    for rows in sheets(path):
+        try:
+            yield from _by_column(path, rows, columns)
+            return
+        except _HeaderError as error:
+            refused = refused or error
+    raise refused or InvalidInputError(f"{path} has no sheet with rows")
+
+
+class _HeaderError(InvalidInputError):
+    """A table has no header, or not the right one."""
+
+
+def _by_column(path: Path, rows: Iterable[tuple[int, list[Any] | str]], columns: Columns) -> Rows:
+    """Rows below a header, the first row, by its columns. Cells beyond it are empty."""
+    names: list[str] | None = None
+    for line, cells in rows:
+        if isinstance(cells, str):
+            if names is None:
+                raise _HeaderError(f"{path}: line {line} {cells}")
+            yield line, cells
+        elif names is None:
+            names = _names(path, columns, ["" if one is None else str(one) for one in cells])
+        elif any(cell not in (None, "") for cell in cells[len(names) :]):
+            yield line, "more cells than columns"
+        else:
+            yield line, dict(zip_longest(names, cells[: len(names)]))
+    if names is None:
+        _names(path, columns, [])
+
+
+def _names(path: Path, columns: Columns, header: Iterable[str]) -> list[str]:
+    try:
+        return columns([name.strip() for name in header])
+    except InvalidInputError as error:
+        raise _HeaderError(f"{path} {error}") from error
 
 
 class _Lines:
@@ -146,8 +233,11 @@ class _Lines:
         self.number += 1
         return line
 
-    def begin(self) -> None:
-        """A row begins with the next line."""
+    def begin(self, *, again: bool = False) -> None:
+        """A row begins with the next line, or ``again`` with the last one."""
+        if again:
+            self._ahead.appendleft(self._since[-1])
+            self.number -= 1
         self._since.clear()
 
     def back(self) -> None:
@@ -156,62 +246,51 @@ class _Lines:
         self.number -= len(self._since) - 1
 
 
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    twice = [name for name, number in Counter(columns).items() if name and number > 1]
-    if twice:
-        raise InvalidInputError(f"{path} has the column {twice[0]!r} twice")
-
-
-def json_rows(path: Path) -> Rows:
+def json_rows(path: Path, columns: Columns = as_named, encoding: str | None = None) -> Rows:
     """Line number and object of each line of a file of JSON lines, or what is wrong with it.
 
     Raises:
         InvalidInputError: it cannot be read.
     """
-    with _text_file(path) as file:
+    with text_file(path, encoding) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                if not isinstance(row, dict):
+                    raise InvalidInputError("not a JSON object")
+                yield number, dict(zip(columns(list(row)), row.values(), strict=True))
+            except (InvalidInputError, RecursionError) as error:
+                yield number, str(error)
+            except ValueError as error:
                 yield number, f"not JSON ({error})"
-                continue
-            yield number, row if isinstance(row, dict) else "not a JSON object"
-
-
-@contextmanager
-def _text_file(path: Path) -> Iterator[TextIO]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield file
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def parquet_rows(
-    path: Path, needed: str | None = None, without: str | None = None
+    path: Path, columns: Columns = as_named, without: str | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and cells by column of each row of a Parquet file, a thousand at a time.
 
     Raises:
-        InvalidInputError: it cannot be read, has no column ``needed``, or two columns of one name.
+        InvalidInputError: it cannot be read, or ``columns`` refuses its names.
     """
     with parquet_file(path) as file:
-        columns = file.schema_arrow.names
-        if needed is not None and needed not in columns:
-            raise InvalidInputError(f"{path} has no column {needed!r}")
-        _check_columns(path, columns)
-        names = [name for name in columns if name != without]
+        as_there = file.schema_arrow.names
+        names = dict(zip(as_there, _names(path, columns, as_there), strict=True))
+        names.pop(without or "", None)
         number = 0
-        for batch in file.iter_batches(_ROWS, columns=names):
+        for batch in file.iter_batches(_ROWS, columns=list(names)):
             for cells in batch.to_pylist():
                 number += 1
-                yield number, {name: _plain(cell) for name, cell in cells.items()}
+                yield number, {names[name]: _plain(cell) for name, cell in cells.items()}
 
 
 def _plain(cell: Any) -> Any:
-    """A cell as JSON has it: times as ISO 8601, exact numbers as they are written."""
+    """A cell as JSON has it: times as ISO 8601, durations in seconds, exact numbers as they are
+    written."""
+    if isinstance(cell, timedelta):
+        return cell.total_seconds()
     if isinstance(cell, date | time):
         return cell.isoformat()
     return str(cell) if isinstance(cell, Decimal) else cell

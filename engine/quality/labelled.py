@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
-from emotion_search.engine.files.tables import csv_rows, valid_rows
+from emotion_search.engine.files.tables import table_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Space
 
@@ -143,7 +143,7 @@ def read_labelled_vectors(
             f"{embeddings} holds {vectors.dtype} of shape {vectors.shape}, not numbers of"
             " shape (clips, dimensions)"
         )
-    rows = [row for _, row in valid_rows(labels, csv_rows(labels))]
+    rows = [row for _, row in valid_rows(labels, table_rows(labels))]
     if not rows or "label" not in rows[0]:
         raise InvalidInputError(f"{labels} has no column label, or no rows")
     if len(rows) != len(vectors):

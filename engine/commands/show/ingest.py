@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
+from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.spans import Side
 
 if TYPE_CHECKING:
+    from emotion_search.engine.files.manifest import Manifest
     from emotion_search.engine.ingest.dry_run import Preview
     from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.index.database.spans import Span
 
 _SHOWN = 20  # failures that are printed
+_FIRST = 5  # rows of a manifest that a dry run shows
 
 
 def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
@@ -49,8 +57,9 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
     note_forgotten(report.forgotten, "files")
 
 
-def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
-    """What would be done, on stdout; on stderr what cannot be used, and a notice.
+def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json: bool) -> None:
+    """What would be done, and how the first rows of the manifest are understood, on stdout; on
+    stderr what cannot be used, and a notice.
 
     Args:
         seconds: that embedding would take; None if unknown.
@@ -67,9 +76,17 @@ def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
         "unusable": len(found.unusable),
         "estimated_seconds": seconds,
     }
+    first = _understood(rows)
     if as_json:
-        print_json(record)
+        print_json(record | ({"rows": first} if rows.path else {}))
     else:
+        if first:
+            columns = list(dict.fromkeys(key for row in first for key in row))
+            folder, table = rows.folder, PlainTable(*columns)
+            for row in first:
+                shown = row | {"path": row["path"].removeprefix(f"{folder}{os.sep}")}
+                table.row(*(shown.get(key, "") for key in columns))
+            table.print()
         print(
             f"{found.files} files: {found.known} known, {found.new} new"
             f" ({found.duration / 3600:.2f} h, {found.size / 1e6:.1f} MB),"
@@ -79,6 +96,33 @@ def print_preview(found: Preview, seconds: float | None, as_json: bool) -> None:
         )
     _print_failures(found.unusable, "an ingest lists them under: emotion-search failures")
     _print_otherwise(found.otherwise)
+
+
+def _understood(manifest: Manifest) -> list[dict[str, str]]:
+    """What the first rows of a manifest say, a cell each: of a recording, and of each clip or
+    channel that a row is of."""
+    found: list[dict[str, str]] = []
+    for path, row in itertools.islice(manifest.rows.items(), _FIRST):
+        whole = {
+            "path": path,
+            "source": row.source or "",
+            "recorded_at": row.recorded_at.isoformat() if row.recorded_at else "",
+        }
+        parts: list[tuple[dict[str, str], Span | Side]] = [
+            ({"channel": str(number)}, side) for number, side in row.sides.items()
+        ]
+        for span in row.spans[:_FIRST]:
+            channel = "" if span.channel is None else str(span.channel)
+            times = {"start": f"{span.start:g}", "end": f"{span.end:g}"}
+            parts.append((times | {"channel": channel}, span))
+        for where, part in parts or [({}, Side(row.speaker, row.labels))]:
+            labels = {
+                "label" if task == EMOTION else f"label:{task}": value
+                for task, value in (*row.labels.items(), *part.labels.items())
+            }
+            cells = whole | where | {"speaker": part.speaker or ""} | labels | dict(row.metadata)
+            found.append({key: value for key, value in cells.items() if value})
+    return found[:_FIRST]
 
 
 def _print_failures(failed: list[tuple[str, str]], where: str) -> None:

@@ -79,7 +79,7 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path: Path):
     "content",
     [
         b"",
-        b"file,label\nx,y\n",
+        b"sound,label\nx,y\n",
         b"path,label\n\xff\xfe\x00",
         b'"path\nx.wav\n',
         b"path,label,label\nx.wav,joy,fear\n",
