@@ -88,7 +88,7 @@ def predict_files(
             would be written over.
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    _require_scores(embedder)
+    require_scores(embedder)
     with closing(Decoders()) as decoders:
         if folder is None:
 
@@ -230,14 +230,19 @@ def predictions(
         AudioError: the file cannot be used.
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
-    _require_scores(embedder)
+    require_scores(embedder)
     embedded = FileEmbedding(audio, embedder, how, context)
     for parts in embedded:
         yield from _of_parts(name, parts, embedded, embedder, how)
     yield _whole(name, embedded, embedder)
 
 
-def _require_scores(embedder: Embedder) -> None:
+def require_scores(embedder: Embedder) -> None:
+    """Refuse a model without scores.
+
+    Raises:
+        InvalidInputError: it is one.
+    """
     if not embedder.classes:
         raise InvalidInputError(
             f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"

@@ -14,6 +14,7 @@ from emotion_search.index.database.models import active_model
 from emotion_search.index.database.recording_details import (
     RecordingDetails,
     clips_of_recording,
+    find_recordings,
     list_recordings,
     read_recording,
 )
@@ -40,6 +41,20 @@ class Listing(Archive):
         ``after_id``."""
         with self.database.read() as session:
             return list_recordings(session, wanted, limit=limit, after_id=after_id)
+
+    def find_recordings(
+        self,
+        wanted: ClipFilter,
+        *,
+        text: str = "",
+        order: str = "newest",
+        limit: int,
+        skip: int = 0,
+    ) -> tuple[list[RecordingDetails], int]:
+        """A page of recordings in order, and how many there are in all; see
+        ``index.database.recording_details.find_recordings``."""
+        with self.database.read() as session:
+            return find_recordings(session, wanted, text=text, order=order, limit=limit, skip=skip)
 
     def clip_page(self, recording_id: int, *, limit: int, after_id: int = 0) -> list[ClipDetails]:
         """Up to ``limit`` clips of a recording, by ascending id from beyond ``after_id``.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
@@ -56,6 +57,36 @@ def list_recordings(
         query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
     ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
     return [one for some in chunks(ids) for one in _details(session, some)]
+
+
+ORDERS: dict[str, ColumnElement[Any]] = {
+    "newest": func.coalesce(Recording.recorded_at, Recording.ingested_at).desc(),
+    "oldest": func.coalesce(Recording.recorded_at, Recording.ingested_at),
+    "longest": Recording.duration.desc(),
+    "shortest": Recording.duration,
+}
+"""Orders of recordings; of one without a time of recording, when it was taken in counts."""
+
+
+def find_recordings(
+    session: Session,
+    wanted: ClipFilter,
+    *,
+    text: str = "",
+    order: str = "newest",
+    limit: int,
+    skip: int = 0,
+) -> tuple[list[RecordingDetails], int]:
+    """Up to ``limit`` recordings, after ``skip``, of which some clip passes and whose file name
+    has ``text`` in it, in one of ``ORDERS``; and how many there are in all."""
+    query = select(Recording.id)
+    if not wanted.is_empty:
+        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
+    if text:
+        query = query.where(Recording.name.icontains(text, autoescape=True))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ids = session.scalars(query.order_by(ORDERS[order], Recording.id).limit(limit).offset(skip))
+    return _details(session, ids.all()), total
 
 
 def recordings_to_forget(

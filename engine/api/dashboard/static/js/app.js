@@ -1,21 +1,24 @@
 // Which page is shown, by what is after the # of the address.
 
 import { player } from "./audio.js";
-import { fill, h, icon, amount, plural } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { changed, remembered } from "./api.js";
 import { replaceKey, tellKey } from "./key.js";
 import * as keys from "./keys.js";
 import { arrive, depart, enter, recall } from "./place.js";
 import { problemBox, emptyBox } from "./problems.js";
+import { amount, plural, t } from "./words.js";
 
 const PAGES = [
-  { path: /^\/$/, page: "search", title: "Search", load: () => import("./search.js") },
-  { path: /^\/recordings\/([1-9]\d{0,15})$/, page: "recording", title: "Recording", load: () => import("./recording.js") },
-  { path: /^\/map$/, page: "map", title: "Map", load: () => import("./map.js") },
-  { path: /^\/ingest$/, page: "ingest", title: "Add recordings", load: () => import("./ingest.js") },
+  { path: /^\/$/, page: "search", link: "#/", title: t("Search"), load: () => import("./search.js") },
+  { path: /^\/analyse$/, page: "analyse", link: "#/analyse", title: t("Analyse"), load: () => import("./analyse.js") },
+  { path: /^\/recordings\/([1-9]\d{0,15})$/, page: "recording", title: t("Recording"), load: () => import("./recording.js") },
+  { path: /^\/map$/, page: "map", link: "#/map", title: t("Map"), load: () => import("./map.js") },
+  { path: /^\/ingest$/, page: "ingest", link: "#/ingest", title: t("Add"), load: () => import("./ingest.js") },
 ];
 
 const main = document.getElementById("main");
+fill(document.querySelector("nav"), PAGES.filter((one) => one.link).map(({ page, link, title }) => h("a", { href: link, dataset: { page } }, title)));
 let shown = null;
 let leaving = new AbortController();
 
@@ -41,7 +44,7 @@ async function show() {
     return;
   }
   const first = shown === null;
-  document.title = `${found?.title ?? "Not found"} · emotion-search`;
+  document.title = `${found?.title ?? t("Not found")} · emotion-search`;
   depart();
   leaving.abort();
   leaving = new AbortController();
@@ -50,7 +53,7 @@ async function show() {
   shown = { path };
   if (!found) {
     arrive(0);
-    fill(main, h("h1", {}, "No such page"), emptyBox("Nothing is here", `There is no page ${path}.`, h("a.button", { href: "#/" }, "To the search")));
+    fill(main, h("h1", {}, t("No such page")), emptyBox(t("Nothing is here"), t("There is no page {path}.", { path }), h("a.button", { href: "#/" }, t("To the start"))));
     return;
   }
   const turn = leaving.signal;
@@ -70,18 +73,18 @@ async function show() {
 async function tellArchive() {
   const place = document.getElementById("archive");
   const stats = await remembered("/v1/stats").catch(() => null);
-  fill(place, stats && stats.clips ? `${plural(stats.clips, "clip")} · ${amount(stats.duration)} · ${stats.model}` : stats ? "empty archive" : "");
+  fill(place, stats && stats.clips ? `${plural(stats.clips, "clip")} · ${amount(stats.duration)} · ${stats.model}` : stats ? t("empty archive") : "");
 }
 
-const THEMES = { auto: "as the system", light: "light", dark: "dark" };
+const THEMES = { auto: t("as the system"), light: t("light"), dark: t("dark") };
 
 function themes() {
   const button = document.getElementById("theme");
   const now = () => document.documentElement.dataset.theme ?? "auto";
   const tell = () => {
     fill(button, icon({ auto: "auto", light: "sun", dark: "moon" }[now()]));
-    button.setAttribute("aria-label", `Theme: ${THEMES[now()]}`);
-    button.title = `Theme: ${THEMES[now()]}`;
+    button.setAttribute("aria-label", t("Theme: {name}", { name: THEMES[now()] }));
+    button.title = t("Theme: {name}", { name: THEMES[now()] });
     for (const one of main.querySelectorAll("canvas, iframe")) one.dispatchEvent(new Event("themechange"));
   };
   button.addEventListener("click", () => {

@@ -43,9 +43,26 @@ function fetched(path) {
   return one;
 }
 
+const local = new Map();
+
+/** The path of a file of this computer, as `sound` takes it. */
+export function localPath(file) {
+  const path = `local:${local.size + 1}`;
+  local.set(path, file);
+  return path;
+}
+
 async function read(path) {
+  if (local.has(path)) return opened(local.get(path));
   const bytes = await (await send(path)).arrayBuffer();
   return { url: URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })), ...outline(bytes) };
+}
+
+/** A file of this computer; what the browser cannot decode has no outline, and may play all the same. */
+async function opened(file) {
+  const decoder = new OfflineAudioContext(1, 1, 16000);
+  const decoded = await decoder.decodeAudioData(await file.arrayBuffer());
+  return { url: URL.createObjectURL(file), duration: decoded.duration, peaks: largest(decoded.getChannelData(0), 2000, 1) };
 }
 
 function next() {
@@ -74,14 +91,14 @@ export function outline(bytes, most = 400) {
   throw new Error("the server sent no WAV file");
 }
 
-function largest(samples, most) {
+function largest(samples, most, full = 32768) {
   const count = Math.max(1, Math.min(most, Math.floor(samples.length / 8)));
   const peaks = new Float32Array(count);
   for (let part = 0; part < count; part++) {
     const [from, to] = [Math.floor((part * samples.length) / count), Math.floor(((part + 1) * samples.length) / count)];
     let most = 0;
     for (let i = from; i < to; i++) most = Math.max(most, Math.abs(samples[i]));
-    peaks[part] = most / 32768;
+    peaks[part] = most / full;
   }
   return peaks;
 }

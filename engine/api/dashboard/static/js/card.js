@@ -1,8 +1,9 @@
 // A clip as a card: hear it, see what the model hears in it, go on from it.
 
-import { h, icon, clock, day } from "./dom.js";
+import { h, icon, clock } from "./dom.js";
 import { emotionBar, dot } from "./emotions.js";
 import { playButton, wave } from "./wave.js";
+import { day } from "./words.js";
 
 /** What a clip is called where its name must be told in a line. */
 export const called = (clip) => `${clip.file}${clip.start > 0 ? ` from ${clock(clip.start)}` : ""}`;

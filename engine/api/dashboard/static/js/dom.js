@@ -90,20 +90,6 @@ export function seconds(text) {
   return parts ? Number(parts[1] ?? 0) * 3600 + Number(parts[2] ?? 0) * 60 + Number(parts[3].replace(",", ".")) : NaN;
 }
 
-/** Seconds of audio in words. */
-export function amount(seconds) {
-  if (seconds < 90) return `${seconds.toFixed(1)} s`;
-  if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
-}
-
-export const number = (value) => value.toLocaleString("en");
-export const percent = (value) => `${Math.round(value * 100)} %`;
-export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
-
-/** A day, as it is written everywhere. */
-export const day = (moment) => moment.slice(0, 10);
-
 /** A colour of the theme in force, by its custom property, as a canvas takes it. */
 export function token(name) {
   if (name.startsWith("--")) probe.style.setProperty("color", `var(${name})`);

@@ -1,9 +1,10 @@
 // Tables of what was added before: uploads of the last days, and files that could not be ingested.
 
 import { read } from "./api.js";
-import { fill, h, number, plural, refill } from "./dom.js";
+import { fill, h, refill } from "./dom.js";
 import { items } from "./queue.js";
 import { missing, sayFailure } from "./problems.js";
+import { number, plural } from "./words.js";
 
 const LISTED = 20;
 const MOST_LISTED = 500;

@@ -1,7 +1,8 @@
 // Emotions: one colour and one symbol for each, whatever the model or a label calls it.
 // Colours are those of Okabe and Ito, which people with any kind of colour vision tell apart.
 
-import { h, percent, token } from "./dom.js";
+import { h, token } from "./dom.js";
+import { percent, t } from "./words.js";
 
 const FAMILIES = {
   anger: ["anger", "angry"],
@@ -18,8 +19,16 @@ const FAMILY = new Map(Object.entries(FAMILIES).flatMap(([family, names]) => nam
 const SPARE = 6;
 export const SYMBOLS = ["circle", "diamond", "triangle-up", "star", "square", "cross", "x", "hexagon", "triangle-down", "pentagon"];
 
-/** What a class is called here: of a pair such as 生气/angry the second part. */
+/** A class without its other name: of a pair such as 生气/angry the second part. */
 export const plain = (name) => name.split("/").pop();
+
+const NOUNS = { angry: "anger", bored: "boredom", disgusted: "disgust", fearful: "fear", happy: "happiness", joy: "happiness", sad: "sadness", surprised: "surprise", unk: "unknown", "<unk>": "unknown" };
+
+/** What an emotion is called on screen, whatever the model or a label calls it. */
+export function named(name) {
+  const one = plain(name);
+  return t(NOUNS[one.toLowerCase()] ?? one);
+}
 
 /** The family of an emotion; null for a name that is none. */
 export const family = (name) => FAMILY.get(plain(name).toLowerCase()) ?? null;
@@ -48,13 +57,13 @@ export function sorted(names) {
 /** The class with the highest score, and the score; null without scores. */
 export function top(scores) {
   const best = Object.entries(scores).sort((a, b) => b[1] - a[1])[0];
-  return best ? { name: plain(best[0]), score: best[1] } : null;
+  return best ? { name: best[0], score: best[1] } : null;
 }
 
 /** Scores in words: the three highest. */
 export function inWords(scores) {
   const best = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  return best.map(([name, score]) => `${plain(name)} ${percent(score)}`).join(", ");
+  return best.map(([name, score]) => `${named(name)} ${percent(score)}`).join(", ");
 }
 
 /** A dot of an emotion's colour. */
@@ -72,8 +81,8 @@ export function emotionBar(scores, least) {
   return h("div.emotions", {},
     h("div.bar", { role: "img", "aria-label": `Heard by the model: ${inWords(scores)}` },
       names.filter((name) => scores[name] / total >= 0.004).map((name) =>
-        h("span", { title: `${plain(name)} ${percent(scores[name])}`, style: { "--c": `var(${colourName(name)})`, "flex-grow": scores[name] / total } }))),
+        h("span", { title: `${named(name)} ${percent(scores[name])}`, style: { "--c": `var(${colourName(name)})`, "flex-grow": scores[name] / total } }))),
     best[0][1] < least && h("p.hint", { title: `No score reaches ${percent(least)}` }, UNCERTAIN),
     h("p.legend", { "aria-hidden": "true" }, best.map(([name, score]) =>
-      h("span", {}, dot(name), plain(name), h("b", {}, percent(score))))));
+      h("span", {}, dot(name), named(name), h("b", {}, percent(score))))));
 }

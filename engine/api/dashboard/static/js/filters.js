@@ -2,9 +2,10 @@
 // that is being typed or stepped through is lost.
 
 import { remembered } from "./api.js";
-import { h, fill, number, percent, refill } from "./dom.js";
-import { dot, plain, sorted } from "./emotions.js";
+import { h, fill, refill } from "./dom.js";
+import { dot, named, sorted } from "./emotions.js";
 import { missing } from "./problems.js";
+import { number, percent } from "./words.js";
 
 const MOST_SHOWN = 60;
 
@@ -18,7 +19,7 @@ export function filterPanel(set, { hits = true } = {}) {
   const heading = h("h2", { tabindex: "-1" }, "Filters", count);
   const parts = [
     choices("label", "Label", labels, set),
-    choices("emotion", "Heard by the model", classes, set, plain),
+    choices("emotion", "Heard by the model", classes, set, named),
     least(set),
     choices("source", "Source", sources, set),
     tokens("speaker", "Speaker", "emodb_08", set),

@@ -1,10 +1,12 @@
 // Adds recordings: drop files, watch each on its way, see what failed and why.
 
-import { fill, h, icon, amount, number, plural, refill } from "./dom.js";
+import { fill, h, refill } from "./dom.js";
+import { dropZone } from "./dropzone.js";
 import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
 import { replaceButton } from "./key.js";
 import { add, again, goOn, held, items, queue, wrongMetadata } from "./queue.js";
+import { amount, number, plural, t } from "./words.js";
 
 const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
@@ -28,27 +30,20 @@ export function render(main, { signal }) {
     labelled("Label", fields.label, "What all of them sound like, if known"),
     labelled("Speaker", fields.speaker), labelled("Recorded at", fields.recorded_at),
     labelled("Metadata", fields.metadata, "key=value, several with commas between"));
-  const wrong = h("p.said", { role: "alert" });
 
   /** What the form says; null, and why, if it cannot be used. */
   function about() {
     fields.metadata.setCustomValidity(wrongMetadata(fields.metadata.value));
     const bad = Object.values(fields).find((field) => !field.checkValidity());
     fields.metadata.setCustomValidity("");
-    fill(wrong, bad ? `Nothing was sent: ${bad === fields.metadata ? wrongMetadata(bad.value) || bad.validationMessage : bad.validationMessage} (${bad.labels[0].textContent}). Correct it, then try again.` : "");
+    zone.say(bad ? `Nothing was sent: ${bad === fields.metadata ? wrongMetadata(bad.value) || bad.validationMessage : bad.validationMessage} (${bad.labels[0].textContent}). Correct it, then try again.` : "");
     bad?.focus();
     return bad ? null : Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()]));
   }
   const take = (files) => { const now = about(); if (now) add(files, now); };
   const retry = (some) => { const now = about(); if (now) again(some, now); };
 
-  const chooser = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Audio files", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", onchange: () => { take([...chooser.files]); chooser.value = ""; } });
-  const zone = h("div.zone.tall", {
-    ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
-    ondragleave: (event) => { if (!zone.contains(event.relatedTarget)) zone.classList.remove("over"); },
-    ondrop: (event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer.files); },
-  }, h("p", {}, h("b", {}, "Drop recordings here"), " – calls, messages, any audio"),
-    h("div.row.centre", {}, h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), "Choose files")), chooser, wrong);
+  const zone = dropZone(take, { lead: [h("b", {}, t("Drop recordings here")), t(" – calls, messages, any audio")], tall: true });
   const summary = h("p.summary", { role: "status" });
   const hold = h("div.hold", {});
   const all = h("button", { type: "button", hidden: true, onclick: () => retry(items.filter((one) => one.state === "failed")) }, "Try all failed again");
@@ -64,7 +59,7 @@ export function render(main, { signal }) {
     refill(hold, held ? [holding()] : []);
     all.hidden = failed < 2;
     const sorted = items.map((item, place) => ({ item, place })).sort((a, b) => ORDER[a.item.state] - ORDER[b.item.state] || b.place - a.place).slice(0, MOST_SHOWN).map((one) => one.item);
-    refill(list, sorted.map((item) => tellItem(item, retry)), zone.querySelector("button"));
+    refill(list, sorted.map((item) => tellItem(item, retry)), zone.element.querySelector("button"));
     rest.hidden = items.length <= MOST_SHOWN;
     fill(rest, `and ${plural(items.length - MOST_SHOWN, "more file")}`);
   }
@@ -75,7 +70,7 @@ export function render(main, { signal }) {
   fill(main, h("h1", {}, "Add recordings"),
     h("p.lead", {}, "Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in."),
     h("div.columns.wide", {},
-      h("section", {}, zone, h("div.row.between", {}, summary, all), hold, list, rest),
+      h("section", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest),
       form),
     uploads(signal), failures(signal));
   bind([]);
@@ -95,23 +90,30 @@ function holding() {
 /** The element of an item, told anew where the item has changed. */
 function tellItem(item, retry) {
   const known = shown.get(item);
-  const { state, job, error, file } = item;
-  const now = JSON.stringify([state, job?.progress, error]);
+  const now = JSON.stringify([item.state, item.job?.progress, item.error]);
   if (known?.now === now && known.retry === retry) return known.element;
   const element = known?.element ?? h("li.job", {});
   shown.set(item, { element, now, retry });
-  element.className = `job ${state}`;
-  return refill(element, [
-    h("div.row.between", {}, h("b", {}, file.name), h("span.state", {}, state === "done" && job.new === false ? "was in the archive already" : WORDS[state])),
+  element.className = `job ${item.state}`;
+  return refill(element, [h("div.row.between", {}, h("b", {}, item.file.name), stateOf(item)), jobState(item, retry, true)]);
+}
+
+const stateOf = ({ state, job }) => h("span.state", {}, state === "done" && job.new === false ? t("was in the archive already") : WORDS[state]);
+
+/** How far an item is, or what became of it; with a button if `retry` can be pressed. */
+export function jobState(item, retry = null, titled = false) {
+  const { state, job, error, file } = item;
+  return [
+    !titled && h("p.row", {}, stateOf(item)),
     ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
-    state === "running" && job.progress.of && h("p.hint", {}, `${amount(job.progress.seconds)} of ${amount(job.progress.of)}`),
-    state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": `Open the recording ${file.name}` }, "Open the recording"),
-    state === "failed" && h("div.row.between", {}, h("p.why", {}, error), h("button", { type: "button", "aria-label": `Try again ${file.name}`, onclick: () => retry([item]) }, "Try again")),
-  ]);
+    state === "running" && job.progress.of && h("p.hint", {}, t("{done} of {all}", { done: amount(job.progress.seconds), all: amount(job.progress.of) })),
+    state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("Open the recording {name}", { name: file.name }) }, t("Open the recording")),
+    state === "failed" && h("div.row.between", {}, h("p.why", {}, error), retry && h("button", { type: "button", "aria-label": t("Try again {name}", { name: file.name }), onclick: () => retry([item]) }, t("Try again"))),
+  ];
 }
 
 function bar(fraction, name) {
-  const made = h("progress", { max: 1, "aria-label": `Progress of ${name}` });
+  const made = h("progress", { max: 1, "aria-label": t("Progress of {name}", { name }) });
   if (fraction) made.value = fraction;
   return made;
 }

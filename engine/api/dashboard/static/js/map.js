@@ -3,13 +3,14 @@
 import { read, remembered } from "./api.js";
 import { player } from "./audio.js";
 import { card } from "./card.js";
-import { fill, h, number, plural, refill, token } from "./dom.js";
-import { colour, plain, sorted, symbol } from "./emotions.js";
+import { fill, h, refill, token } from "./dom.js";
+import { colour, named, sorted, symbol } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { selectionPanel } from "./selection.js";
+import { number, plural } from "./words.js";
 
 const COLOURS = { emotion: "emotion heard", label: "label", source: "source", predicted: "prediction", cluster: "cluster", speaker: "speaker" };
 const METHODS = { pca: "overall (PCA)", umap: "neighbours (UMAP)" };
@@ -103,7 +104,7 @@ export function render(main, { params, signal }) {
         x: group.points.map((one) => one.x),
         y: group.points.map((one) => one.y),
         clips: group.points.map((one) => one.clip),
-        texts: group.points.map((one) => [`clip ${one.clip}`, one.emotion && `heard: ${plain(one.emotion)}`, one.label && `label: ${one.label}`, one.source].filter(Boolean).join(" · ")),
+        texts: group.points.map((one) => [`clip ${one.clip}`, one.emotion && `heard: ${named(one.emotion)}`, one.label && `label: ${one.label}`, one.source].filter(Boolean).join(" · ")),
         selected: picked.size ? group.points.flatMap((one, place) => (picked.has(one.clip) ? [place] : [])) : null,
       })),
       theme: {
@@ -201,7 +202,7 @@ function groups(points, by) {
   const shown = names.slice(0, felt ? names.length : MOST_GROUPS);
   const rest = [...names.slice(shown.length), ...(found.has(NONE) ? [NONE] : [])];
   const made = shown.map((name, place) => ({
-    name: by === "emotion" ? plain(name) : by === "cluster" && name !== "noise" ? `cluster ${name}` : name,
+    name: by === "emotion" ? named(name) : by === "cluster" && name !== "noise" ? `cluster ${name}` : name,
     points: found.get(name),
     colour: felt ? colour(name) : token(`--group-${place % 8}`),
     symbol: felt ? symbol(name) : ["circle", "diamond", "square", "triangle-up", "cross", "x"][Math.floor(place / 8) + (place % 3)],

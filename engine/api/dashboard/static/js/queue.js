@@ -21,10 +21,12 @@ export const queue = new EventTarget();
 export let held = null;
 let pause = 0;
 
-/** Send these as well; `about` is what is said about them, as `{name: text}`. */
+/** Send these as well; `about` is what is said about them, as `{name: text}`. Their items. */
 export function add(files, about) {
-  items.push(...[...files].map((file) => ({ file, about, key: unique(), state: "waiting", job: null, error: null })));
+  const made = [...files].map((file) => ({ file, about, key: unique(), state: "waiting", job: null, error: null }));
+  items.push(...made);
   pump();
+  return made;
 }
 
 /** Send failed ones again, with what is said about them now. */

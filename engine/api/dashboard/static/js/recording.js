@@ -4,15 +4,17 @@ import { read, readAll } from "./api.js";
 import { follow, player, sound } from "./audio.js";
 import { facts } from "./card.js";
 import { labelDesk } from "./desk.js";
-import { fill, h, icon, amount, clock, day, percent, plural, refill, toast } from "./dom.js";
-import { dot, emotionBar, plain, top, UNCERTAIN } from "./emotions.js";
+import { fill, h, icon, clock, refill, toast } from "./dom.js";
+import { dot, emotionBar, named, top, UNCERTAIN } from "./emotions.js";
 import { bind } from "./keys.js";
 import { setLabel } from "./labelling.js";
 import { readdress } from "./place.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { stretchDesk } from "./stretch.js";
 import { classesOf, Timeline } from "./timeline.js";
+import { turnList } from "./turns.js";
 import { playButton, wave } from "./wave.js";
+import { amount, day, percent, plural } from "./words.js";
 
 const PART_S = 60;  // of a recording that are fetched at a time
 const MOST_CLIPS = 5000;
@@ -162,10 +164,10 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     about(recording),
     h("div.row.between", {}, h("div.row", {}, whole, told), recording.duration > 10 ? zoom : null),
     timeline.element, stretch.element,
-    h("p.legend", { "aria-label": "Colours" }, classesOf(lanes).map((name) => h("span", {}, dot(name), plain(name)))),
+    h("p.legend", { "aria-label": "Colours" }, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
     h("p.hint", {}, "Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys."),
     unsure(trend),
-    trend.error && clips.length ? missing("No trend", trend.error) : turns(trend, hear),
+    trend.error && clips.length ? missing("No trend", trend.error) : turnList(trend.channels, hear),
     more && h("p.hint", {}, `The first ${MOST_CLIPS} clips are shown.`),
     clips.length ? h("div.columns.wide", {}, h("section", {}, h("h2", {}, plural(clips.length, "clip")), list), panel)
       : emptyBox("No clips", "Nobody speaks in this recording, or its clips were not embedded by the archive's model."));
@@ -205,14 +207,6 @@ function unsure(trend) {
     `${one.channel_name ? `${one.channel_name}: ` : ""}uncertain for ${percent(one.uncertain)} of the time`).join(", "));
 }
 
-function turns(trend, hear) {
-  const found = trend.channels.flatMap((one) => one.turning_points.map((turn) => ({ ...turn, who: one.channel_name })));
-  if (!found.length) return null;
-  return h("section.turns", {}, h("h2", {}, "Turning points"), h("ul", {}, found.sort((a, b) => a.time - b.time).slice(0, 40).map((turn) =>
-    h("li", {}, h("button.quiet", { type: "button", onclick: () => hear(Math.max(0, turn.time - 2)) }, clock(turn.time)),
-      dot(turn.rises), `${plain(turn.rises)} rises, `, dot(turn.falls), `${plain(turn.falls)} falls`, turn.who ? ` (${turn.who})` : ""))));
-}
-
 function about(recording) {
   const said = [recording.source, recording.speaker, recording.recorded_at && day(recording.recorded_at), amount(recording.duration), `${(recording.sample_rate / 1000).toLocaleString("en")} kHz`, recording.channels > 1 ? plural(recording.channels, "channel") : null];
   const more = Object.entries(recording.metadata);
@@ -223,7 +217,7 @@ function about(recording) {
 /** A clip's line in the list: `{element, tell(), mark(current)}`. */
 function row(clip, least, pick) {
   const best = top(clip.scores);
-  const heard = best && (best.score < least ? UNCERTAIN : best.name);
+  const heard = best && (best.score < least ? UNCERTAIN : named(best.name));
   const said = h("span.said-of", {});
   const button = h("button.pick", { type: "button", "aria-pressed": "false", onclick: pick },
     h("span.span", {}, clock(clip.start, true)),

@@ -2,14 +2,15 @@
 
 import { read, remembered } from "./api.js";
 import { card, placeOf } from "./card.js";
-import { fill, h, icon, clock, amount, number, plural, refill, toast } from "./dom.js";
+import { fill, h, icon, clock, refill, toast } from "./dom.js";
 import { dot } from "./emotions.js";
+import { dropZone } from "./dropzone.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
 import { recall, remember } from "./place.js";
 import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { fileExample, fileOf, MOST, PAGE, Query } from "./query.js";
-import { recordButton } from "./recorder.js";
+import { amount, number, plural, t } from "./words.js";
 
 const BROWSED = 24;
 const LISTED = 500;  // most clips of a page of the API's list
@@ -94,23 +95,10 @@ export function render(main, { params, signal }) {
 }
 
 function asker(take, pick) {
-  const chooser = h("input", { type: "file", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", multiple: true, hidden: true, "aria-label": "Audio files", onchange: () => { take(chooser.files); chooser.value = ""; } });
-  const said = h("p.said", { role: "status" });
-  const record = recordButton((file) => { fill(said); take([file]); }, (text) => fill(said, text));
   const clip = h("input", { type: "number", min: 1, step: 1, id: "clip-number", placeholder: "42", inputmode: "numeric" });
-  const zone = h("div.zone", {
-    ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
-    ondragleave: (event) => { if (!zone.contains(event.relatedTarget)) zone.classList.remove("over"); },
-    ondrop: (event) => { event.preventDefault(); zone.classList.remove("over"); if (event.dataTransfer.files.length) take(event.dataTransfer.files); },
-  },
-    h("p", {}, h("b", {}, "Drop a voice here"), " to hear who else sounds like that"),
-    h("div.row", {},
-      h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), "Choose files"),
-      record,
-      h("form.row", { onsubmit: (event) => { event.preventDefault(); if (clip.value) { pick(Number(clip.value)); clip.value = ""; } } },
-        h("label", { for: "clip-number" }, "or clip"), clip, h("button", { type: "submit" }, "Search"))),
-    said, chooser);
-  return zone;
+  const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); if (clip.value) { pick(Number(clip.value)); clip.value = ""; } } },
+    h("label", { for: "clip-number" }, t("or clip")), clip, h("button", { type: "submit" }, t("Search")));
+  return dropZone(take, { lead: [h("b", {}, t("Drop a voice here")), t(" to hear who else sounds like that")], record: true, rest: form }).element;
 }
 
 function chips(query, go) {

@@ -1,10 +1,12 @@
 // Clips chosen on the map: what they are, one label for all of them, a file of them.
 
-import { h, fill, number, plural, toast } from "./dom.js";
-import { dot, plain, sorted } from "./emotions.js";
+import { h, fill, toast } from "./dom.js";
+import { dot, named, sorted } from "./emotions.js";
 import { replaceButton } from "./key.js";
 import { labelsOf, setLabel } from "./labelling.js";
+import { save, csv } from "./save.js";
 import { playButton } from "./wave.js";
+import { number, plural } from "./words.js";
 
 const LISTED = 40;
 const AT_ONCE = 4;
@@ -20,12 +22,12 @@ export function selectionPanel(points, { clear, labelling, signal }) {
     spread(points),
     labelAll(points, labelling, signal),
     h("div.row", {},
-      h("button", { type: "button", onclick: () => save(csv(points), "selection.csv") }, "Export CSV"),
+      h("button", { type: "button", onclick: () => save(csv(points, COLUMNS), "selection.csv") }, "Export CSV"),
       h("button", { type: "button", onclick: clear }, "Clear")),
     h("ol.rows", { "aria-label": "Selected clips" }, points.slice(0, LISTED).map((one) =>
       h("li", {}, playButton(`clip-${one.clip}`, `/v1/clips/${one.clip}/audio`, `clip ${one.clip}`),
         h("a", { href: `#/?clip=${one.clip}` }, `clip ${one.clip}`),
-        one.label ? h("span.label", {}, dot(one.label), one.label) : one.emotion && h("span", {}, dot(one.emotion), plain(one.emotion))))),
+        one.label ? h("span.label", {}, dot(one.label), one.label) : one.emotion && h("span", {}, dot(one.emotion), named(one.emotion))))),
     points.length > LISTED && h("p.hint", {}, `and ${number(points.length - LISTED)} more`));
 }
 
@@ -33,7 +35,7 @@ function spread(points) {
   const counts = new Map();
   for (const one of points) counts.set(one.emotion, (counts.get(one.emotion) ?? 0) + 1);
   const names = sorted([...counts.keys()].filter(Boolean));
-  return names.length ? h("p.legend", {}, names.map((name) => h("span", {}, dot(name), plain(name), h("b", {}, number(counts.get(name)))))) : null;
+  return names.length ? h("p.legend", {}, names.map((name) => h("span", {}, dot(name), named(name), h("b", {}, number(counts.get(name)))))) : null;
 }
 
 function labelAll(points, labelling, signal) {
@@ -88,21 +90,4 @@ async function each(items, work, told, signal) {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   return { done, failed };
-}
-
-/** Points as CSV (RFC 4180). A text that a spreadsheet would take for a formula is quoted for it. */
-export function csv(points) {
-  const cell = (value) => {
-    if (value === null || value === undefined) return "";
-    if (typeof value === "number") return String(value);
-    const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-  return [COLUMNS.join(","), ...points.map((one) => COLUMNS.map((name) => cell(one[name])).join(","))].join("\r\n") + "\r\n";
-}
-
-function save(text, name) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  h("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

@@ -1,0 +1,68 @@
+"""Analysing a clip in a browser: seen, heard, saved, kept; two side by side."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.api.dashboard.conftest import Visit, until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def expect(browser):
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def test_a_clip_is_analysed_and_compared_with_another(
+    visit: Visit, api: httpx.Client, call: Path, voices: Path, tmp_path: Path, expect
+):
+    page = visit.open("/#/analyse")
+    page.get_by_label("Audio files").set_input_files(call)
+    heard = api.post("/v1/predict", files={"file": ("call.wav", call.read_bytes())}).json()
+    panel = page.get_by_role("region", name="call.wav")
+    expect(panel.get_by_role("list", name="All scores").get_by_role("listitem")).to_have_count(
+        len(heard["scores"])
+    )
+    expect(panel.locator(".verdict")).to_contain_text(f"{round(100 * heard['confidence'])} %")
+    expect(panel.locator("canvas[data-ready=yes]").first).to_be_visible()
+    expect(panel.locator(".cards .card")).to_have_count(6)
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Download embedding.npy").click()
+    saved.value.save_as(tmp_path / "embedding.npy")
+    embedding = np.load(tmp_path / "embedding.npy")
+    assert embedding.dtype == np.float32
+    dimension = api.get("/v1/stats").json()["dimension"]
+    assert embedding.shape == (dimension,)
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Download result.json").click()
+    assert json.loads(saved.value.path().read_text())["scores"] == heard["scores"]
+    panel.get_by_role("button", name="Play", exact=True).click()
+    until(page, "window.heard.at(-1)?.currentTime > 0.1")
+    panel.get_by_label("Scores over time in").select_option("5")
+    expect(panel.get_by_label("Scores over time in")).to_be_focused()
+
+    page.get_by_label("Audio files").set_input_files(voices / "anger-0.wav")
+    versus = page.get_by_role("region", name="Similarity")
+    expect(versus.locator(".big")).to_have_text(re.compile(r"-?\d\.\d{3}"))
+    other = page.get_by_role("region", name="anger-0.wav")
+    other.get_by_role("button", name="Keep in archive").click()
+    expect(other.get_by_text("was in the archive already")).to_be_visible()
+    other.get_by_role("button", name="Remove anger-0.wav").click()
+    expect(versus).to_have_count(0)
+
+
+def test_a_file_that_is_no_audio_says_so_beside_it(visit: Visit, tmp_path: Path, expect):
+    (tmp_path / "letter.mp3").write_bytes(b"dear all" * 100)
+    visit.expect("/dashboard/analyse")
+    page = visit.open("/#/analyse")
+    page.get_by_label("Audio files").set_input_files(tmp_path / "letter.mp3")
+    expect(page.get_by_role("region", name="letter.mp3").get_by_role("alert")).to_contain_text(
+        "decoded", timeout=15_000
+    )
