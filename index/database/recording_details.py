@@ -63,7 +63,7 @@ ORDERS: dict[str, ColumnElement[Any]] = {
     "newest": func.coalesce(Recording.recorded_at, Recording.ingested_at).desc(),
     "oldest": func.coalesce(Recording.recorded_at, Recording.ingested_at),
     "longest": Recording.duration.desc(),
-    "shortest": Recording.duration,
+    "shortest": Recording.duration.asc(),
 }
 """Orders of recordings; of one without a time of recording, when it was taken in counts."""
 
