@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.nearest import nearest
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError
 
 _PLACES = {
     "angry": (-0.7, 0.7),
@@ -43,9 +43,9 @@ def class_called(name: str, classes: Sequence[str]) -> str:
     """The one of ``classes`` that is meant.
 
     Raises:
-        InvalidInputError: there is none of this name.
+        AbsentError: there is none of this name.
     """
     for one in classes:
         if common(one) == common(name):
             return one
-    raise InvalidInputError(f"the archive's model has no class {name}{nearest(name, classes)}")
+    raise AbsentError(f"the archive's model has no class {name}{nearest(name, classes)}")

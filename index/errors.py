@@ -14,6 +14,10 @@ class InvalidInputError(EmotionSearchError):
     """The caller asked for something that makes no sense: a bad path, filter, date or vector."""
 
 
+class AbsentError(InvalidInputError):
+    """The caller asked for something that would make sense, but not in this archive."""
+
+
 class NotFoundError(EmotionSearchError):
     """What was asked for by name or id is not in the archive."""
 

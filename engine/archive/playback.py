@@ -8,7 +8,13 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.recording_details import get_recording, locations_of
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
+from emotion_search.index.errors import (
+    AbsentError,
+    AudioError,
+    InvalidInputError,
+    NotFoundError,
+    reason,
+)
 
 LONGEST = 600.0
 """Seconds that are given at once."""
@@ -25,20 +31,21 @@ def span_of_recording(
 
     Raises:
         NotFoundError: no such recording, or its file is no longer there or has changed.
-        InvalidInputError: no such channel, an empty stretch, or one longer than ten minutes.
+        AbsentError: no such channel, or an empty stretch.
+        InvalidInputError: one longer than ten minutes.
     """
     with archive.database.read() as session:
         row = get_recording(session, recording_id)
         duration, channels, sha256 = row.duration, row.channels, row.sha256
     stop = duration if end is None else min(end, duration)
     if end is not None and not start < end:
-        raise InvalidInputError(f"{start:g} to {end:g} s is no stretch: start must come before end")
+        raise AbsentError(f"{start:g} to {end:g} s is no stretch: start must come before end")
     if not start < stop:
-        raise InvalidInputError(f"the recording has {duration:.2f} s, none from {start:g} s on")
+        raise AbsentError(f"the recording has {duration:.2f} s, none from {start:g} s on")
     if stop - start > LONGEST:
         raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
-        raise InvalidInputError(f"the recording has {channels} channels, counted from 0")
+        raise AbsentError(f"the recording has {channels} channels, counted from 0")
     path = file_of_recording(archive, recording_id, sha256)
     try:
         return archive.decoders.read_span(path, channel=channel, start=start, end=stop)

@@ -20,7 +20,7 @@ from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import active_space
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 How = Literal["pca", "umap"]
@@ -153,7 +153,7 @@ def _place(
     space = active_space(session, model)
     ids = embedded_ids(session, model, wanted)
     if len(ids) < FEWEST:
-        raise InvalidInputError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
+        raise AbsentError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
     drawn = draw(ids, limit, seed=seed)
     vectors = np.concatenate(
         [space.turn(session, i, v) for i, v in vectors_by_id(session, model, drawn)]
@@ -192,7 +192,7 @@ def umap(vectors: Vectors, *, seed: int = 0) -> Vectors:
         InvalidInputError: umap-learn is not installed, or there are too few vectors.
     """
     if len(vectors) <= _UMAP_FROM:
-        raise InvalidInputError(
+        raise AbsentError(
             f"UMAP needs more than {_UMAP_FROM} clips; {len(vectors)} match: take --method pca"
         )
     try:

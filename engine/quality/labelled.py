@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
 from emotion_search.engine.files.tables import table_rows, valid_rows
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError
 from emotion_search.index.vectors.space import Space
 
 Strings = NDArray[np.str_]
@@ -63,10 +63,10 @@ class LabelledVectors:
         if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
             raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
         if n and (self.vectors == self.vectors[0]).all():
-            raise InvalidInputError("all embeddings are equal: there is nothing to tell apart")
+            raise AbsentError("all embeddings are equal: there is nothing to tell apart")
         counts = np.unique(self.labels, return_counts=True)[1]
         if (counts > 1).sum() < 2:
-            raise InvalidInputError(
+            raise AbsentError(
                 f"{_NEEDED}; there are {n} labelled clips of {len(counts)}"
                 f" {'class' if len(counts) == 1 else 'classes'}"
             )
@@ -111,16 +111,14 @@ def sentences_under(key: str | None, found: Sequence[str]) -> Strings | None:
     empty where one is empty. None where all are.
 
     Raises:
-        InvalidInputError: it was named, and no labelled clip has it.
+        AbsentError: it was named, and no labelled clip has it.
     """
     if any(found):
         number = {text: str(i) for i, text in enumerate(dict.fromkeys(found))}
         return np.array([number[text] if text else "" for text in found])
     if key is None:
         return None
-    raise InvalidInputError(
-        f"no labelled clip has the metadata key {key}, which tells the sentence"
-    )
+    raise AbsentError(f"no labelled clip has the metadata key {key}, which tells the sentence")
 
 
 def read_labelled_vectors(

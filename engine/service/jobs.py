@@ -178,7 +178,7 @@ class Jobs:
 
         Raises:
             NotFoundError: no such job.
-            InvalidInputError: its upload is not kept, or it has not failed.
+            NotRetryableError: its upload is not kept, or it has not failed.
         """
         with self._database.write() as session:
             job = retry_job(session, job_id)

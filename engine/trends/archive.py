@@ -25,6 +25,11 @@ PERIODS = ("day", "week", "month")
 
 LONGEST_ALERT = 250
 """Most characters of an alert."""
+ALERT = (
+    r"^[^<>=\x00]*[^<>=\s\x00-\x1f][^<>=\x00]*[<>]\s*0*"
+    r"((0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)|([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+|100(\.0*)?)\s*%)\s*$"
+)
+"""What an alert looks like, as a regular expression: ``angry>0.3``."""
 
 METHOD = (
     "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"

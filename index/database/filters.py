@@ -38,7 +38,8 @@ from emotion_search.index.errors import InvalidInputError
 EMOTION = "emotion"
 """The task of a label when none is named."""
 
-_MOST_VALUES, _MOST_PAIRS = 100, 10  # of a filter; each pair is a join
+MOST_VALUES, MOST_PAIRS = 100, 10
+"""Most values of a filter; each pair is a join."""
 ROUNDED_S = 0.0005
 """Play in a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point."""
 
@@ -101,7 +102,7 @@ class ClipFilter:
             ("cluster", self.clusters),
             ("metadata", [text for pair in self.metadata.items() for text in pair]),
         ):
-            most = _MOST_PAIRS * 2 if name == "metadata" else _MOST_VALUES
+            most = MOST_PAIRS * 2 if name == "metadata" else MOST_VALUES
             if len(values) > most:
                 raise InvalidInputError(f"filter {name} has more than {most} values")
             for value in values:

@@ -17,6 +17,10 @@ from emotion_search.index.database.upsert import insert_new
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 
+class NotRetryableError(InvalidInputError):
+    """The job's upload is not kept, or it has not failed."""
+
+
 class JobStatus(StrEnum):
     """Where a job stands."""
 
@@ -184,12 +188,12 @@ def retry_job(session: Session, job_id: int) -> Job:
 
     Raises:
         NotFoundError: no such job.
-        InvalidInputError: its upload is not kept, or it has not failed.
+        NotRetryableError: its upload is not kept, or it has not failed.
     """
     job = get_job(session, job_id)
     if not job.is_kept:
         why = f"is {job.status}" if job.status != JobStatus.FAILED else "failed by its file"
-        raise InvalidInputError(f"job {job_id} {why}; only a job whose upload is kept is retried")
+        raise NotRetryableError(f"job {job_id} {why}; only a job whose upload is kept is retried")
     return set_job(
         session,
         job_id,

@@ -186,7 +186,7 @@ def test_what_was_learned_is_read(service: Client):
     assert quality["calibration"] is None  # three voices
     with pytest.raises(ProblemError, match="metadata key words") as caught:
         service.evaluation(sentence_key="words")
-    assert caught.value.status == 422
+    assert caught.value.status == 404
     with pytest.raises(ProblemError, match="mood"):
         service.evaluation("mood")
     with pytest.raises(ProblemError, match="moods"):

@@ -162,7 +162,7 @@ def test_a_failure_of_the_servers_does_not_use_up_the_key_and_can_be_retried(
     last, first = (job["job"] for job in client.get("/v1/jobs").json()["data"])
     assert client.post(f"/v1/jobs/{last}/retry").status_code == 202
     assert finished(client, last)["new"] is True
-    assert_problem(client.post(f"/v1/jobs/{last}/retry"), 422, "invalid-input")
+    assert_problem(client.post(f"/v1/jobs/{last}/retry"), 409, "not-retryable")
     assert client.post(WAIT, files=upload(voice), headers=key).json()["job"] == last
     assert client.post(f"/v1/jobs/{first}/retry").status_code == 202
     assert finished(client, first)["new"] is False

@@ -89,7 +89,7 @@ WRONG = [
     ("/v1/map", {"method": "tsne"}, 422),
     ("/v1/map", {"clustering": "none"}, 404),
     ("/v1/map", {"clustering": "\0"}, 422),
-    ("/v1/map", {"source": "none"}, 422),
+    ("/v1/map", {"source": "none"}, 404),
     ("/v1/clips", {"cluster": "moods"}, 422),
     ("/v1/clips", {"min_probability": 1.5}, 422),
     ("/v1/clips", {"min_probability": "nan"}, 422),

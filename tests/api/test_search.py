@@ -76,14 +76,14 @@ def test_a_batch_answers_each_query_for_itself(reading: TestClient):
         {"clip": 1, "limit": 3},
         {"clip": 999},
         {"positive": [{"clip": 2}], "limit": 2},
-        {"clip": 1, "foo": 1},
+        {"positive": [{"vector": [1, 2]}]},
         {},
     ]
     answer = reading.post("/v1/search/batch", json={"queries": queries})
     assert answer.status_code == 200
     first, second, third, *misfits = answer.json()["results"]
-    for one, where in zip(misfits, ("foo", "give 'clip'"), strict=True):
-        assert one["problem"]["type"] == "urn:emotion-search:problem:invalid-request"
+    for one, where in zip(misfits, ("256", "positive example"), strict=True):
+        assert one["problem"]["type"] == "urn:emotion-search:problem:invalid-input"
         assert where in one["problem"]["detail"]
     assert first["answer"] == reading.post("/v1/search", json=queries[0]).json()
     assert first["problem"] is None
@@ -95,8 +95,9 @@ def test_a_batch_answers_each_query_for_itself(reading: TestClient):
 @pytest.mark.parametrize(
     ("asked", "kind"),
     [
-        ({"positive": []}, "invalid-request"),
-        ({"negative": [{"clip": 1}]}, "invalid-request"),
+        ({"positive": []}, "invalid-input"),
+        ({"negative": [{"clip": 1}]}, "invalid-input"),
+        ({"clip": 1, "exact": 0}, "invalid-request"),
         ({"positive": [{}]}, "invalid-request"),
         ({"positive": [{"clip": 1, "recording": 1}]}, "invalid-request"),
         ({"positive": [{"clip": "1"}]}, "invalid-request"),

@@ -41,7 +41,7 @@ def test_the_archives_trend(client: TestClient):
         ("/v1/recordings/1/trend?smooth=0", 422, "invalid-request"),
         ("/v1/recordings/1/trend?smoth=1", 422, "invalid-request"),
         ("/v1/trends?by=year", 422, "invalid-request"),
-        ("/v1/trends?alert=bored%3E0.1", 422, "invalid-input"),
+        ("/v1/trends?alert=bored%3E0.1", 404, "not-found"),
         ("/v1/trends?alert=%00", 422, "invalid-request"),
         ("/v1/trends?alert=" + "+" * 251, 422, "invalid-request"),
     ],

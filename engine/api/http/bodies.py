@@ -6,7 +6,6 @@ it looks at the key, and without limits.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -75,10 +74,12 @@ async def json_body(request: Request, model: type[T]) -> T:
 
 def _parsed(content: bytes, model: type[T]) -> T:
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the body is not JSON ({error})") from error
-    return validated(model, data)
+        return model.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        if first["type"] == "json_invalid":
+            raise HTTPException(400, f"the body is not JSON ({first['msg']})") from error
+        raise _refused(error) from error
 
 
 @asynccontextmanager
@@ -131,9 +132,11 @@ def validated(model: type[T], data: Any) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-        ) from error
+        raise _refused(error) from error
+
+
+def _refused(error: ValidationError) -> RequestValidationError:
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
 
 
 @contextmanager

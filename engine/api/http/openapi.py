@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_text
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,7 +27,11 @@ def json_or_form(
             if model is form:
                 for field in schema["properties"].values():
                     _as_in_a_form(field)
-            schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+            several = {**schema.pop("$defs", {}), model.__name__: schema}
+            for one in several.values():
+                for field in one.get("properties", {}).values():
+                    _without_default(field)
+            schemas |= several
             content[media] = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
     return {"required": True, "content": content, _SCHEMAS: schemas}
 
@@ -38,8 +43,20 @@ def _as_in_a_form(field: dict[str, Any]) -> None:
         field |= given
         if field.get("default", 0) is None:
             field.pop("default")
+    if "contentSchema" in field:  # JSON, which a form's part is by itself where it is an object
+        about = field["description"]
+        model = field.pop("contentSchema")
+        field.clear()
+        field |= {**model, "description": about}
     if field.get("type") == "array":
         field["description"] = f"{field.get('description', '')} A part for each."
+
+
+def _without_default(field: dict[str, Any]) -> None:
+    """Tell the default in words: clients are generated with fields of a default as required."""
+    default = field.pop("default", None)
+    if default not in (None, []):
+        field["description"] += f" By default `{json_text.dumps(default)}`."
 
 
 def install(app: FastAPI) -> None:
@@ -59,7 +76,8 @@ _MEANINGS = {
     403: "The key's scope does not suffice, or the page is of another origin.",
     404: "There is no such thing, or the archive is empty.",
     408: "The body did not arrive in time.",
-    409: "The server's model is not the archive's.",
+    409: "It does not fit the state of things: another model, an erased file, a job that"
+    " is not to be retried.",
     413: "The request is too large.",
     415: "The body is of another media type.",
     416: "The range begins beyond the end.",
@@ -90,6 +108,12 @@ _HEADERS = {
 }
 
 
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "An id of your own, which the answer and the server's log have then, too.",
+    "schema": {"type": "string"},
+}
 UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {
         "description": "The sender has it already.",
@@ -117,6 +141,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
         tags=app.openapi_tags,
+        servers=[{"url": "/", "description": "The server that this document is from."}],
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -160,6 +185,7 @@ def _ends(status: int) -> str:
 def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
     """Add the problems that every route of its kind may answer with, and the headers of all."""
     responses = operation["responses"]
+    operation.setdefault("security", [])  # of a route that needs no key
     statuses = {500}
     if path.startswith("/v1") or path == "/metrics":
         statuses |= {*_ALWAYS}
@@ -169,6 +195,9 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         statuses |= {*_WITH_INPUT}
     if "{" in path:
         statuses.add(404)
+    if len(operation.get("requestBody", {}).get("content", ())) > 1:
+        # openapi-python-client forgets an import where bodies differ and nothing else is optional.
+        operation.setdefault("parameters", []).append(_REQUEST_ID)
     if "requestBody" in operation:
         statuses |= {*_WITH_BODY}
         if method == "post":

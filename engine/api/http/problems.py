@@ -16,7 +16,9 @@ from starlette.routing import BaseRoute, Match
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.service.jobs import EndingError, KeyReusedError, TooBusyError
 from emotion_search.engine.service.work import QuarantinedError
+from emotion_search.index.database.jobs import NotRetryableError
 from emotion_search.index.errors import (
+    AbsentError,
     AudioError,
     BusyError,
     DatabaseBusyError,
@@ -39,6 +41,8 @@ RETRY_S = 2
 
 _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     NotFoundError: (404, "not-found"),
+    AbsentError: (404, "not-found"),
+    NotRetryableError: (409, "not-retryable"),
     InvalidInputError: (422, "invalid-input"),
     ForgottenError: (409, "forgotten"),
     AudioError: (422, "unusable-audio"),

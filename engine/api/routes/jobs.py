@@ -88,7 +88,7 @@ def job(jobs: JobsDep, job: JobId, _: Reader) -> JobOut:
     return job_out(jobs.board.get(job))
 
 
-@router.post("/{job}/retry", status_code=202, summary="Retry a job")
+@router.post("/{job}/retry", status_code=202, summary="Retry a job", responses=answers(409))
 def retry(jobs: JobsDep, job: JobId, _: Writer) -> JobOut:
     """Takes up a job anew that failed through no fault of its file's (its problem is of status
     500 or more): its upload was kept."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -21,7 +19,6 @@ from emotion_search.engine.api.http.bodies import (
     json_body,
     media_type,
     spooled,
-    validated,
 )
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import json_or_form
@@ -31,7 +28,6 @@ from emotion_search.engine.api.wire.search import (
     BatchIn,
     BatchOut,
     BatchResult,
-    JsonSearch,
     SearchIn,
     SearchOut,
     UploadSearch,
@@ -48,7 +44,7 @@ router = APIRouter(prefix="/v1", tags=["search"])
     "/search",
     summary="Find clips that sound like examples",
     response_model=SearchOut,
-    openapi_extra={"requestBody": json_or_form(JsonSearch, UploadSearch)},
+    openapi_extra={"requestBody": json_or_form(SearchIn, UploadSearch)},
 )
 async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
     """Examples are clips, stretches of recordings and vectors (JSON), or uploaded audio files (a
@@ -60,7 +56,7 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     """
     kind = media_type(request)
     if kind == "application/json":
-        asked = await json_body(request, JsonSearch)
+        asked = await json_body(request, SearchIn)
         query = asked.with_examples(*asked.examples())
         return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
@@ -69,7 +65,7 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
             gates.arriving.entered(),
             form_body(request, UploadSearch, files=MOST_FILES) as form,
         ):
-            return await gates.uploads.run(_by_files, library, form, _in_query(form))
+            return await gates.uploads.run(_by_files, library, form)
     raise HTTPException(
         415, "send application/json with examples, or multipart/form-data with a file"
     )
@@ -82,27 +78,17 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     openapi_extra={"requestBody": json_or_form(BatchIn)},
 )
 async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
-    """Up to 50 searches, each as `/v1/search` takes it as JSON; one that fails has its own problem
-    and does not spoil the others."""
+    """Up to 50 searches, each as `/v1/search` takes it as JSON; one that cannot be answered has its
+    own problem and does not spoil the others."""
     asked = await json_body(request, BatchIn)
     return await gates.queries.run(_answers, library, asked)
 
 
-def _in_query(form: UploadSearch) -> SearchIn | None:
-    """What the form's part ``query`` asks for, if it has one."""
-    if form.query is None:
-        return None
+def _by_files(library: Library, form: UploadSearch) -> Response:
+    asked = form.query
     beside = form.model_fields_set - {"query", "file", "negative_file"}
-    if beside:
+    if asked and beside:
         raise InvalidInputError(f"give '{min(beside)}' inside of 'query', not beside it")
-    try:
-        data = json.loads(form.query)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"the part 'query' is not JSON ({error})") from error
-    return validated(SearchIn, data)
-
-
-def _by_files(library: Library, form: UploadSearch, asked: SearchIn | None) -> Response:
     positive, negative = asked.examples() if asked else ([], [])
     if not (form.file or form.negative_file or positive):
         raise InvalidInputError("the form needs a part 'file' with an audio file")
@@ -132,12 +118,11 @@ def _found(library: Library, query: Query) -> dict[str, Any]:
 
 def _answers(library: Library, asked: BatchIn) -> BatchOut:
     results = []
-    for given in asked.queries:
+    for one in asked.queries:
         try:
-            one = validated(JsonSearch, given)
             found = SearchOut.model_validate(_found(library, one.with_examples(*one.examples())))
             results.append(BatchResult(answer=found))
-        except (EmotionSearchError, RequestValidationError) as error:
+        except EmotionSearchError as error:
             fault = problems.body(**problems.explain(error))
             results.append(BatchResult(problem=Problem.model_validate(fault)))
     return BatchOut(results=results)

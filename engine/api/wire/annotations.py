@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from emotion_search.engine.api.http.bodies import File
-from emotion_search.engine.api.wire.filters import Moment, Text
+from emotion_search.engine.api.wire.filters import Moment, Pair, Text
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.files.values import LONGEST, parse_channel, parse_pairs
 from emotion_search.engine.service.uploads import UploadFields
@@ -28,15 +28,15 @@ class UploadRecording(BaseModel):
     source: Name | None = Field(default=None, description="Where it comes from.")
     label: Name | None = Field(default=None, description="Emotion label of its clips.")
     speaker: Name | None = Field(default=None, description="Who speaks.")
-    speakers: list[Text] = Field(
+    speakers: list[Pair] = Field(
         default=[],
         description="`channel=speaker` pairs, channels counted from 0: who speaks on which.",
     )
     recorded_at: Moment | None = Field(
         default=None, description="ISO 8601, in UTC where no zone is given."
     )
-    metadata: list[Text] = Field(default=[], description="`key=value` pairs.")
-    labels: list[Text] = Field(
+    metadata: list[Pair] = Field(default=[], description="`key=value` pairs.")
+    labels: list[Pair] = Field(
         default=[], description="`task=value` pairs: labels of its clips under other tasks."
     )
     channels: Text = Field(

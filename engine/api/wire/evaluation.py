@@ -80,7 +80,7 @@ class TripletsOut(BaseModel):
     triplets: int
 
 
-class ShareOut(BaseModel):
+class NearestOut(BaseModel):
     """How many of the ten nearest are of the query's own speaker, source or recording."""
 
     share: float
@@ -150,7 +150,7 @@ class EvaluationOut(RetrievalOut):
         description="By what the distractor shares with the anchor: `nothing`, `sentence`,"
         " `speaker`, `source` or `both` (speaker and sentence)."
     )
-    nearest: dict[str, ShareOut] = Field(description="By `source`, `speaker` and `recording`.")
+    nearest: dict[str, NearestOut] = Field(description="By `source`, `speaker` and `recording`.")
     left_out: dict[str, str] = Field(description="What could not be measured, and why.")
     scores: ClassScoresOut | None = Field(description="Null where the model gives no scores.")
     steps: dict[str, float] = Field(

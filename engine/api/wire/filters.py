@@ -6,10 +6,19 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from emotion_search.engine.files.values import parse_pairs
-from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
+from emotion_search.index.database.filters import EMOTION, MOST_PAIRS, MOST_VALUES, ClipFilter
 from emotion_search.index.database.text import clean, storable
 from emotion_search.index.errors import InvalidInputError
 
@@ -17,6 +26,7 @@ MOST_LISTED = 500
 """Most clips of a page."""
 
 
+_ISO = TypeAdapter(datetime)
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
 
 
@@ -27,13 +37,18 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("is out of range") from error
 
 
-def _no_number(given: Any) -> Any:
-    if isinstance(given, int | float) or (isinstance(given, str) and _NUMBER.fullmatch(given)):
+def _read(given: Any) -> Any:
+    if isinstance(given, datetime):
+        return given
+    if not isinstance(given, str) or _NUMBER.fullmatch(given):
         raise ValueError("give a moment as ISO 8601, such as 2026-05-01T12:00:00Z")
-    return given
+    try:
+        return _ISO.validate_python(given)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
 
 
-Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
+Moment = Annotated[datetime, BeforeValidator(_read), AfterValidator(_in_utc)]
 """ISO 8601; without a zone it is taken as UTC."""
 
 
@@ -43,8 +58,23 @@ def _clean(text: str) -> str:
     return clean("text", text)
 
 
-Text = Annotated[str, AfterValidator(_clean)]
+def _like(pattern: str) -> Any:
+    """Told in the document; the refusal is in words, by those who read the text."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+_VISIBLE = r"[^=\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+_CLEAN = AfterValidator(_clean)
+Text = Annotated[str, _CLEAN, _like(r"^[^\x00]*$")]
 """Text that a database can hold."""
+Pair = Annotated[str, _CLEAN, _like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$")]
+"""``key=value``."""
+Cluster = Annotated[str, _CLEAN, _like(r"^[^\x00]+:([0-9]{1,6}|noise)$")]
+"""``NAME:3`` or ``NAME:noise``."""
+Alert = Annotated[str, _CLEAN, Field(max_length=LONGEST_ALERT), _like(ALERT)]
+"""``angry>0.3``."""
+Values = Annotated[list[Text], Field(max_length=MOST_VALUES)]
+"""Values of a filter."""
 
 
 class Filters(BaseModel):
@@ -52,32 +82,37 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: list[Text] = Field(default=[], description="Source of the recording.")
-    label: list[Text] = Field(default=[], description="Label of the clip.")
-    speaker: list[Text] = Field(default=[], description="Speaker of the recording.")
-    channel: list[Text] = Field(
-        default=[], description="Channel of the clip, by its name or its number from 0."
+    source: Values = Field(default=[], description="Source of the recording.")
+    label: Values = Field(default=[], description="Label of the clip.")
+    speaker: Values = Field(default=[], description="Speaker of the recording.")
+    channel: Values = Field(
+        default=[],
+        description="Channel of the clip, by its name or its number from 0.",
     )
     after: Moment | None = Field(
         default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is given."
     )
     before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
-    metadata: list[Text] = Field(
-        default=[], description="`key=value` pairs that the recording must all have."
+    metadata: list[Pair] = Field(
+        default=[],
+        max_length=MOST_PAIRS,
+        description="`key=value` pairs that the recording must all have.",
     )
-    emotion: list[Text] = Field(default=[], description="Class that the model scores highest.")
+    emotion: Values = Field(default=[], description="Class that the model scores highest.")
     min_score: float | None = Field(
         default=None, ge=0, le=1, description="Least score of the class scored highest."
     )
     min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
-    predicted: list[Text] = Field(default=[], description="What a classifier calls the clip.")
+    predicted: Values = Field(default=[], description="What a classifier calls the clip.")
     min_probability: float = Field(
         default=0.0, ge=0, le=1, description="Least probability of what the classifier predicts."
     )
-    cluster: list[Text] = Field(
-        default=[], description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`."
+    cluster: list[Cluster] = Field(
+        default=[],
+        max_length=MOST_VALUES,
+        description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`.",
     )
 
     def wanted(self) -> ClipFilter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 from starlette.datastructures import UploadFile
 
 from emotion_search.engine.api.http.bodies import LARGEST_JSON, MOST_FILES, File
@@ -174,28 +174,18 @@ class UploadSearch(SearchOptions):
         max_length=MOST_FILES,
         description="Audio files that they should not sound like.",
     )
-    query: Annotated[str | None, BeforeValidator(_text_of)] = Field(
+    query: Annotated[Json[SearchIn] | None, BeforeValidator(_text_of)] = Field(
         default=None,
         description="Instead of the other fields: the object that a JSON search takes.",
     )
 
 
-class JsonSearch(SearchIn):
-    """A search by examples: `clip` for one clip, else `positive`, and `negative` if wanted."""
-
-    @model_validator(mode="after")
-    def _has_example(self) -> JsonSearch:
-        if self.clip is None and not self.positive:
-            raise ValueError("give 'clip', or 'positive' with at least one example")
-        return self
-
-
 class BatchIn(BaseModel):
-    """Several searches at once; each is looked at when its turn comes."""
+    """Several searches at once."""
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: list[SkipValidation[JsonSearch]] = Field(min_length=1, max_length=MOST_QUERIES)
+    queries: list[SearchIn] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
 class SearchOut(BaseModel):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from emotion_search.engine.api.wire.filters import Filters, Text
-from emotion_search.engine.trends.archive import LONGEST_ALERT
+from emotion_search.engine.api.wire.filters import Alert, Filters
 from emotion_search.engine.trends.curve import (
     PENALTIES,
     PENALTY,
@@ -48,9 +47,7 @@ class TrendQuery(Filters):
     """Parameters of a trend over the archive."""
 
     by: Literal["day", "week", "month"] = Field(default="week", description="Periods, in UTC.")
-    alert: list[Annotated[Text, Field(max_length=LONGEST_ALERT)]] = Field(
-        default=[], max_length=20, description="Such as `angry>0.3`."
-    )
+    alert: list[Alert] = Field(default=[], max_length=20, description="Such as `angry>0.3`.")
 
 
 class TurnOut(BaseModel):

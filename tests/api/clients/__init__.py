@@ -1,0 +1,1 @@
+"""Programs on clients that are generated from the service's document."""
