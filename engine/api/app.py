@@ -20,6 +20,7 @@ from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import OpenTo
 from emotion_search.engine.api.http.bodies import LARGEST_JSON
 from emotion_search.engine.api.http.deps import Gates, in_thread
+from emotion_search.engine.api.http.etags import Tagged
 from emotion_search.engine.api.http.head import Heads
 from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
@@ -30,6 +31,7 @@ from emotion_search.engine.api.routes import (
     classifiers,
     clips,
     clusters,
+    compare,
     evaluation,
     health,
     jobs,
@@ -54,6 +56,7 @@ _ROUTES = (
     health,
     metrics,
     search,
+    compare,
     predict,
     trends,
     recordings,
@@ -174,6 +177,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.state.allowed_hosts = listed(settings.allowed_hosts)
     problems.install(app)
     documents.install(app)
+    app.add_middleware(Tagged)
     app.add_middleware(BodyLimit, most=round(settings.max_upload_mb * 1e6), seconds=BODY_S)
     app.add_middleware(
         GZipMiddleware,

@@ -226,6 +226,19 @@ class Client(Requests):
         """Erase a recording; the number of clips that went with it."""
         return int(self._call("erase", recording=recording).json()["clips"])
 
+    def erase_all(self, recordings: Sequence[int]) -> list[int]:
+        """Erase up to 1000 recordings; the ids of those that there were."""
+        return list(self._call("erase_all", json={"recordings": list(recordings)}).json()["erased"])
+
+    def compare(self, *clips: int) -> dict[str, Any]:
+        """How alike clips are, each to each, as the document has it."""
+        return dict(self._call("compare", params={"clip": list(clips)}).json())
+
+    def compare_files(self, *files: Path, clips: Sequence[int] = ()) -> dict[str, Any]:
+        """How alike audio files and clips are, each to each, as the document has it."""
+        sent = [("file", (file.name, file.read_bytes())) for file in files]
+        return dict(self._call("compare_files", data={"clip": list(clips)}, files=sent).json())
+
     def clips(self, **filters: Any) -> Iterator[ClipOut]:
         """All clips that pass the filters, by id; ``sort="angry"`` gives the angriest first, and
         ``sort="recorded_at", order="asc"`` the oldest."""
@@ -249,6 +262,11 @@ class Client(Requests):
         return ClipOut.model_validate(
             self._call("label", clip=clip, task=task, json={"value": value}).json()
         )
+
+    def label_all(self, labels: Mapping[int, str | None], *, task: str = "emotion") -> list[int]:
+        """Label up to 1000 clips by id at once (None takes the label away); ids that are none."""
+        rows = [{"clip": clip, "value": value, "task": task} for clip, value in labels.items()]
+        return list(self._call("label_all", json={"labels": rows}).json()["unknown"])
 
     def unlabel(self, clip: int, *, task: str = "emotion") -> ClipOut:
         """Take a label away; the clip without it."""

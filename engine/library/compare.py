@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from emotion_search.engine.inference.embed import named_scores
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.library.library import Library, model_name
 from emotion_search.engine.machine.threads import ahead
-from emotion_search.engine.query.examples import as_example, embedded, resolved
+from emotion_search.engine.query.examples import FileExample, as_example, embedded, resolved
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.arrays import Vectors, normalise
@@ -84,38 +84,57 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
         if database_exists(settings):
             library = stack.enter_context(Library.open(settings))
         if library is not None and library.model() is not None:
-            return _in_archive(library, things)
+            return compare_in(library, things)
         if any(isinstance(thing, int) for thing in things):
             raise InvalidInputError("there is no archive here that could have clips; give files")
         embedder = load_embedder(model_name(settings), settings)
         return _of_files(embedder, [one for one in things if isinstance(one, Path)])
 
 
-def _in_archive(library: Library, things: Sequence[int | Path]) -> Comparison:
+def compare_in(
+    library: Library, things: Sequence[int | Path | FileExample], *, longest: float | None = None
+) -> Comparison:
+    """As ``compare``, in an archive that is open.
+
+    Args:
+        longest: seconds of audio that a file may have; None for any.
+
+    Raises:
+        NotFoundError: no such clip, or the archive is empty.
+        ModelMismatchError, ModelUnavailableError: the model cannot be used.
+    """
     model, searcher = library.searcher()
     embed: Callable[[Path], Embedded] | None = None
     compared, examples, unusable = [], [], []
     for thing in things:
         try:
+            example = embedded(library, model, as_example(thing), longest)
             if isinstance(thing, int):
                 clip = library.clip(thing)
-                one = Compared(f"clip {thing}", clip.emotion, clip.confidence)
+                one = Compared(_name(thing), clip.emotion, clip.confidence)
             else:
                 if embed is None:  # of clips alone the model is not loaded
                     embedder = library.embedder_of(model)
                     context = library.context(embedder, Place())
                     embed = partial(_embedded, library.decoders, embedder, context)
-                one = embed(thing)[0]
-            examples.append(embedded(library, model, as_example(thing), None))
+                path = thing if isinstance(thing, Path) else thing.path
+                one = replace(embed(path)[0], name=_name(thing))
+            examples.append(example)
             compared.append(one)
         except AudioError as error:
-            unusable.append((str(thing), str(error)))
+            unusable.append((_name(thing), str(error)))
     if len(examples) < 2:
         return Comparison(compared, np.ones((len(examples),) * 2), None, unusable)
     with searcher.open() as snapshot:
         rows = [resolved(snapshot, one).example for one in examples]
         cosines, percentiles = snapshot.compare(rows)
     return Comparison(compared, cosines, percentiles, unusable)
+
+
+def _name(thing: int | Path | FileExample) -> str:
+    if isinstance(thing, int):
+        return f"clip {thing}"
+    return thing.name if isinstance(thing, FileExample) else str(thing)
 
 
 def _of_files(embedder: Embedder, files: Sequence[Path]) -> Comparison:

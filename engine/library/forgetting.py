@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
@@ -74,15 +75,20 @@ class Forgetting(Indexed):
 
     def forget_expired(self) -> int:
         """Erase the recordings that are ``expired``; how many those were, 0 if no age is set."""
-        ids = [] if self.settings.retention is None else self.expired()
+        return len(self.forget_each([] if self.settings.retention is None else self.expired()))
+
+    def forget_each(self, ids: Sequence[int]) -> list[int]:
+        """Erase recordings, and ``settle`` once; the ids of those that there were."""
+        erased = []
         try:
-            for recording in ids:
-                with suppress(NotFoundError):  # another process does the same
+            for recording in sorted(set(ids)):
+                with suppress(NotFoundError):  # another process may do the same
                     self.forget(recording, settle=False)
+                    erased.append(recording)
         finally:
             if ids:
                 self.settle()
-        return len(ids)
+        return erased
 
     def forget(self, recording_id: int, *, settle: bool = True) -> list[str]:
         """Erase a recording: rows, vectors, labels, index entries, and bytes if it was uploaded.

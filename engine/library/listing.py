@@ -50,11 +50,20 @@ class Listing(Archive):
         order: str = "newest",
         limit: int,
         skip: int = 0,
+        after_id: int = 0,
     ) -> tuple[list[RecordingDetails], int]:
         """A page of recordings in order, and how many there are in all; see
         ``index.database.recording_details.find_recordings``."""
         with self.database.read() as session:
-            return find_recordings(session, wanted, text=text, order=order, limit=limit, skip=skip)
+            return find_recordings(
+                session,
+                wanted,
+                text=text,
+                order=order,
+                limit=limit,
+                skip=skip,
+                after_id=after_id,
+            )
 
     def clip_page(self, recording_id: int, *, limit: int, after_id: int = 0) -> list[ClipDetails]:
         """Up to ``limit`` clips of a recording, by ascending id from beyond ``after_id``.

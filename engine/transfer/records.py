@@ -82,7 +82,7 @@ def status_record(status: Status) -> dict[str, Any]:
     counts = asdict(status.counts)
     model = status.model
     return {
-        **{name: counts[name] for name in ("recordings", "clips", "labelled", "failures")},
+        **{n: counts[n] for n in ("recordings", "clips", "labelled", "failures", "undated")},
         "duration": round(status.counts.duration, 3),
         "model": model.name if model else None,
         "dimension": model.dimension if model else None,
@@ -94,6 +94,7 @@ def status_record(status: Status) -> dict[str, Any]:
         "method": status.space.method.value if status.space else None,
         "sources": counts["sources"],
         "labels": counts["labels"],
+        "emotions": counts["emotions"],
         "database": status.database,
         "home": status.home,
     }

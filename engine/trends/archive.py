@@ -97,6 +97,16 @@ class Bucket:
         """That of a class, or of what is uncertain."""
         return self.uncertain if emotion == UNCERTAIN else self.emotions[emotion]
 
+    def record(self) -> dict[str, Any]:
+        """What was recorded, as plain data."""
+        return {
+            "recordings": self.recordings,
+            "clips": self.clips,
+            "seconds": round(self.seconds, 3),
+            "emotions": {name: share.record() for name, share in self.emotions.items()},
+            "uncertain": self.uncertain.record(),
+        }
+
 
 @dataclass(frozen=True)
 class ArchiveTrend:
@@ -105,7 +115,8 @@ class ArchiveTrend:
     Attributes:
         by: day, week or month.
         buckets: those in which something was recorded, in order.
-        undated: clips left out because it is not known when they were recorded.
+        total: all of them, undated ones too, as one period without days; None where there is none.
+        undated: clips in no period because it is not known when they were recorded.
         timeless: clips left out because they have no length.
         min_confidence: below, a clip counts as uncertain.
     """
@@ -114,6 +125,7 @@ class ArchiveTrend:
     model: str
     classes: tuple[str, ...]
     buckets: tuple[Bucket, ...]
+    total: Bucket | None
     undated: int
     timeless: int
     alerts: tuple[Alert, ...] = ()
@@ -136,11 +148,7 @@ class ArchiveTrend:
                 "period": one.key,
                 "start": one.start.isoformat(),
                 "end": one.end.isoformat(),
-                "recordings": one.recordings,
-                "clips": one.clips,
-                "seconds": round(one.seconds, 3),
-                "emotions": {name: share.record() for name, share in one.emotions.items()},
-                "uncertain": one.uncertain.record(),
+                **one.record(),
                 "alerts": [a.text for a in self.alerts if a.holds(one.share_of(a.emotion).share)],
             }
 
@@ -206,6 +214,7 @@ def archive_trend(
     watched = tuple(parse_alert(text, model.classes) for text in alerts)
     width = len(model.classes)
     sums: dict[date, _Sums] = {}
+    total = _Sums(width)
     undated = timeless = 0
     # The recording that the rows read so far end with, and may go on:
     open_id: int | None = None
@@ -213,6 +222,8 @@ def archive_trend(
     open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
 
     def close() -> None:
+        if open_clips:
+            total.add(open_clips, open_x, open_scores)
         if open_at is not None and open_clips:
             sums.setdefault(_begin(open_at, by), _Sums(width)).add(open_clips, open_x, open_scores)
 
@@ -226,7 +237,6 @@ def archive_trend(
                     open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
                 if open_at is None:
                     undated += int(last - first)
-                    continue
                 scores, seconds = some.scores[first:last], some.seconds[first:last]
                 long = seconds > 0
                 timeless += int((~long).sum())
@@ -236,8 +246,9 @@ def archive_trend(
                 open_scores += seconds[long] @ scores[long]
         close()
     buckets = tuple(_bucket(start, sums[start], by, model.classes) for start in sorted(sums))
+    whole = _bucket(date.min, total, by, model.classes) if total.clips else None
     return ArchiveTrend(
-        by, model.name, model.classes, buckets, undated, timeless, watched, min_confidence
+        by, model.name, model.classes, buckets, whole, undated, timeless, watched, min_confidence
     )
 
 

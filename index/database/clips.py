@@ -22,6 +22,7 @@ from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
     SPEAKER,
+    Archive,
     Clip,
     Embedding,
     Failure,
@@ -227,10 +228,13 @@ class Counts:
     duration: float
     sources: Mapping[str, int]
     labels: Mapping[str, int]
+    emotions: Mapping[str, int]
+    undated: int
 
 
 def count(session: Session) -> Counts:
-    """Counts over the whole archive: clips by source and by emotion label, most first."""
+    """Counts over the whole archive: clips by source, by emotion label and by the class that the
+    active model scores highest, most first; recordings without a time of recording."""
     recordings, duration = session.execute(
         select(func.count(), func.coalesce(func.sum(Recording.duration), 0.0))
     ).one()
@@ -241,6 +245,14 @@ def count(session: Session) -> Counts:
     )
     by_label = session.execute(
         select(Label.value, func.count()).where(Label.task == EMOTION).group_by(Label.value)
+    )
+    by_emotion = session.execute(
+        select(Embedding.emotion, func.count())
+        .where(
+            Embedding.model_id == select(Archive.active_model_id).scalar_subquery(),
+            Embedding.emotion.is_not(None),
+        )
+        .group_by(Embedding.emotion)
     )
     labels = _most_first(by_label)
     return Counts(
@@ -254,6 +266,11 @@ def count(session: Session) -> Counts:
         duration=float(duration),
         sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
         labels=labels,
+        emotions=_most_first(by_emotion),
+        undated=session.scalar(
+            select(func.count()).select_from(Recording).where(Recording.recorded_at.is_(None))
+        )
+        or 0,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
@@ -60,12 +60,14 @@ def list_recordings(
 
 
 ORDERS: dict[str, ColumnElement[Any]] = {
+    "id": Recording.id.asc(),
     "newest": func.coalesce(Recording.recorded_at, Recording.ingested_at).desc(),
     "oldest": func.coalesce(Recording.recorded_at, Recording.ingested_at),
     "longest": Recording.duration.desc(),
     "shortest": Recording.duration.asc(),
 }
-"""Orders of recordings; of one without a time of recording, when it was taken in counts."""
+"""Orders of recordings, beside ``share``: the share of the time of their clips that passes, most
+first. Of one without a time of recording, when it was taken in counts."""
 
 
 def find_recordings(
@@ -76,17 +78,35 @@ def find_recordings(
     order: str = "newest",
     limit: int,
     skip: int = 0,
+    after_id: int = 0,
 ) -> tuple[list[RecordingDetails], int]:
     """Up to ``limit`` recordings, after ``skip``, of which some clip passes and whose file name
-    has ``text`` in it, in one of ``ORDERS``; and how many there are in all."""
+    has ``text`` in it, in one of ``ORDERS``; and how many there are in all, whatever ``skip`` and
+    ``after_id``, beyond which ids are listed."""
     query = select(Recording.id)
     if not wanted.is_empty:
         query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
     if text:
         query = query.where(Recording.name.icontains(text, autoescape=True))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    ids = session.scalars(query.order_by(ORDERS[order], Recording.id).limit(limit).offset(skip))
-    return _details(session, ids.all()), total
+    if after_id:
+        query = query.where(Recording.id > after_id)
+    if order == "share":
+        share = _share(wanted).subquery()
+        query = query.join(share, share.c.recording_id == Recording.id)
+        query = query.order_by(share.c.share.desc())
+    else:
+        query = query.order_by(ORDERS[order])
+    ids = session.scalars(query.order_by(Recording.id).limit(limit).offset(skip)).all()
+    return _details(session, ids), total
+
+
+def _share(wanted: ClipFilter) -> Select[Any, Any]:
+    """By recording, the share of its clips' time that passes."""
+    time = Clip.end - Clip.start
+    passing = func.sum(case((Clip.id.in_(matching(wanted)), time), else_=0.0))
+    whole = func.nullif(func.sum(time), 0.0)
+    return select(Clip.recording_id, (passing / whole).label("share")).group_by(Clip.recording_id)
 
 
 def recordings_to_forget(

@@ -319,7 +319,8 @@ def test_ready_means_ready(tmp_path: Path, voices: Path, impatient: None):
 
 
 def test_what_a_sender_has_already_is_not_sent_again(reading: TestClient):
-    for path in ("/v1/recordings/1/audio?start=0.2", "/v1/clips/1/audio", "/v1/clips/1/embedding"):
+    files = ("/v1/recordings/1/audio?start=0.2", "/v1/clips/1/audio", "/v1/clips/1/embedding")
+    for path in (*files, "/v1/clips", "/v1/recordings", "/v1/stats", "/v1/trends", "/v1/jobs"):
         first = reading.get(path)
         assert first.headers["cache-control"] == "private, no-cache"  # it may be erased
         again = reading.get(path, headers={"If-None-Match": first.headers["etag"]})

@@ -1,4 +1,4 @@
-"""ETags: If-None-Match, and 304 where the sender has the answer (RFC 9110, section 13)."""
+"""ETags of answers in JSON and of files: 304 where the sender has them (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 from typing import Annotated
 
 from fastapi import Header, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IfNoneMatch = Annotated[
     str | None, Header(max_length=1000, description="ETags that the sender has already.")
@@ -25,9 +27,56 @@ def unchanged(etag: str) -> Response:
     return Response(status_code=304, headers={"etag": etag, **KEEP})
 
 
+class Tagged:
+    """Middleware that gives an answer to GET that is JSON its hash as ETag, and answers 304 to
+    senders who have it already."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        begun: Message | None = None
+
+        async def tagged(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start" and _is_tagged(message):
+                begun = message  # until its content is known
+                return
+            if begun is not None:
+                start, begun = begun, None
+                if not message.get("more_body"):
+                    etag = tag_of(message["body"])
+                    if is_known(Headers(scope=scope).get("if-none-match"), etag):
+                        await unchanged(etag)(scope, receive, send)
+                        return
+                    MutableHeaders(scope=start).update({"etag": etag, **KEEP})
+                await send(start)
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+def _is_tagged(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    return (
+        start["status"] == 200
+        and "etag" not in headers
+        and headers.get("content-type") == "application/json"
+    )
+
+
+def tag_of(content: bytes) -> str:
+    """The ETag of content; weak, for it may be compressed."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
 def unless_known(content: bytes, media_type: str, if_none_match: str | None) -> Response:
     """The content under its hash as ETag, or 304."""
-    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: it may be compressed
+    etag = tag_of(content)
     if is_known(if_none_match, etag):
         return unchanged(etag)
     return Response(content, media_type=media_type, headers={"etag": etag, **KEEP})

@@ -114,6 +114,12 @@ _REQUEST_ID = {
     "description": "An id of your own, which the answer and the server's log have then, too.",
     "schema": {"type": "string"},
 }
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags that the sender has already.",
+    "schema": {"type": "string"},
+}
 UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {
         "description": "The sender has it already.",
@@ -208,6 +214,11 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         there = responses.get(str(status))
         if there is None or "HTTPValidationError" in str(there):
             responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if method == "get" and "application/json" in responses["200"].get("content", {}):
+        responses["200"]["headers"] = headers("ETag") | responses["200"].get("headers", {})
+        responses["304"] = UNCHANGED[304]
+        if not any(one["name"] == "if-none-match" for one in operation.get("parameters", [])):
+            operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
     for answer in responses.values():
         if "$ref" not in answer:
             answer["headers"] = {**headers("X-Request-ID"), **answer.get("headers", {})}

@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion_search.engine.api.http.access import Reader
-from emotion_search.engine.api.http.deps import LibraryDep
+from emotion_search.engine.api.http.access import Reader, Writer
+from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.deps import LibraryDep, in_thread
+from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.http.problems import without_paths
+from emotion_search.engine.api.wire.annotations import Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
     Counts,
     FailureKind,
@@ -25,7 +28,7 @@ from emotion_search.engine.api.wire.archive import (
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.embedders.catalogue import list_models
-from emotion_search.engine.files.values import LONGEST
+from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.database.files import FailureDetails
 from emotion_search.index.database.filters import EMOTION
 
@@ -70,6 +73,21 @@ def labels(
 ) -> Counts:
     """Labels of a task, most clips first; none where nothing was labelled under it."""
     return Counts.of(library.labels(task))
+
+
+@router.post(
+    "/labels", summary="Label many clips", openapi_extra={"requestBody": json_or_form(LabelsIn)}
+)
+async def set_labels(request: Request, library: LibraryDep, _: Writer) -> Labelled:
+    """Sets or takes away up to 1000 labels at once: all of them, or where something fails none.
+    Of several for the same clip and task the last counts."""
+    asked = (await json_body(request, LabelsIn)).labels
+    labels = [
+        (one.clip, check_text("task", one.task), one.value and check_text("value", one.value))
+        for one in asked
+    ]
+    unknown = await in_thread(library.label, labels)
+    return Labelled(labelled=len({one.clip for one in asked}) - len(unknown), unknown=unknown)
 
 
 @router.get("/models", summary="List models")

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import Admin, Caller, Reader, Writer
-from emotion_search.engine.api.http.bodies import display_name, form_body
+from emotion_search.engine.api.http.bodies import display_name, form_body, json_body
 from emotion_search.engine.api.http.deps import (
     Gates,
     GatesDep,
@@ -23,12 +23,13 @@ from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchange
 from emotion_search.engine.api.http.openapi import headers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
 from emotion_search.engine.api.routes.jobs import job_out
-from emotion_search.engine.api.wire.annotations import UploadRecording
+from emotion_search.engine.api.wire.annotations import EraseIn, UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
-from emotion_search.engine.api.wire.filters import ClipQuery, Paging
+from emotion_search.engine.api.wire.filters import Paging, RecordingQuery
 from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import (
     Erased,
+    ErasedAll,
     RecordingOut,
     RecordingPage,
     TakenIn,
@@ -174,15 +175,34 @@ def _answer(answer: Any, status: int, headers: dict[str, str]) -> JSONResponse:
 
 @router.get("", summary="List recordings")
 def recordings(
-    library: LibraryDep, query: Annotated[ClipQuery, Query()], _: Reader
+    library: LibraryDep, query: Annotated[RecordingQuery, Query()], _: Reader
 ) -> RecordingPage:
-    """Recordings of which some clip passes the filters, by ascending id, a page at a time."""
-    found = library.recording_page(query.wanted(), limit=query.limit + 1, after_id=query.cursor)
+    """Recordings of which some clip passes the filters, a page at a time. In another order than
+    that of ids, a recording that comes or goes meanwhile moves the pages after it."""
+    by_id = query.sort == "id"
+    place = {"after_id": query.cursor} if by_id else {"skip": query.cursor}
+    found, total = library.find_recordings(
+        query.wanted(), text=query.file, order=query.sort, limit=query.limit + 1, **place
+    )
     page = found[: query.limit]
+    last = page[-1].id if by_id and page else query.cursor + len(page)
     return RecordingPage(
         data=[recording_out(one) for one in page],
-        next=page[-1].id if len(found) > len(page) else None,
+        next=last if len(found) > len(page) else None,
+        total=total,
     )
+
+
+@router.post(
+    "/erase",
+    summary="Erase many recordings",
+    openapi_extra={"requestBody": json_or_form(EraseIn)},
+)
+async def erase_many(request: Request, library: LibraryDep, gates: GatesDep, _: Admin) -> ErasedAll:
+    """Erases up to 1000 recordings, as erasing each does; those that are none are named."""
+    asked = (await json_body(request, EraseIn)).recordings
+    erased = await gates.uploads.run(library.forget_each, asked)
+    return ErasedAll(erased=erased, unknown=sorted({*asked} - {*erased}))
 
 
 @router.get("/{recording}", summary="Read a recording")

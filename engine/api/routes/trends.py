@@ -59,6 +59,7 @@ async def archive_trend(
         {
             "data": list(trend.records()),
             "model": model_name(trend.model),
+            "total": trend.total.record() if trend.total else None,
             "undated": trend.undated,
             "min_confidence": trend.min_confidence,
             "alarmed": trend.alarmed,

@@ -16,6 +16,9 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Side
 from emotion_search.index.errors import InvalidInputError
 
+MOST_AT_ONCE = 1000
+"""Most labels, and recordings to erase, of one request."""
+
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]
 
 
@@ -75,6 +78,43 @@ class UploadRecording(BaseModel):
             sides=sides,
         )
         return UploadFields(annotations, parse_channels(self.channels), self.again)
+
+
+class EraseIn(BaseModel):
+    """Recordings to erase."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recordings: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(
+        min_length=1, max_length=MOST_AT_ONCE, description="Their ids."
+    )
+
+
+class ClipLabel(BaseModel):
+    """A label for a clip."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    clip: int = Field(ge=1, lt=2**63, description="Id of the clip.")
+    value: Annotated[Text, Field(min_length=1, max_length=LONGEST)] | None = Field(
+        description="The label; null takes it away.", examples=["anger"]
+    )
+    task: Name = Field(default=EMOTION, description="Task of the label.")
+
+
+class LabelsIn(BaseModel):
+    """Labels for many clips."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: list[ClipLabel] = Field(min_length=1, max_length=MOST_AT_ONCE)
+
+
+class Labelled(BaseModel):
+    """What became of many labels."""
+
+    labelled: int = Field(description="How many clips there were.")
+    unknown: list[int] = Field(description="Ids that are no clips.")
 
 
 class LabelIn(BaseModel):

@@ -79,6 +79,10 @@ class StatsOut(BaseModel):
     duration: float = Field(description="Seconds of audio.")
     sources: dict[str, int] = Field(description="Clips by source; `(none)` for those without.")
     labels: dict[str, int] = Field(description="Clips by emotion label.")
+    emotions: dict[str, int] = Field(
+        description="Clips by the class that the model scores highest."
+    )
+    undated: int = Field(description="Recordings of which it is not known when they were made.")
     model: str | None = Field(description="Embedding model; null while the archive is empty.")
     dimension: int | None = Field(description="Numbers of an embedding.")
     space: int = Field(description="Version of the space that similarity is taken in.")

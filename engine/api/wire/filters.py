@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -16,9 +17,10 @@ from pydantic import (
     ValidationError,
 )
 
-from emotion_search.engine.files.values import parse_pairs
+from emotion_search.engine.files.values import LONGEST, parse_pairs
 from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
 from emotion_search.index.database.filters import EMOTION, MOST_PAIRS, MOST_VALUES, ClipFilter
+from emotion_search.index.database.prediction_filters import cluster_of
 from emotion_search.index.database.text import clean, storable
 from emotion_search.index.errors import InvalidInputError
 
@@ -58,8 +60,21 @@ def _clean(text: str) -> str:
     return clean("text", text)
 
 
+def _by(read: Callable[[str], object]) -> AfterValidator:
+    """Text that ``read`` does not refuse."""
+
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(check)
+
+
 def _like(pattern: str) -> Any:
-    """Told in the document; the refusal is in words, by those who read the text."""
+    """Told in the document; refusals are in words."""
     return Field(json_schema_extra={"pattern": pattern})
 
 
@@ -67,9 +82,14 @@ _VISIBLE = r"[^=\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 _CLEAN = AfterValidator(_clean)
 Text = Annotated[str, _CLEAN, _like(r"^[^\x00]*$")]
 """Text that a database can hold."""
-Pair = Annotated[str, _CLEAN, _like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$")]
+Pair = Annotated[
+    str,
+    _CLEAN,
+    _by(lambda text: parse_pairs([text])),
+    _like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$"),
+]
 """``key=value``."""
-Cluster = Annotated[str, _CLEAN, _like(r"^[^\x00]+:([0-9]{1,6}|noise)$")]
+Cluster = Annotated[str, _CLEAN, _by(cluster_of), _like(r"^[^\x00]+:([0-9]{1,6}|noise)$")]
 """``NAME:3`` or ``NAME:noise``."""
 Alert = Annotated[str, _CLEAN, Field(max_length=LONGEST_ALERT), _like(ALERT)]
 """``angry>0.3``."""
@@ -183,3 +203,14 @@ class SortedQuery(Filters):
         if not text.isdecimal() or int(text) >= 2**63:
             raise InvalidInputError(f"cursor {text}: give the next of the page before")
         return int(text)
+
+
+class RecordingQuery(ClipQuery):
+    """Parameters of a list of recordings."""
+
+    file: Text = Field(default="", max_length=LONGEST, description="Text in their file names.")
+    sort: Literal["id", "newest", "oldest", "longest", "shortest", "share"] = Field(
+        default="id",
+        description="In which order: `share` by the share of their clips' time that passes the"
+        " filters, such as `emotion=angry`. Without a time of recording that of the upload counts.",
+    )

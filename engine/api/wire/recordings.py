@@ -38,6 +38,7 @@ class RecordingPage(BaseModel):
 
     data: list[RecordingOut]
     next: int | None = Field(description="`cursor` of the next page; null on the last.")
+    total: int = Field(description="How many there are on all pages.")
 
 
 class TakenIn(BaseModel):
@@ -47,6 +48,13 @@ class TakenIn(BaseModel):
     new: bool = Field(description="False if the archive had these bytes already.")
     clips: list[ClipOut] = Field(description="Its first 500 clips.")
     job: int = Field(description="Id of the job that took it in.")
+
+
+class ErasedAll(BaseModel):
+    """What was erased of many."""
+
+    erased: list[int] = Field(description="Ids of the recordings that were erased.")
+    unknown: list[int] = Field(description="Ids that are no recordings.")
 
 
 class Erased(BaseModel):

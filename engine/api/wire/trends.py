@@ -133,17 +133,22 @@ class ShareOut(UncertainOut):
     mean: float
 
 
-class PeriodOut(BaseModel):
-    """A period: ISO date, week or month."""
+class TotalOut(BaseModel):
+    """What was recorded, whenever that was."""
 
-    period: str
-    start: date
-    end: date = Field(description="The first day after it.")
     recordings: int
     clips: int
     seconds: float
     emotions: dict[str, ShareOut]
     uncertain: UncertainOut
+
+
+class PeriodOut(TotalOut):
+    """A period: ISO date, week or month."""
+
+    period: str
+    start: date
+    end: date = Field(description="The first day after it.")
     alerts: list[str] = Field(description="Those that it sets off.")
 
 
@@ -152,7 +157,8 @@ class TrendOut(BaseModel):
 
     data: list[PeriodOut]
     model: str
-    undated: int = Field(description="Clips left out because they have no time of recording.")
+    total: TotalOut | None = Field(description="All of it, with what is undated; null for none.")
+    undated: int = Field(description="Clips in no period: they have no time of recording.")
     min_confidence: float = Field(
         description="Least score of a clip's top class; below, the clip counts as uncertain."
     )

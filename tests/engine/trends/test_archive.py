@@ -183,3 +183,18 @@ def test_models_without_classes_and_unknown_periods_are_refused(database):
     bare = ModelInfo(model.id, "bare", "f" * 64, 2, ())
     with pytest.raises(InvalidInputError, match="no emotion scores"):
         archive_trend(database, bare, by="day")
+
+
+def test_totals_count_what_is_undated_too(database: Database):
+    model = fill(
+        database,
+        [(None, None, [("angry", 3), ("happy", 1)]), (MONDAY, None, [("happy", 4)])],
+    )
+    trend = archive_trend(database, model, by="week")
+    assert trend.total is not None
+    assert (trend.total.recordings, trend.total.clips, trend.undated) == (2, 3, 2)
+    assert trend.total.emotions["angry"].share == pytest.approx(3 / 8)
+    assert trend.buckets[0].emotions["happy"].share == 1
+    assert (
+        archive_trend(database, model, by="week", wanted=ClipFilter(sources=("x",))).total is None
+    )
