@@ -1,6 +1,8 @@
 # The service and the command line; weights and data live in volumes.
 FROM python:3.12-slim
 
+# A compiler for the few packages that have no wheel; any version does.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/* \
@@ -18,7 +20,7 @@ COPY migrations migrations
 COPY emotion_search emotion_search
 RUN pip install --no-cache-dir -c constraints.txt '.[postgres]'
 
-USER emotion
+USER 1000
 ENV EMOTION_SEARCH_HOME=/data MODELSCOPE_CACHE=/models/modelscope HF_HOME=/models/huggingface
 VOLUME ["/data", "/models"]
 EXPOSE 8000
