@@ -84,3 +84,14 @@ def test_the_readmes_have_the_same_commands():
         for path in (ROOT / "README.md", ROOT / "README.zh.md")
     ]
     assert blocks[0] == blocks[1]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_figures_carry_their_date(page):
+    """In their block, or in the paragraph before or after it."""
+    date = re.compile(r"20\d\d-\d\d-\d\d")
+    parts = re.split(r"^```.*\n", page.read_text(encoding="utf-8"), flags=re.M)
+    for before, block, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
+        if re.search(r"^\$ .*python -m benchmarks", block, re.M):
+            beside = before.rstrip().split("\n\n")[-1] + block + after.lstrip().split("\n\n")[0]
+            assert date.search(beside), block.splitlines()[0]
