@@ -8,6 +8,7 @@ import pytest
 from docs import make_site
 from emotion_search.cli import COMMANDS
 from emotion_search.engine.settings import Settings
+from tests.api.dashboard.conftest import browser  # noqa: F401
 from tests.conftest import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("engine/**/*.md")]
@@ -95,3 +96,18 @@ def test_figures_carry_their_date(page):
         if re.search(r"^\$ .*python -m benchmarks", block, re.M):
             beside = before.rstrip().split("\n\n")[-1] + block + after.lstrip().split("\n\n")[0]
             assert date.search(beside), block.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_the_site_is_searched_from_its_files_alone(browser):  # noqa: F811
+    site = ROOT / "build" / "site" / "index.html"
+    if not site.exists():
+        pytest.skip("the site is not built (make docs)")
+    page, asked = browser.new_page(), []
+    page.route("http*://**", lambda route: (asked.append(route.request.url), route.abort()))
+    page.goto(site.as_uri())
+    page.get_by_role("button", name="Search").first.click()
+    page.get_by_role("combobox").or_(page.get_by_role("textbox")).first.fill("retention")
+    page.get_by_text(re.compile(r"^[1-9]\d* results$")).wait_for()
+    page.close()
+    assert asked == []
