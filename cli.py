@@ -28,6 +28,29 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Add audio files to the archive; running it again embeds nothing twice.",
         ),
         "status": ("status.status", "Show what is in the archive, and under which model."),
+        "list": (
+            "listing.list_archive",
+            "List recordings, clips, or the sources, speakers, labels and tasks there are, with"
+            " counts.",
+        ),
+        "show": (
+            "clip.show",
+            "Show all that is known of a clip, or of a recording with its clips.",
+        ),
+        "play": (
+            "clip.play",
+            "Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package"
+            " sounddevice.",
+        ),
+        "extract": (
+            "clip.extract",
+            "Write the samples of a clip, or of a stretch of a recording, at their own rate to a"
+            " WAV file.",
+        ),
+        "open": (
+            "clip.open_page",
+            "Open the dashboard of a running server at a clip or recording, and print the address.",
+        ),
         "failures": (
             "curate.failures",
             "List the files that could not be ingested or hold no speech, and why.",

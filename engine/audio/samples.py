@@ -1,6 +1,8 @@
-"""What decoded audio is: the type of its samples, and the rate of everything that is embedded."""
+"""Audio samples: their type, the rate of everything that is embedded, samples as WAV."""
 
 from __future__ import annotations
+
+import io
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,3 +17,12 @@ SHORTEST = 400
 
 FRAME_HOP = 320
 """Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
+
+
+def wav(samples: Samples, rate: int) -> bytes:
+    """Samples (float32, (n,)) at ``rate`` Hz as a file of 16-bit WAV."""
+    import soundfile  # which nothing else here needs
+
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
+    return content.getvalue()

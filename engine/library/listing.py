@@ -8,7 +8,12 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
 from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.database.known_values import unknown_values
+from emotion_search.index.database.known_values import (
+    ValueCount,
+    ValueKind,
+    count_values,
+    unknown_values,
+)
 from emotion_search.index.database.labels import list_labels, list_tasks
 from emotion_search.index.database.models import active_model
 from emotion_search.index.database.recording_details import (
@@ -16,6 +21,7 @@ from emotion_search.index.database.recording_details import (
     clips_of_recording,
     find_recordings,
     list_recordings,
+    locations_of,
     read_recording,
 )
 from emotion_search.index.errors import NotFoundError
@@ -33,6 +39,11 @@ class Listing(Archive):
         """
         with self.database.read() as session:
             return read_recording(session, recording_id)
+
+    def paths(self, recording_id: int) -> list[str]:
+        """Where the recording's bytes were seen, in alphabetical order."""
+        with self.database.read() as session:
+            return [one.path for one in locations_of(session, recording_id)]
 
     def recording_page(
         self, wanted: ClipFilter, *, limit: int, after_id: int = 0
@@ -97,6 +108,12 @@ class Listing(Archive):
         """
         with self.database.read() as session:
             return unknown_values(session, active_model(session), wanted)
+
+    def values(self, kind: ValueKind, wanted: ClipFilter | None = None) -> list[ValueCount]:
+        """Sources, speakers, or labels under the filter's task of the clips that pass it, most
+        clips first."""
+        with self.database.read() as session:
+            return count_values(session, kind, wanted or ClipFilter())
 
     def tasks(self) -> dict[str, int]:
         """Number of labels by task, tasks in alphabetical order."""

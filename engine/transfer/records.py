@@ -1,4 +1,4 @@
-"""Clips, hits and status as plain data: for the CLI's JSON lines, exports and API bodies."""
+"""Clips, hits, recordings, status as plain data: for JSON lines, exports and API bodies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the API's models, and so its Python client, import this
     from emotion_search.engine.archive.status import Status
     from emotion_search.index.database.clips import ClipDetails
     from emotion_search.index.database.models import ModelInfo
+    from emotion_search.index.database.recording_details import RecordingDetails
     from emotion_search.index.search import Hit
 
 
@@ -64,6 +65,18 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
             task: {"value": value, "probability": round(probability, 6)}
             for task, (value, probability) in clip.predictions.items()
         },
+    }
+
+
+def recording_record(one: RecordingDetails) -> dict[str, Any]:
+    """A recording as plain data, for JSON lines."""
+    rest = {name: value for name, value in vars(one).items() if name not in ("id", "name")}
+    return {
+        "recording": one.id,
+        "file": one.name,
+        **rest,
+        "recorded_at": one.recorded_at.isoformat() if one.recorded_at else None,
+        "ingested_at": one.ingested_at.isoformat(),
     }
 
 

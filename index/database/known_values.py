@@ -1,18 +1,21 @@
-"""Filter values that an archive does not know, with the nearest ones that it does."""
+"""Sources, speakers and labels of an archive, counted; filter values that it does not know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import and_, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.emotion_names import spellings
-from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.prediction_filters import cluster_of
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Clip,
     ClusteringRow,
     Label,
@@ -24,7 +27,32 @@ from emotion_search.index.errors import NotFoundError
 
 _MOST = 10_000  # known values that are looked through
 
+ValueKind = Literal["source", "speaker", "label"]
+"""What of clips is counted by its values."""
+
 Texts = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """A value (None for clips of which it is not known), and how many clips have it, of how many
+    recordings."""
+
+    value: str | None
+    recordings: int
+    clips: int
+
+
+def count_values(session: Session, kind: ValueKind, wanted: ClipFilter) -> list[ValueCount]:
+    """Sources, speakers, or labels under the filter's task of the clips that pass it, most clips
+    first."""
+    column: Any = {"source": Recording.source, "speaker": SPEAKER, "label": Label.value}[kind]
+    query = matching(wanted)
+    if kind == "label":
+        query = query.join(Label, and_(Label.clip_id == Clip.id, Label.task == wanted.task))
+    counted = query.with_only_columns(column, func.count(distinct(Clip.recording_id)), func.count())
+    found = [ValueCount(*row) for row in session.execute(counted.group_by(column))]
+    return sorted(found, key=lambda one: (-one.clips, one.value or ""))
 
 
 def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter) -> list[str]:

@@ -1,18 +1,15 @@
-"""HTTP range requests (RFC 9110, section 14) for audio in memory, and WAV bytes."""
+"""HTTP range requests (RFC 9110, section 14) for audio in memory."""
 
 from __future__ import annotations
 
-import io
 import re
 from typing import Annotated, Any
 
-import soundfile
 from fastapi import Header, Response
 
 from emotion_search.engine.api.http.etags import KEEP
 from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, answers, headers
 from emotion_search.engine.api.http.problems import problem
-from emotion_search.engine.audio.file import Samples
 
 Range = Annotated[
     str | None,
@@ -36,13 +33,6 @@ AUDIO: dict[int | str, dict[str, Any]] = {
 """What routes answer that give audio."""
 
 _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
-
-
-def wav(samples: Samples, rate: int) -> bytes:
-    """Samples (float32, (n,)) at ``rate`` Hz as a file of 16-bit WAV."""
-    content = io.BytesIO()
-    soundfile.write(content, samples, rate, format="WAV", subtype="PCM_16")
-    return content.getvalue()
 
 
 def ranged(

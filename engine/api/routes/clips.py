@@ -13,10 +13,11 @@ from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
 from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
-from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
+from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import SortedQuery, Text
+from emotion_search.engine.audio.samples import wav
 from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.errors import NotFoundError
 

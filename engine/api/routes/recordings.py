@@ -21,7 +21,7 @@ from emotion_search.engine.api.http.deps import (
 )
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
 from emotion_search.engine.api.http.openapi import headers, json_or_form
-from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged, wav
+from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.routes.jobs import job_out
 from emotion_search.engine.api.wire.annotations import EraseIn, UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
@@ -36,6 +36,7 @@ from emotion_search.engine.api.wire.recordings import (
     recording_out,
 )
 from emotion_search.engine.archive.playback import span_of_recording
+from emotion_search.engine.audio.samples import wav
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.index.database.jobs import Job, JobStatus

@@ -1,0 +1,155 @@
+"""What an archive holds, row by row: ``list``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from emotion_search.engine.commands.common import (
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    OrderOption,
+    ascending,
+    choice,
+    filtered,
+    notice,
+    open_library,
+    print_json,
+)
+from emotion_search.index.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from emotion_search.engine.library.library import Library
+    from emotion_search.index.database.filters import ClipFilter
+    from emotion_search.index.database.recording_details import RecordingDetails
+
+_KINDS = ("recordings", "clips", "sources", "speakers", "labels", "tasks")
+_ORDERS = {"recorded_at": ("newest", "oldest"), "duration": ("longest", "shortest")}
+_PAGE = 500
+
+
+@filtered
+def list_archive(
+    what: Annotated[str, typer.Argument(metavar="|".join(_KINDS), help="What is listed.")],
+    limit: Annotated[
+        int, typer.Option("--limit", "-k", min=0, help="Most recordings or clips; 0 for all.")
+    ] = 100,
+    *,
+    wanted: ClipFilter,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            help="Most or latest first: recorded_at, duration; of clips also score, or an emotion,"
+            " by its own score."
+        ),
+    ] = None,
+    order: OrderOption = "desc",
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List recordings, clips, or the sources, speakers, labels and tasks there are, with counts.
+
+    Filters say which clips are meant; a recording is listed if one of its clips is. --task says
+    whose labels are listed.
+
+    \b
+    emotion-search list recordings --source support-2026 --sort recorded_at
+    emotion-search list clips --label anger --limit 0 --json
+    emotion-search list speakers
+    emotion-search list labels --task satisfaction
+    """
+    kind = choice("list", what, _KINDS)
+    least = ascending(order)
+    if kind not in ("recordings", "clips"):
+        if sort is not None:
+            raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
+        limit = 0
+    with open_library(home, database, wanted=wanted) as library:
+        most = limit + 1 if limit else 2**31  # one more says that there are more
+        if kind == "recordings":
+            rows, record, table = _recordings(library, wanted, sort, least)
+        elif kind == "clips":
+            rows, record, table = _clips(library, wanted, sort, least, most)
+        else:
+            rows, record, table = _counts(library, kind, wanted)
+        listed = islice(rows, limit or None)
+        if as_json:
+            for row in listed:
+                print_json(record(row))
+        elif some := list(listed):
+            table(some)
+        else:
+            notice(f"no {kind} match")
+        if next(rows, None) is not None:
+            notice(f"these are the first {limit}; --limit 0 lists all")
+
+
+Listed = tuple[Iterator[Any], Callable[[Any], Any], Callable[[list[Any]], None]]
+"""Rows, what makes plain data of one, and what prints a table of them."""
+
+
+def _recordings(library: Library, wanted: ClipFilter, sort: str | None, least: bool) -> Listed:
+    from emotion_search.engine.commands.show.rows import print_recordings
+    from emotion_search.engine.transfer.records import recording_record
+
+    if sort is None:
+        rows = _paged(lambda **page: library.recording_page(wanted, **page))
+    else:
+        order = _ORDERS[choice("--sort", sort, _ORDERS)][least]
+        rows = _in_order(library, wanted, order)
+    return rows, recording_record, print_recordings
+
+
+def _clips(
+    library: Library, wanted: ClipFilter, sort: str | None, least: bool, most: int
+) -> Listed:
+    from emotion_search.engine.commands.show.hits import print_clips, print_sorted
+    from emotion_search.engine.transfer.records import clip_record
+
+    sure = library.settings.min_confidence
+    if sort is None:
+        rows = _paged(lambda **page: library.clips(wanted, **page))
+        return rows, clip_record, lambda some: print_clips(some, sure, {})
+    found = library.sorted_clips(sort, wanted, ascending=least, limit=most).clips
+    return (
+        iter(found),
+        lambda one: clip_record(one.clip),
+        lambda some: print_sorted(some, sort, sure),
+    )
+
+
+def _counts(library: Library, kind: str, wanted: ClipFilter) -> Listed:
+    from emotion_search.engine.commands.show.rows import print_counts
+    from emotion_search.index.database.known_values import ValueKind
+
+    rows: list[dict[str, Any]]
+    if kind == "tasks":
+        rows = [{"task": task, "labels": number} for task, number in library.tasks().items()]
+    else:
+        name: ValueKind = choice("list", kind.removesuffix("s"), get_args(ValueKind))
+        rows = [
+            {name: one.value, "recordings": one.recordings, "clips": one.clips}
+            for one in library.values(name, wanted)
+        ]
+    return iter(rows), dict, print_counts
+
+
+def _in_order(library: Library, wanted: ClipFilter, order: str) -> Iterator[RecordingDetails]:
+    """Recordings of all pages."""
+    skip = 0
+    while rows := library.find_recordings(wanted, order=order, limit=_PAGE, skip=skip)[0]:
+        yield from rows
+        skip += len(rows)
+
+
+def _paged(read: Callable[..., list[Any]]) -> Iterator[Any]:
+    """The rows of all pages."""
+    after = 0
+    while rows := read(limit=_PAGE, after_id=after):
+        yield from rows
+        after = rows[-1].id

@@ -1,0 +1,142 @@
+"""What is in an archive, listed and shown; clips played and written to files."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from emotion_search.engine.settings import Settings
+from tests.commands.test_cli import run
+from tests.conftest import tone, write_wav
+from tests.templates import Template
+
+__all__ = ["run"]  # a fixture
+
+
+@pytest.fixture
+def archive(run, tmp_path: Path, voices_archive: Template):
+    voices_archive.place(Settings(home=tmp_path / "home", model="acoustic"))
+    return run
+
+
+def test_recordings_are_listed_in_the_order_asked_for(archive):
+    newest = archive("list", "recordings", "--label", "anger", "--sort", "recorded_at", "--json")
+    assert [one["recorded_at"][:7] for one in newest.records] == ["2026-03", "2026-02", "2026-01"]
+    oldest = archive("list", "recordings", "--sort", "recorded_at", "--order", "asc", "-k", 2)
+    assert [line.split()[-1] for line in oldest.out.splitlines()] == [
+        "file",
+        "anger-0.wav",
+        "happiness-0.wav",
+    ]
+    assert "--limit 0 lists all" in oldest.err
+    assert len(archive("list", "recordings", "--limit", 0, "--json").records) == 12
+    assert archive("list", "recordings", "-k", 12).err == ""
+
+
+def test_clips_are_listed_by_id_or_by_the_score_of_an_emotion(archive):
+    by_id = archive("list", "clips", "--source", "field", "--json").records
+    assert [one["clip"] for one in by_id] == sorted(one["clip"] for one in by_id)
+    assert {one["source"] for one in by_id} == {"field"}
+    sad = archive("list", "clips", "--sort", "sadness", "-k", 12, "--json").records
+    assert sad == sorted(sad, key=lambda one: -one["scores"]["sad"])
+    assert archive("list", "clips", "--sort", "sad", "-k", 3).out.startswith(" sad")
+
+
+@pytest.mark.parametrize(
+    ("what", "filters", "rows"),
+    [
+        ("sources", [], [("field", 6, 6), ("studio", 6, 6)]),
+        ("sources", ["--label", "anger"], [("studio", 3, 3)]),
+        ("speakers", ["--source", "field"], [(f"voice{i}", 2, 2) for i in range(3)]),
+        (
+            "labels",
+            ["--speaker", "voice1", "--source", "studio"],
+            [("anger", 1, 1), ("neutral", 1, 1)],
+        ),
+        ("labels", ["--task", "mood"], []),
+        ("tasks", [], [("emotion", 12)]),
+    ],
+)
+def test_values_are_counted_among_the_clips_that_pass(archive, what, filters, rows):
+    listed = archive("list", what, *filters, "--json").records
+    assert [tuple(one.values()) for one in listed] == rows
+    shown = archive("list", what, *filters)
+    assert shown.err == ("" if rows else f"notice: no {what} match\n")
+    assert all(row[0] in shown.out for row in rows)
+
+
+def test_a_clip_is_shown_with_its_neighbours_on_its_channel(run, tmp_path: Path, fixed_windows):
+    stereo = tone(3.0)[:, None].repeat(2, axis=1)
+    call = write_wav(tmp_path / "calls" / "call.wav", stereo)
+    given = ["--channels", "agent=0,customer=1", "--window", 1, "--label", "calm"]
+    assert run("ingest", call.parent, "--model", "acoustic", *given).code == 0
+    clips = run("list", "clips", "--channel", "customer", "--json").records
+
+    first, second = (run("show", one["clip"], "--json").records[0] for one in clips[:2])
+
+    assert (first["before"], first["after"]) == (None, clips[1]["clip"])
+    assert (second["before"], second["after"]) == (clips[0]["clip"], clips[2]["clip"])
+    assert second["paths"] == [str(call)]
+    shown = run("show", clips[1]["clip"]).out
+    assert "0:01.00–0:02.00 (1.00 s)" in shown
+    assert f"before       clip {clips[0]['clip']}, 0:00.00–0:01.00" in shown
+    assert "channel      1 (customer)" in shown
+    whole = run("show", "--recording", 1)
+    assert f"path         {call}" in whole.out
+    (record,) = run("show", "--recording", 1, "--json").records
+    assert len(record["clips"]) == record["labels"]["emotion"]["calm"] == 6
+
+
+def test_a_clip_is_written_whole_and_over_nothing(archive, voices: Path, tmp_path: Path):
+    file = tmp_path / "clip.wav"
+    assert archive("extract", 2, "--output", file).out == f"{file}: 1.00 s at 16000 Hz\n"
+    name = archive("show", 2, "--json").records[0]["paths"][0]
+    written, rate = soundfile.read(file, dtype="int16")
+    assert rate == 16_000
+    assert written.tolist() == soundfile.read(name, dtype="int16")[0].tolist()
+    before = file.read_bytes()
+    assert archive("extract", 3, "-o", file).code == 2
+    assert file.read_bytes() == before
+    stretch = ["--recording", 2, "--start", 0.25, "--end", 0.5]
+    assert archive("extract", *stretch, "-o", file, "--overwrite").code == 0
+    assert soundfile.read(file, dtype="int16")[0].tolist() == written[4000:8000].tolist()
+    assert [one.name for one in tmp_path.glob("clip.wav*")] == ["clip.wav"]
+
+
+def test_a_clip_is_played_by_what_there_is(archive, tmp_path: Path, monkeypatch):
+    player = tmp_path / "bin" / "ffplay"
+    player.parent.mkdir()
+    monkeypatch.setenv("PATH", str(player.parent))
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # cannot be imported
+    assert "install FFmpeg" in archive("play", 2).err
+    player.write_text(f"#!{sys.executable}\nimport sys\nopen({str(tmp_path / 'heard')!r}, 'wb')"
+                      ".write(sys.stdin.buffer.read())\n")  # fmt: skip
+    player.chmod(0o700)
+    assert archive("play", 2).code == 0
+    archive("extract", 2, "-o", tmp_path / "clip.wav")
+    assert (tmp_path / "heard").read_bytes() == (tmp_path / "clip.wav").read_bytes()
+    player.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('audio open failed')\n")
+    assert "extract ID" in archive("play", 2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["show"], 2),
+        (["show", 1, "--recording", 1], 2),
+        (["show", 99], 1),
+        (["play", "--recording", 99], 1),
+        (["extract", 1, "--start", 0.5, "--output", "x.wav"], 2),
+        (["extract", 1, "--output", "none/x.wav"], 2),
+        (["list", "zorn"], 2),
+        (["list", "tasks", "--sort", "name"], 2),
+        (["list", "recordings", "--sort", "angry"], 2),
+        (["open", 1, "--address", "http://127.0.0.1:9"], 1),
+    ],
+)
+def test_misuse_is_one_clear_error(archive, arguments, code):
+    ran = archive(*arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1

@@ -1,0 +1,18 @@
+"""Sources, speakers and labels of an archive, counted."""
+
+from emotion_search import ClipFilter, Library
+
+
+def test_values_are_counted_on_either_database(filled: Library):
+    anger = ClipFilter(labels=("anger",))
+
+    sources = filled.values("source")
+    speakers = filled.values("speaker", anger)
+    labels = filled.values("label", ClipFilter(sources=("studio",)))
+
+    assert [(one.value, one.recordings, one.clips) for one in sources] == [
+        ("field", 6, 6),
+        ("studio", 6, 6),
+    ]
+    assert [(one.value, one.clips) for one in speakers] == [(f"voice{i}", 1) for i in range(3)]
+    assert [(one.value, one.clips) for one in labels] == [("anger", 3), ("neutral", 3)]
