@@ -62,13 +62,14 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
 
     \b
     emotion-search models fetch iic/emotion2vec_plus_large
+    emotion-search models fetch hf:microsoft/wavlm-base-plus
     """
-    from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoint
-    from emotion_search.engine.embedders.hub import resolve
+    from emotion_search.engine.embedders.registry import absolute, family_of, is_path, load_embedder
 
     settings = settings_of(None, None)
-    folder = resolve(name, hub=settings.hub)
-    print(f"{name} is in {folder}\nfingerprint {read_checkpoint(folder).fingerprint}")
+    embedder = load_embedder(name, settings)
+    place = absolute(name) if is_path(name) else family_of(name).place(name, settings)
+    print(f"{name}: {place}\nfingerprint {embedder.fingerprint}")
 
 
 @models_app.command()

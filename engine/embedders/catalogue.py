@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emotion_search.engine.embedders.registry import FAMILIES, is_path
+from emotion_search.engine.embedders.registry import FAMILIES, family_of, is_path
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.coverage import Holding
 
@@ -46,7 +46,8 @@ def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownMo
         name, classes = one.model.name, len(one.model.classes)
         if name not in names:
             about = f"{classes} classes" if classes else "no scores"
-            place = name if is_path(name) else "not here"
+            hub = family_of(name).prefix and family_of(name).place(name, settings)
+            place = name if is_path(name) else hub or "not here"
             listed.append(_with_holding(KnownModel(name, one.model.dimension, about, place), one))
     return listed
 

@@ -45,7 +45,7 @@ def resolve(model: str, *, hub: str) -> Path:
     cached = cached_folder(model, hub)
     if cached is not None:
         return cached
-    _require_reachable(model, hub)
+    require_reachable(model, hub)
     log.warning("downloading %s from %s; this happens once", model, hub)
     downloaded = _snapshot(model, hub, local_files_only=False)
     if downloaded is None:
@@ -113,8 +113,12 @@ def _complete(folder: Path) -> Path:
     return folder
 
 
-def _require_reachable(model: str, hub: str) -> None:
-    """Ask the hub for a sign of life first: its own clients retry for half a minute."""
+def require_reachable(model: str, hub: str) -> None:
+    """Ask the hub for a sign of life first: its own clients retry for half a minute.
+
+    Raises:
+        ModelUnavailableError: it gives none; names the cures.
+    """
     endpoint = (
         os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         if hub == "huggingface"

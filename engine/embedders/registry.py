@@ -15,6 +15,7 @@ from pathlib import Path
 from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
 from emotion_search.engine.embedders.family import Family
+from emotion_search.engine.embedders.huggingface.family import HuggingFaceFamily
 from emotion_search.engine.embedders.plugins import PluginFamily
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.embedders.voice.family import VoiceFamily
@@ -23,6 +24,7 @@ from emotion_search.engine.settings import Settings
 FAMILIES: tuple[Family, ...] = (
     VoiceFamily(),
     AcousticFamily(),
+    HuggingFaceFamily(),
     PluginFamily(),
     Emotion2vecFamily(),
 )

@@ -1,0 +1,1 @@
+"""Audio encoders of Hugging Face, through transformers: ``hf:NAME``."""
