@@ -29,6 +29,7 @@ from emotion_search.engine.commands.ingest_annotations import (
     annotations_by_path,
     annotations_of,
     channels_of,
+    path_rule,
     table_form,
 )
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
@@ -72,7 +73,17 @@ def ingest(
     recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None,
     meta: MetaOption = None,
     label_from: Annotated[
-        str | None, typer.Option(metavar="parent-folder|REGEX", help="Read labels off the paths.")
+        str | None,
+        typer.Option(
+            metavar="parent-folder|[name:]REGEX", help="Read labels off the paths, or the names."
+        ),
+    ] = None,
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE=LABEL|CORPUS",
+            help="What codes in them mean; or ravdess, emodb, crema-d, tess, nemo, savee.",
+        ),
     ] = None,
     channels: Annotated[
         str | None,
@@ -128,6 +139,7 @@ def ingest(
     emotion-search ingest ~/calls --source support-2026
     emotion-search ingest ~/calls --channels customer=1 --watch
     emotion-search ingest ~/calls --channels split --recut
+    emotion-search ingest ~/RAVDESS --label-map ravdess
     emotion-search ingest --manifest corpus/labels.csv --model voice
     emotion-search ingest --manifest export.xlsx --map path=Datei --map speaker=Kunde --dry-run
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
@@ -156,7 +168,8 @@ def ingest(
         again=again,
     )
     defaults = annotations_of(source, label, speaker, recorded_at, meta, form.zone)
-    annotations = annotations_by_path(rows, label_from, defaults)
+    rule = path_rule(label_from, label_map)
+    annotations = annotations_by_path(rows, rule, defaults)
     if rows.naive_times:
         notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC (or --timezone)")
 
@@ -164,7 +177,7 @@ def ingest(
         failed = None
         if retry_failed:
             failed = [failure.path for failure in library.failures()] if library else []
-        return NamedFiles(paths, rows, annotations, failed)
+        return NamedFiles(paths, rows, annotations, rule, failed)
 
     if dry_run:
         _preview(settings, files, options, as_json)

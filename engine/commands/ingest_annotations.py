@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from emotion_search.engine.audio.channels import Channels
     from emotion_search.engine.files.manifest import Manifest, TableForm
+    from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.engine.files.scan import AnnotationsOf
     from emotion_search.index.database.recordings import Annotations
 
@@ -69,14 +70,38 @@ def channels_of(rows: Manifest) -> Channels:
     return parse_channels(only) if only else SPLIT
 
 
+def path_rule(label_from: str | None, label_map: list[str] | None) -> PathRule | None:
+    """The rule by which labels are read off paths; None where no option asks for it.
+
+    Raises:
+        InvalidInputError: an option makes no sense.
+    """
+    from emotion_search.engine.files.corpus_names import CORPORA
+    from emotion_search.engine.files.path_rules import PathRule
+    from emotion_search.engine.files.values import parse_pairs
+
+    given = label_map or []
+    codes: dict[str, str] = {}
+    for name in (one for one in given if "=" not in one):
+        if name.lower() not in CORPORA:
+            raise InvalidInputError(
+                f"--label-map {name}: give CODE=LABEL, or one of {', '.join(CORPORA)}"
+            )
+        naming = CORPORA[name.lower()]
+        label_from = label_from or naming.pattern
+        codes |= naming.labels
+    codes |= parse_pairs((one for one in given if "=" in one), "--label-map")
+    if codes and not label_from:
+        raise InvalidInputError("--label-map needs --label-from, which says where the codes are")
+    return PathRule(label_from, codes) if label_from else None
+
+
 def annotations_by_path(
-    rows: Manifest, label_from: str | None, defaults: Annotations
+    rows: Manifest, rule: PathRule | None, defaults: Annotations
 ) -> AnnotationsOf:
     """Annotations of the file at a path: from manifest, path and options, in this order."""
-    from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.index.database.recordings import Annotations
 
-    rule = PathRule(label_from) if label_from else None
     nothing = Annotations()
 
     def annotations_of(path: str) -> Annotations:

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import notice, stdin_lines
+from emotion_search.index.errors import EmotionSearchError
 
 if TYPE_CHECKING:
     from emotion_search.engine.files.manifest import Manifest
+    from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.engine.files.scan import AnnotationsOf, FoundFile
     from emotion_search.engine.ingest.report import IngestReport
+
+_KEPT_BACK = 10_000
 
 
 class NamedFiles:
@@ -22,6 +26,7 @@ class NamedFiles:
         paths: folders, files, globs; - for paths on standard input, of which there may be none.
         rows: of the manifest: what is ingested where neither paths nor failures are asked for.
         annotations_of: gives the annotations of each file.
+        rule: reads labels off paths, if any does.
         failed: paths that failed before and are tried again; None if that is not asked for.
     """
 
@@ -30,12 +35,14 @@ class NamedFiles:
         paths: list[str] | None,
         rows: Manifest,
         annotations_of: AnnotationsOf,
+        rule: PathRule | None = None,
         failed: Sequence[str] | None = None,
     ) -> None:
         from emotion_search.engine.files.scan import Scan
 
         self.rows = rows
         self.named = paths or [str(rows.path or "the failures")]
+        self._rule, self._retried = rule, failed is not None
         self._of_manifest = not paths and failed is None
         written = [line for path in paths or [] if path == "-" for line in stdin_lines()]
         wanted = rows.rows if self._of_manifest else failed or ()
@@ -45,10 +52,31 @@ class NamedFiles:
         self.seen: set[str] = set()
 
     def __iter__(self) -> Iterator[FoundFile]:
+        """The files. The first are kept back until the rule and the manifest apply to one.
+
+        Raises:
+            EmotionSearchError: they apply to none.
+        """
+        back: list[FoundFile] = []
+        file = None
         for file in self.scan:
             if file.path in self.rows.rows:
                 self.seen.add(file.path)
-            yield file
+            back.append(file)
+            if len(back) > _KEPT_BACK or self._useless() is None:
+                yield from back
+                back.clear()
+        if file is not None and (why := self._useless()) is not None:
+            raise EmotionSearchError(why)
+
+    def _useless(self) -> str | None:
+        """What is wrong with the rule or the manifest, of which no file so far has anything."""
+        if self._retried:
+            return None
+        if self.rows.rows and not self.seen and not self._of_manifest:
+            first = next(iter(self.rows.rows))
+            return f"no row of {self.rows.path} is for any of these files, such as {first}"
+        return self._rule.useless if self._rule else None
 
     def count(self, stop: threading.Event) -> int | None:
         """How many there are; None once ``stop`` is set."""

@@ -1,6 +1,7 @@
 """``ingest`` on the command line: manifests in other forms, nightly runs, what it names."""
 
 import numpy as np
+import pytest
 
 from tests.commands.test_cli import run
 from tests.conftest import tone, write_wav
@@ -30,6 +31,50 @@ def test_a_dry_run_shows_how_the_first_rows_are_understood(run, tmp_path, voices
         "speaker": "jo",
     }
     assert "needs" not in run("ingest", voices, "--timezone", "Europe/Berlin", "--dry-run").err
+
+
+def labels(run) -> dict:
+    return run("status", "--json").records[0]["labels"]
+
+
+def test_labels_are_read_off_names_with_codes(run, tmp_path, voices):
+    for name in ("03-01-05-01-01-01-12", "03-01-03-01-01-01-07", "03-01-05-01-01-01-01"):
+        number = int(name[-2:]) % 2
+        target = tmp_path / "3-05-x" / f"{name}.wav"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((voices / f"anger-{number}.wav").read_bytes() + bytes(2 * int(name[-1])))
+    by_hand = ["--label-from", r"name:^\d\d-\d\d-(\d\d)", "--label-map", "05=wrath"]
+    run("ingest", tmp_path, *by_hand, "--model", "acoustic")
+    assert labels(run) == {"wrath": 2, "03": 1}
+    run("ingest", tmp_path, "--label-map", "RAVDESS")
+    assert labels(run) == {"anger": 2, "happiness": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--label-from", "/([A-Z]+)-x"], "it is in no path, such as"),
+        (["--label-map", "ravdess"], "it is in no name, such as"),
+        (["--label-from", "name:(\\d)", "--label-map", "9=joy"], "no path has a code of 9; "),
+        (["--manifest", "other.csv"], "no row of other.csv is for any of these files, such as"),
+    ],
+)
+def test_what_matches_no_path_is_an_error_before_anything_is_ingested(
+    run, tmp_path, voices, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.csv").write_text("path,label\ngone.wav,joy\n")
+    for dry in (["--dry-run"], []):
+        done = run("ingest", voices, *arguments, "--model", "acoustic", *dry)
+        assert (done.code, done.out) == (1, "")
+        assert message in done.err
+    assert run("status", "--json").records[0]["recordings"] == 0
+
+
+def test_a_code_map_that_makes_no_sense_is_misuse(run, voices):
+    unknown = run("ingest", voices, "--label-map", "iemocap")
+    assert (unknown.code, "CODE=LABEL, or one of ravdess, emodb" in unknown.err) == (2, True)
+    assert run("ingest", voices, "--label-map", "1=joy").code == 2
 
 
 def test_rows_of_channels_give_each_its_speaker(run, tmp_path):
