@@ -7,12 +7,14 @@ import functools
 import gc
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -288,9 +290,26 @@ def stdin_lines() -> list[str]:
     return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
 
 
+_no_notices = ContextVar("no_notices", default=False)
+
+
 def notice(text: str) -> None:
     """Print a notice on stderr, in one line."""
-    print(f"notice: {' '.join(text.split())}", file=sys.stderr)
+    if not _no_notices.get():
+        print(f"notice: {' '.join(text.split())}", file=sys.stderr)
+
+
+@contextmanager
+def without_notices(quiet: bool) -> Iterator[None]:
+    """Within, notices and warnings are not printed, if ``quiet``."""
+    before, disabled = _no_notices.set(quiet), logging.root.manager.disable
+    if quiet:
+        logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        _no_notices.reset(before)
+        logging.disable(disabled)
 
 
 def note_forgotten(number: int, what: str) -> None:

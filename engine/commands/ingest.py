@@ -24,6 +24,7 @@ from emotion_search.engine.commands.common import (
     notice,
     say_error,
     settings_of,
+    without_notices,
 )
 from emotion_search.engine.commands.ingest_annotations import (
     annotations_by_path,
@@ -33,7 +34,7 @@ from emotion_search.engine.commands.ingest_annotations import (
     table_form,
 )
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
-from emotion_search.engine.commands.show.ingest import print_preview, print_report
+from emotion_search.engine.commands.show.ingest import Output, print_preview, print_report
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -127,6 +128,16 @@ def ingest(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with what arrives in the folders.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print new failures alone, and --json's summary.")
+    ] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="any|new|none",
+            help="Which failed files make the exit code 1; default: any, new with --quiet.",
+        ),
+    ] = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -138,6 +149,7 @@ def ingest(
     \b
     emotion-search ingest ~/calls --source support-2026
     emotion-search ingest ~/calls --channels customer=1 --watch
+    emotion-search ingest /srv/calls --quiet --json
     emotion-search ingest ~/calls --channels split --recut
     emotion-search ingest ~/RAVDESS --label-map ravdess
     emotion-search ingest --manifest corpus/labels.csv --model voice
@@ -153,53 +165,64 @@ def ingest(
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
-    settings = settings_of(home, database, model, device, segments=segments, window=window, hop=hop)
-    form = table_form(columns, date_format, timezone, encoding)
-    if manifest is None and form != TableForm(zone=form.zone):
-        raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
-    rows = read_manifest(manifest, form) if manifest else Manifest()
-    options = IngestOptions(
-        channels=parse_channels(channels) if channels else channels_of(rows),
-        limit=limit,
-        dated=choice("--time-from", time_from, ("tags", "file", "none")),
-        rescan=rescan,
-        retry=retry_failed,
-        recut=recut,
-        again=again,
-    )
-    defaults = annotations_of(source, label, speaker, recorded_at, meta, form.zone)
-    rule = path_rule(label_from, label_map)
-    annotations = annotations_by_path(rows, rule, defaults)
-    if rows.naive_times:
-        notice(f"{rows.naive_times} times in {manifest} have no zone; taken as UTC (or --timezone)")
+    asked = choice("--fail-on", fail_on or ("new" if quiet else "any"), ("new", "any", "none"))
+    with without_notices(quiet):
+        settings = settings_of(
+            home, database, model, device, segments=segments, window=window, hop=hop
+        )
+        form = table_form(columns, date_format, timezone, encoding)
+        if manifest is None and form != TableForm(zone=form.zone):
+            raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
+        rows = read_manifest(manifest, form) if manifest else Manifest()
+        options = IngestOptions(
+            channels=parse_channels(channels) if channels else channels_of(rows),
+            limit=limit,
+            dated=choice("--time-from", time_from, ("tags", "file", "none")),
+            rescan=rescan,
+            retry=retry_failed,
+            recut=recut,
+            again=again,
+        )
+        defaults = annotations_of(source, label, speaker, recorded_at, meta, form.zone)
+        rule = path_rule(label_from, label_map)
+        annotations = annotations_by_path(rows, rule, defaults)
+        if rows.naive_times:
+            notice(
+                f"{rows.naive_times} times in {manifest} have no zone; taken as UTC (or --timezone)"
+            )
 
-    def files(library: Library | None) -> NamedFiles:
-        failed = None
-        if retry_failed:
-            failed = [failure.path for failure in library.failures()] if library else []
-        return NamedFiles(paths, rows, annotations, rule, failed)
+        def files(library: Library | None) -> NamedFiles:
+            failed = None
+            if retry_failed:
+                failed = [failure.path for failure in library.failures()] if library else []
+            return NamedFiles(paths, rows, annotations, rule, failed)
 
-    if dry_run:
-        _preview(settings, files, options, as_json)
-        return
-    with Library.open(settings, create=True) as library:
-        library.embedder()
-        named = files(library)
-        with interruptible() as stop:
-            watched = None
-            if watch:  # from now on: what arrives during the first ingest is not missed
-                from emotion_search.engine.files.watch import Watch
+        if dry_run:
+            _preview(settings, files, options, as_json)
+            return
+        with Library.open(settings, create=True) as library:
+            library.embedder()
+            named = files(library)
+            known = frozenset((one.path, one.reason) for one in library.failures())
+            output = Output(as_json, quiet, None if asked == "any" else known)
+            with interruptible() as stop:
+                watched = None
+                if watch:  # from now on: what arrives during the first ingest is not missed
+                    from emotion_search.engine.files.watch import Watch
 
-                watched = Watch(paths or [], stop=stop, annotations_of=annotations)
-            report = _run(library, named, options, stop, as_json, may_be_none=watch or retry_failed)
-            if watched is not None and not stop.is_set():
-                notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
-                _follow(library, watched, rows, replace(options, limit=None), stop, as_json)
-    if report.stopped:
-        say_error("interrupted; what was committed is kept: run the same command to go on")
-        raise typer.Exit(130)
-    if report.failed:
-        raise typer.Exit(1)
+                    watched = Watch(paths or [], stop=stop, annotations_of=annotations)
+                report = _run(
+                    library, named, options, stop, output, may_be_none=watch or retry_failed
+                )
+                if watched is not None and not stop.is_set():
+                    notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
+                    _follow(library, watched, rows, replace(options, limit=None), stop, output)
+        if report.stopped:
+            say_error("interrupted; what was committed is kept: run the same command to go on")
+            raise typer.Exit(130)
+        failed = set(report.failed) - (output.known or set())
+        if failed and asked != "none":
+            raise typer.Exit(1)
 
 
 def _run(
@@ -207,13 +230,14 @@ def _run(
     files: NamedFiles,
     options: IngestOptions,
     stop: threading.Event,
-    as_json: bool,
+    output: Output,
     *,
     may_be_none: bool,
 ) -> IngestReport:
     from emotion_search.engine.commands.show.progress import IngestProgress
 
-    with IngestProgress(files.count if options.limit is None else None) as progress:
+    count = files.count if options.limit is None else None
+    with IngestProgress(count, quiet=output.quiet) as progress:
         report = library.ingest(files, options, progress=progress.update, stop=stop)
     files.report_missing()
     note_lost(report, files.rows)
@@ -221,7 +245,7 @@ def _run(
     report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
     if not report.files and not report.stopped and not may_be_none:
         raise EmotionSearchError(f"no audio files in {' '.join(files.named)}")
-    print_report(report, progress.elapsed, as_json)
+    print_report(report, progress.elapsed, output)
     return report
 
 
@@ -231,7 +255,7 @@ def _follow(
     rows: Manifest,
     options: IngestOptions,
     stop: threading.Event,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Ingest what arrives until somebody stops it."""
     for found in watched:
@@ -241,7 +265,7 @@ def _follow(
         note_lost(report, rows)
         library.note_failures(found, rows)
         report.failed[:0] = [*found.unusable, *rows.problems[known:]]
-        print_report(report, time.monotonic() - began, as_json)
+        print_report(report, time.monotonic() - began, output)
 
 
 def _preview(

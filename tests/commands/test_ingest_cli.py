@@ -77,6 +77,37 @@ def test_a_code_map_that_makes_no_sense_is_misuse(run, voices):
     assert run("ingest", voices, "--label-map", "1=joy").code == 2
 
 
+def test_a_nightly_run_speaks_of_new_failures_alone(run, tmp_path, voices):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    (calls / "a.wav").write_bytes((voices / "anger-0.wav").read_bytes())
+    nightly = ["ingest", calls, "--model", "acoustic", "--quiet"]
+    first = run(*nightly, "--recorded-at", "2026-01-01")
+    assert (first.code, first.out, first.err) == (0, "", "")
+    (calls / "bad.wav").write_text("no audio")
+    second = run(*nightly)
+    assert (second.code, second.out, second.err.count("\n")) == (1, "", 1)
+    assert second.err.startswith(f"error: {calls / 'bad.wav'}: ")
+    third = run(*nightly, "--json")
+    assert (third.code, third.err) == (0, "")
+    record = third.records[0]
+    assert (record["failed"], record["failed_new"], record["known"]) == (1, 0, 1)
+    (calls / "worse.wav").write_text("nor this")
+    fourth = run(*nightly)
+    assert fourth.code == 1
+    assert fourth.err.splitlines()[1:] == [
+        "error: 1 failed as they did before; list them with: emotion-search failures"
+    ]
+    assert run(*nightly).code == 0
+    loud = run("ingest", calls, "--fail-on", "new")
+    assert (loud.code, "notice: 2 failed as they did before" in loud.err) == (0, True)
+    assert run(*nightly, "--fail-on", "any").code == 1
+    (calls / "new.wav").write_text("no audio")
+    assert run(*nightly, "--fail-on", "none").code == 0
+    assert run(*nightly, "--fail-on", "some").code == 2
+    assert run("ingest", calls).err.count("error: ") == 3  # as ever, with exit code 1
+
+
 def test_rows_of_channels_give_each_its_speaker(run, tmp_path):
     write_wav(tmp_path / "call.wav", np.stack([tone(2), tone(2, 330)], axis=1))
     table = tmp_path / "m.csv"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
@@ -21,9 +22,27 @@ _SHOWN = 20  # failures that are printed
 _FIRST = 5  # rows of a manifest that a dry run shows
 
 
-def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Output:
+    """What is printed of a run.
+
+    Attributes:
+        as_json: the summary is a line of JSON.
+        quiet: there is a summary as JSON alone.
+        known: path and reason of what failed in the same way before; None to list these, too.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    known: frozenset[tuple[str, str]] | None = None
+
+
+def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
     """The summary on stdout, the first failures and a notice on stderr."""
-    if as_json:
+    known = output.known or frozenset()
+    new = [failure for failure in report.failed if failure not in known]
+    again = len(report.failed) - len(new)
+    if output.as_json:
         summary = {
             "recordings": report.recordings,
             "clips": report.clips,
@@ -31,6 +50,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "duplicates": report.duplicates,
             "moved": report.moved,
             "failed": len(report.failed),
+            **({} if output.known is None else {"failed_new": len(new)}),
             "forgotten": report.forgotten,
             "silent": report.silent,
             "grown": report.grown,
@@ -40,7 +60,7 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             "seconds": round(elapsed, 2),
         }
         print_json(summary)
-    else:
+    elif not output.quiet:
         print(
             f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
             f" added in {elapsed:.1f} s; {report.known} known already,"
@@ -51,7 +71,10 @@ def print_report(report: IngestReport, elapsed: float, as_json: bool) -> None:
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
-    _print_failures(report.failed, "list them with: emotion-search failures")
+    _print_failures(new, "list them with: emotion-search failures")
+    if again:
+        text = f"{again} failed as they did before; list them with: emotion-search failures"
+        (say_error if new else notice)(text)
     _print_notices(report.notices)
     _print_otherwise(report.otherwise)
     note_forgotten(report.forgotten, "files")

@@ -23,6 +23,7 @@ class IngestProgress:
         count: returns how many files there will be, or None once its event is set; it runs on a
             thread of its own. None where it cannot be known.
         console: where the bar goes; stderr if left out.
+        quiet: there is no bar.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class IngestProgress:
         count: Callable[[threading.Event], int | None] | None,
         *,
         console: Console | None = None,
+        quiet: bool = False,
     ) -> None:
         console = console or on_terminal(stderr=True)
         self._bar = Progress(
@@ -39,7 +41,7 @@ class IngestProgress:
             _ClipsPerSecond(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=quiet or not console.is_terminal,
         )
         self._task = self._bar.add_task("ingest", total=None, clips=0)
         self._began = time.monotonic()
