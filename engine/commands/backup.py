@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
+from emotion_search.engine.commands.words import counted
 
 
 def backup(
@@ -29,7 +30,7 @@ def backup(
     from emotion_search.engine.archive.backup import backup as write
 
     done = write(settings_of(home, database), file, overwrite=overwrite)
-    held = f"{done.uploads} uploads and {done.models} tuned models"
+    held = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
     print(f"{file}: {done.size / 1e6:.1f} MB with {held}")
 
 
@@ -59,5 +60,5 @@ def restore(
         return
     print(
         f"restored to {settings.home} what was there on {done.created_at:%Y-%m-%d %H:%M} UTC, with"
-        f" {done.uploads} uploads and {done.models} tuned models"
+        f" {counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
     )

@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError
 
 
@@ -46,7 +47,10 @@ def check(
         if mend:
             for model in drop_damaged(library):
                 done, _ = library.reembed(model.name)
-                notice(f"{model.name}: {done.clips} embeddings made anew, {done.missing} missing")
+                notice(
+                    f"{model.name}: {counted(done.clips, 'embedding')}"
+                    f" made anew, {done.missing} missing"
+                )
             if library.model() is not None:
                 library.rebuild_index()
         for one in find(library, audio=audio):

@@ -21,6 +21,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.commands.show.terminal import rewrite
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.database.nearest import nearest
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def train(
             progress=_step if sys.stderr.isatty() else lambda _: None,
         )
     for name, one in done.left_out.items():
-        notice(f"class {name} left out: {one.clips} clips, {one.why}")
+        notice(f"class {name} left out: {counted(one.clips, 'clip')}, {one.why}")
     uar = done.best.measured.uar
     if (uar.value if uar.low is None else uar.low) <= 1 / len(done.classifier.classes):
         notice("maybe no better than chance on speakers left out: label more before you classify")
@@ -159,7 +160,7 @@ def classifiers(
     with open_library(home, database) as library:
         if delete is not None and task is not None:
             gone = library.delete_classifier(task, delete)
-            print(f"classifier {task} {delete} deleted, and {gone} predictions")
+            print(f"classifier {task} {delete} deleted, and {counted(gone, 'prediction')}")
             return
         found = library.classifiers(task)
     from emotion_search.engine.commands.show.classifiers import classifier_record, print_classifiers

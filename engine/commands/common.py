@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a second
@@ -315,9 +316,7 @@ def without_notices(quiet: bool) -> Iterator[None]:
 def note_forgotten(number: int, what: str) -> None:
     """Say that content was passed over because it was forgotten before."""
     if number:
-        notice(
-            f"{number} {what} were forgotten before and are passed over; --again takes them back"
-        )
+        notice(f"{counted(number, what)} passed over, forgotten before; --again takes back such")
 
 
 def say_error(text: str) -> None:

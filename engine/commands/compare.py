@@ -121,7 +121,7 @@ def _print(found: Comparison) -> None:
         )
     table = PlainTable()
     table.column("", justify="right")
-    table.column("file", overflow="fold")
+    table.column("file")
     table.column("emotion", no_wrap=True)
     for number in range(1, len(found.things)):
         table.column(str(number), justify="right", no_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,9 +22,13 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
+from emotion_search.engine.commands.words import counted, length
 from emotion_search.index.database.emotion_names import spellings
 from emotion_search.index.database.nearest import nearest
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from emotion_search.index.database.recording_details import Counts
 
 
 def failures(
@@ -38,12 +42,14 @@ def failures(
     """
     with open_library(home, database) as library:
         found = library.failures()
+    if not found:
+        notice("no file failed, and none is without speech")
     for failure in found:
         if as_json:
             record = {**vars(failure), "failed_at": failure.failed_at.isoformat()}
             print_json(record)
         else:
-            print(f"{failure.path}: {failure.reason} (tried {failure.attempts} times)")
+            print(f"{failure.path}: {failure.reason} (tried {counted(failure.attempts, 'time')})")
 
 
 def forget(
@@ -96,16 +102,16 @@ def forget(
     taken_in = moment("--ingested-before", ingested_before)
     with open_library(home, database) as library:
         if recordings:
-            ids = recordings if not dry_run else library.known_recordings(recordings)
+            ids = recordings
         else:
             ids = library.recordings(wanted, older=older, ingested_before=taken_in, missing=missing)
             if expired:
                 ids = sorted(set(ids) & set(library.expired()))
         if dry_run:
-            print(f"{len(ids)} recordings would be forgotten")
+            _count(library.counts_of(ids), ids)
             return
         if (and_files or not recordings) and ids and not yes:
-            _ask(f"{len(ids)} recordings{' and their files' if and_files else ''}")
+            _ask(counted(len(ids), "recording") + (" and their files" if and_files else ""))
         left = []
         try:
             for recording in ids:
@@ -118,11 +124,23 @@ def forget(
         finally:
             library.settle()
     if not recordings:
-        print(f"{len(ids)} recordings forgotten")
+        print(f"{counted(len(ids), 'recording')} forgotten")
     for path, reason in left:
         say_error(f"{path}: {reason}")
     if left:
         raise typer.Exit(1)
+
+
+def _count(there: Counts, ids: list[int]) -> None:
+    """Say what would be forgotten, and which ids are none."""
+    print(
+        f"{counted(len(there.ids), 'recording')} would be forgotten:"
+        f" {counted(there.clips, 'clip')} ({length(there.duration)}),"
+        f" {counted(there.labels, 'label')}, {counted(there.files, 'known file')}"
+    )
+    strange = sorted(set(ids) - set(there.ids))
+    if strange:
+        raise NotFoundError(f"no recording {', '.join(map(str, strange))} in this archive")
 
 
 def _ask(what: str) -> None:
@@ -169,8 +187,8 @@ def label(
     if known and value is not None and known.keys().isdisjoint(spellings([value])):
         notice(f"{value} is a new label under the task {task}{nearest(value, known)}")
     done = len({clip for clip, _, _ in labels} - set(unknown))
-    print(f"{done} clips {'unlabelled' if remove else 'labelled'}")
+    print(f"{counted(done, 'clip')} {'unlabelled' if remove else 'labelled'}")
     if unknown:
         shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
-        notice(f"{len(unknown)} clips are not in this archive: {shown}")
+        notice(f"not in this archive: {counted(len(unknown), 'clip')}, {shown}")
         raise typer.Exit(1)

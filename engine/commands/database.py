@@ -9,6 +9,7 @@ import typer
 
 from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
 from emotion_search.engine.commands.show.terminal import rewrite
+from emotion_search.engine.commands.words import counted
 
 
 def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
@@ -48,6 +49,7 @@ def copy(
         if seen:
             print(file=sys.stderr)
     print(
-        f"copied {counts['recordings']} recordings with {counts['clips']} clips to {name};"
+        f"copied {counted(counts['recordings'], 'recording')}"
+        f" with {counted(counts['clips'], 'clip')} to {name};"
         " use it by --database or EMOTION_SEARCH_DATABASE_URL"
     )

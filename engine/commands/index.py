@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def verify(
         print(f"too many     {found.surplus}")
         print(f"differing    {found.differing}")
         print(f"files        {found.damage or 'whole'}")
-        print(f"recall@10    {found.recall:.4f} over {found.sample} clips")
+        print(f"recall@10    {found.recall:.4f} over {counted(found.sample, 'clip')}")
     if not found.is_sound:
         raise EmotionSearchError("the index is not sound; run: emotion-search index rebuild")
 
@@ -93,7 +94,7 @@ def describe(status: IndexStatus) -> dict[str, str]:
     if status.kind is None:
         return {"index": "none saved"}
     rows = {
-        "index": f"{status.kind}, {status.clips} clips, {status.size / 1e6:.1f} MB",
+        "index": f"{status.kind}, {counted(status.clips, 'clip')}, {status.size / 1e6:.1f} MB",
         "stands at": f"revision {status.revision} of {status.of_revision}",
     }
     if status.recall is not None:

@@ -35,6 +35,7 @@ from emotion_search.engine.commands.ingest_annotations import (
 )
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
 from emotion_search.engine.commands.show.ingest import Output, print_preview, print_report
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ def ingest(
         annotations = annotations_by_path(rows, rule, defaults)
         if rows.naive_times:
             notice(
-                f"{rows.naive_times} times in {manifest} have no zone; taken as UTC (or --timezone)"
+                f"{counted(rows.naive_times, 'time')} without zone in {manifest}, taken as UTC (or"
+                " --timezone)"
             )
 
         def files(library: Library | None) -> NamedFiles:

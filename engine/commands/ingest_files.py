@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import notice, stdin_lines
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ class NamedFiles:
     def report_missing(self) -> None:
         """Notices of what the scan passed over; rows without a file become problems."""
         for extension, number in sorted(self.scan.found.passed_over.items()):
-            notice(f"{number} files with extension {extension} passed over: format not supported")
+            notice(
+                f"{counted(number, 'file')} with extension {extension} passed over"
+                f": format not supported"
+            )
         missing = [path for path in self.rows.rows if path not in self.seen]
         if missing and not self._of_manifest:
             notice(

@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     settings_of,
 )
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 models_app = typer.Typer(
@@ -105,4 +106,4 @@ def forget_model(
     """
     with open_library(home, database) as library:
         info, removed = library.forget_model(model)
-    print(f"{info.name} forgotten ({removed} embeddings)")
+    print(f"{info.name} forgotten ({counted(removed, 'embedding')})")

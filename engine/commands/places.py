@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
+from emotion_search.engine.commands.words import counted
 
 _SHOWN = 20
 
@@ -66,7 +67,7 @@ def relocate(
     """
     with open_library(home, database) as library:
         done = library.relocate(old, new, dry_run=dry_run)
-    print(f"{done.moved} files {'would be' if dry_run else 'are'} known in their new place")
+    print(f"{counted(done.moved, 'file')} {'would be ' if dry_run else ''}known in a new place")
     for path, reason in done.left[:_SHOWN]:
         say_error(f"{path}: {reason}")
     if len(done.left) > _SHOWN:

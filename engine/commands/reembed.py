@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     say_error,
 )
 from emotion_search.engine.commands.show.terminal import console
+from emotion_search.engine.commands.words import counted
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.reembed import Reembedding
@@ -65,16 +66,19 @@ def reembed(
         print_json(record)
     else:
         print(
-            f"{done.clips} clips embedded under {info.name}; {done.of_clips - done.missing} of"
-            f" {done.of_clips} clips have an embedding under it"
+            f"{counted(done.clips, 'clip')} embedded under {info.name};"
+            f" {done.of_clips - done.missing} of"
+            f" {counted(done.of_clips, 'clip')} embedded under it"
         )
     for file, reason, clips in done.failed[:_SHOWN]:
-        say_error(f"{file}: {reason} ({clips} clips)")
+        say_error(f"{file}: {reason} ({counted(clips, 'clip')})")
     if len(done.failed) > _SHOWN:
         say_error(f"… and {len(done.failed) - _SHOWN} more")
     serving = next((one.model for one in holdings if one.active), None)
     if done.missing:
-        notice(f"{done.missing} clips are missing under {info.name}; run the same command again")
+        notice(
+            f"{counted(done.missing, 'clip')} missing under {info.name}; run the same command again"
+        )
     elif serving is not None and serving.id != info.id:
         same = serving.name == info.name
         old, new = (one.fingerprint[:12] if same else one.name for one in (serving, info))
@@ -153,4 +157,7 @@ def use(
         }
         print_json(record)
     else:
-        print(f"{holding.model.name} serves now ({holding.embedded} of {holding.clips} clips)")
+        print(
+            f"{holding.model.name} serves now ({holding.embedded}"
+            f" of {counted(holding.clips, 'clip')})"
+        )

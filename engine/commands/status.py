@@ -32,13 +32,16 @@ def status(
     emotion-search status --json
     """
     from emotion_search.engine.commands.show.hits import tally
+    from emotion_search.engine.commands.show.tables import print_row
+    from emotion_search.engine.commands.words import length
     from emotion_search.engine.transfer.records import status_record
 
     with open_library(home, database) as library:
         record = status_record(library.status())
         index, disk = library.index_status(), library.disk_use()
         exposed = library.exposed()
-    record["index"], record["disk"] = asdict(index), asdict(disk)
+        labels = {task: library.labels(task) for task in library.tasks()}
+    record |= {"index": asdict(index), "disk": asdict(disk), "tasks": labels}
     for path in exposed:
         notice(f"other users of this machine may read {path}; close it: chmod -R go= {path}")
     if as_json:
@@ -47,22 +50,22 @@ def status(
     model = f"{record['model']} ({record['dimension']} dimensions)" if record["model"] else "none"
     rows: dict[str, Any] = {
         "recordings": record["recordings"],
-        "clips": f"{record['clips']} ({record['labelled']} labelled)",
-        "duration": f"{record['duration'] / 3600:.2f} h",
+        "clips": record["clips"],
+        "duration": length(record["duration"]),
         "failures": record["failures"],
         "model": model,
         "scores": _SCORES[record["adapted"]],
         "space": f"{record['space']} ({record['method'] or 'plain'})",
         **describe(index),
         "sources": tally(record["sources"]),
-        "labels": tally(record["labels"]),
+        "labels": "; ".join(f"{task}: {tally(of)}" for task, of in labels.items()) or "none",
         "database": record["database"],
         "home": record["home"],
         "disk": f"{_size(disk.database)} database, {_size(disk.index)} index,"
         f" {_size(disk.uploads)} uploads; {_size(disk.free)} free of {_size(disk.total)}",
     }
     for name, value in rows.items():
-        print(f"{name:<11} {value}")
+        print_row(name, str(value), 12)
 
 
 def _size(number: int) -> str:

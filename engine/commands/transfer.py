@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def export(
     if as_json:
         print_json({"path": str(done.path), "clips": done.clips, "failed": len(done.failed)})
     else:
-        print(f"{done.clips} clips in {done.path}")
+        print(f"{counted(done.clips, 'clip')} in {done.path}")
     if done.failed:
         raise typer.Exit(1)
 
@@ -109,6 +110,7 @@ def import_embeddings(
         print_json(vars(done))
     else:
         print(
-            f"{done.clips} clips of {done.recordings} recordings added; {done.known} known already"
+            f"{counted(done.clips, 'clip')} of {counted(done.recordings, 'recording')} added"
+            f"; {done.known} known already"
         )
-    note_forgotten(done.forgotten, "recordings")
+    note_forgotten(done.forgotten, "recording")

@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
+from emotion_search.engine.commands.words import counted
 from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
@@ -141,9 +142,9 @@ def _archive(
     from emotion_search.engine.commands.show.hits import print_shares
 
     if trend.undated:
-        notice(f"{trend.undated} clips left out: their time of recording is not known")
+        notice(f"{counted(trend.undated, 'clip')} left out: no time of recording is known")
     if trend.timeless:
-        notice(f"{trend.timeless} clips left out: they have no length")
+        notice(f"{counted(trend.timeless, 'clip')} left out, without length")
     if not trend.buckets:
         nothing = f"no clip has a known time and length, so that there is no {trend.by} to show"
         if trend.alerts:

@@ -16,7 +16,8 @@ from emotion_search.index.database.files import gone
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (
-    existing,
+    Counts,
+    counts_of,
     get_recording,
     locations_of,
     places_of_audio,
@@ -58,10 +59,10 @@ class Forgetting(Indexed):
                 found = [one for one in found if one in without]
         return found
 
-    def known_recordings(self, ids: list[int]) -> list[int]:
-        """Those of the ids that are recordings of the archive, ascending, each once."""
+    def counts_of(self, ids: list[int]) -> Counts:
+        """What there is of the recordings with these ids, those that the archive has."""
         with self.database.read() as session:
-            return existing(session, ids)
+            return counts_of(session, ids)
 
     def expired(self) -> list[int]:
         """Ids of the recordings that are beyond the age that the settings allow, ascending.

@@ -145,12 +145,35 @@ def places_of_audio(session: Session) -> Iterator[tuple[int, str | None]]:
         yield row[0], row[1]
 
 
-def existing(session: Session, ids: Sequence[int]) -> list[int]:
-    """Those of the ids that are recordings of the archive, ascending, each once."""
-    found: set[int] = set()
-    for some in chunks(ids):
-        found.update(session.scalars(select(Recording.id).where(Recording.id.in_(some))))
-    return sorted(found)
+@dataclass
+class Counts:
+    """What there is of some recordings: ids of those that there are, ascending; how many clips,
+    labels and known places of files they have; their length in seconds."""
+
+    ids: list[int]
+    clips: int = 0
+    labels: int = 0
+    files: int = 0
+    duration: float = 0.0
+
+
+def counts_of(session: Session, ids: Sequence[int]) -> Counts:
+    """What there is of the recordings with these ids."""
+    counts = Counts([])
+    for some in chunks(sorted(set(ids))):
+        clips = Clip.recording_id.in_(some)
+        found = session.execute(
+            select(Recording.id, Recording.duration).where(Recording.id.in_(some))
+        ).all()
+        counts.ids += sorted(row.id for row in found)
+        counts.duration += sum(row.duration for row in found)
+        counts.clips += session.scalar(select(func.count()).where(clips)) or 0
+        labels = select(func.count()).select_from(Label).join(Clip, Clip.id == Label.clip_id)
+        counts.labels += session.scalar(labels.where(clips)) or 0
+        counts.files += (
+            session.scalar(select(func.count()).where(Location.recording_id.in_(some))) or 0
+        )
+    return counts
 
 
 def get_recording(session: Session, recording_id: int) -> Recording:

@@ -22,7 +22,7 @@ def test_what_a_nightly_ingest_meets_again_is_said(run, manifest, voices):
     assert run("forget", "--meta", "take=4", "--yes").out == "1 recordings forgotten\n"
     again = run("ingest", voices, "--json")
     assert (again.code, again.records[0]["forgotten"], again.records[0]["recordings"]) == (0, 1, 0)
-    assert "1 files were forgotten before and are passed over; --again takes them back" in again.err
+    assert "1 file passed over, forgotten before; --again takes back such" in again.err
     assert run("ingest", voices, "--again", "--json").records[0]["recordings"] == 1
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from emotion_search.engine.classify.apply import Classified
 from emotion_search.engine.classify.suggest import Suggestion
 from emotion_search.engine.classify.train import Trained
-from emotion_search.engine.commands.show.hits import tally
+from emotion_search.engine.commands.show.hits import clock, tally
 from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.words import counted
 from emotion_search.engine.pages.classifier import calibration, what
 from emotion_search.engine.pages.evaluation import interval
 from emotion_search.engine.transfer.records import clip_record
@@ -67,9 +68,9 @@ def print_classified(it: Classified, *, dry_run: bool) -> None:
     """What a run of classifying did, on stdout."""
     name = f"{it.classifier.task} {it.classifier.version}"
     if dry_run:
-        print(f"{it.done} clips would be classified by {name}")
+        print(f"{counted(it.done, 'clip')} would be classified by {name}")
         return
-    print(f"{it.done} clips classified by {name}; in all: {tally(it.counts)}")
+    print(f"{counted(it.done, 'clip')} classified by {name}; in all: {tally(it.counts)}")
 
 
 def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
@@ -87,7 +88,7 @@ def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
             str(one.provenance["data"]["clips"]),
             one.model,
             str(one.predictions),
-            one.created_at.isoformat(" ", "seconds"),
+            f"{one.created_at:%Y-%m-%d %H:%M}",
         )
     table.print()
 
@@ -101,7 +102,7 @@ def print_suggestions(found: Sequence[Suggestion]) -> None:
         table.row(
             str(clip.id),
             clip.name,
-            f"{clip.start:.2f}–{clip.end:.2f} s",
+            f"{clock(clip.start)}–{clock(clip.end)}",
             value,
             one.why,
         )

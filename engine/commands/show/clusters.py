@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.words import counted
 from emotion_search.index.database.clusterings import ClusteringInfo
 from emotion_search.index.database.prediction_filters import NOISE
 
@@ -23,7 +24,8 @@ def clustering_record(info: ClusteringInfo, *, clusters: bool = True) -> dict[st
 def print_clustering(info: ClusteringInfo) -> None:
     """A clustering on stdout."""
     print(
-        f"{info.name}: {info.k} clusters of {info.clips} clips by {info.method} (embeddings of"
+        f"{info.name}: {counted(info.k, 'cluster')} of {counted(info.clips, 'clip')}"
+        f" by {info.method} (embeddings of"
         f" {info.model}, space {info.space_version})"
     )
     tried: Mapping[str, float] = info.parameters.get("silhouettes", {})
@@ -52,7 +54,7 @@ def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
     """Clusterings as a table on stdout."""
     table = PlainTable("name", "method", "clusters", "clips", "made at")
     for one in found:
-        made = one.created_at.isoformat(" ", "seconds")
+        made = f"{one.created_at:%Y-%m-%d %H:%M}"
         table.row(one.name, one.method, str(one.k), str(one.clips), made)
     table.print()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_row
+from emotion_search.engine.commands.words import counted
 from emotion_search.engine.pages.evaluation import GALLERIES, LEARNED, interval, lost, shared
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
@@ -17,45 +18,48 @@ from emotion_search.index.database.spaces import SpaceInfo
 def print_evaluation(it: Evaluation) -> None:
     """The evaluation as tables on stdout."""
     classes = ", ".join(f"{name} {count}" for name, count in it.clips.items())
-    speakers = f" by {it.speakers} speakers" if it.speakers else ""
-    print(f"{it.name}, {it.space} space: {sum(it.clips.values())} clips{speakers} ({classes})")
+    speakers = f" by {counted(it.speakers, 'speaker')}" if it.speakers else ""
+    print(
+        f"{it.name}, {it.space} space:"
+        f" {counted(sum(it.clips.values()), 'clip')}{speakers} ({classes})"
+    )
     if it.learned:
         print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
-    print(f"{it.queries} queries, galleries without the same {it.gallery}", end="")
-    print(f"; {it.unanswerable} queries had nothing to find" if it.unanswerable else "")
+    print(f"{counted(it.queries, 'query')}, galleries without the same {it.gallery}", end="")
+    print(f"; {it.unanswerable} of them had nothing to find" if it.unanswerable else "")
     table = PlainTable("", "over queries", "chance", "over classes", "chance", wrap=False)
     for name in METRICS:
         chance = (f"{it.chance[name]:.3f}", f"{it.chance_macro[name]:.3f}")
         table.row(name, interval(it.micro[name]), chance[0], interval(it.macro[name]), chance[1])
     table.print()
-    print("mAP by class   ", "  ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
+    print_row("mAP by class", ", ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
     for other in it.galleries:
         values = (
             f"{name} {interval(other.macro[name])} (chance {other.chance_macro[name]:.3f})"
             for name in ("mAP", "P@10")
         )
-        print(f"{GALLERIES[other.gallery]}, over classes: {'  '.join(values)}")
+        print_row("over classes", f"{GALLERIES[other.gallery]}: {', '.join(values)}")
     if it.nearest:
         own = (f"{k} {v.share:.3f} (chance {v.chance:.3f})" for k, v in it.nearest.items())
-        print("of the ten nearest, of one's own", "  ".join(own))
+        print_row("ten nearest", f"of one's own {', '.join(own)}")
     _print_triplets(it)
     if it.scores is not None:
         _print_scores(it.scores)
     if it.steps:
-        steps = "  ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
-        print(f"mAP by space    {steps}  (halves of the speakers it was not fitted to)")
+        steps = ", ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
+        print_row("mAP by space", f"{steps} (halves of the speakers it was not fitted to)")
     for one in it.probes:
-        print(f"{one.name + ' probe':<15} UAR {one.uar:.3f} (chance {one.chance:.3f})")
+        print_row(f"{one.name} probe", f"UAR {one.uar:.3f} (chance {one.chance:.3f})")
     if it.calibration is not None:
-        print("percentiles, read by other voices", end="")
+        table = PlainTable(
+            "percentile, by other voices", "percent of pairs", "deviation", "same label", wrap=False
+        )
         for reading in it.calibration.readings:
             same = "–" if reading.same is None else f"{reading.same:.2f}"
-            share = f"{reading.share:.2f} ± {reading.deviation:.2f}"
-            print(
-                f" {reading.percentile:g}: {share} % of pairs, {same} same;",
-                end="",
-            )
-        print(f" all pairs: {it.calibration.same:.2f} same")
+            shares = (f"{reading.share:.2f}", f"{reading.deviation:.2f}")
+            table.row(f"{reading.percentile:g}", *shares, same)
+        table.row("all pairs", "100", "", f"{it.calibration.same:.2f}")
+        table.print()
 
 
 def _print_triplets(it: Evaluation) -> None:
@@ -72,13 +76,13 @@ def _print_triplets(it: Evaluation) -> None:
 
 
 def _print_scores(it: ClassScores) -> None:
-    print(
-        f"class scores    UAR {interval(it.uar)} (chance {it.chance:.3f}),"
-        f" among the labels' classes {interval(it.uar_own)} (chance {it.chance_own:.3f});"
-        f" calibration error {it.error:.3f}"
+    print_row(
+        "class scores",
+        f"UAR {interval(it.uar)} (chance {it.chance:.3f}), among the labels' classes"
+        f" {interval(it.uar_own)} (chance {it.chance_own:.3f}); calibration error {it.error:.3f}",
     )
     shares = (f"{name} {it.given[name]:.2f} ({it.labelled[name]:.2f})" for name in it.classes)
-    print("said (labelled)", "  ".join(shares))
+    print_row("given (labels)", ", ".join(shares))
     if lost(it):
         print(lost(it))
 
@@ -87,8 +91,8 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     """Evaluations of the same clips under several models, side by side on stdout."""
     first = results[0]
     classes = ", ".join(f"{name} {count}" for name, count in first.clips.items())
-    speakers = f" by {first.speakers} speakers" if first.speakers else ""
-    print(f"{sum(first.clips.values())} clips{speakers} ({classes})")
+    speakers = f" by {counted(first.speakers, 'speaker')}" if first.speakers else ""
+    print(f"{counted(sum(first.clips.values()), 'clip')}{speakers} ({classes})")
     print(f"galleries without the same {first.gallery}")
     if any(one.learned for one in results):
         print(LEARNED)
@@ -130,7 +134,10 @@ def print_tuning(done: Tuning) -> None:
         mark = "  <- serves" if name == done.method else ""
         print(f"{name:<17}{quality.precision:>6.3f}{quality.triplets:>9.2f}{mark}")
     if done.version:
-        print(f"space {done.version} ({done.method}), fitted to {done.clips} clips, serves now")
+        print(
+            f"space {done.version} ({done.method}),"
+            f" fitted to {counted(done.clips, 'clip')}, serves now"
+        )
         print(done.why)
     else:
         print("no space beats the plain one, which serves")

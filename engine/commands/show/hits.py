@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_row
+from emotion_search.engine.commands.words import length
 from emotion_search.engine.emotions import UNCERTAIN
 
 if TYPE_CHECKING:  # rich, which status has no use for
@@ -16,8 +17,6 @@ if TYPE_CHECKING:  # rich, which status has no use for
     from emotion_search.engine.trends.recording import RecordingTrend
     from emotion_search.index.database.clips import ClipDetails
     from emotion_search.index.search import Hit, SortedClip
-
-_LONG_PATH = 30  # characters that a path may take in a table
 
 
 def print_hits(hits: list[Hit], min_confidence: float) -> None:
@@ -45,7 +44,8 @@ def print_clips(
         "source": [clip.source or "" for clip in clips],
         **(more or {}),
     }
-    if len(set(columns["source"])) == 1:
+    sources = set(columns["source"])
+    if len(sources) == 1:  # it is named once, below
         del columns["source"]
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     numbers = {**numbers, "clip": [str(clip.id) for clip in clips]}
@@ -53,12 +53,19 @@ def print_clips(
     for name in numbers:
         table.column(name, justify="right", no_wrap=True)
     for name in shown:
-        table.column(name, no_wrap=True)
-    table.column("file", overflow="fold")
-    table.column("start", no_wrap=True)
+        score = name == "emotion"
+        spare = name in ("label", "source", "same")
+        table.column(name, no_wrap=score, overflow="fold" if score else "ellipsis", spare=spare)
+    table.column("file")
+    later = any(clip.start for clip in clips)
+    if later:
+        table.column("start", justify="right", no_wrap=True)
     for clip, *cells in zip(clips, *numbers.values(), *shown.values(), strict=True):
-        table.row(*cells, short(clip.path or clip.name), clock(clip.start))
+        start = [clock(clip.start)] if later else []
+        table.row(*cells, short(clip.path or clip.name), *start)
     table.print()
+    if len(sources) == 1 and sources != {""}:
+        print(f"source: {sources.pop()}")
 
 
 def print_sorted(clips: Sequence[SortedClip], by: str, min_confidence: float) -> None:
@@ -84,14 +91,9 @@ def heard_in(clip: ClipDetails, min_confidence: float) -> str:
 
 
 def short(path: str) -> str:
-    """The path as a person reads it: below the current folder, or just its end if it is long."""
+    """The path as a person reads it: from the current folder on where it lies below that."""
     shown = Path(path)
-    if shown.is_relative_to(Path.cwd()):
-        shown = shown.relative_to(Path.cwd())
-    for text in (str(shown), f"…/{shown.parent.name}/{shown.name}"):
-        if len(text) <= _LONG_PATH:
-            return text
-    return f"…/{shown.name}"
+    return str(shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown)
 
 
 def clock(seconds: float) -> str:
@@ -116,7 +118,7 @@ def print_trend(trend: RecordingTrend) -> None:
         top = sorted(one.share.items(), key=lambda pair: -pair[1])
         top.append((UNCERTAIN, one.uncertain))
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)
-        print(f"share of time   {shares}")
+        print_row("share of time", shares)
         print(f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}")
         for number, stretch in enumerate(one.stretches):
             turn = one.turns[number - 1] if number else None
@@ -133,9 +135,14 @@ def print_shares(trend: ArchiveTrend) -> None:
     periods = [{**one.emotions, UNCERTAIN: one.uncertain} for one in trend.buckets]
     names = (*trend.classes, UNCERTAIN)
     shown = [name for name in names if any(one[name].share >= 0.005 for one in periods)]
-    print(f"{trend.by:<11}{'recordings':>10}{'min':>9}" + "".join(f"{c:>13}" for c in shown))
+    if not periods:
+        return
+    table = PlainTable(trend.by, wrap=False)
+    for name in ("rec.", "time", *shown):
+        table.column(name, justify="right", no_wrap=True, spare=name in ("rec.", "time"))
     for one, shares_of in zip(trend.buckets, periods, strict=True):
         shares = [shares_of[name] for name in shown]
-        cells = [f"{s.share:.2f} ±{(s.high - s.low) / 2:.2f}" for s in shares]
-        row = f"{one.key:<11}{one.recordings:>10}{one.seconds / 60:>9.1f}"
-        print(row + "".join(f"{cell:>13}" for cell in cells))
+        cells = [f"{100 * s.share:.0f} [{100 * s.low:.0f}, {100 * s.high:.0f}]" for s in shares]
+        table.row(one.key, str(one.recordings), length(one.seconds), *cells)
+    table.print()
+    print("percent of the time, with intervals of 95 %")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
 from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.words import counted, length
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.spans import Side
 
@@ -62,9 +63,9 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
         print_json(summary)
     elif not output.quiet:
         print(
-            f"{report.recordings} recordings ({report.clips} clips, {report.duration / 60:.1f} min)"
-            f" added in {elapsed:.1f} s; {report.known} known already,"
-            f" {report.duplicates} duplicates, {len(report.failed)} failed"
+            f"{counted(report.recordings, 'recording')} ({counted(report.clips, 'clip')},"
+            f" {length(report.duration)}) added in {length(elapsed)}; {report.known} known already,"
+            f" {counted(report.duplicates, 'duplicate')}, {len(report.failed)} failed"
             + (f", {report.moved} moved" if report.moved else "")
             + (f", {report.silent} without speech" if report.silent else "")
             + (f", {report.grown} longer than before" if report.grown else "")
@@ -77,7 +78,7 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
         (say_error if new else notice)(text)
     _print_notices(report.notices)
     _print_otherwise(report.otherwise)
-    note_forgotten(report.forgotten, "files")
+    note_forgotten(report.forgotten, "file")
 
 
 def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json: bool) -> None:
@@ -111,11 +112,11 @@ def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json
                 table.row(*(shown.get(key, "") for key in columns))
             table.print()
         print(
-            f"{found.files} files: {found.known} known, {found.new} new"
-            f" ({found.duration / 3600:.2f} h, {found.size / 1e6:.1f} MB),"
+            f"{counted(found.files, 'file')}: {found.known} known, {found.new} new"
+            f" ({length(found.duration)}, {found.size / 1e6:.1f} MB),"
             f" {len(found.unusable)} unusable"
             + (f", {found.recut} to be cut anew" if found.recut else "")
-            + ("" if seconds is None else f"; embedding would take about {seconds:.0f} s")
+            + ("" if seconds is None else f"; embedding would take about {length(seconds)}")
         )
     _print_failures(found.unusable, "an ingest lists them under: emotion-search failures")
     _print_otherwise(found.otherwise)
@@ -158,7 +159,7 @@ def _print_failures(failed: list[tuple[str, str]], where: str) -> None:
 def _print_otherwise(otherwise: int) -> None:
     if otherwise:
         notice(
-            f"{otherwise} known recordings are cut under other options and keep their clips;"
+            f"{counted(otherwise, 'known recording')} cut under other options before: clips stay;"
             " --recut cuts them anew"
         )
 

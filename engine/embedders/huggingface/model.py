@@ -15,7 +15,7 @@ from torch import Tensor
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.embedders.base import BaseEmbedder, Floats, Frames, check
 from emotion_search.engine.embedders.device import pick_device
-from emotion_search.engine.embedders.huggingface.family import (
+from emotion_search.engine.embedders.huggingface.folder import (
     Wanted,
     descriptions,
     weight_files,

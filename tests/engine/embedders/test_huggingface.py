@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_search.engine.embedders.huggingface.family import Wanted, parse
+from emotion_search.engine.embedders.huggingface.folder import Wanted, parse
 from emotion_search.engine.embedders.quiet import undisturbed
 from emotion_search.engine.embedders.registry import absolute, is_path
 from emotion_search.engine.embedders.registry import family_of as family

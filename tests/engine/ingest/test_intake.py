@@ -242,7 +242,7 @@ def test_a_notice_tells_of_other_cuts_and_how_to_get_them(run, tmp_path: Path): 
     call = write_wav(tmp_path / "call.wav", tone(20.0))
     run("ingest", call, "--model", "acoustic", "--segments", "fixed", "--window", 10)
     kept = run("ingest", call, "--segments", "fixed", "--window", 5)
-    assert "1 known recordings are cut under other options" in kept.err
+    assert "1 known recording cut under other options" in kept.err
     preview = run("ingest", call, "--segments", "fixed", "--window", 5, "--recut", "--dry-run")
     assert "1 to be cut anew" in preview.out
     done = run("ingest", call, "--segments", "fixed", "--window", 5, "--recut")
@@ -277,7 +277,7 @@ def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path:
     ingest(run, calls)
     assert run("label", 1, 2, "--label", "joy").out == "2 clips labelled\n"
     assert run("label", 1, "--label", "grief").code == 0
-    assert run("label", 2, "--remove").out == "1 clips unlabelled\n"
+    assert run("label", 2, "--remove").out == "1 clip unlabelled\n"
     assert run("label", 1, "--task", "satisfaction", "--label", "low").code == 0
     labels = run("search", "--clip", 2, "--label", "grief", "--json").records[0]["labels"]
     assert labels == {"emotion": "grief", "satisfaction": "low"}
@@ -286,7 +286,7 @@ def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path:
     assert run("status", "--json").records[0]["labels"] == {"joy": 2}
     unknown = run("label", 1, 999, "--label", "joy")
     assert unknown.code == 1
-    assert "1 clips are not in this archive: 999" in unknown.err
+    assert "not in this archive: 1 clip, 999" in unknown.err
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,9 @@ def test_misuse_is_one_line_and_exit_code_2(run, arguments):  # noqa: F811
 def test_forgetting_by_filter_counts_first_and_asks(run, calls: Path):  # noqa: F811
     ingest(run, calls / "anger", "--source", "old", "--recorded-at", "2019-05-01")
     ingest(run, calls / "neutral", "--source", "new", "--recorded-at", "2026-05-01")
-    assert run("forget", "--source", "old", "--dry-run").out == "3 recordings would be forgotten\n"
+    assert run("forget", "--source", "old", "--dry-run").out.startswith(
+        "3 recordings would be forgotten: 3 clips"
+    )
     unasked = run("forget", "--before", "2020-01-01")
     assert (unasked.code, unasked.err.count("--yes")) == (2, 1)
     assert run("forget", "--before", "2020-01-01", "--yes").out == "3 recordings forgotten\n"
