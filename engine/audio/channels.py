@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
@@ -21,9 +21,14 @@ class Track:
 
 @dataclass(frozen=True)
 class Channels:
-    """The tracks that are wanted; None for every channel there is."""
+    """The tracks that are wanted; None for every channel there is.
+
+    Attributes:
+        asked: somebody said so.
+    """
 
     tracks: tuple[Track, ...] | None = (Track(None),)
+    asked: bool = field(default=True, compare=False)
 
     @property
     def wanted(self) -> list[int | None] | None:
@@ -43,6 +48,15 @@ class Channels:
 
 
 MIX, SPLIT = Channels(), Channels(None)
+UNASKED = Channels(asked=False)
+"""What is taken where nobody says: all mixed down."""
+
+MIXED = (
+    "channels were mixed, since nobody said which to take; if one is an agent's, take the"
+    " customer's alone: in the European Union, inferring emotions of people at work is prohibited"
+    " (AI Act, article 5(1)(f))"
+)
+"""What somebody should know whose recordings of several channels were taken so."""
 
 
 def parse_channels(text: str) -> Channels:

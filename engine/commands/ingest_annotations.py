@@ -60,11 +60,11 @@ def table_form(
 
 def channels_of(rows: Manifest) -> Channels:
     """Which channels become clips where no option says so: those that the manifest has rows of."""
-    from emotion_search.engine.audio.channels import MIX, SPLIT, parse_channels
+    from emotion_search.engine.audio.channels import SPLIT, UNASKED, parse_channels
 
     named = {number for row in rows.rows.values() for number in row.sides}
     if not named:
-        return MIX
+        return UNASKED
     only = str(*named) if len(named) == 1 else None
     notice(f"rows of {rows.path} are of channels, so --channels {only or 'split'} is taken")
     return parse_channels(only) if only else SPLIT

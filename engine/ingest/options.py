@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from emotion_search.engine.audio.channels import MIX, Channels
+from emotion_search.engine.audio.channels import MIX, UNASKED, Channels
 from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows
 from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.settings import Settings, check_windows
@@ -40,7 +40,7 @@ class IngestOptions:
         save_index: write the index to disk at the end; not worth it after a single file.
     """
 
-    channels: Channels = MIX
+    channels: Channels = UNASKED
     segments: Literal["speech", "fixed"] | None = None
     window: float | None = None
     hop: float | None = None

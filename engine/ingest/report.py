@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from emotion_search.engine.audio.channels import MIXED
 from emotion_search.index.database.spans import Span
 
 
@@ -23,6 +24,7 @@ class IngestReport:
         forgotten: files whose content was erased before, and that were passed over.
         failed: path and reason of each file that could not be used.
         lost: path and span of each clip that somebody gave and that the recording does not hold.
+        mixed: recordings of several channels, all mixed down though nobody said so.
         notices: path and text of what somebody should know who reads a file that was added.
         duration: seconds of audio added.
         reached, expected: of an ingest of a single file, its seconds that are embedded, and of its
@@ -40,6 +42,7 @@ class IngestReport:
     grown: int = 0
     otherwise: int = 0
     forgotten: int = 0
+    mixed: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     lost: list[tuple[str, Span]] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)
@@ -56,6 +59,11 @@ class IngestReport:
                 total += getattr(more, one.name)
                 setattr(self, one.name, total)
         return self
+
+    @property
+    def texts(self) -> list[str]:
+        """What somebody should know who sent the one file that was added."""
+        return [text for _, text in self.notices] + ([f"its {MIXED}"] if self.mixed else [])
 
     @property
     def files(self) -> int:

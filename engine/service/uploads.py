@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from emotion_search.engine.audio.channels import MIX, Channels, parse_channels
+from emotion_search.engine.audio.channels import UNASKED, Channels, parse_channels
 from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files.disk import space_needed, upload_lock
 from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchanged
@@ -58,7 +58,7 @@ class UploadFields:
     """
 
     annotations: Annotations = field(default_factory=Annotations)
-    channels: Channels = MIX
+    channels: Channels = UNASKED
     again: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class UploadFields:
             "recorded_at": given.recorded_at.isoformat() if given.recorded_at else None,
             "labels": dict(given.labels),
             "metadata": dict(given.metadata),
-            "channels": str(self.channels),
+            **({"channels": str(self.channels)} if self.channels.asked else {}),
             **({"speakers": speakers} if speakers else {}),
             **({"again": True} if self.again else {}),
         }
@@ -88,7 +88,7 @@ class UploadFields:
             metadata=data["metadata"],
             sides={int(channel): Side(who) for channel, who in data.get("speakers", {}).items()},
         )
-        channels = parse_channels(data.get("channels", str(MIX)))
+        channels = parse_channels(data["channels"]) if "channels" in data else UNASKED
         return cls(annotations, channels, data.get("again", False))
 
 

@@ -38,6 +38,9 @@ _NOTED_EVERY_S = 1.0  # progress in the database
 SHA256 = "sha256"
 """Key of the upload's hash beside its fields, as a job has them; computed as the bytes arrived."""
 
+NOTICES = "notices"
+"""Key of what whoever sent an upload should know, in its fields once it is taken in."""
+
 Explain = Callable[[Exception], dict[str, Any]]
 """Makes a problem (``status``, ``kind``, ``detail``) of what went wrong."""
 
@@ -106,12 +109,13 @@ class JobWork:
             attempts=job.attempts + 1,
             problem=None,
         )
+        last: list[IngestReport] = []
         how: dict[str, Any] = {
             "name": job.name,
             "fields": UploadFields.from_json(job.fields),
             "sha256": job.fields.get(SHA256),  # absent from jobs of older versions
             "longest": self._longest,
-            "progress": self._progress_of(running),
+            "progress": self._progress_of(running, last),
             "stop": self._stop,
         }
         if job.attempts < _SUSPECT:
@@ -126,7 +130,8 @@ class JobWork:
             is_new=is_new,
             seconds=latest.total or latest.seconds,
             total=latest.total,
-            fields={},  # annotations are with the recording alone, with which they can be erased
+            # Annotations are with the recording alone, with which they can be erased.
+            fields={NOTICES: last[0].texts} if last and last[0].texts else {},
             finished_at=datetime.now(UTC),
         )
 
@@ -143,11 +148,15 @@ class JobWork:
             " emotion-search jobs retry, or jobs drop"
         )
 
-    def _progress_of(self, running: Job) -> Callable[[IngestReport], None]:
+    def _progress_of(
+        self, running: Job, last: list[IngestReport]
+    ) -> Callable[[IngestReport], None]:
+        """Notes how far a job is, and the report of it in ``last``."""
         noted = time.monotonic()
 
         def progress(report: IngestReport) -> None:
             nonlocal noted
+            last[:] = [report]
             self._board.show(replace(running, seconds=report.reached, total=report.expected))
             if time.monotonic() - noted > _NOTED_EVERY_S:
                 noted = time.monotonic()

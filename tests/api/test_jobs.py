@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -58,6 +59,24 @@ def events(text: str) -> list[tuple[str, dict]]:
         name, data = block.split("\n")
         received.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return received
+
+
+def test_who_sends_several_channels_and_names_none_is_told_that_they_are_mixed(
+    client: TestClient, voice: Path, tmp_path: Path
+):
+    sound = speak("anger", speaker=3, seed=5)
+    for factor, form, notices in ((1.0, {}, 1), (0.8, {"channels": "mix"}, 0)):
+        write_wav(tmp_path / "call.wav", np.stack([sound, sound * 0.5], axis=1) * factor)
+        with (tmp_path / "call.wav").open("rb") as content:
+            answer = client.post(WAIT, files={"file": ("call.wav", content)}, data=form)
+        assert answer.status_code == 201
+        assert len(answer.json()["notices"]) == notices
+        assert (
+            client.get(f"/v1/jobs/{answer.json()['job']}").json()["notices"]
+            == (answer.json()["notices"])
+        )
+        if notices:
+            assert "inferring emotions of people at work" in answer.json()["notices"][0]
 
 
 def test_an_upload_is_a_job_that_is_done_in_the_background(client: TestClient, voice: Path):

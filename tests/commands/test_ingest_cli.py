@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emotion_search.engine.audio.synthetic_voices import speak
 from tests.commands.test_cli import run
 from tests.conftest import tone, write_wav
 
@@ -106,6 +107,21 @@ def test_a_nightly_run_speaks_of_new_failures_alone(run, tmp_path, voices):
     assert run(*nightly, "--fail-on", "none").code == 0
     assert run(*nightly, "--fail-on", "some").code == 2
     assert run("ingest", calls).err.count("error: ") == 3  # as ever, with exit code 1
+
+
+def test_channels_of_calls_are_not_mixed_silently(run, tmp_path):
+    sides = [speak("anger", speaker=n, seed=n) for n in (1, 2)]
+    stereo = np.stack([side[: min(map(len, sides))] for side in sides], axis=1)
+    write_wav(tmp_path / "call.wav", stereo)
+    write_wav(tmp_path / "mono.wav", sides[0])
+    done = run("ingest", tmp_path, "--model", "acoustic", "--json")
+    assert (done.code, done.records[0]["recordings"], done.records[0]["mixed"]) == (0, 2, 1)
+    assert done.err.startswith("notice: of 1 of the recordings the channels were mixed, since")
+    assert "article 5(1)(f)" in done.err
+    for channels in ("mix", "split", "customer=1"):
+        write_wav(tmp_path / "call.wav", stereo * (0.9 - len(channels) / 100))
+        done = run("ingest", tmp_path / "call.wav", "--channels", channels)
+        assert (done.code, done.err) == (0, "")
 
 
 def test_rows_of_channels_give_each_its_speaker(run, tmp_path):

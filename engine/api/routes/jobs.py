@@ -19,6 +19,7 @@ from emotion_search.engine.api.wire.filters import MOST_LISTED
 from emotion_search.engine.api.wire.jobs import JobOut, JobPage, JobState, Progress
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.service.jobs import Jobs, TooBusyError
+from emotion_search.engine.service.work import NOTICES
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import NotFoundError
 
@@ -63,6 +64,7 @@ def job_out(job: Job) -> JobOut:
         progress=Progress(seconds=job.seconds, of=of, fraction=fraction),
         recording=job.recording_id,
         new=job.is_new,
+        notices=job.fields.get(NOTICES, []) if job.finished else [],
         problem=Problem.model_validate(body(**job.problem)) if job.problem else None,
         created_at=job.created_at,
         started_at=job.started_at,

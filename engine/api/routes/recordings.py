@@ -167,6 +167,7 @@ def _taken_in(library: Library, job: Job) -> TakenIn:
         new=bool(job.is_new),
         clips=[clip_out(clip) for clip in clips],
         job=job.id,
+        notices=job_out(job).notices,
     )
 
 

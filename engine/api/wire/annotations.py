@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.api.wire.filters import Moment, Pair, Text
-from emotion_search.engine.audio.channels import parse_channels
+from emotion_search.engine.audio.channels import UNASKED, parse_channels
 from emotion_search.engine.files.values import LONGEST, parse_channel, parse_pairs
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.index.database.filters import EMOTION
@@ -42,11 +42,12 @@ class UploadRecording(BaseModel):
     labels: list[Pair] = Field(
         default=[], description="`task=value` pairs: labels of its clips under other tasks."
     )
-    channels: Text = Field(
-        default="mix",
+    channels: Text | None = Field(
+        default=None,
         max_length=LONGEST,
         description="Which channels become clips: `mix` for all in one, `split` for each by"
-        " itself, or numbers from 0, such as `1` or `agent=0,customer=1`.",
+        " itself, or numbers from 0, such as `1` or `agent=0,customer=1`. Where nothing is said"
+        " all are mixed, and a notice says so.",
     )
 
     again: bool = Field(
@@ -77,7 +78,8 @@ class UploadRecording(BaseModel):
             metadata=parse_pairs(self.metadata),
             sides=sides,
         )
-        return UploadFields(annotations, parse_channels(self.channels), self.again)
+        channels = parse_channels(self.channels) if self.channels is not None else UNASKED
+        return UploadFields(annotations, channels, self.again)
 
 
 class EraseIn(BaseModel):

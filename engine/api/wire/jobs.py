@@ -30,6 +30,9 @@ class JobOut(BaseModel):
     progress: Progress
     recording: int | None = Field(description="Once done: id of the recording.")
     new: bool | None = Field(description="Once done: false if the archive had these bytes.")
+    notices: list[str] = Field(
+        default=[], description="Once done: what whoever sent it should know."
+    )
     problem: Problem | None = Field(
         description="Once failed: why. While it is put off: what it waits for."
     )

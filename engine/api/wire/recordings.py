@@ -48,6 +48,7 @@ class TakenIn(BaseModel):
     new: bool = Field(description="False if the archive had these bytes already.")
     clips: list[ClipOut] = Field(description="Its first 500 clips.")
     job: int = Field(description="Id of the job that took it in.")
+    notices: list[str] = Field(default=[], description="What whoever sent it should know.")
 
 
 class ErasedAll(BaseModel):

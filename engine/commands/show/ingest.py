@@ -57,6 +57,7 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
             "grown": report.grown,
             "recut": report.recut,
             "cut_otherwise": report.otherwise,
+            "mixed": report.mixed,
             "duration": round(report.duration, 3),
             "seconds": round(elapsed, 2),
         }
@@ -77,6 +78,13 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
         text = f"{again} failed as they did before; list them with: emotion-search failures"
         (say_error if new else notice)(text)
     _print_notices(report.notices)
+    if report.mixed:
+        from emotion_search.engine.audio.channels import MIXED
+
+        notice(
+            f"of {report.mixed} of the recordings the {MIXED}. --channels customer=1 takes one,"
+            " split each by itself; --channels mix says that all are meant"
+        )
     _print_otherwise(report.otherwise)
     note_forgotten(report.forgotten, "file")
 

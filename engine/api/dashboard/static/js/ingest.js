@@ -12,6 +12,8 @@ const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
 const ORDER = { failed: 0, running: 1, sending: 1, queued: 2, waiting: 3, done: 4 };
 
+const CHANNELS = [["", "not said: all mixed"], ["split", "each by itself"], ["0", "the first alone"], ["1", "the second alone"], ["mix", "all mixed"]];
+
 const said = {};  // what was last said about files, as other pages are looked at in between
 const shown = new WeakMap();  // elements by item
 
@@ -22,6 +24,7 @@ export function render(main, { signal }) {
     label: input("label"),
     speaker: input("speaker"),
     recorded_at: input("recorded_at", { type: "datetime-local", maxlength: null }),
+    channels: h("select", { name: "channels", id: "said-channels" }, ...CHANNELS.map(([value, text]) => h("option", { value, selected: value === (said.channels ?? "") }, text))),
     metadata: input("metadata", { placeholder: "queue=billing, team=north", maxlength: 2000 }),
   };
   const form = h("form.about", { onsubmit: (event) => event.preventDefault(), oninput: () => { for (const [name, field] of Object.entries(fields)) said[name] = field.value; } },
@@ -29,6 +32,7 @@ export function render(main, { signal }) {
     labelled("Source", fields.source, "Where they come from"),
     labelled("Label", fields.label, "What all of them sound like, if known"),
     labelled("Speaker", fields.speaker), labelled("Recorded at", fields.recorded_at),
+    labelled("Channels", fields.channels, "Of calls, the customer's alone is the safe choice"),
     labelled("Metadata", fields.metadata, "key=value, several with commas between"));
 
   /** What the form says; null, and why, if it cannot be used. */
@@ -108,6 +112,7 @@ export function jobState(item, retry = null, titled = false) {
     ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
     state === "running" && job.progress.of && h("p.hint", {}, t("{done} of {all}", { done: amount(job.progress.seconds), all: amount(job.progress.of) })),
     state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("Open the recording {name}", { name: file.name }) }, t("Open the recording")),
+    ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, text)),
     state === "failed" && h("div.row.between", {}, h("p.why", {}, error), retry && h("button", { type: "button", "aria-label": t("Try again {name}", { name: file.name }), onclick: () => retry([item]) }, t("Try again"))),
   ];
 }
