@@ -42,6 +42,10 @@ class DatabaseError(EmotionSearchError):
     """The database cannot be used: unreachable, corrupt, of another version, not ours."""
 
 
+class DatabaseUnreachableError(DatabaseError):
+    """The database's server does not answer, or no longer."""
+
+
 class DatabaseBusyError(DatabaseError):
     """Another writer held the database for longer than the busy timeout."""
 

@@ -236,11 +236,12 @@ def _run(
     *,
     may_be_none: bool,
 ) -> IngestReport:
+    from emotion_search.engine.commands.patience import ingest_patiently
     from emotion_search.engine.commands.show.progress import IngestProgress
 
     count = files.count if options.limit is None else None
     with IngestProgress(count, quiet=output.quiet) as progress:
-        report = library.ingest(files, options, progress=progress.update, stop=stop)
+        report = ingest_patiently(library, files, options, progress=progress.update, stop=stop)
     files.report_missing()
     note_lost(report, files.rows)
     library.note_failures(files.scan.found, files.rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import notice, stdin_lines
@@ -49,15 +50,18 @@ class NamedFiles:
         wanted = rows.rows if self._of_manifest else failed or ()
         written += [path for path in wanted if os.path.lexists(path)]
         arguments = [path for path in paths or [] if path != "-"]
-        self.scan = Scan(arguments, written, annotations_of)
+        self._scan = partial(Scan, arguments, written, annotations_of)
+        self.scan = self._scan()
         self.seen: set[str] = set()
 
     def __iter__(self) -> Iterator[FoundFile]:
-        """The files. The first are kept back until the rule and the manifest apply to one.
+        """The files, from the first on; these are kept back until the rule and the manifest apply
+        to one.
 
         Raises:
             EmotionSearchError: they apply to none.
         """
+        self.scan = self._scan()
         back: list[FoundFile] = []
         file = None
         for file in self.scan:

@@ -141,9 +141,7 @@ class Ingest:
         """New files that are dealt with for good, written down or not."""
         unwritten = [*self._readings.values(), *self._silent.values()]
         done = self.report
-        written = done.recordings + done.duplicates + done.moved + done.silent + done.recut
-        written += done.grown
-        return written + sum(1 + len(reading.aliases) for reading in unwritten)
+        return done.added + sum(1 + len(reading.aliases) for reading in unwritten)
 
     def _new(self, files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         """Files that have to be read; the known ones are only annotated."""
@@ -202,8 +200,6 @@ class Ingest:
                 elif isinstance(message, Ended):
                     reading.ended = message
                     self.report.notices += [(file.path, text) for text in message.notices]
-                    several = message.channels > 1 and reading.cuts > 0
-                    self.report.mixed += several and not self._asked(file)
             if not reading.cuts and file.annotations.spans:
                 raise AudioError("ends before the spans that the manifest names")
         except BaseException:
@@ -213,12 +209,6 @@ class Ingest:
             self._readings[reading.sha256] = reading
         else:
             self._silent[reading.sha256] = reading
-
-    def _asked(self, file: FoundFile) -> bool:
-        """Whether somebody said which of a file's channels to take."""
-        spans = file.annotations.spans
-        named = bool(spans) and all(span.channel is not None for span in spans)
-        return named or self._options.channels.asked
 
     def _begun(self, file: FoundFile, sha256: str) -> Reading | None:
         """A file that has to be read beyond its hash; None if these bytes are known well enough."""

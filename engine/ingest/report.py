@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from emotion_search.engine.audio.channels import MIXED
 from emotion_search.index.database.spans import Span
@@ -61,6 +61,22 @@ class IngestReport:
         return self
 
     @property
+    def added(self) -> int:
+        """Files that an ingest knows once this one is written."""
+        done = self.recordings + self.duplicates + self.moved + self.silent
+        return done + self.recut + self.grown
+
+    def after(self, before: IngestReport) -> IngestReport:
+        """The report of both, where ``before`` broke off and this one went through the same files
+        from the first on, so that it knows what the other added."""
+        both = replace(self, known=max(0, self.known - before.added))
+        for name in ("recordings", "clips", "duplicates", "moved", "silent", "recut", "grown"):
+            setattr(both, name, getattr(self, name) + getattr(before, name))
+        both.mixed, both.duration = self.mixed + before.mixed, self.duration + before.duration
+        both.notices = list(dict.fromkeys([*before.notices, *self.notices]))
+        return both
+
+    @property
     def texts(self) -> list[str]:
         """What somebody should know who sent the one file that was added."""
         return [text for _, text in self.notices] + ([f"its {MIXED}"] if self.mixed else [])
@@ -68,6 +84,4 @@ class IngestReport:
     @property
     def files(self) -> int:
         """Files dealt with so far."""
-        done = self.recordings + self.known + self.duplicates + self.silent + self.recut
-        done += self.forgotten + self.moved + self.grown
-        return done + len(self.failed)
+        return self.added + self.known + self.forgotten + len(self.failed)

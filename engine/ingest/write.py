@@ -63,10 +63,17 @@ class Writer:
             done.duplicates += len(reading.aliases) + (not is_new)
             done.clips += len(reading.clips) * is_new
             done.duration += row.duration * is_new
+            done.mixed += is_new and row.channels > 1 and not self._asked(reading.file)
             self._note_lost(session, recording_id, reading.file, done)
             self._aliases(session, recording_id, reading, done)
         again = [reading for reading in readings if reading.recut is not None]
         return [reading for reading in again if not self._recut(session, reading, done)]
+
+    def _asked(self, file: FoundFile) -> bool:
+        """Whether somebody said which of a file's channels to take."""
+        spans = file.annotations.spans
+        named = bool(spans) and all(span.channel is not None for span in spans)
+        return named or self.options.channels.asked
 
     def _wanted(self, session: Session, new: list[Reading], done: IngestReport) -> list[Reading]:
         """Those that were not forgotten, here or in another process since they were begun."""

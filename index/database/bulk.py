@@ -82,10 +82,11 @@ def _driver(session: Session) -> Iterator[Any]:
     """The session's connection as psycopg has it, its errors as SQLAlchemy has them."""
     from psycopg import Error
 
+    driver: Any = session.connection().connection.driver_connection
     try:
-        yield session.connection().connection.driver_connection
+        yield driver
     except Error as error:
-        raise DBAPIError(None, None, error) from error
+        raise DBAPIError(None, None, error, connection_invalidated=driver.closed) from error
 
 
 def _postgres_type(column: Any) -> str:

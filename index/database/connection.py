@@ -24,6 +24,7 @@ from emotion_search.index.disk.sync import sync
 from emotion_search.index.errors import (
     DatabaseBusyError,
     DatabaseError,
+    DatabaseUnreachableError,
     InvalidInputError,
     StorageFullError,
 )
@@ -293,7 +294,7 @@ class Database:
         if "unable to open" in low or "readonly" in low:
             return DatabaseError(f"{self} cannot be opened for writing ({reason})")
         if error.connection_invalidated or "connection" in low:
-            return DatabaseError(
+            return DatabaseUnreachableError(
                 f"{self} cannot be reached ({reason}); once it can, run the same command again:"
                 " what was committed is kept"
             )
