@@ -103,6 +103,10 @@ class Settings(BaseModel):
         default="",
         description="Origins of web pages that may call the API, with commas between; `*` for any.",
     )
+    root_path: str = Field(
+        default="",
+        description="Path below which a proxy has the HTTP service, such as `/emotions`.",
+    )
     allowed_hosts: str = Field(
         default="",
         description="Host names, besides this machine's own, under which a server without keys"

@@ -25,6 +25,7 @@ from emotion_search.engine.api.http.head import Heads
 from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
 from emotion_search.engine.api.http.origins import Preflights, listed
+from emotion_search.engine.api.http.prefix import Prefix, checked
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.routes import (
     archive,
@@ -211,6 +212,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
     app.add_middleware(Preflights, allowed=app.state.cors_origins)
     app.add_middleware(Heads)
     app.add_middleware(Requests, observe=measured.observe)
+    app.add_middleware(Prefix, prefix=checked(settings.root_path))
     for routes in _ROUTES:
         app.include_router(routes.router)
     app.include_router(dashboard.router)  # last: it has the paths that nothing else has

@@ -1,4 +1,4 @@
-"""Mono decoding of one file in a worker process, all its channels mixed down."""
+"""Mono decoding of one file in a worker process: all its channels mixed down, or one of them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,23 @@ class MonoFile:
 
     Args:
         longest: seconds that it may have; None for any.
+        channel: the one that is decoded, counted from 0; None for all of them mixed.
 
     Attributes:
         path: of the file.
         duration: seconds, once ``blocks`` has come to its end.
     """
 
-    def __init__(self, decoders: Decoders, path: Path, *, longest: float | None = None) -> None:
+    def __init__(
+        self,
+        decoders: Decoders,
+        path: Path,
+        *,
+        longest: float | None = None,
+        channel: int | None = None,
+    ) -> None:
         self._decoders, self.path, self._longest = decoders, path, longest
+        self._channel = channel
         self.duration = 0.0
 
     def blocks(self) -> Generator[Samples, None, None]:
@@ -33,7 +42,9 @@ class MonoFile:
             AudioError: it cannot be decoded, or is longer than it may be.
         """
         size = 0
-        with contextlib.closing(self._decoders.read(self.path, [None], sha256="")) as messages:
+        with contextlib.closing(
+            self._decoders.read(self.path, [self._channel], sha256="")
+        ) as messages:
             for message in messages:
                 if isinstance(message, Block):
                     size += len(message.tracks[0])

@@ -40,6 +40,9 @@ def serve(
         list[str] | None,
         typer.Option(help="Answer under this host name too while there are no keys; repeatable."),
     ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(help="Path below which a proxy has the service.")
+    ] = None,
     workers: Annotated[
         int,
         typer.Option(min=1, max=64, help="Processes that answer, each with a model of its own."),
@@ -57,16 +60,24 @@ def serve(
     emotion-search serve --port 8000
     emotion-search key create --name dashboard --scope write
     emotion-search serve --host 0.0.0.0 --workers 4
+    emotion-search serve --root-path /emotions
     """
     from emotion_search.engine.api.http.access import OpenTo
     from emotion_search.engine.api.http.loopback import is_loopback
+    from emotion_search.engine.api.http.prefix import checked
     from emotion_search.engine.api.server import run
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
     settings = settings_of(
-        home, database, model, device, allowed_hosts=",".join(allowed_host or [])
+        home,
+        database,
+        model,
+        device,
+        allowed_hosts=",".join(allowed_host or []),
+        root_path=root_path,
     )
+    checked(settings.root_path)
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
         if library.database.read_only:

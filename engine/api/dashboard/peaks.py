@@ -20,21 +20,23 @@ MOST = 8000
 _FINEST_S = 0.002  # of sound in a number
 
 
-def peaks_of(library: Library, recording_id: int) -> list[int]:
-    """The largest amplitude, 0 to 255, in each of up to 8,000 equal parts of the recording;
-    memory does not grow with its length. Outlines asked for last are kept.
+def peaks_of(library: Library, recording_id: int, channel: int | None = None) -> list[int]:
+    """The largest amplitude, 0 to 255, in each of up to 8,000 equal parts of the recording, or
+    of one channel of it; memory does not grow with its length. Outlines asked for last are kept.
 
     Raises:
         NotFoundError: no such recording, or its file is no longer there or has changed.
     """
     recording = library.recording(recording_id)
     path = file_of_recording(library, recording_id, recording.sha256)
-    return _kept(recording.sha256, path, recording.duration, library.decoders)
+    return _kept(recording.sha256, path, recording.duration, library.decoders, channel)
 
 
 @lru_cache(64)
-def _kept(_sha256: str, path: Path, duration: float, decoders: Decoders) -> list[int]:
-    return outline(MonoFile(decoders, path).blocks(), duration)
+def _kept(
+    _sha256: str, path: Path, duration: float, decoders: Decoders, channel: int | None
+) -> list[int]:
+    return outline(MonoFile(decoders, path, channel=channel).blocks(), duration)
 
 
 def outline(blocks: Iterable[Samples], duration: float) -> list[int]:

@@ -77,9 +77,11 @@ async def peaks(
     gates: GatesDep,
     recording: Annotated[int, Path(ge=1, lt=2**63)],
     _: Reader,
+    channel: Annotated[int | None, Query(ge=0, lt=64)] = None,
 ) -> dict[str, Any]:
-    """The outline of a recording's sound: ``{"peaks": [0..255, ...]}`` in equal parts."""
-    return {"peaks": await gates.uploads.run(peaks_of, library, recording)}
+    """The outline of the sound of a recording, or of one of its channels: ``{"peaks": [0..255,
+    ...]}`` in equal parts."""
+    return {"peaks": await gates.uploads.run(peaks_of, library, recording, channel)}
 
 
 @router.get("/dashboard/recordings")

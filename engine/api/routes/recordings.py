@@ -112,15 +112,16 @@ async def add_recording(
     async with gates.arriving.entered():
         job, is_new = await _submitted(request, jobs, gates, caller, idempotency_key)
     replayed = {} if is_new else {"idempotent-replayed": "true"}
+    below = request.scope.get("root_path", "")
     if patience:
         job = await _awaited(jobs, job, patience)
     if not patience or not job.finished:
-        return _answer(job_out(job), 202, {**replayed, "location": f"/v1/jobs/{job.id}"})
+        return _answer(job_out(job), 202, {**replayed, "location": f"{below}/v1/jobs/{job.id}"})
     if job.status == JobStatus.FAILED:
         assert job.problem is not None
         return problems.problem(**job.problem, headers=replayed)
     answer = await gates.queries.run(_taken_in, library, job)
-    location = f"/v1/recordings/{job.recording_id}"
+    location = f"{below}/v1/recordings/{job.recording_id}"
     return _answer(answer, 201 if answer.new else 200, {**replayed, "location": location})
 
 

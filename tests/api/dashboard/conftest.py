@@ -60,7 +60,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.hosts.add(_host(request.url)))
 
-    def open(self, path: str = "/"):
+    def open(self, path: str = "/#/search"):
         """Go there; the page."""
         self.page.goto(self.address + path)
         return self.page

@@ -22,7 +22,7 @@ def address(page) -> str:
 
 
 def test_a_date_counts_once_it_is_typed(visit: Visit, expect):
-    page = visit.open("/#/?clip=1")
+    page = visit.open("/#/search?clip=1")
     expect(page.locator(HITS).first).to_be_visible()
     after = page.locator("input[name=after]")
     after.focus()
@@ -45,7 +45,7 @@ def test_a_date_counts_once_it_is_typed(visit: Visit, expect):
 
 def test_no_step_of_a_number_or_of_the_slider_is_lost(visit: Visit, api: httpx.Client, expect):
     emotion = max((scores := clip_of(api)["scores"]), key=scores.get)
-    page = visit.open(f"/#/?emotion={emotion}")
+    page = visit.open(f"/#/search?emotion={emotion}")
     expect(page.locator(".found .card").first).to_be_visible()
     page.locator("input[name=min_score]").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown", "ArrowRight"):
@@ -61,7 +61,7 @@ def test_no_step_of_a_number_or_of_the_slider_is_lost(visit: Visit, api: httpx.C
 
 def test_0_per_recording_gives_all_of_each(visit: Visit, api: httpx.Client, expect):
     clip = clip_of(api, source="desk")["clip"]
-    page = visit.open(f"/#/?clip={clip}&source=desk")
+    page = visit.open(f"/#/search?clip={clip}&source=desk")
     field = page.locator("input[name=per_recording]")
     expect(page.locator(".found .card")).to_have_count(1)  # which is what happens without
     expect(field).to_have_attribute("placeholder", "1")
@@ -75,7 +75,7 @@ def test_0_per_recording_gives_all_of_each(visit: Visit, api: httpx.Client, expe
 
 
 def test_how_near_hits_are_among_random_pairs_is_told(visit: Visit, api: httpx.Client, expect):
-    page = visit.open("/#/?clip=1")
+    page = visit.open("/#/search?clip=1")
     (best, *_) = api.post("/v1/search", json={"clip": 1}).json()["hits"]
     expect(page.locator(".percentile").first).to_have_text(
         f"closer than {min(best['percentile'], 99.9):.1f} % of pairs"
@@ -94,20 +94,20 @@ def test_filters_that_could_not_be_read_are_not_shown_as_none(visit: Visit, expe
 
 def test_what_was_not_understood_is_said_once(visit: Visit, expect):
     visit.expect("/v1/clips")
-    page = visit.open("/#/?after=yesterday")
+    page = visit.open("/#/search?after=yesterday")
     expect(page.get_by_role("alert")).to_contain_text("after")
     alert = page.get_by_role("alert").inner_text()
     assert alert.count("after") == 1
 
 
 def test_a_number_that_is_none_is_no_filter(visit: Visit, expect):
-    page = visit.open("/#/?clip=1&min_duration=abc")
+    page = visit.open("/#/search?clip=1&min_duration=abc")
     expect(page.locator(HITS).first).to_be_visible()
     expect(page.locator(".filters .count")).to_be_hidden()
 
 
 def test_examples_against_alone_are_said_to_be_too_little(visit: Visit, expect):
-    page = visit.open("/#/?not=5")
+    page = visit.open("/#/search?not=5")
     expect(page.locator(".chip.against")).to_have_count(1)
     expect(page.locator(".found")).to_contain_text("Give an example of what clips should sound")
 

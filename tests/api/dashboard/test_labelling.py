@@ -96,7 +96,7 @@ def test_a_label_that_is_answered_late_leaves_the_next_page_alone(page, spoken, 
     with page.expect_response("**/labels/emotion"):
         puts.let()
     page.wait_for_timeout(300)
-    assert page.url.endswith(f"#/?clip={clip}")
+    assert page.url.endswith(f"#/search?clip={clip}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Find voices that sound alike")
     assert api.get(f"/v1/clips/{clip}").json()["labels"] != {}
 

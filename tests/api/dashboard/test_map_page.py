@@ -137,8 +137,9 @@ def test_a_server_without_maps_is_told_plainly(visit: Visit, expect):
 def test_labels_that_look_like_formulas_are_only_text_in_a_csv(visit: Visit):
     page = visit.open()
     text = page.evaluate(
-        """async () => (await import("/assets/js/selection.js")).csv(
-          [{clip: 1, x: -0.5, y: 2, label: "=cmd()", emotion: 'a "b", c', source: null}])"""
+        """async () => (await import("/assets/js/save.js")).csv(
+          [{clip: 1, x: -0.5, y: 2, label: "=cmd()", emotion: 'a "b", c', source: null}],
+          ["clip", "x", "label", "emotion", "source"])"""
     )
     (row,) = csv.DictReader(text.splitlines())
     assert (row["x"], row["label"], row["emotion"]) == ("-0.5", "'=cmd()", 'a "b", c')

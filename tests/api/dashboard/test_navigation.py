@@ -21,13 +21,13 @@ def expect(browser):
 
 def test_a_page_that_is_left_leaves_nothing_behind(visit: Visit, api: httpx.Client, expect):
     (call,) = api.get("/v1/recordings", params={"source": "desk"}).json()["data"]
-    page = visit.open("/#/?per_recording=0&clip=1")
+    page = visit.open("/#/search?per_recording=0&clip=1")
     counts = page.context.new_cdp_session(page)
 
     def there_and_back() -> int:
         page.evaluate(f"location.hash = '#/recordings/{call['recording']}'")
         expect(page.locator(".labels button").nth(2)).to_be_visible()
-        page.evaluate("location.hash = '#/?per_recording=0&clip=1'")
+        page.evaluate("location.hash = '#/search?per_recording=0&clip=1'")
         expect(page.locator(".found canvas[data-ready=yes]").first).to_be_visible()
         counts.send("HeapProfiler.collectGarbage")
         return counts.send("Memory.getDOMCounters")["nodes"]
@@ -40,7 +40,7 @@ def test_a_page_that_is_left_leaves_nothing_behind(visit: Visit, api: httpx.Clie
 
 
 def test_the_page_that_is_gone_to_has_the_focus(visit: Visit, expect):
-    page = visit.open("/#/?clip=1")
+    page = visit.open("/#/search?clip=1")
     link = page.locator(".found .card h3 a").first
     link.focus()
     page.keyboard.press("Enter")
@@ -49,7 +49,7 @@ def test_the_page_that_is_gone_to_has_the_focus(visit: Visit, expect):
 
 
 def test_back_leads_to_the_hit_that_was_left(visit: Visit, expect):
-    page = visit.open("/#/?clip=1&per_recording=0")
+    page = visit.open("/#/search?clip=1&per_recording=0")
     expect(page.locator(HITS).nth(15)).to_be_attached()
     link = page.locator(".found .card h3 a").nth(15)
     link.scroll_into_view_if_needed()
@@ -85,7 +85,7 @@ def test_back_leads_to_all_clips_that_were_browsed(visit: Visit, expect):
 
 
 def test_more_hits_leave_the_keyboard_at_the_first_new_one(visit: Visit, expect):
-    page = visit.open("/#/?clip=1&per_recording=0")
+    page = visit.open("/#/search?clip=1&per_recording=0")
     expect(page.locator(HITS)).to_have_count(20)
     page.get_by_role("button", name="Show more").focus()
     page.keyboard.press("Enter")
@@ -134,7 +134,7 @@ def test_choosing_by_keyboard_keeps_the_keyboard_there(visit: Visit, expect):
     expect(page.locator(".selection")).to_be_visible()
     expect(group).to_be_focused()
 
-    page.goto(visit.address + "/#/?clip=1")
+    page.goto(visit.address + "/#/search?clip=1")
     expect(page.locator(HITS).first).to_be_visible()
     check = page.locator("input[name=label][value=neutral]")
     check.focus()
@@ -182,7 +182,7 @@ def test_a_link_to_another_clip_of_the_recording_that_is_shown_selects_it(visit,
 
 
 def test_the_clip_before_is_not_hidden_by_the_head_of_the_page(visit: Visit, expect):
-    page = visit.open("/#/?clip=1&per_recording=0")
+    page = visit.open("/#/search?clip=1&per_recording=0")
     expect(page.locator(HITS).nth(15)).to_be_attached()
     for _ in range(14):
         page.keyboard.press("j")
@@ -194,6 +194,6 @@ def test_the_clip_before_is_not_hidden_by_the_head_of_the_page(visit: Visit, exp
 
 
 def test_how_many_were_found_is_said_and_no_more(visit: Visit, api: httpx.Client, expect):
-    page = visit.open(f"/#/?clip={clip_of(api, label='anger')['clip']}")
+    page = visit.open(f"/#/search?clip={clip_of(api, label='anger')['clip']}")
     expect(page.locator("[role=status]", has_text=re.compile(r"^\d+ hits"))).to_have_count(1)
     assert page.locator(".found").get_attribute("aria-live") is None

@@ -17,16 +17,22 @@ pytestmark = pytest.mark.slow
 
 PAGES = {
     "start": "/",
-    "search": "/#/?clip=1&not=5&label=anger",
+    "recordings": "/#/recordings",
+    "analyse": "/#/analyse",
+    "search": "/#/search?clip=1&not=5&label=anger",
     "recording": "/#/recordings/{call}",
     "map": "/#/map",
+    "label": "/#/label",
     "ingest": "/#/ingest",
 }
 _READY = {
-    "start": ".found .card canvas[data-ready=yes] >> nth=0",
+    "start": ".chart >> nth=0",
+    "recordings": "tbody tr >> nth=0",
+    "analyse": ".analyses .cards .card >> nth=0",
     "search": ".found .card canvas[data-ready=yes] >> nth=0",
     "recording": ".labels button >> nth=1",
     "map": "iframe[data-drawn]",
+    "label": ".labels button >> nth=1",
     "ingest": "main section h2 >> nth=1",
 }
 
@@ -39,12 +45,15 @@ def expect(browser):
 
 
 @pytest.fixture
-def ready(api: httpx.Client, expect):
+def ready(api: httpx.Client, call: Path, expect):
     """Opens a page by its name and waits until it shows what it is for."""
-    call = api.get("/v1/recordings", params={"source": "desk"}).json()["data"][0]["recording"]
+    call_file = call
+    number = api.get("/v1/recordings", params={"source": "desk"}).json()["data"][0]["recording"]
 
     def open_page(visit: Visit, name: str):
-        page = visit.open(PAGES[name].format(call=call))
+        page = visit.open(PAGES[name].format(call=number))
+        if name == "analyse":
+            page.get_by_label("Audio files").set_input_files(call_file)
         expect(page.locator(_READY[name])).to_be_visible(timeout=15_000)
         return page
 
@@ -123,7 +132,7 @@ def test_an_address_of_no_page_is_said_so(visit: Visit, expect):
 def test_a_plain_link_to_a_clip_leads_to_its_search(visit: Visit, expect):
     page = visit.open("/?clip=1")
     expect(page.locator(".found .card .likeness").first).to_be_visible()
-    assert page.url.endswith("/#/?clip=1")
+    assert page.url.endswith("/#/search?clip=1")
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
@@ -136,7 +145,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(
     with served(tmp_path) as process:
         visit = Visit(browser, process.address)
         visit.expect("/v1/")
-        page = visit.open("/#/?clip=1")
+        page = visit.open("/#/search?clip=1")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("This archive needs a key")
         page.get_by_role("textbox", name="Key").fill("es_wrong")

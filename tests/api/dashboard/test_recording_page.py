@@ -147,6 +147,7 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     curves = {"angry": [second / 30 for second in times], "sad": [1 - one / 30 for one in times]}
     turn = {"time": 12.5, "rises": "angry", "rise": 0.4, "falls": "sad", "fall": 0.3}
     channel = {"channel": 1, "channel_name": "customer", "turning_points": [turn]}
+    channel |= {"share": {"angry": 0.35, "sad": 0.05}, "uncertain": 0.6, "spoken": 3.0}
     trend = {"channels": [{**channel, "points": {"time": times, "scores": curves}}]}
 
     def answers(end: str, body: dict) -> None:
@@ -157,9 +158,12 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     answers("trend", trend)
     page = visit.open(f"/#/recordings/{number}")
     expect(page.locator(".lane")).to_have_text(names)
+    expect(page.locator(".sentences li")).to_contain_text(
+        "customer: anger 35 %, uncertain 60 % of speech, turned to anger at 0:12"
+    )
     customer = page.get_by_role("img", name=re.compile("Emotion over time of customer"))
-    assert "sad 53 %, angry 47 %" in customer.get_attribute("aria-label")
-    expect(page.locator(".turns li")).to_contain_text("angry rises, sad falls (customer)")
+    assert "sadness 53 %, anger 47 %" in customer.get_attribute("aria-label")
+    expect(page.locator(".turns li")).to_contain_text("anger rises, sadness falls (customer)")
     rows = page.locator(".rows .span").all_inner_texts()
     assert rows == sorted(rows)
     page.get_by_role("button", name="0:12", exact=True).click()
@@ -181,10 +185,11 @@ def test_the_clips_of_two_channels_are_in_the_order_of_time(visit: Visit, duo, a
 def test_a_stretch_is_that_of_the_channel_it_is_marked_in(visit: Visit, duo, expect):
     page = visit.open(f"/#/recordings/{duo}")
     expect(page.locator("canvas[data-ready=yes]").first).to_be_visible()
-    box = page.locator(".wave-area").bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.75)
+    expect(page.locator(".sentences li")).to_contain_text(["agent: ", "customer: "])
+    box = page.locator(".wave-area").nth(1).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.5)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.75, steps=4)
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5, steps=4)
     page.mouse.up()
     expect(page.get_by_label("Channel")).to_have_value("1")
     with page.expect_request("**/v1/search") as asked:
@@ -209,7 +214,7 @@ def test_a_stretch_is_marked_by_keyboard_too(page, recording: dict, expect):
     end.press("Enter")
     expect(page.locator(".cut")).to_be_visible()
     link = page.locator(".cutbar").get_by_role("link", name="Find alike")
-    expect(link).to_have_attribute("href", f"#/?span={recording['recording']}:5.00-12.50")
+    expect(link).to_have_attribute("href", f"#/search?span={recording['recording']}:5.00-12.50")
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".cut")).to_be_hidden()
 

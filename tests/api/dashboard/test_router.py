@@ -1,6 +1,7 @@
 """The dashboard's files over HTTP, without a browser."""
 
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from emotion_search.engine.api.dashboard import assets as assets_module
 from emotion_search.engine.api.dashboard.assets import assets
 from emotion_search.engine.api.dashboard.peaks import MOST, outline
 from emotion_search.engine.audio.file import AudioFile
@@ -141,3 +143,20 @@ def test_a_file_is_analysed_as_it_is_predicted_with_its_rank_and_its_windows(
     assert_problem(reading.post("/dashboard/analyse", files=file, data={"window": "0.1"}), 422)
     short = {"vectors": [told["embedding"], [1.0]]}
     assert_problem(reading.post("/dashboard/compare", json=short), 422, "invalid-input")
+
+
+def test_every_text_of_the_pages_has_a_chinese_one_and_no_other_does():
+    static = Path(assets_module.__file__).parent / "static" / "js"
+    text = '"((?:[^"\\\\]|\\\\.)*)"'
+    used = set()
+    for file in static.glob("*.js"):
+        code = file.read_text()
+        used |= set(re.findall(rf"\bt\({text}", code))
+        for one, many in re.findall(rf"\bplural\([^\"]*?, {text}(?:, {text})?\)", code):
+            used.add(f"{{n}} {many or one + 's'}")
+    nouns = re.search(r"const NOUNS = \{(.*)\};", (static / "emotions.js").read_text())
+    assert nouns
+    emotions = set(re.findall(rf": {text}", nouns[1])) | {"contempt", "neutral", "other"}
+    known = re.findall(rf"(?:^  |, ){text}: \"", (static / "words" / "zh.js").read_text(), re.M)
+    assert len(known) == len(set(known))
+    assert set(known) == used | emotions

@@ -67,7 +67,7 @@ def test_a_recording_of_more_than_a_minute_is_heard_on_to_its_end(
 
 def test_what_is_to_be_heard_waits_for_no_waveform(visit: Visit, expect):
     sounds = hold(visit.page, "**/v1/clips/*/audio")
-    page = visit.open("/#/?clip=1&per_recording=0")
+    page = visit.open("/#/search?clip=1&per_recording=0")
     expect(page.locator(".found .card").nth(11)).to_be_visible()
     sounds.came(4)  # as many as are fetched at a time
     waiting = {re.search(r"clips/(\d+)", one.request.url)[1] for one in sounds.routes}
@@ -83,7 +83,7 @@ def test_what_is_to_be_heard_waits_for_no_waveform(visit: Visit, expect):
 
 def test_waveforms_that_are_scrolled_past_are_not_fetched(visit: Visit, expect):
     sounds = hold(visit.page, "**/v1/clips/*/audio")
-    page = visit.open("/#/?clip=1&per_recording=0&limit=40")
+    page = visit.open("/#/search?clip=1&per_recording=0&limit=40")
     expect(page.locator(".found .card").nth(20)).to_be_attached()
     sounds.came(4)
     cards = page.locator(".found .card")
@@ -104,14 +104,14 @@ def test_waveforms_that_are_scrolled_past_are_not_fetched(visit: Visit, expect):
 
 
 def test_a_clip_is_silent_once_a_filter_takes_its_card_away(visit: Visit, expect):
-    page = visit.open("/#/?source=desk")
+    page = visit.open("/#/search?source=desk")
     card = page.locator(".found .card").first
     number = card.get_attribute("data-clip")
     card.locator(".play").click()
     expect(card.locator(".play.playing")).to_be_visible()
     until(page, "window.heard.length && !window.heard.at(-1).paused")
     page.evaluate("window.heard.at(-1).loop = true")  # it would not end by itself
-    page.evaluate("location.hash = '#/?source=studio'")
+    page.evaluate("location.hash = '#/search?source=studio'")
     expect(page.locator(f".card[data-clip='{number}']")).to_have_count(0)
     expect(page.locator(".play.playing")).to_have_count(0)
     until(page, "window.heard.at(-1).paused")

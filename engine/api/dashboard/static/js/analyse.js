@@ -26,7 +26,7 @@ const slots = [];  // what is analysed, kept while the tab is open: {file, path,
 export function render(main, { signal }) {
   const place = h("div.analyses", {});
   const versus = h("div.live", { "aria-live": "polite" });
-  const zone = dropZone(take, { lead: "", record: true, multiple: true });
+  const zone = dropZone(take, { lead: "", record: true });
   const lead = zone.element.querySelector("p");
 
   function take(files) {
@@ -222,7 +222,7 @@ function nearest(slot, signal) {
       const stats = await read("/v1/stats", { signal });
       if (!stats.clips) { fill(place, emptyBox(t("The archive is empty"), t("Once recordings are in it, those that sound most like this clip stand here."))); return; }
       const { hits } = await read("/v1/search", { method: "POST", json: { positive: [{ vector: slot.answer.embedding }], limit: slots.length === MOST ? NEAREST / 2 : NEAREST }, signal });
-      const go = (example) => { location.hash = `#/?${example.against ? "not" : "clip"}=${example.clip}`; };
+      const go = (example) => { location.hash = `#/search?${example.against ? "not" : "clip"}=${example.clip}`; };
       fill(place, h("h3", {}, t("Nearest clips of the archive")), h("ol.cards", {}, hits.map((hit, rank) => card(hit, { rank: rank + 1, go, least: stats.min_confidence }))));
     } catch (error) {
       if (!signal.aborted) fill(place, problemBox(error, load));

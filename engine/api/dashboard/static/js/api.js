@@ -1,12 +1,13 @@
 // Calls of the API: the key where one is needed, problems as errors, patience where it is told.
 
 import { askForKey } from "./key.js";
+import { t } from "./words.js";
 
 /** What the API said was wrong (problem details, RFC 9457). */
 export class Problem extends Error {
   constructor(status, told = {}, after = 0) {
     const parts = (told.errors ?? []).map((one) => `${one.where}: ${one.message}`);
-    super(told.detail ?? (parts.join("; ") || `the server answered ${status}`));
+    super(told.detail ?? (parts.join("; ") || t("the server answered {status}", { status })));
     this.status = status;
     this.after = after;  // seconds until it is worth another try; 0 if that was not told
     this.kind = (told.type ?? "").split(":").pop();
@@ -16,6 +17,9 @@ export class Problem extends Error {
 
 const TRIES = 4;
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+
+/** The address of one of this server's paths, also where a proxy has it below a path of its own. */
+export const at = (path) => new URL(`.${path}`, document.baseURI).href;
 
 export function authorization() {
   const key = sessionStorage.getItem("key");
@@ -31,7 +35,7 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
     const key = sessionStorage.getItem("key");
     let answer;
     try {
-      answer = await fetch(path, {
+      answer = await fetch(at(path), {
         method,
         signal,
         body: json === undefined ? body : JSON.stringify(json),
@@ -39,7 +43,7 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem(0, { title: "No answer", detail: "the server cannot be reached; is it still running?" });
+      throw new Problem(0, { title: t("No answer"), detail: t("the server cannot be reached; is it still running?") });
     }
     if (answer.ok) return answer;
     const told = await answer.json().catch(() => ({}));

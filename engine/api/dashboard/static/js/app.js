@@ -7,13 +7,16 @@ import { replaceKey, tellKey } from "./key.js";
 import * as keys from "./keys.js";
 import { arrive, depart, enter, recall } from "./place.js";
 import { problemBox, emptyBox } from "./problems.js";
-import { amount, plural, t } from "./words.js";
+import { amount, language, LANGUAGES, plural, t } from "./words.js";
 
 const PAGES = [
-  { path: /^\/$/, page: "search", link: "#/", title: t("Search"), load: () => import("./search.js") },
+  { path: /^\/$/, page: "overview", link: "#/", title: t("Overview"), load: () => import("./overview.js") },
+  { path: /^\/search$/, page: "search", link: "#/search", title: t("Search"), load: () => import("./search.js") },
+  { path: /^\/recordings$/, page: "recordings", link: "#/recordings", title: t("Recordings"), load: () => import("./recordings.js") },
   { path: /^\/analyse$/, page: "analyse", link: "#/analyse", title: t("Analyse"), load: () => import("./analyse.js") },
   { path: /^\/recordings\/([1-9]\d{0,15})$/, page: "recording", title: t("Recording"), load: () => import("./recording.js") },
   { path: /^\/map$/, page: "map", link: "#/map", title: t("Map"), load: () => import("./map.js") },
+  { path: /^\/label$/, page: "label", link: "#/label", title: t("Label"), load: () => import("./label.js") },
   { path: /^\/ingest$/, page: "ingest", link: "#/ingest", title: t("Add"), load: () => import("./ingest.js") },
 ];
 
@@ -25,14 +28,18 @@ let leaving = new AbortController();
 /** Show the page of the address; the page that is there already may take the change itself. */
 async function show() {
   if (location.search) {  // a link such as /?clip=42
-    location.replace(`/#/${location.search}`);
+    location.replace(`./#/search${location.search}`);
     return;
   }
   const [path, search = ""] = (location.hash.slice(1) || "/").split("?");
   const found = PAGES.find((one) => one.path.test(path));
   const params = new URLSearchParams(search);
+  if (path === "/" && ["clip", "not", "span", "notspan", "label"].some((name) => params.has(name))) {  // a link of before
+    location.replace(`#/search?${params}`);
+    return;
+  }
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.dataset.page === found?.page) link.setAttribute("aria-current", "page");
+    if (link.dataset.page === (found?.page === "recording" ? "recordings" : found?.page)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   tellArchive();
@@ -98,7 +105,29 @@ function themes() {
   tell();
 }
 
+/** The language, by a switch at the top; the page is loaded anew in it. */
+function languages() {
+  const button = document.getElementById("language");
+  const other = Object.keys(LANGUAGES).find((one) => one !== language);
+  fill(button, LANGUAGES[other]);
+  button.lang = other === "zh" ? "zh-CN" : other;
+  button.addEventListener("click", () => { localStorage.setItem("language", other); location.reload(); });
+}
+
+/** What stands around every page, in the reader's language. */
+function frame() {
+  document.querySelector(".skip").textContent = t("Skip to the content");
+  document.querySelector("nav").setAttribute("aria-label", t("Pages"));
+  document.getElementById("archive").setAttribute("aria-label", t("Archive"));
+  for (const [id, name] of [["key", t("Key")], ["help", t("Keyboard shortcuts (?)")]]) {
+    document.getElementById(id).setAttribute("aria-label", name);
+    document.getElementById(id).title = name;
+  }
+}
+
+frame();
 themes();
+languages();
 keys.install();
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 document.getElementById("help").addEventListener("click", keys.help);

@@ -1,19 +1,23 @@
 // The label desk: buttons that set a label of a clip, their keys, and the choice of a task.
 
 import { h, refill } from "./dom.js";
-import { dot } from "./emotions.js";
+import { dot, named } from "./emotions.js";
 import { labelsOf, tasks } from "./labelling.js";
 import { missing } from "./problems.js";
+import { t } from "./words.js";
 
 const KEYS = 9;
 
-/** `{element, tell(clip), press(key)}`; `set(clip, task, value)` is told what is pressed, null for none. */
-export function labelDesk(set) {
+/**
+ * `{element, tell(clip), press(key)}`; `set(clip, task, value)` is told what is pressed, null for
+ * none, `tasked(name)` which other task is taken up.
+ */
+export function labelDesk(set, tasked = () => {}) {
   let [task, names, clip, hint] = ["emotion", [], null, null];
-  const buttons = h("div.labels", { role: "group", "aria-label": "Labels" });
-  const chooser = h("select", { "aria-label": "Task", onchange: () => change(chooser.value) });
-  const other = h("input", { type: "text", placeholder: "another label", "aria-label": "Another label", maxlength: 200 });
-  const kind = h("input", { type: "text", placeholder: "another task", "aria-label": "Another task", maxlength: 200 });
+  const buttons = h("div.labels", { role: "group", "aria-label": t("Labels") });
+  const chooser = h("select", { "aria-label": t("Task"), onchange: () => { change(chooser.value); tasked(chooser.value); } });
+  const other = h("input", { type: "text", placeholder: t("another label"), "aria-label": t("Another label"), maxlength: 200 });
+  const kind = h("input", { type: "text", placeholder: t("another task"), "aria-label": t("Another task"), maxlength: 200 });
   const written = (field, use) => h("form", {
     onsubmit: (event) => {
       event.preventDefault();
@@ -23,24 +27,24 @@ export function labelDesk(set) {
     },
   }, field);
   const element = h("div.desk", {},
-    h("div.row.between", {}, h("h3", {}, "Label"), chooser),
+    h("div.row.between", {}, h("h3", {}, t("Label")), chooser),
     buttons,
     h("div.pair", {},
       written(other, (name) => { if (!names.includes(name)) { names.push(name); list(); } set(clip, task, name); }),
-      written(kind, change)));
+      written(kind, (name) => { change(name); tasked(name); })));
 
   /** Take up another task; its labels can be pressed once they are known. */
   async function change(name) {
     task = name;
     if (![...chooser.options].some((one) => one.value === name)) chooser.append(h("option", { value: name }, name));
     chooser.value = name;
-    [names, hint] = [[], h("p.hint", { role: "status" }, "Reading the labels…")];
+    [names, hint] = [[], h("p.hint", { role: "status" }, t("Reading the labels…"))];
     list();
     let found;
     try {
       found = [await labelsOf(name), null];
     } catch (error) {
-      found = [[], missing("The labels in use are not known", error)];
+      found = [[], missing(t("The labels in use are not known"), error)];
     }
     if (task !== name) return;
     [names, hint] = found;
@@ -48,12 +52,12 @@ export function labelDesk(set) {
   }
 
   function list() {
-    const none = names.length ? null : h("p.hint", {}, "No label is in use under this task; write one.");
+    const none = names.length ? null : h("p.hint", {}, t("No label is in use under this task; write one."));
     refill(buttons, [
       names.map((name, place) => h("button", { type: "button", dataset: { name }, onclick: () => set(clip, task, name) },
-        place < KEYS && h("kbd", {}, place + 1), dot(name), name)),
+        place < KEYS && h("kbd", {}, place + 1), dot(name), task === "emotion" ? named(name) : name)),
       hint ?? none,
-      h("button", { type: "button", dataset: { none: "yes" }, onclick: () => press(0) }, h("kbd", {}, "0"), "no label"),
+      h("button", { type: "button", dataset: { none: "yes" }, onclick: () => press(0) }, h("kbd", {}, "0"), t("no label")),
     ], chooser);
     tell(clip);
   }
@@ -75,7 +79,7 @@ export function labelDesk(set) {
 
   tasks().then(
     (found) => { for (const name of found) if (![...chooser.options].some((one) => one.value === name)) chooser.append(h("option", { value: name }, name)); },
-    (error) => { element.append(missing("The tasks in use are not known", error)); });
+    (error) => { element.append(missing(t("The tasks in use are not known"), error)); });
   change(task);
   return { element, tell, press };
 }

@@ -7,13 +7,13 @@ import { t } from "./words.js";
 /**
  * `{element, say(text)}`; `take(files)` gets what is dropped, chosen or recorded, `say` tells beside
  * it what is wrong.
- * @param how {lead: what stands above, multiple, record: whether it records, rest: elements beside}
+ * @param how {lead: what stands above, record: whether it records, rest: elements beside}
  */
-export function dropZone(take, { lead, multiple = true, record = false, rest = null, tall = false }) {
+export function dropZone(take, { lead, record = false, rest = null, tall = false }) {
   const said = h("p.said", { role: "alert" });
   const say = (text) => fill(said, text);
-  const given = (files) => { say(""); if (files.length) take(multiple ? files : files.slice(0, 1)); };
-  const chooser = h("input", { type: "file", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", multiple, hidden: true, "aria-label": t("Audio files"), onchange: () => { given([...chooser.files]); chooser.value = ""; } });
+  const given = (files) => { say(""); if (files.length) take(files); };
+  const chooser = h("input", { type: "file", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", multiple: true, hidden: true, "aria-label": t("Audio files"), onchange: () => { given([...chooser.files]); chooser.value = ""; } });
   const element = h(`div.zone${tall ? ".tall" : ""}`, {
     ondragover: (event) => { event.preventDefault(); element.classList.add("over"); },
     ondragleave: (event) => { if (!element.contains(event.relatedTarget)) element.classList.remove("over"); },
@@ -21,7 +21,7 @@ export function dropZone(take, { lead, multiple = true, record = false, rest = n
   },
     h("p", {}, lead),
     h(`div.row${tall ? ".centre" : ""}`, {},
-      h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), multiple ? t("Choose files") : t("Choose a file")),
+      h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), t("Choose files")),
       record && recordButton((file) => given([file]), say), rest),
     said, chooser);
   return { element, say };

@@ -4,21 +4,21 @@ import { read } from "./api.js";
 import { fill, h, refill } from "./dom.js";
 import { items } from "./queue.js";
 import { missing, sayFailure } from "./problems.js";
-import { number, plural } from "./words.js";
+import { moment, number, plural, t } from "./words.js";
 
 const LISTED = 20;
 const MOST_LISTED = 500;
 const REFRESH_S = 2;
 
-export const WORDS = { waiting: "waiting", sending: "sending…", queued: "in the queue", running: "being embedded", done: "in the archive", failed: "failed" };
+export const WORDS = { waiting: t("waiting"), sending: t("sending…"), queued: t("in the queue"), running: t("being embedded"), done: t("in the archive"), failed: t("failed") };
 
 /** Uploads that are not among those of this tab; told anew while one of them is unfinished. */
 export function uploads(signal) {
-  const table = listing("Uploads of the last days", "/v1/jobs", ["File", "State", "When", "Recording"], "None yet.", (job) => [
+  const table = listing(t("Uploads of the last days"), "/v1/jobs", [t("File"), t("State"), t("When"), t("Recording")], t("None yet."), (job) => [
     job.file,
     job.status === "failed" ? job.problem.detail : WORDS[job.status],
-    when(job.created_at),
-    job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": `open ${job.file}` }, "open") : "",
+    moment(job.created_at),
+    job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("open {name}", { name: job.file }) }, t("open")) : "",
   ], signal, (job) => !items.some((one) => one.job?.job === job.job));
   const look = async () => {
     await table.load();
@@ -30,8 +30,8 @@ export function uploads(signal) {
 
 /** Files that the command line could not ingest, and how many there are. */
 export function failures(signal) {
-  const table = listing("Files that could not be ingested", "/v1/failures", ["File", "Why", "Tried", "When"], "None. Failed uploads are told above, with the reason.",
-    (one) => [one.file, one.reason, plural(one.attempts, "time"), when(one.failed_at)], signal);
+  const table = listing(t("Files that could not be ingested"), "/v1/failures", [t("File"), t("Why"), t("Tried"), t("When")], t("None. Failed uploads are told above, with the reason."),
+    (one) => [one.file, one.reason, plural(one.attempts, "time"), moment(one.failed_at)], signal);
   table.load();
   read("/v1/stats", { signal }).then((stats) => table.count(stats.failures), () => {});  // the table tells why
   return table.element;
@@ -45,14 +45,14 @@ function listing(title, path, columns, none, cells, signal, wanted = () => true)
   const table = h("div.table", { tabindex: "0", role: "region", "aria-label": title, hidden: true },
     h("table", {}, h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col" }, one)))), body));
   const hint = h("div.hint", {});
-  const more = h("button", { type: "button", hidden: true, onclick: further }, "Show more");
+  const more = h("button", { type: "button", hidden: true, onclick: further }, t("Show more"));
 
   function tell(page) {
     cursor = page.next;
     const shown = rows.filter(wanted);
     refill(body, shown.map((one) => h("tr", {}, cells(one).map((cell) => h("td", {}, cell)))), more);
     table.hidden = !shown.length;
-    fill(hint, shown.length ? "" : cursor === null ? none : "So far only those above.");
+    fill(hint, shown.length ? "" : cursor === null ? none : t("So far only those above."));
     if (cursor === null && document.activeElement === more) table.focus();
     more.hidden = cursor === null;
   }
@@ -63,7 +63,7 @@ function listing(title, path, columns, none, cells, signal, wanted = () => true)
       rows = [...page.data, ...rows.slice(page.data.length)];
       tell(rows.length > page.data.length ? { next: cursor } : page);
     } catch (error) {
-      if (!signal.aborted) fill(hint, missing("Not read", error));
+      if (!signal.aborted) fill(hint, missing(t("Not read"), error));
     }
   }
   async function further() {
@@ -86,5 +86,3 @@ function listing(title, path, columns, none, cells, signal, wanted = () => true)
     count: (many) => fill(heading, many ? `${title} (${number(many)})` : title),
   };
 }
-
-const when = (moment) => new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

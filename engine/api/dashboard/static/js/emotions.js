@@ -63,26 +63,26 @@ export function top(scores) {
 /** Scores in words: the three highest. */
 export function inWords(scores) {
   const best = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  return best.map(([name, score]) => `${named(name)} ${percent(score)}`).join(", ");
+  return best.map(([name, score]) => `${named(name)} ${percent(score)}`).join(t(", "));
 }
 
 /** A dot of an emotion's colour. */
 export const dot = (name) => h("span.dot", { style: { "--c": `var(${colourName(name)})` }, "aria-hidden": "true" });
 
 /** What a clip counts as whose highest score is below `least`. */
-export const UNCERTAIN = "uncertain";
+export const UNCERTAIN = t("uncertain");
 
 /** A stacked bar of scores, with its highest ones in words; below the score `least` it says uncertain. */
 export function emotionBar(scores, least) {
   const names = sorted(Object.keys(scores));
-  if (!names.length) return h("p.hint", {}, "The model gives no emotion scores.");
+  if (!names.length) return h("p.hint", {}, t("The model gives no emotion scores."));
   const total = names.reduce((sum, name) => sum + scores[name], 0) || 1;
   const best = Object.entries(scores).sort((a, b) => b[1] - a[1]).filter((one, rank) => rank === 0 || one[1] >= 0.1).slice(0, 3);
   return h("div.emotions", {},
-    h("div.bar", { role: "img", "aria-label": `Heard by the model: ${inWords(scores)}` },
+    h("div.bar", { role: "img", "aria-label": t("Heard by the model: {scores}", { scores: inWords(scores) }) },
       names.filter((name) => scores[name] / total >= 0.004).map((name) =>
         h("span", { title: `${named(name)} ${percent(scores[name])}`, style: { "--c": `var(${colourName(name)})`, "flex-grow": scores[name] / total } }))),
-    best[0][1] < least && h("p.hint", { title: `No score reaches ${percent(least)}` }, UNCERTAIN),
+    best[0][1] < least && h("p.hint", { title: t("No score reaches {least}", { least: percent(least) }) }, UNCERTAIN),
     h("p.legend", { "aria-hidden": "true" }, best.map(([name, score]) =>
       h("span", {}, dot(name), named(name), h("b", {}, percent(score))))));
 }

@@ -5,7 +5,7 @@ import { remembered } from "./api.js";
 import { h, fill, refill } from "./dom.js";
 import { dot, named, sorted } from "./emotions.js";
 import { missing } from "./problems.js";
-import { number, percent } from "./words.js";
+import { number, percent, t } from "./words.js";
 
 const MOST_SHOWN = 60;
 
@@ -15,28 +15,28 @@ const MOST_SHOWN = 60;
  */
 export function filterPanel(set, { hits = true } = {}) {
   const count = h("span.count", { hidden: true });
-  const clear = h("button.quiet", { type: "button", hidden: true, onclick: () => { heading.focus(); set(null); } }, "Clear all");
-  const heading = h("h2", { tabindex: "-1" }, "Filters", count);
+  const clear = h("button.quiet", { type: "button", hidden: true, onclick: () => { heading.focus(); set(null); } }, t("Clear all"));
+  const heading = h("h2", { tabindex: "-1" }, t("Filters"), count);
   const parts = [
-    choices("label", "Label", labels, set),
-    choices("emotion", "Heard by the model", classes, set, named),
+    choices("label", t("Label"), labels, set, named),
+    choices("emotion", t("Heard by the model"), classes, set, named),
     least(set),
-    choices("source", "Source", sources, set),
-    tokens("speaker", "Speaker", "emodb_08", set),
-    tokens("channel", "Channel", "customer", set),
-    tokens("metadata", "Metadata", "key=value", set, (text) => (/^[^=]+=/.test(text) ? null : "Write it as key=value.")),
+    choices("source", t("Source"), sources, set),
+    tokens("speaker", t("Speaker"), "emodb_08", set),
+    tokens("channel", t("Channel"), "customer", set),
+    tokens("metadata", t("Metadata"), "key=value", set, (text) => (/^[^=]+=/.test(text) ? null : t("Write it as key=value."))),
   ];
-  const recorded = [date("after", "From", set), date("before", "Before", set)];
-  const length = [figure("min_duration", "Least", { min: 0, step: "any", inputmode: "decimal" }, set), figure("max_duration", "Most", { min: 0, step: "any", inputmode: "decimal" }, set)];
+  const recorded = [date("after", t("From"), set), date("before", t("Before"), set)];
+  const length = [figure("min_duration", t("Least"), { min: 0, step: "any", inputmode: "decimal" }, set), figure("max_duration", t("Most"), { min: 0, step: "any", inputmode: "decimal" }, set)];
   const most = hits ? [
-    figure("per_recording", "Per recording", { min: 0, max: 1000, step: 1, placeholder: "1", title: "Most hits of one recording; 0: all" }, set, "0: all"),
-    choice("exclude_same", "Leave out", [["", "nothing"], ["recording", "same recording"], ["speaker", "same speaker"]], set),
+    figure("per_recording", t("Per recording"), { min: 0, max: 1000, step: 1, placeholder: "1", title: t("Most hits of one recording; 0: all") }, set, t("0: all")),
+    choice("exclude_same", t("Leave out"), [["", t("nothing")], ["recording", t("same recording")], ["speaker", t("same speaker")]], set),
   ] : [];
   const pair = (title, pairs) => h("fieldset", {}, h("legend", {}, title), h("div.pair", {}, pairs.map((one) => one.element)));
   const element = h("div.filters", {},
     h("div.row.between", {}, heading, clear),
     parts.map((one) => one.element),
-    pair("Recorded", recorded), pair("Length in seconds", length), hits && pair("Hits", most));
+    pair(t("Recorded"), recorded), pair(t("Length in seconds"), length), hits && pair(t("Hits"), most));
   return {
     element,
     tell(query) {
@@ -65,7 +65,7 @@ function choices(name, title, found, set, called = (value) => value) {
     try {
       there = await found();
     } catch (error) {
-      if (now === turn) { shown = ""; group.hidden = false; fill(box, missing("Not read", error)); }
+      if (now === turn) { shown = ""; group.hidden = false; fill(box, missing(t("Not read"), error)); }
       return;
     }
     if (now !== turn) return;
@@ -73,7 +73,7 @@ function choices(name, title, found, set, called = (value) => value) {
     for (const one of chosen) if (!rows.some((row) => row.name === one)) rows.push(there.find((row) => row.name === one) ?? { name: one });
     group.hidden = rows.length === 0;
     rest.hidden = there.length <= most;
-    rest.textContent = `All ${number(there.length)}`;
+    rest.textContent = t("All {n}", { n: number(there.length) });
     if (shown !== JSON.stringify(rows)) {
       shown = JSON.stringify(rows);
       refill(box, rows.map(boxOf));
@@ -93,8 +93,8 @@ function choices(name, title, found, set, called = (value) => value) {
 function least(set) {
   const shown = h("span", {});
   const range = h("input", { type: "range", min: 0, max: 0.95, step: 0.05, name: "min_score", oninput: say, onchange: () => set("min_score", Number(range.value) ? range.value : "") });
-  const element = h("label.field", { hidden: true }, h("span", {}, "Least score: ", shown), range);
-  function say() { shown.textContent = Number(range.value) ? percent(Number(range.value)) : "highest of all"; }
+  const element = h("label.field", { hidden: true }, h("span", {}, t("Least score: "), shown), range);
+  function say() { shown.textContent = Number(range.value) ? percent(Number(range.value)) : t("highest of all"); }
   return {
     element,
     tell: (query) => {
@@ -152,7 +152,7 @@ function tokens(name, title, example, set, wrong = () => null) {
     tell: (query) => {
       chosen = query.filters[name] ?? [];
       there.hidden = !chosen.length;
-      refill(there, chosen.map((one) => h("button.token", { type: "button", "aria-label": `Remove ${title.toLowerCase()} ${one}`, onclick: () => set(name, chosen.filter((other) => other !== one)) }, one, " ×")), field);
+      refill(there, chosen.map((one) => h("button.token", { type: "button", "aria-label": t("Remove {name}", { name: one }), onclick: () => set(name, chosen.filter((other) => other !== one)) }, one, " ×")), field);
     },
   };
 }

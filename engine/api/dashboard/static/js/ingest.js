@@ -5,14 +5,12 @@ import { dropZone } from "./dropzone.js";
 import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
 import { replaceButton } from "./key.js";
-import { add, again, goOn, held, items, queue, wrongMetadata } from "./queue.js";
-import { amount, number, plural, t } from "./words.js";
+import { add, again, goOn, held, items, queue, wrongPairs } from "./queue.js";
+import { amount, number, t } from "./words.js";
 
 const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
 const ORDER = { failed: 0, running: 1, sending: 1, queued: 2, waiting: 3, done: 4 };
-
-const CHANNELS = [["", "not said: all mixed"], ["split", "each by itself"], ["0", "the first alone"], ["1", "the second alone"], ["mix", "all mixed"]];
 
 const said = {};  // what was last said about files, as other pages are looked at in between
 const shown = new WeakMap();  // elements by item
@@ -21,28 +19,34 @@ export function render(main, { signal }) {
   const input = (name, props) => h("input", { type: "text", name, id: `said-${name}`, maxlength: 200, autocomplete: "off", value: said[name] ?? "", ...props });
   const fields = {
     source: input("source", { placeholder: "support-2026" }),
-    label: input("label"),
     speaker: input("speaker"),
+    label: input("label"),
+    labels: input("labels", { placeholder: "satisfaction=low", maxlength: 2000 }),
     recorded_at: input("recorded_at", { type: "datetime-local", maxlength: null }),
-    channels: h("select", { name: "channels", id: "said-channels" }, ...CHANNELS.map(([value, text]) => h("option", { value, selected: value === (said.channels ?? "") }, text))),
     metadata: input("metadata", { placeholder: "queue=billing, team=north", maxlength: 2000 }),
   };
+  const channels = channelChoice();
   const form = h("form.about", { onsubmit: (event) => event.preventDefault(), oninput: () => { for (const [name, field] of Object.entries(fields)) said[name] = field.value; } },
-    h("h2", {}, "About the next files"),
-    labelled("Source", fields.source, "Where they come from"),
-    labelled("Label", fields.label, "What all of them sound like, if known"),
-    labelled("Speaker", fields.speaker), labelled("Recorded at", fields.recorded_at),
-    labelled("Channels", fields.channels, "Of calls, the customer's alone is the safe choice"),
-    labelled("Metadata", fields.metadata, "key=value, several with commas between"));
+    h("h2", {}, t("About the next files")),
+    channels.element,
+    labelled(t("Source"), fields.source, t("Where they come from")),
+    labelled(t("Speaker"), fields.speaker, t("Who speaks, if it is one person")),
+    labelled(t("Label"), fields.label, t("What all of them sound like, if known")),
+    labelled(t("Labels of other tasks"), fields.labels, t("task=value, several with commas between")),
+    labelled(t("Recorded at"), fields.recorded_at),
+    labelled(t("Metadata"), fields.metadata, t("key=value, several with commas between")));
 
-  /** What the form says; null, and why, if it cannot be used. */
+  const PAIRS = ["metadata", "labels"];
+  /** What the form says; null, and why beside the field, if it cannot be used. */
   function about() {
-    fields.metadata.setCustomValidity(wrongMetadata(fields.metadata.value));
-    const bad = Object.values(fields).find((field) => !field.checkValidity());
-    fields.metadata.setCustomValidity("");
-    zone.say(bad ? `Nothing was sent: ${bad === fields.metadata ? wrongMetadata(bad.value) || bad.validationMessage : bad.validationMessage} (${bad.labels[0].textContent}). Correct it, then try again.` : "");
-    bad?.focus();
-    return bad ? null : Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()]));
+    for (const name of PAIRS) fields[name].setCustomValidity(wrongPairs(fields[name].value));
+    const all = [...channels.fields(), ...Object.values(fields)];
+    const bad = all.filter((field) => !field.checkValidity());
+    for (const field of all) tellWrong(field);
+    for (const name of PAIRS) fields[name].setCustomValidity("");
+    zone.say(bad.length ? t("Nothing was sent: correct what is marked in the form, then try again.") : "");
+    bad[0]?.focus();
+    return bad.length ? null : { ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()])), channels: channels.value() };
   }
   const take = (files) => { const now = about(); if (now) add(files, now); };
   const retry = (some) => { const now = about(); if (now) again(some, now); };
@@ -50,8 +54,8 @@ export function render(main, { signal }) {
   const zone = dropZone(take, { lead: [h("b", {}, t("Drop recordings here")), t(" – calls, messages, any audio")], tall: true });
   const summary = h("p.summary", { role: "status" });
   const hold = h("div.hold", {});
-  const all = h("button", { type: "button", hidden: true, onclick: () => retry(items.filter((one) => one.state === "failed")) }, "Try all failed again");
-  const list = h("ol.jobs", { "aria-label": "Files on their way" });
+  const all = h("button", { type: "button", hidden: true, onclick: () => retry(items.filter((one) => one.state === "failed")) }, t("Try all failed again"));
+  const list = h("ol.jobs", { "aria-label": t("Files on their way") });
   const rest = h("p.hint", { hidden: true });
 
   let waiting = 0;
@@ -59,35 +63,75 @@ export function render(main, { signal }) {
     waiting = 0;
     const many = (...states) => items.filter((one) => states.includes(one.state)).length;
     const [done, failed, unsent] = [many("done"), many("failed"), many("waiting", "sending")];
-    fill(summary, items.length ? [`${number(done)} of ${number(items.length)} done`, failed && `${number(failed)} failed`, unsent && `${number(unsent)} not sent yet: keep this tab open`].filter(Boolean).join(", ") : "");
+    fill(summary, items.length ? [t("{done} of {all} done", { done: number(done), all: number(items.length) }), failed && t("{n} failed", { n: number(failed) }), unsent && t("{n} not sent yet: keep this tab open", { n: number(unsent) })].filter(Boolean).join(t(", ")) : "");
     refill(hold, held ? [holding()] : []);
     all.hidden = failed < 2;
     const sorted = items.map((item, place) => ({ item, place })).sort((a, b) => ORDER[a.item.state] - ORDER[b.item.state] || b.place - a.place).slice(0, MOST_SHOWN).map((one) => one.item);
     refill(list, sorted.map((item) => tellItem(item, retry)), zone.element.querySelector("button"));
     rest.hidden = items.length <= MOST_SHOWN;
-    fill(rest, `and ${plural(items.length - MOST_SHOWN, "more file")}`);
+    fill(rest, t("and {n} more", { n: number(items.length - MOST_SHOWN) }));
   }
   const soon = () => { waiting ||= setTimeout(tell, REST_MS); };
   queue.addEventListener("change", soon, { signal });
   signal.addEventListener("abort", () => clearTimeout(waiting));
 
-  fill(main, h("h1", {}, "Add recordings"),
-    h("p.lead", {}, "Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in."),
+  fill(main, h("h1", {}, t("Add recordings")),
+    h("p.lead", {}, t("Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in.")),
     h("div.columns.wide", {},
-      h("section", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest),
-      form),
-    uploads(signal), failures(signal));
+      h("section", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest, uploads(signal), failures(signal)),
+      form));
   bind([]);
   tell();
 }
 
-const labelled = (title, input, hint) => h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint));
+/** A field with its title and a hint; what is wrong with it stands below it. */
+function labelled(title, input, hint) {
+  const wrong = h("p.why", { id: `${input.id}-wrong`, role: "status" });
+  input.setAttribute("aria-describedby", wrong.id);
+  input.addEventListener("input", () => { fill(wrong); input.removeAttribute("aria-invalid"); });
+  return h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint), wrong);
+}
+
+function tellWrong(field) {
+  const good = field.checkValidity();
+  fill(document.getElementById(`${field.id}-wrong`), good ? "" : field.validationMessage);
+  if (good) field.removeAttribute("aria-invalid");
+  else field.ariaInvalid = "true";
+}
+
+/** Which channels of the files become clips, and what they are called. */
+function channelChoice() {
+  const ways = [
+    ["mix", t("All in one"), t("For one voice, or a recording of one channel.")],
+    ["split", t("Each by itself"), t("Two people on a call each have clips of their own.")],
+    ["named", t("By name"), t("Only the channels you name are taken in.")],
+  ];
+  const now = () => said.channels ?? "mix";
+  const first = h("input", { type: "text", id: "said-first", maxlength: 50, autocomplete: "off", placeholder: "agent", value: said.first ?? "" });
+  const second = h("input", { type: "text", id: "said-second", maxlength: 50, autocomplete: "off", placeholder: "customer", value: said.second ?? "" });
+  const names = h("div.pair", { hidden: now() !== "named", oninput: () => { said.first = first.value; said.second = second.value; } },
+    labelled(t("First channel"), first), labelled(t("Second channel"), second));
+  for (const one of [first, second]) one.addEventListener("input", () => { for (const other of [first, second]) other.setCustomValidity(""); });
+  const element = h("fieldset.channels", {}, h("legend", {}, t("Channels")),
+    ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: now() === value, onchange: () => { said.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
+    names,
+    h("p.hint", {}, t("Agents must not be scored silently: the EU AI Act, article 5(1)(f), forbids inferring emotions at work except for medical or safety reasons. To take in the customer alone, name that channel and leave the agent's empty.")));
+  return {
+    element,
+    fields() {
+      const wrong = now() !== "named" ? "" : !first.value.trim() && !second.value.trim() ? t("Name a channel at least.") : /[=,]/.test(first.value + second.value) ? t("A name has neither = nor a comma.") : "";
+      first.setCustomValidity(wrong);
+      return [first, second];
+    },
+    value: () => (now() !== "named" ? now() : [[first, 0], [second, 1]].filter(([field]) => field.value.trim()).map(([field, place]) => `${field.value.trim()}=${place}`).join(",")),
+  };
+}
 
 function holding() {
   return h("div.problem", { role: "alert" },
-    h("p", {}, held.passing ? `Sending waits a little and then goes on: ${held.text}` : `Stopped: ${held.text}`),
+    h("p", {}, held.passing ? t("Sending waits a little and then goes on: {why}", { why: held.text }) : t("Stopped: {why}", { why: held.text })),
     h("div.row", {},
-      h("button", { type: "button", onclick: goOn }, held.passing ? "Try now" : "Go on"),
+      h("button", { type: "button", onclick: goOn }, held.passing ? t("Try now") : t("Go on")),
       ["forbidden", "unauthorized"].includes(held.kind) && replaceButton()));
 }
 

@@ -1,6 +1,7 @@
 // Asks for the API's key. It is kept for this tab alone, until the tab is closed.
 
 import { h } from "./dom.js";
+import { t } from "./words.js";
 
 let asking = null;
 
@@ -8,18 +9,18 @@ let asking = null;
 export function askForKey(used) {
   const now = sessionStorage.getItem("key");
   if (now !== used) return Promise.resolve(true);
-  asking ??= ask(used ? "That key is not in force" : "This archive needs a key").finally(() => { asking = null; });
+  asking ??= ask(used ? t("That key is not in force") : t("This archive needs a key")).finally(() => { asking = null; });
   return asking;
 }
 
 /** Ask for a key in place of the one in use; once it is given, the page is shown anew with it. */
 export async function replaceKey() {
-  asking ??= ask("Use another key").finally(() => { asking = null; });
+  asking ??= ask(t("Use another key")).finally(() => { asking = null; });
   if (await asking) document.dispatchEvent(new Event("keychange"));
 }
 
 /** A button that does so. */
-export const replaceButton = () => h("button", { type: "button", onclick: replaceKey }, "Use another key");
+export const replaceButton = () => h("button", { type: "button", onclick: replaceKey }, t("Use another key"));
 
 // A reload, so that nothing that the key has opened stays in memory.
 function forget() {
@@ -42,15 +43,15 @@ function ask(title) {
         },
       },
         h("h2", { id: "key-title" }, title),
-        h("p", {}, "Ask whoever runs the server, or make one there: ",
+        h("p", {}, t("Ask whoever runs the server, or make one there: "),
           h("code", {}, "emotion-search key create --name dashboard --scope write")),
-        h("label", { for: "key-field" }, "Key"),
+        h("label", { for: "key-field" }, t("Key")),
         field,
-        h("p.hint", {}, "Kept for this tab until it is closed; sent to this server only."),
+        h("p.hint", {}, t("Kept for this tab until it is closed; sent to this server only.")),
         h("div.row.end", {},
-          sessionStorage.getItem("key") && h("button", { type: "button", onclick: forget }, "Forget key"),
-          h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
-          h("button.primary", { type: "submit" }, "Use key"))));
+          sessionStorage.getItem("key") && h("button", { type: "button", onclick: forget }, t("Forget key")),
+          h("button", { type: "button", onclick: () => dialog.close() }, t("Cancel")),
+          h("button.primary", { type: "submit" }, t("Use key")))));
     dialog.addEventListener("close", () => { dialog.remove(); tellKey(); resolve(given); });
     document.body.append(dialog);
     dialog.showModal();

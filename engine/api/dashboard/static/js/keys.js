@@ -1,6 +1,7 @@
 // Keys of the page that is shown, and the help that lists them.
 
 import { h } from "./dom.js";
+import { t } from "./words.js";
 
 let bound = [];
 
@@ -30,13 +31,13 @@ export function install() {
 /** Show what the keys do. */
 export function help() {
   if (document.querySelector("dialog[open]")) return;
-  const rows = [...bound, { keys: ["?"], does: "this help" }, { keys: ["Tab"], does: "next control" }];
+  const rows = [...bound, { keys: ["?"], does: t("this help") }, { keys: ["Tab"], does: t("next control") }];
   const dialog = h("dialog.help", { "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title" }, "Keyboard"),
+    h("h2", { id: "help-title" }, t("Keyboard")),
     h("dl", {}, rows.map((one) => h("div", {},
       h("dt", {}, (one.shown ?? one.keys).map((key) => h("kbd", {}, key))),
       h("dd", {}, one.does)))),
-    h("div.row.end", {}, h("button.primary", { type: "button", onclick: () => dialog.close() }, "Close")));
+    h("div.row.end", {}, h("button.primary", { type: "button", onclick: () => dialog.close() }, t("Close"))));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

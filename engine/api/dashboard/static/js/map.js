@@ -1,6 +1,6 @@
 // The map of the archive: clips that sound alike lie near each other.
 
-import { read, remembered } from "./api.js";
+import { at, read, remembered } from "./api.js";
 import { player } from "./audio.js";
 import { card } from "./card.js";
 import { fill, h, refill, token } from "./dom.js";
@@ -10,10 +10,10 @@ import { bind } from "./keys.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { selectionPanel } from "./selection.js";
-import { number, plural } from "./words.js";
+import { number, percent, plural, t } from "./words.js";
 
-const COLOURS = { emotion: "emotion heard", label: "label", source: "source", predicted: "prediction", cluster: "cluster", speaker: "speaker" };
-const METHODS = { pca: "overall (PCA)", umap: "neighbours (UMAP)" };
+const COLOURS = { emotion: t("emotion heard"), label: t("label"), source: t("source"), predicted: t("prediction"), cluster: t("cluster"), speaker: t("speaker") };
+const METHODS = { pca: t("overall (PCA)"), umap: t("neighbours (UMAP)") };
 const LIMITS = [1000, 2000, 5000, 20000];
 const MOST_GROUPS = 12;
 const HOVER_MS = 120;  // over a point, before it is heard: a hand on its way somewhere plays nothing
@@ -24,24 +24,24 @@ export function render(main, { params, signal }) {
   let turn = new AbortController();
   let [points, picked, ready, held, hovering, clusterings] = [[], new Set(), false, false, 0, []];
 
-  const frame = h("iframe", { src: "/assets/map/frame.html", sandbox: "allow-scripts", title: "Map of clips; the panel beside it does the same by keyboard", tabindex: "-1" });
+  const frame = h("iframe", { src: at("/assets/map/frame.html"), sandbox: "allow-scripts", title: t("Map of clips; the panel beside it does the same by keyboard"), tabindex: "-1" });
   const note = h("p.hint", { role: "status" });
-  const cover = h("div.cover", {}, busyBox("Placing the clips…"));
-  const panel = h("aside.picked", { "aria-live": "polite", "aria-label": "Selection" });
+  const cover = h("div.cover", {}, busyBox(t("Placing the clips…")));
+  const panel = h("aside.picked", { "aria-live": "polite", "aria-label": t("Selection") });
   const sounds = h("input", { type: "checkbox" });
-  const colours = chooser("Colour by", (value) => go({ ...asked, colour: value }));
-  const layouts = chooser("Layout", (value) => go({ ...asked, method: value }));
-  const sizes = chooser("Clips", (value) => go({ ...asked, limit: Number(value) }));
-  const clusters = chooser("Clusters of", (value) => go({ ...asked, clustering: value, colour: value ? "cluster" : asked.colour === "cluster" ? "emotion" : asked.colour }));
+  const colours = chooser(t("Colour by"), (value) => go({ ...asked, colour: value }));
+  const layouts = chooser(t("Layout"), (value) => go({ ...asked, method: value }));
+  const sizes = chooser(t("Clips"), (value) => go({ ...asked, limit: Number(value) }));
+  const clusters = chooser(t("Clusters of"), (value) => go({ ...asked, clustering: value, colour: value ? "cluster" : asked.colour === "cluster" ? "emotion" : asked.colour }));
   const filters = filterPanel((name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false });
   const count = h("span.count", { hidden: true });
   const unread = h("div", {});
 
-  fill(main, h("h1", {}, "Map of the archive"),
-    h("div.row.tools", {}, colours.element, layouts.element, sizes.element, clusters.element, h("label.check", {}, sounds, "Play on hover")), unread,
-    h("details.inline", { open: asked.query.filtered }, h("summary", {}, "Filters", count), filters.element),
+  fill(main, h("h1", {}, t("Map of the archive")),
+    h("div.row.tools", {}, colours.element, layouts.element, sizes.element, clusters.element, h("label.check", {}, sounds, t("Play on hover"))), unread,
+    h("details.inline", { open: asked.query.filtered }, h("summary", {}, t("Filters"), count), filters.element),
     h("div.map", {}, h("div.plot", {}, frame, cover), panel), note);
-  bind([{ keys: ["Escape"], shown: ["Esc"], does: "clear the selection", run: () => choose([]) }]);
+  bind([{ keys: ["Escape"], shown: ["Esc"], does: t("clear the selection"), run: () => choose([]) }]);
 
   const go = (changed) => {
     const params = new URLSearchParams(changed.query.listing());
@@ -56,11 +56,11 @@ export function render(main, { params, signal }) {
     const there = Object.keys(COLOURS).filter((name) => ["emotion", "label", "source", asked.colour].includes(name) || points.some((one) => one[name] !== null && one[name] !== undefined));
     colours.tell(there.map((name) => [name, COLOURS[name]]), asked.colour);
     layouts.tell(Object.entries(METHODS), asked.method);
-    sizes.tell(LIMITS.map((one) => [one, `up to ${number(one)}`]), asked.limit);
+    sizes.tell(LIMITS.map((one) => [one, t("up to {n}", { n: number(one) })]), asked.limit);
     const names = clusterings.map((one) => one.name);
     if (asked.clustering && !names.includes(asked.clustering)) names.push(asked.clustering);
     clusters.element.hidden = !names.length;
-    clusters.tell([["", "none"], ...names.map((name) => [name, name])], asked.clustering);
+    clusters.tell([["", t("none")], ...names.map((name) => [name, name])], asked.clustering);
     fill(count, Object.keys(asked.query.filters).length);
     count.hidden = !asked.query.filtered;
     filters.tell(asked.query);
@@ -71,7 +71,7 @@ export function render(main, { params, signal }) {
     turn = new AbortController();
     const stopped = turn.signal;
     cover.hidden = false;
-    fill(cover, busyBox(asked.method === "umap" ? "Placing the clips; this can take a minute…" : "Placing the clips…"));
+    fill(cover, busyBox(asked.method === "umap" ? t("Placing the clips; this can take a minute…") : t("Placing the clips…")));
     const params = asked.query.listing();
     params.set("limit", asked.limit);
     params.set("method", asked.method);
@@ -83,12 +83,12 @@ export function render(main, { params, signal }) {
       controls();
       fill(note, told(map));
       if (points.length) draw();
-      else fill(cover, emptyBox("No clips to place", "No clip passes the filters, or the archive has fewer than three."));
+      else fill(cover, emptyBox(t("No clips to place"), t("No clip passes the filters, or the archive has fewer than three.")));
       tell();
     } catch (error) {
       if (stopped.aborted) return;
       fill(cover, error.kind === "no-such-route"
-        ? emptyBox("This server makes no maps", "Its version has no /v1/map; searching works all the same.", h("a.button", { href: "#/" }, "To the search"))
+        ? emptyBox(t("This server makes no maps"), t("Its version has no /v1/map; searching works all the same."), h("a.button", { href: "#/" }, t("To the search")))
         : problemBox(error, load));
     }
   }
@@ -104,7 +104,7 @@ export function render(main, { params, signal }) {
         x: group.points.map((one) => one.x),
         y: group.points.map((one) => one.y),
         clips: group.points.map((one) => one.clip),
-        texts: group.points.map((one) => [`clip ${one.clip}`, one.emotion && `heard: ${named(one.emotion)}`, one.label && `label: ${one.label}`, one.source].filter(Boolean).join(" · ")),
+        texts: group.points.map((one) => [t("clip {n}", { n: one.clip }), one.emotion && t("heard: {emotion}", { emotion: named(one.emotion) }), one.label && t("label: {label}", { label: named(one.label) }), one.source].filter(Boolean).join(" · ")),
         selected: picked.size ? group.points.flatMap((one, place) => (picked.has(one.clip) ? [place] : [])) : null,
       })),
       theme: {
@@ -128,22 +128,22 @@ export function render(main, { params, signal }) {
     const chosen = points.filter((one) => picked.has(one.clip));
     refill(panel, [
       legend(),
-      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelling: (begun) => { held = begun; if (!begun) load(); }, signal }) : h("p.hint", {}, "Click a point to hear its clip; circle some to label or export them. Or take a whole group above."),
+      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelling: (begun) => { held = begun; if (!begun) load(); }, signal }) : h("p.hint", {}, t("Click a point to hear its clip; circle some to label or export them. Or take a whole group above.")),
     ]);
   }
 
   function legend() {
-    return h("div.groups", { role: "group", "aria-label": `Groups by ${COLOURS[asked.colour]}` }, groups(points, asked.colour).map((group) =>
-      h("button.quiet", { type: "button", title: `Select all ${group.name}`, onclick: () => choose(group.points.map((one) => one.clip)) },
+    return h("div.groups", { role: "group", "aria-label": t("Groups by {what}", { what: COLOURS[asked.colour] }) }, groups(points, asked.colour).map((group) =>
+      h("button.quiet", { type: "button", title: t("Select all {name}", { name: group.name }), onclick: () => choose(group.points.map((one) => one.clip)) },
         h(`span.mark-of.${group.symbol}`, { style: { "--c": group.colour }, "aria-hidden": "true" }), group.name, h("small", {}, number(group.points.length)))));
   }
 
   function single(clip) {
     const place = h("ol.cards", {});
     Promise.all([read(`/v1/clips/${clip}`), remembered("/v1/stats")]).then(
-      ([found, { min_confidence: least }]) => fill(place, card(found, { least, go: (example) => { location.hash = `#/?${new Query().withExample(example)}`; } })),
+      ([found, { min_confidence: least }]) => fill(place, card(found, { least, go: (example) => { location.hash = `#/search?${new Query().withExample(example)}`; } })),
       (error) => fill(place, h("li", {}, problemBox(error))));
-    return h("div", {}, place, h("button", { type: "button", onclick: () => choose([]) }, "Clear selection"));
+    return h("div", {}, place, h("button", { type: "button", onclick: () => choose([]) }, t("Clear selection")));
   }
 
   function heard(event) {
@@ -156,7 +156,7 @@ export function render(main, { params, signal }) {
     if (type === "selected") choose(clips, clips.length === 0);
     if (type === "hover" || type === "unhover") clearTimeout(hovering);
     if (type === "hover" && sounds.checked) hovering = setTimeout(() => player.play(`clip-${clip}`, `/v1/clips/${clip}/audio`).catch(sayFailure), HOVER_MS);
-    if (type === "failed") { cover.hidden = false; fill(cover, emptyBox("The map cannot be drawn", `${message}. The groups beside it can still be taken.`)); }
+    if (type === "failed") { cover.hidden = false; fill(cover, emptyBox(t("The map cannot be drawn"), t("{why}. The groups beside it can still be taken.", { why: message }))); }
   }
   window.addEventListener("message", heard, { signal });
   frame.addEventListener("themechange", () => { draw(); panel.querySelector(".groups")?.replaceWith(legend()); });
@@ -166,7 +166,7 @@ export function render(main, { params, signal }) {
   load();
   read("/v1/clusterings", { signal }).then(
     (found) => { clusterings = found.data; controls(); },
-    (error) => { if (!signal.aborted) fill(unread, missing("The clusterings are not known", error)); });
+    (error) => { if (!signal.aborted) fill(unread, missing(t("The clusterings are not known"), error)); });
   return {
     update: (changed) => {
       const before = asked;
@@ -202,19 +202,19 @@ function groups(points, by) {
   const shown = names.slice(0, felt ? names.length : MOST_GROUPS);
   const rest = [...names.slice(shown.length), ...(found.has(NONE) ? [NONE] : [])];
   const made = shown.map((name, place) => ({
-    name: by === "emotion" ? named(name) : by === "cluster" && name !== "noise" ? `cluster ${name}` : name,
+    name: felt ? named(name) : by === "cluster" && name !== "noise" ? t("cluster {n}", { n: name }) : name,
     points: found.get(name),
     colour: felt ? colour(name) : token(`--group-${place % 8}`),
     symbol: felt ? symbol(name) : ["circle", "diamond", "square", "triangle-up", "cross", "x"][Math.floor(place / 8) + (place % 3)],
   }));
-  if (rest.length) made.push({ name: rest.length === 1 && rest[0] === NONE ? `no ${by}` : "others", points: rest.flatMap((name) => found.get(name)), colour: token("--none"), symbol: "circle-open" });
+  if (rest.length) made.push({ name: rest.length === 1 && rest[0] === NONE ? t("no {what}", { what: COLOURS[by] }) : t("others"), points: rest.flatMap((name) => found.get(name)), colour: token("--none"), symbol: "circle-open" });
   return made;
 }
 
 function told(map) {
-  const sample = map.clips > map.points.length ? ` of ${number(map.clips)}, drawn at random` : "";
-  const axes = map.explained ? ` The axes hold ${map.explained.map((one) => `${(100 * one).toFixed(0)} %`).join(" and ")} of the variance.` : "";
-  return `${plural(map.points.length, "clip")}${sample}.${axes} Near means alike; directions have no meaning of their own.`;
+  const sample = map.clips > map.points.length ? t(" of {n}, drawn at random", { n: number(map.clips) }) : "";
+  const axes = map.explained ? t(" The axes hold {shares} of the variance.", { shares: map.explained.map(percent).join(" + ") }) : "";
+  return `${plural(map.points.length, "clip")}${sample}${t(".")}${axes}${t(" Near means alike; directions have no meaning of their own.")}`;
 }
 
 function chooser(title, set) {

@@ -2,33 +2,34 @@
 
 import { h, toast } from "./dom.js";
 import { replaceButton } from "./key.js";
+import { t } from "./words.js";
 
 const CURES = {
-  unauthorized: "Reload the page and give a key that is in force.",
-  forbidden: "The key in use may not do that; ask for one of a larger scope.",
-  "too-busy": "The server is busy; try again in a moment.",
-  "unusable-audio": "Try another file: WAV, FLAC, MP3, Ogg, M4A and more are read.",
+  unauthorized: t("Reload the page and give a key that is in force."),
+  forbidden: t("The key in use may not do that; ask for one of a larger scope."),
+  "too-busy": t("The server is busy; try again in a moment."),
+  "unusable-audio": t("Try another file: WAV, FLAC, MP3, Ogg, M4A and more are read."),
 };
 
 const TITLES = {
-  "unusable-audio": "That file cannot be used",
-  "invalid-request": "That was not understood",
-  "invalid-input": "That was not understood",
-  "too-large": "That file is too large",
-  "not-found": "Not found",
-  unauthorized: "A key is needed",
-  forbidden: "Not allowed",
-  "too-busy": "Too busy",
+  "unusable-audio": t("That file cannot be used"),
+  "invalid-request": t("That was not understood"),
+  "invalid-input": t("That was not understood"),
+  "too-large": t("That file is too large"),
+  "not-found": t("Not found"),
+  unauthorized: t("A key is needed"),
+  forbidden: t("Not allowed"),
+  "too-busy": t("Too busy"),
 };
 
 /** A problem as a box with what to do about it. */
 export function problemBox(error, again) {
   return h("div.problem", { role: "alert" },
-    h("h2", {}, TITLES[error.kind] ?? "Something went wrong"),
+    h("h2", {}, TITLES[error.kind] ?? t("Something went wrong")),
     h("p", {}, error.message),
     CURES[error.kind] && h("p.hint", {}, CURES[error.kind]),
     h("div.row", {},
-      again && h("button", { type: "button", onclick: again }, "Try again"),
+      again && h("button", { type: "button", onclick: again }, t("Try again")),
       error.kind === "forbidden" && replaceButton()));
 }
 

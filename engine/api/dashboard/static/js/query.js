@@ -1,5 +1,5 @@
 // A search and its address: all that a link can carry is in it, so that it can be shared.
-//   #/?clip=42&span=7:12.5-20&span=7:12.5-20:1&not=43&label=anger&limit=40
+//   #/search?clip=42&span=7:12.5-20&span=7:12.5-20:1&not=43&label=anger&limit=40
 // (a stretch of a recording, and the same of its second channel). Of a file it has a name that this
 // tab alone knows: file=3f2a91c0.
 
@@ -36,7 +36,7 @@ export class Query {
     this.limit = Math.min(MOST, Math.max(1, Number.parseInt(params.get("limit"), 10) || PAGE));
   }
 
-  /** The address of this search, after the `#/?`. */
+  /** The address of this search, after the `#/search?`. */
   toString() {
     const params = new URLSearchParams();
     for (const one of this.examples) {

@@ -3,12 +3,15 @@
 
 import { changed, read, send } from "./api.js";
 import { askForKey } from "./key.js";
+import { t } from "./words.js";
 
 const AT_ONCE = 2;
 const POLL_S = 1;
 const PAUSE_S = 5;  // where the server does not say for how long
 const MOST_LISTED = 500;
 const PASSING = [0, 429, 503];  // unreachable, busy, ending: the file is as good as before
+const MOST_FOLLOWED = 2;  // a browser has six connections to a server, and pages need some
+const GONE = { state: "failed", error: t("the server knows its job no longer: the recording was erased") };
 const NO_USE = [401, 403, 507];  // no file would be taken
 
 /** `{file, about, key, state, job, error}`; states: waiting, sending, queued, running, done, failed. */
@@ -99,7 +102,7 @@ async function look(file) {
   try {
     await (file.size ? file.slice(0, 1) : file).arrayBuffer();  // of one that is gone the size is 0
   } catch {
-    throw new Error("it cannot be read: a folder, or a file that was moved or changed since");
+    throw new Error(t("it cannot be read: a folder, or a file that was moved or changed since"));
   }
 }
 
@@ -107,7 +110,7 @@ function form({ file, about }) {
   const made = new FormData();
   made.append("file", file, file.name);
   for (const [name, value] of Object.entries(about)) {
-    if (name === "metadata") for (const pair of pairsOf(value)) made.append(name, pair);
+    if (["metadata", "labels"].includes(name)) for (const pair of pairsOf(value)) made.append(name, pair);
     else if (value) made.append(name, name === "recorded_at" ? new Date(value).toISOString() : value);
   }
   return made;
@@ -115,13 +118,13 @@ function form({ file, about }) {
 
 const pairsOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 
-/** What is wrong with metadata as they are written; "" if nothing is. */
-export function wrongMetadata(text) {
+/** What is wrong with pairs as they are written; "" if nothing is. */
+export function wrongPairs(text) {
   const known = new Map();
   for (const pair of pairsOf(text)) {
     const [, key, value] = /^\s*([^=]*?)\s*=\s*(.*)$/.exec(pair) ?? [];
-    if (!key) return `"${pair}" is not of the form key=value`;
-    if ((known.get(key) ?? value) !== value) return `${key} is given two values`;
+    if (!key) return t("\"{pair}\" is not of the form key=value", { pair });
+    if ((known.get(key) ?? value) !== value) return t("{key} is given two values", { key });
     known.set(key, value);
   }
   return "";
@@ -134,28 +137,65 @@ function unique() {
 function take(item, job) {
   if (job.status === "done" && item.state !== "done") changed();
   Object.assign(item, { job, state: job.status });
-  if (job.status === "failed") item.error = job.problem?.detail ?? "it could not be taken in";
+  if (job.status === "failed") item.error = job.problem?.detail ?? t("it could not be taken in");
 }
 
 const open = () => items.filter((one) => ["queued", "running"].includes(one.state));
-let following = false;
+const followed = new Set();
+let polling = false;
 
-/** Ask how far the jobs are, all of them at once, until none is open. */
-async function follow() {
-  if (following) return;
-  following = true;
+/** Follow the jobs: some by their events, as they come; of the others ask now and then. */
+function follow() {
+  for (const item of open()) if (!followed.has(item) && followed.size < MOST_FOLLOWED) listen(item);
+  poll();
+}
+
+/** The events of an item's job (server-sent events), until it is finished or its server ends. */
+async function listen(item) {
+  followed.add(item);
+  try {
+    const answer = await send(`/v1/jobs/${item.job.job}/events`, { once: true });
+    for await (const { event, data } of events(answer.body)) {
+      if (event === "job") take(item, data);
+      else if (event === "gone") Object.assign(item, GONE);
+      told();
+    }
+  } catch {  // the poll tells, if it is for long
+  } finally {
+    followed.delete(item);
+    setTimeout(follow, POLL_S * 1000);
+  }
+}
+
+/** `{event, data}` of a stream of server-sent events; their data are JSON. */
+async function* events(body) {
+  let text = "";
+  for await (const part of body.pipeThrough(new TextDecoderStream())) {
+    const blocks = (text + part).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
+      if (event) yield { event, data: JSON.parse(data) };
+    }
+  }
+}
+
+async function poll() {
+  if (polling) return;
+  polling = true;
   let rest = POLL_S;
   while (open().length) {
     await new Promise((done) => setTimeout(done, rest * 1000));
+    const some = open().filter((one) => !followed.has(one));
     try {
-      await news(open());
+      if (some.length) await news(some);
       rest = POLL_S;
     } catch (error) {
       if (NO_USE.includes(error.status)) { hold(error); break; }
       rest = error.after || PAUSE_S;
     }
   }
-  following = false;
+  polling = false;
 }
 
 async function news(some) {
@@ -169,7 +209,7 @@ async function news(some) {
   for (const item of some) {
     const job = jobs.get(item.job.job);
     if (job) take(item, job);
-    else Object.assign(item, { state: "failed", error: "the server knows its job no longer: the recording was erased" });
+    else Object.assign(item, GONE);
   }
   told();
 }

@@ -2,6 +2,7 @@
 
 import { read, readAll } from "./api.js";
 import { follow, player, sound } from "./audio.js";
+import { scoreBars } from "./bars.js";
 import { facts } from "./card.js";
 import { labelDesk } from "./desk.js";
 import { fill, h, icon, clock, refill, toast } from "./dom.js";
@@ -14,7 +15,7 @@ import { stretchDesk } from "./stretch.js";
 import { classesOf, Timeline } from "./timeline.js";
 import { turnList } from "./turns.js";
 import { playButton, wave } from "./wave.js";
-import { amount, day, percent, plural } from "./words.js";
+import { amount, day, number, percent, plural, t } from "./words.js";
 
 const PART_S = 60;  // of a recording that are fetched at a time
 const MOST_CLIPS = 5000;
@@ -22,15 +23,16 @@ const ZOOMS = [1, 2, 4, 8];
 
 export function render(main, { params, id, signal }) {
   let wanted = Number(params.get("clip"));
+  const at = Number(params.get("at"));
   let select = () => {};
-  fill(main, busyBox("Reading the recording…"));
+  fill(main, busyBox(t("Reading the recording…")));
   const load = () => Promise.all([
     read(`/v1/recordings/${id}`, { signal }),
     readAll(`/v1/recordings/${id}/clips`, { most: MOST_CLIPS, signal }),
     read(`/v1/recordings/${id}/trend`, { signal }).catch((error) => ({ channels: [], error })),
   ]).then(
-    ([recording, clips, trend]) => { if (!signal.aborted) select = show(main, recording, clips, trend, wanted, signal); },
-    (error) => { if (!signal.aborted) fill(main, h("h1", {}, `Recording ${id}`), problemBox(error, load)); });
+    ([recording, clips, trend]) => { if (!signal.aborted) select = show(main, recording, clips, trend, wanted || clips.rows.find((one) => one.start <= at && at < one.end)?.clip, signal); },
+    (error) => { if (!signal.aborted) fill(main, h("h1", {}, t("Recording {n}", { n: id })), problemBox(error, load)); });
   load();
   return { update: (changed) => { wanted = Number(changed.get("clip")); select(wanted); } };
 }
@@ -43,6 +45,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   const lanes = lanesOf(clips, trend);
   let current = null;
   let part = null;
+  let allScores = false;
 
   const whole = h("button.primary", { type: "button", onclick: () => (part === null ? hear(0) : player.stop()) });
   const told = h("span.time", {}, `${clock(0, true)} / ${clock(recording.duration, true)}`);
@@ -84,18 +87,18 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   };
   const buttonTells = () => {
     follows();
-    fill(whole, icon(part === null ? "play" : "stop"), part === null ? "Play all" : "Stop");
+    fill(whole, icon(part === null ? "play" : "stop"), part === null ? t("Play all") : t("Stop"));
   };
   // It owns all sounds of the page: what was begun is heard on while another clip is selected.
   follow(whole, { tick: follows, change: buttonTells, mine: (key) => key === `recording-${part}` || Boolean(playing()) });
 
-  const list = h("ol.rows", { "aria-label": "Clips of the recording" });
+  const list = h("ol.rows", { "aria-label": t("Clips of the recording") });
   const items = new Map(clips.map((clip) => [clip.clip, row(clip, trend.min_confidence, () => select(clip))]));
   fill(list, [...items.values()].map((one) => one.element));
 
   const head = h("div.clip-head", { "aria-live": "polite" });
   const said = h("div", {});
-  const alike = h("a.button", {}, icon("search"), "Find alike");
+  const alike = h("a.button", {}, icon("search"), t("Find alike"));
   const desk = labelDesk(label);
   const panel = h("section.clip-panel", {}, head, said, desk.element, h("div.row", {}, alike));
 
@@ -110,13 +113,14 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     }
     timeline.mark(clip);
     readdress(`#/recordings/${recording.recording}?clip=${clip.clip}`);
-    const name = `clip ${clip.clip}`;
+    const name = t("clip {n}", { n: clip.clip });
     refill(head, [
-      h("div.row.between", {}, h("h2", {}, `Clip ${clip.clip}`), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
+      h("div.row.between", {}, h("h2", {}, t("Clip {n}", { n: clip.clip })), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
       h("div.sound", {}, playButton(`clip-${clip.clip}`, clip.audio, name), wave(`clip-${clip.clip}`, clip.audio, name)),
       emotionBar(clip.scores, trend.min_confidence),
+      Object.keys(clip.scores).length > 0 && h("details", { open: allScores, ontoggle: (event) => { allScores = event.target.open; } }, h("summary", {}, t("All scores")), scoreBars(clip.scores, t("All scores"))),
     ]);
-    alike.href = `#/?clip=${clip.clip}`;
+    alike.href = `#/search?clip=${clip.clip}`;
     tell(clip);
   }
 
@@ -138,22 +142,22 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     }
     if (signal.aborted) return;
     tell(clip);
-    toast(value === null ? `Clip ${clip.clip} has no label now` : `Clip ${clip.clip}: ${value}`);
+    toast(value === null ? t("Clip {n} has no label now", { n: clip.clip }) : t("Clip {n}: {label}", { n: clip.clip, label: value }));
   }
 
   const step = (by) => {
     if (clips.length) select(clips[Math.max(0, Math.min(clips.length - 1, clips.indexOf(current) + by))]);
   };
   bind([
-    { keys: ["j", "ArrowRight"], shown: ["j", "→"], does: "next clip", run: () => step(1) },
-    { keys: ["k", "ArrowLeft"], shown: ["k", "←"], does: "previous clip", run: () => step(-1) },
-    { keys: ["space"], shown: ["Space"], does: "play or stop the clip", run: () => current && player.toggle(`clip-${current.clip}`, current.audio).catch(sayFailure) },
-    { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], does: "set a label", run: (key) => desk.press(Number(key)) },
-    { keys: ["0"], does: "take the label away", run: () => desk.press(0) },
-    { keys: ["s"], does: "find clips that sound alike", run: () => { if (current) location.hash = `#/?clip=${current.clip}`; } },
+    { keys: ["j", "ArrowRight"], shown: ["j", "→"], does: t("next clip"), run: () => step(1) },
+    { keys: ["k", "ArrowLeft"], shown: ["k", "←"], does: t("previous clip"), run: () => step(-1) },
+    { keys: ["space"], shown: [t("Space")], does: t("play or stop the clip"), run: () => current && player.toggle(`clip-${current.clip}`, current.audio).catch(sayFailure) },
+    { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: ["1", "…", "9"], does: t("set a label"), run: (key) => desk.press(Number(key)) },
+    { keys: ["0"], does: t("take the label away"), run: () => desk.press(0) },
+    { keys: ["s"], does: t("find clips that sound alike"), run: () => { if (current) location.hash = `#/search?clip=${current.clip}`; } },
   ]);
 
-  const zoom = h("div.row.zoom", { role: "group", "aria-label": "Zoom" }, ZOOMS.map((factor) =>
+  const zoom = h("div.row.zoom", { role: "group", "aria-label": t("Zoom") }, ZOOMS.map((factor) =>
     h("button", { type: "button", "aria-pressed": String(factor === 1), onclick: (event) => {
       timeline.setZoom(factor);
       for (const one of event.currentTarget.parentElement.children) one.setAttribute("aria-pressed", String(one === event.currentTarget));
@@ -162,20 +166,19 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   fill(main,
     h("h1", {}, recording.file),
     about(recording),
+    trend.channels.length > 0 && sentences(trend, recording.duration),
     h("div.row.between", {}, h("div.row", {}, whole, told), recording.duration > 10 ? zoom : null),
     timeline.element, stretch.element,
-    h("p.legend", { "aria-label": "Colours" }, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
-    h("p.hint", {}, "Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys."),
-    unsure(trend),
-    trend.error && clips.length ? missing("No trend", trend.error) : turnList(trend.channels, hear),
-    more && h("p.hint", {}, `The first ${MOST_CLIPS} clips are shown.`),
+    h("p.legend", { "aria-label": t("Colours") }, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
+    h("p.hint", {}, t("Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys.")),
+    trend.error && clips.length ? missing(t("No trend"), trend.error) : turnList(trend.channels, hear),
+    more && h("p.hint", {}, t("The first {n} clips are shown.", { n: number(MOST_CLIPS) })),
     clips.length ? h("div.columns.wide", {}, h("section", {}, h("h2", {}, plural(clips.length, "clip")), list), panel)
-      : emptyBox("No clips", "Nobody speaks in this recording, or its clips were not embedded by the archive's model."));
+      : emptyBox(t("No clips"), t("Nobody speaks in this recording, or its clips were not embedded by the archive's model.")));
   buttonTells();
   if (clips.length) select(byId.get(wanted) ?? clips[0]);
-  read(`/dashboard/recordings/${recording.recording}/peaks`, { signal }).then(
-    ({ peaks }) => timeline.setPeaks(peaks),
-    (error) => { if (!signal.aborted) timeline.element.after(missing("No waveform", error)); });
+  const drawn = lanes.map(({ channel }, place) => read(`/dashboard/recordings/${recording.recording}/peaks${channel === null ? "" : `?channel=${channel}`}`, { signal }).then(({ peaks }) => timeline.setPeaks(peaks, place)));
+  Promise.all(drawn).catch((error) => { if (!signal.aborted) timeline.element.after(missing(t("No waveform"), error)); });
   return (id) => { if (byId.has(id) && byId.get(id) !== current) select(byId.get(id)); };
 }
 
@@ -183,7 +186,7 @@ function lanesOf(clips, trend) {
   const names = new Map();
   for (const clip of clips) {
     const key = clip.channel ?? -1;
-    if (!names.has(key)) names.set(key, { name: clip.channel_name ?? (clip.channel === null ? "" : `channel ${clip.channel}`), channel: clip.channel, clips: [], stretches: [] });
+    if (!names.has(key)) names.set(key, { name: clip.channel_name ?? (clip.channel === null ? "" : t("channel {n}", { n: clip.channel })), channel: clip.channel, clips: [], stretches: [] });
     names.get(key).clips.push(clip);
     names.get(key).stretches.push({ start: clip.start, end: clip.end, scores: clip.scores });
   }
@@ -200,15 +203,22 @@ function lanesOf(clips, trend) {
   return names.size ? [...names.entries()].sort((a, b) => a[0] - b[0]).map((one) => one[1]) : [{ name: "", channel: null, clips: [], stretches: [] }];
 }
 
-/** For how much of the time no emotion can be told. */
-function unsure(trend) {
-  const found = trend.channels.filter((one) => one.uncertain > 0);
-  return found.length > 0 && h("p.hint", {}, found.map((one) =>
-    `${one.channel_name ? `${one.channel_name}: ` : ""}uncertain for ${percent(one.uncertain)} of the time`).join(", "));
+/** A sentence for each channel: how much of it is speech, of which emotion, and how it turned. */
+function sentences(trend, duration) {
+  return h("ul.sentences", {}, trend.channels.map(({ channel_name: who, spoken, share, uncertain, turning_points: turns }) => {
+    const most = Object.entries(share).sort((a, b) => b[1] - a[1]).filter(([, part], rank) => part >= (rank ? 0.1 : 0.005)).slice(0, 2);
+    const felt = most.map(([name, part]) => `${named(name)} ${percent(part)}`);
+    if (uncertain >= 0.005) felt.push(`${t("uncertain")} ${percent(uncertain)}`);
+    const turn = [...turns].sort((a, b) => b.rise - a.rise)[0];
+    return h("li", {}, who && h("b", {}, t("{name}: ", { name: who })),
+      t("{felt} of speech", { felt: felt.join(t(", ")) }),
+      turn && t(", turned to {emotion} at {time}", { emotion: named(turn.rises), time: clock(turn.time) }),
+      h("small", {}, t("speaks {share} of the time", { share: percent(Math.min(1, spoken / duration)) })));
+  }));
 }
 
 function about(recording) {
-  const said = [recording.source, recording.speaker, recording.recorded_at && day(recording.recorded_at), amount(recording.duration), `${(recording.sample_rate / 1000).toLocaleString("en")} kHz`, recording.channels > 1 ? plural(recording.channels, "channel") : null];
+  const said = [recording.source, recording.speaker, recording.recorded_at && day(recording.recorded_at), amount(recording.duration), `${number(recording.sample_rate / 1000)} kHz`, recording.channels > 1 ? plural(recording.channels, "channel") : null];
   const more = Object.entries(recording.metadata);
   return h("p.facts", {}, said.filter(Boolean).map((one) => h("span", {}, one)),
     more.slice(0, 12).map(([name, value]) => h("span.pair-of", {}, `${name}=${value.length > 40 ? `${value.slice(0, 40)}…` : value}`)));
@@ -224,7 +234,7 @@ function row(clip, least, pick) {
     h("span.heard", {}, best ? [dot(best.name), heard] : "", clip.channel_name && h("small", {}, clip.channel_name)),
     said);
   const element = h("li", { dataset: { clip: clip.clip } }, button);
-  const tell = () => fill(said, Object.keys(clip.labels).length ? h("span.label", {}, Object.values(clip.labels).join(", ")) : h("span.unlabelled", {}, "no label"));
+  const tell = () => fill(said, Object.keys(clip.labels).length ? h("span.label", {}, Object.entries(clip.labels).map(([task, value]) => (task === "emotion" ? named(value) : value)).join(t(", "))) : h("span.unlabelled", {}, t("no label")));
   tell();
   return { element, tell, mark: (current) => { element.classList.toggle("current", current); button.ariaPressed = String(current); } };
 }

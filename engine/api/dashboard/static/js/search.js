@@ -22,13 +22,13 @@ export function render(main, { params, signal }) {
   let turn = new AbortController();
   signal.addEventListener("abort", () => turn.abort());
 
-  const examples = h("ul.chips", { "aria-label": "Examples" });
+  const examples = h("ul.chips", { "aria-label": t("Examples") });
   const found = h("section.found", { "aria-busy": "false" });
   const said = h("p.unseen", { role: "status" });
 
   const go = (changed) => {
-    const next = `#/${changed.toString() ? `?${changed}` : ""}`;
-    if (location.hash === next || (next === "#/" && !location.hash)) show(changed);
+    const next = `#/search${changed.toString() ? `?${changed}` : ""}`;
+    if (location.hash === next) show(changed);
     else location.hash = next;
   };
   const add = (example) => { go(query.withExample(example)); window.scrollTo({ top: 0, behavior: "smooth" }); };
@@ -37,25 +37,25 @@ export function render(main, { params, signal }) {
 
   const take = (files) => {
     const audio = [...files];
-    if (query.usable.filter((one) => one.file).length + audio.length > MOST_FILES) { toast(`Up to ${MOST_FILES} files can be examples at once.`, "error"); return; }
+    if (query.usable.filter((one) => one.file).length + audio.length > MOST_FILES) { toast(t("Up to {n} files can be examples at once.", { n: MOST_FILES }), "error"); return; }
     go(query.with({ examples: [...query.examples, ...audio.map((file) => fileExample(file))] }));
   };
 
   fill(main,
-    h("h1", {}, "Find voices that sound alike"),
+    h("h1", {}, t("Find voices that sound alike")),
     asker(take, (clip) => add({ clip, against: false })),
     examples, said,
     h("div.columns", {},
-      h("aside", { "aria-label": "Filters" }, h("details", { open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, "Filters", count), filters.element)),
+      h("aside", { "aria-label": t("Filters") }, h("details", { open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, t("Filters"), count), filters.element)),
       found));
 
   bind([
-    { keys: ["j", "ArrowDown"], shown: ["j", "↓"], does: "next clip", run: () => step(found, 1) },
-    { keys: ["k", "ArrowUp"], shown: ["k", "↑"], does: "previous clip", run: () => step(found, -1) },
-    { keys: ["space"], shown: ["Space"], does: "play or stop the clip", run: () => press(found, ".play") },
-    { keys: ["m"], does: "more like it", run: () => press(found, ".actions button:first-child") },
-    { keys: ["l"], does: "less like it", run: () => press(found, ".actions button:nth-child(2)") },
-    { keys: ["o"], does: "open its recording", run: () => press(found, "h3 a") },
+    { keys: ["j", "ArrowDown"], shown: ["j", "↓"], does: t("next clip"), run: () => step(found, 1) },
+    { keys: ["k", "ArrowUp"], shown: ["k", "↑"], does: t("previous clip"), run: () => step(found, -1) },
+    { keys: ["space"], shown: [t("Space")], does: t("play or stop the clip"), run: () => press(found, ".play") },
+    { keys: ["m"], does: t("more like it"), run: () => press(found, ".actions button:first-child") },
+    { keys: ["l"], does: t("less like it"), run: () => press(found, ".actions button:nth-child(2)") },
+    { keys: ["o"], does: t("open its recording"), run: () => press(found, "h3 a") },
   ]);
 
   function show(asked) {
@@ -75,7 +75,7 @@ export function render(main, { params, signal }) {
   /** Show what is found; of more of the same the focus goes to the first that is new. */
   async function answer(asked, stopped, known) {
     found.setAttribute("aria-busy", "true");
-    if (!found.children.length) fill(found, busyBox("Asking…"));
+    if (!found.children.length) fill(found, busyBox(t("Asking…")));
     try {
       const shown = asked.asks ? await hits(asked, stopped, { add, go }) : await browse(asked, stopped, { add, go });
       if (stopped.aborted) return;
@@ -109,35 +109,35 @@ function chips(query, go) {
   if (!all.length) return [];
   const shared = query.examples.every((one) => !one.file);
   return [...all,
-    h("li", {}, h("button.quiet", { type: "button", onclick: () => go(query.with({ examples: [] })) }, "Start anew")),
-    shared && h("li", {}, h("button.quiet", { type: "button", onclick: share }, icon("link"), "Copy link"))];
+    h("li", {}, h("button.quiet", { type: "button", onclick: () => go(query.with({ examples: [] })) }, t("Start anew"))),
+    shared && h("li", {}, h("button.quiet", { type: "button", onclick: share }, icon("link"), t("Copy link")))];
 }
 
 function fileText(example) {
   const file = fileOf(example);
-  return file ? [file.name, "this tab only: a link cannot carry it"] : ["a file", "of another tab, or from before a reload: choose it again"];
+  return file ? [file.name, t("this tab only: a link cannot carry it")] : [t("a file"), t("of another tab, or from before a reload: choose it again")];
 }
 
 function archiveText(one) {
-  const text = h("span", {}, one.clip ? `clip ${one.clip}` : `recording ${one.recording}${one.channel === undefined ? "" : `, channel ${one.channel}`}, ${clock(one.start, true)} – ${clock(one.end, true)}`);
+  const text = h("span", {}, one.clip ? t("clip {n}", { n: one.clip }) : [t("recording {n}", { n: one.recording }), one.channel !== undefined && t("channel {n}", { n: one.channel }), `${clock(one.start, true)} – ${clock(one.end, true)}`].filter(Boolean).join(t(", ")));
   if (one.clip) read(`/v1/clips/${one.clip}`).then((clip) => fill(text, h("a", { href: placeOf(clip) }, clip.file)), () => {});
   return text;
 }
 
 function chip(text, one, note, remove, turn) {
-  const name = typeof text === "string" ? text : one.clip ? `clip ${one.clip}` : `recording ${one.recording}`;
+  const name = typeof text === "string" ? text : one.clip ? t("clip {n}", { n: one.clip }) : t("recording {n}", { n: one.recording });
   return h(`li.chip.${one.against ? "against" : "for"}`, {},
-    h("button.sign", { type: "button", title: one.against ? "Hits should not sound like it; press to turn" : "Hits should sound like it; press to turn", "aria-label": `${one.against ? "Less" : "More"} like ${name}; press to turn`, onclick: turn }, one.against ? "less like" : "more like"),
+    h("button.sign", { type: "button", title: one.against ? t("Hits should not sound like it; press to turn") : t("Hits should sound like it; press to turn"), "aria-label": one.against ? t("Less like {name}; press to turn", { name }) : t("More like {name}; press to turn", { name }), onclick: turn }, one.against ? t("less like") : t("more like")),
     h("span.text", {}, text, note && h("small", {}, note)),
-    h("button.remove", { type: "button", "aria-label": `Remove ${name}`, onclick: remove }, icon("close")));
+    h("button.remove", { type: "button", "aria-label": t("Remove {name}", { name }), onclick: remove }, icon("close")));
 }
 
 async function share() {
   try {
     await navigator.clipboard.writeText(location.href);
-    toast("The link is copied.");
+    toast(t("The link is copied."));
   } catch {
-    toast("Copy the link from the address bar: the browser does not let pages do it here.");
+    toast(t("Copy the link from the address bar: the browser does not let pages do it here."));
   }
 }
 
@@ -146,12 +146,12 @@ async function hits(query, signal, { add, go }) {
     read("/v1/search", { method: "POST", ...query.body(), signal }), remembered("/v1/stats")]);
   if (!hits.length) {
     return query.filtered
-      ? emptyBox("No clip passes these filters", "Take some away, or all of them.", clearing(query, go))
-      : emptyBox("Nothing else is there", "The archive has no clip but the examples.", h("a.button", { href: "#/ingest" }, "Add recordings"));
+      ? emptyBox(t("No clip passes these filters"), t("Take some away, or all of them."), clearing(query, go))
+      : emptyBox(t("Nothing else is there"), t("The archive has no clip but the examples."), h("a.button", { href: "#/ingest" }, t("Add recordings")));
   }
-  const more = h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, "Show more");
+  const more = h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, t("Show more"));
   return [
-    h("h2", { tabindex: "-1" }, `${plural(hits.length, "hit")}, most alike first`),
+    h("h2", { tabindex: "-1" }, t("{hits}, most alike first", { hits: plural(hits.length, "hit") })),
     h("ol.cards", {}, hits.map((hit, place) => card(hit, { rank: place + 1, go: add, least, asked: true }))),
     hits.length >= query.limit && query.limit < MOST && h("div.row.centre", {}, more),
   ];
@@ -160,11 +160,11 @@ async function hits(query, signal, { add, go }) {
 async function browse(query, signal, { add, go }) {
   const stats = await remembered("/v1/stats");
   if (!stats.clips) {
-    return emptyBox("The archive is empty", "Add recordings, and every clip of them can be found by how it sounds.", h("a.button.primary", { href: "#/ingest" }, "Add recordings"));
+    return emptyBox(t("The archive is empty"), t("Add recordings, and every clip of them can be found by how it sounds."), h("a.button.primary", { href: "#/ingest" }, t("Add recordings")));
   }
   const params = query.listing();
   const list = h("ol.cards", {});
-  const more = h("button", { type: "button", onclick: further }, "Show more");
+  const more = h("button", { type: "button", onclick: further }, t("Show more"));
   async function next(count) {
     params.set("limit", count);
     const page = await read(`/v1/clips?${params}`, { signal });
@@ -189,27 +189,14 @@ async function browse(query, signal, { add, go }) {
   }
   for (let left = recall("browsed") ?? BROWSED; left > 0 && !more.hidden; left -= LISTED) await next(Math.min(left, LISTED));
   return [
-    query.examples.length > 0 && h("p.hint", { role: "status" }, "Give an example of what clips should sound like, too: there is none to search with, so the archive is shown."),
-    overview(stats, query, go),
-    h("h2", { tabindex: "-1" }, query.filtered ? "Clips that pass the filters" : "Or start from a clip of the archive"),
-    list.children.length ? list : emptyBox("No clip passes these filters", "Take some away, or all of them.", clearing(query, go)),
+    query.examples.length > 0 && h("p.hint", { role: "status" }, t("Give an example of what clips should sound like, too: there is none to search with, so the archive is shown.")),
+    h("h2", { tabindex: "-1" }, query.filtered ? t("Clips that pass the filters") : t("Or start from a clip of the archive")),
+    list.children.length ? list : emptyBox(t("No clip passes these filters"), t("Take some away, or all of them."), clearing(query, go)),
     h("div.row.centre", {}, more),
   ];
 }
 
-const clearing = (query, go) => h("button", { type: "button", onclick: () => go(query.with({ filters: {} })) }, "Clear filters");
-
-function overview(stats, query, go) {
-  const figures = [["recordings", number(stats.recordings)], ["clips", number(stats.clips)], ["of speech", amount(stats.duration)], ["labelled", `${Math.round((100 * stats.labelled) / stats.clips)} %`]];
-  const most = Math.max(...Object.values(stats.labels), 1);
-  return h("section.overview", { "aria-label": "The archive" },
-    h("dl.figures", {}, figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    Object.keys(stats.labels).length ? h("div.spread", {},
-      h("h2", {}, "Labels"),
-      Object.entries(stats.labels).slice(0, 10).map(([name, count]) =>
-        h("button.bar-row", { type: "button", "aria-label": `Only ${name}: ${plural(count, "clip")}`, onclick: () => go(query.withFilter("label", [name])) },
-          h("span", {}, dot(name), name), h("span.track", {}, h("span", { style: { width: `${(100 * count) / most}%` } })), h("small", {}, number(count))))) : null);
-}
+const clearing = (query, go) => h("button", { type: "button", onclick: () => go(query.with({ filters: {} })) }, t("Clear filters"));
 
 function step(found, by) {
   const cards = [...found.querySelectorAll(".card")];

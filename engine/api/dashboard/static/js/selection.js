@@ -6,7 +6,7 @@ import { replaceButton } from "./key.js";
 import { labelsOf, setLabel } from "./labelling.js";
 import { save, csv } from "./save.js";
 import { playButton } from "./wave.js";
-import { number, plural } from "./words.js";
+import { number, plural, t } from "./words.js";
 
 const LISTED = 40;
 const AT_ONCE = 4;
@@ -18,17 +18,17 @@ const COLUMNS = ["clip", "x", "y", "label", "predicted", "emotion", "source", "s
  */
 export function selectionPanel(points, { clear, labelling, signal }) {
   return h("div.selection", {},
-    h("h2", {}, `${plural(points.length, "clip")} selected`),
+    h("h2", {}, t("{what} selected", { what: plural(points.length, "clip") })),
     spread(points),
     labelAll(points, labelling, signal),
     h("div.row", {},
-      h("button", { type: "button", onclick: () => save(csv(points, COLUMNS), "selection.csv") }, "Export CSV"),
-      h("button", { type: "button", onclick: clear }, "Clear")),
-    h("ol.rows", { "aria-label": "Selected clips" }, points.slice(0, LISTED).map((one) =>
-      h("li", {}, playButton(`clip-${one.clip}`, `/v1/clips/${one.clip}/audio`, `clip ${one.clip}`),
-        h("a", { href: `#/?clip=${one.clip}` }, `clip ${one.clip}`),
-        one.label ? h("span.label", {}, dot(one.label), one.label) : one.emotion && h("span", {}, dot(one.emotion), named(one.emotion))))),
-    points.length > LISTED && h("p.hint", {}, `and ${number(points.length - LISTED)} more`));
+      h("button", { type: "button", onclick: () => save(csv(points, COLUMNS), "selection.csv") }, t("Export CSV")),
+      h("button", { type: "button", onclick: clear }, t("Clear"))),
+    h("ol.rows", { "aria-label": t("Selected clips") }, points.slice(0, LISTED).map((one) =>
+      h("li", {}, playButton(`clip-${one.clip}`, `/v1/clips/${one.clip}/audio`, t("clip {n}", { n: one.clip })),
+        h("a", { href: `#/search?clip=${one.clip}` }, t("clip {n}", { n: one.clip })),
+        one.label ? h("span.label", {}, dot(one.label), named(one.label)) : one.emotion && h("span", {}, dot(one.emotion), named(one.emotion))))),
+    points.length > LISTED && h("p.hint", {}, t("and {n} more", { n: number(points.length - LISTED) })));
 }
 
 function spread(points) {
@@ -41,26 +41,26 @@ function spread(points) {
 function labelAll(points, labelling, signal) {
   const names = h("datalist", { id: "all-labels" });
   const told = h("p.hint", { role: "status" });
-  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(told, `The labels in use are not known: ${error.message}`));
-  const written = { required: true, pattern: ".*\\S.*", title: "More than spaces", maxlength: 200, autocomplete: "off" };
-  const task = h("input", { type: "text", ...written, value: "emotion", "aria-label": "Task" });
-  const value = h("input", { type: "text", ...written, placeholder: "label", "aria-label": "Label for all", list: "all-labels" });
-  const button = h("button.primary", { type: "submit" }, "Label all");
-  const bar = h("progress", { max: points.length, value: 0, hidden: true, "aria-label": "Labelled" });
+  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(told, t("The labels in use are not known: {why}", { why: error.message })));
+  const written = { required: true, pattern: ".*\\S.*", title: t("More than spaces"), maxlength: 200, autocomplete: "off" };
+  const task = h("input", { type: "text", ...written, value: "emotion", "aria-label": t("Task") });
+  const value = h("input", { type: "text", ...written, placeholder: t("label"), "aria-label": t("Label for all"), list: "all-labels" });
+  const button = h("button.primary", { type: "submit" }, t("Label all"));
+  const bar = h("progress", { max: points.length, value: 0, hidden: true, "aria-label": t("Labelled") });
   let stopped = null;
 
   async function run(under, name) {
     stopped = new AbortController();
     task.disabled = value.disabled = true;
-    button.textContent = "Stop";
+    button.textContent = t("Stop");
     bar.hidden = false;
     labelling(true);
     const { done, failed } = await each(points, (one) => setLabel(one.clip, under, name), (count) => {
       bar.value = count;
-      told.textContent = `${number(count)} of ${number(points.length)}`;
+      told.textContent = t("{done} of {all}", { done: number(count), all: number(points.length) });
     }, AbortSignal.any([stopped.signal, signal]));
-    const text = `${plural(done, "clip")} labelled ${name}${done + failed.length < points.length ? `, then stopped` : ""}`;
-    if (failed.length) toast(`${text}; ${plural(failed.length, "clip")} not: ${failed[0].message}`, "error", failed[0].kind === "forbidden" ? replaceButton() : null);
+    const text = t("{clips} labelled {label}", { clips: plural(done, "clip"), label: name }) + (done + failed.length < points.length ? t(", then stopped") : "");
+    if (failed.length) toast(t("{text}; {clips} not: {why}", { text, clips: plural(failed.length, "clip"), why: failed[0].message }), "error", failed[0].kind === "forbidden" ? replaceButton() : null);
     else toast(text);
     if (!signal.aborted) labelling(false);
   }

@@ -2,6 +2,7 @@
 
 import { fill, h, icon, clock, refill, seconds } from "./dom.js";
 import { spanOf } from "./query.js";
+import { t } from "./words.js";
 
 /**
  * `{element, tell(span)}` for a recording with these lanes; told {mark(span), hear(seconds)}.
@@ -9,18 +10,18 @@ import { spanOf } from "./query.js";
  */
 export function stretchDesk(recording, lanes, told) {
   const field = (title, hint) => h("input", { type: "text", inputmode: "decimal", size: 7, autocomplete: "off", placeholder: hint, "aria-label": title, oninput: (event) => event.target.setCustomValidity("") });
-  const [from, to] = [field("From", "0:12.5"), field("To", clock(recording.duration))];
+  const [from, to] = [field(t("From"), "0:12.5"), field(t("To"), clock(recording.duration))];
   const named = lanes.filter((one) => one.channel !== null);
-  const channel = h("select", { "aria-label": "Channel" }, h("option", { value: "" }, "all channels"),
+  const channel = h("select", { "aria-label": t("Channel") }, h("option", { value: "" }, t("all channels")),
     named.map((one) => h("option", { value: one.channel }, one.name)));
   const marked = h("span.row", {});
 
   /** Seconds of a field; null, and said why, if it has none. */
   function read(input, least) {
     const at = seconds(input.value);
-    const wrong = Number.isNaN(at) ? "Write seconds, or minutes and seconds such as 1:23.5."
-      : at > recording.duration ? `The recording ends at ${clock(recording.duration, true)}.`
-      : at <= least ? "It must be later than the start." : "";
+    const wrong = Number.isNaN(at) ? t("Write seconds, or minutes and seconds such as 1:23.5.")
+      : at > recording.duration ? t("The recording ends at {time}.", { time: clock(recording.duration, true) })
+      : at <= least ? t("It must be later than the start.") : "";
     input.setCustomValidity(wrong);
     return input.reportValidity() ? at : null;
   }
@@ -29,10 +30,10 @@ export function stretchDesk(recording, lanes, told) {
     const end = start === null ? null : read(to, start);
     if (end !== null) told.mark({ start, end, channel: channel.value === "" ? null : Number(channel.value) });
   }
-  const element = h("form.row.cutbar", { "aria-label": "Stretch", onsubmit: (event) => { event.preventDefault(); mark(); } },
-    h("span", {}, "Stretch"), from, "–", to, named.length > 1 && channel,
-    h("button", { type: "button", onclick: () => { const at = read(from, -1); if (at !== null) told.hear(Math.min(at, recording.duration - 0.01)); } }, icon("play"), "Play from"),
-    h("button", { type: "submit" }, "Mark"), marked);
+  const element = h("form.row.cutbar", { "aria-label": t("Stretch"), onsubmit: (event) => { event.preventDefault(); mark(); } },
+    h("span", {}, t("Stretch")), from, "–", to, named.length > 1 && channel,
+    h("button", { type: "button", onclick: () => { const at = read(from, -1); if (at !== null) told.hear(Math.min(at, recording.duration - 0.01)); } }, icon("play"), t("Play from")),
+    h("button", { type: "submit" }, t("Mark")), marked);
   return {
     element,
     tell(span) {
@@ -42,8 +43,8 @@ export function stretchDesk(recording, lanes, told) {
       channel.value = span.channel ?? "";
       const address = spanOf({ recording: recording.recording, start: span.start.toFixed(2), end: span.end.toFixed(2), channel: named.length > 1 ? span.channel : null });
       fill(marked,
-        h("a.button.primary", { href: `#/?span=${address}` }, icon("search"), "Find alike"),
-        h("button", { type: "button", onclick: () => told.mark(null) }, "Clear"));
+        h("a.button.primary", { href: `#/search?span=${address}` }, icon("search"), t("Find alike")),
+        h("button", { type: "button", onclick: () => told.mark(null) }, t("Clear")));
     },
   };
 }

@@ -2,10 +2,12 @@
 
 import { h, clock, token } from "./dom.js";
 import { colourName, inWords, sorted } from "./emotions.js";
+import { t } from "./words.js";
 
 const WIDEST = 16000;  // pixels that browsers let a canvas have
 const WAVE = 96;
 const BAND = 64;
+const SMALL = 0.66;  // of these heights, where there are several lanes
 const DRAG = 5;
 
 /**
@@ -17,27 +19,38 @@ export class Timeline {
   constructor(duration, lanes, told) {
     this.duration = duration;
     this.lanes = lanes;
-    this.peaks = null;
     this.told = told;
     this.zoom = 1;
     this.marks = new Map();
-    this.wave = h("canvas", { role: "img", "aria-label": "Waveform of the recording", height: WAVE });
+    const size = lanes.length > 1 ? SMALL : 1;
+    [this.tallWave, this.tallBand] = [WAVE * size, BAND * size];
     this.head = h("div.playhead", { hidden: true });
     this.cut = h("div.cut", { hidden: true });
     this.axis = h("div.axis", { "aria-hidden": "true" });
-    this.bands = lanes.map((lane) => ({ lane, canvas: h("canvas.band", { role: "img", "aria-label": `Emotion over time${lane.name ? ` of ${lane.name}` : ""}: ${summary(lane.stretches)}` }) }));
+    this.parts = lanes.map((lane) => ({
+      lane,
+      wave: h("canvas", { role: "img", "aria-label": lane.name ? t("Waveform of {name}", { name: lane.name }) : t("Waveform of the recording"), height: this.tallWave }),
+      band: h("canvas.band", { role: "img", "aria-label": `${lane.name ? t("Emotion over time of {name}", { name: lane.name }) : t("Emotion over time")}: ${summary(lane.stretches)}` }),
+    }));
     this.inner = h("div.inner", {},
-      h("div.wave-area", {}, this.wave, lanes.map((lane, place) => this.#overlay(lane, place))),
-      this.bands.map(({ lane, canvas }) => [lane.name && h("p.lane", {}, lane.name), canvas]),
+      this.parts.map(({ lane, wave, band }) => {
+        const area = h("div.wave-area", {}, wave, lane.clips.map((clip) => this.#marked(clip)), lane.name && h("p.lane", {}, lane.name));
+        this.#pointers(area, lane);
+        return [area, band];
+      }),
       this.axis, this.cut, this.head);
-    this.scroll = h("div.scroll", { tabindex: "0", role: "group", "aria-label": "Timeline; scrolls sideways when enlarged" }, this.inner);
+    this.scroll = h("div.scroll", { tabindex: "0", role: "group", "aria-label": t("Timeline; scrolls sideways when enlarged") }, this.inner);
     this.element = h("div.timeline", {}, this.scroll);
-    this.#pointers();
     new ResizeObserver(() => this.paint()).observe(this.inner);
-    this.wave.addEventListener("themechange", () => this.paint());
+    this.parts[0].wave.addEventListener("themechange", () => this.paint());
   }
 
-  setPeaks(peaks) { this.peaks = peaks; this.wave.dataset.ready = "yes"; this.paint(); }
+  /** The outline of a lane's sound, 0 to 255. */
+  setPeaks(peaks, place = 0) {
+    this.parts[place].peaks = peaks;
+    this.parts[place].wave.dataset.ready = "yes";
+    this.paint();
+  }
 
   setZoom(zoom) {
     const middle = (this.scroll.scrollLeft + this.scroll.clientWidth / 2) / this.inner.clientWidth;
@@ -77,37 +90,69 @@ export class Timeline {
     const width = this.inner.clientWidth;
     if (!width) return;
     this.inner.classList.toggle("dense", this.marks.size * 14 > width);
-    if (this.peaks) this.#paintWave(width);
-    for (const { lane, canvas } of this.bands) paintBand(canvas, width, lane.stretches, this.duration);
+    for (const { lane, wave, band, peaks } of this.parts) {
+      if (peaks) this.#paintWave(wave, width, peaks, lane.clips);
+      this.#paintBand(band, width, lane);
+    }
     this.#paintAxis(width);
   }
 
-  #overlay(lane, place) {
-    const [top, height] = [(100 * place) / this.lanes.length, 100 / this.lanes.length];
-    return lane.clips.map((clip) => {
-      const mark = h("div.mark", { style: { left: `${(100 * clip.start) / this.duration}%`, width: `${(100 * (clip.end - clip.start)) / this.duration}%`, top: `${top}%`, height: `${height}%` } });
-      this.marks.set(clip.clip, mark);
-      this.relabel(clip);
-      return mark;
-    });
+  #marked(clip) {
+    const mark = h("div.mark", { style: { left: `${(100 * clip.start) / this.duration}%`, width: `${(100 * (clip.end - clip.start)) / this.duration}%` } });
+    this.marks.set(clip.clip, mark);
+    this.relabel(clip);
+    return mark;
   }
 
-  #paintWave(width) {
-    const pen = sized(this.wave, width, WAVE);
-    pen.fillStyle = token("--wave");
+  /** Bars of the mean of the outline, as in an hour every largest one is loud; paler where no clip is. */
+  #paintWave(canvas, width, peaks, clips) {
+    const high = this.tallWave;
+    const pen = sized(canvas, width, high);
+    const [speech, silence] = [token("--wave"), token("--line")];
     const count = Math.floor(width / 2);
     const bars = Array.from({ length: count }, (_, bar) => {
-      const from = Math.floor((bar * this.peaks.length) / count);
-      const to = Math.max(from + 1, Math.floor(((bar + 1) * this.peaks.length) / count));
-      let sum = 0;  // their mean: in an hour every largest one is loud
-      for (let i = from; i < to; i++) sum += this.peaks[i];
+      const from = Math.floor((bar * peaks.length) / count);
+      const to = Math.max(from + 1, Math.floor(((bar + 1) * peaks.length) / count));
+      let sum = 0;
+      for (let i = from; i < to; i++) sum += peaks[i];
       return sum / (to - from);
     });
     const loudest = Math.max(8, ...bars);
+    const spoken = clips.length ? spans(clips) : [{ start: 0, end: this.duration }];
     bars.forEach((bar, place) => {
-      const tall = Math.max(1, (bar / loudest) * (WAVE - 6));
-      pen.fillRect(place * 2, (WAVE - tall) / 2, 1.4, tall);
+      const at = ((place + 0.5) / count) * this.duration;
+      const tall = Math.max(1, (bar / loudest) * (high - 6));
+      pen.fillStyle = spoken.some((one) => one.start <= at && at < one.end) ? speech : silence;
+      pen.fillRect(place * 2, (high - tall) / 2, 1.4, tall);
     });
+  }
+
+  /** Scores over time, each emotion as tall as its share; nothing where no clip is. */
+  #paintBand(canvas, width, { stretches, clips }) {
+    const high = this.tallBand;
+    const pen = sized(canvas, width, high);
+    const x = (at) => (at / this.duration) * width;
+    const colours = new Map();
+    for (const { start, end, scores } of stretches) {
+      const names = sorted(Object.keys(scores));
+      const total = names.reduce((sum, name) => sum + (scores[name] ?? 0), 0);
+      if (!total) continue;
+      let low = high;
+      for (const name of names) {
+        if (!colours.has(name)) colours.set(name, token(colourName(name)));
+        const tall = ((scores[name] ?? 0) / total) * high;
+        pen.fillStyle = colours.get(name);
+        pen.fillRect(x(start), low - tall, Math.max(1, x(end) - x(start)), tall);
+        low -= tall;
+      }
+    }
+    if (!clips.length) return;
+    pen.fillStyle = token("--sunk");
+    const edges = [{ end: 0 }, ...spans(clips), { start: this.duration }];
+    for (let place = 1; place < edges.length; place++) {
+      const [from, to] = [edges[place - 1].end, edges[place].start];
+      if (to > from) { pen.clearRect(x(from), 0, x(to) - x(from), high); pen.fillRect(x(from), 0, x(to) - x(from), high); }
+    }
   }
 
   #paintAxis(width) {
@@ -118,21 +163,16 @@ export class Timeline {
     this.axis.replaceChildren(...ticks);
   }
 
-  #pointers() {
-    const area = this.inner.firstChild;
+  #pointers(area, lane) {
     const second = (event) => {
       const box = area.getBoundingClientRect();
       return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)) * this.duration;
     };
     let began = null;
     const moved = (event) => Math.hypot(event.clientX - began.x, event.clientY - began.y) > DRAG;
-    const laneOf = (y) => {
-      const box = area.getBoundingClientRect();
-      return this.lanes[Math.max(0, Math.min(this.lanes.length - 1, Math.floor(((y - box.top) / box.height) * this.lanes.length)))];
-    };
     area.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      began = { x: event.clientX, at: second(event), y: event.clientY };
+      began = { x: event.clientX, y: event.clientY, at: second(event) };
       if (event.pointerType === "mouse") area.setPointerCapture(event.pointerId);
     });
     area.addEventListener("pointermove", (event) => {
@@ -141,7 +181,7 @@ export class Timeline {
     area.addEventListener("pointercancel", () => { began = null; });
     area.addEventListener("pointerup", (event) => {
       if (!began) return;
-      const [from, to, lane, dragged] = [began.at, second(event), laneOf(began.y), moved(event)];
+      const [from, to, dragged] = [began.at, second(event), moved(event)];
       began = null;
       // A finger that has moved meant to scroll; stretches are marked by the fields below, too.
       if (dragged && event.pointerType !== "mouse") return;
@@ -167,32 +207,20 @@ function sized(canvas, width, height) {
   return pen;
 }
 
-function paintBand(canvas, width, stretches, duration) {
-  const pen = sized(canvas, width, BAND);
-  pen.fillStyle = token("--sunk");
-  pen.fillRect(0, 0, width, BAND);
-  const colours = new Map();
-  for (const { start, end, scores } of stretches) {
-    const names = sorted(Object.keys(scores));
-    const total = names.reduce((sum, name) => sum + (scores[name] ?? 0), 0);
-    if (!total) continue;
-    const from = (start / duration) * width;
-    const wide = Math.max(1, ((end - start) / duration) * width);
-    let low = BAND;
-    for (const name of names) {
-      if (!colours.has(name)) colours.set(name, token(colourName(name)));
-      const tall = ((scores[name] ?? 0) / total) * BAND;
-      pen.fillStyle = colours.get(name);
-      pen.fillRect(from, low - tall, wide, tall);
-      low -= tall;
-    }
+/** When some clip is, in order, each stretch once. */
+function spans(clips) {
+  const found = [];
+  for (const { start, end } of [...clips].sort((a, b) => a.start - b.start)) {
+    if (found.length && start <= found.at(-1).end) found.at(-1).end = Math.max(end, found.at(-1).end);
+    else found.push({ start, end });
   }
+  return found;
 }
 
 function summary(stretches) {
   const [sums, all] = [{}, stretches.reduce((sum, one) => sum + one.end - one.start, 0) || 1];
   for (const { start, end, scores } of stretches) for (const [name, score] of Object.entries(scores)) sums[name] = (sums[name] ?? 0) + ((score ?? 0) * (end - start)) / all;
-  return stretches.length ? inWords(sums) : "no scores";
+  return stretches.length ? inWords(sums) : t("no scores");
 }
 
 /** Names of all classes in lanes, for a legend. */

@@ -3,6 +3,7 @@
 import { follow, player, sound } from "./audio.js";
 import { h, icon, token } from "./dom.js";
 import { sayFailure } from "./problems.js";
+import { t } from "./words.js";
 
 /** Draw an outline (0 to 1) as bars; `played` is the part that was heard. */
 export function draw(canvas, peaks, played = 0) {
@@ -33,14 +34,14 @@ export function draw(canvas, peaks, played = 0) {
 export function playButton(key, path, name) {
   const button = h("button.play", {
     type: "button",
-    "aria-label": `Play ${name}`,
+    "aria-label": t("Play {name}", { name }),
     onclick: () => player.toggle(key, path).catch(sayFailure),
   }, icon("play"));
   const tell = () => {
     const plays = player.plays(key);
     if (button.classList.contains("playing") === plays) return;
     button.classList.toggle("playing", plays);
-    button.setAttribute("aria-label", `${plays ? "Stop" : "Play"} ${name}`);
+    button.setAttribute("aria-label", plays ? t("Stop {name}", { name }) : t("Play {name}", { name }));
     button.replaceChildren(icon(plays ? "stop" : "play"));
   };
   follow(button, { change: tell, mine: (one) => one === key });
@@ -53,7 +54,7 @@ export function playButton(key, path, name) {
  * anew when it is told of a `themechange`.
  */
 export function wave(key, path, name) {
-  const canvas = h("canvas.wave", { role: "img", "aria-label": `Waveform of ${name}` });
+  const canvas = h("canvas.wave", { role: "img", "aria-label": t("Waveform of {name}", { name }) });
   let heard = null;
   let looking = null;
   const paint = () => heard && draw(canvas, heard.peaks, player.plays(key) ? player.time / heard.duration : 0);
@@ -66,7 +67,7 @@ export function wave(key, path, name) {
         if (error.name === "AbortError") return;
         seen.disconnect();
         canvas.dataset.ready = "failed";
-        canvas.setAttribute("aria-label", `The audio of ${name} is not there`);
+        canvas.setAttribute("aria-label", t("The audio of {name} is not there", { name }));
       });
   }, { rootMargin: "200px" });
   seen.observe(canvas);

@@ -1,0 +1,130 @@
+// Labels clip after clip: those most worth it, each heard and labelled by one key.
+
+import { changed, read } from "./api.js";
+import { player } from "./audio.js";
+import { scoreBars } from "./bars.js";
+import { facts, placeOf } from "./card.js";
+import { labelDesk } from "./desk.js";
+import { fill, h, clock, refill } from "./dom.js";
+import { named } from "./emotions.js";
+import { bind } from "./keys.js";
+import { setLabel } from "./labelling.js";
+import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
+import { playButton, wave } from "./wave.js";
+import { number, percent, plural, t } from "./words.js";
+
+const FETCHED = 20;
+
+export function render(main, { signal }) {
+  let [waiting, current, task, turn, labelled] = [[], null, "emotion", 0, 0];
+  const past = [];  // clips that were labelled or passed over, the last one at the end
+  const seen = new Set();
+
+  const sound = h("input", { type: "checkbox", checked: true });
+  const told = h("p.hint", { role: "status" });
+  const place = h("div.stack", { "aria-live": "polite" });
+  const desk = labelDesk(label, begin);
+  const skip = h("button", { type: "button", onclick: () => next() }, t("Skip"), h("kbd", {}, "n"));
+  const back = h("button", { type: "button", onclick: before }, t("Back"), h("kbd", {}, "b"));
+  const tools = h("div.row.between", {}, h("div.row", {}, back, skip), h("label.check", {}, sound, t("Play each clip at once")));
+  const panel = h("section.panel.stack", { "aria-label": t("The clip to label") }, place, desk.element, tools);
+  const report = h("div", {});
+
+  /** Begin with the clips that are worth a label under a task. */
+  function begin(name) {
+    [task, waiting, current] = [name, [], null];
+    turn++;
+    past.length = 0;
+    seen.clear();
+    next();
+    classifier();
+  }
+  async function next() {
+    const now = turn;
+    if (current) past.push(current);
+    current = null;
+    if (!waiting.length) {
+      fill(place, busyBox(t("Choosing clips…")));
+      try {
+        const query = new URLSearchParams({ task, limit: FETCHED + past.length });
+        const { data } = await read(`/v1/suggestions?${query}`, { signal });
+        if (now !== turn) return;
+        waiting = data.filter((one) => !seen.has(one.clip)).slice(0, FETCHED);
+      } catch (error) {
+        if (now === turn && !signal.aborted) fill(place, error.kind === "not-found" ? nothing() : problemBox(error, next));
+        return;
+      }
+    }
+    show(waiting.shift() ?? null);
+  }
+  function before() {
+    if (!past.length) return;
+    if (current) waiting.unshift(current);
+    show(past.pop());
+  }
+  function show(clip) {
+    current = clip;
+    player.stop();
+    told.textContent = labelled ? t("Labelled here: {n}", { n: number(labelled) }) : "";
+    back.ariaDisabled = String(!past.length);
+    desk.element.hidden = tools.hidden = !clip;
+    if (!clip) { fill(place, nothing()); return; }
+    seen.add(clip.clip);
+    const [key, name] = [`clip-${clip.clip}`, `${clip.file} ${clock(clip.start)}`];
+    refill(place, [
+      h("div.row.between", {}, h("h2", {}, h("a", { href: placeOf(clip) }, clip.file)), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
+      h("div.sound", {}, playButton(key, clip.audio, name), wave(key, clip.audio, name)),
+      facts(clip),
+      h("details", {}, h("summary", {}, t("What the model hears")),
+        clip.value && h("p", {}, t("The classifier says {label} with {score}.", { label: named(clip.value), score: percent(clip.probability) })),
+        scoreBars(clip.scores, t("All scores"))),
+    ]);
+    desk.tell(clip);
+    if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);
+  }
+  const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
+
+  async function label(clip, under, value) {
+    try {
+      Object.assign(clip, await setLabel(clip.clip, under, value));
+    } catch (error) {
+      sayFailure(error);
+      return;
+    }
+    changed();
+    if (signal.aborted || clip !== current) return;
+    if (value === null) { desk.tell(clip); return; }
+    labelled++;
+    next();
+  }
+  /** What the classifier of the task knows already. */
+  async function classifier() {
+    const now = turn;
+    try {
+      const [{ data }, counts] = await Promise.all([read("/v1/classifiers", { signal }), read(`/v1/labels?task=${encodeURIComponent(task)}`, { signal })]);
+      if (now !== turn) return;
+      const latest = data.filter((one) => one.task === task).at(-1);
+      const many = counts.data.reduce((sum, one) => sum + one.count, 0);
+      fill(report, h("section.panel.stack", { "aria-label": t("Classifier") }, h("h2", {}, t("Classifier")),
+        h("p", {}, t("{labels} under this task.", { labels: plural(many, "label") }), " ",
+          latest ? t("Version {n} knows {classes} and has classified {clips}.", { n: latest.version, classes: latest.classes.map(named).join(t(", ")), clips: plural(latest.predictions, "clip") }) : t("No classifier has been trained yet.")),
+        h("p.hint", {}, t("Train one on the labels:"), " ", h("code", {}, `emotion-search train --task ${task}`))));
+    } catch (error) {
+      if (!signal.aborted) fill(report, missing(t("The classifiers are not known"), error));
+    }
+  }
+
+  const digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+  bind([
+    { keys: digits, shown: ["1", "…", "9"], does: t("set a label, and on to the next clip"), run: (key) => desk.press(Number(key)) },
+    { keys: ["n", "ArrowRight"], shown: ["n", "→"], does: t("skip the clip"), run: next },
+    { keys: ["b", "ArrowLeft"], shown: ["b", "←"], does: t("back to the clip before"), run: before },
+    { keys: ["0"], does: t("take the label away"), run: () => desk.press(0) },
+    { keys: ["space"], shown: [t("Space")], does: t("play or stop the clip"), run: () => current && player.toggle(`clip-${current.clip}`, current.audio).catch(sayFailure) },
+  ]);
+  fill(main, h("div.row.between", {}, h("h1", {}, t("Label")), told),
+    h("p.lead", {}, t("Clips most worth a label come first: those that a classifier doubts, or before there is one, those typical of parts of the archive.")),
+    panel, report);
+  classifier();
+  next();
+}

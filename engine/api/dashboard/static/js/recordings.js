@@ -1,0 +1,153 @@
+// All recordings: found by file name and filters, in order; chosen ones are exported or erased.
+
+import { changed, read, send } from "./api.js";
+import { fill, h, refill, toast } from "./dom.js";
+import { dot, named } from "./emotions.js";
+import { filterPanel } from "./filters.js";
+import { bind } from "./keys.js";
+import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
+import { Query } from "./query.js";
+import { csv, save } from "./save.js";
+import { amount, day, number, plural, t } from "./words.js";
+
+const PAGE = 50;
+const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: t("longest first"), shortest: t("shortest first") };
+const COLUMNS = ["recording", "file", "source", "speaker", "recorded_at", "duration", "channels", "clips", "labels", "sha256"];
+const TYPING_MS = 250;
+
+export function render(main, { params, signal }) {
+  let asked = state(params);
+  let [rows, total, turn] = [[], 0, new AbortController()];
+  const chosen = new Map();  // by id
+
+  const go = (now) => {
+    const query = now.query.listing();
+    if (now.text) query.set("text", now.text);
+    if (now.order !== "newest") query.set("order", now.order);
+    location.hash = `#/recordings${query.size ? `?${query}` : ""}`;
+  };
+  let typing = 0;
+  const text = h("input", { type: "search", placeholder: t("part of a file's name"), maxlength: 200, autocomplete: "off", oninput: () => { clearTimeout(typing); typing = setTimeout(() => go({ ...asked, text: text.value.trim() }), TYPING_MS); } });
+  const order = h("select", { onchange: () => go({ ...asked, order: order.value }) }, Object.entries(ORDERS).map(([name, words]) => h("option", { value: name }, words)));
+  const filters = filterPanel((name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false });
+  const count = h("span.count", { hidden: true });
+  const list = h("div.stack", { "aria-busy": "false" });
+  const bar = h("div.row.chosen", { role: "group", "aria-label": t("Selection"), hidden: true });
+  const told = h("p.hint", { role: "status" });
+  const more = h("button", { type: "button", hidden: true, onclick: () => load(rows.length).catch(sayFailure) }, t("Show more"));
+
+  fill(main, h("div.row.between", {}, h("h1", {}, t("Recordings")), h("a.button.primary", { href: "#/ingest" }, t("Add recordings"))),
+    h("div.row.tools", {}, labelled(t("File name"), text), labelled(t("Order"), order)),
+    h("details.inline", { open: asked.query.filtered }, h("summary", {}, t("Filters"), count), filters.element),
+    h("div.row.between", {}, told, bar), list, h("div.row.centre", {}, more));
+  bind([]);
+
+  async function load(skip = 0) {
+    if (skip === 0) { turn.abort(); turn = new AbortController(); }
+    const stopped = AbortSignal.any([turn.signal, signal]);
+    list.setAttribute("aria-busy", "true");
+    const query = asked.query.listing();
+    for (const [name, value] of Object.entries({ text: asked.text, order: asked.order, limit: PAGE, skip })) if (value !== "") query.set(name, value);
+    const found = await read(`/dashboard/recordings?${query}`, { signal: stopped });
+    rows = skip ? [...rows, ...found.data] : found.data;
+    total = found.total;
+    for (const one of rows) if (chosen.has(one.recording)) chosen.set(one.recording, one);
+    tell();
+    list.setAttribute("aria-busy", "false");
+  }
+  async function start() {
+    text.value === asked.text || (text.value = asked.text);
+    order.value = asked.order;
+    filters.tell(asked.query);
+    fill(count, Object.keys(asked.query.filters).length);
+    count.hidden = !asked.query.filtered;
+    try {
+      await load();
+    } catch (error) {
+      if (error.name !== "AbortError") fill(list, problemBox(error, start));
+    }
+  }
+  function tell() {
+    fill(told, plural(total, "recording"));
+    more.hidden = rows.length >= total;
+    refill(list, rows.length ? [table()] : [nothing()], text);
+    choice();
+  }
+  const nothing = () => (asked.text || asked.query.filtered
+    ? emptyBox(t("No recording is like that"), t("Change the file name or the filters."), h("button", { type: "button", onclick: () => go(state(new URLSearchParams())) }, t("Show all")))
+    : emptyBox(t("The archive is empty"), t("Recordings stand here once they are added."), h("a.button", { href: "#/ingest" }, t("Add recordings"))));
+
+  function table() {
+    const all = h("input", { type: "checkbox", "aria-label": t("Select all that are shown"), onchange: () => { for (const one of rows) { if (all.checked) chosen.set(one.recording, one); else chosen.delete(one.recording); } tell(); } });
+    all.checked = rows.every((one) => chosen.has(one.recording));
+    all.indeterminate = !all.checked && rows.some((one) => chosen.has(one.recording));
+    const heads = [t("File"), t("Recorded"), t("Length"), t("Source"), t("Speaker"), t("Clips"), t("Labels")];
+    return h("div.panel.table", { tabindex: "0", role: "region", "aria-label": t("Recordings") }, h("table", {},
+      h("thead", {}, h("tr", {}, h("td", {}, all), heads.map((one) => h("th", { scope: "col" }, one)))),
+      h("tbody", {}, rows.map(line))));
+  }
+  function line(one) {
+    const box = h("input", { type: "checkbox", "aria-label": t("Select {name}", { name: one.file }), checked: chosen.has(one.recording), onchange: () => { if (box.checked) chosen.set(one.recording, one); else chosen.delete(one.recording); tell(); } });
+    return h("tr", { dataset: { recording: one.recording } },
+      h("td", {}, box),
+      h("td", {}, h("a", { href: `#/recordings/${one.recording}` }, one.file)),
+      h("td.time", {}, one.recorded_at ? day(one.recorded_at) : "–"), h("td.time", {}, amount(one.duration)),
+      h("td", {}, one.source ?? "–"), h("td", {}, one.speaker ?? "–"), h("td", {}, number(one.clips)),
+      h("td", {}, h("span.row.labels-of", {}, Object.entries(one.labels.emotion ?? {}).slice(0, 3).map(([name, many]) => h("span.label", {}, dot(name), named(name), one.clips > 1 && h("small", {}, number(many)))))));
+  }
+  function choice() {
+    bar.hidden = chosen.size === 0;
+    refill(bar, [
+      h("b", {}, t("{n} selected", { n: number(chosen.size) })),
+      h("button", { type: "button", onclick: () => save(csv([...chosen.values()].map(flat), COLUMNS), "recordings.csv") }, t("Export CSV")),
+      h("button.danger", { type: "button", onclick: () => erase([...chosen.values()]) }, t("Erase…")),
+      h("button.quiet", { type: "button", onclick: () => { chosen.clear(); tell(); } }, t("Clear")),
+    ], text);
+  }
+  const flat = (one) => ({ ...one, labels: Object.entries(one.labels).flatMap(([task, values]) => Object.entries(values).map(([value, many]) => `${task}=${value}:${many}`)).join(" ") });
+
+  async function erase(some) {
+    if (!(await sure(some))) return;
+    let done = 0;
+    for (const one of some) {
+      try {
+        await send(`/v1/recordings/${one.recording}`, { method: "DELETE" });
+        chosen.delete(one.recording);
+        done++;
+      } catch (error) {
+        sayFailure(error);
+        break;
+      }
+    }
+    changed();
+    if (done) toast(t("Erased: {what}", { what: plural(done, "recording") }));
+    if (!signal.aborted) start();
+  }
+
+  start();
+  return { update: (now) => { asked = state(now); start(); } };
+}
+
+const state = (params) => ({
+  query: new Query(params),
+  text: params.get("text") ?? "",
+  order: params.get("order") in ORDERS ? params.get("order") : "newest",
+});
+
+const labelled = (title, field) => h("label.field", {}, h("span", {}, title), field);
+
+/** Ask whether these are to be erased. */
+function sure(some) {
+  return new Promise((resolve) => {
+    const what = plural(some.length, "recording");
+    let yes = false;
+    const dialog = h("dialog", { "aria-labelledby": "erase-title" }, h("form", { onsubmit: (event) => { event.preventDefault(); yes = true; dialog.close(); } },
+      h("h2", { id: "erase-title" }, t("Erase {what}?", { what })),
+      h("p", {}, some.slice(0, 5).map((one) => one.file).join(", "), some.length > 5 && ` ${t("and {n} more", { n: number(some.length - 5) })}`),
+      h("p", {}, t("This erases them for good: clips, embeddings, labels, and the audio that was uploaded. It cannot be undone. Files that came from a folder stay there.")),
+      h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, t("Cancel")), h("button.danger", { type: "submit" }, t("Erase")))));
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(yes); });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,51 @@
+"""All recordings in a browser: found by name, in order, exported, erased."""
+
+import csv
+import io
+from pathlib import Path
+
+import httpx
+import pytest
+
+from emotion_search.engine.audio.synthetic_voices import speak
+from tests.api.dashboard.conftest import Visit
+from tests.conftest import write_wav
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def expect(browser):
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def test_recordings_are_found_ordered_exported_and_erased(
+    visit: Visit, api: httpx.Client, tmp_path: Path, expect
+):
+    file = write_wav(tmp_path / "gone soon.wav", speak("anger", speaker=77, seed=77))
+    sent = {"file": (file.name, file.read_bytes())}
+    number = api.post("/v1/recordings?wait=true", files=sent).json()["recording"]
+    page = visit.open("/#/recordings")
+    rows = page.locator("tbody tr")
+    page.get_by_label("Order").select_option("longest")
+    expect(rows.first).to_contain_text("call.wav")
+    page.get_by_label("File name").fill("SOON")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Select gone soon.wav").check()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export CSV").click()
+    (row,) = csv.DictReader(io.StringIO(saved.value.path().read_text()))
+    assert (row["recording"], row["file"]) == (str(number), file.name)
+    page.get_by_role("button", name="Erase…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("erases them for good")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert api.get(f"/v1/recordings/{number}").status_code == 200
+    page.get_by_role("button", name="Erase…").click()
+    dialog.get_by_role("button", name="Erase", exact=True).click()
+    expect(page.get_by_text("No recording is like that")).to_be_visible()
+    assert api.get(f"/v1/recordings/{number}").status_code == 404
+    page.go_back()
+    expect(page.get_by_label("File name")).to_have_value("")
