@@ -43,7 +43,7 @@ def test_the_reference_has_every_setting():
 def test_the_reference_has_every_route_with_its_fields():
     text = make_site.http()
     search = text.split("### `POST /v1/search`")[1].split("###")[0]
-    assert "Takes `application/json`: [JsonSearch](#jsonsearch)" in search
+    assert "Takes `application/json`: [SearchIn](#searchin)" in search
     assert "Answers 200, `application/json`: [SearchOut](#searchout)" in search
     assert "| `limit` | integer | Most rows of the page. |" in text
     assert "\n### SearchOut\n" in text

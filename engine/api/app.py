@@ -34,6 +34,7 @@ from emotion_search.engine.api.routes import (
     clusters,
     compare,
     evaluation,
+    events,
     health,
     jobs,
     metrics,
@@ -45,6 +46,7 @@ from emotion_search.engine.api.routes import (
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.keys import KeyRing
+from emotion_search.engine.service.pulse import Pulse
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans
 from emotion_search.engine.service.watch import Watch
@@ -64,6 +66,7 @@ _ROUTES = (
     jobs,
     clips,
     archive,
+    events,
     clusters,
     classifiers,
     evaluation,
@@ -136,6 +139,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 longest=settings.max_upload_minutes * 60,
             )
             app.state.jobs.start()
+            app.state.pulse = Pulse(lambda: gates.signs.run(library.revision))
             leaving = threading.Event()
             upkeep = Upkeep(
                 {

@@ -25,7 +25,6 @@ from emotion_search.engine.client.http import (
     Requests,
     as_text,
     problem_in,
-    problem_of,
 )
 
 __all__ = ["OPERATIONS", "Client", "Example", "ProblemError"]
@@ -174,17 +173,16 @@ class Client(Requests):
     def follow(self, job: JobOut | int) -> Iterator[JobOut]:
         """The job each time that it changes, until it is finished or the server ends."""
         number = job if isinstance(job, int) else job.job
-        path = f"/v1/jobs/{number}/events"
-        with self._http.stream("GET", path, headers=self._headers) as answer:
-            if answer.status_code >= 400:
-                answer.read()
-                raise problem_of(answer)
-            event = ""
-            for line in answer.iter_lines():
-                if line.startswith("event:"):
-                    event = line.removeprefix("event:").strip()
-                elif line.startswith("data:") and event == "job":
-                    yield JobOut.model_validate(json.loads(line.removeprefix("data:")))
+        for event, data in self._events(f"/v1/jobs/{number}/events"):
+            if event == "job":
+                yield JobOut.model_validate(data)
+
+    def changes(self) -> Iterator[str]:
+        """The archive's revision, now and each time that something in it changed, for ten minutes
+        or until the server ends."""
+        for event, data in self._events("/v1/events"):
+            if event == "archive":
+                yield data["revision"]
 
     def job(self, job: int) -> JobOut:
         """A job as it stands."""

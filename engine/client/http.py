@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_text
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ OPERATIONS = {
     "job": ("get", "/v1/jobs/{job}"),
     "retry": ("post", "/v1/jobs/{job}/retry"),
     "follow": ("get", "/v1/jobs/{job}/events"),
+    "changes": ("get", "/v1/events"),
     "clips": ("get", "/v1/clips"),
     "clip": ("get", "/v1/clips/{clip}"),
     "clip_audio": ("get", "/v1/clips/{clip}/audio"),
@@ -120,6 +122,19 @@ class Requests:
         if answer.status_code >= 400:
             raise problem_of(answer)
         return answer
+
+    def _events(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Server-sent events: name and data of each."""
+        with self._http.stream("GET", path, headers=self._headers) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                raise problem_of(answer)
+            event = ""
+            for line in answer.iter_lines():
+                if line.startswith("event:"):
+                    event = line.removeprefix("event:").strip()
+                elif line.startswith("data:"):
+                    yield event, json_text.loads(line.removeprefix("data:"))
 
 
 def as_text(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.index.database.changes import archive_revision
 from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
 from emotion_search.index.database.files import FailureDetails, list_failures
 from emotion_search.index.database.filters import ClipFilter
@@ -114,6 +115,12 @@ class Listing(Archive):
         clips first."""
         with self.database.read() as session:
             return count_values(session, kind, wanted or ClipFilter())
+
+    def revision(self) -> str:
+        """A text that is another one whenever something in the archive changed, but for failures
+        and what nobody embedded yet."""
+        with self.database.read() as session:
+            return archive_revision(session)
 
     def tasks(self) -> dict[str, int]:
         """Number of labels by task, tasks in alphabetical order."""

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, outerjoin, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.schema import Archive, Clip
+from emotion_search.index.database.schema import Archive, Clip, Model
+
+
+def archive_revision(session: Session) -> str:
+    """A text that is another one whenever embeddings, the space, the model that serves or what is
+    known of clips changed."""
+    query = select(Model.id, Model.revision, Model.space_version, Archive.revision).select_from(
+        outerjoin(Archive, Model, Model.id == Archive.active_model_id)
+    )
+    return "-".join(str(number or 0) for number in session.execute(query).one())
 
 
 def note_changed(session: Session, clips: Collection[int] | ColumnElement[bool]) -> None:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from emotion_search.engine.api.http.gates import Gate
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs
+from emotion_search.engine.service.pulse import Pulse
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Gates:
 
 LibraryDep = Annotated[Library, Depends(_state("library", Library))]
 JobsDep = Annotated[Jobs, Depends(_state("jobs", Jobs))]
+PulseDep = Annotated[Pulse, Depends(_state("pulse", Pulse))]
 GatesDep = Annotated[Gates, Depends(_state("gates", Gates))]
 
 

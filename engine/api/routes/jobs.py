@@ -15,6 +15,7 @@ from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.deps import JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers
 from emotion_search.engine.api.http.problems import body
+from emotion_search.engine.api.http.sse import BEAT, BEAT_S, event, events_of, stream
 from emotion_search.engine.api.wire.filters import MOST_LISTED
 from emotion_search.engine.api.wire.jobs import JobOut, JobPage, JobState, Progress
 from emotion_search.engine.api.wire.problems import Problem
@@ -28,16 +29,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the job.")]
 _LOOK_S = 0.2  # between looks at a job that somebody follows
 _ELSEWHERE_S = 1.0  # the same, where another server works on it: that is a look in the database
-_BEAT_S = 15.0  # between signs of life, for proxies
 _MOST_FOLLOWERS = 200
-
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"type": "string", "enum": ["job", "gone", "bye"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-}
 
 
 class JobQuery(BaseModel):
@@ -102,13 +94,14 @@ def retry(jobs: JobsDep, job: JobId, _: Writer) -> JobOut:
     summary="Follow a job",
     response_class=StreamingResponse,
     responses={
-        200: {
-            "content": {"text/event-stream": {"schema": _EVENT}},
-            "description": "Server-sent events. Each `job` event has the job as JSON, as"
-            " `/v1/jobs/{job}` gives it; the first comes at once, the last once it is finished. An"
-            " event `gone` means that its recording was erased, `bye` that the server ends: follow"
-            " it again.",
-        },
+        **events_of(
+            "Each `job` event has the job as JSON, as `/v1/jobs/{job}` gives it; the first comes at"
+            " once, the last once it is finished. An event `gone` means that its recording was"
+            " erased, `bye` that the server ends: follow it again.",
+            "job",
+            "gone",
+            "bye",
+        ),
         **answers(429),
     },
 )
@@ -117,9 +110,7 @@ async def events(request: Request, jobs: JobsDep, job: JobId, _: Reader) -> Stre
     await in_thread(jobs.board.get, job)  # a 404 is still possible here
     if jobs.followers >= _MOST_FOLLOWERS:
         raise TooBusyError("too many follow jobs at once; read the job now and then instead")
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    lines = _events(jobs, job, once=request.scope.get("is_head", False))
-    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+    return stream(_events(jobs, job, once=request.scope.get("is_head", False)))
 
 
 async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
@@ -134,25 +125,21 @@ async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
                 try:
                     job = await in_thread(jobs.board.get, job_id)
                 except NotFoundError:
-                    yield _event("gone", json.dumps({"job": job_id}))
+                    yield event("gone", json.dumps({"job": job_id}))
                     return
             now = job_out(job).model_dump_json()
             if now != sent:
-                yield _event("job", now)
+                yield event("job", now)
                 sent, quiet = now, 0.0
             if job.finished or once:
                 return
             if jobs.stopping:
-                yield _event("bye", json.dumps({"job": job_id}))
+                yield event("bye", json.dumps({"job": job_id}))
                 return
-            if quiet >= _BEAT_S:
-                yield ": still there\n\n"
+            if quiet >= BEAT_S:
+                yield BEAT
                 quiet = 0.0
             await asyncio.sleep(pause)
             quiet += pause
     finally:
         jobs.followers -= 1
-
-
-def _event(name: str, data: str) -> str:
-    return f"event: {name}\ndata: {data}\n\n"
