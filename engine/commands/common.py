@@ -65,7 +65,7 @@ SortOption = Annotated[
     str | None,
     typer.Option(
         "--sort",
-        metavar="score|recorded_at|duration|EMOTION",
+        metavar="score|recorded_at|duration|arousal|valence|dominance|EMOTION",
         help="List clips in this order, most or latest first; an emotion means its own score.",
     ),
 ]
@@ -207,6 +207,14 @@ def clip_filter(
     min_score: Annotated[
         float | None, typer.Option(help="Least score of the class scored highest, 0 to 1.")
     ] = None,
+    min_arousal: Annotated[
+        float | None, typer.Option(help="Least arousal, -1 to 1, derived from the scores.")
+    ] = None,
+    max_arousal: Annotated[float | None, typer.Option(help="Most arousal.")] = None,
+    min_valence: Annotated[
+        float | None, typer.Option(help="Least valence, -1 to 1, derived from the scores.")
+    ] = None,
+    max_valence: Annotated[float | None, typer.Option(help="Most valence.")] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
     channel: Annotated[
         list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
@@ -241,6 +249,10 @@ def clip_filter(
         task=task,
         emotions=tuple(emotion or ()),
         min_score=min_score,
+        min_arousal=min_arousal,
+        max_arousal=max_arousal,
+        min_valence=min_valence,
+        max_valence=max_valence,
         speakers=tuple(speaker or ()),
         channels=tuple(channel or ()),
         after=moment("--after", after),

@@ -172,7 +172,7 @@ def _recording_page(trend: RecordingTrend, true_turns: Sequence[float]) -> Itera
         f" smoothed over {trend.options.smooth:g} s. Vertical lines are turning points: there"
         " the mean changes by more than the noise among neighbouring clips explains."
         + (" Dotted above the plot: where the emotion truly changes." if true_turns else "")
-        + " Valence and arousal are summaries of the scores by convention, no measurements.</p>"
+        + " Valence and arousal are derived from the scores, no measurements.</p>"
     )
     yield shown(recording_figure(trend, true_turns))
     for one in trend.channels:

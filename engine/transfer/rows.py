@@ -40,7 +40,7 @@ _ABOUT = (
     "embedding",
 )
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
-_SCORED = frozenset(("emotion", "confidence"))  # which follow from the scores beside them
+_SCORED = frozenset(("emotion", "confidence", "affect"))  # which follow from the scores beside them
 _NO_SCORES = np.empty(0, np.float32)
 _OWN = frozenset((*_CLIP, *_ABOUT, *_ELSEWHERE))
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from scipy.special import ndtr
 
-from emotion_search.engine.emotions import PLAIN, weights
+from emotion_search.engine.emotions import PLAIN
 from emotion_search.engine.trends.changes import change_points
+from emotion_search.index.database.affect import affect
 from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.scores import ChannelScores
 from emotion_search.index.errors import InvalidInputError
@@ -106,7 +107,7 @@ class Trend:
         clips: how many were scored; ``spoken`` seconds of the channel lie in some clip.
         times: float64, (t,), seconds; a point every second, 2,000 at most.
         scores: float64, (t, classes), smoothed; NaN where no clip is near.
-        valence, arousal: float64, (t,), summaries of ``scores``; see ``engine.emotions``.
+        valence, arousal: float64, (t,), derived from ``scores``; see ``index.database.affect``.
         share: part of the clips' time by their top class, of clips that are not uncertain.
         uncertain: the rest: clips of less than the least confidence.
         mean: mean score by class, over the clips' time; also of valence and arousal.
@@ -183,8 +184,9 @@ def trend_of(
     scores = clips.scores.astype(np.float64)
     times = _grid(float(clips.ends.max()))
     smoothed = _smooth(clips.starts, clips.ends, scores, times, options.smooth)
-    valence, arousal = weights(classes)
     average = np.average(scores, axis=0, weights=lengths)
+    valence, arousal, _ = affect(classes, smoothed).T
+    mean_valence, mean_arousal, _ = affect(classes, average).tolist()
     top = scores.argmax(axis=1)
     sure = scores.max(axis=1) >= min_confidence
     share = np.bincount(top, weights=lengths * sure, minlength=len(classes)) / lengths.sum()
@@ -201,13 +203,13 @@ def trend_of(
         _covered(clips.starts, clips.ends),
         times,
         smoothed,
-        smoothed @ valence,
-        smoothed @ arousal,
+        valence,
+        arousal,
         dict(zip(classes, share.tolist(), strict=True)),
         float(lengths @ ~sure / lengths.sum()),
         dict(zip(classes, average.tolist(), strict=True)),
-        float(average @ valence),
-        float(average @ arousal),
+        mean_valence,
+        mean_arousal,
         stretches,
         _turns(stretches),
         _peaks(times, smoothed, classes, options.smooth),

@@ -49,6 +49,7 @@ class ClipDetails:
         path: where its bytes lie; None when no known place is left.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
+        affect: valence, arousal and dominance, -1 to 1, derived from the scores; likewise.
         predictions: value and probability by task, from classifiers.
     """
 
@@ -67,6 +68,7 @@ class ClipDetails:
     labels: Mapping[str, str]
     metadata: Mapping[str, str]
     scores: Mapping[str, float]
+    affect: Mapping[str, float] = field(default_factory=dict)
     predictions: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
@@ -136,7 +138,7 @@ def clip_details(
     )
     classes = model.classes if model else ()
     found = {}
-    for *plain, at, paths, labels, metadata, scores, predictions in rows.all():
+    for *plain, at, paths, labels, metadata, scores, v, a, d, predictions in rows.all():
         found[plain[0]] = ClipDetails(
             **dict(zip(_PLAIN, plain, strict=True)),
             recorded_at=_moment(at),
@@ -144,6 +146,7 @@ def clip_details(
             labels=dict(_parsed(labels)),
             metadata=dict(sorted(_parsed(metadata))),
             scores=_named(classes, scores),
+            affect={} if v is None else {"valence": v, "arousal": a, "dominance": d},
             predictions={task: (value, float(p)) for task, value, p in _parsed(predictions)},
         )
     return [found[clip] for clip in ids if clip in found]
@@ -309,7 +312,7 @@ def _details(sqlite: bool) -> str:
             {several("path", "locations", "recording_id = r.id")},
             {several("task, value", "labels", "clip_id = c.id")},
             {several("key, value", "recording_metadata", "recording_id = r.id")},
-            e.scores,
+            e.scores, e.valence, e.arousal, e.dominance,
             {several(f"task, value, {digits}", "predictions", "clip_id = c.id")}
         FROM clips c
         JOIN recordings r ON r.id = c.recording_id

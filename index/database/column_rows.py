@@ -136,6 +136,13 @@ def _of_scores(model_id: str) -> tuple[Any, Any]:
     return Embedding.clip_id, query.where(Embedding.model_id == int(model_id), known)
 
 
+def _of_affect(dimension: Any) -> Callable[[str], tuple[Any, Any]]:
+    return lambda model_id: (
+        Embedding.clip_id,
+        select(Embedding.clip_id, dimension).where(Embedding.model_id == int(model_id)),
+    )
+
+
 def _of_clustering(name: str) -> tuple[Any, Any]:
     query = select(ClusterMember.clip_id, ClusterMember.cluster)
     named = query.join(ClusteringRow, ClusteringRow.id == ClusterMember.clustering_id)
@@ -148,6 +155,9 @@ QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
     "probability": _of_prediction(Prediction.probability),
     "cluster": _of_clustering,
     "scores": _of_scores,
+    "valence": _of_affect(Embedding.valence),
+    "arousal": _of_affect(Embedding.arousal),
+    "dominance": _of_affect(Embedding.dominance),
 }
 """By what is known of clips under a task, in a clustering or by a model: the column of clip ids,
 and a query for these and the values."""

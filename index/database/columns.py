@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.column_rows import (
     ABSENT,
     NEVER,
@@ -31,14 +32,14 @@ from emotion_search.index.database.column_rows import (
     read_clips,
     scores_of,
 )
-from emotion_search.index.database.filters import ROUNDED_S, ClipFilter, matching_ids
+from emotion_search.index.database.filters import AFFECT, ROUNDED_S, ClipFilter, matching_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.prediction_filters import cluster_of
 from emotion_search.index.vectors.arrays import Ids
 
 _ALL = 0.2  # share of the clips from which on all are read rather than those
 _NO_MEMBER = -2  # of clips that are not in a clustering; -1 is its noise
-_UNKNOWN = {"probability": np.nan, "scores": np.nan, "cluster": _NO_MEMBER}
+_NUMBERS = ("probability", *DIMENSIONS)
 _TEXTS = ("source", "speaker", "channel_name", "emotion")
 _KINDS: Mapping[str, Any] = {
     "recording": np.int64,
@@ -137,6 +138,11 @@ class Columns:
         """Scores of the model's classes: float32, (n, classes); read when first asked for."""
         return self._of(session, "scores", str(self._model.id))
 
+    def affect(self, session: Session, dimension: str) -> Column:
+        """Valence, arousal or dominance: float64, (n,), NaN where there are no scores; read when
+        first asked for."""
+        return self._of(session, dimension, str(self._model.id))
+
     def differences(self, session: Session, ids: Ids | None = None) -> int:
         """Of how many clips, of ``ids`` (ascending) or of all, this is not what the session
         sees."""
@@ -206,6 +212,9 @@ class Columns:
                 yield ~names[name].among(self[name], [text])
         if wanted.min_score is not None:
             yield self["confidence"] >= wanted.min_score
+        for name, dimension, compare in AFFECT:
+            if (bound := getattr(wanted, name)) is not None:
+                yield compare(self.affect(session, dimension), bound)
         if wanted.after is not None:
             yield self["recorded_at"] >= microseconds(wanted.after)
         if wanted.before is not None:
@@ -254,14 +263,15 @@ class Columns:
     def _empty(self, kind: str) -> Column:
         if kind == "scores":
             return np.empty((0, len(self._model.classes)), np.float32)
-        return np.empty(0, np.float64 if kind == "probability" else np.int32)
+        return np.empty(0, np.float64 if kind in _NUMBERS else np.int32)
 
     def _fill(
         self, session: Session, kind: str, task: str, ids: Ids | None, rows: NDArray[np.intp]
     ) -> None:
         """Read what clips ``ids`` (None for all), in these rows, have under a task."""
         column = self._by_task[kind, task]
-        unknown = _UNKNOWN.get(kind, ABSENT)
+        unknown = np.nan if column.dtype.kind == "f" else ABSENT
+        unknown = _NO_MEMBER if kind == "cluster" else unknown
         if len(column) < len(self._ids):
             grown = np.full((len(self._ids), *column.shape[1:]), unknown, column.dtype)
             grown[: len(column)] = column

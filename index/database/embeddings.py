@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.bulk import fetch, fetch_parts, insert_many
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.filters import ClipFilter, matching
@@ -137,11 +138,13 @@ def scored(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any
     """The columns that hold the scores of a clip, float32 (classes,)."""
     best = int(scores.argmax()) if len(scores) else None
     data = scores.astype("<f4").tobytes()
+    derived = [None] * 3 if best is None else affect(classes, scores).tolist()
     return {
         "scores": data,
         "scores_crc32": crc32(data),
         "emotion": None if best is None else classes[best],
         "confidence": None if best is None else float(scores[best]),
+        **dict(zip(DIMENSIONS, derived, strict=True)),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,14 @@ EMOTION = "emotion"
 
 MOST_VALUES, MOST_PAIRS = 100, 10
 """Most values of a filter; each pair is a join."""
+
+AFFECT = tuple(
+    (f"{end}_{name}", name, compare)
+    for name in ("arousal", "valence")
+    for end, compare in (("min", operator.ge), ("max", operator.le))
+)
+"""Filters on derived numbers: the field, what of the clip it bounds, and how."""
+
 ROUNDED_S = 0.0005
 """Play in a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point."""
 
@@ -59,6 +68,7 @@ class ClipFilter:
         emotions: of the clip, by the archive's model: the class of the highest score; any
             of its names.
         min_score: least score of that class, 0 to 1.
+        min_arousal, max_arousal, min_valence, max_valence: of the clip, -1 to 1; see ``affect``.
         min_duration, max_duration: of the clip, in seconds, to the millisecond.
         predicted: the value that a classifier predicted for the clip, under ``task``.
         min_probability: least probability of that prediction, 0 to 1.
@@ -78,6 +88,10 @@ class ClipFilter:
     not_source: str | None = None
     emotions: tuple[str, ...] = ()
     min_score: float | None = None
+    min_arousal: float | None = None
+    max_arousal: float | None = None
+    min_valence: float | None = None
+    max_valence: float | None = None
     min_duration: float | None = None
     max_duration: float | None = None
     predicted: tuple[str, ...] = ()
@@ -112,7 +126,7 @@ class ClipFilter:
         pairs = {clean("metadata", k): clean("metadata", v) for k, v in self.metadata.items()}
         object.__setattr__(self, "metadata", pairs)
         object.__setattr__(self, "task", clean("task", self.task))
-        for name in ("min_score", "min_duration", "max_duration"):
+        for name in ("min_score", "min_duration", "max_duration", *(one for one, *_ in AFFECT)):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
                 raise InvalidInputError(f"filter {name} is not a finite number")
@@ -190,8 +204,10 @@ def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     if wanted.labels:
         labelled = (Label.task == wanted.task, Label.value.in_(wanted.of_task(wanted.labels)))
         found.append(Clip.id.in_(select(Label.clip_id).where(*labelled)))
-    if wanted.emotions or wanted.min_score is not None:
-        found.append(Clip.id.in_(select(Embedding.clip_id).where(*_scored(wanted))))
+    if scored := _scored(wanted):
+        serving = select(Archive.active_model_id).scalar_subquery()
+        scored.append(Embedding.model_id == serving)
+        found.append(Clip.id.in_(select(Embedding.clip_id).where(*scored)))
     if wanted.channels:
         named = Clip.channel_name.in_(wanted.channels)
         numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
@@ -207,11 +223,14 @@ def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _scored(wanted: ClipFilter) -> tuple[ColumnElement[bool], ...]:
-    serving = select(Archive.active_model_id).scalar_subquery()
-    found: list[ColumnElement[bool]] = [Embedding.model_id == serving]
+def _scored(wanted: ClipFilter) -> list[ColumnElement[bool]]:
+    """What must hold of the clip's scores."""
+    found: list[ColumnElement[bool]] = []
     if wanted.emotions:
         found.append(Embedding.emotion.in_(wanted.emotion_names))
     if wanted.min_score is not None:
         found.append(Embedding.confidence >= wanted.min_score)
-    return tuple(found)
+    for name, dimension, compare in AFFECT:
+        if (bound := getattr(wanted, name)) is not None:
+            found.append(compare(getattr(Embedding, dimension), bound))
+    return found

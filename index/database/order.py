@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.column_rows import NEVER, Mask
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.emotion_names import common
@@ -18,7 +19,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids
 
-KEYS = ("score", "recorded_at", "duration")
+KEYS = ("score", "recorded_at", "duration", *DIMENSIONS)
 """What clips can be sorted by, beside the classes of the model."""
 
 Keys = NDArray[np.float64]
@@ -90,8 +91,10 @@ def _keys(session: Session, model: ModelInfo, columns: Columns, by: str) -> Keys
     if by == "recorded_at":
         at = columns["recorded_at"]
         return np.where(at == NEVER, np.nan, at)
-    if by == "score" and not model.classes:
+    if by in ("score", *DIMENSIONS) and not model.classes:
         raise InvalidInputError(f"{model.name} gives no scores to sort by")
+    if by in DIMENSIONS:
+        return columns.affect(session, by)
     if by in KEYS:
         return columns["confidence" if by == "score" else by]
     named = [common(one) for one in model.classes]

@@ -30,7 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from emotion_search.index.errors import DatabaseError
 
-SCHEMA_VERSION = "0014"
+SCHEMA_VERSION = "0015"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -302,6 +302,9 @@ class Embedding(Base):
     scores_crc32: Mapped[int | None] = mapped_column(BigInteger)
     emotion: Mapped[str | None] = mapped_column(Text)  # the class of the highest score, and it
     confidence: Mapped[float | None] = mapped_column(Float)
+    valence: Mapped[float | None] = mapped_column(Float)  # of the scores; see ``affect``
+    arousal: Mapped[float | None] = mapped_column(Float)
+    dominance: Mapped[float | None] = mapped_column(Float)
     # By which centres the scores were made; 0: by none, or by ones that do not count any more
     score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 

@@ -15,13 +15,13 @@ from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.emotions import weights
 from emotion_search.engine.inference.embed import named_scores
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.inference.predict import require_scores
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import VectorExample, resolved
 from emotion_search.engine.trends.curve import Options, trend_of
+from emotion_search.index.database.affect import affect
 from emotion_search.index.database.scores import ChannelScores
 from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.baselines import Place
@@ -102,7 +102,7 @@ def analysis(library: Library, path: Path, name: str, window: float) -> dict[str
         Options(smooth=window, shortest=2 * window),
     )
     top = int(whole.scores.argmax())
-    valence, arousal = (float(whole.scores @ axis) for axis in weights(classes))
+    valence, arousal, _ = affect(classes, whole.scores).tolist()
     return {
         "file": name,
         "model": model_name(embedder.name),

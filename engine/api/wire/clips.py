@@ -22,6 +22,15 @@ class PredictionOut(BaseModel):
     probability: float
 
 
+class AffectOut(BaseModel):
+    """Valence, arousal and dominance of a clip, -1 to 1."""
+
+    valence: float
+    arousal: float
+    dominance: float
+    derived: bool = Field(description="True: from the class scores, by a published table.")
+
+
 class ClipOut(BaseModel):
     """A clip: a span of a recording."""
 
@@ -46,6 +55,7 @@ class ClipOut(BaseModel):
         " uncertain."
     )
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
+    affect: AffectOut | None = Field(description="Null where the model gives no scores.")
     predictions: dict[str, PredictionOut] = Field(
         description="Predictions of classifiers, by task."
     )

@@ -122,6 +122,14 @@ class Filters(BaseModel):
     min_score: float | None = Field(
         default=None, ge=0, le=1, description="Least score of the class scored highest."
     )
+    min_arousal: float | None = Field(
+        default=None, ge=-1, le=1, description="Least arousal, derived from the scores."
+    )
+    max_arousal: float | None = Field(default=None, ge=-1, le=1, description="Most arousal.")
+    min_valence: float | None = Field(
+        default=None, ge=-1, le=1, description="Least valence, derived from the scores."
+    )
+    max_valence: float | None = Field(default=None, ge=-1, le=1, description="Most valence.")
     min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
     task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
@@ -151,6 +159,10 @@ class Filters(BaseModel):
             metadata=parse_pairs(self.metadata),
             emotions=tuple(self.emotion),
             min_score=self.min_score,
+            min_arousal=self.min_arousal,
+            max_arousal=self.max_arousal,
+            min_valence=self.min_valence,
+            max_valence=self.max_valence,
             min_duration=self.min_duration,
             max_duration=self.max_duration,
             task=self.task,
@@ -180,8 +192,9 @@ class SortedQuery(Filters):
 
     sort: Text | None = Field(
         default=None,
-        description="`score` (that of the class scored highest), `recorded_at`, `duration`, or a"
-        " class of the model, for its own score, such as `angry`; without it, by id.",
+        description="`score` (that of the class scored highest), `recorded_at`, `duration`,"
+        " `arousal`, `valence`, `dominance`, or a class of the model, for its own score, such as"
+        " `angry`; without it, by id.",
     )
     order: Literal["asc", "desc"] = Field(
         default="desc", description="With `sort`; what is not known comes last in either."

@@ -98,8 +98,12 @@ class ChannelTrendOut(BaseModel):
     )
     uncertain: float = Field(description="Share of time of clips below `min_confidence`.")
     mean: dict[str, float] = Field(description="Mean score by class.")
-    valence: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
-    arousal: float = Field(description="A summary of the mean scores by convention, -1 to 1.")
+    valence: float = Field(
+        description="Derived from the mean scores by a published table, -1 to 1."
+    )
+    arousal: float = Field(
+        description="Derived from the mean scores by a published table, -1 to 1."
+    )
     turning_points: list[TurnOut]
     stretches: list[StretchOut]
     peaks: list[PeakOut]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from emotion_search.engine.commands.show.tables import PlainTable, print_row
 from emotion_search.engine.commands.words import length
 from emotion_search.engine.emotions import UNCERTAIN
+from emotion_search.index.database.affect import DIMENSIONS
 
 if TYPE_CHECKING:  # rich, which status has no use for
     from emotion_search.engine.trends.archive import ArchiveTrend
@@ -78,6 +79,8 @@ def _key(by: str, key: float) -> str:
     """What a clip was sorted by."""
     if by == "recorded_at":
         return f"{datetime.fromtimestamp(key / 1e6, UTC):%Y-%m-%d %H:%M}"
+    if by in DIMENSIONS:
+        return f"{key:+.2f}"
     return f"{key:.2f} s" if by == "duration" else f"{key:.2f}"
 
 
@@ -119,7 +122,10 @@ def print_trend(trend: RecordingTrend) -> None:
         top.append((UNCERTAIN, one.uncertain))
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)
         print_row("share of time", shares)
-        print(f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}")
+        print(
+            f"valence         {one.mean_valence:+.2f}, arousal {one.mean_arousal:+.2f}"
+            " (derived from the scores)"
+        )
         for number, stretch in enumerate(one.stretches):
             turn = one.turns[number - 1] if number else None
             change = f"  ({turn.rises} +{turn.rise:.2f})" if turn else ""

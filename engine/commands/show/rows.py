@@ -82,6 +82,10 @@ def print_clip(
             *(("label", f"{task}: {value}") for task, value in clip.labels.items()),
             ("emotion", heard_in(clip, min_confidence)),
             ("scores", ", ".join(f"{name} {score:.2f}" for name, score in scores)),
+            (
+                "derived",
+                ", ".join(f"{name} {number:+.2f}" for name, number in clip.affect.items()),
+            ),
             *(
                 ("predicted", f"{task}: {value} {probability:.2f}")
                 for task, (value, probability) in clip.predictions.items()

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from emotion_search.engine.audio.synthetic_voices import speak
-from emotion_search.engine.emotions import class_called, weights
+from emotion_search.engine.emotions import class_called
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.trends.changes import change_points
 from emotion_search.engine.trends.curve import Options, trend_of
 from emotion_search.engine.trends.recording import write_csv
+from emotion_search.index.database.affect import affect
 from emotion_search.index.database.scores import ChannelScores
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from tests.conftest import write_wav
@@ -144,7 +145,7 @@ def test_shares_means_and_summaries_weigh_by_time():
     assert found.mean["angry"] == pytest.approx(0.75 * 0.8 + 0.25 * 0.1)
     assert found.spoken == pytest.approx(4.0)
     mean = np.array([found.mean[name] for name in CLASSES])
-    assert found.mean_arousal == pytest.approx(mean @ weights(CLASSES)[1])
+    assert found.mean_arousal == pytest.approx(affect(CLASSES, mean)[1])
     assert found.mean_valence < 0 < found.mean_arousal
 
 
