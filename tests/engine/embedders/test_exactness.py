@@ -163,7 +163,7 @@ def test_bfloat16_stays_near(tmp_path: Path):
     folder = make_checkpoint(tmp_path)
     exact = Emotion2vec(folder, name="x", device="cpu")
     fast = Emotion2vec(folder, name="x", device="cpu", precision="bfloat16")
-    clips = [noise(n) for n in (400, 16_000, 50_000, 33 * 16_000)]
+    clips = [noise(n) for n in (400, 16_000, 50_000, 8 * 16_000)]
     for a, b in zip(exact.embed(clips).vectors, fast.embed(clips).vectors, strict=True):
         assert cosine(a, b) > 0.999
 
