@@ -13,6 +13,7 @@ from emotion_search.engine.quality.calibration import CalibrationCheck, check_ca
 from emotion_search.engine.quality.confounds import Share, Triplets, confounds
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
 from emotion_search.engine.quality.probes import Probe, probe
+from emotion_search.engine.quality.ranks import rank_correlations
 from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, groups, judge_apart
 from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
@@ -67,6 +68,8 @@ class Evaluation(Retrieval):
         nearest: how many of the ten nearest are of the query's own source, speaker, recording.
         left_out: kinds of triplets and galleries that could not be measured, and why.
         scores: the model's own class scores against the labels; None where it has none.
+        ranks: Spearman's correlation of labels that are numbers with what is derived from the
+            scores, by dimension; see ``ranks``.
         steps: mAP by method of space on halves of the speakers it was not fitted to.
         probes: classifiers on speakers they were not trained on.
         calibration: what percentiles mean; None where there are too few speakers.
@@ -82,6 +85,7 @@ class Evaluation(Retrieval):
     nearest: dict[str, Share]
     left_out: dict[str, str]
     scores: ClassScores | None
+    ranks: dict[str, Estimate]
     steps: dict[str, float]
     probes: tuple[Probe, ...]
     calibration: CalibrationCheck | None
@@ -148,6 +152,7 @@ def evaluate(
         nearest=found.nearest,
         left_out=left_out,
         scores=judge_scores(data, rounds=rounds, seed=seed),
+        ranks=rank_correlations(data, rounds=rounds, seed=seed),
         steps={
             method.value: quality.precision for method, quality in compare_methods(data).items()
         },

@@ -15,6 +15,7 @@ from emotion_search.engine.emotions import UNCERTAIN, class_called
 from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.quality.summary import CONFIDENCE
 from emotion_search.engine.trends.recording import require_classes
+from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
@@ -99,12 +100,15 @@ class Bucket:
 
     def record(self) -> dict[str, Any]:
         """What was recorded, as plain data."""
+        means = np.array([share.mean or 0.0 for share in self.emotions.values()])
+        derived = np.round(affect(list(self.emotions), means), 6).tolist()
         return {
             "recordings": self.recordings,
             "clips": self.clips,
             "seconds": round(self.seconds, 3),
             "emotions": {name: share.record() for name, share in self.emotions.items()},
             "uncertain": self.uncertain.record(),
+            "affect": {**dict(zip(DIMENSIONS, derived, strict=True)), "derived": True},
         }
 
 

@@ -56,6 +56,10 @@ def test_clips_are_listed_by_the_score_of_an_emotion(either: TestClient):
     assert [row["clip"] for row in least] == [row["clip"] for row in rows[::-1]]
     oldest = pages(either, "/v1/clips", limit=2, sort="recorded_at", order="asc", label="anger")
     assert [row["speaker"] for row in oldest] == ["voice0", "voice1", "voice2"]
+    aroused = pages(either, "/v1/clips", limit=5, sort="arousal", min_arousal=0.0)
+    arousal = [row["affect"]["arousal"] for row in aroused]
+    assert arousal == sorted(arousal, reverse=True)
+    assert all(row["affect"]["derived"] for row in aroused)
     for wrong in ("sort=zorn", "sort=score&cursor=7", "cursor=0.5,7", "order=up"):
         assert_problem(either.get(f"/v1/clips?{wrong}"), 422)
 

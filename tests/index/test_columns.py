@@ -40,6 +40,8 @@ FILTERS = (
     ClipFilter(clusters=("moods:0", "moods:noise")),
     ClipFilter(emotions=("angry",)),
     ClipFilter(min_score=0.5),
+    ClipFilter(min_arousal=0.2, max_arousal=0.5),
+    ClipFilter(min_valence=-0.3, max_valence=-0.1),
     ClipFilter(metadata={"queue": "7"}),
     ClipFilter(channels=("agent",)),
 )

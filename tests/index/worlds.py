@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import insert
 
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import scored
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import (
     ModelInfo,
@@ -94,9 +95,10 @@ class VectorArchive:
                         "model_id": self.model.id,
                         "revision": revision,
                         "vector": vector.astype("<f4").tobytes(),
-                        "scores": (np.array([1 - i % 2, i % 2], "<f4") * (i % 100) / 100).tobytes(),
-                        "emotion": "angry" if i % 2 else "calm",
-                        "confidence": (i % 100) / 100,
+                        **scored(
+                            self.model.classes,
+                            np.array([1 - i % 2, i % 2], np.float32) * (i % 100) / 100,
+                        ),
                     }
                     for i, vector in zip(ids, vectors, strict=True)
                 ],

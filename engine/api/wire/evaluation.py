@@ -153,6 +153,10 @@ class EvaluationOut(RetrievalOut):
     nearest: dict[str, NearestOut] = Field(description="By `source`, `speaker` and `recording`.")
     left_out: dict[str, str] = Field(description="What could not be measured, and why.")
     scores: ClassScoresOut | None = Field(description="Null where the model gives no scores.")
+    ranks: dict[str, EstimateOut] = Field(
+        description="Spearman's rank correlation of labels that are numbers with `valence`,"
+        " `arousal` and `dominance` of the scores; empty with other labels."
+    )
     steps: dict[str, float] = Field(
         description="mAP by method of space, on speakers that it was not fitted to."
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from emotion_search.engine.api.wire.clips import AffectOut
 from emotion_search.engine.api.wire.filters import Alert, Filters
 from emotion_search.engine.trends.curve import (
     PENALTIES,
@@ -145,6 +146,7 @@ class TotalOut(BaseModel):
     seconds: float
     emotions: dict[str, ShareOut]
     uncertain: UncertainOut
+    affect: AffectOut = Field(description="Of the mean scores.")
 
 
 class PeriodOut(TotalOut):

@@ -72,7 +72,8 @@ def print_clips(
 def print_sorted(clips: Sequence[SortedClip], by: str, min_confidence: float) -> None:
     """The same of clips in an order, with what they were sorted by."""
     cells = ["" if math.isnan(one.key) else _key(by, one.key) for one in clips]
-    print_clips([one.clip for one in clips], min_confidence, {by: cells})
+    name = f"{by} (derived)" if by in DIMENSIONS else by
+    print_clips([one.clip for one in clips], min_confidence, {name: cells})
 
 
 def _key(by: str, key: float) -> str:

@@ -34,7 +34,8 @@ ROWS: dict[str, list[dict[str, object]]] = {
     "labels": [{"clip_id": i, "task": "emotion", "value": "joy" if i % 2 else "anger"}
                for i in range(1, CLIPS + 1)],
     "embeddings": [{"clip_id": i, "model_id": 1, "revision": i, "scores": SCORES,
-                    "vector": VECTORS[i - 1].tobytes(), "emotion": "angry", "confidence": 0.75}
+                    "vector": VECTORS[i - 1].tobytes(), "emotion": "angry", "confidence": 0.75,
+                    "valence": -0.54, "arousal": 0.375, "dominance": 0.105}
                    for i in range(1, CLIPS + 1)],
     "failures": [{"path": "/calls/bad.wav", "reason": "no audio", "attempts": 1,
                   "failed_at": THEN}],
@@ -88,6 +89,8 @@ def test_an_archive_of_an_earlier_schema_is_migrated_searched_and_verified(
         )  # fmt: skip
         assert [clip.id for clip in library.clips(wanted)] == [4, 10]
         assert library.clip(1).path == "/calls/1.wav"
+        assert [clip.id for clip in library.clips(ClipFilter(min_arousal=0.37))] == [*range(1, 13)]
+        assert library.clip(1).affect["valence"] == pytest.approx(-0.75 * 0.51 - 0.25 * 0.63)
         assert library.verify_index().is_sound
         assert [one.reason for one in library.failures()] == ["no audio"]
         library.forget(3)

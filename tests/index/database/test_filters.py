@@ -72,6 +72,10 @@ CASES: list[tuple[ClipFilter, Callable[[int], bool]]] = [
     (ClipFilter(emotions=("angry",)), lambda i: i % 2 == 1),
     (ClipFilter(min_score=0.07), lambda i: i >= 7),
     (ClipFilter(emotions=("calm",), min_score=0.07), lambda i: i >= 7 and i % 2 == 0),
+    (ClipFilter(min_arousal=0.04), lambda i: i >= 7 and i % 2 == 1),
+    (ClipFilter(max_arousal=0.04), lambda i: i < 7 or i % 2 == 0),
+    (ClipFilter(min_valence=-0.034), lambda i: i < 7 or i % 2 == 0),
+    (ClipFilter(max_valence=-0.034, emotions=("angry",)), lambda i: i >= 7 and i % 2 == 1),
     (ClipFilter(min_duration=0.7), lambda i: i >= 7),
     (ClipFilter(max_duration=0.7), lambda i: i <= 7),
     (ClipFilter(min_duration=0.7006), lambda i: i >= 8),
@@ -129,7 +133,7 @@ def test_a_filter_takes_ten_pairs_of_metadata():
         ClipFilter(metadata={str(i): "x" for i in range(11)})
 
 
-@pytest.mark.parametrize("field", ["min_score", "min_duration", "max_duration"])
+@pytest.mark.parametrize("field", ["min_score", "min_duration", "max_duration", "max_arousal"])
 def test_numbers_of_a_filter_are_finite(field: str):
     with pytest.raises(InvalidInputError, match=f"{field} is not a finite number"):
         ClipFilter(**{field: float("nan")})

@@ -1,0 +1,59 @@
+"""Rank correlation of labels that are numbers with valence, arousal and dominance of the scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emotion_search.engine.quality.labelled import LabelledVectors
+from emotion_search.engine.quality.summary import Array, Estimate, bootstrap
+from emotion_search.index.database.affect import DIMENSIONS, affect
+
+
+def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[str, Estimate]:
+    """Spearman's rho by dimension, -1 to 1, with its interval over speakers (or recordings), whose
+    clips keep their ranks among all clips; empty where labels are no numbers, or clips have no
+    scores. A dimension that is the same for all clips is left out."""
+    try:
+        numbers = data.labels.astype(np.float64)
+    except ValueError:
+        return {}
+    if data.scores is None:
+        return {}
+    kept = np.isfinite(numbers) & np.isfinite(data.scores).all(axis=1)
+    values = np.column_stack([numbers[kept], affect(data.score_classes, data.scores[kept])])
+    if not kept.any() or np.ptp(values[:, 0]) == 0:
+        return {}
+    ranks = np.column_stack([_ranks(column) for column in values.T])
+    products = (ranks[:, :, None] * ranks[:, None, :]).reshape(len(ranks), -1)
+    moments = np.column_stack([np.ones(len(ranks)), ranks, products])
+    names, group = np.unique(data.groups[kept], return_inverse=True)
+    sums = np.zeros((len(names), moments.shape[1]))
+    np.add.at(sums, group, moments)
+
+    def correlations(weights: Array) -> Array:
+        """(rounds, groups) -> (rounds, 3)"""
+        drawn = weights @ sums
+        means = drawn[:, 1:] / drawn[:, :1]
+        first, second = means[:, :4], means[:, 4:].reshape(-1, 4, 4)
+        spread = second - first[:, :, None] * first[:, None, :]
+        variances = np.diagonal(spread, axis1=1, axis2=2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(spread[:, 0, 1:] / np.sqrt(variances[:, :1] * variances[:, 1:]))
+
+    point = correlations(np.ones((1, len(names))))[0]
+    ends = [(None, None)] * 3
+    if len(names) > 1 and rounds:
+        ends = list(
+            zip(*bootstrap(correlations, len(names), rounds=rounds, seed=seed), strict=True)
+        )
+    return {
+        name: Estimate(float(rho), *(None if one is None else float(one) for one in interval))
+        for name, rho, interval in zip(DIMENSIONS, point, ends, strict=True)
+        if np.isfinite(rho)
+    }
+
+
+def _ranks(values: Array) -> Array:
+    """Ranks from 1, float64 (n,); equal values share the mean of theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
