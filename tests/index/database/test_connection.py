@@ -194,7 +194,12 @@ def test_an_archive_keeps_its_rows_through_migrations_up_and_down(
                 *session.execute(text("SELECT active_model_id FROM archive")),
             ]
 
-    before = rows()
+    def derived() -> list[tuple]:
+        query = "SELECT clip_id, valence, arousal, dominance FROM embeddings ORDER BY clip_id"
+        with database.read() as session:
+            return session.execute(text(query)).all()
+
+    before, derived_before = rows(), derived()
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     with database.write() as session:
@@ -204,6 +209,7 @@ def test_an_archive_keeps_its_rows_through_migrations_up_and_down(
     assert rows() == before
     database.migrate()
     assert rows() == before
+    assert derived() == derived_before
     if database.is_sqlite:
         with database.read() as session:
             assert session.execute(text("PRAGMA foreign_key_check")).all() == []
