@@ -589,7 +589,9 @@ def test_clips_with_the_most_of_something_are_found_without_an_example(run, mani
     found = run("search", "--sort", "sad", "-k", 20, "--json").records
     scores = [one["scores"]["sad"] for one in found]
     assert scores == sorted(scores, reverse=True)
-    newest = run("search", "--sort", "recorded_at", "--label", "anger", "-k", 2).out.splitlines()
+    newest = run("search", "--sort", "recorded_at", "--label", "anger", "-k", 2).out.splitlines()[
+        :3
+    ]
     assert [line.split()[0] for line in newest] == ["recorded_at", "2026-01-03", "2026-01-02"]
     least = run("search", "--sort", "sad", "--order", "asc", "-k", 20, "--json").records
     assert [one["clip"] for one in least][::-1] == [one["clip"] for one in found]
