@@ -24,11 +24,16 @@ from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.library import Library
+    from emotion_search.index.database.clips import ClipDetails
     from emotion_search.index.database.filters import ClipFilter
     from emotion_search.index.database.recording_details import RecordingDetails
 
 _KINDS = ("recordings", "clips", "sources", "speakers", "labels", "tasks")
-_ORDERS = {"recorded_at": ("newest", "oldest"), "duration": ("longest", "shortest")}
+_ORDERS = {
+    "recorded_at": ("newest", "oldest"),
+    "duration": ("longest", "shortest"),
+    "share": ("share", ""),
+}
 _PAGE = 500
 
 
@@ -43,8 +48,9 @@ def list_archive(
     sort: Annotated[
         str | None,
         typer.Option(
-            help="Most or latest first: recorded_at, duration; of clips also score, or an emotion,"
-            " by its own score."
+            help="Most or latest first: recorded_at, duration; of clips also score, arousal,"
+            " valence, dominance, or an emotion, by its own score; of recordings share, that of"
+            " their clips' time that passes."
         ),
     ] = None,
     order: OrderOption = "desc",
@@ -59,6 +65,7 @@ def list_archive(
 
     \b
     emotion-search list recordings --source support-2026 --sort recorded_at
+    emotion-search list recordings --emotion angry --sort share
     emotion-search list clips --label anger --limit 0 --json
     emotion-search list speakers
     emotion-search list labels --task satisfaction
@@ -97,12 +104,19 @@ def _recordings(library: Library, wanted: ClipFilter, sort: str | None, least: b
     from emotion_search.engine.commands.show.rows import print_recordings
     from emotion_search.engine.transfer.records import recording_record
 
-    if sort is None:
-        rows = _paged(lambda **page: library.recording_page(wanted, **page))
-    else:
+    order = "id"
+    if sort is not None:
         order = _ORDERS[choice("--sort", sort, _ORDERS)][least]
-        rows = _in_order(library, wanted, order)
-    return rows, recording_record, print_recordings
+        if not order:
+            raise InvalidInputError("--sort share has the most first; leave out --order asc")
+
+    def rows() -> Iterator[RecordingDetails]:
+        skip = 0
+        while page := library.find_recordings(wanted, order=order, limit=_PAGE, skip=skip)[0]:
+            yield from page
+            skip += len(page)
+
+    return rows(), recording_record, print_recordings
 
 
 def _clips(
@@ -111,10 +125,15 @@ def _clips(
     from emotion_search.engine.commands.show.hits import print_clips, print_sorted
     from emotion_search.engine.transfer.records import clip_record
 
+    def every() -> Iterator[ClipDetails]:
+        after = 0
+        while page := library.clips(wanted, limit=_PAGE, after_id=after):
+            yield from page
+            after = page[-1].id
+
     sure = library.settings.min_confidence
     if sort is None:
-        rows = _paged(lambda **page: library.clips(wanted, **page))
-        return rows, clip_record, lambda some: print_clips(some, sure, {})
+        return every(), clip_record, lambda some: print_clips(some, sure, {})
     found = library.sorted_clips(sort, wanted, ascending=least, limit=most).clips
     return (
         iter(found),
@@ -137,19 +156,3 @@ def _counts(library: Library, kind: str, wanted: ClipFilter) -> Listed:
             for one in library.values(name, wanted)
         ]
     return iter(rows), dict, print_counts
-
-
-def _in_order(library: Library, wanted: ClipFilter, order: str) -> Iterator[RecordingDetails]:
-    """Recordings of all pages."""
-    skip = 0
-    while rows := library.find_recordings(wanted, order=order, limit=_PAGE, skip=skip)[0]:
-        yield from rows
-        skip += len(rows)
-
-
-def _paged(read: Callable[..., list[Any]]) -> Iterator[Any]:
-    """The rows of all pages."""
-    after = 0
-    while rows := read(limit=_PAGE, after_id=after):
-        yield from rows
-        after = rows[-1].id

@@ -21,7 +21,6 @@ from emotion_search.index.database.recording_details import (
     RecordingDetails,
     clips_of_recording,
     find_recordings,
-    list_recordings,
     locations_of,
     read_recording,
 )
@@ -45,14 +44,6 @@ class Listing(Archive):
         """Where the recording's bytes were seen, in alphabetical order."""
         with self.database.read() as session:
             return [one.path for one in locations_of(session, recording_id)]
-
-    def recording_page(
-        self, wanted: ClipFilter, *, limit: int, after_id: int = 0
-    ) -> list[RecordingDetails]:
-        """Up to ``limit`` recordings of which some clip passes, by ascending id from beyond
-        ``after_id``."""
-        with self.database.read() as session:
-            return list_recordings(session, wanted, limit=limit, after_id=after_id)
 
     def find_recordings(
         self,

@@ -48,17 +48,6 @@ class RecordingDetails:
     metadata: Mapping[str, str]
 
 
-def list_recordings(
-    session: Session, wanted: ClipFilter, *, limit: int, after_id: int = 0
-) -> list[RecordingDetails]:
-    """Up to ``limit`` recordings of which some clip passes, by ascending id beyond ``after_id``."""
-    query = select(Recording.id).where(Recording.id > after_id)
-    if not wanted.is_empty:
-        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
-    ids = session.scalars(query.order_by(Recording.id).limit(limit)).all()
-    return [one for some in chunks(ids) for one in _details(session, some)]
-
-
 ORDERS: dict[str, ColumnElement[Any]] = {
     "id": Recording.id.asc(),
     "newest": func.coalesce(Recording.recorded_at, Recording.ingested_at).desc(),

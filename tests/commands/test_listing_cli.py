@@ -30,6 +30,9 @@ def test_recordings_are_listed_in_the_order_asked_for(archive):
         "happiness-0.wav",
     ]
     assert "--limit 0 lists all" in oldest.err
+    angry = archive("list", "recordings", "--emotion", "angry", "--sort", "share", "--json").records
+    clips = archive("list", "clips", "--emotion", "angry", "--json").records
+    assert [one["recording"] for one in angry] == [one["recording"] for one in clips]
     assert len(archive("list", "recordings", "--limit", 0, "--json").records) == 12
     assert archive("list", "recordings", "-k", 12).err == ""
 
@@ -132,6 +135,7 @@ def test_a_clip_is_played_by_what_there_is(archive, tmp_path: Path, monkeypatch)
         (["list", "zorn"], 2),
         (["list", "tasks", "--sort", "name"], 2),
         (["list", "recordings", "--sort", "angry"], 2),
+        (["list", "recordings", "--sort", "share", "--order", "asc"], 2),
         (["open", 1, "--address", "http://127.0.0.1:9"], 1),
     ],
 )
