@@ -92,6 +92,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "database.migrate",
             "Create the database's tables, or bring those of an older version up to date.",
         ),
+        "config": (
+            "config.config_app",
+            "Show the settings in force, and where each comes from.",
+        ),
         "check": (
             "check.check",
             "Look for damage: in the database, its embeddings, the saved index, uploads, audio.",

@@ -89,8 +89,8 @@ def settings_table() -> str:
     renamed = {"database_url": "database", "allowed_hosts": "allowed_host"}
     rows = [
         "# Settings\n",
-        "Options go before the environment, the environment before defaults. Values that are empty"
-        " count as not set.\n",
+        "Options go before the environment, that before [files](../configuration.md),"
+        " those before defaults. Values that are empty count as not set.\n",
         "| variable | option | default | what it sets |",
         "|---|---|---|---|",
     ]

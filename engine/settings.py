@@ -1,10 +1,13 @@
-"""Settings: from arguments, then the environment (``EMOTION_SEARCH_…``), then defaults."""
+"""Settings: from arguments, environment (``EMOTION_SEARCH_…``), configuration files, defaults."""
 
 from __future__ import annotations
 
+import operator
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from emotion_search.engine.configuration import NAME, project_file, read_file, user_file
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.kinds import IndexKind
 
@@ -26,8 +30,8 @@ DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 
 
 class Settings(BaseModel):
-    """Everything that may be set: from arguments, the environment, its default; build with
-    ``load_settings``."""
+    """Everything that may be set: from arguments, the environment, its default; and as
+    ``load_settings`` builds it, from configuration files before defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -112,6 +116,10 @@ class Settings(BaseModel):
         description="Host names, besides this machine's own, under which a server without keys"
         " answers, with commas between.",
     )
+    task: str = Field(
+        default="emotion",
+        description="Task of labels where a command names none, such as `satisfaction`.",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="What the server's log lines are."
     )
@@ -126,12 +134,8 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """What is given, and what the environment has of the rest. Its empty values count as not
-        set. (pydantic-settings does the same, and imports asyncio and a command line for it.)"""
-        environment = {name.lower(): text for name, text in os.environ.items() if text}
-        keys = {name: f"emotion_search_{name}" for name in cls.model_fields}
-        there = {name: environment[key] for name, key in keys.items() if key in environment}
-        return there | given
+        """What is given, and what the environment has of the rest."""
+        return _environment() | given
 
     @property
     def database(self) -> str | Path:
@@ -161,20 +165,55 @@ def parse_age(text: str) -> timedelta:
     return int(found[1]) * timedelta(hours={"h": 1, "d": 24, "w": 168, "y": 8760}[found[2]])
 
 
-def load_settings(**given: object) -> Settings:
-    """Settings from ``given`` (None means not given), the environment and the defaults.
+def _environment() -> dict[str, str]:
+    """The settings in the environment; empty values count as not set. (pydantic-settings does the
+    same, and imports asyncio and a command line for it.)"""
+    there = {name.lower(): text for name, text in os.environ.items() if text}
+    keys = {name: f"emotion_search_{name}" for name in Settings.model_fields}
+    return {name: there[key] for name, key in keys.items() if key in there}
+
+
+def layers(**given: object) -> dict[str, dict[str, Any]]:
+    """The settings that each place has, by place, from the one that goes before all others to the
+    one that goes after: ``option`` (what is ``given``; None is not), ``environment``, and the files
+    of the archive's home, of the project and of the user.
 
     Raises:
-        InvalidInputError: a value is out of range; names the setting.
+        InvalidInputError: a file cannot be used; names it.
+    """
+    known = Settings.model_fields
+    found: dict[str, dict[str, Any]] = {
+        "option": {name: value for name, value in given.items() if value not in (None, "")},
+        "environment": _environment(),
+    }
+    paths = [path for path in (project_file(), user_file()) if path is not None]
+    files = {str(path): read_file(path, known) for path in paths}
+    homes = [one["home"] for one in (*found.values(), *files.values()) if "home" in one]
+    own = Path(homes[0] if homes else known["home"].get_default(call_default_factory=True)) / NAME
+    with suppress(RuntimeError):  # of no such user: named below
+        own = own.expanduser().absolute()
+    if str(own) not in files:
+        found[str(own)] = read_file(own, known.keys() - {"home"})
+    return found | files
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from ``given`` (None means not given), the environment, the configuration files of
+    the archive's home, of the project and of the user, and the defaults.
+
+    Raises:
+        InvalidInputError: a value is out of range, or a file cannot be used; names it.
     """
     try:
-        settings = Settings(**{k: v for k, v in given.items() if v not in (None, "")})
+        found = layers(**given)
+        settings = Settings(**reduce(operator.or_, reversed(found.values())))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(
-            f"setting {name} (EMOTION_SEARCH_{name.upper()}): {first['msg']}"
-        ) from error
+        place = next((place for place, values in found.items() if name in values), "option")
+        if place in ("option", "environment"):
+            place = f"EMOTION_SEARCH_{name.upper()}"
+        raise InvalidInputError(f"setting {name} ({place}): {first['msg']}") from error
     except RuntimeError as error:  # no HOME, and no such user
         raise InvalidInputError(
             "this user has no home directory: name the archive's folder by --home or"

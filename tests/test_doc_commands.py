@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.test_docs import PAGES
 
 BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.S | re.M)
-COMMAND = re.compile(r"(?:^|(?:\||&&) )(?:\$ )?emotion-search (.*?)(?= && | \|\|? |$)", re.M)
+COMMAND = re.compile(r"(?:^|(?:\||&&) )(?:\$ )?emotion-search ([a-z].*?)(?= && | \|\|? |$)", re.M)
 COMMANDS = {
     str(page.relative_to(ROOT)): [
         line

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.connection import Database
+from emotion_search.index.database.connection import Database, shown
 from emotion_search.index.database.copy import copy_archive
 
 
@@ -18,6 +18,12 @@ def database_exists(settings: Settings) -> bool:
     """
     with closing(Database(settings.database)) as database:
         return database.schema_version() is not None
+
+
+def shown_settings(settings: Settings) -> dict[str, object]:
+    """The settings by name, without secrets."""
+    url = settings.database_url
+    return dict(settings) | {"database_url": None if url is None else shown(url)}
 
 
 def migrate_database(settings: Settings) -> str:

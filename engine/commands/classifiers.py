@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    task: TaskOption,
+    task: TaskOption = "",
     table: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +95,7 @@ def train(
 
 @filtered
 def classify(
-    task: TaskOption,
+    task: TaskOption = "",
     version: Annotated[
         int | None, typer.Option(min=1, help="Of the classifier; default: the latest.")
     ] = None,
@@ -177,7 +177,7 @@ def classifiers(
 
 @filtered
 def suggest(
-    task: TaskOption,
+    task: TaskOption = "",
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most clips.")] = 20,
     *,
     wanted: ClipFilter,

@@ -31,11 +31,16 @@ if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a sec
 Choice = TypeVar("Choice", bound=str)
 
 HomeOption = Annotated[
-    str | None, typer.Option("--home", help="Folder of the archive.", show_default=False)
+    str | None,
+    typer.Option("--home", help="Folder of the archive.", show_default=False, is_eager=True),
 ]
 DatabaseOption = Annotated[
     str | None,
-    typer.Option("--database", help="Database URL: sqlite:///… or postgresql+psycopg://…"),
+    typer.Option(
+        "--database",
+        help="Database URL: sqlite:///… or postgresql+psycopg://…",
+        is_eager=True,  # known when --task is read
+    ),
 ]
 ModelOption = Annotated[
     str | None,
@@ -57,9 +62,21 @@ def as_compared(text: str | None) -> str | None:
     return None if text is None else clean("--task", text)
 
 
+def _task(context: typer.Context, text: str) -> str | None:
+    """The task that is named, or else that of the settings."""
+    if not text and not context.resilient_parsing:
+        text = settings_of(context.params.get("home"), context.params.get("database")).task
+    return as_compared(text)
+
+
 TaskOption = Annotated[
     str,
-    typer.Option("--task", help="Whose labels, such as satisfaction.", callback=as_compared),
+    typer.Option(
+        "--task",
+        help="Task of labels and predictions, such as satisfaction.",
+        callback=_task,
+        show_default="emotion, or as set",
+    ),
 ]
 SortOption = Annotated[
     str | None,
@@ -200,7 +217,7 @@ def clip_filter(
     label: Annotated[
         list[str] | None, typer.Option(help="Only with this label; repeatable.")
     ] = None,
-    task: Annotated[str, typer.Option(help="Task of --label and --predicted.")] = "emotion",
+    task: TaskOption = "",
     emotion: Annotated[
         list[str] | None, typer.Option(help="Only where the model scores this highest; repeatable.")
     ] = None,
@@ -246,7 +263,7 @@ def clip_filter(
     return ClipFilter(
         sources=tuple(source or ()),
         labels=tuple(label or ()),
-        task=task,
+        task=task or "emotion",
         emotions=tuple(emotion or ()),
         min_score=min_score,
         min_arousal=min_arousal,

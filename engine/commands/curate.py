@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     HomeOption,
     JsonOption,
     MetaOption,
+    TaskOption,
     age,
     clip_filter,
     moment,
@@ -111,7 +112,7 @@ def forget(
             _count(library.counts_of(ids), ids)
             return
         if (and_files or not recordings) and ids and not yes:
-            _ask(counted(len(ids), "recording") + (" and their files" if and_files else ""))
+            _ask(counted(len(ids), "recording") + (" with files" if and_files else ""))
         left = []
         try:
             for recording in ids:
@@ -155,7 +156,7 @@ def label(
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of clips.")
     ] = None,
     value: Annotated[str | None, typer.Option("--label", help="What they are labelled as.")] = None,
-    task: Annotated[str, typer.Option(help="Under which task.")] = "emotion",
+    task: TaskOption = "",
     remove: Annotated[bool, typer.Option("--remove", help="Take the label away.")] = False,
     table: Annotated[
         Path | None, typer.Option("--from", help="CSV with the columns clip, label and maybe task.")

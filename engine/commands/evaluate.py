@@ -28,7 +28,7 @@ _SPACES = ("plain", "centred", "whitened")
 
 
 def evaluate(
-    task: TaskOption = "emotion",
+    task: TaskOption = "",
     exclude_same: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +115,7 @@ def evaluate(
 
 
 def tune(
-    task: TaskOption = "emotion",
+    task: TaskOption = "",
     method: Annotated[
         str | None,
         typer.Option(

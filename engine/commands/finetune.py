@@ -31,7 +31,7 @@ def finetune(
         typer.Option("--model", help="Tune this: 'acoustic', .safetensors, checkpoint folder, id."),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the new model.")],
-    task: TaskOption = "emotion",
+    task: TaskOption = "",
     labels: Annotated[
         Path | None,
         typer.Option(help="Manifest with path, label, speaker; default: the archive's labels."),

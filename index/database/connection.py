@@ -94,8 +94,7 @@ class Database:
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
     def __str__(self) -> str:
-        shown = self.url.update_query_dict(dict.fromkeys(_SECRETS & set(self.url.query), _HIDDEN))
-        return shown.render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
+        return shown(self.url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -304,6 +303,16 @@ class Database:
         return DatabaseError(
             f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
         )
+
+
+def shown(url: URL | str) -> str:
+    """A URL of a database without its secrets; of what is none, nothing."""
+    try:
+        made = make_url(url)
+    except ArgumentError:
+        return _HIDDEN
+    hidden = made.update_query_dict(dict.fromkeys(_SECRETS & set(made.query), _HIDDEN))
+    return hidden.render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
 
 
 def _writable(file: Path) -> bool:

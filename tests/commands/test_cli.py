@@ -86,7 +86,7 @@ def run_ingest(run, manifest: Path) -> Ran:
 def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
     done = run_ingest(run, manifest)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("12 recordings (12 clips, 0.2 min) added")
+    assert done.out.startswith("12 recordings (12 clips, 12.0 s) added")
 
     hits = run("search", "--clip", 1, "--json", "--limit", 3).records
     assert len(hits) == 3
@@ -193,7 +193,7 @@ def test_a_broken_file_makes_exit_code_one_and_is_listed(run, tmp_path):
     (tmp_path / "calls" / "bad.wav").write_text("no audio")
     done = run("ingest", tmp_path / "calls", "--model", "acoustic")
     assert done.code == 1
-    assert "1 recordings" in done.out
+    assert done.out.startswith("1 recording (1 clip, ")
     assert re.fullmatch(r"error: \S+bad\.wav: cannot be decoded as audio .*\n", done.err)
     listed = run("failures", "--json").records
     assert [(Path(f["path"]).name, f["attempts"]) for f in listed] == [("bad.wav", 1)]

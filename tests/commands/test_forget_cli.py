@@ -9,7 +9,10 @@ __all__ = ["manifest", "run"]  # fixtures
 
 def test_a_dry_run_counts_what_is_there(run, manifest):
     ingest(run, manifest)
-    assert run("forget", 1, 2, 99, "--dry-run").out == "2 recordings would be forgotten\n"
+    counted = run("forget", 1, 2, 99, "--dry-run")
+    there = "2 clips (2.0 s), 2 labels, 2 known files"
+    assert counted.out == f"2 recordings would be forgotten: {there}\n"
+    assert (counted.code, counted.err) == (1, "error: no recording 99 in this archive\n")
     assert run("forget", "--meta", "take=4", "--dry-run").out[:2] == "1 "
     assert run("forget", "--ingested-before", "2026-01-01", "--dry-run").out[:2] == "0 "
     both = run("forget", "--older-than", "2000w", "--before", "2027-01-01", "--dry-run")
@@ -19,7 +22,7 @@ def test_a_dry_run_counts_what_is_there(run, manifest):
 
 def test_what_a_nightly_ingest_meets_again_is_said(run, manifest, voices):
     ingest(run, manifest)
-    assert run("forget", "--meta", "take=4", "--yes").out == "1 recordings forgotten\n"
+    assert run("forget", "--meta", "take=4", "--yes").out == "1 recording forgotten\n"
     again = run("ingest", voices, "--json")
     assert (again.code, again.records[0]["forgotten"], again.records[0]["recordings"]) == (0, 1, 0)
     assert "1 file passed over, forgotten before; --again takes back such" in again.err
@@ -32,7 +35,7 @@ def test_ones_own_files_are_removed_only_when_somebody_says_so(run, tmp_path, vo
     run("ingest", own, "--model", "acoustic")
     asked = run("forget", 1, "--and-files")
     assert (asked.code, own.exists()) == (2, True)
-    assert "1 recordings and their files would be forgotten: say --yes" in asked.err
+    assert "1 recording with files would be forgotten: say --yes" in asked.err
     assert run("forget", 1, "--and-files", "--yes").code == 0
     assert not own.exists()
 
@@ -54,5 +57,5 @@ def test_retention_is_a_setting(run, manifest: Path, monkeypatch):
     wrong = run("forget", "--expired", "--yes")
     assert (wrong.code, "is no age such as 90d" in wrong.err) == (2, True)
     monkeypatch.setenv("EMOTION_SEARCH_RETENTION", "1h")
-    assert run("forget", "--expired", "--dry-run").out == "12 recordings would be forgotten\n"
+    assert run("forget", "--expired", "--dry-run").out.startswith("12 recordings would be")
     assert run("forget", "--expired", "--yes").out == "12 recordings forgotten\n"

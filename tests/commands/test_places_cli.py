@@ -18,7 +18,7 @@ def test_a_moved_folder(run, tmp_path, voices):
     assert gone.out.splitlines() == [str(tmp_path / "old" / f"{name}.wav") for name in ("a", "b")]
     assert "2 locations have no file any more; 2 recordings have none left" in gone.err
     moved = run("relocate", tmp_path / "old", tmp_path / "new")
-    assert (moved.code, moved.out) == (0, "2 files are known in their new place\n")
+    assert (moved.code, moved.out) == (0, "2 files known in a new place\n")
     (tmp_path / "new" / "a.wav").unlink()
     assert run("locations", "--drop").out == "1 locations dropped\n"
     assert run("relocate", tmp_path / "elsewhere", tmp_path / "new").code == 2

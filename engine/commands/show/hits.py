@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +66,7 @@ def print_clips(
         start = [clock(clip.start)] if later else []
         table.row(*cells, short(clip.path or clip.name), *start)
     table.print()
-    if len(sources) == 1 and sources != {""}:
+    if len(sources) == 1 and sources != {""} and sys.stdout.isatty():
         print(f"source: {sources.pop()}")
 
 
