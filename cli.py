@@ -246,7 +246,11 @@ class Checked(TyperCommand):
                 isinstance(text, str) and not text.strip() for text in texts
             ):
                 raise InvalidInputError(f"{option.opts[0]} is empty")
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            say_error("interrupted; what is not whole is not kept")
+            raise typer.Exit(130) from stop
 
 
 class Grouped(TyperGroup):
@@ -310,7 +314,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
     with plain_streams():
-        sys.exit(_run())
+        try:
+            sys.exit(_run())
+        except KeyboardInterrupt:  # while the program starts, or ends
+            sys.exit(130)
 
 
 def _run() -> int:

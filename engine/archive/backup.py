@@ -9,7 +9,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,10 +51,19 @@ class BackedUp:
     size: int
 
 
-def backup(settings: Settings, file: Path, *, overwrite: bool = False) -> BackedUp:
+def backup(
+    settings: Settings,
+    file: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+) -> BackedUp:
     """Write the archive as it stands now to a tar file, while it serves and is written to: the
     database, uploads, tuned models, and the settings that are not the defaults; no addresses with
     passwords, nor audio of the user's own. The file has its name once it is whole.
+
+    Args:
+        progress: called with how many uploads are in it, and of how many; the database goes first.
 
     Raises:
         InvalidInputError: the file is there already.
@@ -84,8 +93,9 @@ def backup(settings: Settings, file: Path, *, overwrite: bool = False) -> Backed
             with tarfile.open(make_file(partial), "w") as tar:
                 writer = _Writer(tar)
                 writer.add(_DATABASE, copied)
-                for path in uploads:
+                for number, path in enumerate(uploads, start=1):
                     writer.add(f"{_UPLOADS}/{path.name}", path, may_be_gone=True)
+                    progress(number, len(uploads))
                 for key, path in tuned.items():
                     for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
                         inside = part.relative_to(path.parent).as_posix()

@@ -38,12 +38,12 @@ def migrate_database(settings: Settings) -> str:
 
 
 def copy_database(
-    source: str, target: str, progress: Callable[[str, int], None]
+    source: str, target: str, progress: Callable[[float, float | None], None]
 ) -> tuple[str, Mapping[str, int]]:
     """Copy an archive from one database URL to another, all or nothing.
 
     Args:
-        progress: called with a table and the number of its rows so far.
+        progress: called with how many rows are copied, and of how many.
 
     Returns:
         The copy's name without its password, and the number of rows by table.

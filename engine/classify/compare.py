@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -115,15 +116,22 @@ def compare(
     methods: Sequence[str] = tuple(METHODS),
     rounds: int = 1000,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
 ) -> list[Compared]:
-    """Every method on the same splits, in the order of ``methods``."""
+    """Every method on the same splits, in the order of ``methods``; ``progress`` is called with how
+    many fits are done, and of how many."""
     found = []
     everything = np.arange(len(examples.ids))
+    steps = itertools.count()
     for name in methods:
-        progress(name)
         began = time.perf_counter()
-        scores = held_out_scores(examples, splits, name, seed=seed)
+        scores = held_out_scores(
+            examples,
+            splits,
+            name,
+            seed=seed,
+            step=lambda: progress(next(steps), len(methods) * len(splits)),
+        )
         setting = choose_setting(examples, everything, name, seed=seed)
         measured = measure(
             examples.classes,
@@ -138,12 +146,18 @@ def compare(
 
 
 def held_out_scores(
-    examples: Examples, splits: Sequence[Split], method: str, *, seed: int = 0
+    examples: Examples,
+    splits: Sequence[Split],
+    method: str,
+    *,
+    seed: int = 0,
+    step: Callable[[], None] = lambda: None,
 ) -> Array:
     """Scores of each clip, (n, classes), by the classifier that was fitted, and whose setting was
     chosen, without its part."""
     scores = np.empty((len(examples.ids), len(examples.names)))
     for fit, test in splits:
+        step()
         setting = choose_setting(examples, fit, method, seed=seed)
         scores[test] = _scores(examples, fit, test, method, seed)[setting]
     return scores

@@ -70,7 +70,7 @@ def train(
     most: int = MOST,
     rounds: int = 1000,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
 ) -> Trained:
     """Compare classifiers on speakers they were not trained on; calibrate, fit and store the best.
 
@@ -85,7 +85,7 @@ def train(
         method: take this one; None for the best.
         most: clips to train on; of more, a random sample.
         rounds: bootstrap samples for the intervals.
-        progress: called with the name of each method before it is tried.
+        progress: called with how many fits on held-out speakers are done, and of how many.
 
     Raises:
         InvalidInputError: an unknown method or task, or fewer than two classes that can be learned.
@@ -105,7 +105,6 @@ def train(
     best = best_of(compared)
     checked = check_probabilities(examples, splits, best.scores)
     held_out = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
-    progress(f"{best.title}, on all clips")
     fitted = METHODS[best.name].fit(examples.features, examples.classes, seed)[best.setting]
     provenance: dict[str, Any] = {
         "model": model.name,

@@ -28,8 +28,10 @@ def backup(
     emotion-search backup /backups/archive-2026-11-28.tar
     """
     from emotion_search.engine.archive.backup import backup as write
+    from emotion_search.engine.commands.show.progress import working
 
-    done = write(settings_of(home, database), file, overwrite=overwrite)
+    with working("backup") as progress:
+        done = write(settings_of(home, database), file, overwrite=overwrite, progress=progress)
     held = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
     print(f"{file}: {done.size / 1e6:.1f} MB with {held}")
 
@@ -52,9 +54,11 @@ def restore(
     emotion-search restore archive.tar --into postgresql+psycopg://user@host/name
     """
     from emotion_search.engine.archive.backup import restore as read
+    from emotion_search.engine.commands.show.progress import working
 
     settings = settings_of(home, into)
-    done = read(settings, file, dry_run=dry_run)
+    with working("restore"):
+        done = read(settings, file, dry_run=dry_run)
     if dry_run:
         print(f"{file} is whole: of {done.created_at:%Y-%m-%d %H:%M} UTC, {done.size / 1e6:.1f} MB")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,6 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
-from emotion_search.engine.commands.show.terminal import rewrite
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.database.nearest import nearest
 
@@ -67,16 +65,18 @@ def train(
     check_target(html)
     with open_library(home, database) as library:
         from emotion_search.engine.commands.show.classifiers import classifier_record, print_trained
+        from emotion_search.engine.commands.show.progress import working
 
-        done = library.train(
-            task,
-            table=table,
-            without=without or (),
-            method=method,
-            rounds=bootstrap,
-            seed=seed,
-            progress=_step if sys.stderr.isatty() else lambda _: None,
-        )
+        with working("train") as progress:
+            done = library.train(
+                task,
+                table=table,
+                without=without or (),
+                method=method,
+                rounds=bootstrap,
+                seed=seed,
+                progress=progress,
+            )
     for name, one in done.left_out.items():
         notice(f"class {name} left out: {counted(one.clips, 'clip')}, {one.why}")
     uar = done.best.measured.uar
@@ -114,14 +114,12 @@ def classify(
     """
     with open_library(home, database, wanted=wanted) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified
+        from emotion_search.engine.commands.show.progress import working
 
-        done = library.classify(
-            task,
-            version=version,
-            wanted=wanted,
-            dry_run=dry_run,
-            progress=_count if sys.stderr.isatty() else lambda _done, _total: None,
-        )
+        with working("classify") as progress:
+            done = library.classify(
+                task, version=version, wanted=wanted, dry_run=dry_run, progress=progress
+            )
     if as_json:
         record = {
             "task": task,
@@ -203,11 +201,3 @@ def suggest(
             print_json(suggestion_record(one))
     else:
         print_suggestions(found)
-
-
-def _step(name: str) -> None:
-    notice(f"trying {name}")
-
-
-def _count(done: int, total: int) -> None:
-    rewrite(f"{done} of {total} clips" + ("\n" if done == total else ""))

@@ -141,6 +141,7 @@ def map(  # noqa: A001
     if clustering is not None and colour == "emotion":
         colour = "cluster"
     with open_library(home, database, wanted=wanted) as library:
+        from emotion_search.engine.commands.show.progress import working
         from emotion_search.engine.pages import map as page
 
         if embed_audio > page.MOST_EMBEDDED:
@@ -152,9 +153,10 @@ def map(  # noqa: A001
             sound = page.api_url(audio_base)
         if embed_audio:
             sound = page.embedded(library.clip_audio, embed_audio)
-        made = library.map(
-            method=how, limit=limit, task=wanted.task, clustering=clustering, wanted=wanted
-        )
+        with working("map"):
+            made = library.map(
+                method=how, limit=limit, task=wanted.task, clustering=clustering, wanted=wanted
+            )
         page.coloured(made, colour)
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
-from emotion_search.engine.commands.show.terminal import rewrite
 from emotion_search.engine.commands.words import counted
 
 
@@ -36,18 +34,10 @@ def copy(
     emotion-search copy --from sqlite:///archive.db --to postgresql+psycopg://user@host/name
     """
     from emotion_search.engine.archive.database import copy_database
+    from emotion_search.engine.commands.show.progress import working
 
-    seen = sys.stderr.isatty()
-
-    def progress(table: str, rows: int) -> None:
-        if seen:
-            rewrite(f"{table}: {rows}   ")
-
-    try:
+    with working("copy") as progress:
         name, counts = copy_database(source, target, progress)
-    finally:
-        if seen:
-            print(file=sys.stderr)
     print(
         f"copied {counted(counts['recordings'], 'recording')}"
         f" with {counted(counts['clips'], 'clip')} to {name};"

@@ -80,6 +80,7 @@ def evaluate(
     emotion-search evaluate --models voice --models ~/finetuned
     """
     from emotion_search.engine.commands.show.evaluation import print_comparison, print_evaluation
+    from emotion_search.engine.commands.show.progress import working
     from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.quality.evaluate import evaluate as measure
     from emotion_search.engine.quality.retrieval import Gallery
@@ -96,10 +97,19 @@ def evaluate(
     if space == "current" and len({serving.method for _, serving in found}) > 1:
         notice("the models are served in spaces of different kinds: compared in the plain space")
         space = "plain"
-    results = [
-        measure(data, _space(space, serving, data), gallery=gallery, rounds=bootstrap, seed=seed)
-        for data, serving in found
-    ]
+    results = []
+    for data, serving in found:
+        with working("evaluate") as progress:
+            results.append(
+                measure(
+                    data,
+                    _space(space, serving, data),
+                    gallery=gallery,
+                    rounds=bootstrap,
+                    seed=seed,
+                    progress=progress,
+                )
+            )
     if html is not None:
         from emotion_search.engine.pages.evaluation import write_report
 
@@ -148,7 +158,10 @@ def tune(
         if restore is not None:
             library.restore_space(restore)
         elif not show:
-            result = library.tune(task=task, method=chosen)
+            from emotion_search.engine.commands.show.progress import working
+
+            with working("tune") as progress:
+                result = library.tune(task=task, method=chosen, progress=progress)
             if not as_json:
                 print_tuning(result)
                 return

@@ -18,7 +18,6 @@ from emotion_search.engine.commands.common import (
     print_json,
     say_error,
 )
-from emotion_search.engine.commands.show.terminal import console
 from emotion_search.engine.commands.words import counted
 
 if TYPE_CHECKING:
@@ -94,30 +93,14 @@ def reembed(
 
 def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedding, ModelInfo]:
     """Does it, with a bar on stderr; silent where that is no terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from emotion_search.engine.commands.show.progress import working
 
-    terminal = console(stderr=True)
-    with Progress(
-        TextColumn("reembed"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips"),
-        TimeRemainingColumn(),
-        console=terminal,
-        disable=not terminal.is_terminal,
-    ) as bar:
-        task = bar.add_task("reembed", total=None)
+    with working("reembed") as progress:
         wanted: list[int] = []
 
         def update(report: Reembedding) -> None:
             wanted.append(report.missing)  # the first tells how many there were to do
-            bar.update(task, total=wanted[0], completed=report.dealt_with)
+            progress(report.dealt_with, wanted[0])
             del wanted[1:]
 
         return library.reembed(name, progress=update, stop=stop)

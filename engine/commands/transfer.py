@@ -61,11 +61,18 @@ def export(
     granularity = choice("--granularity", granularity, ("utterance", "frame"))
     if granularity == "frame" and kind not in (None, "npy"):
         raise InvalidInputError("frames are written as npy only")
-    with open_library(home, database, device=device, wanted=wanted) as library:
+    from emotion_search.engine.commands.show.progress import working
+
+    with (
+        open_library(home, database, device=device, wanted=wanted) as library,
+        working("export") as progress,
+    ):
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
         else:
-            done = library.export(output, kind=kind, wanted=wanted, raw=raw, overwrite=overwrite)
+            done = library.export(
+                output, kind=kind, wanted=wanted, raw=raw, overwrite=overwrite, progress=progress
+            )
     for clip, reason in done.failed:
         say_error(f"clip {clip}: {reason}")
     if as_json:

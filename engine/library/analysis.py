@@ -45,7 +45,7 @@ class Learned(Archive):
         method: str | None = None,
         rounds: int = 1000,
         seed: int = 0,
-        progress: Callable[[str], None] = lambda _: None,
+        progress: Callable[[float, float | None], None] = lambda _done, _total: None,
     ) -> Trained:
         """Train a classifier on the labels of a task; see ``engine.classify.train``.
 

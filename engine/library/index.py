@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,13 @@ log = logging.getLogger(__name__)
 class Indexed(Archive):
     """Methods of ``Library`` about spaces and the index."""
 
-    def tune(self, *, task: str = EMOTION, method: Method | None = None) -> Tuning:
+    def tune(
+        self,
+        *,
+        task: str = EMOTION,
+        method: Method | None = None,
+        progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+    ) -> Tuning:
         """Fit the geometry of similarity to the archive and let it serve; see ``engine.quality``.
 
         Raises:
@@ -47,7 +53,7 @@ class Indexed(Archive):
         from emotion_search.engine.quality.tune import tune
 
         model = self._model_here()
-        result = tune(self.database, model, task=task, method=method)
+        result = tune(self.database, model, task=task, method=method, progress=progress)
         self._follow(model)
         self._search(model).keeper.save()
         return result

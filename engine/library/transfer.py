@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +139,7 @@ class Transfers(Archive):
         wanted: ClipFilter | None = None,
         raw: bool = False,
         overwrite: bool = False,
+        progress: Callable[[float, float | None], None] = lambda _done, _total: None,
     ) -> Exported:
         """Write embeddings, scores, labels and metadata to files; see ``engine.transfer.export``.
 
@@ -150,7 +151,14 @@ class Transfers(Archive):
 
         model = self._model_here()
         return export_archive(
-            self.database, model, output, kind=kind, wanted=wanted, raw=raw, overwrite=overwrite
+            self.database,
+            model,
+            output,
+            kind=kind,
+            wanted=wanted,
+            raw=raw,
+            overwrite=overwrite,
+            progress=progress,
         )
 
     def export_frames(

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_search.engine.files.atomic import put
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STY
     )
     page = "\n".join([head, f"<h1>{escape(title)}</h1>", *parts, "</body></html>"])
     try:
-        path.write_text(page, encoding="utf-8")
+        if path.exists() and not path.is_file():  # /dev/stdout, say
+            path.write_text(page, encoding="utf-8")
+        else:
+            put(path.resolve(), page)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error
 

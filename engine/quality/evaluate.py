@@ -17,7 +17,7 @@ from emotion_search.engine.quality.ranks import rank_correlations
 from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, groups, judge_apart
 from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
-from emotion_search.engine.quality.tune import compare_methods
+from emotion_search.engine.quality.tune import Progress, compare_methods
 from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space
@@ -103,6 +103,7 @@ def evaluate(
     gallery: Gallery | None = None,
     rounds: int = 1000,
     seed: int = 0,
+    progress: Progress = lambda _done, _total: None,
 ) -> Evaluation:
     """The evaluation of labelled clips in a space.
 
@@ -114,6 +115,7 @@ def evaluate(
         data: embeddings, not in any space yet.
         gallery: None for other speakers where they are known, else other recordings.
         rounds: bootstrap samples of the speakers (or recordings) for confidence intervals.
+        progress: of ``compare_methods``, which takes longest.
 
     Raises:
         InvalidInputError: see ``judge``.
@@ -154,7 +156,8 @@ def evaluate(
         scores=judge_scores(data, rounds=rounds, seed=seed),
         ranks=rank_correlations(data, rounds=rounds, seed=seed),
         steps={
-            method.value: quality.precision for method, quality in compare_methods(data).items()
+            method.value: quality.precision
+            for method, quality in compare_methods(data, progress).items()
         },
         probes=tuple(probe(turned, seed=seed)),
         calibration=check_calibration(data, method, seed=seed),

@@ -86,6 +86,10 @@ class Quality(NamedTuple):
         return self.precision + self.triplets
 
 
+Progress = Callable[[float, float | None], None]
+"""Called with how much is done, and of how much (None where that is not known)."""
+
+
 @dataclass(frozen=True)
 class Tuning:
     """What came of fitting a space.
@@ -116,7 +120,14 @@ class Tuning:
 
 
 @alone
-def tune(database: Database, model: ModelInfo, *, task: str, method: Method | None) -> Tuning:
+def tune(
+    database: Database,
+    model: ModelInfo,
+    *,
+    task: str,
+    method: Method | None,
+    progress: Progress = lambda _done, _total: None,
+) -> Tuning:
     """Fit a space and let it serve.
 
     With labels of two classes by four speakers (recordings, where no speakers are known), every
@@ -128,6 +139,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
     Args:
         task: whose labels to use.
         method: take this one; None for the best.
+        progress: called with how many halves of the speakers are done, and of how many.
 
     Raises:
         InvalidInputError: too few clips; no label under a task other than emotion; ``method`` is of
@@ -149,7 +161,7 @@ def tune(database: Database, model: ModelInfo, *, task: str, method: Method | No
         with contextlib.suppress(InvalidInputError):  # too few labels to go by
             clips_labelled = sample(labelled_clips(session, model, task), SAMPLE)
             data = labelled_vectors(session, model, clips_labelled, baselines=baselines)
-    quality = compare_methods(data) if data is not None else {}
+    quality = compare_methods(data, progress) if data is not None else {}
     if method is None:
         by_groups = Method.BASELINE if baselines.are_telling else Method.CENTRED
         method = _best(quality) if quality else by_groups
@@ -223,7 +235,9 @@ def _best(quality: dict[Method, Quality]) -> Method:
     return best
 
 
-def compare_methods(data: LabelledVectors) -> dict[Method, Quality]:
+def compare_methods(
+    data: LabelledVectors, progress: Progress = lambda _done, _total: None
+) -> dict[Method, Quality]:
     """Each method on halves of the speakers that it was not fitted to; baselines, which know no
     labels, are those of all clips.
 
@@ -232,7 +246,9 @@ def compare_methods(data: LabelledVectors) -> dict[Method, Quality]:
     gallery = Gallery.RECORDING if data.speakers is None else Gallery.SPEAKER
     methods = [one for one in Method if data.centres is not None or not one.grouped]
     found: dict[Method, list[Quality]] = {method: [] for method in methods}
-    for fitted, others in _halves(data.groups):
+    halves = list(_halves(data.groups))
+    for number, (fitted, others) in enumerate(halves):
+        progress(number, len(halves))
         try:
             some, rest = data.part(fitted), data.part(others)
             queries = draw(np.arange(len(others)), _QUERIES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from emotion_search.engine.transfer.formats import writer
 from emotion_search.engine.transfer.records import model_record
 from emotion_search.index.database.clips import clips_with_vectors
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.embeddings import embedded_ids
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
@@ -54,6 +55,7 @@ def export_archive(
     wanted: ClipFilter | None = None,
     raw: bool = False,
     overwrite: bool = False,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
 ) -> Exported:
     """Write the clips that pass the filter, by ascending id, as one snapshot of the archive.
 
@@ -66,6 +68,7 @@ def export_archive(
         kind: one of ``FORMATS``; by the ending of ``output`` if left out, else ``npy``.
         raw: write texts of a CSV as they are, even those that a spreadsheet takes for formulas.
         overwrite: take the place of an earlier export, or of another file.
+        progress: called with how many clips are written, and of how many.
 
     Raises:
         InvalidInputError: ``output`` is there already, or cannot be written; it is a folder that
@@ -82,7 +85,7 @@ def export_archive(
     ):
         known = list(list_tasks(session))
         with writer(kind, partial, model, known, raw=raw) as write:
-            after = 0
+            after, total = 0, len(embedded_ids(session, model, wanted))
             while True:
                 clips, vectors = clips_with_vectors(
                     session, model, wanted, limit=_PAGE, after_id=after
@@ -92,6 +95,7 @@ def export_archive(
                 write(clips, vectors)
                 after = clips[-1].id
                 done.clips += len(clips)
+                progress(done.clips, total)
         if kind == "npy":
             write_about(partial, model, done.clips, "utterance")
     return done

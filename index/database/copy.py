@@ -19,7 +19,9 @@ _ROWS = 1000
 
 
 def copy_archive(
-    source: Database, target: Database, progress: Callable[[str, int], None] = lambda *_: None
+    source: Database,
+    target: Database,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
 ) -> dict[str, int]:
     """Rows copied, by table: everything that the source holds, in one transaction of the target.
 
@@ -27,7 +29,7 @@ def copy_archive(
 
     Args:
         target: a database without an archive, or with an empty one.
-        progress: called with a table's name and how many of its rows are there.
+        progress: called with how many rows are there, and of how many.
 
     Raises:
         InvalidInputError: the target holds recordings already, or is the source.
@@ -42,12 +44,14 @@ def copy_archive(
         if any(writing.scalar(select(func.count()).select_from(t)) for t in (Recording, Model)):
             raise InvalidInputError(f"{target} holds an archive already; copy to an empty database")
         writing.execute(Archive.__table__.delete())  # type: ignore[attr-defined]
-        for table in Base.metadata.sorted_tables:
+        tables = Base.metadata.sorted_tables
+        total = sum(reading.scalar(select(func.count()).select_from(t)) or 0 for t in tables)
+        for table in tables:
             done[table.name] = 0
             for rows in _rows(reading, table):
                 writing.execute(insert(table), rows)
                 done[table.name] += len(rows)
-                progress(table.name, done[table.name])
+                progress(sum(done.values()), total)
         for table in Base.metadata.sorted_tables:
             _go_on_counting(reading, writing, table)
     return done

@@ -107,7 +107,7 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
 
     table = run("search", voices / "anger-0.wav", "--limit", 2)
     header = table.out.splitlines()[0].split()
-    assert header == ["cosine", "perc.", "clip", "label", "emotion", "same", "file", "start"]
+    assert header == ["cosine", "perc.", "clip", "label", "emotion", "same", "file"]
     assert len(table.out.splitlines()) == 3
     heard = hits[0]["scores"][hits[0]["emotion"]]
     assert heard == hits[0]["confidence"] == max(hits[0]["scores"].values())
@@ -301,7 +301,7 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["search", "--clip", "1", "--label", ""], 2, "--label is empty"),
         (["search", "--clip", "1", "--source", "a", "--source", " "], 2, "--source is empty"),
         (["forget", "--source", "", "--yes"], 2, "--source is empty"),
-        (["suggest", "--task", ""], 2, "--task is empty"),
+        (["suggest", "--source", ""], 2, "--source is empty"),
         (["label", "--from", "none.csv"], 2, "none.csv cannot be read: No such file or directory"),
         (["import", "none.npy", "x.csv"], 2, ".npy file: No such file or directory"),
         (["export", "--output", "x.foo"], 2, "no format has the ending .foo"),

@@ -93,7 +93,7 @@ def test_what_is_not_sure_enough_is_uncertain(run, manifest: Path, tmp_path, mon
     assert run("trend", "--by", "month", "--alert", "anger>0").code == 0
     shares = run("trend", "--by", "month", "--html", tmp_path / "a.html").out
     assert "100 [76, 100]" in shares.splitlines()[1]
-    assert shares.splitlines()[0].split() == ["month", "recordings", "min", "uncertain"]
+    assert shares.splitlines()[0].split() == ["month", "rec.", "time", "uncertain"]
     assert "uncertain" in (tmp_path / "a.html").read_text()
     assert run("trend", 1, "--alert", "anger>0", "--html", tmp_path / "t.html").code == 0
     assert "share of time   uncertain 100 %" in run("trend", 1).out

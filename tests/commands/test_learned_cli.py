@@ -150,7 +150,7 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
         (["train", "--task", "mod"], 1, "did you mean mood?"),
         (["train", "--task", "mood", "--from", "none.csv"], 2, "none.csv"),
         (["train", "--task", "mood", "--method", "oracle"], 2, "choose linear discriminant"),
-        (["train"], 2, "--task"),
+        (["train"], 1, "under the task emotion; there are mood"),
         (["classify", "--task", "mood"], 1, "emotion-search train --task mood"),
         (["classifiers", "--delete", "1"], 2, "needs --task"),
         (["classifiers", "--task", "mood", "--delete", "1"], 1, "no classifier for the task"),

@@ -1,17 +1,47 @@
-"""The progress bar of an ingest, on stderr."""
+"""Progress bars on stderr: of an ingest, and of whatever else takes long."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from emotion_search.engine.commands.show.terminal import console as on_terminal
 from emotion_search.engine.ingest.report import IngestReport
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[float, float | None], None]]:
+    """A bar while something takes long: the time so far, and once what is called with the steps
+    done and of how many knows it, the time left. Silent where stderr is no terminal."""
+    console = on_terminal(stderr=True)
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class IngestProgress:

@@ -268,7 +268,7 @@ def test_a_learned_space_that_does_no_better_is_refused(
     spoken: Library, monkeypatch: pytest.MonkeyPatch
 ):
     worse = dict.fromkeys(Method, Quality(0.5, 0.5)) | {Method.LEARNED: Quality(0.4, 0.5)}
-    monkeypatch.setattr(tuning, "compare_methods", lambda data: worse)
+    monkeypatch.setattr(tuning, "compare_methods", lambda *_: worse)
     with pytest.raises(InvalidInputError, match="no better than the plain one"):
         spoken.tune(method=Method.LEARNED)
     assert [one.version for one in spoken.spaces()] == [0]
@@ -280,7 +280,7 @@ def test_where_no_space_beats_the_plain_one_it_serves(
     monkeypatch.setattr(
         tuning,
         "compare_methods",
-        lambda data: {m: Quality(0.9 - 0.1 * i, 0.5) for i, m in enumerate(Method)},
+        lambda *_: {m: Quality(0.9 - 0.1 * i, 0.5) for i, m in enumerate(Method)},
     )
     assert spoken.tune().version == 0
     assert [one.active for one in spoken.spaces()] == [True]
@@ -292,14 +292,14 @@ def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
     monkeypatch.setattr(
         tuning,
         "compare_methods",
-        lambda data: {m: Quality(0.5, 0.5 + 0.02 * (m is Method.BASELINE)) for m in Method},
+        lambda *_: {m: Quality(0.5, 0.5 + 0.02 * (m is Method.BASELINE)) for m in Method},
     )
     assert spoken.tune().method is Method.BASELINE  # by the triplets alone
     spoken.restore_space(0)
     monkeypatch.setattr(
         tuning,
         "compare_methods",
-        lambda data: {m: Quality(0.9 + 0.001 * i, 0.5) for i, m in enumerate(Method)},
+        lambda *_: {m: Quality(0.9 + 0.001 * i, 0.5) for i, m in enumerate(Method)},
     )
     assert spoken.tune().version == 0
 
