@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import logging
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from emotion_search.engine.commands.common import importing, say_error
+from emotion_search.engine.commands.common import clip_filter, importing, say_error
 from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.machine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -206,6 +208,9 @@ imported when it is called, and the first paragraph of its help."""
 SETTINGS = frozenset({"home", "database", "model", "device"})
 """Parameters of commands that are settings."""
 
+_SHARED = SETTINGS | {"as_json", "help"}
+_TYPES = {"str": "TEXT", "int": "N", "float": "NUMBER", "Path": "FILE", "path": "FILE"}
+
 
 class LazyCommands(Mapping[str, Any]):
     """The commands by name, each made when it is asked for."""
@@ -221,6 +226,8 @@ class LazyCommands(Mapping[str, Any]):
         with importing():
             command = getattr(import_module(f"emotion_search.engine.commands.{module}"), function)
             if isinstance(command, typer.Typer):  # commands of its own
+                for one in command.registered_commands:
+                    one.cls = Checked
                 alone.add_typer(command, name=name)
                 return typer.main.get_group(alone).commands[name]
             alone.command(name, cls=Checked)(command)
@@ -246,11 +253,29 @@ class Checked(TyperCommand):
                 isinstance(text, str) and not text.strip() for text in texts
             ):
                 raise InvalidInputError(f"{option.opts[0]} is empty")
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            say_error("interrupted; what is not whole is not kept")
-            raise typer.Exit(130) from stop
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, options, filters, and options that most commands have, in this order."""
+        filters = inspect.signature(clip_filter).parameters if self._is_filtered else {}
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for one in self.get_params(ctx):
+            row = one.get_help_record(ctx)
+            if row is not None:
+                title = "Archive and output" if one.name in _SHARED else "Options"
+                title = "Filters" if one.name in filters else title
+                title = "Arguments" if one.param_type_name == "argument" else title
+                types = re.sub(r"<(?:list\[)?(\w+)[^>]*>", lambda t: _TYPES.get(t[1], t[0]), row[0])
+                about = row[1].replace(f"[1<=x<={2**63 - 1}]", "").rstrip()
+                sections.setdefault(title, []).append((types, about))
+        for title in ("Arguments", "Options", "Filters", "Archive and output"):
+            if title in sections:
+                with formatter.section(title):
+                    formatter.write_dl(sections[title])
+
+    @property
+    def _is_filtered(self) -> bool:
+        return any(one.name == "min_probability" for one in self.params)
 
 
 class Grouped(TyperGroup):
@@ -259,6 +284,14 @@ class Grouped(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = LazyCommands()  # type: ignore[assignment]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for; Ctrl-C ends it with a line and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            say_error("interrupted; what is not whole is not kept")
+            raise typer.Exit(130) from stop
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""

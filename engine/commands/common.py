@@ -236,8 +236,12 @@ def clip_filter(
     channel: Annotated[
         list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
     ] = None,
-    after: Annotated[str | None, typer.Option(help="Recorded then or later, ISO 8601.")] = None,
-    before: Annotated[str | None, typer.Option(help="Recorded before then, ISO 8601.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Recorded then or later, ISO 8601.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Recorded before then, ISO 8601.")
+    ] = None,
     min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
     max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
     meta: MetaOption = None,
