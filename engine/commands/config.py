@@ -48,4 +48,5 @@ def show(
         table.row(name, "" if value is None else str(value), place)
     if not as_json:
         table.print()
-        print(f"files: {', '.join(place for place in places if place.endswith('.toml'))}")
+        files = ", ".join(place for place in places if place not in ("option", "environment"))
+        print(f"read where they exist: {files}")

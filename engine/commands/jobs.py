@@ -10,6 +10,7 @@ from emotion_search.engine.commands.common import (
     DatabaseOption,
     HomeOption,
     JsonOption,
+    notice,
     open_library,
     print_json,
 )
@@ -47,7 +48,10 @@ def list_jobs(
         if one not in list(JobStatus):
             raise InvalidInputError(f"--status {one}: choose {', '.join(JobStatus)}")
     with open_library(home, database) as library:
-        for job in all_jobs(library, status or ()):
+        found = list(all_jobs(library, status or ()))
+        if not found:
+            notice("no upload waits, works or is kept")
+        for job in found:
             if as_json:
                 print_json(_record(job))
             else:

@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     print_json,
     settings_of,
 )
+from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
@@ -46,6 +47,11 @@ def models(
             raise InvalidInputError(f"options go after the command: {ctx.invoked_subcommand}")
         return
     settings = settings_of(home, database)
+    table = PlainTable()
+    table.column("model")
+    table.column("dim.", justify="right", no_wrap=True)
+    for name in ("scores", "here"):
+        table.column(name)
     for one in list_models(settings, archive_holdings(settings)):
         if as_json:
             print_json(vars(one))
@@ -54,7 +60,9 @@ def models(
             if one.fingerprint is not None:
                 marks.append(f"{one.embedded} of {one.clips} clips embedded")
             marks += ["serves this archive"] if one.active else []
-            print(f"{one.name:<34} {one.dimension or '?':>5}  {one.about:<26} {', '.join(marks)}")
+            table.row(one.name, str(one.dimension or "?"), one.about, ", ".join(marks))
+    if not as_json:
+        table.print()
 
 
 @models_app.command()

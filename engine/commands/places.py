@@ -37,7 +37,7 @@ def locations(
     """
     with open_library(home, database) as library:
         if drop:
-            print(f"{library.drop_vanished()} locations dropped")
+            print(f"{counted(library.drop_vanished(), 'location')} dropped")
             return
         found = library.vanished()
         lost = len(library.recordings(missing=True))
@@ -45,9 +45,11 @@ def locations(
         print_json({"path": path}) if as_json else print(path)
     if found or lost:
         notice(
-            f"{len(found)} locations have no file any more; {lost} recordings have none left at"
-            " any place"
+            f"{counted(len(found), 'location')} without a file;"
+            f" {counted(lost, 'recording')} with none left at any place"
         )
+    else:
+        notice("every known location has its file")
 
 
 def relocate(

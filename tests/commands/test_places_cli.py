@@ -16,9 +16,9 @@ def test_a_moved_folder(run, tmp_path, voices):
     (tmp_path / "old").rename(tmp_path / "new")
     gone = run("locations")
     assert gone.out.splitlines() == [str(tmp_path / "old" / f"{name}.wav") for name in ("a", "b")]
-    assert "2 locations have no file any more; 2 recordings have none left" in gone.err
+    assert "2 locations without a file; 2 recordings with none left" in gone.err
     moved = run("relocate", tmp_path / "old", tmp_path / "new")
     assert (moved.code, moved.out) == (0, "2 files known in a new place\n")
     (tmp_path / "new" / "a.wav").unlink()
-    assert run("locations", "--drop").out == "1 locations dropped\n"
+    assert run("locations", "--drop").out == "1 location dropped\n"
     assert run("relocate", tmp_path / "elsewhere", tmp_path / "new").code == 2

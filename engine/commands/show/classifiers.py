@@ -75,9 +75,10 @@ def print_classified(it: Classified, *, dry_run: bool) -> None:
 
 def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
     """Classifiers as a table on stdout."""
-    table = PlainTable(
-        "task", "version", "method", "UAR", "clips", "model", "predictions", "trained at"
-    )
+    table = PlainTable("task", "version", "method", "UAR")
+    table.column("clips", spare=True)
+    for name in ("model", "predictions", "trained at"):
+        table.column(name)
     for one in found:
         uar = one.provenance["metrics"]["uar"]["value"]
         table.row(

@@ -99,9 +99,9 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     print(f"galleries without the same {first.gallery}")
     if any(one.learned for one in results):
         print(LEARNED)
-    table = PlainTable(
-        "over classes", *(Path(one.name).name for one in results), "chance", wrap=False
-    )
+    table = PlainTable("over classes")
+    for name in (*(Path(one.name).name for one in results), "chance"):
+        table.column(name, no_wrap=True)
     table.row("space", *(one.space for one in results), "")
     for name in METRICS:
         chance = f"{first.chance_macro[name]:.3f}"

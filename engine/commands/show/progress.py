@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from emotion_search.engine.commands.show.terminal import console as on_terminal
+from emotion_search.engine.commands.words import length
 from emotion_search.engine.ingest.report import IngestReport
 
 
@@ -34,8 +35,7 @@ def working(what: str) -> Iterator[Callable[[float, float | None], None]]:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Left(),
         console=console,
         disable=not console.is_terminal,
         transient=True,
@@ -103,6 +103,12 @@ class IngestProgress:
         total = self._count(self._stop)
         if total is not None:
             self._bar.update(self._task, total=total)
+
+
+class _Left(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        return Text("" if left is None else f"{length(left)} left")
 
 
 class _Files(ProgressColumn):

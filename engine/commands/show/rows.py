@@ -28,8 +28,9 @@ def print_recordings(recordings: Sequence[RecordingDetails]) -> None:
     table = PlainTable()
     for name in shown:
         right = name in ("recording", "length", "clips")
-        table.column(name, justify="right" if right else "left", no_wrap=right)
-    table.column("file", overflow="fold")
+        spare = name in ("label", "source", "speaker")
+        table.column(name, justify="right" if right else "left", no_wrap=right, spare=spare)
+    table.column("file")
     for one, *cells in zip(recordings, *shown.values(), strict=True):
         table.row(*cells, one.name)
     table.print()
