@@ -97,7 +97,7 @@ class NamedFiles:
         missing = [path for path in self.rows.rows if path not in self.seen]
         if missing and not self._of_manifest:
             notice(
-                f"{len(missing)} rows of {self.rows.path} are for files that are not among these"
+                f"{counted(len(missing), 'row')} of {self.rows.path} for files not among these"
             )
             return
         for path in missing:
