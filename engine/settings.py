@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 import os
 import re
+import tomllib
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import reduce
@@ -21,9 +23,12 @@ from pydantic import (
     model_validator,
 )
 
-from emotion_search.engine.configuration import NAME, project_file, read_file, user_file
+from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.kinds import IndexKind
+
+NAME = "emotion-search.toml"
+"""Name of a configuration file: of an archive's home, of a project, of a user."""
 
 DEFAULT_MODEL = "iic/emotion2vec_plus_large"
 """The model of a new archive when none is named."""
@@ -173,6 +178,54 @@ def _environment() -> dict[str, str]:
     return {name: there[key] for name, key in keys.items() if key in there}
 
 
+def _user_file() -> Path | None:
+    """The user's file, ``~/.config/emotion-search/emotion-search.toml`` on Linux; None for one
+    without a home directory."""
+    with suppress(RuntimeError):
+        return platformdirs.user_config_path("emotion-search", appauthor=False) / NAME
+    return None
+
+
+def _project_file() -> Path | None:
+    """The file of the working folder, or else of the nearest folder above that has one.
+
+    Raises:
+        InvalidInputError: it is another user's, who could so name the database that is written to.
+    """
+    with suppress(FileNotFoundError):  # the working folder was removed
+        for folder in (here := Path.cwd(), *here.parents):
+            path = folder / NAME
+            if path.is_file():
+                if os.name == "posix" and path.stat().st_uid not in (0, os.getuid()):
+                    raise InvalidInputError(f"{path} belongs to another user, and is not read")
+                return path
+    return None
+
+
+def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """The settings in a file, none where there is no file; a relative home is from its folder.
+
+    Raises:
+        InvalidInputError: it cannot be read, is no TOML, or has a setting that is not ``known``.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no TOML, or no text
+        raise InvalidInputError(f"{path}: {error}") from error
+    for name in values:
+        if name not in known:
+            raise InvalidInputError(f"{path}: no setting {name}{nearest(name, known)}")
+    if isinstance(values.get("home"), str) and values["home"]:
+        with suppress(RuntimeError):  # of no such user: named when it is used
+            home = path.parent / Path(values["home"]).expanduser()
+            values["home"] = os.path.normpath(home)
+    return {name: value for name, value in values.items() if value != ""}
+
+
 def layers(**given: object) -> dict[str, dict[str, Any]]:
     """The settings that each place has, by place, from the one that goes before all others to the
     one that goes after: ``option`` (what is ``given``; None is not), ``environment``, and the files
@@ -186,14 +239,14 @@ def layers(**given: object) -> dict[str, dict[str, Any]]:
         "option": {name: value for name, value in given.items() if value not in (None, "")},
         "environment": _environment(),
     }
-    paths = [path for path in (project_file(), user_file()) if path is not None]
-    files = {str(path): read_file(path, known) for path in paths}
+    paths = [path for path in (_project_file(), _user_file()) if path is not None]
+    files = {str(path): _read_file(path, known) for path in paths}
     homes = [one["home"] for one in (*found.values(), *files.values()) if "home" in one]
     own = Path(homes[0] if homes else known["home"].get_default(call_default_factory=True)) / NAME
     with suppress(RuntimeError):  # of no such user: named below
         own = own.expanduser().absolute()
     if str(own) not in files:
-        found[str(own)] = read_file(own, known.keys() - {"home"})
+        found[str(own)] = _read_file(own, known.keys() - {"home"})
     return found | files
 
 

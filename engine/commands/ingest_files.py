@@ -96,9 +96,7 @@ class NamedFiles:
             )
         missing = [path for path in self.rows.rows if path not in self.seen]
         if missing and not self._of_manifest:
-            notice(
-                f"{counted(len(missing), 'row')} of {self.rows.path} for files not among these"
-            )
+            notice(f"{counted(len(missing), 'row')} of {self.rows.path} for files not among these")
             return
         for path in missing:
             if not os.path.lexists(path):
