@@ -1,7 +1,8 @@
-"""Embedding models, here and in the archive: ``models``, ``models fetch|check|forget``."""
+"""Embedding models, here and in the archive: ``models``, ``models fetch|check|export|forget``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,7 @@ def models(
     emotion-search models
     emotion-search models fetch iic/emotion2vec_plus_base
     emotion-search models check /path/to/checkpoint
+    emotion-search models export /path/to/checkpoint --onnx model.onnx
     """
     from emotion_search.engine.embedders.catalogue import list_models
     from emotion_search.engine.library.library import archive_holdings
@@ -99,6 +101,28 @@ def check(
     print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
     if not result.agrees:
         raise EmotionSearchError(f"model {name} does not give FunASR's numbers on this machine")
+
+
+@models_app.command("export")
+def export_model(
+    name: Annotated[str, typer.Argument(help="Hub id or checkpoint folder.")],
+    onnx: Annotated[Path, typer.Option("--onnx", help="File to write, and .json beside it.")],
+) -> None:
+    """Write an emotion2vec model with its head as ONNX, for clips of any length.
+
+    \b
+    emotion-search models export /path/to/checkpoint --onnx model.onnx
+    """
+    from emotion_search.engine.embedders.onnx.export import export_onnx
+    from emotion_search.engine.embedders.registry import family_of
+
+    family = family_of(name)
+    if family.base != "checkpoint":
+        raise InvalidInputError(f"the model {name} cannot be exported; emotion2vec models can")
+    exported = export_onnx(family.files(name, settings_of(None, None)), onnx, name=name)
+    for seconds, difference in exported.differences.items():
+        print(f"{seconds:6g} s   differs by {difference:.1e}")
+    print(f"written: {exported.path}; use it by --model onnx:{exported.path}")
 
 
 @models_app.command("forget")

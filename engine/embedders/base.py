@@ -91,6 +91,9 @@ class Embedder(Protocol):
                 embeddings of the archive, recording or speaker that a clip is of. None where
                 nothing is known; the scores are then those that ``embed`` gives. Ignored by a
                 model that does not adapt.
+
+        Raises:
+            InvalidInputError: the model does not adapt, and makes scores of audio alone.
         """
 
     def frames(self, clip: Samples) -> Frames:

@@ -16,6 +16,7 @@ from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
 from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.embedders.huggingface.family import HuggingFaceFamily
+from emotion_search.engine.embedders.onnx.family import OnnxFamily
 from emotion_search.engine.embedders.plugins import PluginFamily
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.embedders.voice.family import VoiceFamily
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     VoiceFamily(),
     AcousticFamily(),
     HuggingFaceFamily(),
+    OnnxFamily(),
     PluginFamily(),
     Emotion2vecFamily(),
 )

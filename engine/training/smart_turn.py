@@ -70,7 +70,7 @@ def _wanted() -> Iterator[tuple[str, str]]:
 
 
 def _from_onnx(path: Path) -> Iterator[tuple[str, Array]]:
-    import onnx  # type: ignore[import-not-found]
+    import onnx
     from onnx import numpy_helper
 
     graph = onnx.load(str(path)).graph

@@ -1,0 +1,1 @@
+"""Models in ONNX files, by onnxruntime: ``onnx:FILE``; and writing such files."""

@@ -1,0 +1,210 @@
+"""``onnx:`` models: files that are what their description says, and exported emotion2vec."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.embedders.registry import absolute, family_of, load_embedder
+from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.testing import EmbedderTests
+from tests.conftest import tone
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+CLASSES = ["sad", "angry"]
+
+
+def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, **said) -> Path:
+    """A file that describes a clip by its mean, its mean square and its peak."""
+    from onnx import TensorProto, helper
+
+    kind = TensorProto.FLOAT
+    node = helper.make_node
+    nodes = [
+        node("Reshape", ["samples", "flat"], ["x"]),
+        node("Mul", ["x", "x"], ["xx"]),
+        node("ReduceMean", ["x"], ["mean"], keepdims=1),
+        node("ReduceMean", ["xx"], ["power"], keepdims=1),
+        node("ReduceMax", ["x"], ["peak"], keepdims=1),
+        node("Concat", ["mean", "power", "peak"], ["three"], axis=0),
+        node("Mul", ["three", "factor"], ["all"]),
+        node("Slice", ["all", "zero", "width"], ["vector"]),
+        node("Slice", ["vector", "zero", "two"], ["first"]),
+        node("Softmax", ["first"], ["scores"], axis=0),
+    ]
+    constants = [
+        helper.make_tensor("factor", kind, [1], [factor]),
+        *(
+            helper.make_tensor(n, TensorProto.INT64, [1], [v])
+            for n, v in (("flat", -1), ("zero", 0), ("two", 2), ("width", width))
+        ),
+    ]
+    shape = ["n"] if rank == 1 else [1, "n"] if rank == 2 else [1, 1, "n"]
+    graph = helper.make_graph(
+        nodes,
+        "mean and power",
+        [helper.make_tensor_value_info("samples", kind, shape)],
+        [helper.make_tensor_value_info(name, kind, ["m"]) for name in ("vector", "scores")],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    folder.mkdir(exist_ok=True)
+    path = folder / "model.onnx"
+    onnx.save(model, path)
+    usual = {"input": "samples", "vector": "vector", "dimension": 3}
+    given = usual | {"scores": "scores", "classes": CLASSES} | said
+    path.with_suffix(".json").write_text(
+        json.dumps({k: v for k, v in given.items() if v is not None})
+    )
+    return path
+
+
+def load(path: Path):
+    return load_embedder(f"onnx:{path}", Settings(device="cpu"))
+
+
+class TestOnnx(EmbedderTests):
+    longest = 35.0
+
+    @pytest.fixture
+    def embedder(self, tmp_path):
+        return load(write(tmp_path / "one"))
+
+    @pytest.fixture
+    def changed(self, tmp_path):
+        return load(write(tmp_path / "other", factor=2.0))
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_file_gives_what_it_computes(tmp_path, rank):
+    clip = tone(1.0, 200)
+    model = load(write(tmp_path, rank=rank))
+    found = model.embed([clip])
+    assert np.allclose(found.vectors, [[clip.mean(), (clip**2).mean(), clip.max()]], atol=1e-6)
+    assert model.classes == ("sad", "angry")
+    assert found.scores[0, 1] > found.scores[0, 0]
+
+
+def test_a_file_without_scores_gives_none(tmp_path):
+    model = load(write(tmp_path, scores=None, classes=None))
+    assert model.classes == ()
+    assert model.embed([tone(1.0)]).scores.shape == (1, 0)
+    assert model.scores(np.ones((2, 3), np.float32)).shape == (2, 0)
+
+
+def test_long_clips_go_in_by_pieces_and_rates_are_kept(tmp_path):
+    clip = np.concatenate([tone(1.5, 200), 0.1 * tone(1.5, 200)])
+    pieces = load(write(tmp_path / "pieces", longest=1.5)).embed([clip]).vectors[0]
+    halves = load(write(tmp_path / "whole")).embed([clip[:24_000], clip[24_000:]]).vectors
+    assert np.allclose(pieces, halves.mean(axis=0), atol=1e-6)
+    other = load(write(tmp_path / "rate", sample_rate=8000)).embed([tone(1.0, 5000)]).vectors
+    assert other[0, 1] < 0.01  # 5 kHz is not in audio of 8 kHz
+
+
+def test_the_fingerprint_goes_by_file_and_description_and_data_beside(tmp_path):
+    path = write(tmp_path)
+    before = load(path).fingerprint
+    said = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(said | {"about": "mine"}))
+    assert load(path).fingerprint == before
+    path.with_suffix(".json").write_text(json.dumps(said | {"classes": ["a", "b"]}))
+    renamed = load(path).fingerprint
+    (tmp_path / "model.onnx.data").write_bytes(b"weights")
+    assert len({before, renamed, load(path).fingerprint}) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"dimension": 4}, r"vector is float32 of shape \(3,\); .* says float32 of shape \(1, 4\)"),
+        ({"classes": ["a", "b", "c"]}, r"scores is float32 of shape \(2,\)"),
+        ({"vector": "vektor"}, "has no output 'vektor'"),
+        ({"input": "sample"}, "takes samples; its description says sample alone"),
+        ({"scores": "first"}, "has no output 'first'"),
+        ({"scores": "vector", "classes": ["a", "b", "c"]}, "no probabilities"),
+        ({"classes": None}, "scores and classes go together"),
+        ({"dimension": "many"}, "dimension: Input should be a valid integer"),
+        ({"dimension": None}, "dimension: Field required"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_file_that_is_not_what_its_description_says_is_refused(tmp_path, said, fault):
+    with pytest.raises(ModelUnavailableError, match=fault):
+        load(write(tmp_path, **said))
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    path = write(tmp_path)
+    with pytest.raises(ModelUnavailableError, match=r"samples are tensor\(float\) of shape"):
+        load(write(tmp_path / "three", rank=3))
+    path.write_bytes(b"not ONNX")
+    with pytest.raises(ModelUnavailableError, match="is no ONNX model that runs here"):
+        load(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ModelUnavailableError, match=r"has no model\.json beside it"):
+        load(path)
+    path.unlink()
+    with pytest.raises(ModelUnavailableError, match="there is no file"):
+        load(path)
+
+
+def test_a_relative_name_becomes_absolute(tmp_path, monkeypatch):
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert absolute("onnx:model.onnx") == f"onnx:{tmp_path}/model.onnx"
+
+
+def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    name = f"onnx:{write(tmp_path)}"
+    with pytest.raises(ModelUnavailableError, match=r"pip install 'emotion-search\[onnx\]'"):
+        family_of(name).load(name, Settings())
+
+
+@pytest.mark.slow
+def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
+    from funasr import AutoModel
+
+    from emotion_search.engine.embedders.onnx.export import export_onnx
+
+    exported = export_onnx(checkpoint, tmp_path / "e.onnx", name="small")
+    assert max(exported.differences.values()) < 1e-5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.onnx"]
+    model = load(exported.path)
+    assert model.classes == Emotion2vec(checkpoint, name="small", device="cpu").classes
+    theirs = AutoModel(model=str(checkpoint), disable_update=True, disable_pbar=True, device="cpu")
+    for seconds in (1.0, 7.0, 30.0):
+        clip = tone(seconds, 200)
+        (answer,) = theirs.generate(clip, granularity="utterance", extract_embedding=True)
+        found = model.embed([clip])
+        assert np.abs(found.vectors[0] - answer["feats"]).max() < 1e-4
+        assert np.abs(found.scores[0] - answer["scores"]).max() < 1e-4
+
+
+def test_a_file_that_gives_other_numbers_is_not_written(checkpoint, tmp_path, monkeypatch):
+    from emotion_search.engine.embedders.onnx import export
+
+    monkeypatch.setattr(export, "_write", lambda folder, path: path.touch())
+    monkeypatch.setattr(export, "compare", lambda path, model: {1.0: float("nan")})
+    with pytest.raises(ModelUnavailableError, match=r"differs from .* not written"):
+        export.export_onnx(checkpoint, tmp_path / "e.onnx", name="small")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_cannot_be_exported_is_told(checkpoint, tmp_path):
+    from emotion_search.engine.embedders.onnx.export import export_onnx
+
+    with pytest.raises(InvalidInputError, match=r"ends in \.onnx"):
+        export_onnx(checkpoint, tmp_path / "e.bin", name="small")
+    with pytest.raises(InvalidInputError, match="there is no folder"):
+        export_onnx(checkpoint, tmp_path / "none" / "e.onnx", name="small")
