@@ -273,7 +273,7 @@ class Archive:
         A folder or file may hold the same weights under another name: its fingerprint decides.
         """
         asked = self.settings.model
-        if active is None or asked is None or asked == active.name:
+        if active is None or asked is None or absolute(asked) == absolute(active.name):
             return
         if not (is_path(asked) or is_path(active.name)):
             raise mismatch(active.name, asked)

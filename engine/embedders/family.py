@@ -37,6 +37,10 @@ class Family:
         """What of a name that is no built-in one may be a path."""
         return name.removeprefix(self.prefix)
 
+    def known_as(self, name: str) -> str:
+        """The one of several names of a model under which archives know it."""
+        return name
+
     def files(self, name: str, settings: Settings) -> Path:
         """The file or folder with a model's weights, downloaded if it must be; asked of families
         that have a ``base``.

@@ -82,12 +82,15 @@ def file_metas(folder: Path) -> dict[str, Any]:
 
 
 def weights_file(folder: Path) -> Path:
-    """The file with the weights of the checkpoint in a folder.
+    """The file with the weights of the checkpoint in a folder: what its configuration names, or
+    ``model.pt``, or ``model.safetensors`` where that is not there.
 
     Raises:
         ModelUnavailableError: its configuration cannot be read.
     """
-    return folder / str(file_metas(folder).get("init_param") or "model.pt")
+    named = folder / str(file_metas(folder).get("init_param") or "model.pt")
+    safe = folder / "model.safetensors"
+    return safe if safe.is_file() and not named.is_file() else named
 
 
 def section(within: Any, name: str | None = None) -> dict[str, Any]:

@@ -40,8 +40,9 @@ def family_of(name: str) -> Family:
 
 def load_embedder(name: str, settings: Settings) -> SharedEmbedder:
     """The model called ``name``: ``voice``, weights that ``engine.training`` wrote
-    (``….voice.safetensors``), ``acoustic`` or weights of its kind (``….safetensors``), a checkpoint
-    folder, or a hub id; it runs on threads of its own, one a core.
+    (``….voice.safetensors``), ``acoustic`` or weights of its kind (``….safetensors``), ``hf:…``,
+    ``onnx:FILE``, a plug-in's name, a checkpoint folder, or a hub id; it runs on threads of its
+    own, one a core.
 
     Raises:
         ModelUnavailableError: it cannot be had here; names the cures.
@@ -63,10 +64,11 @@ def is_path(name: str) -> bool:
 
 
 def absolute(name: str) -> str:
-    """What a model is known by: its name, in which the path of a file or folder is absolute."""
-    if not is_path(name):
-        return name
+    """What archives know a model by: its name, in which the path of a file or folder is absolute;
+    of several names for one model the usual one."""
     family = family_of(name)
+    if not is_path(name):
+        return family.known_as(name)
     path = family.path(name)
     begin = len(family.prefix)
     full = os.path.abspath(path)  # noqa: PTH100 - resolves no links, as users expect

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from emotion_search.engine.embedders.emotion2vec.funasr_class import emotion2vec_class
 from emotion_search.engine.embedders.hub import file_metas, section, weights_file
@@ -126,6 +128,8 @@ def _check_supported(folder: Path, conf: dict[str, Any], audio: dict[str, Any]) 
 def _state(path: Path) -> dict[str, torch.Tensor]:
     """The named tensors in a checkpoint file, mapped from it where its format allows."""
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         try:
             loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except RuntimeError as error:
@@ -136,7 +140,7 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         raise ModelUnavailableError(
             f"{path} holds more than weights, or is no checkpoint; it is not loaded"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelUnavailableError(f"{path} is truncated or no checkpoint ({reason})") from error
     for key in ("state_dict", "model_state_dict", "model"):

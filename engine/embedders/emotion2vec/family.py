@@ -26,11 +26,19 @@ class Emotion2vecFamily(Family):
         """To every name: ``files`` raises for one that is no model."""
         return True
 
+    def known_as(self, name: str) -> str:
+        """The id on ModelScope of a published model, also of its id on Hugging Face
+        (``emotion2vec/…``) and of FunASR's short name."""
+        owner, _, last = name.rpartition("/")
+        usual = f"iic/{last}"
+        return usual if owner in ("", "emotion2vec") and usual in self.known else name
+
     def files(self, name: str, settings: Settings) -> Path:
         """The checkpoint folder; see ``hub.resolve``."""
         from emotion_search.engine.embedders.hub import resolve
 
-        return resolve(name, hub=settings.hub)
+        there = Path(name).expanduser().is_dir()
+        return resolve(name if there else self.known_as(name), hub=settings.hub)
 
     def load(self, name: str, settings: Settings) -> Embedder:
         """See ``Family``."""
@@ -43,4 +51,4 @@ class Emotion2vecFamily(Family):
         """The folder in the hub's cache, or ``not downloaded``."""
         from emotion_search.engine.embedders.hub import cached_folder
 
-        return str(cached_folder(name, settings.hub) or "not downloaded")
+        return str(cached_folder(self.known_as(name), settings.hub) or "not downloaded")

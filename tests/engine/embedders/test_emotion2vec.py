@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec, english
 from emotion_search.engine.embedders.registry import load_embedder
@@ -147,6 +148,18 @@ def test_weights_are_the_file_that_the_folder_names(checkpoint: Path, tmp_path: 
     assert load_embedder(str(folder), Settings(device="cpu")).dimension == 32
     (folder / "emotion2vec_base.pt").unlink()
     with pytest.raises(ModelUnavailableError, match=r"has no emotion2vec_base\.pt"):
+        load_embedder(str(folder), Settings(device="cpu"))
+
+
+def test_weights_may_be_safetensors(embedder: Emotion2vec, tmp_path: Path):
+    folder = make_checkpoint(tmp_path / "safe")
+    state = torch.load(folder / "model.pt", weights_only=True)["model"]
+    (folder / "model.pt").unlink()
+    weights = folder / "model.safetensors"
+    save_file(state, weights)
+    assert load_embedder(str(folder), Settings(device="cpu")).fingerprint == embedder.fingerprint
+    weights.write_bytes(weights.read_bytes()[:-5000])
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is truncated"):
         load_embedder(str(folder), Settings(device="cpu"))
 
 

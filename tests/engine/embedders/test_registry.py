@@ -1,5 +1,6 @@
 """Names find their family of models."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,31 @@ def test_only_the_owner_iic_is_another_on_hugging_face(monkeypatch: pytest.Monke
     for name in ("iic/x", "basiic/x"):
         cached_folder(name, "huggingface")
     assert asked == ["emotion2vec/x", "basiic/x"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["iic/emotion2vec_plus_base", "emotion2vec/emotion2vec_plus_base", "emotion2vec_plus_base"],
+)
+def test_names_of_both_hubs_and_of_funasr_are_one_model(name, monkeypatch, tmp_path):
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or "/none"
+    )
+    monkeypatch.setattr(
+        import_module("modelscope.hub.snapshot_download"),
+        "snapshot_download",
+        lambda name, **_: asked.append(name) or "/none",
+    )
+    assert absolute(name) == "iic/emotion2vec_plus_base"
+    for hub in ("modelscope", "huggingface"):
+        assert family_of(name).place(name, Settings(hub=hub)) == "not downloaded"
+    assert asked == ["iic/emotion2vec_plus_base", "emotion2vec/emotion2vec_plus_base"]
+    monkeypatch.chdir(tmp_path)
+    Path("emotion2vec_plus_base").mkdir()
+    assert absolute("emotion2vec_plus_base") == str(tmp_path / "emotion2vec_plus_base")
+
+
+def test_others_of_a_like_name_stay_what_they_are():
+    for name in ("emotion2vec/other", "me/emotion2vec_plus_base", "emotion2vec"):
+        assert absolute(name) == name
