@@ -105,21 +105,20 @@ def check(
 
 @models_app.command("export")
 def export_model(
-    name: Annotated[str, typer.Argument(help="Hub id or checkpoint folder.")],
+    name: Annotated[str, typer.Argument(help="Hub id, checkpoint folder, or voice.")],
     onnx: Annotated[Path, typer.Option("--onnx", help="File to write, and .json beside it.")],
 ) -> None:
-    """Write an emotion2vec model with its head as ONNX, for clips of any length.
+    """Write voice or an emotion2vec model, with its head, as ONNX for clips of any length.
 
     \b
+    emotion-search models export voice --onnx voice.onnx
     emotion-search models export /path/to/checkpoint --onnx model.onnx
     """
     from emotion_search.engine.embedders.onnx.export import export_onnx
     from emotion_search.engine.embedders.registry import family_of
 
-    family = family_of(name)
-    if family.base != "checkpoint":
-        raise InvalidInputError(f"the model {name} cannot be exported; emotion2vec models can")
-    exported = export_onnx(family.files(name, settings_of(None, None)), onnx, name=name)
+    model = family_of(name).load(name, settings_of(None, None, device="cpu"))
+    exported = export_onnx(model, onnx)
     for seconds, difference in exported.differences.items():
         print(f"{seconds:6g} s   differs by {difference:.1e}")
     print(f"written: {exported.path}; use it by --model onnx:{exported.path}")

@@ -48,7 +48,8 @@ def features(samples: Tensor) -> Tensor:
     energy = torch.log(spectra.sum(dim=1) / (_FFT // 2) + _FLOOR)
     strength, pitch = _pitch(x)
     voiced = strength > _VOICED
-    middle = pitch[voiced].median() if bool(voiced.any()) else pitch.new_zeros(())
+    voiced_first = torch.where(voiced, pitch, torch.inf).sort().values
+    middle = voiced_first[(voiced.sum() - 1).clamp(min=0) // 2]  # their median
     within = torch.where(voiced, (pitch - middle).clamp(-1.0, 1.0), 0.0)
     above = torch.where(voiced, pitch, 0.0)
     rows = [torch.log(mel + _FLOOR).T, energy[None], strength[None], within[None], above[None]]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
@@ -57,7 +56,7 @@ class Acoustic(BaseEmbedder):
     def __init__(self, weights: Path = WEIGHTS, *, name: str = "acoustic") -> None:
         self.name = name
         about, tensors = read_weights(weights)
-        self._network, self._described = load_modules(weights, about, tensors)
+        self.network, self.described = load_modules(weights, about, tensors)
         self._prototypes = functional.normalize(tensors["classes"])
         self.classes = tuple(about["classes"])
         self._learned = int(self._prototypes.shape[1])
@@ -82,16 +81,14 @@ class Acoustic(BaseEmbedder):
         """Embedding (dimension,). A clip beyond 15 s is cut into equal pieces, whose embeddings are
         averaged."""
         with torch.inference_mode():
-            return torch.stack([*map(self._forward, _pieces(clip))]).mean(dim=0).numpy()
+            pieces = torch.tensor(clip).tensor_split(-(-len(clip) // _PIECE))
+            return torch.stack([self.embedding(piece) for piece in pieces]).mean(dim=0).numpy()
 
-    def _forward(self, piece: Samples) -> Tensor:
-        inputs = features(torch.from_numpy(np.require(piece, requirements=["C", "W"])))[None]
-        learned = functional.normalize(self._network(inputs))
-        return torch.cat([learned, self._described(inputs)], 1)[0]
-
-
-def _pieces(clip: Samples) -> list[NDArray[np.float32]]:
-    return np.array_split(clip, -(-len(clip) // _PIECE))
+    def embedding(self, samples: Tensor) -> Tensor:
+        """Embedding (dimension,) of up to 15 s: float32, (n,)."""
+        inputs = features(samples)[None]
+        learned = functional.normalize(self.network(inputs))
+        return torch.cat([learned, self.described(inputs)], 1)[0]
 
 
 def fingerprint_of(weights: Path) -> str:

@@ -133,7 +133,7 @@ def descriptors(x: Tensor) -> Tensor:
     change = (mel[:, :, 2:] - mel[:, :, :-2]).abs() if x.shape[2] > 2 else torch.zeros_like(mel)
     steps = change.mean(dim=2).reshape(-1, MELS // 2, 2).mean(dim=2)
     moves = (energy[:, 1:] - energy[:, :-1]).abs() if x.shape[2] > 1 else torch.zeros_like(energy)
-    spread = torch.quantile(energy, torch.tensor(_QUANTILES), dim=1).T
+    spread = _quantiles(energy)
     spread = spread - energy.amax(dim=1, keepdim=True)
     together = voiced[:, 1:] * voiced[:, :-1]
     glide = (within[:, 1:] - within[:, :-1]).abs().clamp(max=0.25)
@@ -155,6 +155,15 @@ def descriptors(x: Tensor) -> Tensor:
         ),
     ]
     return torch.cat(rows, dim=1)
+
+
+def _quantiles(x: Tensor) -> Tensor:
+    """As ``torch.quantile(x, …, dim=1)``, which ONNX has not: (n, quantiles)."""
+    ordered, last = x.sort(dim=1).values, x.shape[1] - 1
+    rank = torch.tensor(_QUANTILES) * last
+    below = rank.long()
+    above = (below + 1).clamp(max=last)
+    return torch.lerp(ordered[:, below], ordered[:, above], rank - below)
 
 
 def _mean(x: Tensor, weights: Tensor) -> Tensor:

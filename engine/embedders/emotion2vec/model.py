@@ -56,7 +56,7 @@ class Emotion2vec:
         self, folder: Path, *, name: str, device: str = "auto", precision: str = "float32"
     ) -> None:
         checkpoint = read_checkpoint(folder)
-        self.name = name
+        self.name, self.folder = name, folder
         self.fingerprint = checkpoint.fingerprint
         self.dimension = int(checkpoint.conf["embed_dim"])
         self.labels = tuple(checkpoint.labels[i] for i in checkpoint.used)

@@ -20,6 +20,7 @@ class Description(BaseModel):
         scores: name of the output with the probabilities of classes, likewise; None without.
         classes: their names, in order.
         sample_rate: in Hz.
+        shortest: seconds that go in at least; shorter clips are filled up with zeros.
         longest: seconds that go in at once; longer clips do in equal pieces, which are averaged.
         about: what people should know of it: whose it is, terms of use. Plays no part.
     """
@@ -32,6 +33,7 @@ class Description(BaseModel):
     scores: str | None = None
     classes: tuple[str, ...] = ()
     sample_rate: int = Field(default=SAMPLE_RATE, ge=8000, le=192_000)
+    shortest: float = Field(default=0.025, gt=0, le=10)
     longest: float = Field(default=30.0, ge=1)
     about: str = ""
 

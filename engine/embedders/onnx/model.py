@@ -101,6 +101,8 @@ class OnnxModel(BaseEmbedder):
 
     def _run(self, piece: Samples) -> tuple[Floats, Floats]:
         """Vector (dimension,) and scores (classes,) of a piece."""
+        lacking = int(self._said.shortest * SAMPLE_RATE) - len(piece)
+        piece = np.pad(piece, (0, max(0, lacking)))
         if self._said.sample_rate != SAMPLE_RATE:
             piece = soxr.resample(piece, SAMPLE_RATE, self._said.sample_rate)
         given = piece[None] if self._batched else piece

@@ -60,15 +60,15 @@ class Voice(BaseEmbedder):
         self.name = name
         about, tensors = _read(weights)
         self.classes = tuple(about["classes"])
-        self._beside = Acoustic()
-        self._at = self._beside.dimension
+        self.beside = Acoustic()
+        self._at = self.beside.dimension
         self.dimension = self._at + DIMENSION
-        self.fingerprint = _fingerprint_of(weights, self._beside.fingerprint)
+        self.fingerprint = _fingerprint_of(weights, self.beside.fingerprint)
         with torch.device("meta"):  # drawing random weights would take longer than reading these
-            self._network = EmotionNetwork().eval()
+            self.network = EmotionNetwork().eval()
         own = {k.removeprefix("network."): v for k, v in tensors.items() if "network." in k}
         try:
-            self._network.load_state_dict(own, assign=True)
+            self.network.load_state_dict(own, assign=True)
             own_centre = tensors["centre"].numpy()
             self._map = tensors["map"]
             self._prototypes = functional.normalize(tensors["classes"])
@@ -83,23 +83,25 @@ class Voice(BaseEmbedder):
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             own = own / np.maximum(lengths, 1e-12) + (self.centre - centre)[..., self._at :]
             scale = _ADAPTED
-        unit = functional.normalize(torch.from_numpy(np.array(own, np.float32)))
-        cosines = unit @ self._prototypes.T
-        return functional.softmax(scale * cosines, dim=1).numpy()
+        return self.probabilities(torch.from_numpy(np.array(own, np.float32)), scale).numpy()
 
     def vector(self, clip: Samples) -> Floats:
         """Embedding (dimension,). A clip beyond 8 s is cut into equal pieces, whose embeddings are
         averaged."""
-        pieces = np.array_split(clip, -(-len(clip) // _PIECE))
-        mean: Floats = np.mean([self._forward(piece) for piece in pieces], axis=0)
-        return mean
-
-    def _forward(self, piece: Samples) -> Floats:
-        beside = self._beside.embed([piece]).vectors[0]
         with torch.inference_mode():
-            spectrum = log_mel(torch.from_numpy(np.require(piece, requirements=["C", "W"])))
-            own = functional.normalize(self._network(spectrum[None])) @ self._map
-        return np.concatenate([_BESIDE / np.linalg.norm(beside) * beside, own[0].numpy()])
+            pieces = torch.tensor(clip).tensor_split(-(-len(clip) // _PIECE))
+            return torch.stack([self.embedding(piece) for piece in pieces]).mean(dim=0).numpy()
+
+    def embedding(self, samples: Tensor) -> Tensor:
+        """Embedding (dimension,) of up to 8 s: float32, (n,)."""
+        beside = self.beside.embedding(samples)
+        own = functional.normalize(self.network(log_mel(samples)[None])) @ self._map
+        return torch.cat([_BESIDE * functional.normalize(beside, dim=0), own[0]])
+
+    def probabilities(self, own: Tensor, scale: float = _SERVED) -> Tensor:
+        """Class scores (n, classes) of the network's part of embeddings, (n, ``DIMENSION``)."""
+        cosines = functional.normalize(own) @ self._prototypes.T
+        return functional.softmax(scale * cosines, dim=1)
 
 
 def own_part(unit: Tensor, weaker: Tensor) -> Tensor:

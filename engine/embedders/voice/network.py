@@ -70,8 +70,8 @@ def _speech(spectra: Tensor, known: Tensor | None) -> Tensor:
     if known is not None:
         loudest = loudest.masked_fill(~known, -torch.inf)
     speech = loudest > loudest.amax(dim=1, keepdim=True) - _PAUSE
-    even = functional.pad(speech, (0, speech.shape[1] % 2))
-    return even[:, ::2] | even[:, 1::2]
+    after = torch.cat([speech[:, 1:], torch.zeros_like(speech[:, :1])], dim=1)
+    return speech[:, ::2] | after[:, ::2]
 
 
 def _statistics(x: Tensor, weights: Tensor) -> list[Tensor]:

@@ -35,7 +35,7 @@ def log_mel(samples: Tensor) -> Tensor:
     x = samples - samples.mean()
     x = x * torch.rsqrt(torch.clamp(torch.mean(x * x), min=_QUIET))
     around = functional.pad(x[None], (_FRAME // 2, _FRAME // 2), mode="reflect")[0]
-    frames = around.unfold(0, _FRAME, HOP)[: len(samples) // HOP]
+    frames = around.unfold(0, _FRAME, HOP)[: samples.shape[0] // HOP]
     power = torch.fft.rfft(frames * _window()).abs().square_() @ _filters()
     logs = torch.log10(torch.clamp(power, min=_FLOOR)).T
     return (torch.maximum(logs, logs.max() - _RANGE) + 4.0) / 4.0

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.embedders.registry import absolute, family_of, load_embedder
+from emotion_search.engine.embedders.voice.model import Voice
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 from emotion_search.testing import EmbedderTests
@@ -102,11 +104,14 @@ def test_a_file_without_scores_gives_none(tmp_path):
     assert model.scores(np.ones((2, 3), np.float32)).shape == (2, 0)
 
 
-def test_long_clips_go_in_by_pieces_and_rates_are_kept(tmp_path):
+def test_long_clips_go_in_by_pieces_short_ones_filled_up_others_rates_resampled(tmp_path):
     clip = np.concatenate([tone(1.5, 200), 0.1 * tone(1.5, 200)])
     pieces = load(write(tmp_path / "pieces", longest=1.5)).embed([clip]).vectors[0]
     halves = load(write(tmp_path / "whole")).embed([clip[:24_000], clip[24_000:]]).vectors
     assert np.allclose(pieces, halves.mean(axis=0), atol=1e-6)
+    short = load(write(tmp_path / "short", shortest=0.5)).embed([tone(0.25)]).vectors[0]
+    filled = np.concatenate([tone(0.25), np.zeros(4000, np.float32)])
+    assert np.array_equal(short, load(tmp_path / "whole" / "model.onnx").embed([filled]).vectors[0])
     other = load(write(tmp_path / "rate", sample_rate=8000)).embed([tone(1.0, 5000)]).vectors
     assert other[0, 1] < 0.01  # 5 kHz is not in audio of 8 kHz
 
@@ -177,11 +182,13 @@ def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
 
     from emotion_search.engine.embedders.onnx.export import export_onnx
 
-    exported = export_onnx(checkpoint, tmp_path / "e.onnx", name="small")
+    own = Emotion2vec(checkpoint, name="small", device="cpu")
+    exported = export_onnx(own, tmp_path / "e.onnx")
+    assert [*exported.differences] == [0.025, 1.0, 7.0, 30.0]
     assert max(exported.differences.values()) < 1e-5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.onnx"]
     model = load(exported.path)
-    assert model.classes == Emotion2vec(checkpoint, name="small", device="cpu").classes
+    assert model.classes == own.classes
     theirs = AutoModel(model=str(checkpoint), disable_update=True, disable_pbar=True, device="cpu")
     for seconds in (1.0, 7.0, 30.0):
         clip = tone(seconds, 200)
@@ -191,20 +198,39 @@ def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
         assert np.abs(found.scores[0] - answer["scores"]).max() < 1e-4
 
 
-def test_a_file_that_gives_other_numbers_is_not_written(checkpoint, tmp_path, monkeypatch):
+def test_a_file_that_gives_other_numbers_is_not_written(tmp_path, monkeypatch):
     from emotion_search.engine.embedders.onnx import export
 
-    monkeypatch.setattr(export, "_write", lambda folder, path: path.touch())
-    monkeypatch.setattr(export, "compare", lambda path, model: {1.0: float("nan")})
+    monkeypatch.setattr(export, "_write", lambda model, said, path: path.touch())
+    monkeypatch.setattr(export, "compare", lambda path, model, said: {1.0: float("nan")})
     with pytest.raises(ModelUnavailableError, match=r"differs from .* not written"):
-        export.export_onnx(checkpoint, tmp_path / "e.onnx", name="small")
+        export.export_onnx(Voice(), tmp_path / "e.onnx")
     assert [*tmp_path.iterdir()] == []
 
 
-def test_what_cannot_be_exported_is_told(checkpoint, tmp_path):
+def test_what_cannot_be_exported_is_told(tmp_path):
     from emotion_search.engine.embedders.onnx.export import export_onnx
 
+    with pytest.raises(InvalidInputError, match="the model acoustic cannot be exported"):
+        export_onnx(Acoustic(), tmp_path / "a.onnx")
     with pytest.raises(InvalidInputError, match=r"ends in \.onnx"):
-        export_onnx(checkpoint, tmp_path / "e.bin", name="small")
+        export_onnx(Voice(), tmp_path / "v.bin")
     with pytest.raises(InvalidInputError, match="there is no folder"):
-        export_onnx(checkpoint, tmp_path / "none" / "e.onnx", name="small")
+        export_onnx(Voice(), tmp_path / "none" / "v.onnx")
+
+
+@pytest.mark.slow
+def test_exported_voice_answers_as_the_model_does(tmp_path):
+    from emotion_search.engine.embedders.onnx.export import export_onnx
+
+    own = Voice()
+    exported = export_onnx(own, tmp_path / "v.onnx")
+    assert [*exported.differences] == [1.0, 7.0]
+    model = load(exported.path)
+    for clip in (tone(0.0633), tone(1.2345, 150), np.zeros(20_000, np.float32)):
+        one, two = own.embed([clip]), model.embed([clip])
+        assert np.abs(one.vectors - two.vectors).max() < 1e-4
+        assert np.abs(one.scores - two.scores).max() < 1e-4
+    assert model.embed([tone(0.025)]).vectors.any()
+    long = tone(9.0, 150)
+    assert np.allclose(model.embed([long]).vectors, own.embed([long]).vectors, atol=1e-4)
