@@ -61,7 +61,8 @@ def ingest_patiently(
 
 def _is_back(library: Library, error: DatabaseUnreachableError, stop: threading.Event) -> bool:
     """Wait until the database is back; False if ``stop`` is set meanwhile."""
-    notice(f"{error}; waiting for it up to {_LONGEST_S / 60:.0f} minutes")
+    what = str(error).partition(";")[0]
+    notice(f"{what}; waiting for it up to {_LONGEST_S / 60:.0f} minutes")
     until = time.monotonic() + _LONGEST_S
     while not stop.wait(_LOOK_S):
         try:
