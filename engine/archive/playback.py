@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.recording_details import get_recording, locations_of
@@ -37,6 +38,7 @@ def span_of_recording(
     with archive.database.read() as session:
         row = get_recording(session, recording_id)
         duration, channels, sha256 = row.duration, row.channels, row.sha256
+        track = track_of(row.cut)
     stop = duration if end is None else min(end, duration)
     if end is not None and not start < end:
         raise AbsentError(f"{start:g} to {end:g} s is no stretch: start must come before end")
@@ -48,7 +50,7 @@ def span_of_recording(
         raise AbsentError(f"the recording has {channels} channels, counted from 0")
     path = file_of_recording(archive, recording_id, sha256)
     try:
-        return archive.decoders.read_span(path, channel=channel, start=start, end=stop)
+        return archive.decoders.read_span(path, channel=channel, start=start, end=stop, track=track)
     except (AudioError, OSError) as error:
         raise NotFoundError(
             f"recording {recording_id} cannot be played: {reason(error)}"

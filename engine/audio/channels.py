@@ -25,10 +25,13 @@ class Channels:
 
     Attributes:
         asked: somebody said so.
+        sound_track: the number of the one that is taken of several, from 1; None for the first
+            with speech.
     """
 
     tracks: tuple[Track, ...] | None = (Track(None),)
     asked: bool = field(default=True, compare=False)
+    sound_track: int | None = None
 
     @property
     def wanted(self) -> list[int | None] | None:
@@ -40,11 +43,22 @@ class Channels:
         return Track(i) if self.tracks is None else self.tracks[i]
 
     def __str__(self) -> str:
+        of = f"{_OF_TRACK}{self.sound_track}" if self.sound_track else ""
         if self.tracks is None:
-            return "split"
+            return f"split{of}"
         if self.tracks == (Track(None),):
-            return "mix"
-        return ",".join(f"{t.name}={t.channel}" if t.name else str(t.channel) for t in self.tracks)
+            return f"mix{of}"
+        named = (f"{t.name}={t.channel}" if t.name else str(t.channel) for t in self.tracks)
+        return ",".join(named) + of
+
+
+_OF_TRACK = " of track "
+
+
+def track_of(cut: str | None) -> int | None:
+    """The sound track that a recording was cut from, by how it was cut (``IngestOptions.cut``)."""
+    _, found, number = (cut or "").rpartition(_OF_TRACK)
+    return int(number) if found and number.isdecimal() else None
 
 
 MIX, SPLIT = Channels(), Channels(None)

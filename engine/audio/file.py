@@ -39,6 +39,7 @@ class AudioFile:
     Args:
         path: the file.
         channel: counted from 0; None mixes all channels down.
+        track: number of the sound track, from 1; None for the first with speech.
 
     Attributes:
         notices: what somebody should know who reads the file, once ``blocks`` has ended.
@@ -47,13 +48,13 @@ class AudioFile:
         AudioError: it cannot be decoded, or has no such channel.
     """
 
-    def __init__(self, path: Path, channel: int | None = None) -> None:
-        from emotion_search.engine.audio.tracks import open_spoken  # loads FFmpeg
+    def __init__(self, path: Path, channel: int | None = None, track: int | None = None) -> None:
+        from emotion_search.engine.audio.tracks import open_track  # loads FFmpeg
 
         self._channel = channel
         if not path.is_file():  # a pipe or a device would never end
             raise AudioError("is not a regular file" if path.exists() else "is not there")
-        self._source, self.notices = open_spoken(path)
+        self._source, self.notices = open_track(path, track)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
         self._mixer = _Mixer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from pathlib import Path
 
 import soxr
@@ -16,7 +17,22 @@ _BLOCKS = 60  # of each track, of up to ten seconds
 _MOST = 16  # tracks that are listened to
 
 
-def open_spoken(path: Path) -> tuple[Source, list[str]]:
+def open_track(path: Path, number: int | None = None) -> tuple[Source, list[str]]:
+    """The sound track of this ``number``, from 1; where it is None, as ``_open_spoken`` says.
+
+    Raises:
+        AudioError: as ``Source``, or there is no such track.
+    """
+    if number is None:
+        return _open_spoken(path)
+    with closing(Source(path)) as first:
+        total = first.tracks
+    if number > total:
+        raise AudioError(f"has no sound track {number} (it has {total}, counted from 1)")
+    return Source(path, number - 1), []
+
+
+def _open_spoken(path: Path) -> tuple[Source, list[str]]:
     """The first track of a file in which somebody speaks in its first ten minutes, or its first
     where nobody does in any; and, of several, a notice of which one it is.
 

@@ -78,25 +78,29 @@ Message = Opened | Block | Ended
 
 
 def read(
-    path: Path, channels: Sequence[int | None] | None, sha256: str | None = None
+    path: Path,
+    channels: Sequence[int | None] | None,
+    sha256: str | None = None,
+    track: int | None = None,
 ) -> Iterator[Message]:
     """A file as messages, in this process.
 
     Args:
         channels: as ``AudioFile.tracks`` has them; None for each channel there is.
         sha256: of its bytes; None to have it computed.
+        track: as ``AudioFile`` has it.
 
     Raises:
         AudioError: it cannot be decoded.
         OSError: it cannot be read.
     """
-    for message in _read(path, channels, sha256):
+    for message in _read(path, channels, sha256, track):
         if not isinstance(message, _Busy):
             yield message
 
 
 def _read(
-    path: Path, channels: Sequence[int | None] | None, sha256: str | None
+    path: Path, channels: Sequence[int | None] | None, sha256: str | None, track: int | None
 ) -> Iterator[Message | _Busy]:
     if sha256 is None:
         digest = hashlib.sha256()
@@ -106,7 +110,7 @@ def _read(
                 yield _Busy()
         sha256 = digest.hexdigest()
     yield Opened(sha256)
-    with _bytes_first(path), AudioFile(path) as audio:
+    with _bytes_first(path), AudioFile(path, track=track) as audio:
         wanted = range(audio.channels) if channels is None else channels
         for tracks in audio.tracks(list(wanted)):
             yield Block(tracks, audio.header_duration)
@@ -127,9 +131,9 @@ def _bytes_first(path: Path) -> Iterator[None]:
 
 
 def _read_span(
-    path: Path, channel: int | None, start: float, end: float
+    path: Path, channel: int | None, start: float, end: float, track: int | None
 ) -> Iterator[Message | _Busy]:
-    with _bytes_first(path), AudioFile(path, channel) as audio:
+    with _bytes_first(path), AudioFile(path, channel, track) as audio:
         for block in audio.span(start, end):
             yield Block([block])
         yield Ended(end - start, audio.sample_rate, audio.channels)
@@ -158,7 +162,11 @@ class Decoders:
         self._lock = threading.Lock()
 
     def read(
-        self, path: Path, channels: Sequence[int | None] | None, sha256: str | None = None
+        self,
+        path: Path,
+        channels: Sequence[int | None] | None,
+        sha256: str | None = None,
+        track: int | None = None,
     ) -> Generator[Message, None, None]:
         """A file as messages, decoded in another process; see ``read``.
 
@@ -167,12 +175,18 @@ class Decoders:
             OSError: it cannot be read.
         """
         wanted = None if channels is None else list(channels)
-        for message in self._answers("read", path, wanted, sha256):
+        for message in self._answers("read", path, wanted, sha256, track):
             assert isinstance(message, Message)
             yield message
 
     def read_span(
-        self, path: Path, *, channel: int | None, start: float, end: float
+        self,
+        path: Path,
+        *,
+        channel: int | None,
+        start: float,
+        end: float,
+        track: int | None = None,
     ) -> tuple[Samples, int]:
         """A span (seconds) as it was recorded, for listening: mono float32 (n,), and its own
         sample rate in Hz.
@@ -182,7 +196,7 @@ class Decoders:
             OSError: it cannot be read.
         """
         blocks: list[Samples] = []
-        for message in self._answers("span", path, channel, start, end):
+        for message in self._answers("span", path, channel, start, end, track):
             if isinstance(message, Block):
                 blocks += message.tracks
         assert isinstance(message, Ended)

@@ -93,6 +93,10 @@ def ingest(
             metavar="mix|split|N|NAME=N", help="Which become clips, from 0; commas; default: mix."
         ),
     ] = None,
+    track: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of several sound tracks, from 1; default: the one with speech."),
+    ] = None,
     segments: Annotated[
         str | None,
         typer.Option(metavar="speech|fixed", help="How long recordings are cut; default: speech."),
@@ -175,8 +179,9 @@ def ingest(
         if manifest is None and form != TableForm(zone=form.zone):
             raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
         rows = read_manifest(manifest, form) if manifest else Manifest()
+        asked_for = parse_channels(channels) if channels else channels_of(rows)
         options = IngestOptions(
-            channels=parse_channels(channels) if channels else channels_of(rows),
+            channels=replace(asked_for, sound_track=track),
             limit=limit,
             dated=choice("--time-from", time_from, ("tags", "file", "none")),
             rescan=rescan,

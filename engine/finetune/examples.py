@@ -18,12 +18,11 @@ from emotion_search.engine.audio.workers import Block, Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import facts, sha256_of
-from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
+from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, clip_source, decode_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.labelled_clips import labelled_spans
 from emotion_search.index.database.labels import no_labels
-from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError, InvalidInputError
 
 LONGEST = 15.0
@@ -80,12 +79,12 @@ def examples_of_archive(database: Database, task: str) -> list[Example]:
     """
     found = []
     with database.read() as session:
-        places: dict[int, tuple[str, ...]] = {}
+        sources: dict[int, ClipSource] = {}
         for row in labelled_spans(session, task):
-            if row.recording not in places:
-                places[row.recording] = tuple(p.path for p in locations_of(session, row.recording))
+            if row.recording not in sources:
+                sources[row.recording] = clip_source(session, row.recording, ())
             span = MissingClip(row.clip, row.channel, row.start, row.end)
-            source = ClipSource(row.name, row.sha256, places[row.recording], (span,))
+            source = replace(sources[row.recording], clips=(span,))
             group = row.speaker or f"recording {row.recording}"
             found.append(Example(source, row.label, group, row.clip))
         if not found:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.workers import Decoders, Ended, Opened
 from emotion_search.engine.embedders.base import check, usable
 from emotion_search.engine.embedders.shared import SharedEmbedder
@@ -232,7 +233,9 @@ class Ingest:
             if cut is None or not cut_otherwise(cut.how, wanted):
                 self._seen_again(known, file)
                 return None
-            return Reading(file, sha256, recut=known, there=cut.clips)
+            # What another sound track holds at the same times is not the same.
+            same_track = track_of(cut.how) == options.channels.sound_track
+            return Reading(file, sha256, recut=known, there=cut.clips if same_track else {})
         reading = Reading(file, sha256)
         if silent and noted == Silence(file.facts, sha256, wanted):
             self.report.known += 1

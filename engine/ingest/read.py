@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emotion_search.engine.audio.channels import Channels, Track
+from emotion_search.engine.audio.channels import Track
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
 from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
@@ -114,10 +114,11 @@ def read_cuts(
     if spans:
         named = {track.channel: track for track in channels.tracks or ()}
         wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
-        channels = Channels(tuple(named.get(channel, Track(channel)) for channel in wanted))
+        tracks_of = tuple(named.get(channel, Track(channel)) for channel in wanted)
+        channels = replace(channels, tracks=tracks_of)
     cutters: list[tuple[Track, Segmenter]] = []
     samples_read, longest = 0, options.longest
-    for message in decoders.read(path, channels.wanted, file.sha256):
+    for message in decoders.read(path, channels.wanted, file.sha256, channels.sound_track):
         if isinstance(message, Block):
             expected(message.header_duration)
             samples_read += len(message.tracks[0])

@@ -15,7 +15,7 @@ from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.ingest.batches import Batches
 from emotion_search.engine.ingest.pipeline import BATCH_S
 from emotion_search.engine.ingest.prefetch import prefetch
-from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, decode_clips
+from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, clip_source, decode_clips
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import count
 from emotion_search.index.database.connection import Database
@@ -30,7 +30,6 @@ from emotion_search.index.database.models import (
     register_model,
     revision_and_space,
 )
-from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError
 
@@ -159,13 +158,8 @@ class Refill:
             with self._database.read() as session:
                 found = unfilled_recordings(session, self._model.id, after=after, most=_LISTED)
                 sources = [
-                    ClipSource(
-                        name,
-                        sha256,
-                        tuple(place.path for place in locations_of(session, number)),
-                        tuple(missing_clips(session, self._model.id, number)),
-                    )
-                    for number, sha256, name in found
+                    clip_source(session, number, missing_clips(session, self._model.id, number))
+                    for number, _, _ in found
                 ]
             if not found:
                 return

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.audio.windows import GivenSpans
 from emotion_search.engine.audio.workers import Block, Decoders, Opened
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.coverage import MissingClip
+from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.errors import AudioError
 
 
@@ -24,12 +27,21 @@ class DecodedClip:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A recording to decode again: where its bytes may lie, and the clips that are wanted of it."""
+    """A recording to decode again: where its bytes may lie, the clips that are wanted of it, and
+    the sound track that they are of, as ``AudioFile`` has it."""
 
     name: str
     sha256: str
     paths: tuple[str, ...]
     clips: tuple[MissingClip, ...]
+    track: int | None = None
+
+
+def clip_source(session: Session, recording_id: int, clips: Iterable[MissingClip]) -> ClipSource:
+    """Clips of a recording of the archive, to decode again from the sound track they are of."""
+    row = get_recording(session, recording_id)
+    paths = tuple(place.path for place in locations_of(session, recording_id))
+    return ClipSource(row.name, row.sha256, paths, tuple(clips), track_of(row.cut))
 
 
 def decode_clips(source: ClipSource, decoders: Decoders) -> Iterator[DecodedClip]:
@@ -47,7 +59,9 @@ def decode_clips(source: ClipSource, decoders: Decoders) -> Iterator[DecodedClip
     problem = AudioError("no file of it is known")
     for path in source.paths:
         try:
-            with contextlib.closing(decoders.read(Path(path), channels)) as messages:
+            with contextlib.closing(
+                decoders.read(Path(path), channels, None, source.track)
+            ) as messages:
                 opened = next(messages)
                 assert isinstance(opened, Opened)
                 if opened.sha256 != source.sha256:

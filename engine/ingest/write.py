@@ -91,7 +91,13 @@ class Writer:
         if reading.grown and find_by_sha256(session, reading.sha256) is not None:
             return False
         added = recut_recording(
-            session, self.model_id, recording_id, reading.clips, reading.kept, cut
+            session,
+            self.model_id,
+            recording_id,
+            reading.clips,
+            reading.kept,
+            cut,
+            anew=not reading.there,
         )
         if added is None:
             return False

@@ -179,12 +179,16 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
             NotFoundError: no such clip, or its file is no longer there or has changed.
         """
         from emotion_search.engine.archive.playback import file_of_recording
+        from emotion_search.engine.audio.channels import track_of
+        from emotion_search.index.database.recording_details import get_recording
 
         clip = self.clip(clip_id)
         path = file_of_recording(self, clip.recording_id, clip.sha256)
+        with self.database.read() as session:
+            track = track_of(get_recording(session, clip.recording_id).cut)
         try:
             samples, rate = self.decoders.read_span(
-                path, channel=clip.channel, start=clip.start, end=clip.end
+                path, channel=clip.channel, start=clip.start, end=clip.end, track=track
             )
         except (AudioError, OSError) as error:
             raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error

@@ -12,7 +12,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.npy import NpyWriter
-from emotion_search.engine.ingest.reread import ClipSource, decode_clips
+from emotion_search.engine.ingest.reread import clip_source, decode_clips
 from emotion_search.engine.machine.threads import ahead
 from emotion_search.engine.transfer.export import Exported, published, write_about
 from emotion_search.engine.transfer.formats import csv_file
@@ -22,7 +22,6 @@ from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.errors import AudioError
 
 _PAGE = 500
@@ -82,14 +81,13 @@ def _recording(
     folder: Path,
 ) -> dict[int, str]:
     """Write the frames of some clips of a recording; returns those that failed, and why."""
-    first = clips[0]
-    with database.read() as session:
-        paths = tuple(place.path for place in locations_of(session, first.recording_id))
     wanted = tuple(MissingClip(one.id, one.channel, one.start, one.end) for one in clips)
+    with database.read() as session:
+        source = clip_source(session, clips[0].recording_id, wanted)
     missing = {clip.id for clip in clips}
     reason = "its span is not in the file"
     try:
-        decoded = decode_clips(ClipSource(first.name, first.sha256, paths, wanted), decoders)
+        decoded = decode_clips(source, decoders)
         for number, frames in ahead(lambda one: (one.id, embedder.frames(one.samples)), decoded):
             with NpyWriter(folder / "frames" / f"{number}.npy", embedder.dimension) as out:
                 out.append(frames.vectors)

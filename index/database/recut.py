@@ -38,6 +38,8 @@ def recut_recording(
     clips: Sequence[NewClip],
     kept: Mapping[ClipSpan, str | None],
     how: str,
+    *,
+    anew: bool = False,
 ) -> int | None:
     """Give a recording these clips in place of those that it has; returns how many were added.
 
@@ -48,6 +50,7 @@ def recut_recording(
         clips: the others, embedded.
         kept: spans that the recording has already, and what their channel is called now.
         how: the new way of cutting, in words.
+        anew: clips go in place of those of the same spans.
 
     Returns:
         None, with nothing done, if the recording was removed or cut anew by another process at
@@ -56,12 +59,13 @@ def recut_recording(
     before = current_cut(session, recording_id)
     if before is None or not kept.keys() <= before.clips.keys():
         return None
-    fresh = [
-        clip for clip in clips if span_key(clip.channel, clip.start, clip.end) not in before.clips
-    ]
+    stay = kept.keys() if anew else before.clips.keys()
+    fresh = [clip for clip in clips if span_key(clip.channel, clip.start, clip.end) not in stay]
     names = {span_key(c.channel, c.start, c.end): c.channel_name for c in clips} | dict(kept)
     agreed, who = agreed_labels(session, recording_id), _speakers(session, recording_id)
-    gone = sorted(clip_id for span, clip_id in before.clips.items() if span not in names)
+    gone = sorted(
+        clip_id for span, clip_id in before.clips.items() if span not in names or span not in stay
+    )
     add_tombstones(session, gone)
     for some in chunks(gone):
         session.execute(delete(Clip).where(Clip.id.in_(some)))

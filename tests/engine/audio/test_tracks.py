@@ -6,10 +6,17 @@ import av
 import numpy as np
 import pytest
 
+from emotion_search.engine.archive.playback import span_of_recording
+from emotion_search.engine.audio.channels import Channels
 from emotion_search.engine.audio.file import AudioFile, decode
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.ingest.reread import clip_source, decode_clips
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.query.examples import VectorExample
+from emotion_search.index.database.coverage import MissingClip
 from tests.conftest import write_wav
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
@@ -76,3 +83,37 @@ def test_sides_that_cancel_are_indexed_as_the_one_and_told(library: Library, tmp
     assert [Path(path).name for path, _ in report.notices] == ["both.wav"]
     (hit,) = library.search(one, exclude_same="recording")
     assert hit.similarity > 0.999
+
+
+def test_another_track_is_taken_where_it_is_asked_for_and_stays_the_recordings(
+    library: Library, tmp_path: Path
+):
+    voices = [0.5 * speak(name, speaker=1, seed=3, seconds=2.0) for name in ("anger", "sadness")]
+    path = film(tmp_path / "x.mkv", *voices)
+
+    def taken(number: int, **options: bool) -> IngestReport:
+        channels = Channels(sound_track=number)
+        return library.ingest(find_audio([str(path)]).files, IngestOptions(channels, **options))
+
+    def sounds_as(voice: np.ndarray) -> bool:
+        (clip,) = library.clips()
+        with library.database.read() as session:
+            wanted = (MissingClip(clip.id, clip.channel, clip.start, clip.end),)
+            source = clip_source(session, clip.recording_id, wanted)
+        (decoded,) = decode_clips(source, library.decoders)
+        samples = [library.clip_audio(clip.id)[0], decoded.samples]
+        samples.append(span_of_recording(library, 1, start=0, end=None, channel=None)[0])
+        (vector,) = library.embedder().embed([voice]).vectors
+        (hit,) = library.search(VectorExample(tuple(vector.tolist())))
+        return hit.similarity > 0.999 and all(np.abs(one - voice).max() < 1e-3 for one in samples)
+
+    assert taken(2).recordings == 1
+    assert sounds_as(voices[1])
+    assert taken(1).otherwise == 1
+    assert sounds_as(voices[1])
+    assert taken(1, recut=True).recut == 1
+    assert sounds_as(voices[0])
+    assert taken(1).known == 1
+    write_wav(path := tmp_path / "mono.wav", voices[0])
+    (failure,) = taken(2).failed
+    assert failure[1] == "has no sound track 2 (it has 1, counted from 1)"
