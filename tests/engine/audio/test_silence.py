@@ -36,7 +36,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen = []
     original = Decoders.read
 
-    def read(self, path, channels, sha256):
+    def read(self, path, channels, sha256, track=None):
         seen.append(path)
         return original(self, path, channels, sha256)
 

@@ -66,7 +66,7 @@ def test_a_dry_run_opens_no_file_in_its_own_process(run, calls: Path, monkeypatc
     def fail(*_):
         raise AssertionError("a decoder may crash")
 
-    monkeypatch.setattr("emotion_search.engine.audio.tracks.open_spoken", fail)
+    monkeypatch.setattr("emotion_search.engine.audio.tracks.open_track", fail)
     shown = run("ingest", calls, "--model", "acoustic", "--dry-run", "--json")
     assert shown.records[0]["new"] == 6
 

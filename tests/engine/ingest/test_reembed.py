@@ -180,7 +180,7 @@ def test_clips_come_once_though_a_file_goes_while_it_is_decoded(tmp_path):
     path = write_wav(tmp_path / "a.wav", np.stack([tone(30.0), tone(30.0, 330)], axis=1), 16_000)
 
     class Failing:
-        def read(self, where, channels):
+        def read(self, where, channels, *_):
             for number, message in enumerate(workers.read(path, channels)):
                 if where.name == "gone.wav" and number == 2:
                     raise OSError(errno.EIO, "gone")
