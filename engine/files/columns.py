@@ -17,7 +17,7 @@ TASK = "label:"
 
 _STANDARD = ("file", "file_name")  # of audformat, and of Hugging Face's audiofolder
 _PATHS = (*_STANDARD, "filename", "file_path", "filepath")
-_LISTED = 20  # columns that a message names
+_LISTED, _SHOWN = 20, 50  # columns that a message names, and characters of each
 
 Columns = Callable[[Sequence[str]], list[str]]
 """Gives the names under which the columns of a header are read; empty for those that are not.
@@ -48,7 +48,9 @@ def missing(name: str, header: Sequence[str], cure: str = "") -> str:
     keys = {_key(one): one for one in reversed(header) if one}
     near = [keys[key] for key in get_close_matches(_key(name), keys)]
     found = [*near, *(one for one in header if one and one not in near)]
-    shown = ", ".join(map(repr, found[:_LISTED])) + (", …" if len(found) > _LISTED else "")
+    shown = ", ".join(repr(one[:_SHOWN]) for one in found[:_LISTED]) + (
+        ", …" if len(found) > _LISTED else ""
+    )
     there = f"it has {shown}" if found else "its first line names none"
     return f"has no column {name!r}; {there}{cure if found else ''}"
 

@@ -27,13 +27,13 @@ class Table:
 def tables_of(path: Path, columns: Columns, encoding: str | None = None) -> Iterator[Table]:
     """The tables of a manifest: itself, or those of a folder with ``db.yaml`` (audformat),
     ``metadata.csv``, ``.jsonl`` or ``.parquet`` in it or two folders down (Hugging Face), or
-    ``wav.scp`` with ``utt2spk`` and ``segments`` where there are (Kaldi).
+    ``wav.scp`` (or any ``.scp``) with ``utt2spk`` and ``segments`` where there are (Kaldi).
 
     Raises:
         InvalidInputError: it cannot be read, or is another kind of folder.
     """
-    if path.name == "wav.scp" or (path / "wav.scp").is_file():
-        yield _kaldi(path if path.is_dir() else path.parent)
+    if path.suffix == ".scp" or (path / "wav.scp").is_file():
+        yield _kaldi(path / "wav.scp" if path.is_dir() else path)
     elif not path.is_dir():
         yield Table(table_rows(path, columns, encoding=encoding), path.parent)
     elif (path / "db.yaml").is_file():
@@ -77,8 +77,8 @@ def _audformat(folder: Path) -> list[str]:
     return names
 
 
-def _kaldi(folder: Path) -> Table:
-    recordings = dict(_pairs(folder / "wav.scp"))
+def _kaldi(script: Path) -> Table:
+    recordings, folder = dict(_pairs(script)), script.parent
     first = next(iter(recordings.values()), "")
     # Kaldi's paths are relative to where its recipes run.
     base = folder if (folder / first).exists() or not Path(first).exists() else Path.cwd()

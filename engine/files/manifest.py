@@ -232,7 +232,11 @@ def _go_together(one: Annotations, other: Annotations) -> bool:
 
 def _span(cells: Mapping[str, str], labels: Mapping[str, str], speaker: str | None) -> Span | None:
     """The clip that a row means; None if it means the whole file."""
-    ends = {key: cells[key] for key in ("start", "end") if cells.get(key) not in (None, "NaT")}
+    ends = {
+        key: cells[key]
+        for key in ("start", "end")
+        if cells.get(key, "nan").lower() not in ("nan", "nat")
+    }
     try:
         start, end = (parse_seconds(ends[key]) if key in ends else None for key in ("start", "end"))
     except ValueError as error:
@@ -254,6 +258,8 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     try:
-        return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, str):
+            return value.strip("\0").strip()
+        return json.dumps(value, ensure_ascii=False)
     except TypeError as error:  # bytes, say
         raise ValueError(f"a cell is {type(value).__name__}, which is no text") from error

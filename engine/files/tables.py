@@ -36,8 +36,9 @@ def table_rows(
     without: str | None = None,
     encoding: str | None = None,
 ) -> Rows:
-    """Rows of a table: a workbook (.xlsx) or Parquet by its content, ``.jsonl``/``.ndjson`` as JSON
-    lines, everything else as CSV. Of a workbook, the first sheet with the right columns.
+    """Rows of a table: a workbook (.xlsx) or Parquet by its content, ``.jsonl``/``.ndjson``, or
+    what begins with a brace, as JSON lines, everything else as CSV. Of a workbook, the first
+    sheet with the right columns.
 
     Args:
         columns: gives the names of the columns by the header of a CSV, a workbook or Parquet.
@@ -52,7 +53,7 @@ def table_rows(
         return _sheet_rows(path, columns)
     if head.startswith(b"PAR1") or suffix == ".parquet":
         return parquet_rows(path, columns, without)
-    if suffix in (".jsonl", ".ndjson"):
+    if suffix in (".jsonl", ".ndjson") or head.lstrip()[:1] == b"{":
         return json_rows(path, columns, encoding)
     return csv_rows(path, columns, encoding)
 
@@ -74,6 +75,10 @@ def _head(path: Path) -> bytes:
         raise InvalidInputError(
             f"{path} is an old Excel workbook (.xls), or one with a password: save it as .xlsx, or"
             " as CSV UTF-8"
+        )
+    if head.lstrip()[:1] == b"[":
+        raise InvalidInputError(
+            f"{path} is a JSON array; JSON lines are read, an object a line: jq -c '.[]' makes them"
         )
     if _MARKUP.match(head.replace(b"\0", b"")):
         raise InvalidInputError(
@@ -148,7 +153,7 @@ def _csv_cells(file: TextIO) -> Iterator[tuple[int, list[Any] | str]]:
     lines = _Lines(file)
     delimiter = None
     for header in lines:  # the first that is not empty
-        told = header.strip().lower()
+        told = header.rstrip("\r\n").lower()
         if told.startswith("sep=") and len(told) == len("sep=;"):  # Excel's own
             delimiter = told[-1]
         elif header.strip(" ,;\t|\r\n"):
@@ -207,7 +212,7 @@ def _by_column(path: Path, rows: Iterable[tuple[int, list[Any] | str]], columns:
 
 def _names(path: Path, columns: Columns, header: Iterable[str]) -> list[str]:
     try:
-        return columns([name.strip() for name in header])
+        return columns([name.strip("\0").strip() for name in header])
     except InvalidInputError as error:
         raise _HeaderError(f"{path} {error}") from error
 

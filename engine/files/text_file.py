@@ -64,7 +64,7 @@ def _encoding(raw: BinaryIO, path: Path) -> str:
     Raises:
         UnicodeError: nothing that is known here.
     """
-    head = raw.read(1024)
+    head = raw.read(1024).rstrip(b"\0")  # of a file that was made longer than it became
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name

@@ -122,10 +122,11 @@ def parse_path(text: str, folder: Path) -> str:
     if len(path.encode()) > LONGEST_PATH:
         raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
     if ("\\" in text or not text.isascii()) and not os.path.lexists(path):
-        for slashed in (text, text.replace("\\", "/")):
-            for other in (slashed, normalize("NFC", slashed), normalize("NFD", slashed)):
-                if os.path.lexists(there := _absolute(other, folder)):
-                    return there
+        forms = (text, text.replace("\\", "/"))
+        others = {normalize(form, one) for form in ("NFC", "NFD") for one in forms} | set(forms)
+        for other in sorted(others - {text}):
+            if os.path.lexists(there := _absolute(other, folder)):
+                return there
     return path
 
 

@@ -65,6 +65,7 @@ def test_a_damaged_byte_costs_its_own_row(tmp_path: Path, caplog):
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), r"old Excel workbook .* as \.xlsx"),
         (b"\n <html><table><tr><td>path</td></tr></table>", "is HTML or XML"),
         (b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "is HTML or XML"),
+        (bytes(5000), "its first line names none"),
         (b"\n;;\n", "has no column 'path'; its first line names none"),
         (b"Pfad;Label\nx;y\n", "has no column 'path'; it has 'Pfad', 'Label'; --map path="),
         (b"label,paht\nx,y\n", "it has 'paht', 'label'"),  # the nearest first
@@ -97,6 +98,17 @@ def test_what_is_no_table_is_refused_by_what_it_is(tmp_path: Path, text, message
 )
 def test_delimiters_blank_rows_spare_columns_and_capitals_do_no_harm(tmp_path: Path, text):
     assert only(table(tmp_path, text)).speaker == "jo"
+
+
+def test_zeros_after_the_end_are_nothing(tmp_path: Path):
+    path = table(tmp_path, b"path,speaker\nx.wav,jo\0\0\n" + bytes(5000))
+    assert only(path).speaker == "jo"
+
+
+def test_json_is_told_by_its_content(tmp_path: Path):
+    assert only(table(tmp_path, '{"path": "x.wav", "speaker": "jo"}\n')).speaker == "jo"
+    with pytest.raises(InvalidInputError, match="is a JSON array"):
+        read_manifest(table(tmp_path, '[{"path": "x.wav"}]'))
 
 
 def test_metadata_columns_of_one_name_are_numbered(tmp_path: Path):
