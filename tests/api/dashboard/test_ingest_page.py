@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from emotion_search.engine.audio.synthetic_voices import speak
@@ -30,7 +31,7 @@ def test_dropped_files_are_in_the_archive_once_they_are_done(
 ):
     page = visit.open("/#/ingest")
     page.get_by_label("Source").fill("dropped")
-    page.get_by_label("Label").fill("anger")
+    page.get_by_label("Label", exact=True).fill("anger")
     page.get_by_label("Metadata").fill("queue=billing, team=north")
     drop(page, ".zone", [voice(tmp_path, f"drop{n}.wav", 20 + n) for n in range(3)])
     expect(page.locator(".job.done")).to_have_count(3)
@@ -40,6 +41,23 @@ def test_dropped_files_are_in_the_archive_once_they_are_done(
     assert kept[0]["labels"] == {"emotion": {"anger": 1}}
     page.locator(".job a").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"drop\d.wav"))
+
+
+def test_calls_are_mixed_with_a_notice_unless_a_channel_is_chosen(
+    visit: Visit, api: httpx.Client, tmp_path: Path, expect
+):
+    sides = np.stack([speak("anger", speaker=n, seed=40) for n in (41, 42)], axis=1)
+    page = visit.open("/#/ingest")
+    drop(page, ".zone", [write_wav(tmp_path / "both.wav", sides)])
+    expect(page.locator(".job.done")).to_contain_text("channels were mixed, since nobody said")
+    page.get_by_role("radio", name="By name").check()
+    page.get_by_label("Second channel").fill("customer")
+    page.get_by_label("Source").fill("second side")
+    drop(page, ".zone", [write_wav(tmp_path / "one.wav", sides * 0.9)])
+    expect(page.locator(".job.done")).to_have_count(2)
+    (clip,) = api.get("/v1/clips", params={"source": "second side"}).json()["data"]
+    assert (clip["channel"], clip["channel_name"]) == (1, "customer")
+    expect(page.get_by_text("channels were mixed")).to_have_count(1)
 
 
 def test_a_file_that_fails_says_why_and_can_be_tried_again(visit: Visit, tmp_path: Path, expect):

@@ -113,7 +113,7 @@ function channelChoice() {
     labelled(t("First channel"), first), labelled(t("Second channel"), second));
   for (const one of [first, second]) one.addEventListener("input", () => { for (const other of [first, second]) other.setCustomValidity(""); });
   const element = h("fieldset.channels", {}, h("legend", {}, t("Channels")),
-    ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: now() === value, onchange: () => { said.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
+    ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: said.channels === value, onchange: () => { said.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
     names,
     h("p.hint", {}, t("Agents must not be scored silently: the EU AI Act, article 5(1)(f), forbids inferring emotions at work except for medical or safety reasons. To take in the customer alone, name that channel and leave the agent's empty.")));
   return {
@@ -123,7 +123,8 @@ function channelChoice() {
       first.setCustomValidity(wrong);
       return [first, second];
     },
-    value: () => (now() !== "named" ? now() : [[first, 0], [second, 1]].filter(([field]) => field.value.trim()).map(([field, place]) => `${field.value.trim()}=${place}`).join(",")),
+    // Nothing where nothing was chosen: then the answer says that they were mixed.
+    value: () => (now() !== "named" ? said.channels ?? "" : [[first, 0], [second, 1]].filter(([field]) => field.value.trim()).map(([field, place]) => `${field.value.trim()}=${place}`).join(",")),
   };
 }
 
