@@ -27,6 +27,7 @@ from emotion_search.engine.api.http.metrics import Metrics
 from emotion_search.engine.api.http.origins import Preflights, listed
 from emotion_search.engine.api.http.prefix import Prefix, checked
 from emotion_search.engine.api.http.requests import Requests
+from emotion_search.engine.api.learn import learn
 from emotion_search.engine.api.routes import (
     archive,
     classifiers,
@@ -134,6 +135,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
             app.state.jobs = Jobs(
                 library,
                 explain=problems.explain,
+                learn=learn,
                 at_once=settings.jobs,
                 most=_MOST_QUEUED,
                 longest=settings.max_upload_minutes * 60,

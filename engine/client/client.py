@@ -184,6 +184,12 @@ class Client(Requests):
             if event == "archive":
                 yield data["revision"]
 
+    def work(self, kind: str, **options: Any) -> JobOut:
+        """Have the service ``evaluate``, ``train``, ``cluster``, ``tune`` or ``reembed``, as the
+        document has it; the job, whose ``result`` comes with ``wait_for``."""
+        answer = self._call("work", json={"kind": kind, **options})
+        return JobOut.model_validate(answer.json())
+
     def job(self, job: int) -> JobOut:
         """A job as it stands."""
         return JobOut.model_validate(self._call("job", job=job).json())

@@ -1,4 +1,4 @@
-"""Crash isolation: an upload that may kill the process is taken in by a process of its own."""
+"""Work in a process of its own: uploads that may kill the server, and what takes minutes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
@@ -19,11 +22,24 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import EmotionSearchError, ModelUnavailableError
 
 _LOOK_S = 0.2  # between looks at whether it is to stop
-_BEGUN = "begun"
+BEGUN = "begun"
+"""What work tells once it has all that it needs, so that it is to blame if the process ends."""
+
+T = TypeVar("T")
+Tell = Callable[[Any], None]
 
 
 class ProcessDiedError(EmotionSearchError):
-    """The process that took a file in ended in the midst of it."""
+    """The process that did some work ended in the midst of it."""
+
+
+class StoppedError(EmotionSearchError):
+    """The work was stopped before it was done."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    result: Any
 
 
 def take_in_alone(
@@ -41,31 +57,58 @@ def take_in_alone(
         ModelUnavailableError: it ended before, so that the file had no part in it.
         EmotionSearchError, OSError: as ``take_in``.
     """
+    return do_alone(settings, partial(_take_in, file, how), progress=progress, stop=stop)
+
+
+def do_alone(
+    settings: Settings,
+    work: Callable[[Library, Tell, threading.Event], T],
+    *,
+    progress: Callable[[Any], None],
+    stop: threading.Event,
+    patience: float = float("inf"),
+) -> T:
+    """What ``work`` gives, which is called in a process of its own that ends with this one, with
+    the library, a function that passes on what it is given to ``progress``, and an event that is
+    set once it is to stop.
+
+    Args:
+        patience: seconds after which it is killed then.
+
+    Raises:
+        ProcessDiedError: the process ended after ``BEGUN``.
+        ModelUnavailableError: it ended before.
+        StoppedError: it was killed.
+        EmotionSearchError, OSError: as ``work``.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, file, how), daemon=True)
+    process = context.Process(target=_work, args=(theirs, settings, work), daemon=True)
     process.start()
     theirs.close()
-    begun = asked = False
+    begun = False
+    asked_at: float | None = None
     try:
         while True:
             while not ours.poll(_LOOK_S):
-                if stop.is_set() and not asked:
-                    asked = True
+                if stop.is_set() and asked_at is None:
+                    asked_at = time.monotonic()
                     ours.send("stop")
+                if asked_at is not None and time.monotonic() - asked_at >= patience:
+                    raise StoppedError("it did not stop in time")
             answer = ours.recv()
             if isinstance(answer, Exception):
                 raise answer
-            if isinstance(answer, tuple):
-                return answer
-            if answer == _BEGUN:
+            if isinstance(answer, _Done):
+                return answer.result  # type: ignore[no-any-return]
+            if answer == BEGUN:
                 begun = True
             else:
                 progress(answer)
     except (EOFError, ConnectionError) as error:
         process.join()
         kind = ProcessDiedError if begun else ModelUnavailableError
-        when = "while it took the file in" if begun else "before it began"
+        when = "in the midst of its work" if begun else "before it began"
         raise kind(f"a process of its own ended {when} (exit code {process.exitcode})") from error
     finally:
         process.kill()
@@ -73,7 +116,15 @@ def take_in_alone(
         ours.close()
 
 
-def _work(pipe: Connection, settings: Settings, file: Path, how: dict[str, Any]) -> None:
+def _take_in(
+    file: Path, how: dict[str, Any], library: Library, tell: Tell, stop: threading.Event
+) -> tuple[int, bool]:
+    library.embedder()
+    tell(BEGUN)
+    return take_in(library, file, progress=tell, stop=stop, **how)
+
+
+def _work(pipe: Connection, settings: Settings, work: Callable[..., object]) -> None:
     """Runs in the other process; sends reports, then what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then stops us
     with contextlib.suppress(OSError):  # where memory runs out, this process goes first
@@ -82,9 +133,7 @@ def _work(pipe: Connection, settings: Settings, file: Path, how: dict[str, Any])
     threading.Thread(target=_heed, args=(pipe, stop), daemon=True).start()
     try:
         with Library.open(settings) as library:
-            library.embedder()
-            pipe.send(_BEGUN)
-            pipe.send(take_in(library, file, progress=pipe.send, stop=stop, **how))
+            pipe.send(_Done(work(library, pipe.send, stop)))
     except (EmotionSearchError, OSError) as error:
         pipe.send(error)
     except Exception as error:  # noqa: BLE001 - not every exception can be sent

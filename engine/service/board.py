@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far the work of a job is: what it does, and how much of how much is done."""
+
+    about: str
+    done: float = 0.0
+    of: float | None = None
 
 
 class JobBoard:

@@ -22,7 +22,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.uploads import UploadFields
-from emotion_search.engine.service.work import SHA256, Explain, JobWork
+from emotion_search.engine.service.work import SHA256, WORK, Explain, JobWork, Learn, Work
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
@@ -68,13 +68,13 @@ class Upload:
     Attributes:
         content: what is read to its end.
         name: what the sender called it.
-        fields: its annotations and channels.
+        fields: its annotations and channels, or the work that it asks for.
         owner, idempotency_key: who sent it, and the key under which it is done only once.
     """
 
     content: BinaryIO
     name: str
-    fields: UploadFields = field(default_factory=UploadFields)
+    fields: UploadFields | Work = field(default_factory=UploadFields)
     owner: str = ""
     idempotency_key: str | None = None
 
@@ -86,6 +86,7 @@ class Jobs:
 
     Args:
         explain: makes the problem that a failed job shows.
+        learn: does what jobs ask for that are no uploads; called in a process of its own.
         at_once: how many run at the same time.
         most: how many may be unfinished here before more are refused.
         longest: seconds of the longest recording.
@@ -96,23 +97,33 @@ class Jobs:
     """
 
     def __init__(
-        self, library: Library, *, explain: Explain, at_once: int, most: int, longest: float
+        self,
+        library: Library,
+        *,
+        explain: Explain,
+        learn: Learn,
+        at_once: int,
+        most: int,
+        longest: float,
     ) -> None:
         self._library = library
         self._database = library.database
         self._incoming = Incoming(library.settings.uploads_folder / "incoming")
         self.board = JobBoard(library.database)
-        self._stop = threading.Event()
+        self._stop, self._ending = threading.Event(), threading.Event()
         self._work = JobWork(
             library,
             self._incoming,
             self.board,
             explain=explain,
+            learn=learn,
             longest=longest,
             stop=self._stop,
+            ending=self._ending,
         )
         self._most = most
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")
+        self._learning = ThreadPoolExecutor(1, thread_name_prefix="learning")
         self._lock = threading.Lock()
         self._futures: dict[int, Future[Job]] = {}
         self._locks: dict[int, FileLock] = {}
@@ -217,6 +228,7 @@ class Jobs:
         """Take no more, begin none of those that wait, and send those away who follow jobs."""
         if self._ended_at is None:
             self._ended_at = time.monotonic()
+        self._ending.set()
         with self._lock:
             futures = list(self._futures.values())
         for future in futures:
@@ -231,7 +243,8 @@ class Jobs:
             running = [one for one in self._futures.values() if not one.cancelled()]
         wait_for(running, timeout=max(0.0, self._ended_at + grace - time.monotonic()))
         self._stop.set()
-        self._threads.shutdown(wait=True)
+        for threads in (self._threads, self._learning):
+            threads.shutdown(wait=True)
         with self._lock:
             locks, self._locks = self._locks, {}
         for job_id, lock in locks.items():
@@ -285,7 +298,8 @@ class Jobs:
         with self._lock:
             self._locks[job.id] = lock
             try:
-                self._futures[job.id] = self._threads.submit(context.run, self._run, job)
+                threads = self._learning if WORK in job.fields else self._threads
+                self._futures[job.id] = threads.submit(context.run, self._run, job)
             except RuntimeError:  # it ended meanwhile: the next start takes it up
                 self.board.remove(job.id)
                 self._locks.pop(job.id).release()
@@ -293,7 +307,7 @@ class Jobs:
     def _run(self, job: Job) -> Job:
         # What was begun before and not finished may be what ended the process: it is tried
         # alone, or it would bring those beside it under the same suspicion.
-        with self._suspects if job.attempts else nullcontext():
+        with self._suspects if job.attempts and WORK not in job.fields else nullcontext():
             ended, is_over = self._work.do(job)
         self.board.remove(job.id)
         with self._lock:

@@ -6,15 +6,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.service.alone import ProcessDiedError, take_in_alone
-from emotion_search.engine.service.board import JobBoard
+from emotion_search.engine.service.alone import (
+    BEGUN,
+    ProcessDiedError,
+    StoppedError,
+    do_alone,
+    take_in_alone,
+)
+from emotion_search.engine.service.board import JobBoard, Step
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
 from emotion_search.index.database.jobs import Job, JobStatus
@@ -41,6 +48,11 @@ SHA256 = "sha256"
 NOTICES = "notices"
 """Key of what whoever sent an upload should know, in its fields once it is taken in."""
 
+WORK, RESULT, STEP = "work", "result", "step"
+"""Keys of what a job asks for that is no upload, of what came of it, and of what it does now."""
+
+Learn = Callable[[Library, dict[str, Any], Callable[[Step], None]], dict[str, Any]]
+"""Does what a job asks for that is no upload; plain data in and out."""
 Explain = Callable[[Exception], dict[str, Any]]
 """Makes a problem (``status``, ``kind``, ``detail``) of what went wrong."""
 
@@ -53,13 +65,26 @@ class QuarantinedError(EmotionSearchError):
     """An upload that ends every process that takes it in; its bytes are kept."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a job asks for that is no upload, in plain data."""
+
+    asked: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the fields of a job."""
+        return {WORK: self.asked}
+
+
 class JobWork:
     """Works on jobs, on whichever threads ask for it.
 
     Args:
         explain: makes the problem that a failed job shows.
+        learn: does what jobs ask for that are no uploads.
         longest: seconds of the longest recording.
         stop: once set, what is in hand is interrupted.
+        ending: once set, that is done with what is learned, which goes on at the next start.
     """
 
     def __init__(
@@ -69,24 +94,30 @@ class JobWork:
         board: JobBoard,
         *,
         explain: Explain,
+        learn: Learn,
         longest: float,
         stop: threading.Event,
+        ending: threading.Event,
     ) -> None:
         self._library = library
         self._incoming = incoming
         self._board = board
         self._explain = explain
         self._longest = longest
-        self._stop = stop
+        self._stop, self._ending = stop, ending
+        self._learn = learn
 
     def do(self, job: Job) -> tuple[Job, bool]:
         """The job after work on it, and whether it is over: else its upload is still needed."""
         try:
-            return self._taken_in(job), True
-        except NotFoundError:  # its recording was forgotten meanwhile, and it with it
+            return (self._learned if WORK in job.fields else self._taken_in)(job), True
+        except NotFoundError as error:
+            if WORK in job.fields:
+                return self._failed(job, error)
+            # Its recording was forgotten meanwhile, and it with it.
             log.info("job %d is gone", job.id)
             return job, True
-        except InterruptedUploadError:
+        except (InterruptedUploadError, StoppedError):
             return self._put_off(job), False
         except _PASSING as error:
             log.warning("job %d is put off: %s", job.id, error)
@@ -102,13 +133,7 @@ class JobWork:
             raise InterruptedUploadError(f"{job.name} waits for the next start")
         if (unloadable := self._library.model_problem) is not None:
             raise unloadable
-        running = self._board.note(
-            job.id,
-            status=JobStatus.RUNNING,
-            started_at=datetime.now(UTC),
-            attempts=job.attempts + 1,
-            problem=None,
-        )
+        running = self._begun(job)
         last: list[IngestReport] = []
         how: dict[str, Any] = {
             "name": job.name,
@@ -132,6 +157,42 @@ class JobWork:
             total=latest.total,
             # Annotations are with the recording alone, with which they can be erased.
             fields={NOTICES: last[0].texts} if last and last[0].texts else {},
+            finished_at=datetime.now(UTC),
+        )
+
+    def _begun(self, job: Job) -> Job:
+        return self._board.note(
+            job.id,
+            status=JobStatus.RUNNING,
+            started_at=datetime.now(UTC),
+            attempts=job.attempts + 1,
+            problem=None,
+        )
+
+    def _learned(self, job: Job) -> Job:
+        running = self._begun(job)
+        latest = Step("starting")
+
+        def tell(step: Step) -> None:
+            nonlocal latest
+            latest = step
+            fields = {**job.fields, STEP: step.about}
+            self._board.show(replace(running, seconds=step.done, total=step.of, fields=fields))
+
+        tell(latest)
+        result = do_alone(
+            self._library.settings,
+            partial(_learn, self._learn, job.fields[WORK]),
+            progress=tell,
+            stop=self._ending,
+            patience=0.0,
+        )
+        return self._board.note(
+            job.id,
+            status=JobStatus.DONE,
+            fields={WORK: job.fields[WORK], RESULT: result},
+            seconds=latest.done,
+            total=latest.of,
             finished_at=datetime.now(UTC),
         )
 
@@ -190,7 +251,8 @@ class JobWork:
             "problem": problem,
             "finished_at": datetime.now(UTC),
         }
-        if problem["status"] < 500:  # else it may be tried again, with all that came with it
+        # What came with it is needed where it may be tried again, and shown where it was no upload.
+        if problem["status"] < 500 and WORK not in job.fields:
             ended["fields"] = {}
         try:
             failed = self._board.note(job.id, **ended)
@@ -200,3 +262,14 @@ class JobWork:
         except EmotionSearchError as other:  # nobody would ever know: it is tried again
             log.warning("job %d: %s", job.id, other)
             return job, False
+
+
+def _learn(
+    learn: Learn,
+    asked: dict[str, Any],
+    library: Library,
+    tell: Callable[[Any], None],
+    _: threading.Event,
+) -> dict[str, Any]:
+    tell(BEGUN)
+    return learn(library, asked, tell)

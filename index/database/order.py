@@ -16,7 +16,7 @@ from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError
 from emotion_search.index.vectors.arrays import Ids
 
 KEYS = ("score", "recorded_at", "duration", *DIMENSIONS)
@@ -92,7 +92,7 @@ def _keys(session: Session, model: ModelInfo, columns: Columns, by: str) -> Keys
         at = columns["recorded_at"]
         return np.where(at == NEVER, np.nan, at)
     if by in ("score", *DIMENSIONS) and not model.classes:
-        raise InvalidInputError(f"{model.name} gives no scores to sort by")
+        raise AbsentError(f"{model.name} gives no scores to sort by")
     if by in DIMENSIONS:
         return columns.affect(session, by)
     if by in KEYS:
@@ -101,7 +101,7 @@ def _keys(session: Session, model: ModelInfo, columns: Columns, by: str) -> Keys
     if common(by) in named:
         scores = columns.scores(session)[:, named.index(common(by))]
         return scores.astype(np.float64)
-    raise InvalidInputError(
+    raise AbsentError(
         f"clips cannot be sorted by {by}; choose one of {', '.join((*KEYS, *model.classes))}"
     )
 

@@ -234,11 +234,12 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
     """What was queued or running when the process ended is done by the next one."""
     with Library.open(settings, create=True) as library:
         from emotion_search.engine.api.http.problems import explain
+        from emotion_search.engine.api.learn import learn
         from emotion_search.engine.service.jobs import Jobs, Upload
         from emotion_search.engine.service.uploads import UploadFields
         from emotion_search.index.database.recordings import Annotations
 
-        gone = Jobs(library, explain=explain, at_once=1, most=9, longest=60)
+        gone = Jobs(library, explain=explain, learn=learn, at_once=1, most=9, longest=60)
         monkeypatch.setattr(gone, "_run", lambda job: None)  # the process dies before its work
         gone.start()
         with voice.open("rb") as content:

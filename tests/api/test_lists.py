@@ -40,7 +40,7 @@ def test_many_clips_are_labelled_at_once_or_none(client: TestClient):
 
 
 def test_many_recordings_are_erased_at_once(client: TestClient):
-    answer = client.post("/v1/recordings/erase", json={"recordings": [2, 3, 3, 99]})
+    answer = client.post("/v1/erasures", json={"recordings": [2, 3, 3, 99]})
     assert answer.json() == {"erased": [2, 3], "unknown": [99]}
     assert_problem(client.get("/v1/recordings/2"), 404)
     assert client.get("/v1/recordings").json()["total"] == 10

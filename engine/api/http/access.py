@@ -39,6 +39,15 @@ class Caller:
     owner: str
     scope: Scope
 
+    def require(self, scope: Scope) -> None:
+        """Refuse callers whose key is of less.
+
+        Raises:
+            HTTPException: 403.
+        """
+        if not self.scope.covers(scope):
+            raise HTTPException(403, f"this needs a key of scope {scope}")
+
 
 class Needs:
     """A dependency that lets pass who has a key of this scope, and asks for nothing unknown.

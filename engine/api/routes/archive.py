@@ -9,12 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion_search.engine.api.http.access import Reader, Writer
+from emotion_search.engine.api.http.access import Admin, Reader, Writer
 from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import LibraryDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.http.problems import without_paths
-from emotion_search.engine.api.wire.annotations import Labelled, LabelsIn
+from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
     Counts,
     FailureKind,
@@ -27,6 +27,7 @@ from emotion_search.engine.api.wire.archive import (
 )
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
+from emotion_search.engine.api.wire.recordings import ErasedAll
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.database.files import FailureDetails
@@ -88,6 +89,18 @@ async def set_labels(request: Request, library: LibraryDep, _: Writer) -> Labell
     ]
     unknown = await in_thread(library.label, labels)
     return Labelled(labelled=len({one.clip for one in asked}) - len(unknown), unknown=unknown)
+
+
+@router.post(
+    "/erasures",
+    summary="Erase many recordings",
+    openapi_extra={"requestBody": json_or_form(EraseIn)},
+)
+async def erase_many(request: Request, library: LibraryDep, _: Admin) -> ErasedAll:
+    """Erases up to 1000 recordings, as erasing each does; those that are none are named."""
+    asked = (await json_body(request, EraseIn)).recordings
+    erased = await in_thread(library.forget_each, asked)
+    return ErasedAll(erased=erased, unknown=sorted({*asked} - {*erased}))
 
 
 @router.get("/models", summary="List models")

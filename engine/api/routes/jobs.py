@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.http.access import Reader, Writer
-from emotion_search.engine.api.http.deps import JobsDep, in_thread
-from emotion_search.engine.api.http.openapi import answers
+from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.deps import GatesDep, JobsDep, in_thread
+from emotion_search.engine.api.http.openapi import answers, headers, json_or_form
 from emotion_search.engine.api.http.problems import body
 from emotion_search.engine.api.http.sse import BEAT, BEAT_S, event, events_of, stream
 from emotion_search.engine.api.wire.filters import MOST_LISTED
 from emotion_search.engine.api.wire.jobs import JobOut, JobPage, JobState, Progress
+from emotion_search.engine.api.wire.learn import WorkIn
 from emotion_search.engine.api.wire.problems import Problem
-from emotion_search.engine.service.jobs import Jobs, TooBusyError
-from emotion_search.engine.service.work import NOTICES
+from emotion_search.engine.service.jobs import Jobs, TooBusyError, Upload
+from emotion_search.engine.service.keys import Scope
+from emotion_search.engine.service.work import NOTICES, RESULT, STEP, WORK, Work
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the job.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Any text of your own: sent again with the same file and fields within seven"
+        " days, the upload is done once, and answered as it stands then. With another file, file"
+        " name or field it is a 422 `idempotency-key-reused`. A failure of the server's own frees"
+        " the key.",
+    ),
+]
 _LOOK_S = 0.2  # between looks at a job that somebody follows
 _ELSEWHERE_S = 1.0  # the same, where another server works on it: that is a look in the database
 _MOST_FOLLOWERS = 200
@@ -46,17 +61,19 @@ class JobQuery(BaseModel):
 
 def job_out(job: Job) -> JobOut:
     """A job as the API's answer."""
-    done, of = job.status == JobStatus.DONE, job.total
+    done, of, fields = job.status == JobStatus.DONE, job.total, job.fields
     fraction = 1.0 if done else min(1.0, job.seconds / of) if of else None
     return JobOut(
         job=job.id,
+        kind=fields[WORK]["kind"] if WORK in fields else "upload",
         status=job.status.value,
         file=job.name,
         size=job.size,
-        progress=Progress(seconds=job.seconds, of=of, fraction=fraction),
+        progress=Progress(step=fields.get(STEP), seconds=job.seconds, of=of, fraction=fraction),
         recording=job.recording_id,
         new=job.is_new,
         notices=job.fields.get(NOTICES, []) if job.finished else [],
+        result=fields.get(RESULT),
         problem=Problem.model_validate(body(**job.problem)) if job.problem else None,
         created_at=job.created_at,
         started_at=job.started_at,
@@ -74,6 +91,42 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
         data=[job_out(job) for job in page],
         next=page[-1].id if len(found) > len(page) else None,
     )
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Evaluate, train, cluster, tune or reembed",
+    openapi_extra={"requestBody": json_or_form(WorkIn)},
+    responses={202: {"headers": headers("Location", "Idempotent-Replayed")}, **answers(409, 429)},
+)
+async def work(
+    request: Request,
+    response: Response,
+    jobs: JobsDep,
+    gates: GatesDep,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> JobOut:
+    """Begins work that takes minutes, in a process of its own and one at a time; follow the job
+    for its progress. What it finds is its `result`, and where it is kept in the archive also
+    there. The server's end interrupts it, and the next start begins it anew."""
+    asked = (await json_body(request, WorkIn)).root
+    if asked.kind in ("tune", "reembed"):
+        caller.require(Scope.ADMIN)
+    plain = asked.model_dump(mode="json")
+    upload = Upload(
+        content=io.BytesIO(json.dumps(plain, sort_keys=True).encode()),
+        name=asked.kind,
+        fields=Work(plain),
+        owner=caller.owner,
+        idempotency_key=idempotency_key,
+    )
+    job, is_new = await gates.uploads.run(jobs.submit, upload)
+    response.headers["location"] = f"/v1/jobs/{job.id}"
+    if not is_new:
+        response.headers["idempotent-replayed"] = "true"
+    return job_out(job)
 
 
 @router.get("/{job}", summary="Read a job")

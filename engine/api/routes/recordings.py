@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import Admin, Caller, Reader, Writer
-from emotion_search.engine.api.http.bodies import display_name, form_body, json_body
+from emotion_search.engine.api.http.bodies import display_name, form_body
 from emotion_search.engine.api.http.deps import (
     Gates,
     GatesDep,
@@ -22,14 +22,13 @@ from emotion_search.engine.api.http.deps import (
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
 from emotion_search.engine.api.http.openapi import headers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
-from emotion_search.engine.api.routes.jobs import job_out
-from emotion_search.engine.api.wire.annotations import EraseIn, UploadRecording
+from emotion_search.engine.api.routes.jobs import IdempotencyKey, job_out
+from emotion_search.engine.api.wire.annotations import UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import Paging, RecordingQuery
 from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import (
     Erased,
-    ErasedAll,
     RecordingOut,
     RecordingPage,
     TakenIn,
@@ -47,18 +46,6 @@ RecordingId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the recordi
 _PREFERS_WAIT = re.compile(r"(?:^|[,;]\s*)wait(?:\s*=\s*(\d{1,4}))?\s*(?:$|[,;])")
 _LONGEST_WAIT_S = 600.0
 _CLIPS_SHOWN = 500
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,200}$",
-        description="Any text of your own: sent again with the same file and fields within seven"
-        " days, the upload is done once, and answered as it stands then. With another file, file"
-        " name or field it is a 422 `idempotency-key-reused`. A failure of the server's own frees"
-        " the key.",
-    ),
-]
 
 
 @router.post(
@@ -194,18 +181,6 @@ def recordings(
         next=last if len(found) > len(page) else None,
         total=total,
     )
-
-
-@router.post(
-    "/erase",
-    summary="Erase many recordings",
-    openapi_extra={"requestBody": json_or_form(EraseIn)},
-)
-async def erase_many(request: Request, library: LibraryDep, gates: GatesDep, _: Admin) -> ErasedAll:
-    """Erases up to 1000 recordings, as erasing each does; those that are none are named."""
-    asked = (await json_body(request, EraseIn)).recordings
-    erased = await gates.uploads.run(library.forget_each, asked)
-    return ErasedAll(erased=erased, unknown=sorted({*asked} - {*erased}))
 
 
 @router.get("/{recording}", summary="Read a recording")

@@ -31,7 +31,7 @@ class UploadCompare(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    file: list[File] = Field(max_length=MOST_FILES, description="Audio files.")
+    file: list[File] = Field(min_length=1, max_length=MOST_FILES, description="Audio files.")
     clip: Clips = Field(default=[], description="Ids of clips to compare them with.")
 
 

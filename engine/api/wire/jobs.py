@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -12,26 +12,34 @@ from emotion_search.engine.api.wire.problems import Problem
 JobState = Literal["queued", "running", "done", "failed"]
 
 
+JobKind = Literal["upload", "evaluate", "train", "cluster", "tune", "reembed"]
+
+
 class Progress(BaseModel):
     """How far a job is."""
 
-    seconds: float = Field(description="Seconds into the recording that are embedded.")
-    of: float | None = Field(description="Its length by its header; null where that is not known.")
+    step: str | None = Field(description="What it does now; null of an upload.")
+    seconds: float = Field(description="Seconds into the recording that are embedded; else clips.")
+    of: float | None = Field(description="Of how many; null where that is not known.")
     fraction: float | None = Field(description="0 to 1; null where the length is not known.")
 
 
 class JobOut(BaseModel):
-    """An upload on its way into the archive, or what became of it."""
+    """An upload or other work, or what became of it."""
 
     job: int = Field(description="Id of the job.", examples=[3])
+    kind: JobKind
     status: JobState
-    file: str = Field(description="What the sender called the file.")
+    file: str = Field(description="What the sender called the file; else the kind.")
     size: int = Field(description="Bytes.")
     progress: Progress
     recording: int | None = Field(description="Once done: id of the recording.")
     new: bool | None = Field(description="Once done: false if the archive had these bytes.")
     notices: list[str] = Field(
         default=[], description="Once done: what whoever sent it should know."
+    )
+    result: dict[str, Any] | None = Field(
+        description="Once done, of what is no upload: what came of it."
     )
     problem: Problem | None = Field(
         description="Once failed: why. While it is put off: what it waits for."

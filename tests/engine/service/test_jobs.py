@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from emotion_search.engine.api.http.problems import explain
+from emotion_search.engine.api.learn import learn
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.disk import upload_lock
@@ -40,7 +41,7 @@ def voice(tmp_path: Path) -> Path:
 
 
 def jobs_of(library: Library, *, at_once: int = 1) -> Jobs:
-    made = Jobs(library, explain=explain, at_once=at_once, most=9, longest=60)
+    made = Jobs(library, explain=explain, learn=learn, at_once=at_once, most=9, longest=60)
     made.start()
     return made
 
@@ -245,7 +246,7 @@ def left_running(library: Library, path: Path, *, attempts: int) -> Job:
         return set_job(session, job.id, status=JobStatus.RUNNING, attempts=attempts)
 
 
-def deadly(pipe, settings, file, how):
+def deadly(pipe, settings, work):
     """What the other process does with a file that kills it."""
     pipe.send("begun")
     os.kill(os.getpid(), signal.SIGKILL)

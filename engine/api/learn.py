@@ -1,0 +1,92 @@
+"""The work of jobs that are no uploads: evaluate, train, cluster, tune, reembed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from emotion_search.engine.api.wire.classifiers import classifier_out
+from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.clusters import clustering_details
+from emotion_search.engine.api.wire.evaluation import evaluation_out
+from emotion_search.engine.api.wire.learn import (
+    AnyWork,
+    ClusterIn,
+    EvaluateIn,
+    ReembedIn,
+    TrainIn,
+    TuneIn,
+    WorkIn,
+)
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.board import Step
+
+Tell = Callable[[Step], None]
+
+
+def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Do what a ``WorkIn`` in plain data asks for; what came of it, in plain data.
+
+    Raises:
+        EmotionSearchError: as the method of ``Library``.
+    """
+    asked: AnyWork = WorkIn.model_validate(given).root
+    match asked:
+        case EvaluateIn():
+            return _evaluated(library, asked)
+        case TrainIn():
+            return _trained(library, asked, tell)
+        case ClusterIn():
+            found = library.cluster(
+                asked.name,
+                method=asked.method,
+                k=asked.k,
+                task=asked.task,
+                replace=asked.replace,
+                progress=lambda text: tell(Step(text)),
+            )
+            return clustering_details(library.clustering(found.name)).model_dump(mode="json")
+        case TuneIn():
+            tuned = library.tune(task=asked.task)
+            return {"space": tuned.version, "method": tuned.method.value, "why": tuned.why}
+        case ReembedIn():
+            return _reembedded(library, asked, tell)
+
+
+def _evaluated(library: Library, asked: EvaluateIn) -> dict[str, Any]:
+    from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it
+
+    data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
+    return evaluation_out(evaluate(data, space, gallery=asked.gallery())).model_dump(mode="json")
+
+
+def _trained(library: Library, asked: TrainIn, tell: Tell) -> dict[str, Any]:
+    trained = library.train(asked.task, progress=lambda text: tell(Step(text)))
+    library.classify(
+        asked.task,
+        version=trained.classifier.version,
+        progress=lambda done, of: tell(Step("classifying clips", done, of)),
+    )
+    (made,) = (
+        one for one in library.classifiers(asked.task) if one.version == trained.classifier.version
+    )
+    return classifier_out(made).model_dump(mode="json")
+
+
+def _reembedded(library: Library, asked: ReembedIn, tell: Tell) -> dict[str, Any]:
+    done, model = library.reembed(
+        asked.model,
+        progress=lambda one: tell(
+            Step("embedding clips", one.dealt_with, one.dealt_with + one.missing)
+        ),
+    )
+    if asked.use:
+        tell(Step("switching"))
+        library.use(asked.model)
+    return {
+        "model": model_name(model.name),
+        "clips": done.clips,
+        "missing": done.missing,
+        "failed": len(done.failed),  # no names: these may be erased
+        "serves": asked.use,
+    }

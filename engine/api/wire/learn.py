@@ -1,0 +1,64 @@
+"""Jobs that are asked for in JSON: evaluate, train, cluster, tune, reembed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from emotion_search.engine.api.wire.annotations import Name
+from emotion_search.engine.api.wire.evaluation import EvaluationQuery
+from emotion_search.index.database.filters import EMOTION
+
+
+class EvaluateIn(EvaluationQuery):
+    """Measure retrieval on labelled clips; the result is what `/v1/evaluation` answers."""
+
+    kind: Literal["evaluate"]
+
+
+class _Work(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class TrainIn(_Work):
+    """Train a classifier on the labels of a task, and classify all clips; the result is it."""
+
+    kind: Literal["train"]
+    task: Name = Field(default=EMOTION, description="Whose labels to learn.")
+
+
+class ClusterIn(_Work):
+    """Cluster all clips and save what was found; the result is the clustering."""
+
+    kind: Literal["cluster"]
+    name: Name = Field(description="Under which it is saved.")
+    method: Literal["kmeans", "hdbscan"] = Field(default="kmeans", description="How.")
+    k: int | None = Field(default=None, ge=2, le=1000, description="Clusters; else found.")
+    task: Name = Field(default=EMOTION, description="Whose labels describe the clusters.")
+    replace: bool = Field(default=False, description="Also where the name is taken.")
+
+
+class TuneIn(_Work):
+    """Fit the space of similarity to the archive and let it serve. Needs scope `admin`."""
+
+    kind: Literal["tune"]
+    task: Name = Field(default=EMOTION, description="Whose labels to judge by.")
+
+
+class ReembedIn(_Work):
+    """Embed all clips under another model, from their audio. Needs scope `admin`."""
+
+    kind: Literal["reembed"]
+    model: str = Field(
+        pattern=r"^[A-Za-z0-9][\w.-]{0,99}(/[A-Za-z0-9][\w.-]{0,99})?$",
+        description="A name of `/v1/models`, or a hub id.",
+    )
+    use: bool = Field(default=False, description="Let it serve then.")
+
+
+AnyWork = EvaluateIn | TrainIn | ClusterIn | TuneIn | ReembedIn
+
+
+class WorkIn(RootModel[Annotated[AnyWork, Field(discriminator="kind")]]):
+    """What a job is to do."""

@@ -1,0 +1,133 @@
+"""Work that takes minutes as jobs: evaluate, train, cluster, tune, reembed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from emotion_search import Library
+from emotion_search.engine.api import app
+from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.learn import learn
+from emotion_search.engine.client.client import Client
+from emotion_search.engine.service import work
+from emotion_search.engine.service.board import Step
+from emotion_search.engine.service.keys import Scope, create
+from emotion_search.engine.settings import Settings
+from tests.api.conftest import assert_problem, eventually, served
+from tests.templates import Template
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is done in this process."""
+
+    def here(settings, given, *, progress, stop, patience):
+        with Library.open(settings) as library:
+            return given(library, lambda told: isinstance(told, Step) and progress(told), stop)
+
+    monkeypatch.setattr(work, "do_alone", here)
+
+
+@pytest.fixture
+def learning(
+    sqlite_settings: Settings, voices_archive: Template, instant, monkeypatch
+) -> Iterator[TestClient]:
+    """A service whose work says what it was asked for."""
+    voices_archive.place(sqlite_settings)
+
+    def think(library, asked, tell):
+        tell(Step("thinking", 1, 4))
+        return {"asked": asked}
+
+    monkeypatch.setattr(app, "learn", think)
+    with TestClient(create_app(sqlite_settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def finished(client: TestClient, job: int) -> dict:
+    eventually(lambda: client.get(f"/v1/jobs/{job}").json()["status"] in ("done", "failed"))
+    return client.get(f"/v1/jobs/{job}").json()
+
+
+def test_work_is_a_job_with_steps_and_a_result(learning: TestClient):
+    asked = {"kind": "cluster", "name": "moods", "k": 3}
+    answer = learning.post("/v1/jobs", json=asked, headers={"idempotency-key": "one"})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["kind"], job["file"]) == ("cluster", "cluster")
+    assert answer.headers["location"] == f"/v1/jobs/{job['job']}"
+    done = finished(learning, job["job"])
+    assert done["result"]["asked"] == {
+        **asked,
+        "method": "kmeans",
+        "task": "emotion",
+        "replace": False,
+    }
+    assert (done["progress"]["seconds"], done["progress"]["of"]) == (1, 4)
+    events = learning.get(f"/v1/jobs/{job['job']}/events").text
+    assert json.loads(events.split("data: ")[1]) == done
+    again = learning.post("/v1/jobs", json=asked, headers={"idempotency-key": "one"})
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.json()["job"] == job["job"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"kind": "sing"},
+        {"kind": "cluster"},
+        {"kind": "train", "name": "x"},
+        {"kind": "reembed", "model": "/etc/passwd"},
+        {"kind": "reembed", "model": "../model"},
+    ],
+)
+def test_work_that_makes_no_sense_is_refused(learning: TestClient, asked: dict):
+    assert_problem(learning.post("/v1/jobs", json=asked), 422, "invalid-request")
+
+
+def test_what_changes_searches_needs_a_key_of_scope_admin(learning: TestClient):
+    key, _ = create(learning.app.state.library.database, name="desk", scope=Scope.WRITE)
+    learning.app.state.keys._read_at = float("-inf")
+    learning.headers["Authorization"] = f"Bearer {key}"
+    assert learning.post("/v1/jobs", json={"kind": "train"}).status_code == 202
+    assert_problem(learning.post("/v1/jobs", json={"kind": "tune"}), 403)
+
+
+def test_what_was_learned_is_what_the_routes_answer(reading: TestClient):
+    library, steps = reading.app.state.library, []
+    measured = learn(library, {"kind": "evaluate"}, steps.append)
+    assert measured == reading.get("/v1/evaluation").json()
+    moods = learn(library, {"kind": "cluster", "name": "moods", "k": 2}, steps.append)
+    assert moods == reading.get("/v1/clusterings/moods").json()
+    assert steps
+
+
+def test_work_that_cannot_be_done_fails_with_a_problem(
+    voices_settings: Settings, instant, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(app, "learn", learn)
+    with TestClient(create_app(voices_settings), raise_server_exceptions=False) as client:
+        for kind, why in (("train", "no clip has a label under"), ("tune", "needs 50 clips")):
+            job = client.post("/v1/jobs", json={"kind": kind, "task": "tone"}).json()["job"]
+            failed = finished(client, job)
+            assert (failed["status"], failed["kind"]) == ("failed", kind)
+            assert why in failed["problem"]["detail"]
+
+
+@pytest.mark.slow
+def test_work_that_the_servers_end_interrupts_is_done_at_the_next_start(
+    tmp_path: Path, voices_archive: Template
+):
+    settings = Settings(home=tmp_path, model="acoustic")
+    voices_archive.place(settings)
+    with served(tmp_path) as server, Client(server.address) as client:
+        job = client.work("evaluate")
+        eventually(lambda: client.job(job.job).status == "running", 30)
+        server.end()
+        assert "Traceback" not in server.log.read_text()
+    with served(tmp_path) as server, Client(server.address) as client:
+        assert client.wait_for(job).result is not None
