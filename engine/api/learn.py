@@ -33,7 +33,7 @@ def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]
     asked: AnyWork = WorkIn.model_validate(given).root
     match asked:
         case EvaluateIn():
-            return _evaluated(library, asked)
+            return _evaluated(library, asked, tell)
         case TrainIn():
             return _trained(library, asked, tell)
         case ClusterIn():
@@ -47,21 +47,29 @@ def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]
             )
             return clustering_details(library.clustering(found.name)).model_dump(mode="json")
         case TuneIn():
-            tuned = library.tune(task=asked.task)
+            tuned = library.tune(
+                task=asked.task, progress=lambda done, of: tell(Step("comparing spaces", done, of))
+            )
             return {"space": tuned.version, "method": tuned.method.value, "why": tuned.why}
         case ReembedIn():
             return _reembedded(library, asked, tell)
 
 
-def _evaluated(library: Library, asked: EvaluateIn) -> dict[str, Any]:
+def _evaluated(library: Library, asked: EvaluateIn, tell: Tell) -> dict[str, Any]:
     from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it
 
     data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
-    return evaluation_out(evaluate(data, space, gallery=asked.gallery())).model_dump(mode="json")
+    found = evaluate(
+        data,
+        space,
+        gallery=asked.gallery(),
+        progress=lambda done, of: tell(Step("comparing spaces", done, of)),
+    )
+    return evaluation_out(found).model_dump(mode="json")
 
 
 def _trained(library: Library, asked: TrainIn, tell: Tell) -> dict[str, Any]:
-    trained = library.train(asked.task, progress=lambda text: tell(Step(text)))
+    trained = library.train(asked.task, progress=lambda done, of: tell(Step("training", done, of)))
     library.classify(
         asked.task,
         version=trained.classifier.version,
