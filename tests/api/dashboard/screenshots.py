@@ -40,7 +40,7 @@ def shots(address: str) -> list[Shot]:
     call = f"/#/recordings/{turned['recording']}?at={turned['turn']['time']:.0f}"
     ready = ".found canvas[data-ready=yes] >> nth=3"
     return [
-        Shot("overview", "/", ".plain-list li >> nth=0"),
+        Shot("overview", "/#/?by=month", ".plain-list li >> nth=0"),
         Shot("search", f"/#/search?clip={clip}", ready),
         Shot("recordings", "/#/recordings?order=longest", "tbody tr >> nth=0"),
         Shot("recording", call, "canvas[data-ready=yes] >> nth=1", height=1100),
@@ -49,8 +49,8 @@ def shots(address: str) -> list[Shot]:
         Shot("map", "/#/map", "iframe[data-drawn]"),
         Shot("label", "/#/label", ".sound canvas[data-ready=yes]", height=720),
         Shot("add", "/#/ingest", "main section h2 >> nth=1"),
-        Shot("dark", "/", ".plain-list li >> nth=0", scheme="dark"),
-        Shot("chinese", "/", ".plain-list li >> nth=0", language="zh-CN"),
+        Shot("dark", "/#/?by=month", ".plain-list li >> nth=0", scheme="dark"),
+        Shot("chinese", "/#/?by=month", ".plain-list li >> nth=0", language="zh-CN"),
         Shot("360", call, "canvas[data-ready=yes] >> nth=1", width=360),
     ]
 

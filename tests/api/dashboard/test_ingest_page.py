@@ -81,3 +81,21 @@ def test_bytes_that_are_known_are_said_to_be(visit: Visit, voices: Path, expect)
     page = visit.open("/#/ingest")
     drop(page, ".zone", [voices / "anger-0.wav"])
     expect(page.locator(".job.done")).to_contain_text("was in the archive already")
+
+
+def test_the_customers_channel_alone_is_taken_in_once_it_is_named(
+    visit: Visit, api: httpx.Client, tmp_path: Path, expect
+):
+    sides = [speak("neutral", speaker=speaker, seed=41)[:16_000] for speaker in (41, 42)]
+    pair = write_wav(tmp_path / "pair.wav", np.stack(sides, axis=1))
+    page = visit.open("/#/ingest")
+    page.get_by_label("Source").fill("pairs")
+    page.get_by_label("By name").check()
+    drop(page, ".zone", [pair])
+    expect(page.locator(".channels .why").first).to_have_text("Name a channel at least.")
+    page.get_by_label("Second channel").fill("customer")
+    expect(page.get_by_label("Source")).to_have_value("pairs")
+    drop(page, ".zone", [pair])
+    expect(page.locator(".job.done")).to_have_count(1, timeout=15_000)
+    clips = api.get("/v1/clips", params={"source": "pairs"}).json()["data"]
+    assert {(one["channel"], one["channel_name"]) for one in clips} == {(1, "customer")}

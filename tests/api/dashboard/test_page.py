@@ -114,6 +114,25 @@ def test_the_keyboard_reaches_the_content_and_focus_is_seen(visit: Visit, expect
     expect(page.get_by_role("button", name="Choose files")).to_be_focused()
 
 
+def test_the_language_is_chosen_and_kept(visit: Visit, expect):
+    page = visit.open()
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("查找听起来相似的声音")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    expect(page.locator(".card .label", has_text="生气").first).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="English")).to_be_visible()
+
+
+def test_it_works_below_a_path_of_a_proxy(visit: Visit, ready, expect):
+    visit.page.set_extra_http_headers({"x-forwarded-prefix": "/below"})
+    visit.address += "/below"
+    page = ready(visit, "map")
+    page.get_by_role("link", name="Overview").click()
+    expect(page.locator(".chart").first).to_be_visible()
+    assert "/below/" in page.url
+
+
 def test_plotly_is_loaded_only_for_the_map(visit: Visit, ready, expect):
     asked: list[str] = []
     visit.page.on("request", lambda request: asked.append(request.url))

@@ -156,6 +156,8 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
 
     answers("clips?*", {"data": clips, "next": None})
     answers("trend", trend)
+    peaks = {"peaks": [0, 255, 0]}
+    visit.page.route("**/peaks?channel=*", lambda route: route.fulfill(json=peaks))
     page = visit.open(f"/#/recordings/{number}")
     expect(page.locator(".lane")).to_have_text(names)
     expect(page.locator(".sentences li")).to_contain_text(

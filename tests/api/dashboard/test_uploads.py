@@ -185,7 +185,7 @@ def test_metadata_that_cannot_be_used_are_refused_before_anything_is_sent(
     page = visit.open("/#/ingest")
     page.get_by_label("Metadata").fill("queue=a, billing")
     drop(page, ".zone", voices(tmp_path, 2, 130))
-    expect(page.get_by_role("alert")).to_contain_text('"billing" is not of the form key=value')
+    expect(page.locator(".about .why").last).to_have_text('"billing" is not of the form key=value')
     expect(page.get_by_label("Metadata")).to_be_focused()
     expect(page.locator(".job")).to_have_count(0)
     assert sent == []

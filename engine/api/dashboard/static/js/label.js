@@ -23,6 +23,7 @@ export function render(main, { signal }) {
   const sound = h("input", { type: "checkbox", checked: true });
   const told = h("p.hint", { role: "status" });
   const place = h("div.stack", { "aria-live": "polite" });
+  const said = h("div", {});
   const desk = labelDesk(label, begin);
   const skip = h("button", { type: "button", onclick: () => next() }, t("Skip"), h("kbd", {}, "n"));
   const back = h("button", { type: "button", onclick: before }, t("Back"), h("kbd", {}, "b"));
@@ -74,13 +75,17 @@ export function render(main, { signal }) {
     refill(place, [
       h("div.row.between", {}, h("h2", {}, h("a", { href: placeOf(clip) }, clip.file)), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
       h("div.sound", {}, playButton(key, clip.audio, name), wave(key, clip.audio, name)),
-      facts(clip),
+      said,
       h("details", {}, h("summary", {}, t("What the model hears")),
         clip.value && h("p", {}, t("The classifier says {label} with {score}.", { label: named(clip.value), score: percent(clip.probability) })),
         scoreBars(clip.scores, t("All scores"))),
     ]);
-    desk.tell(clip);
+    tell(clip);
     if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);
+  }
+  function tell(clip) {
+    fill(said, facts(clip));
+    desk.tell(clip);
   }
   const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
 
@@ -93,7 +98,7 @@ export function render(main, { signal }) {
     }
     changed();
     if (signal.aborted || clip !== current) return;
-    if (value === null) { desk.tell(clip); return; }
+    if (value === null) { tell(clip); return; }
     labelled++;
     next();
   }

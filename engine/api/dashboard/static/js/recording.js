@@ -171,7 +171,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     timeline.element, stretch.element,
     h("p.legend", { "aria-label": t("Colours") }, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
     h("p.hint", {}, t("Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys.")),
-    trend.error && clips.length ? missing(t("No trend"), trend.error) : turnList(trend.channels, hear),
+    trend.error && clips.length ? missing(t("No trend"), trend.error) : turnList(trend.channels, hear, "h2"),
     more && h("p.hint", {}, t("The first {n} clips are shown.", { n: number(MOST_CLIPS) })),
     clips.length ? h("div.columns.wide", {}, h("section", {}, h("h2", {}, plural(clips.length, "clip")), list), panel)
       : emptyBox(t("No clips"), t("Nobody speaks in this recording, or its clips were not embedded by the archive's model.")));

@@ -2,7 +2,7 @@
 // another one, as the browser prefers or the switch at the top says.
 
 const CATALOGUES = { zh: () => import("./words/zh.js") };
-export const LANGUAGES = { en: "English", zh: "简体中文" };
+export const LANGUAGES = { en: "English", zh: "中文" };
 
 const wanted = localStorage.getItem("language") ?? navigator.language.slice(0, 2);
 export const language = wanted in LANGUAGES ? wanted : "en";
