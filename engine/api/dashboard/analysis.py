@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from emotion_search.engine.inference.embed import named_scores
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.inference.predict import require_scores
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.query.examples import VectorExample, resolved
 from emotion_search.engine.trends.curve import Options, trend_of
 from emotion_search.index.database.affect import affect
 from emotion_search.index.database.scores import ChannelScores
@@ -34,34 +33,6 @@ class UploadAnalyse(BaseModel):
 
     file: File
     window: float = Field(default=2.0, ge=0.5, le=15)
-
-
-class Pair(BaseModel):
-    """Two embeddings of the archive's model."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    vectors: list[Annotated[list[float], Field(min_length=1, max_length=8192)]] = Field(
-        min_length=2, max_length=2
-    )
-
-
-def compared(library: Library, pair: Pair) -> dict[str, float | None]:
-    """The ``similarity`` of two embeddings, their cosine in the archive's space, and its
-    ``percentile``, 0 to 100, among random pairs of clips; None while the archive is too small.
-
-    Raises:
-        NotFoundError: the archive is empty.
-        InvalidInputError: an embedding of another length, or none.
-    """
-    _, searcher = library.searcher()
-    with searcher.open() as snapshot:
-        rows = [resolved(snapshot, VectorExample(tuple(one))).example for one in pair.vectors]
-        cosines, percentiles = snapshot.compare(rows)
-    return {
-        "similarity": float(cosines[0, 1]),
-        "percentile": None if percentiles is None else float(percentiles[0, 1]),
-    }
 
 
 def analysis(library: Library, path: Path, name: str, window: float) -> dict[str, Any]:

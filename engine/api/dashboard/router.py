@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from emotion_search.engine.api.dashboard.analysis import Pair, UploadAnalyse, analysis, compared
+from emotion_search.engine.api.dashboard.analysis import UploadAnalyse, analysis
 from emotion_search.engine.api.dashboard.assets import Asset, assets, plotly
 from emotion_search.engine.api.dashboard.peaks import peaks_of
-from emotion_search.engine.api.dashboard.recordings import FindRecordings, found, turned_most
+from emotion_search.engine.api.dashboard.turns import turned_most
 from emotion_search.engine.api.http.access import Reader
-from emotion_search.engine.api.http.bodies import display_name, form_body, json_body, spooled
+from emotion_search.engine.api.http.bodies import display_name, form_body, spooled
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.etags import is_known
 from emotion_search.engine.library.library import Library
@@ -84,14 +84,6 @@ async def peaks(
     return {"peaks": await gates.uploads.run(peaks_of, library, recording, channel)}
 
 
-@router.get("/dashboard/recordings")
-def recordings(
-    library: LibraryDep, query: Annotated[FindRecordings, Query()], _: Reader
-) -> dict[str, Any]:
-    """Recordings by filters and file name, in order; see ``found``."""
-    return found(library, query)
-
-
 @router.get("/dashboard/turns")
 async def turns(library: LibraryDep, gates: GatesDep, _: Reader) -> dict[str, Any]:
     """Recordings whose emotion turned most; see ``turned_most``."""
@@ -106,16 +98,6 @@ async def analyse(
     gates.uploads.refuse_if_full()
     async with gates.arriving.entered(), form_body(request, UploadAnalyse) as form:
         return await gates.uploads.run(_analysed, library, form)
-
-
-@router.post("/dashboard/compare")
-async def compare(
-    request: Request, library: LibraryDep, gates: GatesDep, _: Reader
-) -> dict[str, float | None]:
-    """How alike two embeddings are: ``similarity``, their cosine in the archive's space, and its
-    ``percentile`` among random pairs of clips."""
-    pair = await json_body(request, Pair)
-    return await gates.queries.run(compared, library, pair)
 
 
 def _analysed(library: Library, form: UploadAnalyse) -> dict[str, Any]:

@@ -123,9 +123,9 @@ def test_what_only_the_dashboard_needs_is_not_in_the_document(reading: TestClien
 
 
 def test_a_file_is_analysed_as_it_is_predicted_with_its_rank_and_its_windows(
-    reading: TestClient, voices: Path
+    reading: TestClient, call: Path
 ):
-    file = {"file": ("a.wav", (voices / "anger-0.wav").read_bytes())}
+    file = {"file": ("a.wav", call.read_bytes())}
     told = reading.post("/dashboard/analyse", files=file, data={"window": "1"}).json()
     predicted = reading.post("/v1/predict", files=file).json()
     assert {name: told[name] for name in ("emotion", "confidence", "scores")} == {
@@ -134,15 +134,12 @@ def test_a_file_is_analysed_as_it_is_predicted_with_its_rank_and_its_windows(
     clips = reading.get("/v1/clips", params={"limit": 500}).json()["data"]
     lower = [one["scores"][told["emotion"]] < told["confidence"] - 1e-6 for one in clips]
     assert told["rank"] == pytest.approx(100 * np.mean(lower), abs=100 / len(clips))
-    starts = [part["start"] for part in told["parts"]]
-    assert np.diff(starts) == pytest.approx(0.5, abs=0.6)
+    starts = np.array([part["start"] for part in told["parts"]])
+    assert len(starts) > 20
+    assert starts % 0.5 == pytest.approx(0)
+    assert (told["duration"], told["parts"][-1]["end"]) == pytest.approx((29.6, 29.6), abs=3)
     assert told["frames"] is False
-    body = {"vectors": [told["embedding"], told["embedding"]]}
-    same = reading.post("/dashboard/compare", json=body).json()
-    assert same["similarity"] == pytest.approx(1)
     assert_problem(reading.post("/dashboard/analyse", files=file, data={"window": "0.1"}), 422)
-    short = {"vectors": [told["embedding"], [1.0]]}
-    assert_problem(reading.post("/dashboard/compare", json=short), 422, "invalid-input")
 
 
 def test_every_text_of_the_pages_has_a_chinese_one_and_no_other_does():

@@ -43,11 +43,13 @@ export function render(main, { signal }) {
     compared();
   }
   async function compared() {
-    const [one, two] = slots.map((slot) => slot.answer);
     fill(versus);
-    if (!one || !two) return;
+    if (slots.length < MOST || slots.some((slot) => !slot.answer)) return;
+    const form = new FormData();
+    for (const { file } of slots) form.append("file", file, file.name);
     try {
-      fill(versus, similarity(await read("/dashboard/compare", { method: "POST", json: { vectors: [one.embedding, two.embedding] }, signal })));
+      const { similarity: [[, cosine]], percentile } = await read("/v1/compare", { method: "POST", body: form, signal });
+      if (slots.length === MOST) fill(versus, similarity(cosine, percentile?.[0][1]));
     } catch (error) {
       if (!signal.aborted) fill(versus, missing(t("Not compared"), error));
     }
@@ -57,12 +59,13 @@ export function render(main, { signal }) {
   tell();
 }
 
-function similarity({ similarity: cosine, percentile }) {
+/** The cosine of the two, and the percentage of random pairs that are less alike, if that is known. */
+function similarity(cosine, percentile) {
   return h("section.panel.versus", { "aria-label": t("Similarity") },
     h("p.big", {}, number(cosine, 3)),
     h("div", {},
       h("h2", {}, t("Similarity of the two")),
-      h("p.hint", {}, percentile === null ? t("Cosine in the archive's space; the archive is too small to rank it.")
+      h("p.hint", {}, percentile === undefined ? t("Cosine in the archive's space; the archive is too small to rank it.")
         : t("Closer than {share} of random pairs of the archive's clips.", { share: percent(percentile / 100) }))));
 }
 

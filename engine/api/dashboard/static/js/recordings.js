@@ -1,6 +1,6 @@
 // All recordings: found by file name and filters, in order; chosen ones are exported or erased.
 
-import { changed, read, send } from "./api.js";
+import { changed, read } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
@@ -11,9 +11,10 @@ import { csv, save } from "./save.js";
 import { amount, day, number, plural, t } from "./words.js";
 
 const PAGE = 50;
-const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: t("longest first"), shortest: t("shortest first") };
+const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: t("longest first"), shortest: t("shortest first"), share: t("most of what is filtered first") };
 const COLUMNS = ["recording", "file", "source", "speaker", "recorded_at", "duration", "channels", "clips", "labels", "sha256"];
 const TYPING_MS = 250;
+const MOST_ERASED = 1000;  // at once
 
 export function render(main, { params, signal }) {
   let asked = state(params);
@@ -47,8 +48,8 @@ export function render(main, { params, signal }) {
     const stopped = AbortSignal.any([turn.signal, signal]);
     list.setAttribute("aria-busy", "true");
     const query = asked.query.listing();
-    for (const [name, value] of Object.entries({ text: asked.text, order: asked.order, limit: PAGE, skip })) if (value !== "") query.set(name, value);
-    const found = await read(`/dashboard/recordings?${query}`, { signal: stopped });
+    for (const [name, value] of Object.entries({ file: asked.text, sort: asked.order, limit: PAGE, cursor: skip })) query.set(name, value);
+    const found = await read(`/v1/recordings?${query}`, { signal: stopped });
     rows = skip ? [...rows, ...found.data] : found.data;
     total = found.total;
     for (const one of rows) if (chosen.has(one.recording)) chosen.set(one.recording, one);
@@ -108,19 +109,17 @@ export function render(main, { params, signal }) {
 
   async function erase(some) {
     if (!(await sure(some))) return;
-    let done = 0;
-    for (const one of some) {
-      try {
-        await send(`/v1/recordings/${one.recording}`, { method: "DELETE" });
-        chosen.delete(one.recording);
-        done++;
-      } catch (error) {
-        sayFailure(error);
-        break;
+    try {
+      for (let from = 0; from < some.length; from += MOST_ERASED) {
+        const ids = some.slice(from, from + MOST_ERASED).map((one) => one.recording);
+        await read("/v1/recordings/erase", { method: "POST", json: { recordings: ids } });
+        for (const id of ids) chosen.delete(id);  // also those that somebody else erased
       }
+      toast(t("Erased: {what}", { what: plural(some.length, "recording") }));
+    } catch (error) {
+      sayFailure(error);
     }
     changed();
-    if (done) toast(t("Erased: {what}", { what: plural(done, "recording") }));
     if (!signal.aborted) start();
   }
 

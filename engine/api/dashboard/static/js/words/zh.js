@@ -359,6 +359,7 @@ export default {
   "oldest first": "最旧在前",
   "longest first": "最长在前",
   "shortest first": "最短在前",
+  "most of what is filtered first": "符合筛选最多的在前",
   "part of a file's name": "文件名的一部分",
   "File name": "文件名",
   "Order": "排序",

@@ -1,44 +1,25 @@
-"""Recordings for the dashboard: by file name and in order; whose emotion turned most."""
+"""Recordings whose emotion turned most, for the dashboard's overview."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from emotion_search.engine.api.wire.filters import Filters, Text
 from emotion_search.engine.api.wire.recordings import recording_out
 from emotion_search.engine.emotions import PLAIN
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.emotion_names import common
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 _RECENT = 200  # recordings that are looked through for turns
 _SHOWN = 8
 
 
-class FindRecordings(Filters):
-    """Which recordings, in which order."""
-
-    text: Text = Field(default="", max_length=200)
-    order: Literal["newest", "oldest", "longest", "shortest"] = "newest"
-    limit: int = Field(default=50, ge=1, le=500)
-    skip: int = Field(default=0, ge=0, le=1_000_000)
-
-
-def found(library: Library, asked: FindRecordings) -> dict[str, Any]:
-    """Recordings of which some clip passes, as ``data``, and how many there are, as ``total``."""
-    page, total = library.find_recordings(
-        asked.wanted(), text=asked.text, order=asked.order, limit=asked.limit, skip=asked.skip
-    )
-    return {"data": [recording_out(one).model_dump(mode="json") for one in page], "total": total}
-
-
 def turned_most(library: Library) -> dict[str, Any]:
     """Of the latest 200 recordings those in which an emotion, other than neutral, rose most at a
     turning point: that turn of each, with its channel, the largest rise first, as ``data``; how
     many were looked through as ``of``."""
-    recent, _ = library.find_recordings(Filters().wanted(), limit=_RECENT)
+    recent, _ = library.find_recordings(ClipFilter(), limit=_RECENT)
     turns = []
     for one in recent:
         try:
