@@ -108,7 +108,7 @@ def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Clie
     page.mouse.up()
     card = page.locator(f".picked .card[data-clip='{clip}']")
     expect(card).to_be_visible()
-    card.get_by_role("button", name=re.compile("^Find clips")).click()
+    card.get_by_role("button", name=re.compile("^Find alike")).click()
     expect(page.locator(".found .card .likeness").first).to_be_visible()
 
 

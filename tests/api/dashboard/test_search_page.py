@@ -149,7 +149,7 @@ def test_a_dropped_file_is_an_example(visit: Visit, tmp_path: Path, expect):
     expect(page.locator(".chip")).to_contain_text("this tab only")
     assert emotion_of(page.locator(".found .card").first) == "happiness"
     page.locator(".chip .sign").click()  # now less like it: alone that is no question
-    expect(page.get_by_text("Or start from a clip of the archive")).to_be_visible()
+    expect(page.get_by_role("heading", name="Or start from a clip")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def problem(status: int, kind: str, detail: str, **headers: str):
 
 def test_all_files_are_sent_before_the_first_is_embedded(visit: Visit, tmp_path: Path, expect):
     jobs = hold(visit.page, "**/v1/jobs?*cursor=*")  # how far they are is not told yet
+    events = hold(visit.page, "**/v1/jobs/*/events")
     sent = posts(visit)
     page = visit.open("/#/ingest")
     drop(page, ".zone", voices(tmp_path, 5, 50))
@@ -58,6 +59,8 @@ def test_all_files_are_sent_before_the_first_is_embedded(visit: Visit, tmp_path:
     assert len(sent) == 5
     jobs.came(1)
     assert len(jobs.routes) == 1  # all jobs are asked for at once
+    assert len(events.routes) == 2  # but for those that are followed
+    events.let()
     jobs.let()
     expect(page.locator(".job.done")).to_have_count(5)
     expect(page.locator(".summary")).to_have_text("5 of 5 done")

@@ -77,9 +77,10 @@ export function render(main, { signal }) {
 
   fill(main, h("h1", {}, t("Add recordings")),
     h("p.lead", {}, t("Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in.")),
-    h("div.columns.wide", {},
-      h("div.stack", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest, uploads(signal), failures(signal)),
-      form));
+    h("div.columns.wide.adding", {},
+      h("div.stack", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest),
+      form,
+      h("div.stack", {}, uploads(signal), failures(signal))));
   bind([]);
   tell();
 }

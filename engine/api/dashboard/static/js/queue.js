@@ -3,6 +3,7 @@
 
 import { changed, read, send } from "./api.js";
 import { askForKey } from "./key.js";
+import { events } from "./sse.js";
 import { t } from "./words.js";
 
 const AT_ONCE = 2;
@@ -164,19 +165,6 @@ async function listen(item) {
   } finally {
     followed.delete(item);
     setTimeout(follow, POLL_S * 1000);
-  }
-}
-
-/** `{event, data}` of a stream of server-sent events; their data are JSON. */
-async function* events(body) {
-  let text = "";
-  for await (const part of body.pipeThrough(new TextDecoderStream())) {
-    const blocks = (text + part).split("\n\n");
-    text = blocks.pop();
-    for (const block of blocks) {
-      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
-      if (event) yield { event, data: JSON.parse(data) };
-    }
   }
 }
 
