@@ -4,56 +4,79 @@
 import { read } from "./api.js";
 import { bars } from "./bars.js";
 import { shareCharts } from "./charts.js";
-import { fill, h, clock } from "./dom.js";
+import { clock, fill, h, refill } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { bind } from "./keys.js";
+import { followArchive } from "./live.js";
 import { busyBox, emptyBox, missing, problemBox } from "./problems.js";
 import { amount, day, number, percent, plural, t } from "./words.js";
 
 const PERIODS = { day: t("days"), week: t("weeks"), month: t("months") };
+const REST_MS = 2000;  // between looks at what has changed
 
 export function render(main, { params, signal }) {
   let asked = chosen(params);
-  fill(main, h("h1", {}, t("Overview")), busyBox(t("Reading…")));
-  const trend = h("section.panel.stack", { "aria-label": t("Emotions over time") });
-  let sources = [];
+  const title = h("h1", {}, t("Overview"));
+  const [counts, choice, shares, turns, labelled, state] = ["div", "div.row", "div.stack", "div", "div", "div"].map((one) => h(one));
+  const section = (name, ...inside) => h("section.panel.stack", { "aria-label": name }, inside);
+  const whole = [
+    counts,
+    section(t("Emotions over time"), h("div.row.between", {}, h("h2", {}, t("Emotions over time")), choice), shares),
+    h("div.halves", {}, section(t("Turned most"), h("h2", {}, t("Turned most")), turns), section(t("Labels"), h("h2", {}, t("Labels")), labelled), section(t("State"), h("h2", {}, t("State")), state)),
+  ];
+  fill(main, title, busyBox(t("Reading…")));
 
+  /** Show what is there; what is shown already stays until the news of it are read. */
   async function load() {
     try {
       const stats = await read("/v1/stats", { signal });
-      sources = Object.entries(stats.sources).filter(([name]) => name !== "(none)");
-      fill(main, h("h1", {}, t("Overview")), stats.recordings ? [figures(stats), trend, h("div.halves", {}, turned(signal), labels(stats), health(stats, signal))] : first());
-      if (stats.recordings) over();
+      if (!stats.recordings) { fill(main, title, first()); return; }
+      if (!counts.isConnected) fill(main, title, whole);
+      fill(counts, figures(stats));
+      refill(choice, choosers(Object.keys(stats.sources).filter((name) => name !== "(none)")));
+      refill(labelled, [labels(stats)]);
+      part(turns, read("/dashboard/turns", { signal }), turnedMost, t("Not read"));
+      part(state, health(signal), (found) => stateOf(stats, found), t("Not read"));
+      over();
     } catch (error) {
-      if (!signal.aborted) fill(main, h("h1", {}, t("Overview")), problemBox(error, load));
+      if (!signal.aborted) fill(main, title, problemBox(error, load));
     }
   }
-  async function over() {
-    const now = asked;
-    const body = h("div.stack", {}, busyBox(t("Reading…")));
-    fill(trend, h("div.row.between", {}, h("h2", {}, t("Emotions over time")), h("div.row", {},
-      chooser(t("Source"), [["", t("all sources")], ...sources.map(([name]) => [name, name])], now.source, (source) => go({ ...asked, source })),
-      chooser(t("By"), Object.entries(PERIODS).map(([name, text]) => [name, text]), now.by, (by) => go({ ...asked, by })))), body);
-    const query = new URLSearchParams({ by: now.by, ...(now.source && { source: now.source }) });
+  function over() {
+    const query = new URLSearchParams({ by: asked.by, ...(asked.source && { source: asked.source }) });
+    part(shares, read(`/v1/trends?${query}`, { signal }), overTime, t("No trend"));
+  }
+  /** Fill a part of the page with what is read, unless it is read anew meanwhile. */
+  async function part(place, reading, show, failed) {
+    place.reading = reading;
+    if (!place.children.length) fill(place, busyBox(t("Reading…")));
     try {
-      const found = await read(`/v1/trends?${query}`, { signal });
-      if (now === asked) fill(body, over_(found));
+      const found = await reading;
+      if (place.reading === reading) refill(place, [show(found)]);
     } catch (error) {
-      if (!signal.aborted && now === asked) fill(body, missing(t("No trend"), error));
+      if (place.reading === reading && !signal.aborted) fill(place, missing(failed, error));
     }
   }
-  const over_ = (found) => [
-    found.data.length ? shareCharts(found) : emptyBox(t("No date is known"), t("Emotions are shown over time once recordings say when they were made: in the form that adds them, or in a manifest.")),
-    found.data.length > 0 && found.undated > 0 && h("p.hint", {}, t("Left out, as it is not known when they were recorded: {clips}.", { clips: plural(found.undated, "clip") })),
-  ];
+  const choosers = (sources) => [
+    chooser(t("Source"), [["", t("all sources")], ...sources.map((name) => [name, name])], asked.source, (source) => go({ ...asked, source })),
+    chooser(t("By"), Object.entries(PERIODS), asked.by, (by) => go({ ...asked, by }))];
   const go = (changed) => {
     const query = new URLSearchParams({ ...(changed.by !== "week" && { by: changed.by }), ...(changed.source && { source: changed.source }) });
     location.hash = `#/${query.size ? `?${query}` : ""}`;
   };
+  let waiting = 0;
+  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; load(); }, REST_MS); };
+  signal.addEventListener("abort", () => clearTimeout(waiting));
   bind([]);
   load();
-  return { update: (changed) => { asked = chosen(changed); over(); } };
+  followArchive(soon, signal);
+  return { update: (changed) => { asked = chosen(changed); load(); } };
 }
+
+const overTime = (found) => [
+  found.data.length ? shareCharts(found) : emptyBox(t("No date is known"), t("Emotions are shown over time once recordings say when they were made: in the form that adds them, or in a manifest.")),
+  found.data.length > 0 && found.undated > 0 && h("p.hint", {}, t("Left out, as it is not known when they were recorded: {clips}.", { clips: plural(found.undated, "clip") })),
+];
 
 const chosen = (params) => ({ by: params.get("by") in PERIODS ? params.get("by") : "week", source: params.get("source") ?? "" });
 
@@ -75,15 +98,10 @@ function chooser(title, options, now, set) {
     options.map(([value, text]) => h("option", { value, selected: value === now }, text))));
 }
 
-/** Recordings with the greatest turn, the place in each to be heard from. */
-function turned(signal) {
-  const body = h("div", {}, busyBox(t("Reading…")));
-  read("/dashboard/turns", { signal }).then(
-    ({ data, of }) => fill(body, data.length ? [h("ol.plain-list", {}, data.map(turn)), h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))]
-      : h("p.hint", {}, t("No recording turned: their emotions stay about the same."))),
-    (error) => { if (!signal.aborted) fill(body, missing(t("Not read"), error)); });
-  return h("section.panel.stack", {}, h("h2", {}, t("Turned most")), body);
-}
+/** Recordings with the greatest turn, each with a link to its place. */
+const turnedMost = ({ data, of }) => (data.length
+  ? [h("ol.plain-list", {}, data.map(turn)), h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))]
+  : h("p.hint", {}, t("No recording turned: their emotions stay about the same.")));
 
 const turn = ({ recording, file, turn: { time, rises, rise }, channel_name: who, source, recorded_at: when }) => h("li", {},
   h("a", { href: `#/recordings/${recording}?at=${time.toFixed(1)}` }, file),
@@ -93,26 +111,27 @@ const turn = ({ recording, file, turn: { time, rises, rise }, channel_name: who,
 function labels(stats) {
   const found = Object.entries(stats.labels).slice(0, 10);
   const most = Math.max(...found.map(([, count]) => count), 1);
-  return h("section.panel.stack", {}, h("h2", {}, t("Labels")),
-    found.length ? bars(found.map(([name, count]) => ({ name, share: count / most, figure: number(count), title: t("Find these clips"), press: () => { location.hash = `#/search?label=${encodeURIComponent(name)}`; } })), t("Labels"))
-      : h("p.hint", {}, t("Nobody has labelled a clip yet."), " ", h("a", { href: "#/label" }, t("Label some"))));
+  return found.length ? bars(found.map(([name, count]) => ({ name, share: count / most, figure: number(count), title: t("Find these clips"), press: () => { location.hash = `#/search?label=${encodeURIComponent(name)}`; } })), t("Labels"))
+    : h("p.hint", {}, t("Nobody has labelled a clip yet."), " ", h("a", { href: "#/label" }, t("Label some")));
+}
+
+/** How many uploads are on their way, and whether the index is ready, or why not. */
+async function health(signal) {
+  const [jobs, index] = await Promise.allSettled([
+    read("/v1/jobs?status=queued&status=running&limit=500", { signal }), read("/readyz", { signal })]);
+  return { jobs: jobs.value?.data.length ?? jobs.reason.message, index: index.reason?.message ?? t("ready") };
 }
 
 /** Failures, jobs, model, space and index. */
-function health(stats, signal) {
-  const jobs = h("dd", {}, "…");
-  const index = h("dd", {}, "…");
-  read("/v1/jobs?status=queued&status=running&limit=500", { signal }).then(
-    ({ data }) => fill(jobs, data.length ? h("a", { href: "#/ingest" }, plural(data.length, "file")) : t("none")),
-    (error) => { if (!signal.aborted) fill(jobs, error.message); });
-  read("/readyz", { signal }).then(() => fill(index, t("ready")), (error) => { if (!signal.aborted) fill(index, error.message); });
-  const row = (name, value) => h("div", {}, h("dt", {}, name), value instanceof Element ? value : h("dd", {}, value));
-  return h("section.panel.stack", {}, h("h2", {}, t("State")), h("dl.state-of", {},
-    row(t("On their way"), jobs),
-    row(t("Failed files"), stats.failures ? h("dd", {}, h("a", { href: "#/ingest" }, number(stats.failures))) : t("none")),
+function stateOf(stats, { jobs, index }) {
+  const row = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+  const adding = (text) => h("a", { href: "#/ingest" }, text);
+  return h("dl.state-of", {},
+    row(t("On their way"), jobs ? adding(typeof jobs === "number" ? plural(jobs, "file") : jobs) : t("none")),
+    row(t("Failed files"), stats.failures ? adding(number(stats.failures)) : t("none")),
     row(t("Index"), index),
     row(t("Model"), stats.model ?? t("none")),
     row(t("Similarity space"), t("version {n}", { n: stats.space })),
     row(t("Scores adapted to"), { mean: t("the archive's mean"), baselines: t("baselines of speakers, recordings and sources") }[stats.adapted] ?? t("nothing")),
-    row(t("Least confidence"), percent(stats.min_confidence))));
+    row(t("Least confidence"), percent(stats.min_confidence)));
 }

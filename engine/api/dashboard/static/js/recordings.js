@@ -5,6 +5,7 @@ import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
+import { followArchive } from "./live.js";
 import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { csv, save } from "./save.js";
@@ -14,6 +15,7 @@ const PAGE = 50;
 const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: t("longest first"), shortest: t("shortest first"), share: t("most of what is filtered first") };
 const COLUMNS = ["recording", "file", "source", "speaker", "recorded_at", "duration", "channels", "clips", "labels", "sha256"];
 const TYPING_MS = 250;
+const MOST_LISTED = 500;
 const MOST_ERASED = 1000;  // at once
 
 export function render(main, { params, signal }) {
@@ -43,12 +45,12 @@ export function render(main, { params, signal }) {
     h("div.row.between", {}, told, bar), list, h("div.row.centre", {}, more));
   bind([]);
 
-  async function load(skip = 0) {
+  async function load(skip = 0, limit = PAGE) {
     if (skip === 0) { turn.abort(); turn = new AbortController(); }
     const stopped = AbortSignal.any([turn.signal, signal]);
     list.setAttribute("aria-busy", "true");
     const query = asked.query.listing();
-    for (const [name, value] of Object.entries({ file: asked.text, sort: asked.order, limit: PAGE, cursor: skip })) query.set(name, value);
+    for (const [name, value] of Object.entries({ file: asked.text, sort: asked.order, limit, cursor: skip })) query.set(name, value);
     const found = await read(`/v1/recordings?${query}`, { signal: stopped });
     rows = skip ? [...rows, ...found.data] : found.data;
     total = found.total;
@@ -124,6 +126,7 @@ export function render(main, { params, signal }) {
   }
 
   start();
+  followArchive(() => load(0, Math.max(PAGE, Math.min(MOST_LISTED, rows.length))).catch(() => {}), signal);
   return { update: (now) => { asked = state(now); start(); } };
 }
 
