@@ -31,7 +31,7 @@ export function render(main, { params, id, signal }) {
     readAll(`/v1/recordings/${id}/clips`, { most: MOST_CLIPS, signal }),
     read(`/v1/recordings/${id}/trend`, { signal }).catch((error) => ({ channels: [], error })),
   ]).then(
-    ([recording, clips, trend]) => { if (!signal.aborted) select = show(main, recording, clips, trend, wanted || clips.rows.find((one) => one.start <= at && at < one.end)?.clip, signal); },
+    ([recording, clips, trend]) => { if (!signal.aborted) select = show(main, recording, clips, trend, wanted || (at && clips.rows.filter((one) => one.end > at).sort((a, b) => a.start - b.start)[0]?.clip), signal); },
     (error) => { if (!signal.aborted) fill(main, h("h1", {}, t("Recording {n}", { n: id })), problemBox(error, load)); });
   load();
   return { update: (changed) => { wanted = Number(changed.get("clip")); select(wanted); } };
