@@ -1,7 +1,9 @@
 """Recordings by file name and in order; many labelled and erased at once; counts."""
 
+import pytest
 from fastapi.testclient import TestClient
 
+from emotion_search.engine.api.wire.clips import model_name
 from tests.api.conftest import assert_problem
 
 
@@ -52,3 +54,18 @@ def test_statistics_count_what_the_model_scores_highest(either: TestClient):
     names = {clip["emotion"] for clip in clips}
     assert stats["emotions"] == {n: sum(c["emotion"] == n for c in clips) for n in names}
     assert stats["undated"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("/data/tuned", "tuned"),
+        ("hf:/data/wavlm@12", "hf:wavlm@12"),
+        ("onnx:/data/mine.onnx", "onnx:mine.onnx"),
+        ("hf:microsoft/wavlm-large", "hf:microsoft/wavlm-large"),
+        ("bands:/data", "bands:/data"),
+        ("iic/emotion2vec_base", "iic/emotion2vec_base"),
+    ],
+)
+def test_folders_of_models_are_not_told(name, public):
+    assert model_name(name) == public

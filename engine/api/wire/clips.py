@@ -108,5 +108,6 @@ def hit_body(hit: Hit) -> dict[str, Any]:
 
 
 def model_name(name: str) -> str:
-    """A model's public name: of a checkpoint's path the last part alone."""
-    return Path(name).name if Path(name).is_absolute() else name
+    """A model's public name: of the path of a folder or file the last part alone."""
+    kind, colon, path = name.partition(":") if name.startswith(("hf:", "onnx:")) else ("", "", name)
+    return kind + colon + Path(path).name if Path(path).is_absolute() else name
