@@ -18,7 +18,7 @@ JobKind = Literal["upload", "evaluate", "train", "cluster", "tune", "reembed"]
 class Progress(BaseModel):
     """How far a job is."""
 
-    step: str | None = Field(description="What it does now; null of an upload.")
+    step: str | None = Field(default=None, description="What it does now; null of an upload.")
     seconds: float = Field(description="Seconds into the recording that are embedded; else clips.")
     of: float | None = Field(description="Of how many; null where that is not known.")
     fraction: float | None = Field(description="0 to 1; null where the length is not known.")
@@ -28,7 +28,7 @@ class JobOut(BaseModel):
     """An upload or other work, or what became of it."""
 
     job: int = Field(description="Id of the job.", examples=[3])
-    kind: JobKind
+    kind: JobKind = "upload"
     status: JobState
     file: str = Field(description="What the sender called the file; else the kind.")
     size: int = Field(description="Bytes.")
@@ -39,7 +39,7 @@ class JobOut(BaseModel):
         default=[], description="Once done: what whoever sent it should know."
     )
     result: dict[str, Any] | None = Field(
-        description="Once done, of what is no upload: what came of it."
+        default=None, description="Once done, of what is no upload: what came of it."
     )
     problem: Problem | None = Field(
         description="Once failed: why. While it is put off: what it waits for."
