@@ -1,6 +1,7 @@
 """Ctrl-C while a command works: one line, exit code 130, nothing half-written."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ __all__ = ["run"]
 
 
 @pytest.fixture
-def archive(voices_archive: Template, tmp_path: Path) -> None:
+def archive(voices_archive: Template, tmp_path: Path) -> Iterator[None]:
     voices_archive.place(Settings(home=tmp_path / "home"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("output", ["features", "clips.csv"])
