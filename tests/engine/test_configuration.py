@@ -18,7 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [one for one in os.environ if one.startswith("EMOTION_SEARCH_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(
-        "emotion_search.engine.settings.user_file", lambda: tmp_path / "user" / NAME
+        "emotion_search.engine.settings._user_file", lambda: tmp_path / "user" / NAME
     )
     for name in ("user", "home", "project/below"):
         (tmp_path / name).mkdir(parents=True)
