@@ -97,11 +97,11 @@ def test_a_nightly_run_speaks_of_new_failures_alone(run, tmp_path, voices):
     fourth = run(*nightly)
     assert fourth.code == 1
     assert fourth.err.splitlines()[1:] == [
-        "error: 1 failed as they did before; list them with: emotion-search failures"
+        "error: 1 file failed as before; list them with: emotion-search failures"
     ]
     assert run(*nightly).code == 0
     loud = run("ingest", calls, "--fail-on", "new")
-    assert (loud.code, "notice: 2 failed as they did before" in loud.err) == (0, True)
+    assert (loud.code, "notice: 2 files failed as before" in loud.err) == (0, True)
     assert run(*nightly, "--fail-on", "any").code == 1
     (calls / "new.wav").write_text("no audio")
     assert run(*nightly, "--fail-on", "none").code == 0
@@ -116,7 +116,7 @@ def test_channels_of_calls_are_not_mixed_silently(run, tmp_path):
     write_wav(tmp_path / "mono.wav", sides[0])
     done = run("ingest", tmp_path, "--model", "acoustic", "--json")
     assert (done.code, done.records[0]["recordings"], done.records[0]["mixed"]) == (0, 2, 1)
-    assert done.err.startswith("notice: of 1 of the recordings the channels were mixed, since")
+    assert done.err.startswith("notice: of 1 recording the channels were mixed, since")
     assert "article 5(1)(f)" in done.err
     for channels in ("mix", "split", "customer=1"):
         write_wav(tmp_path / "call.wav", stereo * (0.9 - len(channels) / 100))

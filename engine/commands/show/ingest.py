@@ -75,14 +75,14 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
         )
     _print_failures(new, "list them with: emotion-search failures")
     if again:
-        text = f"{again} failed as they did before; list them with: emotion-search failures"
+        text = f"{counted(again, 'file')} failed as before; list them with: emotion-search failures"
         (say_error if new else notice)(text)
     _print_notices(report.notices)
     if report.mixed:
         from emotion_search.engine.audio.channels import MIXED
 
         notice(
-            f"of {report.mixed} of the recordings the {MIXED}. --channels customer=1 takes one,"
+            f"of {counted(report.mixed, 'recording')} the {MIXED}. --channels customer=1 takes one,"
             " split each by itself; --channels mix says that all are meant"
         )
     _print_otherwise(report.otherwise)
