@@ -286,9 +286,23 @@ def parquet_rows(
         names.pop(without or "", None)
         number = 0
         for batch in file.iter_batches(_ROWS, columns=list(names)):
-            for cells in batch.to_pylist():
+            for cells in _in_microseconds(batch).to_pylist():
                 number += 1
                 yield number, {names[name]: _plain(cell) for name, cell in cells.items()}
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """A batch whose times are as fine as Python has them; pandas' are of nanoseconds."""
+    from pyarrow import RecordBatch, duration, timestamp, types
+
+    columns = []
+    for column in batch.columns:
+        if types.is_duration(column.type):
+            column = column.cast(duration("us"), safe=False)
+        elif types.is_timestamp(column.type):
+            column = column.cast(timestamp("us", column.type.tz), safe=False)
+        columns.append(column)
+    return RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _plain(cell: Any) -> Any:

@@ -168,6 +168,8 @@ def test_parquet_cells_of_every_kind_are_text_or_a_problem_of_their_row(tmp_path
             "recorded_at": [dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)] * 2,
             "cost": [Decimal("1.50"), None],
             "shift": [dt.time(8, 30), None],
+            "pause": pa.array([1_500_000_001, None], pa.duration("ns")),
+            "seen": pa.array([1_500_000_001, None], pa.timestamp("ns")),
             "raw": [None, b"\xff\x00"],
         }
     )
@@ -175,7 +177,12 @@ def test_parquet_cells_of_every_kind_are_text_or_a_problem_of_their_row(tmp_path
     read = read_manifest(tmp_path / "m.parquet")
     (annotations,) = read.rows.values()
     assert annotations.recorded_at == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
-    assert annotations.metadata == {"cost": "1.50", "shift": "08:30:00"}
+    assert annotations.metadata == {
+        "cost": "1.50",
+        "shift": "08:30:00",
+        "pause": "1.5",
+        "seen": "1970-01-01T00:00:01.500000",
+    }
     ((where, why),) = read.problems
     assert where.endswith("m.parquet: line 2")
     assert why == "a cell is bytes, which is no text"
