@@ -3,6 +3,7 @@
 import datetime as dt
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -185,11 +186,18 @@ def test_a_workbook_is_read_by_its_content(tmp_path: Path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.active.append(["Exported", "on Monday"])
+    hidden = book.create_sheet("old")
+    hidden.append(["path"])
+    hidden.sheet_state = "hidden"
     sheet = book.create_sheet("calls")
     sheet.append([])
-    sheet.append(["Path", "recorded_at", "share", "start", "end", "no", "day", "note", None, "ok"])
+    sheet.append(
+        ["Path", "recorded_at", "share", "start", "end", "no", "day", "note", None, "ok", "at"]
+    )
     times = [dt.datetime(2026, 9, 3, 14), 0.5, dt.timedelta(seconds=1.5), dt.time(0, 0, 3)]
-    sheet.append(["x.wav", *times, 7, dt.datetime(2026, 9, 3), "#N/A", None, True])
+    sheet.append(
+        ["x.wav", *times, 7, dt.datetime(2026, 9, 3), "#N/A", None, True, dt.datetime(2026, 9, 3)]
+    )
     sheet["C3"].number_format, sheet["G3"].number_format = "0%", "dd/mm/yyyy"
     sheet["D3"].number_format = "[h]:mm:ss"
     sheet["T99"].number_format = "0%"  # a styled cell far beyond the table
@@ -197,7 +205,35 @@ def test_a_workbook_is_read_by_its_content(tmp_path: Path):
     row = only(tmp_path / "m.csv", TableForm(zone=BERLIN))
     assert row.recorded_at == dt.datetime(2026, 9, 3, 12, tzinfo=dt.UTC)
     assert (row.spans[0].start, row.spans[0].end) == (1.5, 3)
-    assert row.metadata == {"share": "50%", "no": "7", "day": "2026-09-03", "ok": "true"}
+    assert row.metadata == {
+        "share": "50%",
+        "no": "7",
+        "day": "2026-09-03",
+        "ok": "true",
+        "at": "2026-09-03T00:00:00",
+    }
+
+
+def test_of_sheets_without_paths_the_first_is_named(tmp_path: Path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Datei"])
+    book.create_sheet("Tabelle2").append(["other"])
+    book.save(tmp_path / "m.xlsx")
+    with pytest.raises(InvalidInputError, match="it has 'Datei'"):
+        read_manifest(tmp_path / "m.xlsx")
+
+
+def test_a_workbook_may_be_wrong_about_its_size(tmp_path: Path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in (["path", "speaker"], ["x.wav", "jo"]):
+        book.active.append(cells)
+    book.save(tmp_path / "right.xlsx")
+    with ZipFile(tmp_path / "right.xlsx") as right, ZipFile(tmp_path / "m.xlsx", "w") as wrong:
+        for name in right.namelist():
+            wrong.writestr(name, right.read(name).replace(b'ref="A1:B2"', b'ref="A1"'))
+    assert only(tmp_path / "m.xlsx").speaker == "jo"
 
 
 def test_a_workbook_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch):
@@ -220,6 +256,26 @@ def test_labels_of_clips_may_be_in_a_workbook(tmp_path: Path):
         (17, "emotion", "joy"),
         (18, "emotion", None),
     ]
+
+
+def test_tables_of_the_same_spans_go_together(tmp_path: Path):
+    table(tmp_path, "tables: {one: {}, two: {}}\n", "db.yaml")
+    table(tmp_path, "file,start,end,emotion,speaker\nx.wav,0,1.5,anger,jo\n", "db.one.csv")
+    table(tmp_path, "file,start,end,label:mood\nx.wav,0,1.5,low\n", "db.two.csv")
+    (span,) = only(tmp_path).spans
+    assert (span.speaker, span.labels) == ("jo", {"emotion": "anger", "mood": "low"})
+
+
+def test_a_stretch_without_an_end_is_no_whole_file(tmp_path: Path):
+    ((_, why),) = read_manifest(table(tmp_path, "file,start,end\nx.wav,2,NaT\n")).problems
+    assert why == "start and end are both needed, in seconds"
+
+
+def test_emotion_is_the_label_in_corpora_of_others_alone(tmp_path: Path):
+    assert only(table(tmp_path, "filename,emotion\nx.wav,joy\n")).metadata == {"emotion": "joy"}
+    assert only(table(tmp_path, "file,emotion\nx.wav,joy\n")).labels == {"emotion": "joy"}
+    both = only(table(tmp_path, "file,emotion,label\nx.wav,joy,fear\n"))
+    assert (both.labels, both.metadata) == ({"emotion": "fear"}, {"emotion": "joy"})
 
 
 def test_an_audformat_database_is_its_tables_together(tmp_path: Path):
@@ -282,6 +338,14 @@ def test_kaldi_tables_give_files_speakers_and_segments(tmp_path: Path):
     (row,) = manifest.rows.values()
     assert [(s.start, s.end, s.speaker) for s in row.spans] == [(0.5, 1.5, "eve"), (2, 3, None)]
     assert [where[-18:] for where, _ in manifest.problems] == ["line 3 of segments"]
+
+
+def test_kaldis_paths_may_be_relative_to_where_its_recipes_run(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "x.wav").touch()
+    table(tmp_path / "data", "r1 x.wav\n", "wav.scp")
+    assert list(read_manifest(tmp_path / "data").rows) == [str(tmp_path / "x.wav")]
 
 
 def test_a_folder_of_nothing_known_is_refused_with_what_would_be(tmp_path: Path):
