@@ -51,6 +51,9 @@ def test_a_clip_is_analysed_and_compared_with_another(
     page.get_by_label("Audio files").set_input_files(voices / "anger-0.wav")
     versus = page.get_by_role("region", name="Similarity")
     expect(versus.locator(".big")).to_have_text(re.compile(r"-?\d\.\d{3}"))
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Analyse", exact=True).click()
+    expect(panel.locator(".verdict")).to_be_visible()  # it is kept while the tab is open
     other = page.get_by_role("region", name="anger-0.wav")
     other.get_by_role("button", name="Keep in archive").click()
     expect(other.get_by_text("was in the archive already")).to_be_visible()

@@ -79,7 +79,7 @@ function panel(slot, { remove, ready, signal }) {
   async function load() {
     try {
       slot.answer ??= await analysed(slot, signal);
-      if (!element.isConnected) return;
+      if (signal.aborted || !slots.includes(slot)) return;
       show();
       ready();
     } catch (error) {

@@ -24,15 +24,18 @@ export function render(main, { params, signal }) {
   const chosen = new Map();  // by id
 
   const go = (now) => {
+    clearTimeout(typing);
     const query = now.query.listing();
     if (now.text) query.set("text", now.text);
     if (now.order !== "newest") query.set("order", now.order);
     location.hash = `#/recordings${query.size ? `?${query}` : ""}`;
   };
+  /** Go where this differs; what is typed counts at once. */
+  const change = (what) => go({ ...asked, text: text.value.trim(), ...what });
   let typing = 0;
-  const text = h("input", { type: "search", placeholder: t("part of a file's name"), maxlength: 200, autocomplete: "off", oninput: () => { clearTimeout(typing); typing = setTimeout(() => go({ ...asked, text: text.value.trim() }), TYPING_MS); } });
-  const order = h("select", { onchange: () => go({ ...asked, order: order.value }) }, Object.entries(ORDERS).map(([name, words]) => h("option", { value: name }, words)));
-  const filters = filterPanel((name, value) => go({ ...asked, query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false });
+  const text = h("input", { type: "search", placeholder: t("part of a file's name"), maxlength: 200, autocomplete: "off", oninput: () => { clearTimeout(typing); typing = setTimeout(() => change({}), TYPING_MS); } });
+  const order = h("select", { onchange: () => change({ order: order.value }) }, Object.entries(ORDERS).map(([name, words]) => h("option", { value: name }, words)));
+  const filters = filterPanel((name, value) => change({ query: name === null ? new Query() : asked.query.withFilter(name, value) }), { hits: false });
   const count = h("span.count", { hidden: true });
   const list = h("div.stack", { "aria-busy": "false" });
   const bar = h("div.row.chosen", { role: "group", "aria-label": t("Selection"), hidden: true });
