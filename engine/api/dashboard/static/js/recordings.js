@@ -1,6 +1,6 @@
 // All recordings: found by file name and filters, in order; chosen ones are exported or erased.
 
-import { changed, read } from "./api.js";
+import { changed, read, send } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
@@ -16,7 +16,6 @@ const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: 
 const COLUMNS = ["recording", "file", "source", "speaker", "recorded_at", "duration", "channels", "clips", "labels", "sha256"];
 const TYPING_MS = 250;
 const MOST_LISTED = 500;
-const MOST_ERASED = 1000;  // at once
 
 export function render(main, { params, signal }) {
   let asked = state(params);
@@ -114,16 +113,17 @@ export function render(main, { params, signal }) {
 
   async function erase(some) {
     if (!(await sure(some))) return;
+    let done = 0;
     try {
-      for (let from = 0; from < some.length; from += MOST_ERASED) {
-        const ids = some.slice(from, from + MOST_ERASED).map((one) => one.recording);
-        await read("/v1/recordings/erase", { method: "POST", json: { recordings: ids } });
-        for (const id of ids) chosen.delete(id);  // also those that somebody else erased
+      for (const { recording } of some) {
+        await send(`/v1/recordings/${recording}`, { method: "DELETE" });
+        chosen.delete(recording);
+        done++;
       }
-      toast(t("Erased: {what}", { what: plural(some.length, "recording") }));
     } catch (error) {
       sayFailure(error);
     }
+    if (done) toast(t("Erased: {what}", { what: plural(done, "recording") }));
     changed();
     if (!signal.aborted) start();
   }
