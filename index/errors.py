@@ -34,6 +34,10 @@ class ModelUnavailableError(EmotionSearchError):
     """The embedding model cannot be loaded: not downloaded, no network, broken checkpoint."""
 
 
+class ModelFailedError(EmotionSearchError):
+    """The embedding model fails on a clip, or gives something else than it says."""
+
+
 class ModelMismatchError(EmotionSearchError):
     """The model asked for is not the one whose embeddings the archive holds."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
 from emotion_search.engine.machine.threads import cores, own_torch_threads
-from emotion_search.index.errors import EmotionSearchError, ModelUnavailableError
+from emotion_search.index.errors import EmotionSearchError, ModelFailedError, ModelUnavailableError
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
 _TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
@@ -182,10 +182,10 @@ class SharedEmbedder:
         except (EmotionSearchError, MemoryError):
             raise
         except Exception as error:
-            raise ModelUnavailableError(f"the model {self.name} failed: {error!r}") from error
+            raise ModelFailedError(f"the model {self.name} failed: {error!r}") from error
         wanted = (len(group), self.dimension), (len(group), len(self.classes))
         if (found.vectors.shape, found.scores.shape) != wanted:
-            raise ModelUnavailableError(
+            raise ModelFailedError(
                 f"the model {self.name} gave vectors and scores of shape {found.vectors.shape},"
                 f" {found.scores.shape}, not {wanted[0]}, {wanted[1]} as it says"
             )

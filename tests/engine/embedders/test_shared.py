@@ -11,7 +11,7 @@ import torch
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.base import Embeddings
 from emotion_search.engine.embedders.shared import SharedEmbedder
-from emotion_search.index.errors import AudioError, ModelUnavailableError
+from emotion_search.index.errors import AudioError, ModelFailedError, ModelUnavailableError
 from tests.conftest import tone
 
 
@@ -73,7 +73,7 @@ def test_a_failing_model_tells_every_caller():
     model = Slow()
     model.embed = lambda clips: (_ for _ in ()).throw(RuntimeError("broken"))
     shared = SharedEmbedder(model, timeout=5)
-    with pytest.raises(ModelUnavailableError, match=r"model slow failed: RuntimeError\('broken'"):
+    with pytest.raises(ModelFailedError, match=r"model slow failed: RuntimeError\('broken'"):
         shared.embed([clip(1)])
 
 

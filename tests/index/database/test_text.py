@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from emotion_search import ClipFilter, Library, find_audio
 from emotion_search.engine.files.values import check_text, parse_path
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Side, Span
@@ -53,6 +54,8 @@ def test_a_migration_brings_what_is_stored_into_nfc(filled: Library):
         session.execute(text("DROP TABLE forgotten"))
         session.execute(text("DROP INDEX ix_clips_speaker"))
         session.execute(text("ALTER TABLE clips DROP COLUMN speaker"))
+        for name in DIMENSIONS:
+            session.execute(text(f"ALTER TABLE embeddings DROP COLUMN {name}"))
     database.migrate()
     assert len(filled.clips(ClipFilter(speakers=(NFD,)))) == 12
     assert dict(filled.clip(1).labels) == {NFC: "first"}
