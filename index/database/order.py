@@ -113,7 +113,7 @@ def _beyond(keys: Keys, ids: Ids, order: Order) -> Mask:
     try:
         key, last = float(text), int(number)
     except ValueError as error:
-        raise InvalidInputError(
+        raise AbsentError(
             f"{order.after} is no place in a sorted list: give the next of the page before"
         ) from error
     if math.isnan(key):

@@ -12,7 +12,7 @@ from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
-from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, headers, json_or_form
+from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, answers, headers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
@@ -34,7 +34,7 @@ _UNCHANGED: dict[int | str, dict[str, object]] = {
 }
 
 
-@router.get("", summary="List clips")
+@router.get("", summary="List clips", responses=answers(404))
 def list_clips(library: LibraryDep, query: Annotated[SortedQuery, Query()], _: Reader) -> ClipPage:
     """Clips that pass the filters, by ascending id or as `sort` says, a page at a time.
 

@@ -22,7 +22,7 @@ from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
 from emotion_search.index.database.filters import EMOTION, MOST_PAIRS, MOST_VALUES, ClipFilter
 from emotion_search.index.database.prediction_filters import cluster_of
 from emotion_search.index.database.text import clean, storable
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError
 
 MOST_LISTED = 500
 """Most clips of a page."""
@@ -210,11 +210,11 @@ class SortedQuery(Filters):
         """The id that an unsorted page begins beyond.
 
         Raises:
-            InvalidInputError: the cursor is none.
+            AbsentError: the cursor is none.
         """
         text = self.cursor or "0"
         if not text.isdecimal() or int(text) >= 2**63:
-            raise InvalidInputError(f"cursor {text}: give the next of the page before")
+            raise AbsentError(f"cursor {text}: give the next of the page before")
         return int(text)
 
 
