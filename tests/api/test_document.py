@@ -125,7 +125,7 @@ def test_every_type_of_problem_is_documented():
 
 @pytest.mark.slow
 def test_schemathesis_finds_no_fault(tmp_path: Path, voices_archive: Template):
-    """Two requests of a kind; benchmarks/fuzz.py has the long run."""
+    """A short run, without the phase that takes minutes; work in the background is left out."""
     settings = Settings(home=tmp_path, model="acoustic")
     voices_archive.place(settings)
     with Library.open(settings) as library:
@@ -135,7 +135,9 @@ def test_schemathesis_finds_no_fault(tmp_path: Path, voices_archive: Template):
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run", "--no-color"),
                 *(f"{server.address}/openapi.json", "-H", f"Authorization: Bearer {key}"),
-                *("--max-examples", "2", "--generation-deterministic", "--continue-on-failure"),
+                *("--phases", "examples,fuzzing,stateful"),
+                *("--exclude-name", "POST /v1/jobs", "--max-examples", "2"),
+                *("--generation-deterministic", "--continue-on-failure"),
             ],
             cwd=ROOT,  # where schemathesis.toml is
             capture_output=True,

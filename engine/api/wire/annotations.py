@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from emotion_search.engine.api.http.bodies import File
-from emotion_search.engine.api.wire.filters import Moment, Pair, Text
+from emotion_search.engine.api.wire.filters import VISIBLE, Moment, Pair, Text
 from emotion_search.engine.audio.channels import UNASKED, parse_channels
 from emotion_search.engine.files.values import LONGEST, parse_channel, parse_pairs
 from emotion_search.engine.service.uploads import UploadFields
@@ -19,7 +19,7 @@ from emotion_search.index.errors import InvalidInputError
 MOST_AT_ONCE = 1000
 """Most labels, and recordings to erase, of one request."""
 
-Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST)]
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST), VISIBLE]
 
 
 class UploadRecording(BaseModel):
@@ -98,9 +98,7 @@ class ClipLabel(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     clip: int = Field(ge=1, lt=2**63, description="Id of the clip.")
-    value: Annotated[Text, Field(min_length=1, max_length=LONGEST)] | None = Field(
-        description="The label; null takes it away.", examples=["anger"]
-    )
+    value: Name | None = Field(description="The label; null takes it away.", examples=["anger"])
     task: Name = Field(default=EMOTION, description="Task of the label.")
 
 
@@ -124,4 +122,4 @@ class LabelIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    value: Text = Field(min_length=1, max_length=LONGEST, examples=["anger"])
+    value: Name = Field(examples=["anger"])

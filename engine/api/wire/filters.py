@@ -82,6 +82,8 @@ _VISIBLE = r"[^=\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 _CLEAN = AfterValidator(_clean)
 Text = Annotated[str, _CLEAN, _like(r"^[^\x00]*$")]
 """Text that a database can hold."""
+VISIBLE = _like(rf"^{_VISIBLE}[^\x00]*$")
+"""Of text: it is not blank at its beginning."""
 Pair = Annotated[
     str,
     _CLEAN,
