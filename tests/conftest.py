@@ -26,6 +26,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
+from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
 from tests.templates import Template
 
@@ -230,3 +231,18 @@ def sqlite(tmp_path: Path) -> Iterator[Database]:
     made.create_or_require()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 server: the environment of its clients; skipped where none is installed."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty place in a bucket, with the environment set so that it is found."""
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    return Bucket()

@@ -17,6 +17,7 @@ from emotion_search.index.database.check import (
     remove_embeddings,
     seal_embeddings,
 )
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, list_models
 from emotion_search.index.errors import DatabaseError
@@ -83,14 +84,22 @@ def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:
     uploads = archive.settings.uploads_folder
     with archive.database.read() as session:
         for (recording, sha256), places in groupby(all_locations(session), lambda row: row[:2]):
-            known = [(Path(path), size) for _, _, path, size in places if path is not None]
-            if not audio and not any(path.parent == uploads for path, _ in known):
+            known = [path for _, _, path, _ in places if path is not None]
+            if not audio and not any(Path(path).parent == uploads for path in known):
                 continue
-            there = [path for path, size in known if path.exists()]
-            if any(sha256_of(path) == sha256 if audio else True for path in there):
+            there = [path for path in known if is_object(path) or Path(path).exists()]
+            problem, whole = "is not what was ingested" if there else "is gone", False
+            for path in there:
+                try:
+                    whole = whole or not audio or sha256_of(path) == sha256
+                except FileNotFoundError:
+                    problem = "is gone"
+                except OSError as error:
+                    problem = f"cannot be read ({error.strerror})"
+            if whole:
                 continue
-            what = "its file is not what was ingested" if there else "its file is gone"
-            names = ", ".join(str(path) for path, _ in known) or "no file known"
+            what = f"its file {problem}"
+            names = ", ".join(known) or "no file known"
             yield Damage(
                 f"recording {recording}",
                 f"{what} ({names})",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.files.objects import fetched
 from emotion_search.engine.files.scan import unchanged
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.errors import (
     AbsentError,
@@ -48,25 +52,43 @@ def span_of_recording(
         raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
         raise AbsentError(f"the recording has {channels} channels, counted from 0")
-    path = file_of_recording(archive, recording_id, sha256)
-    try:
-        return archive.decoders.read_span(path, channel=channel, start=start, end=stop, track=track)
-    except (AudioError, OSError) as error:
-        raise NotFoundError(
-            f"recording {recording_id} cannot be played: {reason(error)}"
-        ) from error
+    with file_of_recording(archive, recording_id, sha256) as path:
+        try:
+            return archive.decoders.read_span(
+                path, channel=channel, start=start, end=stop, track=track
+            )
+        except (AudioError, OSError) as error:
+            raise NotFoundError(
+                f"recording {recording_id} cannot be played: {reason(error)}"
+            ) from error
 
 
-def file_of_recording(archive: Archive, recording_id: int, sha256: str) -> Path:
-    """A file that still has the recording's bytes, of which ``sha256`` is the hash.
+@contextmanager
+def file_of_recording(archive: Archive, recording_id: int, sha256: str) -> Iterator[Path]:
+    """A file that still has the recording's bytes, of which ``sha256`` is the hash; of an object a
+    copy, for as long as the block lasts.
 
     Raises:
         NotFoundError: there is none.
     """
     with archive.database.read() as session:
         places = locations_of(session, recording_id)
-    for place in places:
-        path = Path(place.path)
-        if unchanged(path, place, sha256):
-            return path
-    raise NotFoundError(f"the file of recording {recording_id} is no longer there, or has changed")
+    problem = "is no longer there, or has changed"
+    with ExitStack() as stack:
+        for place in places:
+            if not is_object(place.path):
+                if unchanged(place.path, place, sha256):
+                    yield Path(place.path)
+                    return
+                continue
+            try:
+                copy = stack.enter_context(fetched(place.path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                problem = f"cannot be read ({error.strerror})"
+            else:
+                if copy.sha256 == sha256:
+                    yield copy.path
+                    return
+    raise NotFoundError(f"the file of recording {recording_id} {problem}")

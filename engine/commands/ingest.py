@@ -50,10 +50,12 @@ if TYPE_CHECKING:
 def ingest(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Folders (searched recursively), files, globs; - for stdin."),
+        typer.Argument(
+            help="Folders (searched recursively), files, globs, s3://BUCKET/PREFIX; - for stdin."
+        ),
     ] = None,
     manifest: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Table with a column 'path', relative to it; audformat, Kaldi folder."),
     ] = None,
     columns: Annotated[
@@ -159,10 +161,12 @@ def ingest(
     emotion-search ingest ~/RAVDESS --label-map ravdess
     emotion-search ingest --manifest corpus/labels.csv --model voice
     emotion-search ingest --manifest export.xlsx --map path=Datei --map speaker=Kunde --dry-run
+    emotion-search ingest s3://archive/2026 --source support-2026
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels
-    from emotion_search.engine.files.manifest import Manifest, TableForm, read_manifest
+    from emotion_search.engine.files.manifest import Manifest, TableForm
+    from emotion_search.engine.files.manifest_in_bucket import manifest_named
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library
 
@@ -178,7 +182,7 @@ def ingest(
         form = table_form(columns, date_format, timezone, encoding)
         if manifest is None and form != TableForm(zone=form.zone):
             raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
-        rows = read_manifest(manifest, form) if manifest else Manifest()
+        rows = manifest_named(manifest, form) if manifest else Manifest()
         asked_for = parse_channels(channels) if channels else channels_of(rows)
         options = IngestOptions(
             channels=replace(asked_for, sound_track=track),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -40,7 +39,7 @@ class NamedFiles:
         rule: PathRule | None = None,
         failed: Sequence[str] | None = None,
     ) -> None:
-        from emotion_search.engine.files.scan import Scan
+        from emotion_search.engine.files.scan import Scan, exists
 
         self.rows = rows
         self.named = paths or [str(rows.path or "the failures")]
@@ -48,7 +47,7 @@ class NamedFiles:
         self._of_manifest = not paths and failed is None
         written = [line for path in paths or [] if path == "-" for line in stdin_lines()]
         wanted = rows.rows if self._of_manifest else failed or ()
-        written += [path for path in wanted if os.path.lexists(path)]
+        written += [path for path in wanted if exists(path)]
         arguments = [path for path in paths or [] if path != "-"]
         self._scan = partial(Scan, arguments, written, annotations_of)
         self.scan = self._scan()
@@ -89,6 +88,8 @@ class NamedFiles:
 
     def report_missing(self) -> None:
         """Notices of what the scan passed over; rows without a file become problems."""
+        from emotion_search.engine.files.scan import exists
+
         for extension, number in sorted(self.scan.found.passed_over.items()):
             notice(
                 f"{counted(number, 'file')} with extension {extension} passed over"
@@ -99,7 +100,7 @@ class NamedFiles:
             notice(f"{counted(len(missing), 'row')} of {self.rows.path} for files not among these")
             return
         for path in missing:
-            if not os.path.lexists(path):
+            if not exists(path):
                 self.rows.problems.append((self.rows.place(path), f"{path}: no such file"))
 
 

@@ -36,7 +36,7 @@ class Manifest:
     """A manifest as read.
 
     Attributes:
-        path: the manifest itself.
+        path: the manifest itself, or its address in a bucket.
         rows: annotations by absolute path, in the file's order.
         lines: number of the first line by path, and of which table where there are several.
         problems: rows that cannot be used: manifest and line, and the reason.
@@ -44,7 +44,7 @@ class Manifest:
         spans: of each path with rows that are spans, the line of each.
     """
 
-    path: Path | None = None
+    path: Path | str | None = None
     rows: dict[str, Annotations] = field(default_factory=dict)
     lines: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Manifest:
     @property
     def folder(self) -> Path:
         """Where it lies, or what it is."""
-        path = (self.path or Path()).absolute()
+        path = Path(self.path or "").absolute()
         return path if path.is_dir() else path.parent
 
     def place(self, path: str, span: Span | None = None) -> str:

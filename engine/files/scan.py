@@ -1,4 +1,4 @@
-"""Find audio files: folders (recursively), single files, globs."""
+"""Find audio files: folders (recursively), single files, globs, objects in buckets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from emotion_search.engine.audio.file import EXTENSIONS
-from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.files import FileFacts, is_object
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
 
@@ -70,7 +72,8 @@ class Scan:
     folders. Links to folders are not followed.
 
     Args:
-        arguments: as somebody typed them: files, folders, patterns, ``~``.
+        arguments: as somebody typed them: files, folders, patterns, ``~``, addresses of objects and
+            of what lies below them in a bucket (``s3://bucket/calls``), ``file://``.
         paths: as a program wrote them: files and folders, to the letter. One that is not there is
             among ``found.unusable``.
         annotations_of: called once for each file; none where left out.
@@ -90,7 +93,10 @@ class Scan:
     ) -> None:
         named = [path for argument in arguments for path in _named(argument)]
         # abspath resolves no links, as users expect
-        self._named = [os.path.abspath(path) for path in (*named, *paths)]  # noqa: PTH100
+        self._named = [
+            path if is_object(path) else os.path.abspath(path)  # noqa: PTH100
+            for path in (*named, *paths)
+        ]
         self._annotations_of = annotations_of
         self.found = Found()
 
@@ -98,12 +104,12 @@ class Scan:
         seen: set[str] = set()
         several = len(self._named) > 1  # of which one may hold another
         for path in self._named:
-            for file in walk(path, self.found) if os.path.isdir(path) else [path]:  # noqa: PTH112
+            for file, known in _below(path, self.found):
                 if several:
                     if file in seen:
                         continue
                     seen.add(file)
-                looked = look(file, self.found, self._annotations_of)
+                looked = look(file, self.found, self._annotations_of, known)
                 if looked is not None:
                     yield looked
 
@@ -111,7 +117,13 @@ class Scan:
         """How many files there are by their names, without a look at any; None once ``stop`` is
         set. Runs beside the scan itself, well ahead of it."""
         folders, number = set(), 0
-        named = dict.fromkeys(map(Path, self._named))
+        named = dict.fromkeys(Path(path) for path in self._named if not is_object(path))
+        for url in {path for path in self._named if is_object(path)}:
+            # What looks like audio is taken for one object, and not asked for
+            for _ in [url] if _is_audio(url, Found()) else _below(url, Found()):
+                number += 1
+                if stop.is_set():
+                    return None
         for path in named:
             if stop.is_set():
                 return None
@@ -153,6 +165,10 @@ def find_audio(
 
 
 def _named(argument: str) -> list[str]:
+    if argument.startswith("file://"):
+        argument = url2pathname(urlsplit(argument).path)
+    if is_object(argument):
+        return [argument]
     if os.path.lexists(argument):  # a dead link too: it is a failure of its own
         return [argument]
     shown = printable(argument[:200])
@@ -165,6 +181,25 @@ def _named(argument: str) -> list[str]:
             return matches
         raise InvalidInputError(f"{shown}: nothing matches this pattern")
     raise InvalidInputError(f"{shown}: no such file or folder")
+
+
+def _below(path: str, found: Found) -> Iterator[tuple[str, FileFacts | None]]:
+    """A file, or the audio files in a folder or below an address, as far as they are known already
+    each with its facts."""
+    if not is_object(path):
+        for name in walk(path, found) if os.path.isdir(path) else [path]:  # noqa: PTH112
+            yield name, None
+        return
+    from emotion_search.engine.files.objects import listed  # loads a client where one is needed
+
+    try:
+        for one in listed(path):
+            below = one.path.removeprefix(path).split("/")
+            hidden = one.path != path and any(part.startswith(".") for part in below)
+            if one.path == path or (not hidden and _is_audio(below[-1] or path, found)):
+                yield one.path, one
+    except OSError as error:
+        found.unusable.append((path, f"cannot be read ({error.strerror})"))
 
 
 def walk(folder: str, found: Found) -> Iterator[str]:
@@ -182,18 +217,22 @@ def walk(folder: str, found: Found) -> Iterator[str]:
     for root, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million of these
-            if name.startswith("."):
-                continue
-            if extension in EXTENSIONS:
+            if not name.startswith(".") and _is_audio(name, found):
                 yield os.path.join(root, name)  # noqa: PTH118
-            elif extension in _OTHER_AUDIO:
-                found.passed_over[extension] += 1
 
 
-def look(path: str, found: Found, annotations_of: AnnotationsOf) -> FoundFile | None:
-    """The file at an absolute path as it is now; None, and why among ``found.unusable``, if that
-    is no file that can be ingested."""
+def _is_audio(name: str, found: Found) -> bool:
+    extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million of these
+    if extension in _OTHER_AUDIO:
+        found.passed_over[extension] += 1
+    return extension in EXTENSIONS
+
+
+def look(
+    path: str, found: Found, annotations_of: AnnotationsOf, known: FileFacts | None = None
+) -> FoundFile | None:
+    """The file at an absolute path as it is now, which is ``known`` of an object that was listed;
+    None, and why among ``found.unusable``, if that is no file that can be ingested."""
     if path != printable(path):
         found.unusable.append((printable(path), "its name is not valid UTF-8"))
         return None
@@ -201,24 +240,33 @@ def look(path: str, found: Found, annotations_of: AnnotationsOf) -> FoundFile | 
         found.unusable.append((path[:500] + "…", f"its path is longer than {LONGEST_PATH} bytes"))
         return None
     try:
-        return FoundFile(facts(Path(path)), annotations_of(path))
+        return FoundFile(known or facts(path), annotations_of(path))
     except InvalidInputError as error:
         found.unusable.append((path, str(error)))
         return None
     except OSError as error:
-        gone = isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+        gone = isinstance(error, FileNotFoundError) and not exists(path)
         reason = "no such file" if gone else f"cannot be read ({error.strerror})"
         found.unusable.append((path, reason))
         return None
 
 
-def facts(path: Path) -> FileFacts:
-    """The file as it is now.
+def exists(path: str) -> bool:
+    """Whether something is at a path; of an object that is found out when it is read."""
+    return is_object(path) or os.path.lexists(path)
+
+
+def facts(path: Path | str) -> FileFacts:
+    """The file, or object, as it is now.
 
     Raises:
         OSError: it is not there, or may not be looked at.
     """
-    status = path.stat()
+    if isinstance(path, str) and is_object(path):
+        from emotion_search.engine.files.objects import object_facts
+
+        return object_facts(path)
+    status = os.stat(path)  # noqa: PTH116
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     changed = max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))  # what databases can hold
@@ -230,8 +278,9 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
-    """Whether the file still holds these bytes; hashed only if its time of change is another."""
+def unchanged(path: Path | str, seen: FileFacts, sha256: str) -> bool:
+    """Whether the file, or object, still holds these bytes; hashed only if its time of change is
+    another."""
     try:
         now = facts(path)
         if now == seen or now.size != seen.size:
@@ -241,11 +290,15 @@ def unchanged(path: Path, seen: FileFacts, sha256: str) -> bool:
         return False
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal.
+def sha256_of(path: Path | str) -> str:
+    """The sha256 of the bytes of a file, or object, in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as handle:
+    if isinstance(path, str) and is_object(path):
+        from emotion_search.engine.files.objects import hash_of_object
+
+        return hash_of_object(path)
+    with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

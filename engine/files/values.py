@@ -12,6 +12,7 @@ from unicodedata import normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emotion_search.engine.files.scan import LONGEST_PATH
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
@@ -131,6 +132,8 @@ def parse_path(text: str, folder: Path) -> str:
 
 
 def _absolute(text: str, folder: Path) -> str:
+    if is_object(text):
+        return text
     return os.path.abspath(os.path.join(folder, text))  # noqa: PTH100, PTH118 - by its bytes
 
 

@@ -17,6 +17,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
 from emotion_search.engine.audio.workers import Block, Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
+from emotion_search.engine.files.objects import opened
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, clip_source, decode_clips
 from emotion_search.index.database.connection import Database
@@ -106,8 +107,8 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
     for file, row in manifest.rows.items():
         group = row.speaker or file
         try:
-            facts(Path(file))
-            sha256 = sha256_of(Path(file))
+            facts(file)
+            sha256 = sha256_of(file)
         except OSError as error:
             line = manifest.lines[file]
             raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
@@ -171,7 +172,10 @@ def _decode(
 def _whole(source: ClipSource, decoders: Decoders) -> Samples:
     parts: list[NDArray[np.float32]] = []
     size = 0
-    with closing(decoders.read(Path(source.paths[0]), [None])) as messages:
+    with (
+        opened(source.paths[0]) as (file, sha256),
+        closing(decoders.read(file, [None], sha256)) as messages,
+    ):
         for message in messages:
             if isinstance(message, Block):
                 parts.append(message.tracks[0])

@@ -15,6 +15,7 @@ from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.lookup import look_up
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.files import is_object
 from emotion_search.index.errors import AudioError
 
 _TRIED_S = 3.0
@@ -79,8 +80,10 @@ def preview(
 
 
 def _look_into(file: FoundFile, found: Preview, decoders: Decoders) -> None:
+    seconds = None
     try:
-        seconds = decoders.header_duration(Path(file.path))
+        if not is_object(file.path):  # of which nothing is read
+            seconds = decoders.header_duration(Path(file.path))
     except (AudioError, OSError) as error:
         found.unusable.append((file.path, str(error)))
         return

@@ -27,6 +27,7 @@ from emotion_search.index.database.files import (
     add_failure,
     drop_gone,
     gone,
+    is_object,
     is_silent,
     known_files,
     silent_files,
@@ -248,6 +249,8 @@ class Ingest:
     def _grown(self, file: FoundFile) -> tuple[int, CurrentCut] | None:
         """The recording that this file held when it was shorter, and that it goes on with, and how
         that is cut; None where there is none, or the shorter file still lies elsewhere, too."""
+        if is_object(file.path):  # which nobody appends to
+            return None
         with self._database.read() as session:
             before = known_files(session, [file.path]).get(file.path)
             if before is None or not 0 < before.file.size < file.facts.size:

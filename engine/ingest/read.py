@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emotion_search.engine.audio.channels import Track
+from emotion_search.engine.audio.channels import Channels, Track
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
-from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
+from emotion_search.engine.audio.workers import Block, Decoders, Ended, Message, Opened
+from emotion_search.engine.files.objects import opened
 from emotion_search.engine.files.scan import FoundFile, facts
 from emotion_search.engine.files.values import parse_time
 from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.errors import AudioError, InvalidInputError
@@ -110,15 +112,29 @@ def read_cuts(
         AudioError: it cannot be decoded, is longer than the options allow, or changed meanwhile.
         OSError: it cannot be read.
     """
-    path, channels, spans = Path(file.path), options.channels, file.annotations.spans
+    channels, spans = options.channels, file.annotations.spans
     if spans:
         named = {track.channel: track for track in channels.tracks or ()}
         wanted = sorted({span.channel for span in spans}, key=lambda c: -1 if c is None else c)
         tracks_of = tuple(named.get(channel, Track(channel)) for channel in wanted)
         channels = replace(channels, tracks=tracks_of)
+    with opened(file.path, file.facts) as (path, sha256):
+        messages = decoders.read(path, channels.wanted, file.sha256 or sha256, channels.sound_track)
+        with contextlib.closing(messages):
+            yield from _cuts(messages, file, channels, options, expected)
+
+
+def _cuts(
+    messages: Iterator[Message],
+    file: FoundFile,
+    channels: Channels,
+    options: IngestOptions,
+    expected: Callable[[float | None], None],
+) -> Iterator[Opened | Cut | Ended]:
+    spans = file.annotations.spans
     cutters: list[tuple[Track, Segmenter]] = []
     samples_read, longest = 0, options.longest
-    for message in decoders.read(path, channels.wanted, file.sha256, channels.sound_track):
+    for message in messages:
         if isinstance(message, Block):
             expected(message.header_duration)
             samples_read += len(message.tracks[0])
@@ -133,7 +149,7 @@ def read_cuts(
         if isinstance(message, Ended):
             for track, cutter in cutters:
                 yield from (Cut(track, window) for window in cutter.finish())
-            if facts(path) != file.facts:
+            if not is_object(file.path) and facts(file.path) != file.facts:
                 raise AudioError("changed while it was read; ingest it again once it is complete")
         yield message
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.audio.windows import GivenSpans
 from emotion_search.engine.audio.workers import Block, Decoders, Opened
+from emotion_search.engine.files.objects import opened
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.recording_details import get_recording, locations_of
@@ -59,12 +59,13 @@ def decode_clips(source: ClipSource, decoders: Decoders) -> Iterator[DecodedClip
     problem = AudioError("no file of it is known")
     for path in source.paths:
         try:
-            with contextlib.closing(
-                decoders.read(Path(path), channels, None, source.track)
-            ) as messages:
-                opened = next(messages)
-                assert isinstance(opened, Opened)
-                if opened.sha256 != source.sha256:
+            with (
+                opened(path) as (file, sha256),
+                contextlib.closing(decoders.read(file, channels, sha256, source.track)) as messages,
+            ):
+                first = next(messages)
+                assert isinstance(first, Opened)
+                if first.sha256 != source.sha256:
                     problem = AudioError("has changed since it was taken in")
                     continue
                 cutters = [GivenSpans(left[channel]) for channel in channels]

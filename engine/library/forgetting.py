@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 from emotion_search.engine.files.disk import upload_lock
+from emotion_search.engine.files.objects import gone_among, is_gone, remove_object
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.index import Indexed
 from emotion_search.engine.settings import parse_age
-from emotion_search.index.database.files import gone
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (
@@ -50,13 +50,12 @@ class Forgetting(Indexed):
             found = recordings_to_forget(
                 session, wanted or ClipFilter(), older=older, ingested_before=ingested_before
             )
-            if missing:
-                without = {
-                    recording
-                    for recording, places in groupby(places_of_audio(session), lambda row: row[0])
-                    if all(path is None or gone(path) for _, path in places)
-                }
-                found = [one for one in found if one in without]
+            places = list(places_of_audio(session)) if missing else []
+        if missing:
+            lost = set(gone_among(path for _, path in places if path is not None))
+            there = {recording for recording, path in places if path and path not in lost}
+            without = {recording for recording, _ in places} - there
+            found = [one for one in found if one in without]
         return found
 
     def counts_of(self, ids: list[int]) -> Counts:
@@ -131,16 +130,16 @@ class Forgetting(Indexed):
             sha256 = get_recording(session, recording_id).sha256
             places = locations_of(session, recording_id)
         for place in places:
-            if gone(place.path):
+            if is_gone(place.path):
                 continue
-            if not unchanged(Path(place.path), place, sha256):
+            if not unchanged(place.path, place, sha256):
                 left.append((place.path, "holds something else now"))
                 continue
             if Path(place.path).is_symlink():
                 left.append((place.path, "is a link; remove it and what it leads to yourself"))
                 continue
             try:
-                Path(place.path).unlink()
+                remove_object(place.path) if is_object(place.path) else Path(place.path).unlink()
                 removed.append(place.path)
             except OSError as error:
                 left.append((place.path, f"cannot be removed ({error.strerror})"))

@@ -183,15 +183,15 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         from emotion_search.index.database.recording_details import get_recording
 
         clip = self.clip(clip_id)
-        path = file_of_recording(self, clip.recording_id, clip.sha256)
         with self.database.read() as session:
             track = track_of(get_recording(session, clip.recording_id).cut)
-        try:
-            samples, rate = self.decoders.read_span(
-                path, channel=clip.channel, start=clip.start, end=clip.end, track=track
-            )
-        except (AudioError, OSError) as error:
-            raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
+        with file_of_recording(self, clip.recording_id, clip.sha256) as path:
+            try:
+                samples, rate = self.decoders.read_span(
+                    path, channel=clip.channel, start=clip.start, end=clip.end, track=track
+                )
+            except (AudioError, OSError) as error:
+                raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
         return samples, rate, clip
 
     def clip(self, clip_id: int) -> ClipDetails:

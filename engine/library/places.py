@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.files.objects import gone_among, is_gone, listed
 from emotion_search.engine.files.scan import facts, unchanged
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.files import (
     FileFacts,
-    drop_gone,
-    gone,
+    drop_locations,
+    is_object,
     located_files,
     move_paths,
 )
@@ -40,28 +40,35 @@ class Placing(Archive):
     def vanished(self) -> list[str]:
         """Paths at which recordings were seen, and where nothing is any more."""
         with self.database.read() as session:
-            return [file.path for _, file in located_files(session) if gone(file.path)]
+            paths = [file.path for _, file in located_files(session)]
+        return gone_among(paths)
 
     def drop_vanished(self) -> int:
         """Forget the paths that ``vanished``; their recordings stay. Returns how many."""
         found = self.vanished()
         with self.database.write() as session:
-            return drop_gone(session, found)
+            return drop_locations(session, found)
 
     def relocate(self, old: str, new: str, *, dry_run: bool = False) -> Relocated:
         """Files of a folder are in another one now: note where, without hashing what has the same
         size and time of change.
 
         Args:
-            old: the folder before; absolute.
+            old: the folder, or address in a bucket, before; absolute.
             new: where it is now; absolute.
             dry_run: look only.
 
         Raises:
             InvalidInputError: ``new`` is no folder, or nothing is known below ``old``.
+            OSError: ``new`` is an address that cannot be listed.
         """
-        old, new = (os.path.abspath(one) for one in (old, new))  # noqa: PTH100
-        if not os.path.isdir(new):  # noqa: PTH112
+        old, new = (
+            one.rstrip("/") if is_object(one) else os.path.abspath(one)  # noqa: PTH100
+            for one in (old, new)
+        )
+        if is_object(new):
+            next(listed(new), None)
+        elif not os.path.isdir(new):  # noqa: PTH112
             raise InvalidInputError(f"{new} is no folder")
         with self.database.read() as session:
             known = list(located_files(session, old))
@@ -70,18 +77,19 @@ class Placing(Archive):
         done = Relocated()
         found: list[tuple[str, str, FileFacts]] = []
         for sha256, file in known:
-            there = Path(new + file.path[len(old) :])
-            if unchanged(there, replace(file, path=str(there)), sha256):
+            there = new + file.path[len(old) :]
+            if unchanged(there, replace(file, path=there), sha256):
                 found.append((sha256, file.path, facts(there)))
             else:
-                why = "holds something else" if there.exists() else "is not there"
+                why = "is not there" if is_gone(there) else "holds something else"
                 done.left.append((file.path, f"{there} {why}"))
         done.moved = len(found)
         if dry_run:
             return done
         for some in chunks(found):
+            left = gone_among(path for _, path, _ in some)
             with self.database.write() as session:
-                drop_gone(session, [path for _, path, _ in some])
+                drop_locations(session, left)
                 add_locations(
                     session,
                     [

@@ -136,7 +136,7 @@ def take_in(
             places = locations_of(session, known) if known is not None else []
         if known is not None:
             again = None
-            if not any(unchanged(Path(place.path), place, sha256) for place in places):
+            if not any(unchanged(place.path, place, sha256) for place in places):
                 again = facts(_keep(folder, file, sha256, name))  # nowhere else any more
             with library.database.write() as session:
                 if again is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.transfer.rows import Row
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts
+from emotion_search.index.database.files import FileFacts, is_object
 from emotion_search.index.database.recordings import hashes_at, ids_of_hashes
 
 Identity = tuple[str, FileFacts | None]
@@ -57,8 +56,8 @@ class Identities:
 
 
 def _hashed(path: str) -> tuple[FileFacts, str] | None:
-    """A file as it is and the sha256 of its bytes; None where it cannot be read."""
+    """A file as it is and the sha256 of its bytes; None where it cannot be read, and of objects."""
     try:
-        return facts(Path(path)), sha256_of(Path(path))
+        return None if is_object(path) else (facts(path), sha256_of(path))
     except OSError:
         return None

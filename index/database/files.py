@@ -19,6 +19,9 @@ _HIGHEST = chr(0x10FFFF)
 FAILED, SILENT = "failed", "silent"
 """What a row is about: a file that could not be used, or one in which nobody speaks."""
 
+OBJECTS = ("s3://", "gs://", "az://")
+"""How addresses of objects in buckets begin."""
+
 NO_SPEECH = "has no speech in it; with --segments fixed it is taken anyway"
 """The reason of a file in which nobody speaks."""
 
@@ -62,8 +65,16 @@ class Silence:
     cut: str
 
 
+def is_object(path: str) -> bool:
+    """Whether a path is the address of an object in a bucket; no absolute path of a file is."""
+    return path.startswith(OBJECTS)
+
+
 def gone(path: str) -> bool:
-    """Whether nothing is at the path any more; what cannot be looked at is not known to be gone."""
+    """Whether nothing is at the path any more; what cannot be looked at, as objects cannot from
+    here, is not known to be gone."""
+    if is_object(path):
+        return False
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -90,10 +101,14 @@ def located_files(session: Session, folder: str | None = None) -> Iterator[tuple
 
 def drop_gone(session: Session, paths: Sequence[str]) -> int:
     """Forget that recordings were seen at these paths, where nothing is any more; how many."""
-    left = [path for path in paths if gone(path)]
-    for some in chunks(left):
+    return drop_locations(session, [path for path in paths if gone(path)])
+
+
+def drop_locations(session: Session, paths: Sequence[str]) -> int:
+    """Forget that recordings were seen at these paths; how many those are."""
+    for some in chunks(paths):
         session.execute(delete(Location).where(Location.path.in_(some)))
-    return len(left)
+    return len(paths)
 
 
 def move_paths(session: Session, table: type[Location] | type[Failure], old: str, new: str) -> None:

@@ -28,8 +28,8 @@ def peaks_of(library: Library, recording_id: int, channel: int | None = None) ->
         NotFoundError: no such recording, or its file is no longer there or has changed.
     """
     recording = library.recording(recording_id)
-    path = file_of_recording(library, recording_id, recording.sha256)
-    return _kept(recording.sha256, path, recording.duration, library.decoders, channel)
+    with file_of_recording(library, recording_id, recording.sha256) as path:
+        return _kept(recording.sha256, path, recording.duration, library.decoders, channel)
 
 
 @lru_cache(64)

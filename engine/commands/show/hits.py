@@ -98,6 +98,8 @@ def heard_in(clip: ClipDetails, min_confidence: float) -> str:
 def short(path: str) -> str:
     """The path as a person reads it: from the current folder on where it lies below that."""
     shown = Path(path)
+    if "://" in path:  # of an object
+        return path
     return str(shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown)
 
 

@@ -1,0 +1,53 @@
+"""Manifests that lie in object storage: paths in them are relative to them there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from emotion_search.engine.files.manifest import Manifest, TableForm, read_manifest
+from emotion_search.engine.files.objects import fetched
+from emotion_search.index.database.files import is_object
+from emotion_search.index.errors import InvalidInputError, reason
+
+
+def manifest_named(named: str, form: TableForm | None = None) -> Manifest:
+    """The rows of a manifest of this path or address; see ``read_manifest``."""
+    if is_object(named):
+        return read_manifest_in_bucket(named, form)
+    return read_manifest(Path(named), form)
+
+
+def read_manifest_in_bucket(url: str, form: TableForm | None = None) -> Manifest:
+    """The rows of a manifest at an address; see ``read_manifest``.
+
+    Raises:
+        InvalidInputError: it cannot be read; see also ``read_manifest``.
+    """
+    scheme, _, place = url.partition("://")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(
+            folder, place
+        )  # as it lies in the bucket, so that ../ leads where it does there
+        copy.parent.mkdir(parents=True)
+
+        def there(text: str) -> str:
+            return text.replace(f"{folder}{os.sep}", f"{scheme}://")
+
+        try:
+            with fetched(url) as got:
+                shutil.copyfile(got.path, copy)
+            found = read_manifest(copy, form)
+        except (OSError, InvalidInputError) as error:
+            why = there(str(error)) if isinstance(error, InvalidInputError) else reason(error)
+            raise InvalidInputError(why if url in why else f"{url} cannot be read: {why}") from None
+    return Manifest(
+        path=url,
+        rows={there(path): row for path, row in found.rows.items()},
+        lines={there(path): line for path, line in found.lines.items()},
+        problems=[(there(where), there(why)) for where, why in found.problems],
+        naive_times=found.naive_times,
+        spans={there(path): lines for path, lines in found.spans.items()},
+    )
