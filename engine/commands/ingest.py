@@ -22,6 +22,7 @@ from emotion_search.engine.commands.common import (
     choice,
     interruptible,
     notice,
+    open_library,
     say_error,
     settings_of,
     without_notices,
@@ -34,6 +35,7 @@ from emotion_search.engine.commands.ingest_annotations import (
     table_form,
 )
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
+from emotion_search.engine.commands.ingest_shared import print_status, take_part
 from emotion_search.engine.commands.show.ingest import Output, print_preview, print_report
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -145,6 +147,17 @@ def ingest(
             help="Which failed files make the exit code 1; default: any, new with --quiet.",
         ),
     ] = None,
+    claim: Annotated[
+        bool,
+        typer.Option("--claim", help="Share the work with other processes that run this command."),
+    ] = False,
+    show_status: Annotated[
+        bool, typer.Option("--status", help="Show how far shared ingests are.")
+    ] = False,
+    drop: Annotated[
+        int | None,
+        typer.Option("--drop", metavar="N", help="Forget shared ingest N, what is left of it."),
+    ] = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -162,6 +175,7 @@ def ingest(
     emotion-search ingest --manifest corpus/labels.csv --model voice
     emotion-search ingest --manifest export.xlsx --map path=Datei --map speaker=Kunde --dry-run
     emotion-search ingest s3://archive/2026 --source support-2026
+    emotion-search ingest /mnt/calls --claim        # on as many machines as there are
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels
@@ -170,7 +184,15 @@ def ingest(
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library
 
-    if not paths and manifest is None and not retry_failed:
+    if show_status or drop is not None:
+        with open_library(home, database) as library:
+            if drop is not None:
+                library.drop_shared_ingest(drop)
+            print_status(library.shared_ingests(), as_json)
+        return
+    if claim and (watch or dry_run or limit):
+        raise InvalidInputError("--claim goes with none of --watch, --dry-run, --limit")
+    if not paths and manifest is None and not retry_failed and not claim:
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
@@ -211,23 +233,36 @@ def ingest(
         if dry_run:
             _preview(settings, files, options, as_json)
             return
-        with Library.open(settings, create=True) as library:
-            library.embedder()
-            named = files(library)
-            known = frozenset((one.path, one.reason) for one in library.failures())
-            output = Output(as_json, quiet, None if asked == "any" else known)
-            with interruptible() as stop:
-                watched = None
-                if watch:  # from now on: what arrives during the first ingest is not missed
-                    from emotion_search.engine.files.watch import Watch
 
-                    watched = Watch(paths or [], stop=stop, annotations_of=annotations)
-                report = _run(
-                    library, named, options, stop, output, may_be_none=watch or retry_failed
-                )
-                if watched is not None and not stop.is_set():
-                    notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
-                    _follow(library, watched, rows, replace(options, limit=None), stop, output)
+        def output_of(library: Library) -> Output:
+            known = frozenset((one.path, one.reason) for one in library.failures())
+            return Output(as_json, quiet, None if asked == "any" else known)
+
+        if claim:
+            here = [one for one in (*(paths or ()), manifest) if one and "://" not in one]
+            given = [paths, manifest, source, label, speaker, recorded_at, meta, label_from]
+            given += [label_map, columns, date_format, timezone, here and str(Path.cwd())]
+            begins = paths or manifest or retry_failed
+            report, output = take_part(
+                settings, files if begins else None, options, given, output_of
+            )
+        else:
+            with Library.open(settings, create=True) as library:
+                library.embedder()
+                named = files(library)
+                output = output_of(library)
+                with interruptible() as stop:
+                    watched = None
+                    if watch:  # from now on: what arrives during the first ingest is not missed
+                        from emotion_search.engine.files.watch import Watch
+
+                        watched = Watch(paths or [], stop=stop, annotations_of=annotations)
+                    report = _run(
+                        library, named, options, stop, output, may_be_none=watch or retry_failed
+                    )
+                    if watched is not None and not stop.is_set():
+                        notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
+                        _follow(library, watched, rows, replace(options, limit=None), stop, output)
         if report.stopped:
             say_error("interrupted; what was committed is kept: run the same command to go on")
             raise typer.Exit(130)

@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.commands.index import describe
+from emotion_search.engine.commands.ingest_shared import print_status, status_record
 
 _SCORES = {
     "mean": "adapted to the mean of the archive",
@@ -34,14 +35,16 @@ def status(
     from emotion_search.engine.commands.show.hits import tally
     from emotion_search.engine.commands.show.tables import print_row
     from emotion_search.engine.commands.words import length
-    from emotion_search.engine.transfer.records import status_record
+    from emotion_search.engine.transfer import records
 
     with open_library(home, database) as library:
-        record = status_record(library.status())
+        record = records.status_record(library.status())
         index, disk = library.index_status(), library.disk_use()
         exposed = library.exposed()
+        shared = [run for run in library.shared_ingests() if not run.finished]
         labels = {task: library.labels(task) for task in library.tasks()}
     record |= {"index": asdict(index), "disk": asdict(disk), "tasks": labels}
+    record["ingests"] = [status_record(run) for run in shared]
     for path in exposed:
         notice(f"other users of this machine may read {path}; close it: chmod -R go= {path}")
     if as_json:
@@ -66,6 +69,8 @@ def status(
     }
     for name, value in rows.items():
         print_row(name, str(value), 12)
+    if shared:
+        print_status(shared, as_json)
 
 
 def _size(number: int) -> str:

@@ -31,7 +31,7 @@ from emotion_search.index.database.clips import (
 from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
-from emotion_search.index.database.models import activate_model, active_model
+from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
@@ -82,7 +82,6 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         """
         from emotion_search.engine.ingest.options import IngestOptions
         from emotion_search.engine.ingest.pipeline import Ingest
-        from emotion_search.engine.quality.tune import resettle
 
         options = (options or IngestOptions()).completed(self.settings)
         embedder = self.embedder()
@@ -105,14 +104,20 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
             stop=stop,
         )
         report = run.run(files)
+        self.after_ingest(model, report, save_index=options.save_index)
+        return report
+
+    def after_ingest(self, model: ModelInfo, report: IngestReport, *, save_index: bool) -> None:
+        """Let spaces, percentiles, scores and, unless it is not worth it, the saved index follow
+        what an ingest wrote."""
+        from emotion_search.engine.quality.tune import resettle
+
         if report.recordings or report.recut:
-            tune_at = self.settings.tune_at if options.save_index else 0
-            resettle(self.database, model, at=tune_at)
-        if options.save_index:
+            resettle(self.database, model, at=self.settings.tune_at if save_index else 0)
+        if save_index:
             self._follow(model)
             self.database.analyse()
             self._search(model).keeper.save()
-        return report
 
     def note_failures(self, found: Found, manifest: Manifest | None = None) -> None:
         """Record files that a scan or a manifest named but that cannot be ingested at all."""

@@ -24,12 +24,27 @@ from emotion_search.index.database.recording_details import (
     locations_of,
     read_recording,
 )
+from emotion_search.index.database.slices import RunStatus, drop_run, list_runs
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Vectors
 
 
 class Listing(Archive):
     """Methods of ``Library`` that read single rows, or lists a page at a time."""
+
+    def shared_ingests(self) -> list[RunStatus]:
+        """The ingests that workers share, as they stand, latest first."""
+        with self.database.read() as session:
+            return list_runs(session)
+
+    def drop_shared_ingest(self, run: int) -> None:
+        """Forget a shared ingest, with what of it is not taken in yet.
+
+        Raises:
+            NotFoundError: no such one.
+        """
+        with self.database.write() as session:
+            drop_run(session, run)
 
     def recording(self, recording_id: int) -> RecordingDetails:
         """One recording, with counts of its clips and labels.

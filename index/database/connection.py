@@ -116,6 +116,19 @@ class Database:
             StorageFullError: no space is left.
             DatabaseError: unreachable or corrupt.
         """
+        with self.write_beside() as session:
+            if not self.is_sqlite:  # writers take turns, as on SQLite: no deadlocks among them
+                session.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
+            yield session
+
+    @contextmanager
+    def write_beside(self) -> Iterator[Session]:
+        """As ``write``, but on Postgres without waiting for the other writers: for rows that these
+        never touch, and that are locked one at a time.
+
+        Raises:
+            DatabaseBusyError, StorageFullError, DatabaseError: as ``write``.
+        """
         with (
             self._translated(),
             Session(
@@ -123,8 +136,6 @@ class Database:
             ) as session,
             session.begin(),
         ):
-            if not self.is_sqlite:  # writers take turns, as on SQLite: no deadlocks among them
-                session.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
             yield session
 
     def schema_version(self) -> str | None:

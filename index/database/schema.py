@@ -30,7 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from emotion_search.index.errors import DatabaseError
 
-SCHEMA_VERSION = "0015"
+SCHEMA_VERSION = "0017"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -346,6 +346,52 @@ class Failure(Base):
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
     cut: Mapped[str | None] = mapped_column(Text)
+
+
+class IngestRun(Base):
+    """A bulk ingest that many processes share: what is taken in, how, and how far it is listed."""
+
+    __tablename__ = "ingest_runs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))  # of the command: the same one joins it
+    named: Mapped[str] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    files: Mapped[int] = mapped_column(BigInteger)  # that were put into slices
+    known: Mapped[int] = mapped_column(BigInteger)  # that were known, and are in none
+    last: Mapped[str | None] = mapped_column(Text)  # path of the last file that is in either
+    lister: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class IngestSlice(Base):
+    """Some files of a bulk ingest, which one process at a time has on lease."""
+
+    __tablename__ = "ingest_slices"
+    __table_args__ = (
+        Index("ix_ingest_slices_open", "finished_at", "lease_until"),
+        Index("ix_ingest_slices_run_id", "run_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("ingest_runs.id", ondelete="CASCADE"))
+    files: Mapped[list[Any]] = mapped_column(JSON)  # emptied once they are done
+    number: Mapped[int] = mapped_column(Integer)  # of files
+    attempts: Mapped[int] = mapped_column(Integer)
+    worker: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when its worker last wrote
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done: Mapped[int] = mapped_column(Integer)  # files dealt with, and what they gave, so far
+    recordings: Mapped[int] = mapped_column(Integer)
+    clips: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float] = mapped_column(Float)  # of audio
 
 
 class Job(Base):

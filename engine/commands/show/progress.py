@@ -75,13 +75,13 @@ class IngestProgress:
         )
         self._task = self._bar.add_task("ingest", total=None, clips=0)
         self._began = time.monotonic()
-        self._count = count
+        self._total_of = count
         self._stop = threading.Event()
         self.elapsed = 0.0
 
     def __enter__(self) -> IngestProgress:
         self._bar.start()
-        if self._count is not None and not self._bar.disable:
+        if self._total_of is not None and not self._bar.disable:
             threading.Thread(target=self._counted, name="count", daemon=True).start()
         return self
 
@@ -90,7 +90,11 @@ class IngestProgress:
 
     def update(self, report: IngestReport) -> None:
         """Show the report so far."""
-        self._bar.update(self._task, completed=report.files, clips=report.clips)
+        self.count(report.files, report.clips)
+
+    def count(self, files: int, clips: int) -> None:
+        """Show how many there are so far."""
+        self._bar.update(self._task, completed=files, clips=clips)
 
     def stop(self) -> None:
         """Take the bar away and stop the clock."""
@@ -99,8 +103,8 @@ class IngestProgress:
         self._bar.stop()
 
     def _counted(self) -> None:
-        assert self._count is not None
-        total = self._count(self._stop)
+        assert self._total_of is not None
+        total = self._total_of(self._stop)
         if total is not None:
             self._bar.update(self._task, total=total)
 

@@ -1,0 +1,112 @@
+"""``ingest --claim`` and ``--status``: an ingest that many processes and machines share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emotion_search.engine.commands.common import (
+    interruptible,
+    notice,
+    print_json,
+)
+from emotion_search.engine.commands.show.ingest import Output, print_report
+
+if TYPE_CHECKING:
+    from emotion_search.engine.commands.ingest_files import NamedFiles
+    from emotion_search.engine.ingest.options import IngestOptions
+    from emotion_search.engine.ingest.report import IngestReport
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.settings import Settings
+    from emotion_search.index.database.slices import RunStatus
+
+
+def take_part(
+    settings: Settings,
+    named: Callable[[Library], NamedFiles] | None,
+    options: IngestOptions,
+    command: list[Any],
+    output_of: Callable[[Library], Output],
+) -> tuple[IngestReport, Output]:
+    """Take part in an ingest until nothing is left of it; what this process did, which is printed.
+
+    Args:
+        named: gives the files; None to help with what others have begun.
+        command: what makes the same command the same, as plain data.
+    """
+    from emotion_search.engine.commands.show.progress import IngestProgress
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
+
+    options = options.completed(settings)
+    key = hashlib.sha256(json.dumps([*command, repr(options)]).encode()).hexdigest()
+    with (
+        Library.open(settings, create=named is not None) as library,
+        interruptible() as stop,
+        IngestProgress(None) as progress,
+    ):
+        library.embedder()
+        output = output_of(library)
+        wanted = files = None
+        if named is not None:
+            files = named(library)
+
+            def failures() -> None:
+                files.report_missing()
+                library.note_failures(files.scan.found, files.rows)
+
+            wanted = Wanted(key, " ".join(files.named), lambda: files, options, failures)
+        worker = SharedIngest(library, wanted, progress=progress.count, stop=stop)
+        report = worker.run()
+    if files is not None:
+        report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
+    print_report(report, progress.elapsed, output)
+    return report, output
+
+
+def print_status(runs: list[RunStatus], as_json: bool) -> None:
+    """How far the ingests that workers share are, a record each."""
+    if not runs:
+        notice("no ingest is shared; begin one with: emotion-search ingest FOLDER --claim")
+    for run in runs:
+        record = status_record(run)
+        if as_json:
+            print_json(record)
+            continue
+        of = f"{run.files:,}" if run.listed else f"{run.files:,} so far (listing is not at its end)"
+        print(
+            f"{run.id}: {run.named}, {'finished' if run.finished else 'under way'}\n"
+            f"  files    {run.progress.done:,} of {of} done, {run.progress.failed:,} failed;"
+            f" {run.known:,} were known before\n"
+            f"  added    {run.progress.recordings:,} recordings, {run.progress.clips:,} clips,"
+            f" {run.progress.seconds / 3600:.2f} h"
+        )
+        if not run.finished:
+            who = ", ".join(one.rpartition(":")[0] for one in run.workers) or "none: start one"
+            clips, seconds = run.rate
+            print(
+                f"  rate     {clips:.1f} clips/s, {seconds:.1f} s of audio a second\n"
+                f"  workers  {len(run.workers)} ({who})"
+            )
+
+
+def status_record(run: RunStatus) -> dict[str, Any]:
+    """A shared ingest as plain data."""
+    return {
+        "run": run.id,
+        "named": run.named,
+        "finished": run.finished,
+        "listed": run.listed,
+        "files": run.files,
+        "known": run.known,
+        "done": run.progress.done,
+        "failed": run.progress.failed,
+        "recordings": run.progress.recordings,
+        "clips": run.progress.clips,
+        "duration": round(run.progress.seconds, 3),
+        "workers": list(run.workers),
+        "clips_per_second": round(run.rate[0], 2),
+        "audio_per_second": round(run.rate[1], 2),
+    }

@@ -1,0 +1,292 @@
+"""Leases: a bulk ingest in slices, each of which one process at a time works on.
+
+A worker that dies lets its lease run out, and another takes the slice. Times are the database's, so
+that clocks of machines need not agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import IngestRun as Run
+from emotion_search.index.database.schema import IngestSlice as Slice
+from emotion_search.index.database.schema import UtcDateTime
+from emotion_search.index.errors import NotFoundError
+
+LEASE_S = 60.0
+"""Seconds after which a slice, or the listing of a run, is taken from a worker that is silent."""
+_LATELY_S = 600.0
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A slice on lease: its files and the options of its run, as plain data; how often it was
+    taken, this time included; and what those before made of it."""
+
+    id: int
+    files: list[Any]
+    options: Mapping[str, Any]
+    attempts: int
+    before: Progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What came of the files of a slice so far: those ``done`` with and ``failed`` for the worker
+    that has it, the others of all that had it; ``seconds`` of audio."""
+
+    done: int = 0
+    failed: int = 0
+    recordings: int = 0
+    clips: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A bulk ingest as it stands.
+
+    Attributes:
+        named: what is taken in.
+        files: in slices so far; ``known`` ones are in none.
+        listed: whether those are all.
+        left: slices that are not finished.
+        workers: that work on it now.
+        progress: of all slices together.
+        rate: clips, and seconds of audio, a second, over the last ten minutes.
+    """
+
+    id: int
+    named: str
+    files: int
+    known: int
+    listed: bool
+    left: int
+    workers: tuple[str, ...]
+    progress: Progress
+    rate: tuple[float, float]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its files are dealt with."""
+        return self.listed and not self.left
+
+
+def open_run(session: Session, key: str, named: str, options: Mapping[str, Any]) -> int:
+    """The unfinished run of a command, by its key, or a new one, for which those that nobody has
+    anything to do for are forgotten."""
+    working = exists().where(Slice.run_id == Run.id, Slice.finished_at.is_(None))
+    listed = Run.listed_at.is_not(None)
+    found = session.scalar(select(Run.id).where(Run.key == key, or_(~listed, working)))
+    if found is not None:
+        return found
+    free = or_(Run.lease_until.is_(None), Run.lease_until < _now(session))
+    session.execute(delete(Run).where(~working, or_(listed, free)))
+    run = Run(
+        key=key, named=named, options=dict(options), files=0, known=0, created_at=datetime.now(UTC)
+    )
+    session.add(run)
+    session.flush()
+    return run.id
+
+
+def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str | None, bool]:
+    """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
+    listed already."""
+    now = _now(session)
+    free = or_(Run.lease_until.is_(None), Run.lease_until < now)
+    taken = session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.listed_at.is_(None), free)
+        .values(lister=worker, lease_until=now + timedelta(seconds=LEASE_S))
+    )
+    last, listed = session.execute(select(Run.last, Run.listed_at).where(Run.id == run_id)).one()
+    return bool(taken.rowcount), last, listed is not None  # type: ignore[attr-defined]
+
+
+def add_slice(
+    session: Session, run_id: int, worker: str, files: Sequence[Any], known: int, last: str
+) -> bool:
+    """Add files to a run, and count those that were ``known``, up to the path ``last``; False, and
+    nothing is done, if another worker lists it now."""
+    now = _now(session)
+    ours = session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.lister == worker)
+        .values(
+            files=Run.files + len(files),
+            known=Run.known + known,
+            last=last,
+            lease_until=now + timedelta(seconds=LEASE_S),
+        )
+    )
+    if not ours.rowcount:  # type: ignore[attr-defined]
+        return False
+    if files:
+        session.add(
+            Slice(
+                run_id=run_id, files=list(files), number=len(files), attempts=0, **vars(Progress())
+            )
+        )
+    return True
+
+
+def end_listing(session: Session, run_id: int, worker: str, *, complete: bool) -> None:
+    """The worker lists the run no more: it is ``complete``, or another may go on."""
+    ended: dict[str, object] = {"listed_at": _now(session)} if complete else {"lister": None}
+    session.execute(
+        update(Run).where(Run.id == run_id, Run.lister == worker).values(lease_until=None, **ended)
+    )
+
+
+def claim_slice(session: Session, worker: str) -> Claimed | None:
+    """A slice that nobody works on, now on lease to ``worker``; None if there is none. Workers on
+    Postgres do not wait for each other."""
+    now = _now(session)
+    row = session.scalar(
+        select(Slice)
+        .where(
+            Slice.finished_at.is_(None), or_(Slice.lease_until.is_(None), Slice.lease_until < now)
+        )
+        .order_by(Slice.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if row is None:
+        return None
+    row.worker, row.attempts = worker, row.attempts + 1
+    row.lease_until = now + timedelta(seconds=LEASE_S)
+    row.started_at, row.seen_at, row.done, row.failed = row.started_at or now, now, 0, 0
+    options = session.get_one(Run, row.run_id).options
+    return Claimed(row.id, row.files, options, row.attempts, _progress(row))
+
+
+def renew(session: Session, slice_id: int, worker: str, progress: Progress) -> bool:
+    """Keep a slice, and note how far it is; False if another worker has it now. Of one that got on
+    attempts are counted anew."""
+    now = _now(session)
+    until = now + timedelta(seconds=LEASE_S)
+    attempts = case((Slice.recordings < progress.recordings, 1), else_=Slice.attempts)
+    return _note(
+        session, slice_id, worker, progress, seen_at=now, lease_until=until, attempts=attempts
+    )
+
+
+def finish_slice(session: Session, slice_id: int, worker: str, progress: Progress) -> bool:
+    """A slice is done with; False if another worker has it now."""
+    now = _now(session)
+    return _note(
+        session,
+        slice_id,
+        worker,
+        progress,
+        seen_at=now,
+        finished_at=now,
+        lease_until=None,
+        files=[],
+        done=Slice.number,
+    )
+
+
+def release_slice(session: Session, slice_id: int, worker: str) -> None:
+    """Let another worker have a slice at once, as if it had not been taken."""
+    session.execute(
+        update(Slice)
+        .where(Slice.id == slice_id, Slice.worker == worker)
+        .values(worker=None, lease_until=None, attempts=Slice.attempts - 1)
+    )
+
+
+def anything_left(session: Session) -> bool:
+    """Whether somebody lists a run, or one of its slices is not finished."""
+    listing = exists().where(Run.listed_at.is_(None), Run.lease_until >= _now(session))
+    return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
+
+
+def drop_run(session: Session, run_id: int) -> None:
+    """Forget a run; who works on it finds out.
+
+    Raises:
+        NotFoundError: no such run.
+    """
+    gone = session.execute(delete(Run).where(Run.id == run_id))
+    if not gone.rowcount:  # type: ignore[attr-defined]
+        raise NotFoundError(f"no shared ingest {run_id}; list them with: ingest --status")
+
+
+def list_runs(session: Session) -> list[RunStatus]:
+    """The runs that are unfinished or were the last, latest first."""
+    now = _now(session)
+    sums = {
+        row.run_id: row
+        for row in session.execute(
+            select(
+                Slice.run_id,
+                func.count().filter(Slice.finished_at.is_(None)).label("left"),
+                *(func.sum(getattr(Slice, name)).label(name) for name in vars(Progress())),
+            ).group_by(Slice.run_id)
+        )
+    }
+    lately = {
+        row.run_id: row
+        for row in session.execute(
+            select(
+                Slice.run_id,
+                func.sum(Slice.clips).label("clips"),
+                func.sum(Slice.seconds).label("seconds"),
+                func.min(Slice.started_at, type_=UtcDateTime).label("since"),
+            )
+            .where(Slice.seen_at >= now - timedelta(seconds=_LATELY_S))
+            .group_by(Slice.run_id)
+        )
+    }
+    workers: dict[int, list[str]] = {}
+    alive = select(Slice.run_id, Slice.worker).where(Slice.lease_until >= now)
+    for run_id, worker in session.execute(alive.order_by(Slice.worker)):
+        workers.setdefault(run_id, []).append(worker or "")
+    found = []
+    for run in session.scalars(select(Run).order_by(Run.id.desc())):
+        row, late = sums.get(run.id), lately.get(run.id)
+        took = max(1.0, (now - late.since).total_seconds()) if late else 1.0
+        found.append(
+            RunStatus(
+                id=run.id,
+                named=run.named,
+                files=run.files,
+                known=run.known,
+                listed=run.listed_at is not None,
+                left=row.left if row else 0,
+                workers=tuple(workers.get(run.id, ())),
+                progress=_progress(row) if row else Progress(),
+                rate=(late.clips / took, late.seconds / took) if late else (0.0, 0.0),
+            )
+        )
+    return found
+
+
+def _progress(row: Any) -> Progress:
+    return Progress(*(getattr(row, name) for name in vars(Progress())))
+
+
+def _note(
+    session: Session, slice_id: int, worker: str, progress: Progress, **columns: object
+) -> bool:
+    changed = session.execute(
+        update(Slice)
+        .where(Slice.id == slice_id, Slice.worker == worker, Slice.finished_at.is_(None))
+        .values(vars(progress) | columns)
+    )
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def _now(session: Session) -> datetime:
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # one machine
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
