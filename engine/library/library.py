@@ -84,15 +84,7 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         from emotion_search.engine.ingest.pipeline import Ingest
 
         options = (options or IngestOptions()).completed(self.settings)
-        embedder = self.embedder()
-        with self.database.write() as session:
-            model = activate_model(
-                session,
-                name=embedder.name,
-                fingerprint=embedder.fingerprint,
-                dimension=embedder.dimension,
-                classes=embedder.classes,
-            )
+        embedder, model = self.embedder(), self.own_model()
         run = Ingest(
             self.database,
             embedder,
@@ -106,6 +98,22 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         report = run.run(files)
         self.after_ingest(model, report, save_index=options.save_index)
         return report
+
+    def own_model(self) -> ModelInfo:
+        """The archive's model; of a new archive the one that is loaded now, from here on.
+
+        Raises:
+            ModelMismatchError, ModelUnavailableError, DatabaseError: see ``embedder``.
+        """
+        embedder = self.embedder()
+        with self.database.write() as session:
+            return activate_model(
+                session,
+                name=embedder.name,
+                fingerprint=embedder.fingerprint,
+                dimension=embedder.dimension,
+                classes=embedder.classes,
+            )
 
     def after_ingest(self, model: ModelInfo, report: IngestReport, *, save_index: bool) -> None:
         """Let spaces, percentiles, scores and, unless it is not worth it, the saved index follow

