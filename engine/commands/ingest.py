@@ -151,6 +151,13 @@ def ingest(
         bool,
         typer.Option("--claim", help="Share the work with other processes that run this command."),
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="local|ray://HOST:PORT", help="Where Ray places workers."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="How many Ray places; default: by GPUs, or cores.")
+    ] = None,
     show_status: Annotated[
         bool, typer.Option("--status", help="Show how far shared ingests are.")
     ] = False,
@@ -190,9 +197,14 @@ def ingest(
                 library.drop_shared_ingest(drop)
             print_status(library.shared_ingests(), as_json)
         return
+    claim = claim or on is not None
     if claim and (watch or dry_run or limit):
-        raise InvalidInputError("--claim goes with none of --watch, --dry-run, --limit")
-    if not paths and manifest is None and not retry_failed and not claim:
+        raise InvalidInputError("--claim and --on go with none of --watch, --dry-run, --limit")
+    if on not in (None, "local") and not str(on).startswith("ray://"):
+        raise InvalidInputError(f"--on {on}: give local, or ray://HOST:PORT")
+    if workers is not None and on is None:
+        raise InvalidInputError("--workers goes with --on")
+    if not paths and manifest is None and not retry_failed and (on or not claim):
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
@@ -244,7 +256,7 @@ def ingest(
             given += [label_map, columns, date_format, timezone, here and str(Path.cwd())]
             begins = paths or manifest or retry_failed
             report, output = take_part(
-                settings, files if begins else None, options, given, output_of
+                settings, files if begins else None, options, given, output_of, on, workers
             )
         else:
             with Library.open(settings, create=True) as library:

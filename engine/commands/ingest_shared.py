@@ -29,12 +29,15 @@ def take_part(
     options: IngestOptions,
     command: list[Any],
     output_of: Callable[[Library], Output],
+    on: str | None = None,
+    workers: int | None = None,
 ) -> tuple[IngestReport, Output]:
     """Take part in an ingest until nothing is left of it; what this process did, which is printed.
 
     Args:
         named: gives the files; None to help with what others have begun.
         command: what makes the same command the same, as plain data.
+        on, workers: where Ray is that places workers, and how many; None for this process alone.
     """
     from emotion_search.engine.commands.show.progress import IngestProgress
     from emotion_search.engine.library.library import Library
@@ -58,8 +61,12 @@ def take_part(
                 library.note_failures(files.scan.found, files.rows)
 
             wanted = Wanted(key, " ".join(files.named), lambda: files, options, failures)
-        worker = SharedIngest(library, wanted, progress=progress.count, stop=stop)
-        report = worker.run()
+        if on is not None and wanted is not None:
+            from emotion_search.engine.library.ray_workers import ingest_on_ray
+
+            report = ingest_on_ray(library, wanted, on, workers, progress=progress.count, stop=stop)
+        else:
+            report = SharedIngest(library, wanted, progress=progress.count, stop=stop).run()
     if files is not None:
         report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
     print_report(report, progress.elapsed, output)

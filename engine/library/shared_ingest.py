@@ -94,12 +94,7 @@ class SharedIngest:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: the slice in
                 hand is left to others.
         """
-        run_id = None
-        if (wanted := self._wanted) is not None:
-            self._library.own_model()  # those who help need not be told which
-            options = _OPTIONS.dump_python(wanted.options, mode="json")
-            with self._database.write() as session:
-                run_id = slices.open_run(session, wanted.key, wanted.named, options)
+        run_id = None if self._wanted is None else self._open(self._wanted)
         while not self._stop.is_set():
             if run_id is not None and not self._listed:
                 self._list(run_id)
@@ -117,6 +112,27 @@ class SharedIngest:
         if model is not None and self.report.files:
             self._library.after_ingest(model, self.report, save_index=True)
         return self.report
+
+    def list_all(self) -> None:
+        """Put all wanted files into slices, or wait until another worker has.
+
+        Raises:
+            ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: see ``run``.
+        """
+        assert self._wanted is not None
+        run_id = self._open(self._wanted)
+        while not self._stop.is_set():
+            self._list(run_id)
+            if self._listed:
+                break
+            self._stop.wait(_POLL_S)
+
+    def _open(self, wanted: Wanted) -> int:
+        """The run that is to be worked on."""
+        self._library.own_model()  # those who help need not know which
+        options = _OPTIONS.dump_python(wanted.options, mode="json")
+        with self._database.write() as session:
+            return slices.open_run(session, wanted.key, wanted.named, options)
 
     def _list(self, run_id: int) -> None:
         """List the files of the run, if nobody else does."""

@@ -1,6 +1,7 @@
 """Workers that share an ingest: each file is taken once, whoever dies."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner, Result
 
+from emotion_search.cli import app
 from emotion_search.engine.commands.ingest_shared import print_status
 from emotion_search.engine.files.scan import Scan
 from emotion_search.engine.ingest.options import IngestOptions
@@ -24,8 +27,8 @@ from emotion_search.engine.library.shared_ingest import GIVEN_UP, SharedIngest, 
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database import slices
 from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.errors import DatabaseError, NotFoundError
-from tests.conftest import ROOT, tone, write_wav
+from emotion_search.index.errors import DatabaseError, InvalidInputError, NotFoundError
+from tests.conftest import ROOT, command_with, tone, write_wav
 from tests.engine.ingest.test_kill import contents, ingest
 
 
@@ -228,6 +231,58 @@ def test_stopped_a_worker_gives_its_slice_back(alone: Library, calls: Path):
     assert claimed is not None
     assert claimed.attempts == 1
     assert replace(worker.report, stopped=False).files <= 2
+
+
+def run(alone: Library, *arguments: str) -> Result:
+    places = ["--home", str(alone.settings.home), "--model", "acoustic"]
+    return CliRunner().invoke(app, ["ingest", *arguments, *places])
+
+
+def test_the_command_shares_an_ingest_and_says_how_far_it_is(alone: Library, calls: Path):
+    (calls / "z.wav").unlink()
+    done = run(alone, str(calls), "--claim", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["recordings"] == 5
+    again = run(alone, str(calls), "--claim", "--json")
+    assert json.loads(again.stdout)["recordings"] == 0
+    status = json.loads(run(alone, "--status", "--json").stdout)
+    assert (status["known"], status["finished"]) == (6, True)
+    assert "0 recordings" in run(alone, "--claim").stdout  # nothing to help with
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["CALLS", "--claim", "--watch"], "go with none of --watch"),
+        (["CALLS", "--on", "spark://x"], "give local, or ray://HOST:PORT"),
+        (["CALLS", "--workers", "2"], "--workers goes with --on"),
+        (["--on", "local"], "name folders or files"),
+        (["CALLS", "--on", "ray://127.0.0.1:9"], "share a Postgres database, not SQLite"),
+        (["CALLS", "--on", "local"], "--on needs Ray: pip install 'emotion-search[ray]'"),
+    ],
+)
+def test_misuse_is_an_error_of_one_line(
+    alone: Library, calls: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    result = run(alone, *(one.replace("CALLS", str(calls)) for one in arguments))
+    assert isinstance(result.exception, InvalidInputError)
+    assert says in str(result.exception)
+
+
+@pytest.mark.slow
+def test_ray_places_workers_on_this_machine(sqlite_settings: Settings, calls: Path):
+    pytest.importorskip("ray")
+    command = command_with("engine.library.shared_ingest.SLICE_FILES", 2)
+    home = ["--home", str(sqlite_settings.home), "--model", "acoustic", "--json"]
+    done = subprocess.run(
+        [*command, "ingest", str(calls), *home, "--on", "local", "--workers", "1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, json.loads(done.stdout)["recordings"]) == (1, 5)
+    assert "z.wav" in done.stderr
 
 
 def shared(home: Path, url: str, *paths: str) -> subprocess.Popen[bytes]:

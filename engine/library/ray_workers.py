@@ -1,0 +1,124 @@
+"""Ray: places the workers of a shared ingest as actors, on this machine or a cluster.
+
+Ray only starts processes, and anew those that died; what each of them works on is decided by leases
+in the database, as among workers that were started by hand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
+from emotion_search.engine.settings import load_settings
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+
+LOCAL = "local"
+_POLL_S = 1.0
+
+
+class Worker:
+    """A worker as an actor: ``stop`` may be called while it runs."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = load_settings(**settings)
+        self._stop = threading.Event()
+
+    def run(self) -> IngestReport | str:
+        """Work until nothing is left; what it did, or why it could not."""
+        try:
+            with Library.open(self._settings) as library:
+                return SharedIngest(library, None, stop=self._stop).run()
+        except EmotionSearchError as error:
+            return str(error)
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stop.set()
+
+
+def ingest_on_ray(
+    library: Library,
+    wanted: Wanted,
+    address: str,
+    workers: int | None,
+    *,
+    progress: Callable[[int, int], None],
+    stop: threading.Event,
+) -> IngestReport:
+    """Ingest by actors; what all of them did.
+
+    Args:
+        address: ``ray://HOST:PORT``, or ``local`` for this machine.
+        workers: how many; None for one a GPU, or one for two cores where there are none.
+        progress: called with how many files, and clips, are done.
+        stop: once set, batches in hand are committed, and the rest stays for another run.
+
+    Raises:
+        InvalidInputError: Ray is not installed, or other machines cannot use the database.
+        EmotionSearchError: Ray cannot be reached, or no worker could work.
+    """
+    if address != LOCAL and library.database.is_sqlite:
+        raise InvalidInputError("machines of a cluster share a Postgres database, not SQLite")
+    with _connected(address) as ray:
+        listing = SharedIngest(library, wanted, stop=stop)
+        listing.list_all()
+        have = ray.cluster_resources()
+        gpus = int(have.get("GPU", 0))
+        number = workers or gpus or max(1, int(have.get("CPU", 1)) // 2)
+        needs = {"num_gpus": 1} if gpus >= number else {"num_cpus": 1}
+        place = ray.remote(max_restarts=-1, max_task_retries=-1, max_concurrency=2, **needs)(Worker)
+        given = library.settings.model_dump(mode="json", exclude_unset=True) | {
+            "home": str(library.settings.home),
+            "database_url": _url(library),
+        }
+        actors = [place.remote(given) for _ in range(number)]
+        left, told = [actor.run.remote() for actor in actors], False
+        ended: list[IngestReport | str] = []
+        while left:
+            done, left = ray.wait(left, num_returns=len(left), timeout=_POLL_S)
+            ended += ray.get(done)
+            runs = [run.progress for run in library.shared_ingests()]
+            progress(sum(run.done for run in runs), sum(run.clips for run in runs))
+            if stop.is_set() and not told:
+                told = True
+                for actor in actors:
+                    actor.stop.remote()
+    report = listing.report
+    for one in ended:
+        if isinstance(one, IngestReport):
+            report += one
+    problems = [one for one in ended if isinstance(one, str)]
+    if len(problems) == len(ended):
+        raise EmotionSearchError(f"no worker could work: {problems[0]}")
+    report.stopped = stop.is_set()
+    if report.files and (model := library.model()) is not None:
+        library.after_ingest(model, report, save_index=True)
+    return report
+
+
+def _url(library: Library) -> str:
+    return library.database.url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    try:
+        import ray
+    except ImportError as error:
+        raise InvalidInputError("--on needs Ray: pip install 'emotion-search[ray]'") from error
+    where = {"include_dashboard": False} if address == LOCAL else {"address": address}
+    try:
+        ray.init(logging_level="error", log_to_driver=False, **where)
+    except Exception as error:  # Ray has no common class of them
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EmotionSearchError(f"Ray at {address} cannot be used: {why}") from error
+    try:
+        yield ray
+    finally:
+        with suppress(Exception):
+            ray.shutdown()
