@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from emotion_search.engine.commands.common import (
@@ -13,6 +14,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.commands.show.ingest import Output, print_report
+from emotion_search.engine.commands.words import counted, length
 
 if TYPE_CHECKING:
     from emotion_search.engine.commands.ingest_files import NamedFiles
@@ -78,42 +80,21 @@ def print_status(runs: list[RunStatus], as_json: bool) -> None:
     if not runs:
         notice("no ingest is shared; begin one with: emotion-search ingest FOLDER --claim")
     for run in runs:
-        record = status_record(run)
         if as_json:
-            print_json(record)
+            print_json(asdict(run))
             continue
         of = f"{run.files:,}" if run.listed else f"{run.files:,} so far (listing is not at its end)"
         print(
-            f"{run.id}: {run.named}, {'finished' if run.finished else 'under way'}\n"
-            f"  files    {run.progress.done:,} of {of} done, {run.progress.failed:,} failed;"
+            f"{run.run}: {run.named}, {'finished' if run.finished else 'under way'}\n"
+            f"  files    {run.done:,} of {of} done, {run.failed:,} failed;"
             f" {run.known:,} were known before\n"
-            f"  added    {run.progress.recordings:,} recordings, {run.progress.clips:,} clips,"
-            f" {run.progress.seconds / 3600:.2f} h"
+            f"  added    {counted(run.recordings, 'recording')}, {counted(run.clips, 'clip')},"
+            f" {length(run.seconds)}"
         )
         if not run.finished:
             who = ", ".join(one.rpartition(":")[0] for one in run.workers) or "none: start one"
-            clips, seconds = run.rate
             print(
-                f"  rate     {clips:.1f} clips/s, {seconds:.1f} s of audio a second\n"
+                f"  rate     {run.clips_per_second:.1f} clips/s,"
+                f" {run.audio_per_second:.1f} s of audio a second\n"
                 f"  workers  {len(run.workers)} ({who})"
             )
-
-
-def status_record(run: RunStatus) -> dict[str, Any]:
-    """A shared ingest as plain data."""
-    return {
-        "run": run.id,
-        "named": run.named,
-        "finished": run.finished,
-        "listed": run.listed,
-        "files": run.files,
-        "known": run.known,
-        "done": run.progress.done,
-        "failed": run.progress.failed,
-        "recordings": run.progress.recordings,
-        "clips": run.progress.clips,
-        "duration": round(run.progress.seconds, 3),
-        "workers": list(run.workers),
-        "clips_per_second": round(run.rate[0], 2),
-        "audio_per_second": round(run.rate[1], 2),
-    }

@@ -14,7 +14,7 @@ from emotion_search.engine.commands.common import (
     print_json,
 )
 from emotion_search.engine.commands.index import describe
-from emotion_search.engine.commands.ingest_shared import print_status, status_record
+from emotion_search.engine.commands.ingest_shared import print_status
 
 _SCORES = {
     "mean": "adapted to the mean of the archive",
@@ -44,7 +44,7 @@ def status(
         shared = [run for run in library.shared_ingests() if not run.finished]
         labels = {task: library.labels(task) for task in library.tasks()}
     record |= {"index": asdict(index), "disk": asdict(disk), "tasks": labels}
-    record["ingests"] = [status_record(run) for run in shared]
+    record["ingests"] = [asdict(run) for run in shared]
     for path in exposed:
         notice(f"other users of this machine may read {path}; close it: chmod -R go= {path}")
     if as_json:

@@ -82,7 +82,7 @@ def ingest_on_ray(
         while left:
             done, left = ray.wait(left, num_returns=len(left), timeout=_POLL_S)
             ended += ray.get(done)
-            runs = [run.progress for run in library.shared_ingests()]
+            runs = library.shared_ingests()
             progress(sum(run.done for run in runs), sum(run.clips for run in runs))
             if stop.is_set() and not told:
                 told = True

@@ -54,28 +54,27 @@ class RunStatus:
 
     Attributes:
         named: what is taken in.
-        files: in slices so far; ``known`` ones are in none.
-        listed: whether those are all.
-        left: slices that are not finished.
+        listed: whether ``files``, those in slices, are all; ``known`` ones are in none.
+        finished: whether all its files are dealt with.
+        done, failed, recordings, clips, seconds: see ``Progress``; of all slices together.
+        clips_per_second, audio_per_second: over the last ten minutes; seconds of audio.
         workers: that work on it now.
-        progress: of all slices together.
-        rate: clips, and seconds of audio, a second, over the last ten minutes.
     """
 
-    id: int
+    run: int
     named: str
+    listed: bool
+    finished: bool
     files: int
     known: int
-    listed: bool
-    left: int
+    done: int
+    failed: int
+    recordings: int
+    clips: int
+    seconds: float
+    clips_per_second: float
+    audio_per_second: float
     workers: tuple[str, ...]
-    progress: Progress
-    rate: tuple[float, float]
-
-    @property
-    def finished(self) -> bool:
-        """Whether all its files are dealt with."""
-        return self.listed and not self.left
 
 
 def open_run(session: Session, key: str, named: str, options: Mapping[str, Any]) -> int:
@@ -223,6 +222,7 @@ def drop_run(session: Session, run_id: int) -> None:
 def list_runs(session: Session) -> list[RunStatus]:
     """The runs that are unfinished or were the last, latest first."""
     now = _now(session)
+    lately = Slice.seen_at >= now - timedelta(seconds=_LATELY_S)
     sums = {
         row.run_id: row
         for row in session.execute(
@@ -230,20 +230,10 @@ def list_runs(session: Session) -> list[RunStatus]:
                 Slice.run_id,
                 func.count().filter(Slice.finished_at.is_(None)).label("left"),
                 *(func.sum(getattr(Slice, name)).label(name) for name in vars(Progress())),
+                func.sum(Slice.clips).filter(lately).label("late_clips"),
+                func.sum(Slice.seconds).filter(lately).label("late_seconds"),
+                func.min(Slice.started_at, type_=UtcDateTime).filter(lately).label("since"),
             ).group_by(Slice.run_id)
-        )
-    }
-    lately = {
-        row.run_id: row
-        for row in session.execute(
-            select(
-                Slice.run_id,
-                func.sum(Slice.clips).label("clips"),
-                func.sum(Slice.seconds).label("seconds"),
-                func.min(Slice.started_at, type_=UtcDateTime).label("since"),
-            )
-            .where(Slice.seen_at >= now - timedelta(seconds=_LATELY_S))
-            .group_by(Slice.run_id)
         )
     }
     workers: dict[int, list[str]] = {}
@@ -252,19 +242,20 @@ def list_runs(session: Session) -> list[RunStatus]:
         workers.setdefault(run_id, []).append(worker or "")
     found = []
     for run in session.scalars(select(Run).order_by(Run.id.desc())):
-        row, late = sums.get(run.id), lately.get(run.id)
-        took = max(1.0, (now - late.since).total_seconds()) if late else 1.0
+        row = sums.get(run.id)
+        took = max(1.0, (now - row.since).total_seconds()) if row and row.since else 1.0
         found.append(
             RunStatus(
-                id=run.id,
+                run=run.id,
                 named=run.named,
+                listed=run.listed_at is not None,
+                finished=run.listed_at is not None and not (row and row.left),
                 files=run.files,
                 known=run.known,
-                listed=run.listed_at is not None,
-                left=row.left if row else 0,
+                clips_per_second=((row and row.late_clips) or 0) / took,
+                audio_per_second=((row and row.late_seconds) or 0.0) / took,
                 workers=tuple(workers.get(run.id, ())),
-                progress=_progress(row) if row else Progress(),
-                rate=(late.clips / took, late.seconds / took) if late else (0.0, 0.0),
+                **vars(_progress(row) if row else Progress()),
             )
         )
     return found
