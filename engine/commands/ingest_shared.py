@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +48,12 @@ def take_part(
 
     options = options.completed(settings)
     key = hashlib.sha256(json.dumps([*command, repr(options)]).encode()).hexdigest()
-    with (
-        Library.open(settings, create=named is not None) as library,
-        interruptible() as stop,
-        IngestProgress(None) as progress,
-    ):
+    with ExitStack() as stack:
+        library = stack.enter_context(Library.open(settings, create=named is not None))
         library.embedder()
         output = output_of(library)
+        stop = stack.enter_context(interruptible())
+        progress = stack.enter_context(IngestProgress(None, quiet=output.quiet))
         wanted = files = None
         if named is not None:
             files = named(library)
