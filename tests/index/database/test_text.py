@@ -51,7 +51,8 @@ def test_a_migration_brings_what_is_stored_into_nfc(filled: Library):
         twin = "INSERT INTO labels (clip_id, task, value) VALUES (1, :t, 'first')"
         session.execute(text(twin), {"t": NFC})
         session.execute(text("UPDATE alembic_version SET version_num = '0013'"))
-        session.execute(text("DROP TABLE forgotten"))
+        for table in ("forgotten", "ingest_slices", "ingest_runs"):
+            session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("DROP INDEX ix_clips_speaker"))
         session.execute(text("ALTER TABLE clips DROP COLUMN speaker"))
         for name in DIMENSIONS:
