@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.common import moment, notice, pairs
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from emotion_search.engine.files.path_rules import PathRule
     from emotion_search.engine.files.scan import AnnotationsOf
     from emotion_search.index.database.recordings import Annotations
+
+_DAY = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+_MISSPELT = 0.85  # how alike difflib finds a name and one of ours that is meant: not "speaker_id"
 
 
 def annotations_of(
@@ -47,15 +52,29 @@ def table_form(
     Raises:
         InvalidInputError: one makes no sense.
     """
+    from emotion_search.engine.files.columns import OWN
     from emotion_search.engine.files.manifest import TableForm
     from emotion_search.engine.files.values import parse_pairs, parse_zone
 
-    if date_format is not None and "%" not in date_format:
+    if date_format is not None and not _says_which_day(date_format):
         raise InvalidInputError(
             f"--date-format {date_format}: 31.01.2026 09:30 is '%d.%m.%Y %H:%M'"
         )
     zone = parse_zone(timezone) if timezone is not None else None
-    return TableForm(parse_pairs(columns or [], "--map"), date_format, zone, encoding)
+    names = parse_pairs(columns or [], "--map")
+    for name in names:
+        meant = get_close_matches(name.casefold(), OWN, 1, _MISSPELT)
+        if meant and name not in OWN:
+            raise InvalidInputError(f"--map {name}: did you mean {meant[0]}?")
+    return TableForm(names, date_format, zone, encoding)
+
+
+def _says_which_day(date_format: str) -> bool:
+    """Whether a form of times can be read, and has day, month and year in it."""
+    try:
+        return datetime.strptime(_DAY.strftime(date_format), date_format).date() == _DAY.date()
+    except ValueError:
+        return False
 
 
 def channels_of(rows: Manifest) -> Channels:

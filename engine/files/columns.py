@@ -85,6 +85,8 @@ class ManifestColumns:
 
         for name, column in self.given.items():
             take(name, column)
+            if name not in names and column in header:
+                raise InvalidInputError(f"has one column {column!r}, which is mapped twice")
             if name not in names:
                 raise InvalidInputError(missing(column, header))
         for name in OWN:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from emotion_search.engine.files.corpus_names import IN_NAME
+from emotion_search.engine.files.corpus_names import CORPORA, IN_NAME
 from emotion_search.engine.files.values import check_cell, check_text
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
 
 PARENT = "parent-folder"
+_GROUPS = ("label", "speaker", "source")
 
 
 class PathRule:
@@ -25,7 +26,7 @@ class PathRule:
         codes: the label of a code that is found in place of a label.
 
     Raises:
-        InvalidInputError: no regular expression, or one without a group.
+        InvalidInputError: no regular expression, or one without a group, or with another one.
     """
 
     def __init__(self, rule: str, codes: Mapping[str, str] | None = None) -> None:
@@ -46,6 +47,12 @@ class PathRule:
             raise InvalidInputError(
                 f"--label-from {rule!r}: give {PARENT}, or a regular expression with a group"
             )
+        for group in self._pattern.groupindex:
+            if group not in _GROUPS:
+                raise InvalidInputError(
+                    f"--label-from {rule!r}: a group is called label, speaker or source, not"
+                    f" {group}; (?:…) groups without a name"
+                )
 
     @property
     def useless(self) -> str | None:
@@ -58,6 +65,9 @@ class PathRule:
             wanted = ", ".join(self._codes)
             return f"--label-map: no path has a code of {wanted}; {path} has {code!r}"
         where = "name" if self._rule.startswith(IN_NAME) else "path"
+        for corpus, naming in CORPORA.items():
+            if naming.pattern == self._rule:
+                return f"--label-map {corpus}: no name is as there, such as {self._unmatched}"
         return f"--label-from {self._rule!r}: it is in no {where}, such as {self._unmatched}"
 
     def __call__(self, path: str) -> Annotations:

@@ -55,7 +55,7 @@ def test_labels_are_read_off_names_with_codes(run, tmp_path, voices):
     ("arguments", "message"),
     [
         (["--label-from", "/([A-Z]+)-x"], "it is in no path, such as"),
-        (["--label-map", "ravdess"], "it is in no name, such as"),
+        (["--label-map", "ravdess"], "--label-map ravdess: no name is as there, such as"),
         (["--label-from", "name:(\\d)", "--label-map", "9=joy"], "no path has a code of 9; "),
         (["--manifest", "other.csv"], "no row of other.csv is for any of these files, such as"),
     ],
@@ -137,3 +137,29 @@ def test_rows_of_channels_give_each_its_speaker(run, tmp_path):
         "ingest", "--manifest", table, "--dry-run", "--model", "acoustic", "--channels", "mix"
     )
     assert done.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--map", "speeker=Kunde"], "--map speeker: did you mean speaker?"),
+        (["--map", "path=Datei", "--map", "speaker=Datei"], "one column 'Datei', which is mapped"),
+        (["--date-format", "%d.%m.%Y %Q"], "31.01.2026 09:30 is '%d.%m.%Y %H:%M'"),
+        (["--date-format", "%H:%M"], "31.01.2026 09:30 is '%d.%m.%Y %H:%M'"),
+        (["--label-from", "(?P<emotion>x)"], "is called label, speaker or source, not emotion"),
+    ],
+)
+def test_what_would_say_nothing_of_any_row_is_misuse(run, tmp_path, arguments, message):
+    table = tmp_path / "m.csv"
+    table.write_text("Datei;Kunde\nx.wav;jo\n")
+    done = run("ingest", "--manifest", table, "--map", "path=Datei", *arguments, "--dry-run")
+    assert (done.code, done.out, message in done.err) == (2, "", True)
+
+
+def test_a_dry_run_shows_no_more_columns_than_can_be_read(run, tmp_path):
+    names = ",".join(f"m{i}" for i in range(40))
+    table = tmp_path / "m.csv"
+    table.write_text(f"path,{names}\nx.wav{',1' * 40}\n")
+    shown = run("ingest", "--manifest", table, "--model", "acoustic", "--dry-run")
+    assert ("m18" in shown.out, "m19" in shown.out) == (True, False)
+    assert "notice: and 21 columns more, which are metadata" in shown.err

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # failures that are printed
 _FIRST = 5  # rows of a manifest that a dry run shows
+_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,15 @@ def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json
     else:
         if first:
             columns = list(dict.fromkeys(key for row in first for key in row))
+            more = len(columns) - _COLUMNS
+            del columns[_COLUMNS:]
             folder, table = rows.folder, PlainTable(*columns)
             for row in first:
                 shown = row | {"path": row["path"].removeprefix(f"{folder}{os.sep}")}
                 table.row(*(shown.get(key, "") for key in columns))
             table.print()
+            if more > 0:
+                notice(f"and {counted(more, 'column')} more, which are metadata")
         print(
             f"{counted(found.files, 'file')}: {found.known} known, {found.new} new"
             f" ({length(found.duration)}, {found.size / 1e6:.1f} MB),"
