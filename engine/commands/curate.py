@@ -101,7 +101,7 @@ def forget(
         )
     older = None if older_than is None else datetime.now(UTC) - age("--older-than", older_than)
     taken_in = moment("--ingested-before", ingested_before)
-    with open_library(home, database) as library:
+    with open_library(home, database, wanted=wanted) as library:
         if recordings:
             ids = recordings
         else:

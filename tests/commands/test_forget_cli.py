@@ -59,3 +59,11 @@ def test_retention_is_a_setting(run, manifest: Path, monkeypatch):
     monkeypatch.setenv("EMOTION_SEARCH_RETENTION", "1h")
     assert run("forget", "--expired", "--dry-run").out.startswith("12 recordings would be")
     assert run("forget", "--expired", "--yes").out == "12 recordings forgotten\n"
+
+
+def test_nothing_is_taken_for_erased_under_a_misspelt_name(run, manifest):
+    ingest(run, manifest)
+    for rest in (["--dry-run"], ["--yes"]):
+        done = run("forget", "--source", "studoi", *rest)
+        assert (done.code, done.out) == (1, "")
+        assert done.err == "error: no clip has source studoi; did you mean studio?\n"
