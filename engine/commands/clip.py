@@ -154,6 +154,8 @@ def extract(
     from emotion_search.engine.audio.samples import wav
     from emotion_search.engine.files.atomic import put
 
+    if output.suffix.lower() not in ("", ".wav", ".wave"):
+        raise InvalidInputError(f"{output}: what is written is WAV; name it {output.stem}.wav")
     if output.exists() and not overwrite:
         raise InvalidInputError(f"{output} is there already; --overwrite takes its place")
     if not output.parent.is_dir():

@@ -87,7 +87,7 @@ SortOption = Annotated[
     ),
 ]
 OrderOption = Annotated[
-    str, typer.Option("--order", metavar="desc|asc", help="Of --sort: most first, or least.")
+    str | None, typer.Option("--order", metavar="desc|asc", help="Of --sort: most first, or least.")
 ]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")
@@ -166,13 +166,15 @@ def choice(option: str, text: str, choices: Iterable[Choice]) -> Choice:
     raise InvalidInputError(f"{option} {text}: choose {', '.join(others)} or {last}")
 
 
-def ascending(order: str) -> bool:
+def ascending(order: str | None, sort: str | None) -> bool:
     """Whether ``--order`` is ``asc``.
 
     Raises:
-        InvalidInputError: it is neither that nor ``desc``.
+        InvalidInputError: it is neither that nor ``desc``, or there is no ``--sort``.
     """
-    return choice("--order", order, ("asc", "desc")) == "asc"
+    if order is not None and sort is None:
+        raise InvalidInputError("--order goes with --sort")
+    return choice("--order", order or "desc", ("asc", "desc")) == "asc"
 
 
 def moment(option: str, text: str | None, zone: tzinfo | None = None) -> datetime | None:

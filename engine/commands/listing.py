@@ -20,7 +20,9 @@ from emotion_search.engine.commands.common import (
     open_library,
     print_json,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.database.filters import EMOTION
+from emotion_search.index.database.nearest import nearest
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.library import Library
@@ -40,9 +42,7 @@ _PAGE = 500
 @filtered
 def list_archive(
     what: Annotated[str, typer.Argument(metavar="|".join(_KINDS), help="What is listed.")],
-    limit: Annotated[
-        int, typer.Option("--limit", "-k", min=0, help="Most recordings or clips; 0 for all.")
-    ] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-k", min=0, help="Most rows; 0 for all.")] = 100,
     *,
     wanted: ClipFilter,
     sort: Annotated[
@@ -53,7 +53,7 @@ def list_archive(
             " their clips' time that passes."
         ),
     ] = None,
-    order: OrderOption = "desc",
+    order: OrderOption = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -71,11 +71,9 @@ def list_archive(
     emotion-search list labels --task satisfaction
     """
     kind = choice("list", what, _KINDS)
-    least = ascending(order)
-    if kind not in ("recordings", "clips"):
-        if sort is not None:
-            raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
-        limit = 0
+    least = ascending(order, sort)
+    if kind not in ("recordings", "clips") and sort is not None:
+        raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
     with open_library(home, database, wanted=wanted) as library:
         most = limit + 1 if limit else 2**31  # one more says that there are more
         if kind == "recordings":
@@ -147,8 +145,13 @@ def _counts(library: Library, kind: str, wanted: ClipFilter) -> Listed:
     from emotion_search.index.database.known_values import ValueKind
 
     rows: list[dict[str, Any]]
+    tasks = library.tasks()
+    if kind == "labels" and wanted.task not in (*tasks, EMOTION):
+        raise NotFoundError(
+            f"no clip has a label under the task {wanted.task}{nearest(wanted.task, tasks)}"
+        )
     if kind == "tasks":
-        rows = [{"task": task, "labels": number} for task, number in library.tasks().items()]
+        rows = [{"task": task, "labels": number} for task, number in tasks.items()]
     else:
         name: ValueKind = choice("list", kind.removesuffix("s"), get_args(ValueKind))
         rows = [

@@ -74,7 +74,7 @@ def search(
         bool, typer.Option("--exact", help="Compare with every clip, whatever the index.")
     ] = False,
     sort: SortOption = None,
-    order: OrderOption = "desc",
+    order: OrderOption = None,
     home: HomeOption = None,
     database: DatabaseOption = None,
     model: ModelOption = None,
@@ -96,6 +96,7 @@ def search(
     from emotion_search.engine.query.query import ExcludeSame
     from emotion_search.engine.transfer.records import clip_record, hit_record
 
+    least = ascending(order, sort)
     if sort is not None:
         about_examples = (examples, clip, unlike, unlike_clip, exclude_same, distinct is not None)
         if any((*about_examples, exact, example_speaker, example_source)):
@@ -103,7 +104,6 @@ def search(
                 "--sort lists clips without an example: filters, --limit and --per-recording go"
                 " with it; hits of an example come by similarity"
             )
-        least = ascending(order)
         with open_library(home, database, model, device, wanted=wanted) as library:
             page = library.sorted_clips(
                 sort, wanted, ascending=least, limit=limit, per_recording=per_recording or None

@@ -57,7 +57,7 @@ def test_clips_are_listed_by_id_or_by_the_score_of_an_emotion(archive):
             ["--speaker", "voice1", "--source", "studio"],
             [("anger", 1, 1), ("neutral", 1, 1)],
         ),
-        ("labels", ["--task", "mood"], []),
+        ("labels", ["--label", "anger", "--source", "field"], []),
         ("tasks", [], [("emotion", 12)]),
     ],
 )
@@ -67,6 +67,35 @@ def test_values_are_counted_among_the_clips_that_pass(archive, what, filters, ro
     shown = archive("list", what, *filters)
     assert shown.err == ("" if rows else f"notice: no {what} match\n")
     assert all(row[0] in shown.out for row in rows)
+
+
+def test_labels_of_a_task_that_nobody_used_are_an_error(archive):
+    done = archive("list", "labels", "--task", "emotoin")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "error: no clip has a label under the task emotoin; did you mean emotion?\n"
+    )
+
+
+def test_a_limit_holds_for_speakers_and_sources_too(archive):
+    done = archive("list", "speakers", "--limit", 1)
+    assert len(done.out.splitlines()) == 2
+    assert done.err == "notice: these are the first 1; --limit 0 lists all\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list", "clips"], ["list", "speakers"], ["search", "--clip", 1]],
+)
+def test_an_order_without_anything_to_sort_by_is_misuse(archive, arguments):
+    done = archive(*arguments, "--order", "asc")
+    assert (done.code, done.out, done.err) == (2, "", "error: --order goes with --sort\n")
+
+
+def test_a_wav_is_not_written_under_the_name_of_another_format(archive, tmp_path):
+    done = archive("extract", 1, "--output", tmp_path / "clip.mp3")
+    assert (done.code, "clip.wav" in done.err) == (2, True)
+    assert not (tmp_path / "clip.mp3").exists()
 
 
 def test_a_clip_is_shown_with_its_neighbours_on_its_channel(run, tmp_path: Path, fixed_windows):
