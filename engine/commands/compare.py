@@ -52,13 +52,17 @@ def compare(
     """
     with importing():
         from emotion_search.engine.library.compare import compare as compare_all
-
-    if html is not None:
         from emotion_search.engine.pages.page import check_target
 
-        check_target(html, (".html", ".htm"))
+    check_target(html, (".html", ".htm"))
+    check_target(csv, (".csv",))
     each: list[int | Path] = [path for one in things or [] for path in _files(one)]
-    found = compare_all(settings_of(home, database, model, device), [*each, *(clip or [])])
+    each += clip or []
+    if len(each) > _WIDE and not (as_json or csv or html):
+        raise InvalidInputError(
+            f"{len(each)} are too many for a table here; use --html FILE, --csv FILE or --json"
+        )
+    found = compare_all(settings_of(home, database, model, device), each)
     for name, reason in found.unusable:
         say_error(f"{name}: {reason}")
     if len(found.things) < 2:
@@ -114,11 +118,6 @@ def _print(found: Comparison) -> None:
     from emotion_search.engine.commands.show.hits import short
     from emotion_search.engine.commands.show.tables import PlainTable
 
-    if len(found.things) > _WIDE:
-        raise InvalidInputError(
-            f"{len(found.things)} are too many for a table here; use --html FILE, --csv FILE or"
-            " --json"
-        )
     table = PlainTable()
     table.column("", justify="right")
     table.column("file")
