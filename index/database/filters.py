@@ -126,10 +126,14 @@ class ClipFilter:
         pairs = {clean("metadata", k): clean("metadata", v) for k, v in self.metadata.items()}
         object.__setattr__(self, "metadata", pairs)
         object.__setattr__(self, "task", clean("task", self.task))
-        for name in ("min_score", "min_duration", "max_duration", *(one for one, *_ in AFFECT)):
+        for name in ("min_duration", "max_duration"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
                 raise InvalidInputError(f"filter {name} is not a finite number")
+        for name, least in (("min_score", 0), *((one, -1) for one, *_ in AFFECT)):
+            number = getattr(self, name)
+            if number is not None and not least <= number <= 1:
+                raise InvalidInputError(f"filter {name} is {least} to 1, not {number:g}")
 
     @property
     def is_empty(self) -> bool:

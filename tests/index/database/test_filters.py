@@ -133,7 +133,18 @@ def test_a_filter_takes_ten_pairs_of_metadata():
         ClipFilter(metadata={str(i): "x" for i in range(11)})
 
 
-@pytest.mark.parametrize("field", ["min_score", "min_duration", "max_duration", "max_arousal"])
+@pytest.mark.parametrize("field", ["min_duration", "max_duration"])
 def test_numbers_of_a_filter_are_finite(field: str):
     with pytest.raises(InvalidInputError, match=f"{field} is not a finite number"):
         ClipFilter(**{field: float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("field", "least"), [("min_score", 0), ("min_arousal", -1), ("max_valence", -1)]
+)
+def test_scores_of_a_filter_are_in_their_range(field: str, least: int):
+    for number in (least, 1):
+        ClipFilter(**{field: number})
+    for number in (least - 0.01, 73, float("nan")):
+        with pytest.raises(InvalidInputError, match=f"{field} is {least} to 1, not"):
+            ClipFilter(**{field: number})
