@@ -107,8 +107,11 @@ def compare_in(
     embed: Callable[[Path], Embedded] | None = None
     compared, examples, unusable = [], [], []
     for thing in things:
+        given = FileExample(thing, str(thing)) if isinstance(thing, Path) else as_example(thing)
         try:
-            example = embedded(library, model, as_example(thing), longest)
+            if isinstance(thing, Path) and not thing.is_file():
+                raise AudioError("is not a regular file" if thing.exists() else "is not there")
+            example = embedded(library, model, given, longest)
             if isinstance(thing, int):
                 clip = library.clip(thing)
                 one = Compared(_name(thing), clip.emotion, clip.confidence)
@@ -122,7 +125,7 @@ def compare_in(
             examples.append(example)
             compared.append(one)
         except AudioError as error:
-            unusable.append((_name(thing), str(error)))
+            unusable.append((_name(thing), str(error).removeprefix(f"{_name(thing)} ")))
     if len(examples) < 2:
         return Comparison(compared, np.ones((len(examples),) * 2), None, unusable)
     with searcher.open() as snapshot:

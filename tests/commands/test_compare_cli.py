@@ -97,3 +97,25 @@ def test_nothing_to_compare_is_an_error(run, voices, tmp_path):  # noqa: F811
         f"error: {tmp_path / 'x.wav'}: is not there\n"
         "error: fewer than two of them can be compared\n"
     )
+
+
+def test_in_an_archive_too_what_cannot_be_used_is_named(run, manifest, voices, tmp_path):  # noqa: F811
+    ingest(run, manifest)
+    bad, gone = tmp_path / "bad.wav", tmp_path / "gone.wav"
+    bad.write_text("no audio")
+    done = run("compare", voices / "anger-0.wav", bad, gone, "--clip", 2, "--json")
+    assert (done.code, len(done.records[0]["things"])) == (1, 2)
+    first, second = done.err.splitlines()
+    assert first.startswith(f"error: {bad}: cannot be decoded as audio")
+    assert second == f"error: {gone}: is not there"
+
+
+def test_a_matrix_that_cannot_be_written_is_refused_before_anything_is_embedded(
+    run,  # noqa: F811
+    voices,
+    tmp_path,
+):
+    for option in ("--csv", "--html"):
+        target = tmp_path / "none" / "matrix"
+        done = run("compare", voices, option, target, "--model", "no-such-model")
+        assert (done.code, f"there is no folder {target.parent}" in done.err) == (2, True)
