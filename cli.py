@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import logging
+import os
 import re
 import sys
 import textwrap
@@ -343,6 +344,9 @@ def program(
 def main() -> None:
     """Run the program; errors become one line and an exit code."""
     one_thread_each()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")

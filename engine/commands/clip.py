@@ -156,7 +156,7 @@ def extract(
 
     if output.suffix.lower() not in ("", ".wav", ".wave"):
         raise InvalidInputError(f"{output}: what is written is WAV; name it {output.stem}.wav")
-    if output.exists() and not overwrite:
+    if str(output) != "-" and output.exists() and not overwrite:
         raise InvalidInputError(f"{output} is there already; --overwrite takes its place")
     if not output.parent.is_dir():
         raise InvalidInputError(f"there is no folder {output.parent} to write {output.name} to")

@@ -150,6 +150,8 @@ def list_(
 
     with open_library(home, database) as library:
         found = keys(library.database)
+    if not found:
+        notice("there are no keys")
     for key in found:
         revoked = key.revoked_at.isoformat() if key.revoked_at else None
         if as_json:

@@ -105,8 +105,10 @@ def kind_of(output: Path, kind: str | None) -> str:
     """The format that is meant.
 
     Raises:
-        InvalidInputError: there is none of this name.
+        InvalidInputError: there is none of this name, or stdout is meant.
     """
+    if str(output) == "-":
+        raise InvalidInputError("an export is a file or folder: name it, such as clips.jsonl")
     if kind is None and output.suffix and not output.is_dir():
         if output.suffix.lower() not in _SUFFIXES:
             raise InvalidInputError(

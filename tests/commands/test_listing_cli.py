@@ -98,6 +98,13 @@ def test_a_wav_is_not_written_under_the_name_of_another_format(archive, tmp_path
     assert not (tmp_path / "clip.mp3").exists()
 
 
+def test_an_export_does_not_become_a_file_of_the_name_of_stdout(archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = archive("export", "--output", "-", "--format", "jsonl")
+    assert (done.code, done.err[:36]) == (2, "error: an export is a file or folder")
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_clip_is_shown_with_its_neighbours_on_its_channel(run, tmp_path: Path, fixed_windows):
     stereo = tone(3.0)[:, None].repeat(2, axis=1)
     call = write_wav(tmp_path / "calls" / "call.wav", stereo)

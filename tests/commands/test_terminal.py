@@ -1,5 +1,6 @@
 """What a terminal gets to see: names are shown, never obeyed; errors are one line."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.commands.show.terminal import console, plain_streams, rewrite, shown
-from tests.commands.test_cli import ingest, manifest, run
+from tests.commands.test_cli import ROOT, ingest, manifest, run
 from tests.conftest import write_wav
 
 __all__ = ["manifest", "run"]
@@ -77,3 +78,10 @@ def test_streams_are_as_they_were_afterwards():
     with plain_streams():
         assert sys.stdout is not before
     assert sys.stdout is before
+
+
+def test_a_closed_stdout_is_no_traceback(tmp_path):
+    script = 'exec "$0" -m emotion_search.cli config show --home "$1" >&-'
+    command = ["sh", "-c", script, sys.executable, str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
