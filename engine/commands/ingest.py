@@ -350,6 +350,8 @@ def _preview(
             found = preview(files, None, options, decoders)
     files.report_missing()
     found.unusable[:0] = [*files.scan.found.unusable, *files.rows.problems]
+    if not found.files and not found.unusable and not options.retry:
+        raise EmotionSearchError(f"no audio files in {' '.join(files.named)}")
     seconds = None
     try:
         speed = rate(load_embedder(model_name(settings), settings)) if found.new else 1.0

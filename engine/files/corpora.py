@@ -96,7 +96,9 @@ def _utterances(folder: Path, recordings: dict[str, str], *, segmented: bool) ->
     for line, (utterance, rest) in enumerate(rows, start=1):
         recording, *span = rest.split()
         path = recordings.get(recording, "")
-        if path.endswith("|"):
+        if not path:
+            yield line, f"there is no recording {recording} in the .scp"
+        elif path.endswith("|"):
             yield line, f"{recording} is a command, not a file: run it, and name what it writes"
         elif segmented and len(span) != 2:
             yield line, "a segment has an utterance, a recording, a start and an end"

@@ -62,7 +62,7 @@ class LabelledVectors:
             )
         if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
             raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
-        if n and (self.vectors == self.vectors[0]).all():
+        if n > 1 and (self.vectors == self.vectors[0]).all():
             raise AbsentError("all embeddings are equal: there is nothing to tell apart")
         counts = np.unique(self.labels, return_counts=True)[1]
         if (counts > 1).sum() < 2:

@@ -163,3 +163,11 @@ def test_a_dry_run_shows_no_more_columns_than_can_be_read(run, tmp_path):
     shown = run("ingest", "--manifest", table, "--model", "acoustic", "--dry-run")
     assert ("m18" in shown.out, "m19" in shown.out) == (True, False)
     assert "notice: and 21 columns more, which are metadata" in shown.err
+
+
+def test_a_table_without_rows_is_an_error_of_a_dry_run_too(run, tmp_path):
+    table = tmp_path / "m.csv"
+    table.write_text("path,label\n")
+    for dry in (["--dry-run"], []):
+        done = run("ingest", "--manifest", table, "--model", "acoustic", *dry)
+        assert (done.code, done.err) == (1, f"error: no audio files in {table}\n")

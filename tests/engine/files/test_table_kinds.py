@@ -333,11 +333,14 @@ def test_kaldi_tables_give_files_speakers_and_segments(tmp_path: Path):
     ((where, why),) = manifest.problems
     assert where.endswith("line 3")
     assert "is a command" in why
-    table(tmp_path, "u1 r1 0.5 1.5\nu2 r1 2 3\nu3 r1 2\n", "segments")
+    table(tmp_path, "u1 r1 0.5 1.5\nu2 r1 2 3\nu3 r1 2\nu4 r9 0 1\n", "segments")
     manifest = read_manifest(tmp_path)
     (row,) = manifest.rows.values()
     assert [(s.start, s.end, s.speaker) for s in row.spans] == [(0.5, 1.5, "eve"), (2, 3, None)]
-    assert [where[-18:] for where, _ in manifest.problems] == ["line 3 of segments"]
+    assert [(where[-18:], why[:24]) for where, why in manifest.problems] == [
+        ("line 3 of segments", "a segment has an utteran"),
+        ("line 4 of segments", "there is no recording r9"),
+    ]
 
 
 def test_kaldis_paths_may_be_relative_to_where_its_recipes_run(tmp_path: Path, monkeypatch):

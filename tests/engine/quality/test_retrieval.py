@@ -114,6 +114,14 @@ def test_a_single_group_gives_no_interval():
         ({"labels": np.array(["a"] * 6)}, "two classes"),
         ({"labels": np.array(list("abcdef"))}, "two classes"),
         ({"vectors": np.ones((6, 3), np.float32)}, "all embeddings are equal"),
+        (
+            {
+                "vectors": np.ones((1, 3), np.float32),
+                "labels": np.array(["a"]),
+                "recordings": np.array(["1"]),
+            },
+            "1 labelled clips of 1 class",
+        ),
         ({"vectors": np.zeros((6, 3), np.float32)}, "zero or not finite"),
         ({"vectors": np.ones((5, 3), np.float32)}, "one row each"),
     ],
