@@ -54,6 +54,6 @@ def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[
 
 
 def _ranks(values: Array) -> Array:
-    """Ranks from 1, float64 (n,); equal values share the mean of theirs."""
+    """Ranks from 1/2 on, float64 (n,); equal values share the mean of theirs."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
+    return np.asarray((np.cumsum(counts) - counts / 2)[which])

@@ -11,12 +11,12 @@ from emotion_search.index.database.affect import DIMENSIONS, affect
 CLASSES = ("angry", "happy", "sad", "neutral")
 
 
-def labelled(labels: list[str], scores: np.ndarray) -> LabelledVectors:
+def labelled(labels: list[str], scores: np.ndarray, speakers: int = 8) -> LabelledVectors:
     n = len(labels)
-    speakers = np.array([f"s{i % 8}" for i in range(n)])
+    names = np.array([f"s{i % speakers}" for i in range(n)])
     return LabelledVectors(
         np.random.default_rng(1).normal(size=(n, 3)).astype(np.float32),
-        np.array(labels), speakers, np.array([f"r{i}" for i in range(n)]), "made",
+        np.array(labels), names, np.array([f"r{i}" for i in range(n)]), "made",
         scores=scores, score_classes=CLASSES,
     )  # fmt: skip
 
@@ -42,3 +42,14 @@ def test_labels_that_are_words_have_none():
     scores = np.full((4, 4), 0.25, np.float32)
     assert rank_correlations(labelled(["low", "low", "3", "3"], scores), rounds=9, seed=0) == {}
     assert rank_correlations(labelled(["1", "1", "3", "3"], scores), rounds=9, seed=0) == {}
+
+
+def test_one_speaker_has_no_interval_and_two_have():
+    scores = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
+    numbers = [str(n // 2) for n in range(9)]
+    (alone, *_) = rank_correlations(labelled(numbers, scores, 1), rounds=9, seed=0).values()
+    assert (alone.low, alone.high) == (None, None)
+    (two, *_) = rank_correlations(labelled(numbers, scores, 2), rounds=9, seed=0).values()
+    assert two.low is not None
+    (quick, *_) = rank_correlations(labelled(numbers, scores, 2), rounds=0, seed=0).values()
+    assert quick.low is None

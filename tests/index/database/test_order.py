@@ -93,6 +93,7 @@ def test_filters_and_the_most_of_a_recording_hold(archive: VectorArchive):
     assert ids(page(archive, "calm", per_recording=1)) == [2, 5]
     assert ids(page(archive, "calm", per_recording=2)) == [2, 3, 5, 4]
     assert ids(page(archive, "calm", per_recording=2, limit=3)) == [2, 3, 5]
+    assert ids(page(archive, "recorded_at", per_recording=1, limit=2)) == [4, 1]  # 4-6 go first
 
 
 @pytest.mark.parametrize("wrong", [{"by": "zorn"}, {"by": "calm", "after": "x"}, {"limit": 0}])
