@@ -131,9 +131,8 @@ class BaseEmbedder(ABC):
             AudioError: a clip is shorter than 400 samples or not finite.
         """
         check(clips)
-        vectors = np.empty((len(clips), self.dimension), np.float32)
-        for i, clip in enumerate(clips):
-            vectors[i] = self.vector(clip)
+        rows = np.array([self.vector(clip) for clip in clips], np.float32)
+        vectors = rows.reshape(len(clips), self.dimension)
         return Embeddings(vectors, self.scores(vectors))
 
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:

@@ -38,7 +38,9 @@ def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownMo
     names: set[str] = set()
     for family in FAMILIES:
         for name, (dimension, about) in family.known.items():
-            known = KnownModel(name, dimension, about, family.place(name, settings))
+            usable = family_of(name) is family
+            place = family.place(name, settings) if usable else "not usable by this name"
+            known = KnownModel(name, dimension, about, place)
             same = [one for one in holdings if one.model.name == name]
             listed += [_with_holding(known, one) for one in same] or [known]
             names.add(name)

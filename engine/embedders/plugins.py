@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -56,11 +58,14 @@ class PluginFamily(Family):
             )
         device = str(pick_device(settings.device))
         try:
-            embedder: Embedder = entry.load()(name, device)
+            with redirect_stdout(sys.stderr):  # which is no part of a command's answer
+                embedder: Embedder = entry.load()(name, device)
             fault = fault_of(embedder)
+            if embedder.name != name:
+                fault = fault or f"it was called {name}, and says it is {embedder.name!r:.70}"
         except EmotionSearchError as error:
             raise ModelUnavailableError(f"model {name} of {package}: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelUnavailableError(
                 f"model {name}: its package {package} cannot be used"
                 f" ({type(error).__name__}: {error})"
@@ -101,7 +106,11 @@ def fault_of(embedder: Embedder) -> str | None:
         return f"its fingerprint {embedder.fingerprint!r:.70} is no sha256 in hexadecimal"
     if not isinstance(embedder.dimension, int) or embedder.dimension < 1:
         return f"its dimension is {embedder.dimension!r:.70}"
-    if not isinstance(classes, tuple) or not all(isinstance(one, str) for one in classes):
+    if not isinstance(classes, tuple) or not all(isinstance(c, str) and c.strip() for c in classes):
         return f"its classes {classes!r:.70} are no tuple of names"
+    if len({*classes}) < len(classes):
+        return f"two of its classes {classes!r:.70} have one name"
+    if not isinstance(embedder.adapts, bool) or embedder.adapts == (embedder.centre is None):
+        return "it has a centre without adapting, or adapts without one"
     missing = [n for n in ("embed", "scores", "frames") if not callable(getattr(embedder, n, None))]
     return f"it has no method {missing[0]}" if missing else None

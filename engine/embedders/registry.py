@@ -17,10 +17,11 @@ from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
 from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.embedders.huggingface.family import HuggingFaceFamily
 from emotion_search.engine.embedders.onnx.family import OnnxFamily
-from emotion_search.engine.embedders.plugins import PluginFamily
+from emotion_search.engine.embedders.plugins import PluginFamily, fault_of
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.embedders.voice.family import VoiceFamily
 from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import ModelUnavailableError
 
 FAMILIES: tuple[Family, ...] = (
     VoiceFamily(),
@@ -50,7 +51,10 @@ def load_embedder(name: str, settings: Settings) -> SharedEmbedder:
     was_on = gc.isenabled()
     gc.disable()  # torch makes a million objects as it is imported: all stay, none is worth a look
     try:
-        return SharedEmbedder(family_of(name).load(name, settings))
+        embedder = family_of(name).load(name, settings)
+        if fault := fault_of(embedder):
+            raise ModelUnavailableError(f"model {name}: {fault}")
+        return SharedEmbedder(embedder)
     finally:
         if was_on:
             gc.enable()

@@ -21,6 +21,7 @@ from emotion_search.index.errors import EmotionSearchError, ModelFailedError, Mo
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
 _TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
 _ELSEWHERE_S = 240.0  # the same on a GPU
+_SUM = 1e-3  # by which the sum of a clip's scores may differ from 1
 _MOST_THREADS = 16  # each has some hundred MiB at work; beyond, they spread operations after all
 
 
@@ -179,15 +180,22 @@ class SharedEmbedder:
             if group[0].frames:
                 return [self._embedder.frames(group[0].samples)]
             found = self._embedder.embed([clip.samples for clip in group])
+            shapes = found.vectors.shape, found.scores.shape
         except (EmotionSearchError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelFailedError(f"the model {self.name} failed: {error!r}") from error
         wanted = (len(group), self.dimension), (len(group), len(self.classes))
-        if (found.vectors.shape, found.scores.shape) != wanted:
+        if shapes != wanted:
             raise ModelFailedError(
-                f"the model {self.name} gave vectors and scores of shape {found.vectors.shape},"
-                f" {found.scores.shape}, not {wanted[0]}, {wanted[1]} as it says"
+                f"the model {self.name} gave vectors and scores of shape {shapes[0]},"
+                f" {shapes[1]}, not {wanted[0]}, {wanted[1]} as it says"
+            )
+        embedded = found.scores[np.isfinite(found.vectors).all(axis=1)]
+        likely = (embedded >= 0).all(axis=1) & (abs(embedded.sum(axis=1) - 1) < _SUM)
+        if self.classes and not likely.all():
+            raise ModelFailedError(
+                f"the model {self.name} gave scores that are no probabilities of its classes"
             )
         parts = [slice(i, i + 1) for i in range(len(group))]
         return [Embeddings(found.vectors[part], found.scores[part]) for part in parts]

@@ -1,5 +1,6 @@
 """Models of other packages: found by their entry points, checked, named where they are at fault."""
 
+import math
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from emotion_search.engine.embedders.base import BaseEmbedder
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.embedders.registry import absolute, family_of, is_path, load_embedder
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelFailedError, ModelUnavailableError
 from tests.conftest import ROOT, tone
 
 
@@ -112,7 +113,13 @@ def no_such_module(name: str, device: str):
         (lambda name, device: First(name, device, fingerprint="1"), "fingerprint '1' is no sha256"),
         (lambda name, device: First(name, device, dimension=0), "its dimension is 0"),
         (lambda name, device: First(name, device, classes=["sad"]), "no tuple of names"),
+        (lambda name, device: First(name, device, classes=("sad", " ")), "no tuple of names"),
+        (lambda name, device: First(name, device, classes=("sad",) * 2), "have one name"),
+        (lambda name, device: First(name, device, adapts=True), "adapts without one"),
+        (lambda name, device: First(name, device, centre=np.ones(1)), "a centre without adapting"),
+        (lambda name, device: First("other", device), "it was called bad, and says it is 'other'"),
         (lambda name, device: First(name, device, frames=None), "no method frames"),
+        (lambda name, device: sys.exit("no licence"), r"cannot be used \(SystemExit: no licence\)"),
     ],
 )
 def test_what_is_wrong_with_a_plug_in_is_told_with_its_package(install, provided, fault):
@@ -133,12 +140,49 @@ def test_vectors_of_another_shape_and_failures_are_the_models(install):
     embedder = load_embedder("first", Settings(device="cpu"))
     model = embedder._embedder
     model.vector = lambda clip: 1 / 0
-    with pytest.raises(ModelUnavailableError, match=r"the model first failed: ZeroDivisionError"):
+    with pytest.raises(ModelFailedError, match=r"the model first failed: ZeroDivisionError"):
+        embedder.embed([tone(0.5)])
+    model.vector = lambda clip: sys.exit()
+    with pytest.raises(ModelFailedError, match=r"the model first failed: SystemExit"):
         embedder.embed([tone(0.5)])
     model.vector = lambda clip: clip[:1]
     model.scores = lambda vectors: np.ones((1, 2), np.float32)
-    with pytest.raises(ModelUnavailableError, match=r"gave .* of shape \(1, 1\), \(1, 2\), not"):
+    with pytest.raises(ModelFailedError, match=r"gave .* of shape \(1, 1\), \(1, 2\), not"):
         embedder.embed([tone(0.5)])
+    model.dimension, model.vector = 2, lambda clip: clip[0]  # one number is no vector of two
+    with pytest.raises(ModelFailedError, match=r"cannot reshape array of size 1"):
+        embedder.embed([tone(0.5)])
+    model.embed = lambda clips: None
+    with pytest.raises(ModelFailedError, match=r"the model first failed: AttributeError"):
+        embedder.embed([tone(0.5)])
+
+
+@pytest.mark.parametrize("row", [(7, 7), (1.5, -0.5), (math.nan, math.nan), (0.6, 0.402), (0, 0)])
+def test_scores_that_are_no_probabilities_are_the_models_fault(install, row):
+    install("first-plugin", "first", lambda *called: First(*called, classes=("sad", "happy")))
+    embedder = load_embedder("first", Settings(device="cpu"))
+    embedder._embedder.scores = lambda vectors: np.array([row], np.float32)
+    with pytest.raises(ModelFailedError, match="scores that are no probabilities"):
+        embedder.embed([tone(0.5)])
+    embedder._embedder.scores = lambda vectors: np.array([(1, 0)], np.float32)
+    assert embedder.embed([tone(0.5)]).scores.tolist() == [[1, 0]]
+
+
+def test_what_a_plug_in_prints_as_it_is_loaded_is_no_part_of_an_answer(install, capsys):
+    def chatty(name: str, device: str) -> First:
+        print("welcome")
+        return First(name, device)
+
+    install("first-plugin", "first", chatty)
+    load_embedder("first", Settings(device="cpu"))
+    assert capsys.readouterr() == ("", "welcome\n")
+
+
+def test_names_that_mean_other_models_are_listed_as_such(install):
+    install("first-plugin", "voice", First)
+    install("first-plugin", "two words", First)
+    places = [one.place for one in list_models(Settings(), []) if "plug-in" in one.about]
+    assert places == ["not usable by this name"] * 2
 
 
 @pytest.mark.slow
