@@ -21,7 +21,7 @@ from emotion_search.engine.embedders.huggingface.folder import (
     weight_files,
 )
 from emotion_search.engine.embedders.quiet import undisturbed
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, reason
 
 VERSION = "1"
 """Raised whenever the same clip would get another vector by the same weights."""
@@ -58,20 +58,27 @@ class HuggingFaceEncoder(BaseEmbedder):
         digest = hashlib.sha256(
             f"hf {VERSION} {wanted.layer} {wanted.pooling} {described}".encode()
         )
-        for path in weight_files(folder):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            for path in weight_files(folder):
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ModelUnavailableError(f"{path} cannot be read ({reason(error)})") from error
         self.fingerprint = digest.hexdigest()
         self._extract, model = _load(folder, name)
-        self._rate = int(self._extract.sampling_rate)
+        rate = getattr(self._extract, "sampling_rate", None)
+        if not isinstance(rate, int):
+            raise ModelUnavailableError(
+                f"model {name} takes no audio (its sampling_rate is {rate})"
+            )
+        self._rate = rate
         self._encoder = _encoder_of(model, name).to(self.device)
         self._head: list[Any] = []
         self._mix: Tensor | None = None
         usual = wanted.layer is None and wanted.pooling == "mean"
         if usual and hasattr(model, "projector") and _gives_classes(model.config):
             self._head = [model.projector.to(self.device), model.classifier.to(self.device)]
-            labels = model.config.id2label
-            self.classes = tuple(labels[i].strip().lower() for i in range(len(labels)))
+            self.classes = _classes(model.config.id2label, name)
             if model.config.use_weighted_layer_sum:
                 self._mix = model.layer_weights.softmax(dim=0).to(self.device)
         try:
@@ -122,6 +129,7 @@ class HuggingFaceEncoder(BaseEmbedder):
         """Hidden states (frames, width) of the layer in question."""
         if self._rate != SAMPLE_RATE:
             piece = soxr.resample(piece, SAMPLE_RATE, self._rate)
+            piece = np.pad(piece, (0, max(0, SHORTEST - len(piece))))
         inputs = self._extract(piece, sampling_rate=self._rate, return_tensors="pt")
         layer = self._wanted.layer
         with torch.inference_mode():
@@ -158,7 +166,10 @@ def _load(folder: Path, name: str) -> tuple[Any, Any]:
                 else transformers.AutoModel
             )
             model, about = make.from_pretrained(
-                folder, trust_remote_code=False, output_loading_info=True
+                folder,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below
             )
             extractors: Any = transformers.AutoFeatureExtractor
             extract = extractors.from_pretrained(folder, trust_remote_code=False)
@@ -187,3 +198,14 @@ def _encoder_of(model: Any, name: str) -> Any:
 def _gives_classes(config: Any) -> bool:
     """Whether its head's outputs are one class of several, not numbers or several at once."""
     return config.num_labels > 1 and config.problem_type in (None, "single_label_classification")
+
+
+def _classes(labels: dict[int, str], name: str) -> tuple[str, ...]:
+    """Names of the classes of a head, in order."""
+    if sorted(labels) != [*range(len(labels))] or not all(
+        isinstance(s, str) for s in labels.values()
+    ):
+        raise ModelUnavailableError(
+            f"model {name}: id2label of its config.json gives no names to classes 0, 1, …"
+        )
+    return tuple(labels[i].strip().lower() for i in range(len(labels)))

@@ -34,7 +34,7 @@ class Description(BaseModel):
     classes: tuple[str, ...] = ()
     sample_rate: int = Field(default=SAMPLE_RATE, ge=8000, le=192_000)
     shortest: float = Field(default=0.025, gt=0, le=10)
-    longest: float = Field(default=30.0, ge=1)
+    longest: float = Field(default=30.0, ge=1, le=3600)
     about: str = ""
 
 

@@ -37,9 +37,11 @@ class OnnxModel(BaseEmbedder):
         self._said = said = read_description(path)
         self.dimension, self.classes = said.dimension, said.classes
         digest = hashlib.sha256(said.model_dump_json(exclude={"about"}).encode())
-        for part in sorted(path.parent.glob(f"{path.name}*")):  # and data beside, where it is large
-            with part.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        for ending in ("", ".data", "_data"):  # weights lie beside a large file
+            part = path.with_name(path.name + ending)
+            if part.is_file():
+                with part.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
         self.fingerprint = digest.hexdigest()
         self.device = pick_device(device)
         self._session = _session(path, self.device.type)

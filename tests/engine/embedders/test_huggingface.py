@@ -14,7 +14,7 @@ import torch
 
 from emotion_search.engine.embedders.huggingface.folder import Wanted, parse
 from emotion_search.engine.embedders.quiet import undisturbed
-from emotion_search.engine.embedders.registry import absolute, is_path
+from emotion_search.engine.embedders.registry import absolute, is_path, load_embedder
 from emotion_search.engine.embedders.registry import family_of as family
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
@@ -221,6 +221,9 @@ def test_a_name_is_taken_apart(tmp_path, monkeypatch):
         ("truncated", "cannot be loaded"),
         ("not JSON", "config.json cannot be read"),
         ("one weight less", "weight .* is missing"),
+        ("another shape", "weight .*layer_norm.weight is missing or of another shape"),
+        ("a folder as weights", "model.safetensors cannot be read"),
+        ("pictures", "takes no audio .its sampling_rate is None"),
         ("text", "is no audio encoder"),
     ],
 )
@@ -245,6 +248,18 @@ def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, told):
         tensors = load_file(weights)
         del tensors["encoder.layers.1.layer_norm.weight"]
         save_file(tensors, weights, {"format": "pt"})
+    elif harm == "another shape":
+        tensors = load_file(weights)
+        tensors["encoder.layers.1.layer_norm.weight"] = tensors[
+            "encoder.layers.1.layer_norm.weight"
+        ][:3]
+        save_file(tensors, weights, {"format": "pt"})
+    elif harm == "a folder as weights":
+        weights.unlink()
+        weights.mkdir()
+    elif harm == "pictures":
+        settings = {"sampling_rate": None, "feature_extractor_type": "Wav2Vec2FeatureExtractor"}
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     else:
         sizes = {k: SMALL[k] for k in list(SMALL)[:4]}
         with undisturbed():
@@ -253,6 +268,34 @@ def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, told):
     with pytest.raises(ModelUnavailableError, match=told) as raised:
         load(folder)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({1: "sad", 2: "happy", 3: "angry"}, "gives no names to classes 0, 1"),
+        ({0: 5, 1: "happy", 2: "angry"}, "gives no names to classes 0, 1"),
+        ({0: "Sad", 1: "sad ", 2: "angry"}, "two of its classes .* have one name"),
+    ],
+)
+def test_heads_whose_classes_have_no_names_of_their_own_are_refused(
+    folders, tmp_path, labels, told
+):
+    folder = tmp_path / "odd"
+    shutil.copytree(folders["hubert"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
+    with pytest.raises(ModelUnavailableError, match=told):
+        load_embedder(f"hf:{folder}", Settings(device="cpu"))
+
+
+def test_a_model_of_another_rate_takes_the_shortest_clip(folders, tmp_path):
+    folder = tmp_path / "phone"
+    shutil.copytree(folders["wav2vec2"], folder)
+    said = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(said | {"sampling_rate": 8000}))
+    vectors = load(folder).embed([np.ones(400, np.float32)]).vectors
+    assert np.isfinite(vectors).all()
 
 
 def test_a_layer_that_there_is_not_is_told(folders):

@@ -128,6 +128,16 @@ def test_the_fingerprint_goes_by_file_and_description_and_data_beside(tmp_path):
     assert len({before, renamed, load(path).fingerprint}) == 3
 
 
+def test_the_fingerprint_goes_by_the_file_of_any_name_and_not_by_others_beside(tmp_path):
+    one = write(tmp_path / "one").rename(tmp_path / "model[1].onnx")
+    (tmp_path / "one" / "model.json").rename(tmp_path / "model[1].json")
+    before = load(one).fingerprint
+    (tmp_path / "model[1].onnx.old").mkdir()
+    assert load(one).fingerprint == before
+    write(tmp_path / "one", factor=2.0).replace(one)
+    assert load(one).fingerprint != before
+
+
 @pytest.mark.parametrize(
     ("said", "fault"),
     [
@@ -140,6 +150,8 @@ def test_the_fingerprint_goes_by_file_and_description_and_data_beside(tmp_path):
         ({"classes": None}, "scores and classes go together"),
         ({"dimension": "many"}, "dimension: Input should be a valid integer"),
         ({"dimension": None}, "dimension: Field required"),
+        ({"classes": ["a", "a"]}, "two of its classes .* have one name"),
+        ({"longest": 1e9}, "longest: Input should be less than or equal to 3600"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
     ],
 )
