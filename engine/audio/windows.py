@@ -148,18 +148,16 @@ class SpeechWindows:
             return first + int(voiced[long[0]]) + 1
         if len(stretch) < most + pause and not ended:
             return None
-        if len(stretch) <= most:
-            return first + len(stretch)
         half = most // 2
         later = np.pad(stretch[half:most], 2, mode="edge")  # by zeros, the edges would be quietest
         smooth = np.convolve(later, np.ones(5) / 5, mode="valid")
         return first + most - int(np.argmin(smooth[::-1]))  # of equals the last: the longest clip
 
     def _discard(self, chunks: int) -> None:
-        if chunks > 0:
-            self._samples = self._samples[chunks * CHUNK :]
-            self._probabilities = self._probabilities[chunks:]
-            self._at += chunks
+        gone = max(0, chunks)
+        self._samples = self._samples[gone * CHUNK :]
+        self._probabilities = self._probabilities[gone:]
+        self._at += gone
 
 
 class GivenSpans:

@@ -284,7 +284,7 @@ def _turns(stretches: Sequence[Stretch]) -> tuple[Turn, ...]:
 def _peaks(times: Array, smoothed: Array, classes: Sequence[str], width: float) -> tuple[Peak, ...]:
     """The highest few local maxima of each class that is more than the absence of one."""
     found = []
-    step = times[1] - times[0] if len(times) > 2 else 1.0
+    step = times[1] - times[0]
     for column, name in enumerate(classes):
         curve = smoothed[:, column]
         if common(name) in PLAIN or np.isnan(curve).all():

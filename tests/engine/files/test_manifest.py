@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_search.engine.files.manifest import read_labels, read_manifest
+from emotion_search.engine.files.manifest import Manifest, read_labels, read_manifest
 from emotion_search.engine.files.values import parse_pairs, parse_time
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
@@ -203,3 +203,22 @@ def test_a_table_of_labels_names_every_clip_and_has_a_column_label(tmp_path: Pat
     path.write_text("clip,emotion\n1,joy\n")
     with pytest.raises(InvalidInputError, match="line 2 needs the id of a clip, and a label"):
         read_labels(path, "emotion")
+
+
+def test_what_is_said_of_a_part_is_not_said_of_its_recording(tmp_path: Path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        "path,label,speaker,start,end,channel\n"
+        "span.wav,anger,jo,0,2,\nside.wav,anger,jo,,,1\nwhole.wav,anger,jo,,,\n"
+    )
+    span, side, whole = read_manifest(path).rows.values()
+    assert (span.labels, span.speaker, len(span.spans), span.sides) == ({}, None, 1, {})
+    assert (side.labels, side.speaker, side.spans, [*side.sides]) == ({}, None, (), [1])
+    assert (whole.labels, whole.speaker) == ({"emotion": "anger"}, "jo")
+
+
+def test_the_folder_of_a_manifest_is_itself_or_where_it_lies(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    folders = [Manifest(Path(path)).folder for path in ("corpus", "corpus/m.csv", "m.csv")]
+    assert folders == [tmp_path / "corpus", tmp_path / "corpus", tmp_path]

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 from emotion_search.engine.files.manifest import TableForm, read_labels, read_manifest
+from emotion_search.engine.files.tables import table_rows
 from emotion_search.engine.files.values import parse_seconds, parse_time, parse_zone
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError
@@ -359,3 +360,23 @@ def test_a_folder_of_nothing_known_is_refused_with_what_would_be(tmp_path: Path)
 def test_channels_written_as_decimals_are_channels(tmp_path: Path):
     path = table(tmp_path, "path,channel,speaker\nx.wav,0.0,jo\nx.wav,1.0,al\n")
     assert {number: side.speaker for number, side in only(path).sides.items()} == {0: "jo", 1: "al"}
+
+
+def test_a_workbook_without_the_columns_is_refused_by_its_first_sheet(tmp_path: Path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for sheet, header in ((book.active, "Exported"), (book.create_sheet("more"), "Other")):
+        sheet.append([header])
+    book.save(tmp_path / "m.xlsx")
+    with pytest.raises(InvalidInputError, match=r"m\.xlsx .*Exported"):
+        read_manifest(tmp_path / "m.xlsx")
+
+
+def test_a_column_of_a_parquet_file_that_is_not_wanted_is_not_read(tmp_path: Path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "m.parquet"
+    parquet.write_table(arrow.table({"path": ["x.wav"], "embedding": [[1.0]]}), path)
+    assert list(table_rows(path, without="embedding")) == [(1, {"path": "x.wav"})]
+    assert list(table_rows(path)) == [(1, {"path": "x.wav", "embedding": [1.0]})]

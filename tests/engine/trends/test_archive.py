@@ -6,6 +6,7 @@ from io import StringIO
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sqlalchemy import update
 
 from emotion_search.engine.trends.archive import archive_trend, interval, parse_alert, write_csv
@@ -198,3 +199,33 @@ def test_totals_count_what_is_undated_too(database: Database):
     assert (
         archive_trend(database, model, by="week", wanted=ClipFilter(sources=("x",))).total is None
     )
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 7), (3, 7), (40, 100)])
+def test_the_interval_of_independent_clips_is_wilsons(successes, n):
+    wilson = binomtest(successes, n).proportion_ci(method="wilson")
+    assert interval(successes / n, 0.0, n, n) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_the_interval_of_a_period_is_by_how_its_recordings_differ(database):
+    differing = [("a", 3.0, 1.0), ("b", 1.0, 3.0), ("c", 2.0, 2.0)]
+    model = fill(database, [(MONDAY, s, [("angry", x), ("happy", y)]) for s, x, y in differing])
+    (bucket,) = archive_trend(database, model, by="day").buckets
+    variance = (1 + 1 + 0) / 12**2 * 3 / 2  # of a ratio of sums: squares / seconds squared
+    expected = interval(0.5, variance, 3, 6)
+    assert (bucket.emotions["angry"].low, bucket.emotions["angry"].high) == pytest.approx(expected)
+
+
+def test_a_period_ends_where_the_next_begins(database):
+    december = datetime(2026, 12, 31, 23, tzinfo=UTC)
+    model = fill(database, [(december, "a", [("angry", 3.0)])])
+    spans = {
+        by: (bucket.start.isoformat(), bucket.end.isoformat())
+        for by in ("day", "week", "month")
+        for bucket in archive_trend(database, model, by=by).buckets
+    }
+    assert spans == {
+        "day": ("2026-12-31", "2027-01-01"),
+        "week": ("2026-12-28", "2027-01-04"),
+        "month": ("2026-12-01", "2027-01-01"),
+    }

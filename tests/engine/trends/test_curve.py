@@ -15,7 +15,7 @@ from emotion_search.engine.emotions import class_called
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.trends.changes import change_points
-from emotion_search.engine.trends.curve import Options, trend_of
+from emotion_search.engine.trends.curve import Options, _peaks, trend_of
 from emotion_search.engine.trends.recording import write_csv
 from emotion_search.index.database.affect import affect
 from emotion_search.index.database.scores import ChannelScores
@@ -217,3 +217,11 @@ def test_a_curve_has_at_most_two_thousand_points_from_start_to_end(seconds):
     assert len(found.times) <= 2000
     assert (found.times[0], found.times[-1]) == (0, seconds)
     assert (np.diff(found.times) > 0).all()
+
+
+def test_of_peaks_within_two_widths_of_each_other_the_highest_counts():
+    curve = np.zeros((60, 1))
+    curve[[10, 25, 46]] = [[0.5], [0.9], [0.4]]
+    times = np.arange(60) * 2.0
+    assert [p.time for p in _peaks(times, curve, ["angry"], 20.0)] == [50.0, 92.0]
+    assert [p.time for p in _peaks(times, curve, ["angry"], 15.0)] == [20.0, 50.0, 92.0]
