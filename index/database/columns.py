@@ -243,7 +243,7 @@ class Columns:
             yield self._names[f"predicted {wanted.task}"].among(
                 of_task, wanted.of_task(wanted.predicted)
             )
-        if wanted.predicted or wanted.min_probability > 0:
+        if wanted.min_probability > 0:
             yield self._of(session, "probability", wanted.task) >= wanted.min_probability
         if wanted.clusters:
             passes = np.zeros(self._count, np.bool_)

@@ -37,6 +37,8 @@ FILTERS = (
     ClipFilter(labels=("loud", "common"), not_speaker="anna"),
     ClipFilter(labels=("loud",), task="mood"),
     ClipFilter(predicted=("joy",), min_probability=0.5),
+    ClipFilter(predicted=("joy",)),
+    ClipFilter(min_probability=0.5),
     ClipFilter(clusters=("moods:0", "moods:noise")),
     ClipFilter(emotions=("angry",)),
     ClipFilter(min_score=0.5),
@@ -291,3 +293,12 @@ def test_a_search_waits_for_nobody_and_sees_what_was_committed_before(world: Wor
         wanted = ClipFilter(labels=("loud",))
         assert snapshot._loaded.columns.passing(snapshot.session, wanted).sum() == 1
         assert matching_ids(snapshot.session, wanted).tolist() == [3]
+
+
+def test_a_few_clips_more_go_behind_many(world: World):
+    world.archive.add(world.vectors(60), clips_each=3)
+    one, _ = world.searchers
+    world.check(one)
+    for _ in range(4):  # some need room, some find it
+        world.archive.add(world.vectors(4), clips_each=2)
+        world.check(one)

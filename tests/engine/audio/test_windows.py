@@ -147,6 +147,8 @@ def test_speech_without_a_pause_is_cut_as_late_as_may_be():
     clips = spoken(np.full(1000, 0.99, np.float32))
     assert len(clips) == 4
     assert all(end - start > 9.7 for start, end in clips[:-1])
+    cut = 10 * 16_000 // CHUNK - 2 * 3  # less the three chunks that are kept on either side
+    assert [start * 16_000 / CHUNK for start, _ in clips] == [0, cut, 2 * cut, 3 * cut]
 
 
 @pytest.mark.parametrize("at", [7.0, 5.6, 9.2])

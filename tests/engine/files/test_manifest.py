@@ -222,3 +222,11 @@ def test_the_folder_of_a_manifest_is_itself_or_where_it_lies(tmp_path: Path, mon
     (tmp_path / "corpus").mkdir()
     folders = [Manifest(Path(path)).folder for path in ("corpus", "corpus/m.csv", "m.csv")]
     assert folders == [tmp_path / "corpus", tmp_path / "corpus", tmp_path]
+
+
+@pytest.mark.parametrize("row", [{"start": 1}, {"end": 1}, {"start": "x", "end": 1}])
+def test_a_span_needs_both_ends(tmp_path: Path, row):
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({"path": "x.wav", **row}))
+    ((_, problem),) = read_manifest(path).problems
+    assert problem == "start and end are both needed, in seconds"
