@@ -15,7 +15,7 @@ from emotion_search.engine.emotions import class_called
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.trends.changes import change_points
-from emotion_search.engine.trends.curve import Options, _peaks, trend_of
+from emotion_search.engine.trends.curve import Options, _peaks, _without_odd, trend_of
 from emotion_search.engine.trends.recording import write_csv
 from emotion_search.index.database.affect import affect
 from emotion_search.index.database.scores import ChannelScores
@@ -68,6 +68,12 @@ def test_one_odd_clip_is_no_turning_point(before, length):
 
 def test_the_odd_one_of_three_clips_is_no_turning_point():
     assert trend_of(clips([CALM, ANGRY, CALM], length=60.0), CLASSES, Options()).turns == ()
+
+
+def test_three_clips_have_the_median_of_them_and_two_their_own():
+    scores = np.array([[0.1], [0.9], [0.2]])
+    assert _without_odd(scores).tolist() == [[0.2]] * 3
+    assert _without_odd(scores[:2]).tolist() == [[0.1], [0.9]]
 
 
 def test_two_odd_clips_at_either_end_are_a_stretch():

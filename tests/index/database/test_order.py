@@ -53,6 +53,8 @@ def test_an_emotion_sorts_by_its_own_score_whichever_is_highest(archive: VectorA
     assert ids(found) == [2, 3, 5, 4, 6, 1]
     assert [one.key for one in found.clips] == pytest.approx(sorted(CALM, reverse=True))
     assert ids(page(archive, "Calmness")) == ids(found)
+    assert page(archive, "calm", limit=6).next is None
+    assert page(archive, "calm", limit=5).next is not None
 
 
 def test_the_score_is_that_of_the_class_scored_highest(archive: VectorArchive):
