@@ -1,5 +1,7 @@
 """Labelling clip after clip in a browser, by keyboard."""
 
+import re
+
 import httpx
 import pytest
 
@@ -37,3 +39,31 @@ def test_a_key_labels_the_clip_and_leads_to_the_next(visit: Visit, api: httpx.Cl
 
 def clips_of(api: httpx.Client, clip: int) -> str:
     return f"{api.get(f'/v1/clips/{clip}').json()['recording']}?clip={clip}"
+
+
+def test_a_classifier_is_trained_or_the_page_says_why_not(visit: Visit, api: httpx.Client, expect):
+    clips = [one["clip"] for one in api.get("/v1/clips", params={"limit": 24}).json()["data"]]
+    values = ["rare", *["even", "odd"] * 12]
+    labels = [{"clip": c, "task": "turn", "value": v} for c, v in zip(clips, values, strict=False)]
+    api.post("/v1/labels", json={"labels": labels[:2]})
+    page = visit.open("/#/label")
+    panel = page.get_by_role("region", name="Classifier")
+    page.get_by_label("Task", exact=True).select_option("turn")
+    expect(panel).to_contain_text("Classifier2 labels under this task. No classifier")
+    panel.get_by_role("button", name="Train a classifier").click()
+    expect(panel.get_by_role("status")).to_contain_text("needs two classes", timeout=60_000)
+
+    visit.expect("/v1/jobs")
+    refused = {"type": "urn:x:forbidden", "status": 403, "detail": "scope write is needed"}
+    page.route("**/v1/jobs", lambda route: route.fulfill(status=403, json=refused))
+    panel.get_by_role("button", name="Train a classifier").click()
+    expect(panel.get_by_role("status")).to_contain_text("scope write is needed")
+    expect(panel.get_by_role("button", name="Use another key")).to_be_visible()
+    page.unroute("**/v1/jobs")
+
+    api.post("/v1/labels", json={"labels": labels})
+    panel.get_by_role("button", name="Train a classifier").click()
+    expect(panel).to_contain_text("Version 1 knows even, odd and", timeout=60_000)
+    expect(panel).to_contain_text(re.compile(r"UAR \d+ % \(95 % interval \d+ % to \d+ %\)"))
+    expect(panel).to_contain_text("Left out, of too few clips or one voice alone: rare (1 clip)")
+    api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})

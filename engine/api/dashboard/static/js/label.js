@@ -10,6 +10,7 @@ import { named } from "./emotions.js";
 import { bind } from "./keys.js";
 import { setLabel } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
+import { trainer } from "./training.js";
 import { playButton, wave } from "./wave.js";
 import { number, percent, plural, t } from "./words.js";
 
@@ -110,10 +111,10 @@ export function render(main, { signal }) {
       if (now !== turn) return;
       const latest = data.filter((one) => one.task === task).at(-1);
       const many = counts.data.reduce((sum, one) => sum + one.count, 0);
-      fill(report, h("section.panel.stack", { "aria-label": t("Classifier") }, h("h2", {}, t("Classifier")),
-        h("p", {}, t("{labels} under this task.", { labels: plural(many, "label") }), " ",
-          latest ? t("Version {n} knows {classes} and has classified {clips}.", { n: latest.version, classes: latest.classes.map(named).join(t(", ")), clips: plural(latest.predictions, "clip") }) : t("No classifier has been trained yet.")),
-        h("p.hint", {}, t("Train one on the labels:"), " ", h("code", {}, `emotion-search train --task ${task}`))));
+      refill(report, h("section.panel.stack", { "aria-label": t("Classifier") }, h("h2", {}, t("Classifier")),
+        h("p", {}, t("{labels} under this task.", { labels: plural(many, "label") }), " ", latest ? "" : t("No classifier has been trained yet.")),
+        latest && knows(latest),
+        trainer(task, classifier, signal)));
     } catch (error) {
       if (!signal.aborted) fill(report, missing(t("The classifiers are not known"), error));
     }
@@ -132,4 +133,16 @@ export function render(main, { signal }) {
     panel, report);
   classifier();
   next();
+}
+
+/** What a classifier knows, how well it did on voices it was not trained on, and what it left out. */
+function knows({ version, classes, predictions, provenance: { data, metrics: { uar } } }) {
+  const [mean, low, high] = [uar.value, uar.low, uar.high].map((one) => one !== null && percent(one));
+  const left = Object.entries(data.left_out).map(([name, { clips }]) => `${named(name)} (${plural(clips, "clip")})`);
+  return [
+    h("p", {}, t("Version {n} knows {classes} and has classified {clips}.", { n: version, classes: classes.map(named).join(t(", ")), clips: plural(predictions, "clip") })),
+    h("p", {}, h("b", {}, t("UAR {mean}", { mean })), low && ` ${t("(95 % interval {low} to {high})", { low, high })}`, " ",
+      t("on voices that it was not trained on: the mean over the classes of the share of their clips that is found; chance is {chance}.", { chance: percent(1 / classes.length) })),
+    left.length > 0 && h("p", {}, t("Left out, of too few clips or one voice alone: {classes}.", { classes: left.join(t(", ")) })),
+  ];
 }

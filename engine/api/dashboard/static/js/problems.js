@@ -4,7 +4,8 @@ import { h, toast } from "./dom.js";
 import { replaceButton } from "./key.js";
 import { t } from "./words.js";
 
-const CURES = {
+/** What to do about a problem, by its kind. */
+export const CURES = {
   unauthorized: t("Reload the page and give a key that is in force."),
   forbidden: t("The key in use may not do that; ask for one of a larger scope."),
   "too-busy": t("The server is busy; try again in a moment."),
