@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.api.dashboard.conftest import Visit
+from tests.api.dashboard.conftest import Visit, hold
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +67,36 @@ def test_a_classifier_is_trained_or_the_page_says_why_not(visit: Visit, api: htt
     expect(panel).to_contain_text(re.compile(r"UAR \d+ % \(95 % interval \d+ % to \d+ %\)"))
     expect(panel).to_contain_text("Left out, of too few clips or one voice alone: rare (1 clip)")
     api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})
+    earlier = visit.open("/#/ingest").get_by_role("region", name="Uploads of the last days")
+    with page.expect_response("**/v1/jobs?limit=*"):
+        page.reload()
+    page.wait_for_timeout(300)
+    expect(earlier.get_by_text("train", exact=True)).to_have_count(0)  # that is no upload
+
+
+def test_no_key_labels_the_clip_before_while_others_are_chosen(visit: Visit, api, expect):
+    one = api.get("/v1/suggestions", params={"limit": 1}).json()
+    sent: list[str] = []
+    visit.page.on("request", lambda asked: asked.method == "PUT" and sent.append(asked.url))
+    visit.page.route("**/v1/suggestions?*", lambda route: route.fulfill(json=one))
+    page = visit.open("/#/label")
+    expect(page.locator(".labels button").nth(1)).to_be_visible(timeout=15_000)
+    more = hold(page, "**/v1/suggestions?*")
+    page.keyboard.press("n")
+    more.came(1)
+    page.keyboard.press("1")
+    page.get_by_label("Another label").fill("weary")
+    page.get_by_label("Another label").press("Enter")
+    page.wait_for_timeout(300)
+    assert sent == []
+    more.let()
+
+
+def test_another_task_can_be_taken_up_where_nothing_is_left_to_label(visit: Visit, expect):
+    nothing = {"data": []}
+    visit.page.route("**/v1/suggestions?task=emotion&*", lambda route: route.fulfill(json=nothing))
+    page = visit.open("/#/label")
+    expect(page.get_by_text("Nothing is left to label")).to_be_visible()
+    page.get_by_label("Another task").fill("tone")
+    page.get_by_label("Another task").press("Enter")
+    expect(page.locator(".sound button.play")).to_be_visible()

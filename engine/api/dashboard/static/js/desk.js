@@ -67,8 +67,8 @@ export function labelDesk(set, tasked = () => {}) {
     clip = now;
     const said = clip?.labels[task];
     for (const one of buttons.querySelectorAll("button")) {
-      if (one.dataset.none) one.ariaDisabled = String(said === undefined);
-      else one.ariaPressed = String(one.dataset.name === said);
+      one.ariaDisabled = String(!clip || (one.dataset.none !== undefined && said === undefined));
+      if (!one.dataset.none) one.ariaPressed = String(one.dataset.name === said);
     }
   }
 

@@ -19,7 +19,7 @@ export function uploads(signal) {
     job.status === "failed" ? job.problem.detail : WORDS[job.status],
     moment(job.created_at),
     job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("open {name}", { name: job.file }) }, t("open")) : "",
-  ], signal, (job) => !items.some((one) => one.job?.job === job.job));
+  ], signal, (job) => job.kind === "upload" && !items.some((one) => one.job?.job === job.job));
   const look = async () => {
     await table.load();
     if (!signal.aborted && table.rows().some((job) => ["queued", "running"].includes(job.status))) setTimeout(() => signal.aborted || look(), REFRESH_S * 1000);

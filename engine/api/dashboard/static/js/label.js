@@ -47,13 +47,16 @@ export function render(main, { signal }) {
     current = null;
     if (!waiting.length) {
       fill(place, busyBox(t("Choosing clips…")));
+      desk.tell(null);  // what is pressed now is not about the clip before
       try {
         const query = new URLSearchParams({ task, limit: FETCHED + past.length });
         const { data } = await read(`/v1/suggestions?${query}`, { signal });
         if (now !== turn) return;
         waiting = data.filter((one) => !seen.has(one.clip)).slice(0, FETCHED);
       } catch (error) {
-        if (now === turn && !signal.aborted) fill(place, error.kind === "not-found" ? nothing() : problemBox(error, next));
+        if (now !== turn || signal.aborted) return;
+        show(null);
+        if (error.kind !== "not-found") fill(place, problemBox(error, next));
         return;
       }
     }
@@ -69,8 +72,8 @@ export function render(main, { signal }) {
     player.stop();
     told.textContent = labelled ? t("Labelled here: {n}", { n: number(labelled) }) : "";
     back.ariaDisabled = String(!past.length);
-    desk.element.hidden = tools.hidden = !clip;
-    if (!clip) { fill(place, nothing()); return; }
+    tools.hidden = !clip && !past.length;
+    if (!clip) { fill(place, nothing()); desk.tell(null); return; }
     seen.add(clip.clip);
     const [key, name] = [`clip-${clip.clip}`, `${clip.file} ${clock(clip.start)}`];
     refill(place, [
@@ -91,6 +94,7 @@ export function render(main, { signal }) {
   const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
 
   async function label(clip, under, value) {
+    if (!clip) return;
     try {
       Object.assign(clip, await setLabel(clip.clip, under, value));
     } catch (error) {

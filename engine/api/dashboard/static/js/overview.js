@@ -119,7 +119,7 @@ function labels(stats) {
 async function health(signal) {
   const [jobs, index] = await Promise.allSettled([
     read("/v1/jobs?status=queued&status=running&limit=500", { signal }), read("/readyz", { signal })]);
-  return { jobs: jobs.value?.data.length ?? jobs.reason.message, index: index.reason?.message ?? t("ready") };
+  return { jobs: jobs.value?.data.filter((one) => one.kind === "upload").length ?? jobs.reason.message, index: index.reason?.message ?? t("ready") };
 }
 
 /** Failures, jobs, model, space and index. */
