@@ -192,7 +192,7 @@ def retry_job(session: Session, job_id: int) -> Job:
     """
     job = get_job(session, job_id)
     if not job.is_kept:
-        why = f"is {job.status}" if job.status != JobStatus.FAILED else "failed by its file"
+        why = f"is {job.status}" if job.status != JobStatus.FAILED else "failed by what was sent"
         raise NotRetryableError(f"job {job_id} {why}; only a job whose upload is kept is retried")
     return set_job(
         session,

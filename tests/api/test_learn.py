@@ -69,8 +69,10 @@ def test_work_is_a_job_with_steps_and_a_result(learning: TestClient):
     assert (done["progress"]["seconds"], done["progress"]["of"]) == (1, 4)
     events = learning.get(f"/v1/jobs/{job['job']}/events").text
     assert json.loads(events.split("data: ")[1]) == done
-    again = learning.post("/v1/jobs", json=asked, headers={"idempotency-key": "one"})
+    below = {"idempotency-key": "one", "x-forwarded-prefix": "/tools"}
+    again = learning.post("/v1/jobs", json=asked, headers=below)
     assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["location"] == f"/tools/v1/jobs/{job['job']}"
     assert again.json()["job"] == job["job"]
 
 

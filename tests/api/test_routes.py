@@ -331,6 +331,7 @@ def test_what_a_sender_has_already_is_not_sent_again(reading: TestClient):
         again = reading.get(path, headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
+        assert again.headers["vary"] == "Accept-Encoding"  # RFC 9110, section 15.4.5
 
 
 def test_a_parameter_that_is_not_known_is_refused(reading: TestClient, tmp_path: Path):

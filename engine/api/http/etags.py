@@ -23,8 +23,8 @@ def is_known(if_none_match: str | None, etag: str) -> bool:
 
 
 def unchanged(etag: str) -> Response:
-    """The answer to a sender who has it."""
-    return Response(status_code=304, headers={"etag": etag, **KEEP})
+    """The answer to a sender who has it; what it had may have been compressed."""
+    return Response(status_code=304, headers={"etag": etag, "vary": "Accept-Encoding", **KEEP})
 
 
 class Tagged:

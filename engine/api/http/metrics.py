@@ -138,7 +138,7 @@ def _of_database(watch: Watch) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "emotion_search_jobs_failed",
-        "Uploads that failed in the last seven days, on any server of the database.",
+        "Uploads and other jobs that failed in the last seven days, on any server of the database.",
         value=watch.seen.failed,
     )
 

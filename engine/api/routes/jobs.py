@@ -123,7 +123,7 @@ async def work(
         idempotency_key=idempotency_key,
     )
     job, is_new = await gates.uploads.run(jobs.submit, upload)
-    response.headers["location"] = f"/v1/jobs/{job.id}"
+    response.headers["location"] = f"{request.scope.get('root_path', '')}/v1/jobs/{job.id}"
     if not is_new:
         response.headers["idempotent-replayed"] = "true"
     return job_out(job)

@@ -40,3 +40,12 @@ def test_an_empty_archive_leads_to_the_first_recordings(visit: Visit, api: httpx
     page = visit.open("/")
     page.get_by_role("link", name="Add the first recordings").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Add recordings")
+
+
+def test_of_a_model_without_scores_it_is_not_told_that_no_emotion_turned(
+    visit: Visit, api: httpx.Client, expect
+):
+    plain = {**api.get("/v1/stats").json(), "classes": []}
+    visit.page.route("**/v1/stats", lambda route: route.fulfill(json=plain))
+    turned = visit.open("/").get_by_role("region", name="Turned most")
+    expect(turned).to_contain_text("The model gives no emotion scores.")

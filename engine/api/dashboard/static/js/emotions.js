@@ -72,10 +72,13 @@ export const dot = (name) => h("span.dot", { style: { "--c": `var(${colourName(n
 /** What a clip counts as whose highest score is below `least`. */
 export const UNCERTAIN = t("uncertain");
 
+/** What stands for scores where the archive's model has none. */
+export const scoreless = () => h("p.hint", {}, t("The model gives no emotion scores."));
+
 /** A stacked bar of scores, with its highest ones in words; below the score `least` it says uncertain. */
 export function emotionBar(scores, least) {
   const names = sorted(Object.keys(scores));
-  if (!names.length) return h("p.hint", {}, t("The model gives no emotion scores."));
+  if (!names.length) return scoreless();
   const total = names.reduce((sum, name) => sum + scores[name], 0) || 1;
   const best = Object.entries(scores).sort((a, b) => b[1] - a[1]).filter((one, rank) => rank === 0 || one[1] >= 0.1).slice(0, 3);
   return h("div.emotions", {},

@@ -6,7 +6,7 @@ import { scoreBars } from "./bars.js";
 import { facts, placeOf } from "./card.js";
 import { labelDesk } from "./desk.js";
 import { fill, h, clock, refill } from "./dom.js";
-import { named } from "./emotions.js";
+import { named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
 import { setLabel } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
@@ -82,7 +82,7 @@ export function render(main, { signal }) {
       said,
       h("details", {}, h("summary", {}, t("What the model hears")),
         clip.value && h("p", {}, t("The classifier says {label} with {score}.", { label: named(clip.value), score: percent(clip.probability) })),
-        scoreBars(clip.scores, t("All scores"))),
+        Object.keys(clip.scores).length ? scoreBars(clip.scores, t("All scores")) : scoreless()),
     ]);
     tell(clip);
     if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);

@@ -5,7 +5,7 @@ import { read } from "./api.js";
 import { bars } from "./bars.js";
 import { shareCharts } from "./charts.js";
 import { clock, fill, h, refill } from "./dom.js";
-import { dot, named } from "./emotions.js";
+import { dot, named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
 import { followArchive } from "./live.js";
 import { busyBox, emptyBox, missing, problemBox } from "./problems.js";
@@ -35,7 +35,8 @@ export function render(main, { params, signal }) {
       fill(counts, figures(stats));
       refill(choice, choosers(Object.keys(stats.sources).filter((name) => name !== "(none)")));
       refill(labelled, [labels(stats)]);
-      part(turns, read("/dashboard/turns", { signal }), turnedMost, t("Not read"));
+      if (stats.classes.length) part(turns, read("/dashboard/turns", { signal }), turnedMost, t("Not read"));
+      else fill(turns, scoreless());
       part(state, health(signal), (found) => stateOf(stats, found), t("Not read"));
       over();
     } catch (error) {

@@ -84,7 +84,7 @@ export function render(main, { params, signal }) {
       if (known && inside) found.querySelectorAll(".card h3 a")[known]?.focus({ preventScroll: true });
       fill(said, found.querySelector("h2")?.textContent ?? "");
     } catch (error) {
-      if (!stopped.aborted && error.name !== "AbortError") refill(found, [problemBox(error, () => show(asked)), asked.filtered ? clearing(asked, go) : null]);
+      if (!stopped.aborted && error.name !== "AbortError") refill(found, [problemBox(error, () => show(asked)), asked.filtered ? h("div.row", {}, clearing(asked, go)) : null]);
     } finally {
       if (!stopped.aborted) found.setAttribute("aria-busy", "false");
     }
