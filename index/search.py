@@ -234,6 +234,13 @@ class Snapshot:
         found = map(SortedClip, details, keys.tolist())
         return SortedPage(list(found), following)
 
+    def rank(self, emotion: str, score: float) -> float | None:
+        """Percentage of the clips whose score of a class is lower; None where none has scores."""
+        columns = self._loaded.columns
+        scores = columns.scores(self.session)[columns["there"], self.model.classes.index(emotion)]
+        scores = scores[~np.isnan(scores)]
+        return 100 * float(np.mean(scores < score)) if len(scores) else None
+
     def compare(
         self, examples: Sequence[Example]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:

@@ -234,7 +234,7 @@ def predictions(
     embedded = FileEmbedding(audio, embedder, how, context)
     for parts in embedded:
         yield from _of_parts(name, parts, embedded, embedder, how)
-    yield _whole(name, embedded, embedder)
+    yield whole_prediction(name, embedded, embedder)
 
 
 def require_scores(embedder: Embedder) -> None:
@@ -277,7 +277,7 @@ def _written(
             yield from _of_parts(name, parts, embedded, embedder, how)
         if whole:
             vectors.append(embedded.vector)
-    prediction = _whole(name, embedded, embedder)
+    prediction = whole_prediction(name, embedded, embedder)
     _write_result(target, prediction, embedder, how, embedded.duration)
     yield prediction
 
@@ -289,7 +289,8 @@ def _of_parts(
         yield _prediction(name, how.name, start, end, embedder, row, embedded.adapted)
 
 
-def _whole(name: str, embedded: FileEmbedding, embedder: Embedder) -> Prediction:
+def whole_prediction(name: str, embedded: FileEmbedding, embedder: Embedder) -> Prediction:
+    """The prediction for a file of which all parts were asked for."""
     span = 0.0, embedded.duration
     return _prediction(name, "utterance", *span, embedder, embedded.scores, embedded.adapted)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.database.scores import stream_scores
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.baselines import Place
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from emotion_search.engine.trends.archive import ArchiveTrend
     from emotion_search.engine.trends.curve import Options as TrendOptions
     from emotion_search.engine.trends.recording import RecordingTrend
-
-_RANKED = 100_000  # clips that a score is ranked among
 
 
 class Transfers(Archive):
@@ -79,19 +76,12 @@ class Transfers(Archive):
         return archive_context(self.database, model, embedder, place)
 
     def rank(self, emotion: str, score: float) -> float | None:
-        """Percentage of the archive's clips, of its first 100,000, whose score of a class is lower:
-        0 to 100; None where no clip has scores."""
-        model = self.model()
-        if model is None or emotion not in model.classes:
+        """Percentage of the archive's clips whose score of a class is lower, 0 to 100; None where
+        no clip has scores."""
+        if self.model() is None:
             return None
-        column, clips, lower = model.classes.index(emotion), 0, 0
-        with self.database.read() as session:
-            for some in stream_scores(session, model, ClipFilter()):
-                clips += len(some.scores)
-                lower += int((some.scores[:, column] < score).sum())
-                if clips >= _RANKED:
-                    break
-        return 100 * lower / clips if clips else None
+        with self.snapshot() as snapshot:
+            return snapshot.rank(emotion, score)
 
     def trend(self, recording: int | Path, options: TrendOptions | None = None) -> RecordingTrend:
         """How emotion moves through a recording, by its id or its file; nothing is embedded.

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.http.bodies import File
 from emotion_search.engine.api.wire.clips import model_name
+from emotion_search.engine.api.wire.predict import part_fields
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.inference.embed import named_scores
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
-from emotion_search.engine.inference.predict import require_scores
+from emotion_search.engine.inference.predict import whole_prediction
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.trends.curve import Options, trend_of
 from emotion_search.index.database.affect import affect
@@ -36,73 +34,49 @@ class UploadAnalyse(BaseModel):
 
 
 def analysis(library: Library, path: Path, name: str, window: float) -> dict[str, Any]:
-    """What the archive's model hears in a file, as JSON: of the whole as ``/v1/predict`` tells it,
-    with ``embedding``, ``valence``, ``arousal``, and ``rank`` (percentage of the archive's clips
-    with a lower score of the emotion, see ``Library.rank``); ``parts`` by window, and
-    ``turning_points`` between them; ``frames``: whether the model has frames.
+    """Scores of a file by the archive's model, as JSON: of the whole as ``/v1/predict`` has them,
+    with ``embedding``, ``valence``, ``arousal`` and ``rank`` (see ``Library.rank``); ``parts`` by
+    window, and ``turning_points`` between them; ``frames``: whether the model has frames.
 
     Raises:
         InvalidInputError: the model gives no scores.
         AudioError: the file cannot be used.
     """
     embedder = library.embedder()
-    require_scores(embedder)
-    longest = library.settings.max_example_minutes * 60
-    context = library.context(embedder, Place())
-
-    def embedded(how: Granularity) -> FileEmbedding:
-        return FileEmbedding(
-            MonoFile(library.decoders, path, longest=longest), embedder, how, context
-        )
-
+    classes, longest = embedder.classes, library.settings.max_example_minutes * 60
+    sound = MonoFile(library.decoders, path, longest=longest)
+    embedded = FileEmbedding(sound, embedder, Granularity(), library.context(embedder, Place()))
+    windows = Granularity("window", window, window / 2)
     try:
-        whole, fine = embedded(Granularity()), embedded(Granularity("window", window, window / 2))
-        for _ in whole:  # of an utterance there are no parts
+        *parts, _ = library.predict(path, windows, longest=longest)
+        for _ in embedded:  # of an utterance there are no parts
             pass
-        parts = [*fine]
     except AudioError as error:
         raise AudioError(f"{name} {error}") from error
-    starts, ends, scores = (
-        np.concatenate([getattr(one, field) for one in parts])
-        for field in ("starts", "ends", "scores")
-    )
-    classes = embedder.classes
+    whole = whole_prediction(name, embedded, embedder)
+    starts, ends = (np.array([getattr(one, end) for one in parts]) for end in ("start", "end"))
+    scores = np.array([[*(one.scores or {}).values()] for one in parts], np.float32)
     curve = trend_of(
         ChannelScores(None, None, starts, ends, scores),
         classes,
         Options(smooth=window, shortest=2 * window),
     )
-    top = int(whole.scores.argmax())
-    valence, arousal, _ = affect(classes, whole.scores).tolist()
+    valence, arousal, _ = affect(classes, embedded.scores).tolist()
     return {
         "file": name,
         "model": model_name(embedder.name),
-        "duration": round(whole.duration, 3),
-        **_part(classes, 0.0, whole.duration, whole.scores),
+        "duration": whole.end,
+        **part_fields(whole),
         "adapted": whole.adapted,
         "valence": round(valence, 4),
         "arousal": round(arousal, 4),
-        "rank": library.rank(classes[top], float(whole.scores[top])),
+        "rank": library.rank(str(whole.emotion), float(embedded.scores.max())),
         "min_confidence": library.settings.min_confidence,
         "window": window,
-        "parts": [_part(classes, *row) for row in zip(starts, ends, scores, strict=True)],
+        "parts": [part_fields(one) for one in parts],
         "turning_points": curve.record()["turning_points"],
         "frames": _has_frames(embedder),
-        "embedding": whole.vector.tolist(),
-    }
-
-
-def _part(
-    classes: Sequence[str], start: float, end: float, scores: NDArray[np.float32]
-) -> dict[str, Any]:
-    named = named_scores(classes, scores)
-    top = max(named, key=named.__getitem__)
-    return {
-        "start": round(float(start), 3),
-        "end": round(float(end), 3),
-        "emotion": top,
-        "confidence": named[top],
-        "scores": named,
+        "embedding": embedded.vector.tolist(),
     }
 
 
