@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from emotion_search.engine.api.wire.classifiers import classifier_out
@@ -19,12 +18,11 @@ from emotion_search.engine.api.wire.learn import (
     WorkIn,
 )
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.alone import Progress
 from emotion_search.engine.service.board import Step
 
-Tell = Callable[[Step], None]
 
-
-def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]:
+def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Do what a ``WorkIn`` in plain data asks for; what came of it, in plain data.
 
     Raises:
@@ -33,9 +31,9 @@ def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]
     asked: AnyWork = WorkIn.model_validate(given).root
     match asked:
         case EvaluateIn():
-            return _evaluated(library, asked, tell)
+            return _evaluated(library, asked, progress)
         case TrainIn():
-            return _trained(library, asked, tell)
+            return _trained(library, asked, progress)
         case ClusterIn():
             found = library.cluster(
                 asked.name,
@@ -43,19 +41,20 @@ def learn(library: Library, given: dict[str, Any], tell: Tell) -> dict[str, Any]
                 k=asked.k,
                 task=asked.task,
                 replace=asked.replace,
-                progress=lambda text: tell(Step(text)),
+                progress=lambda text: progress(Step(text)),
             )
             return clustering_details(library.clustering(found.name)).model_dump(mode="json")
         case TuneIn():
             tuned = library.tune(
-                task=asked.task, progress=lambda done, of: tell(Step("comparing spaces", done, of))
+                task=asked.task,
+                progress=lambda done, of: progress(Step("comparing spaces", done, of)),
             )
             return {"space": tuned.version, "method": tuned.method.value, "why": tuned.why}
         case ReembedIn():
-            return _reembedded(library, asked, tell)
+            return _reembedded(library, asked, progress)
 
 
-def _evaluated(library: Library, asked: EvaluateIn, tell: Tell) -> dict[str, Any]:
+def _evaluated(library: Library, asked: EvaluateIn, progress: Progress) -> dict[str, Any]:
     from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it
 
     data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
@@ -63,17 +62,19 @@ def _evaluated(library: Library, asked: EvaluateIn, tell: Tell) -> dict[str, Any
         data,
         space,
         gallery=asked.gallery(),
-        progress=lambda done, of: tell(Step("comparing spaces", done, of)),
+        progress=lambda done, of: progress(Step("comparing spaces", done, of)),
     )
     return evaluation_out(found).model_dump(mode="json")
 
 
-def _trained(library: Library, asked: TrainIn, tell: Tell) -> dict[str, Any]:
-    trained = library.train(asked.task, progress=lambda done, of: tell(Step("training", done, of)))
+def _trained(library: Library, asked: TrainIn, progress: Progress) -> dict[str, Any]:
+    trained = library.train(
+        asked.task, progress=lambda done, of: progress(Step("training", done, of))
+    )
     library.classify(
         asked.task,
         version=trained.classifier.version,
-        progress=lambda done, of: tell(Step("classifying clips", done, of)),
+        progress=lambda done, of: progress(Step("classifying clips", done, of)),
     )
     (made,) = (
         one for one in library.classifiers(asked.task) if one.version == trained.classifier.version
@@ -81,15 +82,15 @@ def _trained(library: Library, asked: TrainIn, tell: Tell) -> dict[str, Any]:
     return classifier_out(made).model_dump(mode="json")
 
 
-def _reembedded(library: Library, asked: ReembedIn, tell: Tell) -> dict[str, Any]:
+def _reembedded(library: Library, asked: ReembedIn, progress: Progress) -> dict[str, Any]:
     done, model = library.reembed(
         asked.model,
-        progress=lambda one: tell(
+        progress=lambda one: progress(
             Step("embedding clips", one.dealt_with, one.dealt_with + one.missing)
         ),
     )
     if asked.use:
-        tell(Step("switching"))
+        progress(Step("switching"))
         library.use(asked.model)
     return {
         "model": model_name(model.name),

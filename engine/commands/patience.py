@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.library.library import Library
 
 _LONGEST_S = 300.0
-_LOOK_S = 2.0  # between looks whether it is back
+_POLL_S = 2.0  # between checks whether it is back
 
 
 def ingest_patiently(
@@ -64,7 +64,7 @@ def _is_back(library: Library, error: DatabaseUnreachableError, stop: threading.
     what = str(error).partition(";")[0]
     notice(f"{what}; waiting for it up to {_LONGEST_S / 60:.0f} minutes")
     until = time.monotonic() + _LONGEST_S
-    while not stop.wait(_LOOK_S):
+    while not stop.wait(_POLL_S):
         try:
             library.failures(limit=1)
         except DatabaseUnreachableError:

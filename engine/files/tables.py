@@ -8,15 +8,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, time, timedelta
-from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
 from emotion_search.engine.files.columns import Columns, as_named
 from emotion_search.engine.files.text_file import text_file
-from emotion_search.engine.files.workbooks import sheets
+from emotion_search.engine.files.workbooks import plain, sheets
 from emotion_search.index.errors import InvalidInputError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -153,9 +151,9 @@ def _csv_cells(file: TextIO) -> Iterator[tuple[int, list[Any] | str]]:
     lines = _Lines(file)
     delimiter = None
     for header in lines:  # the first that is not empty
-        told = header.rstrip("\r\n").lower()
-        if told.startswith("sep=") and len(told) == len("sep=;"):  # Excel's own
-            delimiter = told[-1]
+        first = header.rstrip("\r\n").lower()
+        if first.startswith("sep=") and len(first) == len("sep=;"):  # Excel's own
+            delimiter = first[-1]
         elif header.strip(" ,;\t|\r\n"):
             break
     else:
@@ -288,7 +286,7 @@ def parquet_rows(
         for batch in file.iter_batches(_ROWS, columns=list(names)):
             for cells in _in_microseconds(batch).to_pylist():
                 number += 1
-                yield number, {names[name]: _plain(cell) for name, cell in cells.items()}
+                yield number, {names[name]: plain(cell) for name, cell in cells.items()}
 
 
 def _in_microseconds(batch: Any) -> Any:
@@ -303,16 +301,6 @@ def _in_microseconds(batch: Any) -> Any:
             column = column.cast(timestamp("us", column.type.tz), safe=False)
         columns.append(column)
     return RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-def _plain(cell: Any) -> Any:
-    """A cell as JSON has it: times as ISO 8601, durations in seconds, exact numbers as they are
-    written."""
-    if isinstance(cell, timedelta):
-        return cell.total_seconds()
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    return str(cell) if isinstance(cell, Decimal) else cell
 
 
 def load_parquet() -> Any:

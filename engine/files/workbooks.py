@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -52,14 +53,20 @@ def _rows(sheet: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
         raise InvalidInputError(f"{path} is a damaged workbook ({error})") from error
 
 
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times as ISO 8601, durations in seconds, exact numbers as they are
+    written."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
 def _plain(cell: Any) -> Any:
     value = cell.value
     if isinstance(value, datetime) and value.time() == time() and "h" not in cell.number_format:
         return value.date().isoformat()
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
     if isinstance(value, int | float) and not isinstance(value, bool) and "%" in cell.number_format:
         return f"{100 * value:.12g}%"
-    return None if cell.data_type == "e" else value
+    return None if cell.data_type == "e" else plain(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.summary import Array, Estimate, bootstrap
@@ -23,7 +24,7 @@ def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[
     values = np.column_stack([numbers[kept], affect(data.score_classes, data.scores[kept])])
     if not kept.any() or np.ptp(values[:, 0]) == 0:
         return {}
-    ranks = np.column_stack([_ranks(column) for column in values.T])
+    ranks = rankdata(values, axis=0)
     products = (ranks[:, :, None] * ranks[:, None, :]).reshape(len(ranks), -1)
     moments = np.column_stack([np.ones(len(ranks)), ranks, products])
     names, group = np.unique(data.groups[kept], return_inverse=True)
@@ -51,9 +52,3 @@ def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[
         for name, rho, interval in zip(DIMENSIONS, point, ends, strict=True)
         if np.isfinite(rho)
     }
-
-
-def _ranks(values: Array) -> Array:
-    """Ranks from 1/2 on, float64 (n,); equal values share the mean of theirs."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - counts / 2)[which])

@@ -21,12 +21,12 @@ from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import EmotionSearchError, ModelUnavailableError
 
-_LOOK_S = 0.2  # between looks at whether it is to stop
+_POLL_S = 0.2  # between checks whether it is to stop
 BEGUN = "begun"
-"""What work tells once it has all that it needs, so that it is to blame if the process ends."""
+"""What work reports once it has all that it needs, so that it is to blame if the process ends."""
 
 T = TypeVar("T")
-Tell = Callable[[Any], None]
+Progress = Callable[[Any], None]
 
 
 class ProcessDiedError(EmotionSearchError):
@@ -62,9 +62,9 @@ def take_in_alone(
 
 def do_alone(
     settings: Settings,
-    work: Callable[[Library, Tell, threading.Event], T],
+    work: Callable[[Library, Progress, threading.Event], T],
     *,
-    progress: Callable[[Any], None],
+    progress: Progress,
     stop: threading.Event,
     patience: float = float("inf"),
 ) -> T:
@@ -90,7 +90,7 @@ def do_alone(
     asked_at: float | None = None
     try:
         while True:
-            while not ours.poll(_LOOK_S):
+            while not ours.poll(_POLL_S):
                 if stop.is_set() and asked_at is None:
                     asked_at = time.monotonic()
                     ours.send("stop")
@@ -117,11 +117,11 @@ def do_alone(
 
 
 def _take_in(
-    file: Path, how: dict[str, Any], library: Library, tell: Tell, stop: threading.Event
+    file: Path, how: dict[str, Any], library: Library, progress: Progress, stop: threading.Event
 ) -> tuple[int, bool]:
     library.embedder()
-    tell(BEGUN)
-    return take_in(library, file, progress=tell, stop=stop, **how)
+    progress(BEGUN)
+    return take_in(library, file, progress=progress, stop=stop, **how)
 
 
 def _work(pipe: Connection, settings: Settings, work: Callable[..., object]) -> None:

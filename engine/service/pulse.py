@@ -11,7 +11,7 @@ from emotion_search.index.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 
 
 class Pulse:
@@ -65,4 +65,4 @@ class Pulse:
                     self.latest = now
                     self._changed.set()
                     self._changed = asyncio.Event()
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)

@@ -17,6 +17,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.alone import (
     BEGUN,
     ProcessDiedError,
+    Progress,
     StoppedError,
     do_alone,
     take_in_alone,
@@ -268,8 +269,8 @@ def _learn(
     learn: Learn,
     asked: dict[str, Any],
     library: Library,
-    tell: Callable[[Any], None],
+    progress: Progress,
     _: threading.Event,
 ) -> dict[str, Any]:
-    tell(BEGUN)
-    return learn(library, asked, tell)
+    progress(BEGUN)
+    return learn(library, asked, progress)

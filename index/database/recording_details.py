@@ -72,9 +72,7 @@ def find_recordings(
     """Up to ``limit`` recordings, after ``skip``, of which some clip passes and whose file name
     has ``text`` in it, in one of ``ORDERS``; and how many there are in all, whatever ``skip`` and
     ``after_id``, beyond which ids are listed."""
-    query = select(Recording.id)
-    if not wanted.is_empty:
-        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
+    query = _ids(wanted)
     if text:
         query = query.where(Recording.name.icontains(text, autoescape=True))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -88,6 +86,14 @@ def find_recordings(
         query = query.order_by(ORDERS[order])
     ids = session.scalars(query.order_by(Recording.id).limit(limit).offset(skip)).all()
     return _details(session, ids), total
+
+
+def _ids(wanted: ClipFilter) -> Select[int]:
+    """Ids of the recordings of which some clip passes."""
+    if wanted.is_empty:
+        return select(Recording.id)
+    passing = matching(wanted).with_only_columns(Clip.recording_id)
+    return select(Recording.id).where(Recording.id.in_(passing))
 
 
 def _share(wanted: ClipFilter) -> Select[Any, Any]:
@@ -111,9 +117,7 @@ def recordings_to_forget(
         older: only those recorded before then, or where that is unknown taken in before then.
         ingested_before: only those taken in before then.
     """
-    query = select(Recording.id).order_by(Recording.id)
-    if not wanted.is_empty:
-        query = query.where(Recording.id.in_(matching(wanted).with_only_columns(Clip.recording_id)))
+    query = _ids(wanted).order_by(Recording.id)
     if older is not None:
         query = query.where(func.coalesce(Recording.recorded_at, Recording.ingested_at) < older)
     if ingested_before is not None:

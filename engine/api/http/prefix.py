@@ -36,8 +36,8 @@ class Prefix:
         """Pass the request on; the root path itself leads to the page, whose files are named
         relative to it."""
         if scope["type"] == "http":
-            told = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
-            prefix = told if _PREFIX.fullmatch(told) else self._prefix
+            sent = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+            prefix = sent if _PREFIX.fullmatch(sent) else self._prefix
             if prefix and scope["path"] == prefix:
                 await RedirectResponse(f"{prefix}/", 308)(scope, receive, send)
                 return

@@ -19,7 +19,7 @@ from emotion_search.engine.service.pulse import Pulse
 router = APIRouter(prefix="/v1", tags=["archive"])
 
 _MOST_LISTENERS = 200
-_LOOK_S = 1.0  # between looks at whether the server ends
+_POLL_S = 1.0  # between checks whether the server ends
 _LONGEST_S = 600.0  # after which a listener asks again, with a key that is in force then
 
 
@@ -61,8 +61,8 @@ async def _events(
     quiet = 0.0
     async with pulse:
         while seconds > 0 and not jobs.stopping:
-            now = await pulse.other_than(known, patience=_LOOK_S)
-            seconds, quiet = seconds - _LOOK_S, quiet + _LOOK_S
+            now = await pulse.other_than(known, patience=_POLL_S)
+            seconds, quiet = seconds - _POLL_S, quiet + _POLL_S
             if now not in (None, known):
                 known, quiet = now, 0.0
                 yield event("archive", json.dumps({"revision": now}), now)

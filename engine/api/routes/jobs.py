@@ -42,8 +42,8 @@ IdempotencyKey = Annotated[
         " the key.",
     ),
 ]
-_LOOK_S = 0.2  # between looks at a job that somebody follows
-_ELSEWHERE_S = 1.0  # the same, where another server works on it: that is a look in the database
+_POLL_S = 0.2  # between reads of a job that somebody follows
+_ELSEWHERE_S = 1.0  # the same, where another server works on it: of the database
 _MOST_FOLLOWERS = 200
 
 
@@ -172,7 +172,7 @@ async def _events(jobs: Jobs, job_id: int, *, once: bool) -> AsyncIterator[str]:
         sent, quiet = "", 0.0
         while True:
             job = jobs.board.live(job_id)
-            pause = _LOOK_S
+            pause = _POLL_S
             if job is None:
                 pause = _ELSEWHERE_S
                 try:

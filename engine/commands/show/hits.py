@@ -42,7 +42,7 @@ def print_clips(
     source and ``more``, where that tells clips apart; file and start."""
     columns: dict[str, Sequence[str]] = {
         "label": [clip.label or "" for clip in clips],
-        "emotion": [heard_in(clip, min_confidence) for clip in clips],
+        "emotion": [top_emotion(clip, min_confidence) for clip in clips],
         "source": [clip.source or "" for clip in clips],
         **(more or {}),
     }
@@ -86,7 +86,7 @@ def _key(by: str, key: float) -> str:
     return f"{key:.2f} s" if by == "duration" else f"{key:.2f}"
 
 
-def heard_in(clip: ClipDetails, min_confidence: float) -> str:
+def top_emotion(clip: ClipDetails, min_confidence: float) -> str:
     """The model's top class of a clip and its score; ``uncertain`` in place of one of too low a
     score."""
     if clip.emotion is None or clip.confidence is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.show.hits import clock, heard_in, print_clips, tally
+from emotion_search.engine.commands.show.hits import clock, print_clips, tally, top_emotion
 from emotion_search.engine.commands.show.tables import PlainTable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def print_clip(
             ("source", clip.source or ""),
             ("speaker", clip.speaker or ""),
             *(("label", f"{task}: {value}") for task, value in clip.labels.items()),
-            ("emotion", heard_in(clip, min_confidence)),
+            ("emotion", top_emotion(clip, min_confidence)),
             ("scores", ", ".join(f"{name} {score:.2f}" for name, score in scores)),
             (
                 "derived",
@@ -93,7 +93,7 @@ def print_clip(
             ),
             *(("metadata", f"{key}={value}") for key, value in clip.metadata.items()),
             *(
-                (name, f"clip {one.id}, {_span(one)} {heard_in(one, min_confidence)}")
+                (name, f"clip {one.id}, {_span(one)} {top_emotion(one, min_confidence)}")
                 for name, one in zip(("before", "after"), beside, strict=True)
                 if one is not None
             ),

@@ -71,16 +71,16 @@ def descriptions(folder: Path) -> str:
     Raises:
         ModelUnavailableError: one cannot be read.
     """
-    said = {}
+    contents = {}
     for path in sorted(path for pattern in DESCRIPTIONS for path in folder.glob(pattern)):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            said[path.name] = {k: v for k, v in content.items() if k not in _LOCAL}
+            contents[path.name] = {k: v for k, v in content.items() if k not in _LOCAL}
         except (OSError, ValueError, RecursionError, AttributeError) as error:
             raise ModelUnavailableError(
                 f"model folder {folder}: {path.name} cannot be read ({reason(error)})"
             ) from error
-    return json.dumps(said, sort_keys=True)
+    return json.dumps(contents, sort_keys=True)
 
 
 def is_whole(folder: Path) -> bool:

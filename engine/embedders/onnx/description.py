@@ -51,7 +51,7 @@ def read_description(path: Path) -> Description:
     """
     beside = describes(path)
     try:
-        said = Description.model_validate_json(beside.read_text(encoding="utf-8"))
+        description = Description.model_validate_json(beside.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelUnavailableError(
             f"{path} has no {beside.name} beside it that says what it takes and gives: see"
@@ -65,6 +65,6 @@ def read_description(path: Path) -> Description:
         raise ModelUnavailableError(
             f"{beside}: {where + ': ' if where else ''}{first['msg']}"
         ) from error
-    if bool(said.classes) != bool(said.scores):
+    if bool(description.classes) != bool(description.scores):
         raise ModelUnavailableError(f"{beside}: scores and classes go together")
-    return said
+    return description

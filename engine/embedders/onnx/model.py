@@ -34,9 +34,9 @@ class OnnxModel(BaseEmbedder):
         self.name, self._path = name, path
         if not path.is_file():
             raise ModelUnavailableError(f"model {name}: there is no file {path}")
-        self._said = said = read_description(path)
-        self.dimension, self.classes = said.dimension, said.classes
-        digest = hashlib.sha256(said.model_dump_json(exclude={"about"}).encode())
+        self._description = description = read_description(path)
+        self.dimension, self.classes = description.dimension, description.classes
+        digest = hashlib.sha256(description.model_dump_json(exclude={"about"}).encode())
         for ending in ("", ".data", "_data"):  # weights lie beside a large file
             part = path.with_name(path.name + ending)
             if part.is_file():
@@ -47,7 +47,7 @@ class OnnxModel(BaseEmbedder):
         self._session = _session(path, self.device.type)
         (*rank, _) = self._input_shape()
         self._batched = bool(rank)
-        self._outputs = [said.vector] if said.scores is None else [said.vector, said.scores]
+        self._outputs = [n for n in (description.vector, description.scores) if n is not None]
         missing = [
             n for n in self._outputs if n not in (o.name for o in self._session.get_outputs())
         ]
@@ -69,7 +69,7 @@ class OnnxModel(BaseEmbedder):
         check(clips)
         vectors = np.empty((len(clips), self.dimension), np.float32)
         scores = np.empty((len(clips), len(self.classes)), np.float32)
-        most = int(self._said.longest * SAMPLE_RATE)
+        most = int(self._description.longest * SAMPLE_RATE)
         for i, clip in enumerate(clips):
             pieces = [self._run(piece) for piece in np.array_split(clip, -(-len(clip) // most))]
             vectors[i] = np.mean([vector for vector, _ in pieces], axis=0)
@@ -88,11 +88,11 @@ class OnnxModel(BaseEmbedder):
 
     def _input_shape(self) -> list[int | str | None]:
         found = {one.name: one for one in self._session.get_inputs()}
-        one = found.pop(self._said.input, None)
+        one = found.pop(self._description.input, None)
         if one is None or found:
             names = ", ".join(i.name for i in self._session.get_inputs())
             raise ModelUnavailableError(
-                f"{self._path} takes {names}; its description says {self._said.input} alone"
+                f"{self._path} takes {names}; its description says {self._description.input} alone"
             )
         if one.type != "tensor(float)" or len(one.shape) not in (1, 2):
             raise ModelUnavailableError(
@@ -103,13 +103,13 @@ class OnnxModel(BaseEmbedder):
 
     def _run(self, piece: Samples) -> tuple[Floats, Floats]:
         """Vector (dimension,) and scores (classes,) of a piece."""
-        lacking = int(self._said.shortest * SAMPLE_RATE) - len(piece)
+        lacking = int(self._description.shortest * SAMPLE_RATE) - len(piece)
         piece = np.pad(piece, (0, max(0, lacking)))
-        if self._said.sample_rate != SAMPLE_RATE:
-            piece = soxr.resample(piece, SAMPLE_RATE, self._said.sample_rate)
+        if self._description.sample_rate != SAMPLE_RATE:
+            piece = soxr.resample(piece, SAMPLE_RATE, self._description.sample_rate)
         given = piece[None] if self._batched else piece
         try:
-            found = self._session.run(self._outputs, {self._said.input: given})
+            found = self._session.run(self._outputs, {self._description.input: given})
         except Exception as error:  # onnxruntime's own kinds have no common one
             first = str(error).strip().splitlines()[0]
             raise ModelUnavailableError(
