@@ -99,11 +99,13 @@ function panel(slot, { remove, ready, signal }) {
   return element;
 }
 
-function analysed({ file, window }, signal) {
+const analysed = ({ file, window }, signal) => answerTo("/dashboard/analyse", file, { window }, signal);
+
+function answerTo(path, file, fields, signal) {
   const form = new FormData();
   form.append("file", file, file.name);
-  form.append("window", window);
-  return read("/dashboard/analyse", { method: "POST", body: form, signal });
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  return read(path, { method: "POST", body: form, signal });
 }
 
 /** The emotion in a word, how sure the model is of it, and how that compares with the archive. */
@@ -140,7 +142,7 @@ function overTime(slot, place, signal) {
   const hear = (at) => player.play(slot.path, slot.path, at).catch(sayFailure);
   const timeline = new Timeline(answer.duration, lanes, { pick: () => {}, hear, stretch: () => {} });
   const play = h("button", { type: "button", onclick: () => player.toggle(slot.path, slot.path).catch(sayFailure) });
-  const told = h("span.time", {});
+  const clockText = h("span.time", {});
   const tell = () => {
     const plays = player.plays(slot.path);
     fill(play, icon(plays ? "stop" : "play"), plays ? t("Stop") : t("Play"));
@@ -149,7 +151,7 @@ function overTime(slot, place, signal) {
   const tick = () => {
     const plays = player.plays(slot.path);
     timeline.setHead(plays ? Math.min(answer.duration, player.time) : null);
-    told.textContent = `${clock(plays ? player.time : 0, true)} / ${clock(answer.duration, true)}`;
+    clockText.textContent = `${clock(plays ? player.time : 0, true)} / ${clock(answer.duration, true)}`;
   };
   follow(play, { change: tell, tick, mine: (key) => key === slot.path });
   tell();
@@ -157,7 +159,7 @@ function overTime(slot, place, signal) {
   async function change(value) {
     choice.disabled = true;
     try {
-      if (value === "frame") slot.frames ??= await frames(slot.file, signal);
+      if (value === "frame") slot.frames ??= (await answerTo("/v1/predict", slot.file, { granularity: "frame" }, signal)).parts;
       else if (Number(value) !== slot.window) slot.answer = { ...await analysed({ ...slot, window: Number(value) }, signal), embedding: answer.embedding };
       slot.fine = value === "frame";
       if (!slot.fine) slot.window = Number(value);
@@ -172,17 +174,10 @@ function overTime(slot, place, signal) {
     ({ peaks }) => timeline.setPeaks(Array.from(peaks, (one) => one * 255)),
     () => { fill(wrong, h("p.hint", {}, t("This browser cannot draw the sound of this file; the server could read it."))); });
   fill(place,
-    h("div.row.between", {}, h("div.row", {}, play, told), h("label.row.choice", {}, h("span", {}, t("Scores over time in")), choice)),
+    h("div.row.between", {}, h("div.row", {}, play, clockText), h("label.row.choice", {}, h("span", {}, t("Scores over time in")), choice)),
     wrong, timeline.element,
     h("p.legend", {}, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
     turnList([{ turning_points: answer.turning_points }], hear) ?? h("p.hint", {}, t("No turning point: the emotion stays about the same.")));
-}
-
-async function frames(file, signal) {
-  const form = new FormData();
-  form.append("file", file, file.name);
-  form.append("granularity", "frame");
-  return (await read("/v1/predict", { method: "POST", body: form, signal })).parts;
 }
 
 /** Overlapping parts as stretches end to end, each up to the middle between its centre and the next. */

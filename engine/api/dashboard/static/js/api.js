@@ -1,17 +1,17 @@
-// Calls of the API: the key where one is needed, problems as errors, patience where it is told.
+// Calls of the API: the key where one is needed, problems as errors, patience where it is asked for.
 
 import { askForKey } from "./key.js";
 import { t } from "./words.js";
 
-/** What the API said was wrong (problem details, RFC 9457). */
+/** What the API answers is wrong (problem details, RFC 9457). */
 export class Problem extends Error {
-  constructor(status, told = {}, after = 0) {
-    const parts = (told.errors ?? []).map((one) => `${one.where}: ${one.message}`);
-    super(told.detail ?? (parts.join("; ") || t("the server answered {status}", { status })));
+  constructor(status, problem = {}, after = 0) {
+    const parts = (problem.errors ?? []).map((one) => `${one.where}: ${one.message}`);
+    super(problem.detail ?? (parts.join("; ") || t("the server answered {status}", { status })));
     this.status = status;
-    this.after = after;  // seconds until it is worth another try; 0 if that was not told
-    this.kind = (told.type ?? "").split(":").pop();
-    this.title = told.title ?? "";
+    this.after = after;  // seconds until it is worth another try; 0 if that is not known
+    this.kind = (problem.type ?? "").split(":").pop();
+    this.title = problem.title ?? "";
   }
 }
 
@@ -46,15 +46,15 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
       throw new Problem(0, { title: t("No answer"), detail: t("the server cannot be reached; is it still running?") });
     }
     if (answer.ok) return answer;
-    const told = await answer.json().catch(() => ({}));
+    const problem = await answer.json().catch(() => ({}));
     const after = Number(answer.headers.get("retry-after")) || 0;
-    if (once) throw new Problem(answer.status, told, after);
+    if (once) throw new Problem(answer.status, problem, after);
     if (answer.status === 401 && (await askForKey(key))) continue;
     if ([429, 503].includes(answer.status) && tried < TRIES && (method === "GET" || answer.status === 429)) {
       await pause(Math.min(10, after || 1));
       continue;
     }
-    throw new Problem(answer.status, told, after);
+    throw new Problem(answer.status, problem, after);
   }
 }
 

@@ -49,10 +49,10 @@ const nearly = (percentile) => (percentile > 99.9 ? "99.9" : percentile.toFixed(
 /** What is known about a clip: label, source, speaker, channel, date. */
 export function facts(clip) {
   const labels = Object.entries(clip.labels);
-  const said = [clip.source, clip.speaker, clip.channel_name ?? (clip.channel === null ? null : t("channel {n}", { n: clip.channel })), clip.recorded_at && day(clip.recorded_at)];
+  const known = [clip.source, clip.speaker, clip.channel_name ?? (clip.channel === null ? null : t("channel {n}", { n: clip.channel })), clip.recorded_at && day(clip.recorded_at)];
   return h("p.facts", {},
     labels.length
       ? labels.map(([task, value]) => h("span.label", { title: t("{task}, said by a person", { task }) }, dot(value), task === "emotion" ? named(value) : `${task}: ${value}`))
       : h("span.unlabelled", {}, t("no label")),
-    said.filter(Boolean).map((one) => h("span", {}, one)));
+    known.filter(Boolean).map((one) => h("span", {}, one)));
 }

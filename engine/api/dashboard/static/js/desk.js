@@ -9,7 +9,7 @@ import { t } from "./words.js";
 const KEYS = 9;
 
 /**
- * `{element, tell(clip), press(key)}`; `set(clip, task, value)` is told what is pressed, null for
+ * `{element, tell(clip), press(key)}`; `set(clip, task, value)` gets what is pressed, null for
  * none, `tasked(name)` which other task is taken up.
  */
 export function labelDesk(set, tasked = () => {}) {
@@ -62,13 +62,13 @@ export function labelDesk(set, tasked = () => {}) {
     tell(clip);
   }
 
-  /** Show what is said of a clip; the buttons stay as they are, and with them the focus. */
+  /** Show the label of a clip; the buttons stay as they are, and with them the focus. */
   function tell(now) {
     clip = now;
-    const said = clip?.labels[task];
+    const label = clip?.labels[task];
     for (const one of buttons.querySelectorAll("button")) {
-      one.ariaDisabled = String(!clip || (one.dataset.none !== undefined && said === undefined));
-      if (!one.dataset.none) one.ariaPressed = String(one.dataset.name === said);
+      one.ariaDisabled = String(!clip || (one.dataset.none !== undefined && label === undefined));
+      if (!one.dataset.none) one.ariaPressed = String(one.dataset.name === label);
     }
   }
 

@@ -70,9 +70,9 @@ export function icon(name) {
 
 /** A message that goes away, maybe with a button; errors stay longer. */
 export function toast(text, kind = "info", button = null) {
-  const said = h(`p.toast.${kind}`, {}, text, button);
-  document.getElementById("toasts").append(said);
-  setTimeout(() => said.remove(), kind === "error" ? 9000 : 4000);
+  const message = h(`p.toast.${kind}`, {}, text, button);
+  document.getElementById("toasts").append(message);
+  setTimeout(() => message.remove(), kind === "error" ? 9000 : 4000);
 }
 
 /** Seconds as m:ss or h:mm:ss, with tenths if `fine`. */

@@ -10,8 +10,8 @@ import { t } from "./words.js";
  * @param how {lead: what stands above, record: whether it records, rest: elements beside}
  */
 export function dropZone(take, { lead, record = false, rest = null, tall = false }) {
-  const said = h("p.said", { role: "alert" });
-  const say = (text) => fill(said, text);
+  const alert = h("p.said", { role: "alert" });
+  const say = (text) => fill(alert, text);
   const given = (files) => { say(""); if (files.length) take(files); };
   const chooser = h("input", { type: "file", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", multiple: true, hidden: true, "aria-label": t("Audio files"), onchange: () => { given([...chooser.files]); chooser.value = ""; } });
   const element = h(`div.zone${tall ? ".tall" : ""}`, {
@@ -23,6 +23,6 @@ export function dropZone(take, { lead, record = false, rest = null, tall = false
     h(`div.row${tall ? ".centre" : ""}`, {},
       h("button.primary", { type: "button", onclick: () => chooser.click() }, icon("file"), t("Choose files")),
       record && recordButton((file) => given([file]), say), rest),
-    said, chooser);
+    alert, chooser);
   return { element, say };
 }

@@ -22,9 +22,9 @@ export function render(main, { signal }) {
   const seen = new Set();
 
   const sound = h("input", { type: "checkbox", checked: true });
-  const told = h("p.hint", { role: "status" });
+  const count = h("p.hint", { role: "status" });
   const place = h("div.stack", { "aria-live": "polite" });
-  const said = h("div", {});
+  const factsBox = h("div", {});
   const desk = labelDesk(label, begin);
   const skip = h("button", { type: "button", onclick: () => next() }, t("Skip"), h("kbd", {}, "n"));
   const back = h("button", { type: "button", onclick: before }, t("Back"), h("kbd", {}, "b"));
@@ -70,7 +70,7 @@ export function render(main, { signal }) {
   function show(clip) {
     current = clip;
     player.stop();
-    told.textContent = labelled ? t("Labelled here: {n}", { n: number(labelled) }) : "";
+    count.textContent = labelled ? t("Labelled here: {n}", { n: number(labelled) }) : "";
     back.ariaDisabled = String(!past.length);
     tools.hidden = !clip && !past.length;
     if (!clip) { fill(place, nothing()); desk.tell(null); return; }
@@ -79,7 +79,7 @@ export function render(main, { signal }) {
     refill(place, [
       h("div.row.between", {}, h("h2", {}, h("a", { href: placeOf(clip) }, clip.file)), h("span.span", {}, `${clock(clip.start, true)} – ${clock(clip.end, true)}`)),
       h("div.sound", {}, playButton(key, clip.audio, name), wave(key, clip.audio, name)),
-      said,
+      factsBox,
       h("details", {}, h("summary", {}, t("What the model hears")),
         clip.value && h("p", {}, t("The classifier says {label} with {score}.", { label: named(clip.value), score: percent(clip.probability) })),
         Object.keys(clip.scores).length ? scoreBars(clip.scores, t("All scores")) : scoreless()),
@@ -88,7 +88,7 @@ export function render(main, { signal }) {
     if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);
   }
   function tell(clip) {
-    fill(said, facts(clip));
+    fill(factsBox, facts(clip));
     desk.tell(clip);
   }
   const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
@@ -132,7 +132,7 @@ export function render(main, { signal }) {
     { keys: ["0"], does: t("take the label away"), run: () => desk.press(0) },
     { keys: ["space"], shown: [t("Space")], does: t("play or stop the clip"), run: () => current && player.toggle(`clip-${current.clip}`, current.audio).catch(sayFailure) },
   ]);
-  fill(main, h("div.row.between", {}, h("h1", {}, t("Label")), told),
+  fill(main, h("div.row.between", {}, h("h1", {}, t("Label")), count),
     h("p.lead", {}, t("Clips most worth a label come first: those that a classifier doubts, or before there is one, those typical of parts of the archive.")),
     panel, report);
   classifier();

@@ -23,11 +23,11 @@ export async function tasks() {
   return ["emotion", ...found.filter((name) => name !== "emotion")];
 }
 
-const last = new Map();  // what is being said, by clip
+const last = new Map();  // labels being sent, by clip
 
 /**
- * Say what is heard in a clip; null takes back what was said. The clip as it is now. What is said
- * about one clip is sent in the order in which it is said, so that the last word counts.
+ * Label a clip; null takes its label away. The clip as it is now. Labels of one clip are sent in the
+ * order in which they are given, so that the last one counts.
  */
 export function setLabel(clip, task, value) {
   const path = `/v1/clips/${clip}/labels/${encodeURIComponent(task)}`;
@@ -36,9 +36,9 @@ export function setLabel(clip, task, value) {
     changed();
     return answer.json();
   };
-  const said = (last.get(clip) ?? Promise.resolve()).then(put, put);
-  last.set(clip, said);
-  const rest = () => { if (last.get(clip) === said) last.delete(clip); };
-  said.then(rest, rest);
-  return said;
+  const sent = (last.get(clip) ?? Promise.resolve()).then(put, put);
+  last.set(clip, sent);
+  const rest = () => { if (last.get(clip) === sent) last.delete(clip); };
+  sent.then(rest, rest);
+  return sent;
 }

@@ -81,7 +81,7 @@ export function render(main, { params, signal }) {
       points = map.points;
       picked = new Set([...picked].filter((clip) => points.some((one) => one.clip === clip)));
       controls();
-      fill(note, told(map));
+      fill(note, summary(map));
       if (points.length) draw();
       else fill(cover, emptyBox(t("No clips to place"), t("No clip passes the filters, or the archive has fewer than three.")));
       tell();
@@ -146,7 +146,7 @@ export function render(main, { params, signal }) {
     return h("div", {}, place, h("button", { type: "button", onclick: () => choose([]) }, t("Clear selection")));
   }
 
-  function heard(event) {
+  function received(event) {
     if (event.source !== frame.contentWindow) return;
     const { type, clip, clips, message } = event.data ?? {};
     if (clip !== undefined && !points.some((one) => one.clip === clip)) return;
@@ -158,7 +158,7 @@ export function render(main, { params, signal }) {
     if (type === "hover" && sounds.checked) hovering = setTimeout(() => player.play(`clip-${clip}`, `/v1/clips/${clip}/audio`).catch(sayFailure), HOVER_MS);
     if (type === "failed") { cover.hidden = false; fill(cover, emptyBox(t("The map cannot be drawn"), t("{why}. The groups beside it can still be taken.", { why: message }))); }
   }
-  window.addEventListener("message", heard, { signal });
+  window.addEventListener("message", received, { signal });
   frame.addEventListener("themechange", () => { draw(); panel.querySelector(".groups")?.replaceWith(legend()); });
   signal.addEventListener("abort", () => { turn.abort(); clearTimeout(hovering); });
 
@@ -211,7 +211,7 @@ function groups(points, by) {
   return made;
 }
 
-function told(map) {
+function summary(map) {
   const sample = map.clips > map.points.length ? t(" of {n}, drawn at random", { n: number(map.clips) }) : "";
   const axes = map.explained ? t(" The axes hold {shares} of the variance.", { shares: map.explained.map(percent).join(" + ") }) : "";
   return `${plural(map.points.length, "clip")}${sample}${t(".")}${axes}${t(" Near means alike; directions have no meaning of their own.")}`;

@@ -25,7 +25,7 @@ export const queue = new EventTarget();
 export let held = null;
 let pause = 0;
 
-/** Send these as well; `about` is what is said about them, as `{name: text}`. Their items. */
+/** Send these as well; `about` is what is known about them, as `{name: text}`. Their items. */
 export function add(files, about) {
   const made = [...files].map((file) => ({ file, about, key: unique(), state: "waiting", job: null, error: null }));
   items.push(...made);
@@ -33,7 +33,7 @@ export function add(files, about) {
   return made;
 }
 
-/** Send failed ones again, with what is said about them now. */
+/** Send failed ones again, with what is known about them now. */
 export function again(some, about) {
   for (const item of some) Object.assign(item, { about, key: unique(), state: "waiting", job: null, error: null });
   pump();
@@ -51,10 +51,10 @@ function hold(error) {
   clearTimeout(pause);
   held = { text: error.message, kind: error.kind, passing: PASSING.includes(error.status) };
   if (held.passing) pause = setTimeout(goOn, (error.after || PAUSE_S) * 1000);
-  told();
+  notify();
 }
 
-const told = () => {
+const notify = () => {
   const unsent = items.some((one) => ["waiting", "sending"].includes(one.state));
   if (unsent) addEventListener("beforeunload", ask);
   else removeEventListener("beforeunload", ask);
@@ -71,7 +71,7 @@ function pump() {
     sending++;
     post(item).finally(pump);
   }
-  told();
+  notify();
 }
 
 async function post(item) {
@@ -93,7 +93,7 @@ async function refused(item, error, used) {
     return;
   }
   item.state = "waiting";
-  if (held) return;  // the other one was refused as well, and told
+  if (held) return;  // the other one was refused as well, and shown
   hold(error);
   if (error.status === 401 && (await askForKey(used))) goOn();
 }
@@ -159,7 +159,7 @@ async function listen(item) {
     for await (const { event, data } of events(answer.body)) {
       if (event === "job") take(item, data);
       else if (event === "gone") Object.assign(item, GONE);
-      told();
+      notify();
     }
   } catch {  // the poll tells, if it is for long
   } finally {
@@ -199,7 +199,7 @@ async function news(some) {
     if (job) take(item, job);
     else Object.assign(item, GONE);
   }
-  told();
+  notify();
 }
 
 document.addEventListener("keychange", () => { if (held) goOn(); });

@@ -47,11 +47,11 @@ export function recordButton(done, failed) {
     const began = performance.now();
     const seconds = () => (performance.now() - began) / 1000;
     const end = () => { if (recorder.state !== "inactive") recorder.stop(); };
-    const told = () => {
+    const tick = () => {
       fill(button, icon("stop"), t("Stop {time}", { time: clock(seconds()) }));
       if (seconds() > LONGEST_S || !button.isConnected) end();
     };
-    const beat = setInterval(told, 250);
+    const beat = setInterval(tick, 250);
     recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
     recorder.addEventListener("stop", () => {
       clearInterval(beat);
@@ -67,7 +67,7 @@ export function recordButton(done, failed) {
     ending = end;
     recorder.start();
     button.classList.add("recording");
-    told();
+    tick();
   }
 
   return button;

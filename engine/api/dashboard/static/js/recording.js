@@ -48,7 +48,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   let allScores = false;
 
   const whole = h("button.primary", { type: "button", onclick: () => (part === null ? hear(0) : player.stop()) });
-  const told = h("span.time", {}, `${clock(0, true)} / ${clock(recording.duration, true)}`);
+  const clockText = h("span.time", {}, `${clock(0, true)} / ${clock(recording.duration, true)}`);
   const timeline = new Timeline(recording.duration, lanes, { pick: (clip) => select(clip, false), hear, stretch: mark });
   const stretch = stretchDesk(recording, lanes, { mark, hear });
   function mark(span) {
@@ -64,7 +64,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     try {
       part = number;
       await player.play(`recording-${number}`, path(number), seconds - number * PART_S);
-      if (number + 1 < parts) sound(path(number + 1), { signal }).catch(() => {});  // told when it is its turn
+      if (number + 1 < parts) sound(path(number + 1), { signal }).catch(() => {});  // reported when it is its turn
     } catch (error) {
       part = null;
       sayFailure(error);
@@ -83,13 +83,13 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     const at = where();
     if (part !== null && !player.plays(`recording-${part}`)) part = null;
     timeline.setHead(at);
-    if (at !== null) told.textContent = `${clock(at, true)} / ${clock(recording.duration, true)}`;
+    if (at !== null) clockText.textContent = `${clock(at, true)} / ${clock(recording.duration, true)}`;
   };
   const buttonTells = () => {
     follows();
     fill(whole, icon(part === null ? "play" : "stop"), part === null ? t("Play all") : t("Stop"));
   };
-  // It owns all sounds of the page: what was begun is heard on while another clip is selected.
+  // It owns all sounds of the page: what was begun plays on while another clip is selected.
   follow(whole, { tick: follows, change: buttonTells, mine: (key) => key === `recording-${part}` || Boolean(playing()) });
 
   const list = h("ol.rows", { "aria-label": t("Clips of the recording") });
@@ -97,10 +97,10 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   fill(list, [...items.values()].map((one) => one.element));
 
   const head = h("div.clip-head", { "aria-live": "polite" });
-  const said = h("div", {});
+  const factsBox = h("div", {});
   const alike = h("a.button", {}, icon("search"), t("Find alike"));
   const desk = labelDesk(label);
-  const panel = h("section.clip-panel", {}, head, said, desk.element, h("div.row", {}, alike));
+  const panel = h("section.clip-panel", {}, head, factsBox, desk.element, h("div.row", {}, alike));
 
   function select(clip, scroll = true) {
     current = clip;
@@ -124,12 +124,12 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     tell(clip);
   }
 
-  /** Show what is said of a clip wherever it is shown, and leave all else as it is. */
+  /** Show the labels of a clip wherever it is shown, and leave all else as it is. */
   function tell(clip) {
     items.get(clip.clip).tell();
     timeline.relabel(clip);
     if (clip !== current) return;
-    fill(said, facts(clip));
+    fill(factsBox, facts(clip));
     desk.tell(clip);
   }
 
@@ -167,7 +167,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     h("h1", {}, recording.file),
     about(recording),
     trend.channels.length > 0 && sentences(trend, recording.duration),
-    h("div.row.between", {}, h("div.row", {}, whole, told), recording.duration > 10 ? zoom : null),
+    h("div.row.between", {}, h("div.row", {}, whole, clockText), recording.duration > 10 ? zoom : null),
     timeline.element, stretch.element,
     h("p.legend", { "aria-label": t("Colours") }, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
     h("p.hint", {}, t("Click to hear from there; drag, or write its start and end, to mark a stretch and find voices like it. Press ? for the keys.")),
@@ -218,23 +218,23 @@ function sentences(trend, duration) {
 }
 
 function about(recording) {
-  const said = [recording.source, recording.speaker, recording.recorded_at && day(recording.recorded_at), amount(recording.duration), `${number(recording.sample_rate / 1000)} kHz`, recording.channels > 1 ? plural(recording.channels, "channel") : null];
+  const known = [recording.source, recording.speaker, recording.recorded_at && day(recording.recorded_at), amount(recording.duration), `${number(recording.sample_rate / 1000)} kHz`, recording.channels > 1 ? plural(recording.channels, "channel") : null];
   const more = Object.entries(recording.metadata);
-  return h("p.facts", {}, said.filter(Boolean).map((one) => h("span", {}, one)),
+  return h("p.facts", {}, known.filter(Boolean).map((one) => h("span", {}, one)),
     more.slice(0, 12).map(([name, value]) => h("span.pair-of", {}, `${name}=${value.length > 40 ? `${value.slice(0, 40)}…` : value}`)));
 }
 
 /** A clip's line in the list: `{element, tell(), mark(current)}`. */
 function row(clip, least, pick) {
   const best = top(clip.scores);
-  const heard = best && (best.score < least ? UNCERTAIN : named(best.name));
-  const said = h("span.said-of", {});
+  const emotion = best && (best.score < least ? UNCERTAIN : named(best.name));
+  const labels = h("span", {});
   const button = h("button.pick", { type: "button", "aria-pressed": "false", onclick: pick },
     h("span.span", {}, clock(clip.start, true)),
-    h("span.heard", {}, best ? [dot(best.name), heard] : "", clip.channel_name && h("small", {}, clip.channel_name)),
-    said);
+    h("span.heard", {}, best ? [dot(best.name), emotion] : "", clip.channel_name && h("small", {}, clip.channel_name)),
+    labels);
   const element = h("li", { dataset: { clip: clip.clip } }, button);
-  const tell = () => fill(said, Object.keys(clip.labels).length ? h("span.label", {}, Object.entries(clip.labels).map(([task, value]) => (task === "emotion" ? named(value) : value)).join(t(", "))) : h("span.unlabelled", {}, t("no label")));
+  const tell = () => fill(labels, Object.keys(clip.labels).length ? h("span.label", {}, Object.entries(clip.labels).map(([task, value]) => (task === "emotion" ? named(value) : value)).join(t(", "))) : h("span.unlabelled", {}, t("no label")));
   tell();
   return { element, tell, mark: (current) => { element.classList.toggle("current", current); button.ariaPressed = String(current); } };
 }

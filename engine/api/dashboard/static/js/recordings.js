@@ -38,13 +38,13 @@ export function render(main, { params, signal }) {
   const count = h("span.count", { hidden: true });
   const list = h("div.stack", { "aria-busy": "false" });
   const bar = h("div.row.chosen", { role: "group", "aria-label": t("Selection"), hidden: true });
-  const told = h("p.hint", { role: "status" });
+  const summary = h("p.hint", { role: "status" });
   const more = h("button", { type: "button", hidden: true, onclick: () => load(rows.length).catch(sayFailure) }, t("Show more"));
 
   fill(main, h("div.row.between", {}, h("h1", {}, t("Recordings")), h("a.button.primary", { href: "#/ingest" }, t("Add recordings"))),
     h("div.row.tools", {}, labelled(t("File name"), text), labelled(t("Order"), order)),
     h("details.inline", { open: asked.query.filtered }, h("summary", {}, t("Filters"), count), filters.element),
-    h("div.row.between", {}, told, bar), list, h("div.row.centre", {}, more));
+    h("div.row.between", {}, summary, bar), list, h("div.row.centre", {}, more));
   bind([]);
 
   async function load(skip = 0, limit = PAGE) {
@@ -73,7 +73,7 @@ export function render(main, { params, signal }) {
     }
   }
   function tell() {
-    fill(told, plural(total, "recording"));
+    fill(summary, plural(total, "recording"));
     more.hidden = rows.length >= total;
     refill(list, rows.length ? [table()] : [nothing()], text);
     choice();

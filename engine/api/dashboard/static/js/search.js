@@ -24,7 +24,7 @@ export function render(main, { params, signal }) {
 
   const examples = h("ul.chips", { "aria-label": t("Examples") });
   const found = h("section.found", { "aria-busy": "false" });
-  const said = h("p.unseen", { role: "status" });
+  const status = h("p.unseen", { role: "status" });
 
   const go = (changed) => {
     const next = `#/search${changed.toString() ? `?${changed}` : ""}`;
@@ -44,7 +44,7 @@ export function render(main, { params, signal }) {
   fill(main,
     h("h1", {}, t("Find voices that sound alike")),
     asker(take, (clip) => add({ clip, against: false })),
-    examples, said,
+    examples, status,
     h("div.columns", {},
       h("aside", { "aria-label": t("Filters") }, h("details", { open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, t("Filters"), count), filters.element)),
       found));
@@ -82,7 +82,7 @@ export function render(main, { params, signal }) {
       const [parts, inside] = [[shown].flat(), found.contains(document.activeElement)];
       refill(found, parts, parts.find((one) => one?.matches?.("h2")));
       if (known && inside) found.querySelectorAll(".card h3 a")[known]?.focus({ preventScroll: true });
-      fill(said, found.querySelector("h2")?.textContent ?? "");
+      fill(status, found.querySelector("h2")?.textContent ?? "");
     } catch (error) {
       if (!stopped.aborted && error.name !== "AbortError") refill(found, [problemBox(error, () => show(asked)), asked.filtered ? h("div.row", {}, clearing(asked, go)) : null]);
     } finally {

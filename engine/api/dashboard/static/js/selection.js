@@ -13,7 +13,7 @@ const AT_ONCE = 4;
 const COLUMNS = ["clip", "x", "y", "label", "predicted", "emotion", "source", "speaker", "cluster"];
 
 /**
- * A panel about the chosen points; `labelling` is told true when all of them begin to be labelled,
+ * A panel about the chosen points; `labelling` gets true when all of them begin to be labelled,
  * and false when that has ended. It also ends with `signal`, when the page is left.
  */
 export function selectionPanel(points, { clear, labelling, signal }) {
@@ -40,8 +40,8 @@ function spread(points) {
 
 function labelAll(points, labelling, signal) {
   const names = h("datalist", { id: "all-labels" });
-  const told = h("p.hint", { role: "status" });
-  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(told, t("The labels in use are not known: {why}", { why: error.message })));
+  const status = h("p.hint", { role: "status" });
+  labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(status, t("The labels in use are not known: {why}", { why: error.message })));
   const written = { required: true, pattern: ".*\\S.*", title: t("More than spaces"), maxlength: 200, autocomplete: "off" };
   const task = h("input", { type: "text", ...written, value: "emotion", "aria-label": t("Task") });
   const value = h("input", { type: "text", ...written, placeholder: t("label"), "aria-label": t("Label for all"), list: "all-labels" });
@@ -57,7 +57,7 @@ function labelAll(points, labelling, signal) {
     labelling(true);
     const { done, failed } = await each(points, (one) => setLabel(one.clip, under, name), (count) => {
       bar.value = count;
-      told.textContent = t("{done} of {all}", { done: number(count), all: number(points.length) });
+      status.textContent = t("{done} of {all}", { done: number(count), all: number(points.length) });
     }, AbortSignal.any([stopped.signal, signal]));
     const text = t("{clips} labelled {label}", { clips: plural(done, "clip"), label: name }) + (done + failed.length < points.length ? t(", then stopped") : "");
     if (failed.length) toast(t("{text}; {clips} not: {why}", { text, clips: plural(failed.length, "clip"), why: failed[0].message }), "error", failed[0].kind === "forbidden" ? replaceButton() : null);
@@ -70,18 +70,18 @@ function labelAll(points, labelling, signal) {
       if (stopped) stopped.abort();
       else run(task.value.trim(), value.value.trim());
     },
-  }, h("div.pair", {}, task, value), names, h("div.row", {}, button, told), bar);
+  }, h("div.pair", {}, task, value), names, h("div.row", {}, button, status), bar);
 }
 
 /** Do something with each of many, a few at a time; what failed does not stop the others, unless it is for want of a right. */
-async function each(items, work, told, signal) {
+async function each(items, work, progress, signal) {
   const [left, failed] = [[...items], []];
   let done = 0;
   const worker = async () => {
     while (left.length && !signal.aborted) {
       try {
         await work(left.shift());
-        told(++done);
+        progress(++done);
       } catch (error) {
         failed.push(error);
         if ([401, 403, 0].includes(error.status)) left.length = 0;

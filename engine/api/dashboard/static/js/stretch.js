@@ -5,10 +5,10 @@ import { spanOf } from "./query.js";
 import { t } from "./words.js";
 
 /**
- * `{element, tell(span)}` for a recording with these lanes; told {mark(span), hear(seconds)}.
+ * `{element, tell(span)}` for a recording with these lanes; handlers {mark(span), hear(seconds)}.
  * A span is `{start, end, channel}`, channel null for all of them; null for none.
  */
-export function stretchDesk(recording, lanes, told) {
+export function stretchDesk(recording, lanes, handlers) {
   const field = (title, hint) => h("input", { type: "text", inputmode: "decimal", size: 7, autocomplete: "off", placeholder: hint, "aria-label": title, oninput: (event) => event.target.setCustomValidity("") });
   const [from, to] = [field(t("From"), "0:12.5"), field(t("To"), clock(recording.duration))];
   const named = lanes.filter((one) => one.channel !== null);
@@ -28,11 +28,11 @@ export function stretchDesk(recording, lanes, told) {
   function mark() {
     const start = read(from, -1);
     const end = start === null ? null : read(to, start);
-    if (end !== null) told.mark({ start, end, channel: channel.value === "" ? null : Number(channel.value) });
+    if (end !== null) handlers.mark({ start, end, channel: channel.value === "" ? null : Number(channel.value) });
   }
   const element = h("form.row.cutbar", { "aria-label": t("Stretch"), onsubmit: (event) => { event.preventDefault(); mark(); } },
     h("span", {}, t("Stretch")), from, "–", to, named.length > 1 && channel,
-    h("button", { type: "button", onclick: () => { const at = read(from, -1); if (at !== null) told.hear(Math.min(at, recording.duration - 0.01)); } }, icon("play"), t("Play from")),
+    h("button", { type: "button", onclick: () => { const at = read(from, -1); if (at !== null) handlers.hear(Math.min(at, recording.duration - 0.01)); } }, icon("play"), t("Play from")),
     h("button", { type: "submit" }, t("Mark")), marked);
   return {
     element,
@@ -44,7 +44,7 @@ export function stretchDesk(recording, lanes, told) {
       const address = spanOf({ recording: recording.recording, start: span.start.toFixed(2), end: span.end.toFixed(2), channel: named.length > 1 ? span.channel : null });
       fill(marked,
         h("a.button.primary", { href: `#/search?span=${address}` }, icon("search"), t("Find alike")),
-        h("button", { type: "button", onclick: () => told.mark(null) }, t("Clear")));
+        h("button", { type: "button", onclick: () => handlers.mark(null) }, t("Clear")));
     },
   };
 }

@@ -13,13 +13,13 @@ const DRAG = 5;
 /**
  * @param duration seconds
  * @param lanes [{name, channel, clips, stretches: [{start, end, scores}]}], one for each channel
- * @param told {pick(clip), hear(seconds), stretch({start, end, channel})}; stretch(null): no longer
+ * @param handlers {pick(clip), hear(seconds), stretch({start, end, channel})}; stretch(null): no longer
  */
 export class Timeline {
-  constructor(duration, lanes, told) {
+  constructor(duration, lanes, handlers) {
     this.duration = duration;
     this.lanes = lanes;
-    this.told = told;
+    this.handlers = handlers;
     this.zoom = 1;
     this.marks = new Map();
     const size = lanes.length > 1 ? SMALL : 1;
@@ -185,11 +185,11 @@ export class Timeline {
       began = null;
       // A finger that has moved meant to scroll; stretches are marked by the fields below, too.
       if (dragged && event.pointerType !== "mouse") return;
-      if (dragged && from !== to) { this.told.stretch({ ...span(from, to), channel: lane.channel }); return; }
-      this.told.stretch(null);
+      if (dragged && from !== to) { this.handlers.stretch({ ...span(from, to), channel: lane.channel }); return; }
+      this.handlers.stretch(null);
       const clip = lane.clips.find((one) => one.start <= to && to < one.end);
-      if (clip) this.told.pick(clip);
-      this.told.hear(to);
+      if (clip) this.handlers.pick(clip);
+      this.handlers.hear(to);
     });
   }
 }

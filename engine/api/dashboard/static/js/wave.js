@@ -5,7 +5,7 @@ import { h, icon, token } from "./dom.js";
 import { sayFailure } from "./problems.js";
 import { t } from "./words.js";
 
-/** Draw an outline (0 to 1) as bars; `played` is the part that was heard. */
+/** Draw an outline (0 to 1) as bars; `played` is the part that was played. */
 export function draw(canvas, peaks, played = 0) {
   const { clientWidth: width, clientHeight: height } = canvas;
   if (!width) return;
@@ -15,7 +15,7 @@ export function draw(canvas, peaks, played = 0) {
   const pen = canvas.getContext("2d");
   pen.scale(dense, dense);
   const bars = Math.max(1, Math.floor(width / 3));
-  const [rest, heard] = [token("--wave"), token("--accent")];
+  const [rest, accent] = [token("--wave"), token("--accent")];
   const loudest = Math.max(0.05, peaks.reduce((most, one) => Math.max(most, one), 0));
   for (let bar = 0; bar < bars; bar++) {
     const from = Math.floor((bar * peaks.length) / bars);
@@ -23,7 +23,7 @@ export function draw(canvas, peaks, played = 0) {
     let peak = 0;
     for (let i = from; i < to; i++) peak = Math.max(peak, peaks[i]);
     const tall = Math.max(2, (peak / loudest) * (height - 2));
-    pen.fillStyle = (bar + 0.5) / bars < played ? heard : rest;
+    pen.fillStyle = (bar + 0.5) / bars < played ? accent : rest;
     pen.beginPath();
     pen.roundRect(bar * 3, (height - tall) / 2, 2, tall, 1);
     pen.fill();
@@ -51,18 +51,18 @@ export function playButton(key, path, name) {
 
 /**
  * A clip's waveform, fetched while it is in view; a click on it plays from there. It is painted
- * anew when it is told of a `themechange`.
+ * anew on a `themechange`.
  */
 export function wave(key, path, name) {
   const canvas = h("canvas.wave", { role: "img", "aria-label": t("Waveform of {name}", { name }) });
-  let heard = null;
+  let decoded = null;
   let looking = null;
-  const paint = () => heard && draw(canvas, heard.peaks, player.plays(key) ? player.time / heard.duration : 0);
+  const paint = () => decoded && draw(canvas, decoded.peaks, player.plays(key) ? player.time / decoded.duration : 0);
   const seen = new IntersectionObserver((entries) => {
     if (!entries.at(-1).isIntersecting) { looking?.abort(); looking = null; return; }
     looking ??= new AbortController();
     sound(path, { signal: looking.signal }).then(
-      (found) => { heard = found; canvas.dataset.ready = "yes"; seen.disconnect(); paint(); },
+      (found) => { decoded = found; canvas.dataset.ready = "yes"; seen.disconnect(); paint(); },
       (error) => {
         if (error.name === "AbortError") return;
         seen.disconnect();
@@ -75,9 +75,9 @@ export function wave(key, path, name) {
   follow(canvas, { change: paint, tick: () => player.plays(key) && paint() });
   canvas.addEventListener("themechange", paint);
   canvas.addEventListener("click", (event) => {
-    if (!heard) return;
+    if (!decoded) return;
     const part = event.offsetX / canvas.clientWidth;
-    player.play(key, path, part * heard.duration).catch(sayFailure);
+    player.play(key, path, part * decoded.duration).catch(sayFailure);
   });
   return canvas;
 }
