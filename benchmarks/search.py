@@ -217,11 +217,11 @@ def _hours(count: int, share: float) -> ClipFilter:
 
 def remove(database: Database) -> None:
     """Remove them again."""
-    from emotion_search.index.database.filters import recordings_of
+    from emotion_search.index.database.recording_details import recordings_to_forget
     from emotion_search.index.database.recordings import remove_recording
 
     with database.read() as session:
-        ids = recordings_of(session, ClipFilter(sources=("added",)))
+        ids = recordings_to_forget(session, ClipFilter(sources=("added",)))
     with database.write() as session:
         for i in ids:
             remove_recording(session, i)

@@ -105,7 +105,6 @@ class Maps:
         task: str = EMOTION,
         clustering: str | None = None,
         wanted: ClipFilter | None = None,
-        seed: int = 0,
     ) -> Map:
         """The map of the clips that pass the filter, at most ``limit`` of them, drawn at random.
 
@@ -120,13 +119,13 @@ class Maps:
         chosen = wanted or ClipFilter()
         with database.read() as session:
             revision, version = revision_and_space(session, model.id)
-            key = (model.fingerprint, revision, version, method, limit, seed)
+            key = (model.fingerprint, revision, version, method, limit)
             placed = None
             if chosen.is_empty:  # what passes a filter changes with labels too
                 with self._lock:
                     placed = self._placed.get(key)
             if placed is None:
-                placed = _place(session, model, method, limit, chosen, seed)
+                placed = _place(session, model, method, limit, chosen)
                 if chosen.is_empty:
                     with self._lock:
                         self._placed[key] = placed
@@ -148,24 +147,24 @@ class Maps:
 
 
 def _place(
-    session: Session, model: ModelInfo, method: How, limit: int, wanted: ClipFilter, seed: int
+    session: Session, model: ModelInfo, method: How, limit: int, wanted: ClipFilter
 ) -> _Placed:
     space = active_space(session, model)
     ids = embedded_ids(session, model, wanted)
     if len(ids) < FEWEST:
         raise AbsentError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
-    drawn = draw(ids, limit, seed=seed)
+    drawn = draw(ids, limit)
     vectors = np.concatenate(
         [space.turn(session, i, v) for i, v in vectors_by_id(session, model, drawn)]
     )
     if method == "pca":
-        xy, explained = pca(vectors, seed=seed)
+        xy, explained = pca(vectors)
         return _Placed(drawn, xy, explained, len(ids))
-    return _Placed(drawn, umap(vectors, seed=seed), None, len(ids))
+    return _Placed(drawn, umap(vectors), None, len(ids))
 
 
 @alone
-def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float]]:
+def pca(vectors: Vectors) -> tuple[Vectors, tuple[float, float]]:
     """The first two principal components, float32 (n, 2), and the share of variance each has.
 
     Raises:
@@ -177,14 +176,14 @@ def pca(vectors: Vectors, *, seed: int = 0) -> tuple[Vectors, tuple[float, float
         raise InvalidInputError("a map needs embeddings of two dimensions at least")
     if (vectors == vectors[0]).all():
         raise InvalidInputError("all embeddings are equal: there is no map of them")
-    made = PCA(2, svd_solver="covariance_eigh" if len(vectors) > 500 else "full", random_state=seed)
+    made = PCA(2, svd_solver="covariance_eigh" if len(vectors) > 500 else "full", random_state=0)
     xy = made.fit_transform(vectors).astype(np.float32)
     first, second = (float(share) for share in made.explained_variance_ratio_)
     return xy, (first, second)
 
 
 @alone
-def umap(vectors: Vectors, *, seed: int = 0) -> Vectors:
+def umap(vectors: Vectors) -> Vectors:
     """A plane in which neighbours stay neighbours, float32 (n, 2): UMAP (McInnes, Healy and
     Melville, 2018) by cosine. Distances between far points mean little.
 
@@ -205,7 +204,7 @@ def umap(vectors: Vectors, *, seed: int = 0) -> Vectors:
         raise InvalidInputError("UMAP needs its package: pip install umap-learn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a seed makes it use one thread, which it warns of
-        made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=seed)
+        made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=0)
         return np.asarray(made.fit_transform(vectors), dtype=np.float32)
 
 

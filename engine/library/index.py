@@ -102,7 +102,6 @@ class Indexed(Archive):
         names: Sequence[str],
         task: str = EMOTION,
         *,
-        most: int = SAMPLE,
         sentence_key: str | None = None,
     ) -> list[tuple[LabelledVectors, Space]]:
         """As ``labelled``, under several models: the clips that have an embedding under each.
@@ -115,7 +114,7 @@ class Indexed(Archive):
 
         with self.database.read() as session:
             models = [holding_called(session, absolute(name)).model for name in names]
-        return labelled(self.database, models, task, most=most, sentence_key=sentence_key)
+        return labelled(self.database, models, task, most=SAMPLE, sentence_key=sentence_key)
 
     def index_status(self) -> IndexStatus:
         """The state of the saved index, without loading it."""

@@ -101,10 +101,6 @@ class LabelledVectors:
         centres = self.centres if space.method.grouped else None
         return replace(self, vectors=space.apply(self.vectors, centres))
 
-    def with_vectors(self, vectors: NDArray[np.float32]) -> LabelledVectors:
-        """The same clips under other vectors."""
-        return replace(self, vectors=vectors)
-
 
 def sentences_under(key: str | None, found: Sequence[str]) -> Strings | None:
     """Short names, (n,), for the sentences that were found under a metadata key (None: ``text``);

@@ -169,12 +169,6 @@ def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
     return ids
 
 
-def recordings_of(session: Session, wanted: ClipFilter) -> list[int]:
-    """Ids of the recordings of which some clip passes the filter, ascending."""
-    query = matching(wanted).with_only_columns(Clip.recording_id).distinct()
-    return sorted(session.scalars(query))
-
-
 def _of_recordings(wanted: ClipFilter) -> list[ColumnElement[bool]]:
     """What must hold of a clip's recording."""
     found: list[ColumnElement[bool]] = []

@@ -74,7 +74,7 @@ def _by(read: Callable[[str], object]) -> AfterValidator:
 
 
 def _like(pattern: str) -> Any:
-    """Told in the document; refusals are in words."""
+    """A pattern for the document alone; refusals are in words."""
     return Field(json_schema_extra={"pattern": pattern})
 
 
@@ -185,10 +185,6 @@ class Paging(BaseModel):
     )
 
 
-class ClipQuery(Filters, Paging):
-    """Parameters of a list by clips."""
-
-
 class SortedQuery(Filters):
     """Parameters of a list of clips."""
 
@@ -220,7 +216,7 @@ class SortedQuery(Filters):
         return int(text)
 
 
-class RecordingQuery(ClipQuery):
+class RecordingQuery(Filters, Paging):
     """Parameters of a list of recordings."""
 
     file: Text = Field(default="", max_length=LONGEST, description="Text in their file names.")

@@ -54,12 +54,6 @@ def plain_streams() -> Iterator[None]:
                 setattr(sys, name, before[name])
 
 
-def rewrite(text: str) -> None:
-    """Show progress in the line of stderr that the last progress was shown in."""
-    stream = sys.stderr.stream if isinstance(sys.stderr, Plain) else sys.stderr
-    print(f"\r{shown(text)}", end="", file=stream, flush=True)
-
-
 def console(*, stderr: bool = False) -> Console:
     """A console of Rich, whose own control sequences pass; what it prints has to be ``shown``."""
     from rich.console import Console

@@ -158,7 +158,7 @@ def test_chance_of_the_nearest_is_what_random_orders_find():
     rng = np.random.default_rng(0)
     found = []
     for _ in range(100):
-        shuffled = data.with_vectors(rng.normal(size=(60, 8)).astype(np.float32))
+        shuffled = replace(data, vectors=rng.normal(size=(60, 8)).astype(np.float32))
         found.append([one.share for one in measured(shuffled).nearest.values()])
     chance = [one.chance for one in measured(data).nearest.values()]
     assert np.mean(found, axis=0) == pytest.approx(chance, abs=0.01)

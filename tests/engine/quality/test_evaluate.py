@@ -73,7 +73,7 @@ def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
     assert replace(judged, learned=False, calibration=plain.calibration) == plain
     assert (
         judged.steps["learned"]
-        < evaluate(data.with_vectors(learned.apply(data.vectors)), Space(), rounds=0)
+        < evaluate(replace(data, vectors=learned.apply(data.vectors)), Space(), rounds=0)
         .micro["mAP"]
         .value
     )

@@ -60,7 +60,7 @@ def test_chance_is_what_random_orders_find():
     rng = np.random.default_rng(0)
     found = []
     for _ in range(300):
-        shuffled = data.with_vectors(rng.normal(size=data.vectors.shape).astype(np.float32))
+        shuffled = replace(data, vectors=rng.normal(size=data.vectors.shape).astype(np.float32))
         found.append(judge(shuffled, Gallery.SPEAKER).values.mean(axis=0))
     chance = judge(data, Gallery.SPEAKER).chance.mean(axis=0)
     assert np.mean(found, axis=0) == pytest.approx(chance, abs=0.01)
@@ -69,7 +69,9 @@ def test_chance_is_what_random_orders_find():
 def test_perfect_vectors_find_everything():
     data = clips(2)
     names, classes = np.unique(data.labels, return_inverse=True)
-    judged = judge(data.with_vectors(np.eye(len(names), dtype=np.float32)[classes]), Gallery.NONE)
+    judged = judge(
+        replace(data, vectors=np.eye(len(names), dtype=np.float32)[classes]), Gallery.NONE
+    )
     assert judged.values[:, METRICS.index("mAP")].min() == 1.0
     assert judged.unanswerable == 0
 

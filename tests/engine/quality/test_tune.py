@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_pairs_of_the_same_speaker_do_not_count_among_percentiles(library: Libra
     data = speech(each=8)
     _, of_speaker = np.unique(data.speakers, return_inverse=True)
     voices = np.eye(8, DIM)[of_speaker] + 0.01 * data.vectors
-    fill(library, data.with_vectors(voices.astype(np.float32)))
+    fill(library, replace(data, vectors=voices.astype(np.float32)))
     library.tune(method=Method.CENTRED)
     hits = library.search(1, limit=100)
     assert {hit.percentile for hit in hits if hit.clip.speaker == "speaker0"} == {100.0}
@@ -320,7 +321,7 @@ def test_an_archive_too_small_or_empty_says_so(library: Library):
 
 def test_equal_vectors_everywhere_are_told(library: Library):
     data = speech()
-    fill(library, data.with_vectors(data.vectors + np.eye(96, DIM, dtype=np.float32)))
+    fill(library, replace(data, vectors=data.vectors + np.eye(96, DIM, dtype=np.float32)))
     with library.database.write() as session:
         session.connection().exec_driver_sql(
             "UPDATE embeddings SET vector = (SELECT min(vector) FROM embeddings)"

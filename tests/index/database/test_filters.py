@@ -10,11 +10,8 @@ from sqlalchemy import insert, update
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.filters import (
-    ClipFilter,
-    matching_ids,
-    recordings_of,
-)
+from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.recording_details import recordings_to_forget
 from emotion_search.index.database.schema import Clip, Metadatum, Recording
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.lifecycle.gallery import ClipGallery
@@ -95,7 +92,8 @@ def test_a_filter_passes_the_clips_that_meet_every_condition(archive: VectorArch
             right = [i for i in IDS if meets(i)]
             assert matching_ids(session, wanted).tolist() == right, wanted
             assert columns.ids[columns.passing(session, wanted)].tolist() == right, wanted
-            assert recordings_of(session, wanted) == sorted(set(map(recording, right))), wanted
+            ids = recordings_to_forget(session, wanted)
+            assert ids == sorted(set(map(recording, right))), wanted
             assert wanted.is_empty == (len(right) == len(IDS) and not wanted.channels)
 
 

@@ -106,7 +106,7 @@ const turnedMost = ({ data, of }) => (data.length
 
 const turn = ({ recording, file, turn: { time, rises, rise }, channel_name: who, source, recorded_at: when }) => h("li", {},
   h("a", { href: `#/recordings/${recording}?at=${time.toFixed(1)}` }, file),
-  h("span.row.told", {}, dot(rises), t("{emotion} +{rise} at {time}", { emotion: named(rises), rise: percent(rise), time: clock(time) })),
+  h("span.row.turn", {}, dot(rises), t("{emotion} +{rise} at {time}", { emotion: named(rises), rise: percent(rise), time: clock(time) })),
   h("small", {}, [who, source, when && day(when)].filter(Boolean).join(" · ")));
 
 function labels(stats) {
