@@ -42,14 +42,18 @@ class Channels:
         """What the i-th of the channels that are read is."""
         return Track(i) if self.tracks is None else self.tracks[i]
 
+    @property
+    def of_track(self) -> str:
+        """How the description of a cut ends that is of a named sound track; see ``track_of``."""
+        return f"{_OF_TRACK}{self.sound_track}" if self.sound_track else ""
+
     def __str__(self) -> str:
-        of = f"{_OF_TRACK}{self.sound_track}" if self.sound_track else ""
         if self.tracks is None:
-            return f"split{of}"
+            return f"split{self.of_track}"
         if self.tracks == (Track(None),):
-            return f"mix{of}"
+            return f"mix{self.of_track}"
         named = (f"{t.name}={t.channel}" if t.name else str(t.channel) for t in self.tracks)
-        return ",".join(named) + of
+        return ",".join(named) + self.of_track
 
 
 _OF_TRACK = " of track "

@@ -109,8 +109,7 @@ class IngestOptions:
             return self.cut
         lines = sorted(f"{span.channel} {span.start:.3f} {span.end:.3f}" for span in spans)
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        of = f" of track {self.channels.sound_track}" if self.channels.sound_track else ""
-        return f"{GIVEN} {digest[:16]}{of}"
+        return f"{GIVEN} {digest[:16]}{self.channels.of_track}"
 
 
 def cut_otherwise(is_cut: str | None, wanted: str) -> bool:

@@ -159,12 +159,12 @@ class Refill:
                 found = unfilled_recordings(session, self._model.id, after=after, most=_LISTED)
                 sources = [
                     clip_source(session, number, missing_clips(session, self._model.id, number))
-                    for number, _, _ in found
+                    for number in found
                 ]
             if not found:
                 return
             yield from sources
-            after = found[-1][0]
+            after = found[-1]
 
     def _read(self, source: ClipSource) -> Iterator[DecodedClip]:
         """Runs on a thread of its own."""

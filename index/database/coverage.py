@@ -90,21 +90,16 @@ def count_missing(session: Session, model: ModelInfo) -> tuple[int, int]:
     return clips - count_embedded(session, model), clips
 
 
-def unfilled_recordings(
-    session: Session, model_id: int, *, after: int, most: int
-) -> list[tuple[int, str, str]]:
-    """Id, sha256 and name of up to ``most`` recordings beyond the id ``after`` of which some clip
-    lacks an embedding under the model, by id."""
+def unfilled_recordings(session: Session, model_id: int, *, after: int, most: int) -> list[int]:
+    """Up to ``most`` ids of recordings of which some clip lacks an embedding under the model,
+    ascending, from beyond ``after``."""
     lacks = (
         exists()
         .where(Clip.recording_id == Recording.id)
         .where(~exists().where(Embedding.clip_id == Clip.id, Embedding.model_id == model_id))
     )
-    query = select(Recording.id, Recording.sha256, Recording.name).where(
-        Recording.id > after, lacks
-    )
-    rows = session.execute(query.order_by(Recording.id).limit(most))
-    return [(number, sha256, name) for number, sha256, name in rows]
+    query = select(Recording.id).where(Recording.id > after, lacks)
+    return list(session.scalars(query.order_by(Recording.id).limit(most)))
 
 
 def missing_clips(session: Session, model_id: int, recording_id: int) -> list[MissingClip]:
