@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import ModelUnavailableError
 
 
-class Family:
+class Family(ABC):
     """Models that are loaded by the same code.
 
     Attributes:
@@ -48,15 +50,15 @@ class Family:
         Raises:
             ModelUnavailableError: it cannot be had here; names the cures.
         """
-        raise NotImplementedError
+        raise ModelUnavailableError(f"the model {name} is no file or folder of weights")
 
+    @abstractmethod
     def load(self, name: str, settings: Settings) -> Embedder:
         """A model of this family.
 
         Raises:
             ModelUnavailableError: it cannot be had here; names the cures.
         """
-        raise NotImplementedError
 
     def place(self, name: str, settings: Settings) -> str:
         """Where a known model is, in words or as a path; no network is asked."""

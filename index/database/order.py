@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def ordered(
     page = rows[: order.limit]
     following = None
     if len(rows) > order.limit:
-        following = f"{keys[page[-1]].item()!r},{columns.ids[page[-1]]}"
+        following = f"{_tag(order)},{keys[page[-1]].item()!r},{columns.ids[page[-1]]}"
     return columns.ids[page], keys[page], following
 
 
@@ -109,18 +110,25 @@ def _keys(session: Session, model: ModelInfo, columns: Columns, by: str) -> Keys
 def _beyond(keys: Keys, ids: Ids, order: Order) -> Mask:
     """Which clips come after a page."""
     assert order.after is not None
-    text, _, number = order.after.partition(",")
     try:
+        tag, text, number = order.after.split(",")
         key, last = float(text), int(number)
-    except ValueError as error:
+    except ValueError:
+        tag = ""
+    if tag != _tag(order):
         raise AbsentError(
-            f"{order.after} is no place in a sorted list: give the next of the page before"
-        ) from error
+            f"{order.after} is no place in a list sorted so: give the next of the page before"
+        )
     if math.isnan(key):
         return np.isnan(keys) & (ids > last)
     further: Mask = keys > key if order.ascending else keys < key
     further |= np.isnan(keys) | ((keys == key) & (ids > last))
     return further
+
+
+def _tag(order: Order) -> str:
+    """Begins a place in a list, so that it is none in a list of another order."""
+    return f"{crc32(f'{common(order.by)} {order.ascending}'.encode()):08x}"
 
 
 def _few_of_each(

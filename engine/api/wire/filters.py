@@ -200,7 +200,7 @@ class SortedQuery(Filters):
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most clips of the page.")
     cursor: str | None = Field(
         default=None,
-        pattern=r"^([-+.\w]{1,30},)?\d{1,19}$",
+        pattern=r"^(\w{8},[-+.\w]{1,30},)?\d{1,19}$",
         description="`next` of the page before, with the same `sort` and `order`.",
     )
 

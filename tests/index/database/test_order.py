@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,7 +13,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.schema import Clip, Embedding, Recording
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError
 from emotion_search.index.search import SortedPage
 from tests.index.worlds import START, VectorArchive
 
@@ -102,6 +103,15 @@ def test_filters_and_the_most_of_a_recording_hold(archive: VectorArchive):
 def test_what_cannot_be_meant_is_refused(archive: VectorArchive, wrong: dict):
     with pytest.raises(InvalidInputError):
         page(archive, **{"by": "score", **wrong})
+
+
+@pytest.mark.parametrize("other", [Order("score"), Order("calm", ascending=True)])
+def test_a_place_in_another_order_is_none_in_this(archive: VectorArchive, other: Order):
+    first = page(archive, "calm", limit=2)
+    with archive.searcher().open() as snapshot:
+        with pytest.raises(AbsentError, match="no place in a list sorted so"):
+            snapshot.sorted(ClipFilter(), replace(other, after=first.next))
+        assert snapshot.sorted(ClipFilter(), Order("Calmness", after=first.next)).clips
 
 
 def test_a_clip_that_goes_between_pages_takes_no_other_with_it(archive: VectorArchive):
