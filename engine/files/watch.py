@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from watchfiles import Change, watch
@@ -90,12 +90,16 @@ class Watch:
 
     def _watched(self) -> Iterator[Changes]:
         seen: Changes = set()
+        there = self._folders()
         while not self._stop.is_set():
-            there = self._folders()
+            before, there = there, self._folders()
+            if there != before:
+                _log_changes(before, there)
+                seen = self._everything()
             if not there:
                 self._stop.wait(_POLL_MS / 1000)
                 yield seen
-                seen = self._appeared(there)
+                seen = set()
                 continue
             changes = watch(
                 *there,
@@ -112,13 +116,13 @@ class Watch:
                 for some in changes:
                     yield some
                     if self._folders() != there:  # what watches them has lost them
-                        seen = self._appeared(there)
+                        seen = self._everything()
                         break
             except (RuntimeError, FileNotFoundError) as error:
                 # A name that is not UTF-8 ends it, or a folder that went just now; what it had seen
                 # is lost: look at everything.
                 log.debug("watched anew: %s", error)
-                seen = {(Change.added, root) for root in self._roots}
+                seen = self._everything()
 
     def _folders(self) -> dict[str, tuple[int, int]]:
         """Those of the folders that are there, and which ones they are."""
@@ -130,15 +134,17 @@ class Watch:
                     found[root] = (status.st_dev, status.st_ino)
         return found
 
-    def _appeared(self, before: dict[str, tuple[int, int]]) -> Changes:
-        """Says which folders went or came back; all that are there are to be gone through, for of
-        what happens until they are watched anew nothing is told."""
-        now = self._folders()
-        for root in before.keys() - now.keys():
-            log.warning("%s is gone; it is watched again once it is back", root)
-        for root in now.keys() - before.keys():
-            log.warning("%s is back", root)
-        return {(Change.added, root) for root in now} if now != before else set()
+    def _everything(self) -> Changes:
+        """All folders, to be gone through: what happens until they are watched anew is not
+        reported."""
+        return {(Change.added, root) for root in self._roots}
+
+
+def _log_changes(before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    for root in before.keys() - now.keys():
+        log.warning("%s is gone; it is watched again once it is back", root)
+    for root in now.keys() - before.keys():
+        log.warning("%s is back", root)
 
 
 def _within(path: str, root: str) -> bool:

@@ -65,7 +65,7 @@ def breaks(monkeypatch, outage):
 
         monkeypatch.setattr(Writer, "recordings", recordings)
         monkeypatch.setattr(pipeline, "BATCH_S", 3.0)
-        monkeypatch.setattr(patience, "_LOOK_S", 0.1)
+        monkeypatch.setattr(patience, "_POLL_S", 0.1)
 
     return breaks
 
@@ -96,7 +96,7 @@ def test_whoever_waits_can_be_stopped(filled: Library, monkeypatch):
 
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    monkeypatch.setattr(patience, "_LOOK_S", 0.05)
+    monkeypatch.setattr(patience, "_POLL_S", 0.05)
     monkeypatch.setattr(Library, "ingest", gone)
     monkeypatch.setattr(Library, "failures", gone)
     report = patience.ingest_patiently(

@@ -145,6 +145,28 @@ def test_a_folder_that_goes_and_comes_back_is_watched_again(follow, tmp_path: Pa
     assert f"{calls} is back" in caplog.text
 
 
+def test_a_folder_that_is_back_before_it_is_looked_for_is_gone_through(follow, tmp_path: Path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    follower = follow(calls)
+    real = follower._watch._folders
+    looks = []
+
+    def folders():
+        looks.append(None)
+        if len(looks) > 1:
+            return real()
+        put(calls / "meanwhile.wav")  # the changes of which are lost with the folder
+        shutil.move(calls, tmp_path / "aside")
+        shutil.move(tmp_path / "aside", calls)
+        return {}
+
+    follower._watch._folders = folders
+    follower.start()
+    follower.wait(lambda: bool(follower.files))
+    assert follower.files == [str(calls / "meanwhile.wav")]
+
+
 def test_the_only_folder_may_go_and_come_back(follow, tmp_path: Path, caplog):
     calls = tmp_path / "calls"
     calls.mkdir()

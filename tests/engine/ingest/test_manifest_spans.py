@@ -69,7 +69,7 @@ def test_labels_of_spans_are_corrected_by_the_manifest_again(
         ("call.wav,0,500,", "is no span"),
         ("call.wav,1,,", "both needed"),
         ("call.wav,a,2,", "both needed"),
-        ("call.wav,nan,2,", "is no span"),
+        ("call.wav,nan,2,", "both needed"),
         ("call.wav,1,2,left", "not a number from 0"),
         ("call.wav,1,1.01,", "at least 0.025 s"),
         ("call.wav,5,6,", "this span of call.wav again, first in line 2"),
