@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.machine import describe
 from emotion_search.engine.api.http.problems import explain
+from emotion_search.engine.api.learn import learn
 from emotion_search.engine.archive.check import check
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.scan import find_audio
@@ -50,7 +51,7 @@ def settings_in(home: Path) -> Settings:
 
 
 def jobs_of(library: Library) -> Jobs:
-    made = Jobs(library, explain=explain, at_once=1, most=99, longest=60)
+    made = Jobs(library, explain=explain, learn=learn, at_once=1, most=99, longest=60)
     made.start()
     return made
 

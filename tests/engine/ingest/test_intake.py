@@ -381,6 +381,7 @@ def test_a_watched_folder_takes_what_arrives_once_it_is_whole(tmp_path: Path):
         "recordings": 1,
         "clips": 1,
         "known": 0,
+        "mixed": 0,
         "duplicates": 0,
         "failed": 0,
         "forgotten": 0,
