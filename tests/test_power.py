@@ -13,7 +13,7 @@ from tests.power import Recording, usable
 @pytest.mark.skipif(not usable(), reason="needs FUSE: libfuse3, fusermount3, mfusepy")
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_promised_is_lost_and_nothing_erased_is_back(kind: str, tmp_path: Path):
-    assert run(kind, 8, 1, tmp_path) == {}
+    assert run(kind, 15, 1, tmp_path) == {}
 
 
 def test_what_was_not_synced_may_be_lost_and_what_was_is_not(tmp_path: Path):
