@@ -309,8 +309,8 @@ def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Pa
 
 @pytest.mark.slow
 def test_kills_lose_no_upload_that_was_answered(tmp_path: Path, database_url: str):
-    accepted, _ = run(tmp_path, database_url, kills=4, uploads=6, seed=1)
-    assert accepted == 6
+    accepted, _ = run(tmp_path, database_url, kills=8, uploads=10, seed=1)
+    assert accepted == 10
 
 
 def test_the_log_of_a_job_tells_which_request_it_came_with(
