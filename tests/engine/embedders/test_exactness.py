@@ -92,7 +92,7 @@ def test_a_batch_of_different_lengths_is_exact(pair: Pair):
 
 @pytest.mark.slow
 @given(lengths=st.lists(st.integers(400, 60_000), min_size=1, max_size=8), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=12)
 def test_batches_of_any_lengths_are_exact(pair: Pair, lengths, seed):
     pair.assert_exact([noise(length, seed) for length in lengths])
 
@@ -137,7 +137,7 @@ def test_frames_are_exact_and_their_logits_average_to_the_utterances(pair: Pair)
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 1000), count=st.integers(2, 12))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=15)
 def test_company_and_order_change_nothing(published: Pair, seed, count):
     rng = np.random.default_rng(seed)
     clips = [noise(int(length), seed) for length in rng.integers(400, 40_000, count)]
@@ -163,7 +163,7 @@ def test_bfloat16_stays_near(tmp_path: Path):
     folder = make_checkpoint(tmp_path)
     exact = Emotion2vec(folder, name="x", device="cpu")
     fast = Emotion2vec(folder, name="x", device="cpu", precision="bfloat16")
-    clips = [noise(n) for n in (400, 16_000, 50_000, 8 * 16_000)]
+    clips = [noise(n) for n in (400, 16_000, 50_000, 33 * 16_000)]
     for a, b in zip(exact.embed(clips).vectors, fast.embed(clips).vectors, strict=True):
         assert cosine(a, b) > 0.999
 
