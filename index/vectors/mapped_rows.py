@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -29,7 +30,7 @@ from emotion_search.index.vectors.arrays import Ids, Vectors
 log = logging.getLogger(__name__)
 
 _UNDER_WAY = "making-"
-_READ, _CACHED = 4096, 128  # rows at a time; so many that a processor's cache holds them
+_READ = 4096  # rows at a time
 
 
 class StoredRows:
@@ -87,10 +88,7 @@ class StoredRows:
         if len(places) > len(self) // 2:  # most of them: in the order of the file
             products = (self._rows @ query)[places]
         else:
-            products = np.empty(len(places), np.float32)
-            for begin in range(0, len(places), _CACHED):
-                part = slice(begin, begin + _CACHED)
-                products[part] = self._rows[places[part]] @ query
+            products = _products_of(self._rows, query, places)
         zero = np.flatnonzero(products == 0)
         erased = zero[~self._rows[places[zero]].any(axis=1)]
         known[np.flatnonzero(known)[erased]] = False
@@ -242,6 +240,32 @@ def _checksums(ids: Ids, rows: Vectors) -> Ids:
     """A checksum of each id and its row: int64, (n,)."""
     sums = (crc32(row.tobytes(), crc32(one.tobytes())) for one, row in zip(ids, rows, strict=True))
     return np.fromiter(sums, np.int64, len(ids))
+
+
+def _products_of(rows: Vectors, query: Vectors, places: NDArray[np.intp]) -> Vectors:
+    """Products of some of the rows with ``query``, float32, (n,), without a copy of them."""
+    import faiss
+
+    places, query = np.ascontiguousarray(places, np.int64), np.ascontiguousarray(query, np.float32)
+    products = np.empty(len(places), np.float32)
+    given = [faiss.swig_ptr(array) for array in (products, query, rows, places)]
+    with one_thread():
+        faiss.fvec_inner_products_by_idx(*given, rows.shape[1], 1, len(places))  # type: ignore[attr-defined]
+    return products
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, FAISS uses this thread alone: others that it would wait for cost a single query more
+    than they bring, most of all where the cores have other queries to answer."""
+    import faiss
+
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 def _remove(path: Path) -> None:

@@ -8,8 +8,7 @@ without bias; FAISS compares 32 such codes at a time. 1024 dimensions take 136 b
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from math import ceil, isqrt
 from pathlib import Path
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors, checked
 from emotion_search.index.vectors.base import Candidates
-from emotion_search.index.vectors.mapped_rows import StoredRows
+from emotion_search.index.vectors.mapped_rows import StoredRows, one_thread
 
 _TRAINED_A_LIST = 48  # vectors, for each list, that the centres of the lists are trained on
 _RANKS = (1, 10, 20, 50, 100, 200, 500, 1000)  # for which it is measured how far searches look
@@ -142,7 +141,7 @@ class QuantisedIndex:
         """See ``VectorIndex.estimate``."""
         selector = faiss.IDSelectorBatch(np.array([clip]))
         parameters = faiss.SearchParametersIVF(nprobe=1, sel=selector)  # type: ignore[call-arg]
-        with _one_thread():
+        with one_thread():
             found, ids = self._faiss.search(self._rotated(vector[None]), 1, params=parameters)
         return float(found[0, 0]) if ids[0, 0] == clip else None
 
@@ -188,7 +187,7 @@ class QuantisedIndex:
         wanted = min(depth, self.count)
         while wanted:
             parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)  # type: ignore[call-arg]
-            with _one_thread():
+            with one_thread():
                 similarities, found = self._faiss.search(turned, wanted, params=parameters)
             there = found[0] >= 0
             if there.all() or probes >= self.lists:
@@ -223,7 +222,7 @@ class QuantisedIndex:
         places = np.take_along_axis(place, home[np.searchsorted(wanted, nearest)], axis=1)
         parameters = faiss.SearchParametersIVF(nprobe=self.lists)  # type: ignore[call-arg]
         deepest = min(self.count, _DEEPEST * nearest.shape[1])
-        with _one_thread():
+        with one_thread():
             estimates, found = self._faiss.search(turned, deepest, params=parameters)
         depths = np.full(nearest.shape, deepest)
         errors = []
@@ -326,18 +325,6 @@ def _reaching(values: NDArray[Any], share: float) -> float:
 def _lists_for(count: int) -> int:
     """How many inverted lists suit so many vectors: about the root, a power of two."""
     return int(2 ** max(2, round(np.log2(max(count, 1)) / 2)))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Within, FAISS uses this thread alone: others that it would wait for cost a single query more
-    than they bring, most of all where the cores have other queries to answer."""
-    usual = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(usual)
 
 
 def _selector(allowed: Ids, highest: int) -> faiss.IDSelector:
