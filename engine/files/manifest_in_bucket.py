@@ -28,9 +28,9 @@ def read_manifest_in_bucket(url: str, form: TableForm | None = None) -> Manifest
     """
     scheme, _, place = url.partition("://")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(
-            folder, place
-        )  # as it lies in the bucket, so that ../ leads where it does there
+        copy = Path(folder, place)  # as it lies there: so do paths with ../
+        if ".." in copy.parts:
+            raise InvalidInputError(f"{url}: an address has no .. in it")
         copy.parent.mkdir(parents=True)
 
         def there(text: str) -> str:

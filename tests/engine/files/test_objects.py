@@ -155,6 +155,8 @@ def test_a_manifest_in_a_bucket_names_objects_relative_to_itself(bucket: Bucket)
     assert rows.problems == [(f"{url}: line 4", "no path")]
     with pytest.raises(InvalidInputError, match=f"{bucket.url}/none.csv cannot be read: no such"):
         read_manifest_in_bucket(f"{bucket.url}/none.csv")
+    with pytest.raises(InvalidInputError, match=r"no \.\."):
+        read_manifest_in_bucket(f"{bucket.url}/../../outside/labels.csv")
 
 
 def test_the_command_takes_a_bucket_in_and_keeps_credentials_to_itself(
