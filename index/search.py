@@ -16,11 +16,12 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.order import Order, ordered
 from emotion_search.index.database.spaces import Standing, get_calibration
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.lifecycle.catch_up import LoadedIndex
 from emotion_search.index.lifecycle.gallery import ClipGallery, vectors_in_order
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.verify import Verdict, verify
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, unit_query
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.rocchio import direction, rocchio
@@ -265,7 +266,12 @@ class Snapshot:
         """The mean direction of an example in the space, float32 (dim,), L2-normalised."""
         session, space = self.session, self._loaded.space
         if example.vectors is not None:
-            rows = np.stack([unit_query(one, space.model.dimension) for one in example.vectors])
+            rows = example.vectors
+            if rows.shape[1:] != (space.model.dimension,):
+                raise InvalidInputError(
+                    f"a query of shape {rows.shape[1:]} to an index of {space.model.dimension}"
+                    " dimensions"
+                )
             turned = space.map.apply(rows, space.centre_at(session, example.place, rows))
             return direction(turned, example.weights)
         assert example.clips is not None

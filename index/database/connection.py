@@ -82,6 +82,8 @@ class Database:
             ) from error
         except (ArgumentError, ValueError, TypeError) as error:
             raise InvalidInputError(f"database {self}: {error}") from error
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._snapshots = self._alchemy.execution_options(**options)
 
     @property
     def is_sqlite(self) -> bool:
@@ -103,8 +105,7 @@ class Database:
         Raises:
             DatabaseError: unreachable, corrupt, or locked.
         """
-        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with self._translated(), Session(self._alchemy.execution_options(**options)) as session:
+        with self._translated(), Session(self._snapshots) as session:
             yield session
 
     @contextmanager

@@ -57,19 +57,6 @@ def checked(ids: Ids, vectors: Vectors, dimension: int) -> tuple[Ids, Vectors]:
     return np.ascontiguousarray(ids[last]), np.ascontiguousarray(normalise(vectors)[last])
 
 
-def unit_query(query: Vectors, dimension: int) -> Vectors:
-    """The query at length 1: float32, (dim,).
-
-    Raises:
-        InvalidInputError: it has another length, is zero or not finite.
-    """
-    if query.shape != (dimension,):
-        raise InvalidInputError(
-            f"a query of shape {query.shape} to an index of {dimension} dimensions"
-        )
-    return normalise(query)
-
-
 def cosines(query: Vectors, vectors: Vectors) -> Cosines:
     """Cosines of ``vectors`` (float32, (n, dim)) to ``query`` (float32, (dim,)), all L2-normalised:
     float64, (n,), rounded, so that equal ones are equal in whatever company they are computed."""
