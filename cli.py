@@ -17,7 +17,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from emotion_search.engine.commands.common import clip_filter, importing, say_error
+from emotion_search.engine.commands.common import (
+    clip_filter,
+    importing,
+    say_error,
+    with_options,
+)
 from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.machine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -228,10 +233,12 @@ class LazyCommands(Mapping[str, Any]):
             command = getattr(import_module(f"emotion_search.engine.commands.{module}"), function)
             if isinstance(command, typer.Typer):  # commands of its own
                 for one in command.registered_commands:
-                    one.cls = Checked
+                    one.cls, one.callback = Checked, with_options(one.callback)
+                if (own := command.registered_callback) is not None:
+                    own.callback = with_options(own.callback)
                 alone.add_typer(command, name=name)
                 return typer.main.get_group(alone).commands[name]
-            alone.command(name, cls=Checked)(command)
+            alone.command(name, cls=Checked)(with_options(command))
             return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

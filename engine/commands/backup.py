@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
+from emotion_search.engine.commands.common import ArchiveOptions, HomeOption
 from emotion_search.engine.commands.words import counted
 
 
 def backup(
+    archive: ArchiveOptions,
     file: Annotated[Path, typer.Argument(help="The tar file to write.")],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of one that is there.")
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Write the archive as it stands now to a file; it may serve and be written to meanwhile.
 
@@ -31,7 +30,7 @@ def backup(
     from emotion_search.engine.commands.show.progress import working
 
     with working("backup") as progress:
-        done = write(settings_of(home, database), file, overwrite=overwrite, progress=progress)
+        done = write(archive.settings(), file, overwrite=overwrite, progress=progress)
     held = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
     print(f"{file}: {done.size / 1e6:.1f} MB with {held}")
 
@@ -56,7 +55,7 @@ def restore(
     from emotion_search.engine.archive.backup import restore as read
     from emotion_search.engine.commands.show.progress import working
 
-    settings = settings_of(home, into)
+    settings = ArchiveOptions(home, into).settings()
     with working("restore"):
         done = read(settings, file, dry_run=dry_run)
     if dry_run:

@@ -6,19 +6,13 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    notice,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError
 
 
 def check(
+    archive: ArchiveOptions,
     audio: Annotated[
         bool, typer.Option("--audio", help="Read every recording's file, too.")
     ] = False,
@@ -26,8 +20,6 @@ def check(
         bool,
         typer.Option("--mend", help="Make damaged embeddings anew from the audio, and the index."),
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look for damage: in the database, its embeddings, the saved index, uploads, audio.
@@ -43,7 +35,7 @@ def check(
     from emotion_search.engine.archive.check import drop_damaged
 
     number = 0
-    with open_library(home, database) as library:
+    with archive.open() as library:
         if mend:
             for model in drop_damaged(library):
                 done, _ = library.reembed(model.name)

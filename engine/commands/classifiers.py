@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     SeedOption,
     TaskOption,
     as_compared,
-    filtered,
     notice,
-    open_library,
     print_json,
 )
 from emotion_search.engine.commands.words import counted
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    archive: ArchiveOptions,
     task: TaskOption = "",
     table: Annotated[
         Path | None,
@@ -50,8 +48,6 @@ def train(
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
     seed: SeedOption = 0,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier on your labels: the best of two on held-out speakers.
@@ -63,7 +59,7 @@ def train(
     from emotion_search.engine.pages.page import check_target
 
     check_target(html)
-    with open_library(home, database) as library:
+    with archive.open() as library:
         from emotion_search.engine.commands.show.classifiers import classifier_record, print_trained
         from emotion_search.engine.commands.show.progress import working
 
@@ -93,8 +89,8 @@ def train(
         print_trained(done)
 
 
-@filtered
 def classify(
+    archive: ArchiveOptions,
     task: TaskOption = "",
     version: Annotated[
         int | None, typer.Option(min=1, help="Of the classifier; default: the latest.")
@@ -102,8 +98,6 @@ def classify(
     *,
     wanted: ClipFilter,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, write nothing.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let a classifier say what each clip is that it has not classified yet; labels stay.
@@ -112,7 +106,7 @@ def classify(
     emotion-search classify --task satisfaction
     emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
     """
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified
         from emotion_search.engine.commands.show.progress import working
 
@@ -134,6 +128,7 @@ def classify(
 
 
 def classifiers(
+    archive: ArchiveOptions,
     task: Annotated[
         str | None, typer.Option("--task", help="Only of this task.", callback=as_compared)
     ] = None,
@@ -141,8 +136,6 @@ def classifiers(
         int | None,
         typer.Option("--delete", metavar="VERSION", help="Delete this one of the task."),
     ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the classifiers of the archive, or delete one with its predictions.
@@ -155,7 +148,7 @@ def classifiers(
 
     if delete is not None and task is None:
         raise InvalidInputError("--delete VERSION needs --task")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         if delete is not None and task is not None:
             gone = library.delete_classifier(task, delete)
             print(f"classifier {task} {delete} deleted, and {counted(gone, 'prediction')}")
@@ -173,14 +166,12 @@ def classifiers(
         notice(f"no classifier{of} yet; train one with: emotion-search train --task TASK")
 
 
-@filtered
 def suggest(
+    archive: ArchiveOptions,
     task: TaskOption = "",
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most clips.")] = 20,
     *,
     wanted: ClipFilter,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the clips most worth labelling next, more of those that a classifier doubts.
@@ -189,7 +180,7 @@ def suggest(
     emotion-search suggest --task satisfaction --limit 20
     emotion-search label 17 --task satisfaction --label low
     """
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         found = library.suggest(task, limit=limit, wanted=wanted)
         tasks = library.tasks()
     if task not in tasks:

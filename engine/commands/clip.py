@@ -15,13 +15,7 @@ from urllib.request import ProxyHandler, build_opener
 import typer
 
 from emotion_search.engine.api.http.loopback import is_loopback
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, print_json
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -47,10 +41,9 @@ ChannelOption = Annotated[
 
 
 def show(
+    archive: ArchiveOptions,
     clip: ClipArgument = None,
     recording: RecordingOption = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of a clip, or of a recording with its clips.
@@ -62,7 +55,7 @@ def show(
     from emotion_search.engine.commands.show.rows import print_clip, print_recording
     from emotion_search.engine.transfer.records import clip_record, recording_record
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         owner = _recording_of(library, clip, recording)
         about, paths, clips = (
             library.recording(owner),
@@ -91,13 +84,12 @@ def show(
 
 
 def play(
+    archive: ArchiveOptions,
     clip: ClipArgument = None,
     recording: RecordingOption = None,
     start: StartOption = None,
     end: EndOption = None,
     channel: ChannelOption = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package sounddevice.
 
@@ -107,7 +99,7 @@ def play(
     """
     from emotion_search.engine.audio.samples import wav
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         samples, rate = _sound(library, clip, recording, start, end, channel)
     if player := shutil.which("ffplay"):
         command = [player, "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"]
@@ -130,6 +122,7 @@ def play(
 
 
 def extract(
+    archive: ArchiveOptions,
     clip: ClipArgument = None,
     *,
     output: Annotated[
@@ -142,8 +135,6 @@ def extract(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of a file that is there.")
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Write the samples of a clip, or of a stretch of a recording, at their own rate to a WAV file.
 
@@ -160,7 +151,7 @@ def extract(
         raise InvalidInputError(f"{output} is there already; --overwrite takes its place")
     if not output.parent.is_dir():
         raise InvalidInputError(f"there is no folder {output.parent} to write {output.name} to")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         samples, rate = _sound(library, clip, recording, start, end, channel)
     if str(output) == "-":
         sys.stdout.buffer.write(wav(samples, rate))
@@ -170,13 +161,12 @@ def extract(
 
 
 def open_page(
+    archive: ArchiveOptions,
     clip: ClipArgument = None,
     recording: RecordingOption = None,
     address: Annotated[
         str, typer.Option(help="Where emotion-search serve answers.")
     ] = "http://127.0.0.1:8000",
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Open the dashboard of a running server at a clip or recording, and print the address.
 
@@ -185,7 +175,7 @@ def open_page(
     emotion-search open --recording 7 --address http://voices.example:8000
     """
     address = address.rstrip("/")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         owner = _recording_of(library, clip, recording)
     page = f"{address}/#/recordings/{owner}" + (f"?clip={clip}" if clip else "")
     try:

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     SeedOption,
     choice,
-    filtered,
     notice,
-    open_library,
     print_json,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -29,8 +26,9 @@ if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
 
 
-@filtered
 def cluster(
+    archive: ArchiveOptions,
+    wanted: ClipFilter,
     name: Annotated[str | None, typer.Option(help="Save under this name.")] = None,
     method: Annotated[
         str, typer.Option(metavar="kmeans|hdbscan", help="Parts of all, or dense regions in noise.")
@@ -42,15 +40,11 @@ def cluster(
     least: Annotated[
         int | None, typer.Option(min=2, help="Fewest clips of a cluster, for HDBSCAN.")
     ] = None,
-    *,
-    wanted: ClipFilter,
     replace: Annotated[bool, typer.Option("--replace", help="In place of the last.")] = False,
     show: Annotated[str | None, typer.Option("--show", help="Show one that is saved.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="List those that are saved.")] = False,
     delete: Annotated[str | None, typer.Option("--delete", help="Delete one.")] = None,
     seed: SeedOption = 0,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find what lies together, say what each cluster holds, save it for use as a filter.
@@ -63,7 +57,7 @@ def cluster(
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
         raise InvalidInputError("give one of --name, --show, --list and --delete")
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         if listed:
             _list(library, as_json)
             return
@@ -94,8 +88,9 @@ def cluster(
         print_clustering(found)
 
 
-@filtered
 def map(  # noqa: A001
+    archive: ArchiveOptions,
+    wanted: ClipFilter,
     html: Annotated[Path | None, typer.Option(help="Write an interactive page here.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write a picture here (matplotlib).")] = None,
     method: Annotated[
@@ -117,10 +112,6 @@ def map(  # noqa: A001
     embed_audio: Annotated[
         int, typer.Option(min=0, help="Put the audio of so many clips into the page.")
     ] = 0,
-    *,
-    wanted: ClipFilter,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw clips as points in a plane that say what they are, and play, when pointed at.
@@ -140,7 +131,7 @@ def map(  # noqa: A001
     how = choice("--method", method, METHODS)
     if clustering is not None and colour == "emotion":
         colour = "cluster"
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         from emotion_search.engine.commands.show.progress import working
         from emotion_search.engine.pages import map as page
 

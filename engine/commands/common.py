@@ -5,17 +5,18 @@ from __future__ import annotations
 import codecs
 import functools
 import gc
-import inspect
 import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -65,7 +66,11 @@ def as_compared(text: str | None) -> str | None:
 def _task(context: typer.Context, text: str) -> str | None:
     """The task that is named, or else that of the settings."""
     if not text and not context.resilient_parsing:
-        text = settings_of(context.params.get("home"), context.params.get("database")).task
+        text = (
+            ArchiveOptions(context.params.get("home"), context.params.get("database"))
+            .settings()
+            .task
+        )
     return as_compared(text)
 
 
@@ -106,45 +111,46 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def settings_of(
-    home: str | None,
-    database: str | None,
-    model: str | None = None,
-    device: str | None = None,
-    **others: object,
-) -> Settings:
-    """The settings that these options make."""
-    from emotion_search.engine.settings import load_settings
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """The archive that ``--home`` and ``--database`` name; a parameter of this type has both."""
 
-    return load_settings(home=home, database_url=database, model=model, device=device, **others)
+    home: str | None = None
+    database: str | None = None
+    model: str | None = None
+    device: str | None = None
+
+    def settings(self, **others: object) -> Settings:
+        """The settings that these options make, and ``others``."""
+        from emotion_search.engine.settings import load_settings
+
+        ours = {"home": self.home, "database_url": self.database}
+        return load_settings(**ours, **{"model": self.model, "device": self.device, **others})
+
+    def open(
+        self, *, create: bool = False, wanted: ClipFilter | None = None, **others: object
+    ) -> Library:
+        """The archive, opened; prints what it does not know of ``wanted``.
+
+        Raises:
+            NotFoundError: no clip has any of the values of one filter.
+        """
+        with importing():
+            from emotion_search.engine.library.library import Library
+
+        library = Library.open(self.settings(**others), create=create)
+        if wanted is not None:
+            try:
+                for sentence in library.unknown_values(wanted):
+                    notice(sentence)
+            except BaseException:
+                library.close()
+                raise
+        return library
 
 
-def open_library(
-    home: str | None,
-    database: str | None,
-    model: str | None = None,
-    device: str | None = None,
-    *,
-    create: bool = False,
-    wanted: ClipFilter | None = None,
-) -> Library:
-    """The archive that these options name, opened; it says what it does not know of ``wanted``.
-
-    Raises:
-        NotFoundError: no clip has any of the values of one filter.
-    """
-    with importing():
-        from emotion_search.engine.library.library import Library
-
-    library = Library.open(settings_of(home, database, model, device), create=create)
-    if wanted is not None:
-        try:
-            for sentence in library.unknown_values(wanted):
-                notice(sentence)
-        except BaseException:
-            library.close()
-            raise
-    return library
+class ModelOptions(ArchiveOptions):
+    """The archive and its model; a parameter of this type has ``--model`` and ``--device``, too."""
 
 
 def print_json(record: object) -> None:
@@ -259,7 +265,7 @@ def clip_filter(
         typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable."),
     ] = None,
 ) -> ClipFilter:
-    """The filter that these options make; ``filtered`` gives them to commands.
+    """The filter that these options make; a parameter of a command that is one has them.
 
     Raises:
         InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
@@ -289,35 +295,55 @@ def clip_filter(
     )
 
 
-def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of ``clip_filter`` in place of its parameter ``wanted``.
+def _archive(home: HomeOption = None, database: DatabaseOption = None) -> ArchiveOptions:
+    return ArchiveOptions(home, database)
+
+
+def _model(
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> ModelOptions:
+    return ModelOptions(home, database, model, device)
+
+
+_GROUPS = {"ArchiveOptions": _archive, "ModelOptions": _model, "ClipFilter": clip_filter}
+
+
+def with_options(command: Any) -> Any:
+    """A command with options in place of its parameters that are an archive or a filter: those of
+    the function that makes one.
 
     An option that the command declares itself, such as ``--task``, is passed to both.
     """
-    own = _signature(command)
-    options = _signature(clip_filter)
-    added = [one for name, one in options.parameters.items() if name not in own.parameters]
+    own = signature(command, eval_str=True, locals=_GROUPS).parameters
+    makers = {
+        one.name: one.annotation for one in own.values() if one.annotation in _GROUPS.values()
+    }
+    if not makers:
+        return command
+    options = {
+        name: signature(maker, eval_str=True, locals=_GROUPS).parameters
+        for name, maker in makers.items()
+    }
+    parameters: dict[str, Parameter] = {}
+    for one in own.values():
+        for option in options.get(one.name, {one.name: one}).values():
+            if option.name not in own or option is one:
+                parameters[option.name] = option.replace(kind=Parameter.KEYWORD_ONLY)
 
     @functools.wraps(command)
-    def with_filters(**given: Any) -> None:
-        asked = {name: given[name] for name in options.parameters}
-        for one in added:
-            del given[one.name]
-        command(**given, wanted=clip_filter(**asked))
+    def run(**given: Any) -> None:
+        made = {
+            name: maker(**{option: given[option] for option in options[name]})
+            for name, maker in makers.items()
+        }
+        command(**{name: given[name] for name in own if name not in makers}, **made)
 
-    parameters: list[inspect.Parameter] = []
-    for one in own.parameters.values():
-        parameters += added if one.name == "wanted" else [one]
-    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
-    with_filters.__signature__ = own.replace(parameters=keyword)  # type: ignore[attr-defined]
-    with_filters.__annotations__ = {one.name: one.annotation for one in keyword}
-    return with_filters
-
-
-def _signature(function: Callable[..., object]) -> inspect.Signature:
-    for name in ("wanted", "return"):  # of a type that is imported for checkers alone
-        function.__annotations__.pop(name, None)
-    return inspect.signature(function, eval_str=True)
+    run.__signature__ = Signature([*parameters.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = {name: one.annotation for name, one in parameters.items()}
+    return run
 
 
 def stdin_lines() -> list[str]:

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
     JsonOption,
-    ModelOption,
+    ModelOptions,
     importing,
     print_json,
     say_error,
-    settings_of,
 )
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
@@ -28,16 +24,13 @@ _WIDE = 6  # columns of a matrix on a terminal
 
 
 def compare(
+    archive: ModelOptions,
     things: Annotated[
         list[str] | None, typer.Argument(help="Audio files, and folders of them.")
     ] = None,
     clip: Annotated[list[int] | None, typer.Option(help="A clip, by id; repeatable.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the matrix of cosines here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the matrix here as a picture.")] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how alike files and clips are, each to each, and what emotion the model gives each.
@@ -62,7 +55,7 @@ def compare(
         raise InvalidInputError(
             f"{len(each)} are too many for a table here; use --html FILE, --csv FILE or --json"
         )
-    found = compare_all(settings_of(home, database, model, device), each)
+    found = compare_all(archive.settings(), each)
     for name, reason in found.unusable:
         say_error(f"{name}: {reason}")
     if len(found.things) < 2:

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    print_json,
-    settings_of,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, print_json
 
 config_app = typer.Typer(
     help="Show the settings in force, and where each comes from.", no_args_is_help=True
@@ -19,8 +13,7 @@ config_app = typer.Typer(
 
 @config_app.command()
 def show(
-    home: HomeOption = None,
-    database: DatabaseOption = None,
+    archive: ArchiveOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Show the settings in force, without passwords, and where each comes from.
@@ -36,8 +29,8 @@ def show(
     from emotion_search.engine.commands.show.tables import PlainTable
     from emotion_search.engine.settings import layers
 
-    settings = settings_of(home, database)
-    places = layers(home=home, database_url=database)
+    settings = archive.settings()
+    places = layers(home=archive.home, database_url=archive.database)
     table = PlainTable("setting", "value", "from")
     for name, value in shown_settings(settings).items():
         place = next((place for place, values in places.items() if name in values), "default")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     MetaOption,
     TaskOption,
@@ -20,7 +19,6 @@ from emotion_search.engine.commands.common import (
     clip_filter,
     moment,
     notice,
-    open_library,
     print_json,
     say_error,
 )
@@ -33,16 +31,14 @@ if TYPE_CHECKING:
     from emotion_search.index.database.recording_details import Counts
 
 
-def failures(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def failures(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """List the files that could not be ingested or hold no speech, and why.
 
     \b
     emotion-search failures
     emotion-search ingest --retry-failed
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         found = library.failures()
     if not found:
         notice("no file failed, and none is without speech")
@@ -55,6 +51,7 @@ def failures(
 
 
 def forget(
+    archive: ArchiveOptions,
     recordings: Annotated[
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of recordings.")
     ] = None,
@@ -79,8 +76,6 @@ def forget(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, erase nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.
 
@@ -103,7 +98,7 @@ def forget(
     older = None if older_than is None else datetime.now(UTC) - age("--older-than", older_than)
     taken_in = moment("--ingested-before", ingested_before)
     # What every run of a rule finds may be nothing yet; a name that nobody has is a slip.
-    with open_library(home, database, wanted=replace(wanted, metadata={})) as library:
+    with archive.open(wanted=replace(wanted, metadata={})) as library:
         if recordings:
             ids = recordings
         else:
@@ -154,6 +149,7 @@ def _ask(what: str) -> None:
 
 
 def label(
+    archive: ArchiveOptions,
     clips: Annotated[
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of clips.")
     ] = None,
@@ -163,8 +159,6 @@ def label(
     table: Annotated[
         Path | None, typer.Option("--from", help="CSV with the columns clip, label and maybe task.")
     ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Give clips a label, correct it or take it away; nothing is embedded again.
 
@@ -184,7 +178,7 @@ def label(
     else:
         text = None if value is None else check_text("--label", value)
         labels = [(clip, task, text) for clip in clips or []]
-    with open_library(home, database) as library:
+    with archive.open() as library:
         known = library.labels(task) if value is not None else {}
         unknown = library.label(labels)
     if known and value is not None and known.keys().isdisjoint(spellings([value])):

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import DatabaseOption, HomeOption, settings_of
+from emotion_search.engine.commands.common import ArchiveOptions
 from emotion_search.engine.commands.words import counted
 
 
-def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
+def migrate(
+    archive: ArchiveOptions,
+) -> None:
     """Create the database's tables, or bring those of an older version up to date.
 
     \b
@@ -18,7 +20,7 @@ def migrate(home: HomeOption = None, database: DatabaseOption = None) -> None:
     """
     from emotion_search.engine.archive.database import migrate_database
 
-    print(migrate_database(settings_of(home, database)))
+    print(migrate_database(archive.settings()))
 
 
 def copy(

@@ -7,19 +7,11 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
-    JsonOption,
-    ModelOption,
-    print_json,
-    say_error,
-    settings_of,
-)
+from emotion_search.engine.commands.common import JsonOption, ModelOptions, print_json, say_error
 
 
 def embed(
+    archive: ModelOptions,
     files: Annotated[list[Path], typer.Argument(help="Audio files.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
     granularity: Annotated[
@@ -29,10 +21,6 @@ def embed(
         ),
     ] = "utterance",
     overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write embeddings of files as .npy, with their scores in result.json; no archive needed.
@@ -45,7 +33,7 @@ def embed(
     from emotion_search.engine.inference.embed import export_files
     from emotion_search.engine.library.library import model_name
 
-    settings = settings_of(home, database, model, device)
+    settings = archive.settings()
     embedder = load_embedder(model_name(settings), settings)
     failed = 0
     for done in export_files(

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     SeedOption,
     TaskOption,
     choice,
     notice,
-    open_library,
     print_json,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -28,6 +26,7 @@ _SPACES = ("plain", "centred", "whitened")
 
 
 def evaluate(
+    archive: ArchiveOptions,
     task: TaskOption = "",
     exclude_same: Annotated[
         str | None,
@@ -66,8 +65,6 @@ def evaluate(
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
     seed: SeedOption = 0,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure query by example on labelled clips, beside chance; what nearness follows besides
@@ -93,7 +90,7 @@ def evaluate(
         gallery = choice("--exclude-same", exclude_same, Gallery)
     if models and (html is not None or embeddings is not None or labels is not None):
         raise InvalidInputError("--models goes without --html, --embeddings and --labels")
-    found = _data(task, embeddings, labels, sentence_key, models, home, database)
+    found = _data(task, embeddings, labels, sentence_key, models, archive)
     if space == "current" and len({serving.method for _, serving in found}) > 1:
         notice("the models are served in spaces of different kinds: compared in the plain space")
         space = "plain"
@@ -125,6 +122,7 @@ def evaluate(
 
 
 def tune(
+    archive: ArchiveOptions,
     task: TaskOption = "",
     method: Annotated[
         str | None,
@@ -136,8 +134,6 @@ def tune(
         int | None, typer.Option(min=0, help="Go back to this version; 0 is the plain space.")
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the versions.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit the geometry of similarity to the archive; each fit is a version that can be restored.
@@ -154,7 +150,7 @@ def tune(
     chosen = None if method is None else choice("--method", method, fitted)
     if (show, restore is not None, method is not None).count(True) > 1:
         raise InvalidInputError("give one of --method, --restore and --list")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         if restore is not None:
             library.restore_space(restore)
         elif not show:
@@ -180,8 +176,7 @@ def _data(
     labels: Path | None,
     sentence_key: str | None,
     models: list[str] | None,
-    home: str | None,
-    database: str | None,
+    archive: ArchiveOptions,
 ) -> list[tuple[LabelledVectors, Space]]:
     from emotion_search.engine.quality.labelled import read_labelled_vectors
     from emotion_search.index.vectors.space import Space
@@ -190,7 +185,7 @@ def _data(
         raise InvalidInputError("--embeddings and --labels go together")
     if embeddings is not None and labels is not None:
         return [(read_labelled_vectors(embeddings, labels, sentence_key=sentence_key), Space())]
-    with open_library(home, database) as library:
+    with archive.open() as library:
         if models:
             return library.labelled_by(models, task, sentence_key=sentence_key)
         return [library.labelled(task, sentence_key=sentence_key)]

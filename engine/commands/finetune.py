@@ -13,19 +13,18 @@ from typing import Annotated, Any
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
+    ArchiveOptions,
     DeviceOption,
-    HomeOption,
     JsonOption,
     SeedOption,
     TaskOption,
     notice,
     print_json,
-    settings_of,
 )
 
 
 def finetune(
+    archive: ArchiveOptions,
     model: Annotated[
         str,
         typer.Option("--model", help="Tune this: 'acoustic', .safetensors, checkpoint folder, id."),
@@ -59,8 +58,6 @@ def finetune(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write over what is in OUTPUT.")
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,7 +89,7 @@ def finetune(
         validation=tuple(validate or ()),
         test=tuple(test or ()),
     )
-    settings = settings_of(home, database, None, device)
+    settings = archive.settings(device=device)
     command = shlex.join(["emotion-search", *_public(sys.argv[1:])])
     arguments: dict[str, Any] = {
         "resume": resume,

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, print_json
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError
 
@@ -27,36 +21,30 @@ index_app = typer.Typer(
 
 
 @index_app.command()
-def status(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def status(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """Show the saved index: its kind, how far it is, how well it finds.
 
     \b
     emotion-search index status
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         _print(library.index_status(), as_json)
 
 
 @index_app.command()
-def rebuild(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def rebuild(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """Make the index anew from the database, and save it.
 
     \b
     emotion-search index rebuild
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         library.rebuild_index()
         _print(library.index_status(), as_json)
 
 
 @index_app.command()
-def verify(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def verify(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """Compare the index with the database: every clip there, and a sample of true neighbours.
 
     Exit code 1 if a clip is missing or too many, if the index knows something else of one than the
@@ -67,7 +55,7 @@ def verify(
     \b
     emotion-search index verify
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         found = library.verify_index()
     if as_json:
         print_json(asdict(found))

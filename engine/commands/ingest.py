@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
     JsonOption,
     MetaOption,
-    ModelOption,
+    ModelOptions,
     choice,
     interruptible,
     notice,
-    open_library,
     say_error,
-    settings_of,
     without_notices,
 )
 from emotion_search.engine.commands.ingest_annotations import (
@@ -50,6 +45,7 @@ if TYPE_CHECKING:
 
 
 def ingest(
+    archive: ModelOptions,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
@@ -165,10 +161,6 @@ def ingest(
         int | None,
         typer.Option("--drop", metavar="N", help="Forget shared ingest N, what is left of it."),
     ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add audio files to the archive; running it again embeds nothing twice.
@@ -192,7 +184,7 @@ def ingest(
     from emotion_search.engine.library.library import Library
 
     if show_status or drop is not None:
-        with open_library(home, database) as library:
+        with archive.open() as library:
             if drop is not None:
                 library.drop_shared_ingest(drop)
             print_status(library.shared_ingests(), as_json)
@@ -210,9 +202,7 @@ def ingest(
         raise InvalidInputError("--watch needs folders")
     asked = choice("--fail-on", fail_on or ("new" if quiet else "any"), ("new", "any", "none"))
     with without_notices(quiet):
-        settings = settings_of(
-            home, database, model, device, segments=segments, window=window, hop=hop
-        )
+        settings = archive.settings(segments=segments, window=window, hop=hop)
         form = table_form(columns, date_format, timezone, encoding)
         if manifest is None and form != TableForm(zone=form.zone):
             raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")

@@ -9,11 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from emotion_search.engine.commands.common import (
-    interruptible,
-    notice,
-    print_json,
-)
+from emotion_search.engine.commands.common import interruptible, notice, print_json
 from emotion_search.engine.commands.show.ingest import Output, print_report
 from emotion_search.engine.commands.words import counted, length
 

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    notice,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,12 +21,11 @@ JobId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.
 
 @jobs_app.command("list")
 def list_jobs(
+    archive: ArchiveOptions,
     status: Annotated[
         list[str] | None,
         typer.Option(metavar="queued|running|done|failed", help="Only these; repeatable."),
     ] = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List uploads, latest first: where each stands, and why it failed or waits.
@@ -47,7 +39,7 @@ def list_jobs(
     for one in status or ():
         if one not in list(JobStatus):
             raise InvalidInputError(f"--status {one}: choose {', '.join(JobStatus)}")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         found = list(all_jobs(library, status or ()))
         if not found:
             notice("no upload waits, works or is kept")
@@ -62,9 +54,8 @@ def list_jobs(
 
 @jobs_app.command()
 def show(
+    archive: ArchiveOptions,
     job: JobId,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one upload.
@@ -74,7 +65,7 @@ def show(
     """
     from emotion_search.engine.service.kept import one_job
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         record = _record(one_job(library, job))
     if as_json:
         print_json(record)
@@ -86,12 +77,11 @@ def show(
 
 @jobs_app.command()
 def retry(
+    archive: ArchiveOptions,
     jobs: Annotated[
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All whose uploads are kept.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Have uploads taken in anew that failed through no fault of the file's.
 
@@ -105,15 +95,14 @@ def retry(
 
     if bool(jobs) == everything:
         raise InvalidInputError("give ids of jobs, or --all")
-    with open_library(home, database) as library:
+    with archive.open() as library:
         print(f"{len(retry_jobs(library, jobs))} queued")
 
 
 @jobs_app.command()
 def drop(
+    archive: ArchiveOptions,
     jobs: Annotated[list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")],
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Give uploads up that are not taken in: the jobs are forgotten and their bytes erased.
 
@@ -122,7 +111,7 @@ def drop(
     """
     from emotion_search.engine.service.kept import drop as drop_job
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         for one in jobs:
             print(f"job {one} dropped ({drop_job(library, one).name})")
 

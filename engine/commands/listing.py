@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     OrderOption,
     ascending,
     choice,
-    filtered,
     notice,
-    open_library,
     print_json,
 )
 from emotion_search.index.database.filters import EMOTION
@@ -39,12 +36,11 @@ _ORDERS = {
 _PAGE = 500
 
 
-@filtered
 def list_archive(
+    archive: ArchiveOptions,
+    wanted: ClipFilter,
     what: Annotated[str, typer.Argument(metavar="|".join(_KINDS), help="What is listed.")],
     limit: Annotated[int, typer.Option("--limit", "-k", min=0, help="Most rows; 0 for all.")] = 100,
-    *,
-    wanted: ClipFilter,
     sort: Annotated[
         str | None,
         typer.Option(
@@ -54,8 +50,6 @@ def list_archive(
         ),
     ] = None,
     order: OrderOption = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List recordings, clips, or the sources, speakers, labels and tasks there are, with counts.
@@ -74,7 +68,7 @@ def list_archive(
     least = ascending(order, sort)
     if kind not in ("recordings", "clips") and sort is not None:
         raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         most = limit + 1 if limit else 2**31  # one more says that there are more
         if kind == "recordings":
             rows, record, table = _recordings(library, wanted, sort, least)

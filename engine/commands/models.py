@@ -8,13 +8,10 @@ from typing import Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
+    ArchiveOptions,
     DeviceOption,
-    HomeOption,
     JsonOption,
-    open_library,
     print_json,
-    settings_of,
 )
 from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.commands.words import counted
@@ -28,9 +25,8 @@ models_app = typer.Typer(
 
 @models_app.callback()
 def models(
+    archive: ArchiveOptions,
     ctx: typer.Context,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the models that are known, which are on this machine, and what the archive has of each.
@@ -45,10 +41,10 @@ def models(
     from emotion_search.engine.library.library import archive_holdings
 
     if ctx.invoked_subcommand is not None:
-        if home or database or as_json:
+        if archive != ArchiveOptions() or as_json:
             raise InvalidInputError(f"options go after the command: {ctx.invoked_subcommand}")
         return
-    settings = settings_of(home, database)
+    settings = archive.settings()
     table = PlainTable()
     table.column("model")
     table.column("dim.", justify="right", no_wrap=True)
@@ -77,7 +73,7 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
     """
     from emotion_search.engine.embedders.registry import absolute, family_of, is_path, load_embedder
 
-    settings = settings_of(None, None)
+    settings = ArchiveOptions().settings()
     embedder = load_embedder(name, settings)
     place = absolute(name) if is_path(name) else family_of(name).place(name, settings)
     print(f"{name}: {place}\nfingerprint {embedder.fingerprint}")
@@ -95,7 +91,7 @@ def check(
     """
     from emotion_search.engine.embedders.emotion2vec.compare import compare_with_funasr
 
-    settings = settings_of(None, None, device=device)
+    settings = ArchiveOptions().settings(device=device)
     result = compare_with_funasr(name, settings)
     print(f"cosine to FunASR's embedding   {result.cosine:.9f} (at least {result.least_cosine})")
     print(f"largest difference of a score  {result.difference:.2e} (at most {result.most:g})")
@@ -117,7 +113,7 @@ def export_model(
     from emotion_search.engine.embedders.onnx.export import export_onnx
     from emotion_search.engine.embedders.registry import family_of
 
-    model = family_of(name).load(name, settings_of(None, None, device="cpu"))
+    model = family_of(name).load(name, ArchiveOptions().settings(device="cpu"))
     exported = export_onnx(model, onnx)
     for seconds, difference in exported.differences.items():
         print(f"{seconds:6g} s   differs by {difference:.1e}")
@@ -126,15 +122,14 @@ def export_model(
 
 @models_app.command("forget")
 def forget_model(
+    archive: ArchiveOptions,
     model: Annotated[str, typer.Argument(help="Name, or the beginning of its fingerprint.")],
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Remove a model that does not serve from the archive: embeddings, spaces, index.
 
     \b
     emotion-search models forget ~/finetuned
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         info, removed = library.forget_model(model)
     print(f"{info.name} forgotten ({counted(removed, 'embedding')})")

@@ -7,11 +7,9 @@ from typing import Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
     notice,
-    open_library,
     print_json,
     say_error,
 )
@@ -21,11 +19,10 @@ _SHOWN = 20
 
 
 def locations(
+    archive: ArchiveOptions,
     drop: Annotated[
         bool, typer.Option("--drop", help="Forget these paths; recordings stay.")
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the paths of recordings where no file is any more.
@@ -35,7 +32,7 @@ def locations(
     emotion-search relocate /old/calls /new/calls    # if they were moved
     emotion-search locations --drop                  # if they are gone for good
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         if drop:
             print(f"{counted(library.drop_vanished(), 'location')} dropped")
             return
@@ -53,11 +50,10 @@ def locations(
 
 
 def relocate(
+    archive: ArchiveOptions,
     old: Annotated[str, typer.Argument(help="The folder as it was.")],
     new: Annotated[str, typer.Argument(help="Where its files are now.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Tell the archive that a folder of audio was moved or renamed.
 
@@ -67,7 +63,7 @@ def relocate(
     \b
     emotion-search relocate /mnt/old/calls /srv/calls --dry-run
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         done = library.relocate(old, new, dry_run=dry_run)
     print(f"{counted(done.moved, 'file')} {'would be ' if dry_run else ''}known in a new place")
     for path, reason in done.left[:_SHOWN]:

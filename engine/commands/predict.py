@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
     JsonOption,
-    ModelOption,
+    ModelOptions,
     notice,
     print_json,
     say_error,
-    settings_of,
     stdin_lines,
 )
 
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def predict(
+    archive: ModelOptions,
     files: Annotated[list[str], typer.Argument(help="Audio files; - for a list on stdin.")],
     granularity: Annotated[
         str,
@@ -40,10 +37,6 @@ def predict(
         Path | None, typer.Option(help="Also write result.json and embedding.npy of each file.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the emotion in files, with the model's scores; no archive needed.
@@ -62,7 +55,7 @@ def predict(
     from emotion_search.index.vectors.baselines import Place
 
     how = Granularity(granularity, window, hop)
-    settings = settings_of(home, database, model, device)
+    settings = archive.settings()
     paths = [Path(line) for one in files for line in (stdin_lines() if one == "-" else [one])]
     embedder = load_embedder(model_name(settings), settings)
     failed, alone = False, 0

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
+    ArchiveOptions,
     DeviceOption,
-    HomeOption,
     JsonOption,
     interruptible,
     notice,
-    open_library,
     print_json,
     say_error,
 )
@@ -29,11 +27,10 @@ _SHOWN = 20  # failures that are printed
 
 
 def reembed(
+    archive: ArchiveOptions,
     model: Annotated[
         str, typer.Option("--model", help="Hub id, checkpoint folder, .safetensors, 'voice'.")
     ],
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +44,7 @@ def reembed(
     emotion-search use ~/finetuned
     """
     with (
-        open_library(home, database, device=device) as library,
+        archive.open(device=device) as library,
         interruptible() as stop,
     ):
         done, info = _shown(library, model, stop)
@@ -107,13 +104,12 @@ def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedd
 
 
 def use(
+    archive: ArchiveOptions,
     model: Annotated[str, typer.Argument(help="Name, or the beginning of its fingerprint.")],
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Even if clips lack embeddings; no search finds those."),
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let another model serve whose embeddings the archive holds; running servers follow at once.
@@ -122,7 +118,7 @@ def use(
     emotion-search use ~/finetuned
     emotion-search use voice
     """
-    with open_library(home, database) as library:
+    with archive.open() as library:
         before = library.status().space
         holding = library.use(model, partial=partial)
         after = library.status().space

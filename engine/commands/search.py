@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
     JsonOption,
-    ModelOption,
+    ModelOptions,
     OrderOption,
     SortOption,
     ascending,
     choice,
-    filtered,
     notice,
-    open_library,
     print_json,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -28,8 +23,9 @@ if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
 
 
-@filtered
 def search(
+    archive: ModelOptions,
+    wanted: ClipFilter,
     examples: Annotated[
         list[Path] | None, typer.Argument(help="Audio files that sound like what you look for.")
     ] = None,
@@ -44,8 +40,6 @@ def search(
         list[int] | None, typer.Option(help="A clip that they should not; repeatable.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
-    *,
-    wanted: ClipFilter,
     exclude_same: Annotated[
         str | None,
         typer.Option(
@@ -75,10 +69,6 @@ def search(
     ] = False,
     sort: SortOption = None,
     order: OrderOption = None,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find clips that sound like examples, and unlike others; or with --sort those with the most.
@@ -104,7 +94,7 @@ def search(
                 "--sort lists clips without an example: filters, --limit and --per-recording go"
                 " with it; hits of an example come by similarity"
             )
-        with open_library(home, database, model, device, wanted=wanted) as library:
+        with archive.open(wanted=wanted) as library:
             page = library.sorted_clips(
                 sort, wanted, ascending=least, limit=limit, per_recording=per_recording or None
             )
@@ -123,7 +113,7 @@ def search(
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
         excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))
-    with open_library(home, database, model, device, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         hits = library.search(
             *(examples or []),
             *(clip or []),

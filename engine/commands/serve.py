@@ -7,22 +7,19 @@ from typing import Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    DeviceOption,
-    HomeOption,
+    ArchiveOptions,
     JsonOption,
-    ModelOption,
+    ModelOptions,
     choice,
     notice,
-    open_library,
     print_json,
-    settings_of,
 )
 from emotion_search.index.disk.permissions import make_folder
 from emotion_search.index.errors import DatabaseError, InvalidInputError
 
 
 def serve(
+    archive: ModelOptions,
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     open_to_anyone: Annotated[
@@ -47,10 +44,6 @@ def serve(
         int,
         typer.Option(min=1, max=64, help="Processes that answer, each with a model of its own."),
     ] = 1,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
 ) -> None:
     """Serve the search API; its description is at /docs.
 
@@ -69,14 +62,7 @@ def serve(
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
-    settings = settings_of(
-        home,
-        database,
-        model,
-        device,
-        allowed_hosts=",".join(allowed_host or []),
-        root_path=root_path,
-    )
+    settings = archive.settings(allowed_hosts=",".join(allowed_host or []), root_path=root_path)
     checked(settings.root_path)
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
@@ -108,12 +94,11 @@ key_app = typer.Typer(help="Make, list and revoke keys of the HTTP service.", no
 
 @key_app.command()
 def create(
+    archive: ArchiveOptions,
     name: Annotated[str, typer.Option(help="Who or what it is for.")],
     scope: Annotated[
         str, typer.Option(metavar="read|write|admin", help="What it may do.")
     ] = "read",
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it; it is shown only now.
@@ -128,7 +113,7 @@ def create(
     from emotion_search.engine.service.keys import create as create_key
 
     chosen = choice("--scope", scope, Scope)
-    with open_library(home, database, create=True) as library:
+    with archive.open(create=True) as library:
         token, made = create_key(library.database, name=check_text("--name", name), scope=chosen)
     if as_json:
         print_json({"name": made.name, "scope": made.scope, "key": token})
@@ -138,9 +123,7 @@ def create(
 
 
 @key_app.command("list")
-def list_(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def list_(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """List keys: their beginnings, scopes, and whether they are revoked.
 
     \b
@@ -148,7 +131,7 @@ def list_(
     """
     from emotion_search.engine.service.keys import keys
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         found = keys(library.database)
     if not found:
         notice("there are no keys")
@@ -170,9 +153,8 @@ def list_(
 
 @key_app.command()
 def revoke(
+    archive: ArchiveOptions,
     name: Annotated[str, typer.Argument(help="Its name, or the beginning that list shows.")],
-    home: HomeOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Take a key out of force; running servers refuse it within a second.
 
@@ -181,6 +163,6 @@ def revoke(
     """
     from emotion_search.engine.service.keys import revoke as revoke_key
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         key = revoke_key(library.database, name)
     print(f"key {key.name} ({key.prefix}…) is revoked")

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    notice,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
 from emotion_search.engine.commands.index import describe
 from emotion_search.engine.commands.ingest_shared import print_status
 
@@ -23,9 +16,7 @@ _SCORES = {
 }
 
 
-def status(
-    home: HomeOption = None, database: DatabaseOption = None, as_json: JsonOption = False
-) -> None:
+def status(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """Show what is in the archive, and under which model.
 
     \b
@@ -37,7 +28,7 @@ def status(
     from emotion_search.engine.commands.words import length
     from emotion_search.engine.transfer import records
 
-    with open_library(home, database) as library:
+    with archive.open() as library:
         record = records.status_record(library.status())
         index, disk = library.index_status(), library.disk_use()
         exposed = library.exposed()

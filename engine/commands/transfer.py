@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emotion_search.engine.commands.common import (
-    DatabaseOption,
+    ArchiveOptions,
     DeviceOption,
-    HomeOption,
     JsonOption,
     choice,
-    filtered,
     note_forgotten,
-    open_library,
     print_json,
     say_error,
 )
@@ -26,8 +23,9 @@ if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
 
 
-@filtered
 def export(
+    archive: ArchiveOptions,
+    wanted: ClipFilter,
     output: Annotated[Path, typer.Option(help="The file; of npy, the folder.")],
     kind: Annotated[
         str | None,
@@ -44,10 +42,6 @@ def export(
         typer.Option("--raw", help="CSV without ' before texts that begin as a formula does."),
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
-    *,
-    wanted: ClipFilter,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +58,7 @@ def export(
     from emotion_search.engine.commands.show.progress import working
 
     with (
-        open_library(home, database, device=device, wanted=wanted) as library,
+        archive.open(device=device, wanted=wanted) as library,
         working("export") as progress,
     ):
         if granularity == "frame":
@@ -84,6 +78,7 @@ def export(
 
 
 def import_embeddings(
+    archive: ArchiveOptions,
     embeddings: Annotated[
         Path, typer.Argument(help="An export's folder, a .parquet, or a .npy with a table.")
     ],
@@ -99,8 +94,6 @@ def import_embeddings(
     again: Annotated[
         bool, typer.Option("--again", help="Take back what was forgotten before.")
     ] = False,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take in embeddings that were computed elsewhere; no audio is needed.
@@ -109,7 +102,7 @@ def import_embeddings(
     emotion-search import features --home ~/other
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
-    with open_library(home, database, create=True) as library:
+    with archive.open(create=True) as library:
         done = library.import_embeddings(
             embeddings, table, model=model, dimension=dimension, again=again
         )

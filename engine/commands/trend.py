@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from emotion_search.engine.commands.common import (
-    DatabaseOption,
-    HomeOption,
-    JsonOption,
-    filtered,
-    notice,
-    open_library,
-    print_json,
-)
+from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
 from emotion_search.engine.commands.words import counted
 from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.errors import InvalidInputError, NotFoundError
@@ -32,8 +24,9 @@ ALARMED = 3
 """Exit code when an alert is set off."""
 
 
-@filtered
 def trend(
+    archive: ArchiveOptions,
+    wanted: ClipFilter,
     recording: Annotated[
         str | None, typer.Argument(help="A recording: its id, or its file.", show_default=False)
     ] = None,
@@ -62,10 +55,6 @@ def trend(
         float | None,
         typer.Option(help="Least seconds between turning points.", show_default="20.0"),
     ] = None,
-    *,
-    wanted: ClipFilter,
-    home: HomeOption = None,
-    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show how emotion moves through a recording, or over the archive; nothing is embedded.
@@ -89,7 +78,7 @@ def trend(
     given = {name: value for name, value in how.items() if value is not None}
     if by is not None and given:
         raise InvalidInputError(f"--{next(iter(given))} is for a recording, not for --by")
-    with open_library(home, database, wanted=wanted) as library:
+    with archive.open(wanted=wanted) as library:
         if recording is not None:
             one = library.trend(_named(recording), Options(**given))
             alarmed = _recording(one, alert or [], html, png, table, as_json)
