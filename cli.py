@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,187 +30,64 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 _UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
 
-COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+COMMANDS: dict[str, dict[str, str]] = {
     "Archive": {
-        "ingest": (
-            "ingest.ingest",
-            "Add audio files to the archive; running it again embeds nothing twice.",
-        ),
-        "status": ("status.status", "Show what is in the archive, and under which model."),
-        "list": (
-            "listing.list_archive",
-            "List recordings, clips, or the sources, speakers, labels and tasks there are, with"
-            " counts.",
-        ),
-        "show": (
-            "clip.show",
-            "Show all that is known of a clip, or of a recording with its clips.",
-        ),
-        "play": (
-            "clip.play",
-            "Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package"
-            " sounddevice.",
-        ),
-        "extract": (
-            "clip.extract",
-            "Write the samples of a clip, or of a stretch of a recording, at their own rate to a"
-            " WAV file.",
-        ),
-        "open": (
-            "clip.open_page",
-            "Open the dashboard of a running server at a clip or recording, and print the address.",
-        ),
-        "failures": (
-            "curate.failures",
-            "List the files that could not be ingested or hold no speech, and why.",
-        ),
-        "locations": (
-            "places.locations",
-            "List the paths of recordings where no file is any more.",
-        ),
-        "relocate": (
-            "places.relocate",
-            "Tell the archive that a folder of audio was moved or renamed.",
-        ),
-        "forget": (
-            "curate.forget",
-            "Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.",
-        ),
-        "export": (
-            "transfer.export",
-            "Write embeddings, scores, labels and metadata of the archive's clips to files.",
-        ),
-        "import": (
-            "transfer.import_embeddings",
-            "Take in embeddings that were computed elsewhere; no audio is needed.",
-        ),
-        "copy": (
-            "database.copy",
-            "Copy an archive to another database: from SQLite to Postgres, or back.",
-        ),
-        "backup": (
-            "backup.backup",
-            "Write the archive as it stands now to a file; it may serve and be written to"
-            " meanwhile.",
-        ),
-        "restore": (
-            "backup.restore",
-            "Make an archive of a backup, in an empty home and database.",
-        ),
-        "migrate": (
-            "database.migrate",
-            "Create the database's tables, or bring those of an older version up to date.",
-        ),
-        "config": (
-            "config.config_app",
-            "Show the settings in force, and where each comes from.",
-        ),
-        "check": (
-            "check.check",
-            "Look for damage: in the database, its embeddings, the saved index, uploads, audio.",
-        ),
-        "index": (
-            "index.index_app",
-            "Show, check and make anew the search index; it is a cache of the database.",
-        ),
+        "ingest": "ingest.ingest",
+        "status": "status.status",
+        "list": "listing.list_archive",
+        "show": "clip.show",
+        "play": "clip.play",
+        "extract": "clip.extract",
+        "open": "clip.open_page",
+        "failures": "curate.failures",
+        "locations": "places.locations",
+        "relocate": "places.relocate",
+        "forget": "curate.forget",
+        "export": "transfer.export",
+        "import": "transfer.import_embeddings",
+        "copy": "database.copy",
+        "backup": "backup.backup",
+        "restore": "backup.restore",
+        "migrate": "database.migrate",
+        "config": "config.config_app",
+        "check": "check.check",
+        "index": "index.index_app",
     },
     "Search": {
-        "search": (
-            "search.search",
-            "Find clips that sound like examples, and unlike others; or with --sort those with the"
-            " most.",
-        ),
-        "evaluate": (
-            "evaluate.evaluate",
-            "Measure query by example on labelled clips, beside chance; what nearness follows"
-            " besides the label; and the model's class scores.",
-        ),
-        "tune": (
-            "evaluate.tune",
-            "Fit the geometry of similarity to the archive; each fit is a version that can be"
-            " restored.",
-        ),
-        "demo": (
-            "demo.demo",
-            "Make a small archive of synthetic voices in a temporary place, and search it.",
-        ),
+        "search": "search.search",
+        "evaluate": "evaluate.evaluate",
+        "tune": "evaluate.tune",
+        "demo": "demo.demo",
     },
     "Understand": {
-        "predict": (
-            "predict.predict",
-            "Predict the emotion in files, with the model's scores; no archive needed.",
-        ),
-        "compare": (
-            "compare.compare",
-            "Say how alike files and clips are, each to each, and what emotion the model gives"
-            " each.",
-        ),
-        "trend": (
-            "trend.trend",
-            "Show how emotion moves through a recording, or over the archive; nothing is embedded.",
-        ),
-        "cluster": (
-            "clusters.cluster",
-            "Find what lies together, say what each cluster holds, save it for use as a filter.",
-        ),
-        "map": (
-            "clusters.map",
-            "Draw clips as points in a plane that say what they are, and play, when pointed at.",
-        ),
-        "embed": (
-            "embed.embed",
-            "Write embeddings of files as .npy, with their scores in result.json; no archive"
-            " needed.",
-        ),
+        "predict": "predict.predict",
+        "compare": "compare.compare",
+        "trend": "trend.trend",
+        "cluster": "clusters.cluster",
+        "map": "clusters.map",
+        "embed": "embed.embed",
     },
     "Learn": {
-        "label": (
-            "curate.label",
-            "Give clips a label, correct it or take it away; nothing is embedded again.",
-        ),
-        "suggest": (
-            "classifiers.suggest",
-            "List the clips most worth labelling next, more of those that a classifier doubts.",
-        ),
-        "train": (
-            "classifiers.train",
-            "Train a classifier on your labels: the best of two on held-out speakers.",
-        ),
-        "classify": (
-            "classifiers.classify",
-            "Let a classifier say what each clip is that it has not classified yet; labels stay.",
-        ),
-        "classifiers": (
-            "classifiers.classifiers",
-            "List the classifiers of the archive, or delete one with its predictions.",
-        ),
+        "label": "curate.label",
+        "suggest": "classifiers.suggest",
+        "train": "classifiers.train",
+        "classify": "classifiers.classify",
+        "classifiers": "classifiers.classifiers",
     },
     "Serve": {
-        "serve": ("serve.serve", "Serve the search API; its description is at /docs."),
-        "key": ("serve.key_app", "Make, list and revoke keys of the HTTP service."),
-        "jobs": ("jobs.jobs_app", "List uploads and those that failed; retry or drop them."),
+        "serve": "serve.serve",
+        "key": "serve.key_app",
+        "jobs": "jobs.jobs_app",
     },
     "Models": {
-        "finetune": (
-            "finetune.finetune",
-            "Tune a model on labelled clips: a new head, then its top layers; judged on other"
-            " speakers.",
-        ),
-        "reembed": (
-            "reembed.reembed",
-            "Give every clip an embedding under another model too, from the audio; the old one"
-            " serves on.",
-        ),
-        "use": (
-            "reembed.use",
-            "Let another model serve whose embeddings the archive holds; running servers follow at"
-            " once.",
-        ),
-        "models": ("models.models_app", "Show, download and check embedding models."),
+        "finetune": "finetune.finetune",
+        "reembed": "reembed.reembed",
+        "use": "reembed.use",
+        "models": "models.models_app",
     },
 }
 """Commands by the group that they stand in under ``--help``: where each is in ``engine.commands``,
-imported when it is called, and the first paragraph of its help."""
+imported when it is called."""
 
 SETTINGS = frozenset({"home", "database", "model", "device"})
 """Parameters of commands that are settings."""
@@ -222,9 +100,7 @@ class LazyCommands(Mapping[str, Any]):
     """The commands by name, each made when it is asked for."""
 
     def __init__(self) -> None:
-        self._places = {
-            name: place for group in COMMANDS.values() for name, (place, _) in group.items()
-        }
+        self._places = {k: place for group in COMMANDS.values() for k, place in group.items()}
 
     def __getitem__(self, name: str) -> Any:
         module, function = self._places[name].split(".")
@@ -312,10 +188,22 @@ class Grouped(TyperGroup):
             with formatter.section(title):
                 formatter.write_dl(
                     [
-                        (name, textwrap.shorten(summary, width, placeholder="..."))
-                        for name, (_, summary) in commands.items()
+                        (name, textwrap.shorten(_summary(place), width, placeholder="..."))
+                        for name, place in commands.items()
                     ]
                 )
+
+
+def _summary(place: str) -> str:
+    """The first paragraph of a command's help, read off its source: to import all of them takes
+    seconds."""
+    module, name = place.split(".")
+    source = (
+        Path(__file__).with_name("engine").joinpath("commands", f"{module}.py").read_text("utf-8")
+    )
+    docstring = source.partition(f"\ndef {name}(")[2].partition('"""')[2]
+    about = docstring or source.partition(f"\n{name} = typer.Typer(")[2].partition('help="')[2]
+    return about.partition('"')[0].partition("\n\n")[0]
 
 
 app = typer.Typer(

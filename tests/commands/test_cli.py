@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from importlib.metadata import version
-from inspect import signature
+from inspect import cleandoc, signature
 from pathlib import Path
 
 import numpy as np
@@ -535,9 +535,9 @@ def test_help_lists_every_command_under_its_group(run):
 def test_the_help_of_the_program_says_what_each_command_says_itself():
     commands = cli.LazyCommands()
     for group in cli.COMMANDS.values():
-        for name, (_, summary) in group.items():
+        for name, place in group.items():
             paragraph = commands[name].help.split("\n\n")[0]
-            assert (name, summary) == (commands[name].name, " ".join(paragraph.split()))
+            assert (name, paragraph) == (commands[name].name, cleandoc(cli._summary(place)))
 
 
 LOADED = {  # what is loaded beside the standard library, by what is run
