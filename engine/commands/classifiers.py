@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     TaskOption,
     as_compared,
     notice,
+    print_found,
     print_json,
 )
 from emotion_search.engine.commands.words import counted
@@ -60,7 +61,7 @@ def train(
 
     check_target(html)
     with archive.open() as library:
-        from emotion_search.engine.commands.show.classifiers import classifier_record, print_trained
+        from emotion_search.engine.commands.show.classifiers import print_trained
         from emotion_search.engine.commands.show.progress import working
 
         with working("train") as progress:
@@ -84,7 +85,7 @@ def train(
         write_report(done, html)
         notice(f"report in {html}")
     if as_json:
-        print_json(classifier_record(done.classifier))
+        print_json(vars(done.classifier))
     else:
         print_trained(done)
 
@@ -154,16 +155,11 @@ def classifiers(
             print(f"classifier {task} {delete} deleted, and {counted(gone, 'prediction')}")
             return
         found = library.classifiers(task)
-    from emotion_search.engine.commands.show.classifiers import classifier_record, print_classifiers
+    from emotion_search.engine.commands.show.classifiers import print_classifiers
 
-    if as_json:
-        for one in found:
-            print_json(classifier_record(one))
-    elif found:
-        print_classifiers(found)
-    else:
-        of = "" if task is None else f" of the task {task}"
-        notice(f"no classifier{of} yet; train one with: emotion-search train --task TASK")
+    of = "" if task is None else f" of the task {task}"
+    nothing = f"no classifier{of} yet; train one with: emotion-search train --task TASK"
+    print_found(found, as_json, vars, print_classifiers, nothing)
 
 
 def suggest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from emotion_search.engine.commands.common import (
     SeedOption,
     choice,
     notice,
+    print_found,
     print_json,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -164,11 +166,6 @@ def map(  # noqa: A001
 def _list(library: Library, as_json: bool) -> None:
     from emotion_search.engine.commands.show.clusters import clustering_record, print_clusterings
 
-    found = library.clusterings()
-    if as_json:
-        for one in found:
-            print_json(clustering_record(one, clusters=False))
-    elif found:
-        print_clusterings(found)
-    else:
-        notice("no clustering yet; make one with: emotion-search cluster --name NAME")
+    nothing = "no clustering yet; make one with: emotion-search cluster --name NAME"
+    record = partial(clustering_record, clusters=False)
+    print_found(library.clusterings(), as_json, record, print_clusterings, nothing)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a sec
     from emotion_search.engine.settings import Settings
     from emotion_search.index.database.filters import ClipFilter
 
+T = TypeVar("T")
 Choice = TypeVar("Choice", bound=str)
 
 HomeOption = Annotated[
@@ -154,9 +155,31 @@ class ModelOptions(ArchiveOptions):
 
 
 def print_json(record: object) -> None:
-    """Print a record as a line of JSON on stdout, escaped where stdout is not UTF-8."""
+    """Print a record as a line of JSON on stdout, escaped where stdout is not UTF-8; times are in
+    ISO 8601."""
     utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    print(json.dumps(record, ensure_ascii=not utf8), flush=True)
+    print(json.dumps(record, ensure_ascii=not utf8, default=_plain), flush=True)
+
+
+def _plain(value: Any) -> object:
+    return value.isoformat() if isinstance(value, datetime) else dict(value)
+
+
+def print_found(
+    found: Sequence[T],
+    as_json: bool,
+    record: Callable[[T], object],
+    table: Callable[[Sequence[T]], None],
+    nothing: str,
+) -> None:
+    """Print what was found as lines of JSON or as a table; a notice where that is nothing."""
+    if as_json:
+        for one in found:
+            print_json(record(one))
+    elif found:
+        table(found)
+    else:
+        notice(nothing)
 
 
 def choice(option: str, text: str, choices: Iterable[Choice]) -> Choice:
@@ -270,29 +293,12 @@ def clip_filter(
     Raises:
         InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
     """
+    given = {name: value for name, value in locals().items() if value not in (None, "")}
     from emotion_search.index.database.filters import ClipFilter
 
-    return ClipFilter(
-        sources=tuple(source or ()),
-        labels=tuple(label or ()),
-        task=task or "emotion",
-        emotions=tuple(emotion or ()),
-        min_score=min_score,
-        min_arousal=min_arousal,
-        max_arousal=max_arousal,
-        min_valence=min_valence,
-        max_valence=max_valence,
-        speakers=tuple(speaker or ()),
-        channels=tuple(channel or ()),
-        after=moment("--after", after),
-        before=moment("--before", before),
-        min_duration=min_duration,
-        max_duration=max_duration,
-        metadata=pairs(meta),
-        predicted=tuple(predicted or ()),
-        min_probability=min_probability,
-        clusters=tuple(cluster or ()),
-    )
+    given |= {"after": moment("--after", after), "before": moment("--before", before)}
+    given["metadata"] = pairs(given.pop("meta", None))
+    return ClipFilter.of(**given)
 
 
 def _archive(home: HomeOption = None, database: DatabaseOption = None) -> ArchiveOptions:
@@ -353,6 +359,7 @@ def stdin_lines() -> list[str]:
 
 
 _no_notices = ContextVar("no_notices", default=False)
+_SHOWN = 20  # lines of a kind
 
 
 def notice(text: str) -> None:
@@ -383,6 +390,16 @@ def note_forgotten(number: int, what: str) -> None:
 def say_error(text: str) -> None:
     """Print an error on stderr, in one line."""
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
+
+
+def say_first(
+    texts: Sequence[str], rest: str = "more", say: Callable[[str], None] = say_error
+) -> None:
+    """Say the first twenty on stderr, a line each, and how many more there are."""
+    for text in texts[:_SHOWN]:
+        say(text)
+    if len(texts) > _SHOWN:
+        say(f"… and {len(texts) - _SHOWN} {rest}")
 
 
 @contextmanager

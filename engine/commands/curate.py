@@ -44,8 +44,7 @@ def failures(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
         notice("no file failed, and none is without speech")
     for failure in found:
         if as_json:
-            record = {**vars(failure), "failed_at": failure.failed_at.isoformat()}
-            print_json(record)
+            print_json(vars(failure))
         else:
             print(f"{failure.path}: {failure.reason} (tried {counted(failure.attempts, 'time')})")
 

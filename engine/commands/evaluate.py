@@ -164,8 +164,7 @@ def tune(
         spaces = library.spaces()
     if as_json:
         for one in spaces:
-            moment = one.fitted_at.isoformat() if one.fitted_at else None
-            print_json({**vars(one), "fitted_at": moment})
+            print_json(vars(one))
     else:
         print_spaces(spaces)
 

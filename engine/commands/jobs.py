@@ -117,10 +117,7 @@ def drop(
 
 
 def _record(job: Job) -> dict[str, Any]:
-    def moment(name: str) -> str | None:
-        value = getattr(job, name)
-        return value.isoformat() if value else None
-
+    times = {name: getattr(job, name) for name in ("created_at", "started_at", "finished_at")}
     return {
         "job": job.id,
         "status": job.status.value,
@@ -129,6 +126,6 @@ def _record(job: Job) -> dict[str, Any]:
         "attempts": job.attempts,
         "upload_kept": job.is_kept or not job.finished,
         "recording": job.recording_id,
-        "problem": dict(job.problem) if job.problem else None,
-        **{name: moment(name) for name in ("created_at", "started_at", "finished_at")},
+        "problem": job.problem,
+        **{name: time and time.isoformat() for name, time in times.items()},
     }

@@ -11,11 +11,9 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     notice,
     print_json,
-    say_error,
+    say_first,
 )
 from emotion_search.engine.commands.words import counted
-
-_SHOWN = 20
 
 
 def locations(
@@ -66,9 +64,6 @@ def relocate(
     with archive.open() as library:
         done = library.relocate(old, new, dry_run=dry_run)
     print(f"{counted(done.moved, 'file')} {'would be ' if dry_run else ''}known in a new place")
-    for path, reason in done.left[:_SHOWN]:
-        say_error(f"{path}: {reason}")
-    if len(done.left) > _SHOWN:
-        say_error(f"… and {len(done.left) - _SHOWN} more")
+    say_first([f"{path}: {reason}" for path, reason in done.left])
     if done.left:
         raise typer.Exit(1)

@@ -14,7 +14,7 @@ from emotion_search.engine.commands.common import (
     interruptible,
     notice,
     print_json,
-    say_error,
+    say_first,
 )
 from emotion_search.engine.commands.words import counted
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from emotion_search.engine.ingest.reembed import Reembedding
     from emotion_search.engine.library.library import Library
     from emotion_search.index.database.models import ModelInfo
-
-_SHOWN = 20  # failures that are printed
 
 
 def reembed(
@@ -66,10 +64,7 @@ def reembed(
             f" {done.of_clips - done.missing} of"
             f" {counted(done.of_clips, 'clip')} embedded under it"
         )
-    for file, reason, clips in done.failed[:_SHOWN]:
-        say_error(f"{file}: {reason} ({counted(clips, 'clip')})")
-    if len(done.failed) > _SHOWN:
-        say_error(f"… and {len(done.failed) - _SHOWN} more")
+    say_first([f"{file}: {why} ({counted(clips, 'clip')})" for file, why, clips in done.failed])
     serving = next((one.model for one in holdings if one.active), None)
     if done.missing:
         notice(

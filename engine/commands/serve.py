@@ -136,18 +136,12 @@ def list_(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     if not found:
         notice("there are no keys")
     for key in found:
-        revoked = key.revoked_at.isoformat() if key.revoked_at else None
         if as_json:
-            record = {
-                "name": key.name,
-                "prefix": key.prefix,
-                "scope": key.scope,
-                "created_at": key.created_at.isoformat(),
-                "revoked_at": revoked,
-            }
-            print_json(record)
+            names = ("name", "prefix", "scope", "created_at", "revoked_at")
+            print_json({name: getattr(key, name) for name in names})
         else:
-            state = f"revoked {revoked}" if revoked else f"made {key.created_at:%Y-%m-%d}"
+            revoked = key.revoked_at and f"revoked {key.revoked_at.isoformat()}"
+            state = revoked or f"made {key.created_at:%Y-%m-%d}"
             print(f"{key.prefix}…  {key.scope:<5}  {key.name}  ({state})")
 
 

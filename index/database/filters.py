@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -144,6 +144,17 @@ class ClipFilter:
     def emotion_names(self) -> tuple[str, ...]:
         """``emotions`` with the other names of each: ``anger`` and ``angry`` mean the same."""
         return spellings(self.emotions)
+
+    @classmethod
+    def of(cls, **values: Any) -> ClipFilter:
+        """The filter of these fields by their singular names, lists as tuples:
+        ``source=["support"]``."""
+        names = {one.name.removesuffix("s"): one.name for one in fields(cls)}
+        given: dict[str, Any] = {
+            names[name]: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**given)
 
     def of_task(self, values: tuple[str, ...]) -> tuple[str, ...]:
         """``labels`` or ``predicted``, of emotions with the other names of each."""

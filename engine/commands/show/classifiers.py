@@ -17,16 +17,6 @@ from emotion_search.engine.transfer.records import clip_record
 from emotion_search.index.database.classifiers import ClassifierInfo
 
 
-def classifier_record(info: ClassifierInfo) -> dict[str, Any]:
-    """A classifier as plain data."""
-    return {
-        **vars(info),
-        "classes": list(info.classes),
-        "provenance": dict(info.provenance),
-        "created_at": info.created_at.isoformat(),
-    }
-
-
 def suggestion_record(one: Suggestion) -> dict[str, Any]:
     """A suggestion as plain data."""
     return {

@@ -13,12 +13,9 @@ from emotion_search.index.database.prediction_filters import NOISE
 
 def clustering_record(info: ClusteringInfo, *, clusters: bool = True) -> dict[str, Any]:
     """A clustering as plain data; with what each cluster holds, if wanted."""
-    record = {**vars(info), "created_at": info.created_at.isoformat()}
-    record["parameters"] = dict(info.parameters)
+    record = {**vars(info)}
     summary = record.pop("summary")
-    if clusters:
-        record["clusters"] = [dict(one) for one in summary]
-    return record
+    return record | ({"clusters": summary} if clusters else {})
 
 
 def print_clustering(info: ClusteringInfo) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # rich, which status has no use for
     from emotion_search.index.search import Hit, SortedClip
 
 
-def print_hits(hits: list[Hit], min_confidence: float) -> None:
+def print_hits(hits: Sequence[Hit], min_confidence: float) -> None:
     """A table of hits on stdout: cosine, percentile, and their clips as ``print_clips`` has them,
     with whether each is of an example's speaker."""
     numbers = {

@@ -7,7 +7,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emotion_search.engine.commands.common import note_forgotten, notice, print_json, say_error
+from emotion_search.engine.commands.common import (
+    note_forgotten,
+    notice,
+    print_json,
+    say_error,
+    say_first,
+)
 from emotion_search.engine.commands.show.tables import PlainTable
 from emotion_search.engine.commands.words import counted, length
 from emotion_search.index.database.filters import EMOTION
@@ -19,9 +25,12 @@ if TYPE_CHECKING:
     from emotion_search.engine.ingest.report import IngestReport
     from emotion_search.index.database.spans import Span
 
-_SHOWN = 20  # failures that are printed
 _FIRST = 5  # rows of a manifest that a dry run shows
 _COLUMNS = 20
+_COUNTS = (
+    *("recordings", "clips", "known", "duplicates", "moved"),
+    *("forgotten", "silent", "grown", "recut", "mixed"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,19 +55,10 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
     again = len(report.failed) - len(new)
     if output.as_json:
         summary = {
-            "recordings": report.recordings,
-            "clips": report.clips,
-            "known": report.known,
-            "duplicates": report.duplicates,
-            "moved": report.moved,
+            **{name: getattr(report, name) for name in _COUNTS},
             "failed": len(report.failed),
             **({} if output.known is None else {"failed_new": len(new)}),
-            "forgotten": report.forgotten,
-            "silent": report.silent,
-            "grown": report.grown,
-            "recut": report.recut,
             "cut_otherwise": report.otherwise,
-            "mixed": report.mixed,
             "duration": round(report.duration, 3),
             "seconds": round(elapsed, 2),
         }
@@ -74,11 +74,11 @@ def print_report(report: IngestReport, elapsed: float, output: Output) -> None:
             + (f", {report.recut} cut anew" if report.recut else ""),
             flush=True,
         )
-    _print_failures(new, "list them with: emotion-search failures")
+    say_first(_lines(new), "more; list them with: emotion-search failures")
     if again:
         text = f"{counted(again, 'file')} failed as before; list them with: emotion-search failures"
         (say_error if new else notice)(text)
-    _print_notices(report.notices)
+    say_first(_lines(report.notices), "more such notices", notice)
     if report.mixed:
         from emotion_search.engine.audio.channels import MIXED
 
@@ -131,7 +131,7 @@ def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json
             + (f", {found.recut} to be cut anew" if found.recut else "")
             + ("" if seconds is None else f"; embedding would take about {length(seconds)}")
         )
-    _print_failures(found.unusable, "an ingest lists them under: emotion-search failures")
+    say_first(_lines(found.unusable), "more; an ingest lists them under: emotion-search failures")
     _print_otherwise(found.otherwise)
 
 
@@ -162,11 +162,8 @@ def _understood(manifest: Manifest) -> list[dict[str, str]]:
     return found[:_FIRST]
 
 
-def _print_failures(failed: list[tuple[str, str]], where: str) -> None:
-    for path, reason in failed[:_SHOWN]:
-        say_error(f"{path}: {reason}")
-    if len(failed) > _SHOWN:
-        say_error(f"… and {len(failed) - _SHOWN} more; {where}")
+def _lines(found: list[tuple[str, str]]) -> list[str]:
+    return [f"{path}: {text}" for path, text in found]
 
 
 def _print_otherwise(otherwise: int) -> None:
@@ -175,10 +172,3 @@ def _print_otherwise(otherwise: int) -> None:
             f"{counted(otherwise, 'known recording')} cut under other options before: clips stay;"
             " --recut cuts them anew"
         )
-
-
-def _print_notices(found: list[tuple[str, str]]) -> None:
-    for path, text in found[:_SHOWN]:
-        notice(f"{path}: {text}")
-    if len(found) > _SHOWN:
-        notice(f"… and {len(found) - _SHOWN} more such notices")
