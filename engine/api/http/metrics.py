@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -85,77 +85,62 @@ class Metrics(Collector):
         yield from _of_database(watch)
         yield from _of_disk(library, watch)
         in_hand, running = jobs.board.counts()
-        queue = GaugeMetricFamily(
-            "emotion_search_jobs", "Uploads that this server has in hand.", labels=["status"]
-        )
-        queue.add_metric(["running"], running)
-        queue.add_metric(["queued"], in_hand - running)
-        yield queue
+        states = {"running": running, "queued": in_hand - running}
+        yield _gauges("jobs", "Uploads that this server has in hand.", "status", states)
         oldest = jobs.board.oldest()
-        yield GaugeMetricFamily(
-            "emotion_search_jobs_oldest_seconds",
+        yield _gauge(
+            "jobs_oldest_seconds",
             "Since the oldest upload in hand came; 0 where none is.",
-            value=time.time() - oldest.timestamp() if oldest else 0.0,
+            time.time() - oldest.timestamp() if oldest else 0.0,
         )
-        decoders = GaugeMetricFamily(
-            "emotion_search_decoders", "Processes that decode audio.", labels=["state"]
-        )
-        for state, number in zip(("busy", "idle"), library.decoders.counts(), strict=True):
-            decoders.add_metric([state], number)
-        yield decoders
+        decoders = dict(zip(("busy", "idle"), library.decoders.counts(), strict=True))
+        yield _gauges("decoders", "Processes that decode audio.", "state", decoders)
         index = library.index_state()
-        yield GaugeMetricFamily(
-            "emotion_search_index_clips", "Clips in the index.", value=index.clips
-        )
-        yield GaugeMetricFamily(
-            "emotion_search_index_age_seconds",
+        yield _gauge("index_clips", "Clips in the index.", index.clips)
+        yield _gauge(
+            "index_age_seconds",
             "Since the index was last brought up to date with the database.",
-            value=time.time() - index.fresh_at if index.fresh_at else float("nan"),
+            time.time() - index.fresh_at if index.fresh_at else float("nan"),
         )
         model = library.loaded()
         calls, audio, busy = model.spent if model else (0, 0.0, 0.0)
-        yield CounterMetricFamily(
-            "emotion_search_model_calls", "Batches that the model embedded.", value=calls
-        )
-        yield CounterMetricFamily(
-            "emotion_search_model_audio_seconds", "Audio that the model embedded.", value=audio
-        )
-        yield CounterMetricFamily(
-            "emotion_search_model_seconds", "Time that the model took.", value=busy
-        )
+        for name, about, value in (
+            ("calls", "Batches that the model embedded.", calls),
+            ("audio_seconds", "Audio that the model embedded.", audio),
+            ("seconds", "Time that the model took.", busy),
+        ):
+            yield CounterMetricFamily(f"emotion_search_model_{name}", about, value=value)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"emotion_search_{name}", about, value=value)
+
+
+def _gauges(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    """A value for each state of something."""
+    family = GaugeMetricFamily(f"emotion_search_{name}", about, labels=[label])
+    for state, value in values.items():
+        family.add_metric([state], value)
+    return family
 
 
 def _of_database(watch: Watch) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "emotion_search_database_up", "Whether the database answers.", value=watch.is_up
-    )
+    yield _gauge("database_up", "Whether the database answers.", watch.is_up)
     if watch.seen is None:
         return
-    yield GaugeMetricFamily(
-        "emotion_search_database_seconds",
-        "Time that the last look at the database took.",
-        value=watch.seen.seconds,
-    )
-    yield GaugeMetricFamily(
-        "emotion_search_jobs_failed",
+    about = "Time that the last look at the database took."
+    yield _gauge("database_seconds", about, watch.seen.seconds)
+    yield _gauge(
+        "jobs_failed",
         "Uploads and other jobs that failed in the last seven days, on any server of the database.",
-        value=watch.seen.failed,
+        watch.seen.failed,
     )
 
 
 def _of_disk(library: Library, watch: Watch) -> Iterator[Metric]:
-    total, used, free = shutil.disk_usage(library.settings.home)
-    disk = GaugeMetricFamily(
-        "emotion_search_disk_bytes", "The file system of the home.", labels=["state"]
-    )
-    for state, number in (("total", total), ("used", used), ("free", free)):
-        disk.add_metric([state], number)
-    yield disk
+    disk = shutil.disk_usage(library.settings.home)._asdict()
+    yield _gauges("disk_bytes", "The file system of the home.", "state", disk)
     if watch.disk is None:
         return
-    archive = GaugeMetricFamily(
-        "emotion_search_archive_bytes", "What the archive takes on disk.", labels=["part"]
-    )
-    for part in ("database", "index", "uploads"):
-        archive.add_metric([part], getattr(watch.disk, part))
-    yield archive
+    parts = {part: getattr(watch.disk, part) for part in ("database", "index", "uploads")}
+    yield _gauges("archive_bytes", "What the archive takes on disk.", "part", parts)
