@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from emotion_search.engine.api.http.bodies import File
+from emotion_search.engine.api.http.bodies import Asked, File
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.predict import part_fields
 from emotion_search.engine.audio.file import SAMPLE_RATE
@@ -24,10 +24,8 @@ from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.baselines import Place
 
 
-class UploadAnalyse(BaseModel):
+class UploadAnalyse(Asked):
     """A file to analyse, and the windows that it is looked at by, one every half of a window."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     file: File
     window: float = Field(default=2.0, ge=0.5, le=15)

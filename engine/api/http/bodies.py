@@ -42,6 +42,10 @@ def _is_file(given: Any) -> Any:
     return given
 
 
+class Asked(BaseModel, extra="forbid", allow_inf_nan=False):
+    """What is asked in a body, a form or a query; unknown fields are refused."""
+
+
 File = Annotated[
     UploadFile, BeforeValidator(_is_file), WithJsonSchema({"type": "string", "format": "binary"})
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from emotion_search.engine.api.http import problems
 
 _REFERENCE = "#/components/schemas/{model}"
+_ATTRIBUTE = re.compile(r"^    ([\w, ]+): (.*?)(?=\n    \w|\Z)", re.DOTALL | re.MULTILINE)
 _SCHEMAS = "x-schemas"  # of a body, until they are moved to where the document has them
 
 
@@ -160,6 +162,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schemas.update(operation.get("requestBody", {}).pop(_SCHEMAS, {}))
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for schema in schemas.values():
+        _describe_fields(schema)
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
     components["headers"] = {
         name: {
@@ -182,6 +186,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for method, operation in methods.items():
             _complete(method, path, operation)
     return document
+
+
+def _describe_fields(schema: dict[str, Any]) -> None:
+    """Give each field of a dataclass what its docstring has of it under ``Attributes``."""
+    about = schema.get("description", "").replace("``", "`").replace("None", "null")
+    about, _, fields = about.partition("\n\nAttributes:\n")
+    if fields:
+        schema["description"] = about
+    for names, text in _ATTRIBUTE.findall(fields):
+        sentence = " ".join(text.split())
+        for name in names.split(", "):
+            schema["properties"][name]["description"] = sentence[0].upper() + sentence[1:]
 
 
 def _ends(status: int) -> str:

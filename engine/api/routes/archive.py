@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from emotion_search.engine.api.http.access import Admin, Reader, Writer
-from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import LibraryDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.http.problems import without_paths
@@ -38,10 +38,8 @@ router = APIRouter(prefix="/v1", tags=["archive"])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class FailureQuery(BaseModel):
+class FailureQuery(Asked):
     """Parameters of a list of failures."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: FailureKind | None = Field(
         default=None, description="Only those that `failed`, or that are `silent`."

@@ -10,10 +10,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from emotion_search.engine.api.http.access import Reader, Writer
-from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import GatesDep, JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers, headers, json_or_form
 from emotion_search.engine.api.http.problems import body
@@ -47,10 +47,8 @@ _ELSEWHERE_S = 1.0  # the same, where another server works on it: of the databas
 _MOST_FOLLOWERS = 200
 
 
-class JobQuery(BaseModel):
+class JobQuery(Asked):
     """Parameters of a list of jobs."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: list[JobState] = Field(default=[], description="Any of these.")
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most jobs of the page.")

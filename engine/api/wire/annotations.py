@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from emotion_search.engine.api.http.bodies import File
+from emotion_search.engine.api.http.bodies import Asked, File
 from emotion_search.engine.api.wire.filters import VISIBLE, Moment, Pair, Text
 from emotion_search.engine.audio.channels import UNASKED, parse_channels
 from emotion_search.engine.files.values import LONGEST, parse_channel, parse_pairs
@@ -22,10 +22,8 @@ MOST_AT_ONCE = 1000
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST), VISIBLE]
 
 
-class UploadRecording(BaseModel):
+class UploadRecording(Asked, str_strip_whitespace=True):
     """A recording to take in, and what is known about it."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     file: File = Field(description="An audio file.")
     source: Name | None = Field(default=None, description="Where it comes from.")
@@ -82,30 +80,24 @@ class UploadRecording(BaseModel):
         return UploadFields(annotations, channels, self.again)
 
 
-class EraseIn(BaseModel):
+class EraseIn(Asked):
     """Recordings to erase."""
-
-    model_config = ConfigDict(extra="forbid")
 
     recordings: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(
         min_length=1, max_length=MOST_AT_ONCE, description="Their ids."
     )
 
 
-class ClipLabel(BaseModel):
+class ClipLabel(Asked, str_strip_whitespace=True):
     """A label for a clip."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     clip: int = Field(ge=1, lt=2**63, description="Id of the clip.")
     value: Name | None = Field(description="The label; null takes it away.", examples=["anger"])
     task: Name = Field(default=EMOTION, description="Task of the label.")
 
 
-class LabelsIn(BaseModel):
+class LabelsIn(Asked):
     """Labels for many clips."""
-
-    model_config = ConfigDict(extra="forbid")
 
     labels: list[ClipLabel] = Field(min_length=1, max_length=MOST_AT_ONCE)
 
@@ -117,9 +109,7 @@ class Labelled(BaseModel):
     unknown: list[int] = Field(description="Ids that are no clips.")
 
 
-class LabelIn(BaseModel):
+class LabelIn(Asked, str_strip_whitespace=True):
     """The label of a clip under a task."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     value: Name = Field(examples=["anger"])

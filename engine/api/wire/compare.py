@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from emotion_search.engine.api.http.bodies import MOST_FILES, File
+from emotion_search.engine.api.http.bodies import MOST_FILES, Asked, File
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.compare import Comparison
@@ -18,18 +18,14 @@ MOST_COMPARED = 100
 Clips = Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(max_length=MOST_COMPARED)]
 
 
-class CompareQuery(BaseModel):
+class CompareQuery(Asked):
     """Clips to compare."""
-
-    model_config = ConfigDict(extra="forbid")
 
     clip: Clips = Field(min_length=2, description="Ids of clips.")
 
 
-class UploadCompare(BaseModel):
+class UploadCompare(Asked):
     """Files to compare, and clips."""
-
-    model_config = ConfigDict(extra="forbid")
 
     file: list[File] = Field(min_length=1, max_length=MOST_FILES, description="Audio files.")
     clip: Clips = Field(default=[], description="Ids of clips to compare them with.")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import Text
 from emotion_search.engine.files.values import LONGEST
+from emotion_search.engine.quality.calibration import CalibrationCheck
+from emotion_search.engine.quality.confounds import Share, Triplets
 from emotion_search.engine.quality.retrieval import Gallery
+from emotion_search.engine.quality.scores import ClassScores
+from emotion_search.engine.quality.summary import Estimate
 from emotion_search.index.database.filters import EMOTION
 
 if TYPE_CHECKING:
     from emotion_search.engine.quality.evaluate import Evaluation
 
 
-class EvaluationQuery(BaseModel):
+class EvaluationQuery(Asked):
     """Parameters of an evaluation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     task: Text = Field(
         default=EMOTION, min_length=1, max_length=LONGEST, description="Whose labels to use."
@@ -41,14 +44,6 @@ class EvaluationQuery(BaseModel):
         return None if self.exclude_same is None else Gallery(self.exclude_same)
 
 
-class EstimateOut(BaseModel):
-    """A mean and its 95 % confidence interval, by bootstrap over speakers or recordings."""
-
-    value: float
-    low: float | None = Field(description="Null with a single speaker.")
-    high: float | None = Field(description="Null with a single speaker.")
-
-
 class ProbeOut(BaseModel):
     """How a classifier did on speakers (or recordings) that it was not trained on."""
 
@@ -65,70 +60,11 @@ class RetrievalOut(BaseModel):
     gallery: str = Field(description="What galleries left out besides the query.")
     queries: int
     unanswerable: int = Field(description="Queries that had nothing to find.")
-    micro: dict[str, EstimateOut] = Field(description="By metric, the mean over queries.")
-    macro: dict[str, EstimateOut] = Field(description="By metric, the mean over classes.")
+    micro: dict[str, Estimate] = Field(description="By metric, the mean over queries.")
+    macro: dict[str, Estimate] = Field(description="By metric, the mean over classes.")
     by_class: dict[str, dict[str, float]] = Field(description="Each metric by class.")
     chance: dict[str, float] = Field(description="`micro` of galleries in random order.")
     chance_macro: dict[str, float] = Field(description="`macro` of galleries in random order.")
-
-
-class TripletsOut(BaseModel):
-    """How often an anchor is nearer to a clip of its label than to a distractor of another."""
-
-    right: EstimateOut = Field(description="0.5 is chance.")
-    anchors: int
-    triplets: int
-
-
-class NearestOut(BaseModel):
-    """How many of the ten nearest are of the query's own speaker, source or recording."""
-
-    share: float
-    chance: float = Field(description="The same of ten in random order.")
-
-
-class ScoreBinOut(BaseModel):
-    """Clips whose highest score lies in the same tenth."""
-
-    said: float = Field(description="Mean of the score.")
-    right: float = Field(description="Share of which it names the label.")
-    clips: int
-
-
-class ClassScoresOut(BaseModel):
-    """How well the model's highest class score agrees with the label."""
-
-    clips: int
-    unmatched: dict[str, int] = Field(
-        description="Clips left out, by label that is no class of the model."
-    )
-    unscored: int = Field(description="Clips left out because they have no scores.")
-    classes: list[str]
-    uar: EstimateOut = Field(description="Unweighted average recall among all classes.")
-    uar_own: EstimateOut = Field(description="The same among the classes that are labels.")
-    chance: float
-    chance_own: float
-    confusion: list[list[int]] = Field(description="Clips by label and class of highest score.")
-    error: float = Field(description="Expected calibration error, in ten bins of equal width.")
-    bins: list[ScoreBinOut]
-    labelled: dict[str, float] = Field(description="Share of the clips by label.")
-    given: dict[str, float] = Field(description="Share of the clips by class of highest score.")
-
-
-class ReadingOut(BaseModel):
-    """Pairs at or above a percentile that was taken from other voices."""
-
-    percentile: float
-    share: float = Field(description="Percentage of pairs; 100 - percentile if it is calibrated.")
-    deviation: float = Field(description="Standard deviation over halves of the speakers.")
-    same: float | None = Field(description="Share of these pairs that have the same label.")
-
-
-class CalibrationOut(BaseModel):
-    """What percentiles mean to voices that they were not taken from."""
-
-    readings: list[ReadingOut]
-    same: float = Field(description="Share of all pairs that have the same label.")
 
 
 class EvaluationOut(RetrievalOut):
@@ -146,14 +82,14 @@ class EvaluationOut(RetrievalOut):
         description="The same with the speaker kept in (`recording`), where no gallery was asked"
         " for; and among other sources (`source`)."
     )
-    triplets: dict[str, TripletsOut] = Field(
+    triplets: dict[str, Triplets] = Field(
         description="By what the distractor shares with the anchor: `nothing`, `sentence`,"
         " `speaker`, `source` or `both` (speaker and sentence)."
     )
-    nearest: dict[str, NearestOut] = Field(description="By `source`, `speaker` and `recording`.")
+    nearest: dict[str, Share] = Field(description="By `source`, `speaker` and `recording`.")
     left_out: dict[str, str] = Field(description="What could not be measured, and why.")
-    scores: ClassScoresOut | None = Field(description="Null where the model gives no scores.")
-    ranks: dict[str, EstimateOut] = Field(
+    scores: ClassScores | None = Field(description="Null where the model gives no scores.")
+    ranks: dict[str, Estimate] = Field(
         description="Spearman's rank correlation of labels that are numbers with `valence`,"
         " `arousal` and `dominance` of the scores; empty with other labels."
     )
@@ -161,7 +97,7 @@ class EvaluationOut(RetrievalOut):
         description="mAP by method of space, on speakers that it was not fitted to."
     )
     probes: list[ProbeOut]
-    calibration: CalibrationOut | None = Field(description="Null with too few speakers.")
+    calibration: CalibrationCheck | None = Field(description="Null with too few speakers.")
 
 
 def evaluation_out(it: Evaluation) -> EvaluationOut:

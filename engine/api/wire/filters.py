@@ -9,14 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
 )
 
+from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.files.values import LONGEST, parse_pairs
 from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
 from emotion_search.index.database.filters import EMOTION, MOST_PAIRS, MOST_VALUES, ClipFilter
@@ -99,10 +98,8 @@ Values = Annotated[list[Text], Field(max_length=MOST_VALUES)]
 """Values of a filter."""
 
 
-class Filters(BaseModel):
+class Filters(Asked):
     """Which clips are meant: every field that is given must hold, any one of its values will do."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: Values = Field(default=[], description="Source of the recording.")
     label: Values = Field(default=[], description="Label of the clip.")
@@ -151,33 +148,12 @@ class Filters(BaseModel):
         Raises:
             InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
         """
-        return ClipFilter(
-            sources=tuple(self.source),
-            labels=tuple(self.label),
-            speakers=tuple(self.speaker),
-            channels=tuple(self.channel),
-            after=self.after,
-            before=self.before,
-            metadata=parse_pairs(self.metadata),
-            emotions=tuple(self.emotion),
-            min_score=self.min_score,
-            min_arousal=self.min_arousal,
-            max_arousal=self.max_arousal,
-            min_valence=self.min_valence,
-            max_valence=self.max_valence,
-            min_duration=self.min_duration,
-            max_duration=self.max_duration,
-            task=self.task,
-            predicted=tuple(self.predicted),
-            min_probability=self.min_probability,
-            clusters=tuple(self.cluster),
-        )
+        given = {name: getattr(self, name) for name in Filters.model_fields}
+        return ClipFilter.of(**{**given, "metadata": parse_pairs(self.metadata)})
 
 
-class Paging(BaseModel):
+class Paging(Asked):
     """Which page of a list is meant."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most rows of the page.")
     cursor: int = Field(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
+from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.annotations import Name
 from emotion_search.engine.api.wire.evaluation import EvaluationQuery
 from emotion_search.index.database.filters import EMOTION
@@ -17,18 +18,14 @@ class EvaluateIn(EvaluationQuery):
     kind: Literal["evaluate"]
 
 
-class _Work(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class TrainIn(_Work):
+class TrainIn(Asked, str_strip_whitespace=True):
     """Train a classifier on the labels of a task, and classify all clips; the result is it."""
 
     kind: Literal["train"]
     task: Name = Field(default=EMOTION, description="Whose labels to learn.")
 
 
-class ClusterIn(_Work):
+class ClusterIn(Asked, str_strip_whitespace=True):
     """Cluster all clips and save what was found; the result is the clustering."""
 
     kind: Literal["cluster"]
@@ -39,14 +36,14 @@ class ClusterIn(_Work):
     replace: bool = Field(default=False, description="Also where the name is taken.")
 
 
-class TuneIn(_Work):
+class TuneIn(Asked, str_strip_whitespace=True):
     """Fit the space of similarity to the archive and let it serve. Needs scope `admin`."""
 
     kind: Literal["tune"]
     task: Name = Field(default=EMOTION, description="Whose labels to judge by.")
 
 
-class ReembedIn(_Work):
+class ReembedIn(Asked, str_strip_whitespace=True):
     """Embed all clips under another model, from their audio. Needs scope `admin`."""
 
     kind: Literal["reembed"]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from emotion_search.engine.api.http.bodies import File
+from emotion_search.engine.api.http.bodies import Asked, File
 from emotion_search.engine.api.wire.filters import Text
 from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import WINDOW_S, Granularity
 from emotion_search.engine.inference.predict import Prediction
 
 
-class UploadPredict(BaseModel):
+class UploadPredict(Asked):
     """A file to predict, and into which parts it is cut."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     file: File = Field(description="An audio file.")
     granularity: Literal["utterance", "window", "frame"] = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 from starlette.datastructures import UploadFile
 
-from emotion_search.engine.api.http.bodies import LARGEST_JSON, MOST_FILES, File
+from emotion_search.engine.api.http.bodies import LARGEST_JSON, MOST_FILES, Asked, File
 from emotion_search.engine.api.wire.clips import HitOut
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.api.wire.problems import Problem
@@ -22,11 +22,7 @@ Id = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 Seconds = Annotated[float, Field(ge=0, lt=1e9)]
 
 
-class _Example(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class ByClip(_Example):
+class ByClip(Asked):
     """A clip of the archive."""
 
     clip: Id = Field(description="Id of the clip.")
@@ -36,7 +32,7 @@ class ByClip(_Example):
         return ClipExample(self.clip)
 
 
-class BySpan(_Example):
+class BySpan(Asked):
     """A stretch of a recording: the mean of its clips, by how much of each lies in it."""
 
     recording: Id = Field(description="Id of the recording.")
@@ -52,7 +48,7 @@ class BySpan(_Example):
         return SpanExample(self.recording, self.start, end, self.channel)
 
 
-class ByVector(_Example):
+class ByVector(Asked):
     """An embedding of the archive's model, such as `/v1/clips/{clip}/embedding` gives."""
 
     vector: list[float] = Field(min_length=1, max_length=_LONGEST_VECTOR)
@@ -129,8 +125,6 @@ class SearchIn(SearchOptions):
     """A search by examples: `clip` for one clip, else `positive`, and `negative` if wanted."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
         json_schema_extra={
             "examples": [
                 {"clip": 42, "limit": 5},
@@ -180,10 +174,8 @@ class UploadSearch(SearchOptions):
     )
 
 
-class BatchIn(BaseModel):
+class BatchIn(Asked):
     """Several searches at once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     queries: list[SearchIn] = Field(min_length=1, max_length=MOST_QUERIES)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.clips import AffectOut
 from emotion_search.engine.api.wire.filters import Alert, Filters
 from emotion_search.engine.trends.curve import (
@@ -16,13 +17,14 @@ from emotion_search.engine.trends.curve import (
     SHORTESTS,
     SMOOTH_S,
     SMOOTHINGS,
+    Peak,
+    Stretch,
+    Turn,
 )
 
 
-class RecordingTrendQuery(BaseModel):
+class RecordingTrendQuery(Asked):
     """How a recording's trend is taken."""
-
-    model_config = {"extra": "forbid"}
 
     smooth: float = Field(
         default=SMOOTH_S,
@@ -49,33 +51,6 @@ class TrendQuery(Filters):
 
     by: Literal["day", "week", "month"] = Field(default="week", description="Periods, in UTC.")
     alert: list[Alert] = Field(default=[], max_length=20, description="Such as `angry>0.3`.")
-
-
-class TurnOut(BaseModel):
-    """A turning point: the class that rises most there, the one that falls most, and how far."""
-
-    time: float = Field(description="Seconds.")
-    rises: str
-    rise: float
-    falls: str
-    fall: float
-
-
-class StretchOut(BaseModel):
-    """A stretch between turning points."""
-
-    start: float
-    end: float
-    emotion: str = Field(description="Top class of its mean scores.")
-    scores: dict[str, float]
-
-
-class PeakOut(BaseModel):
-    """A local maximum of a smoothed score."""
-
-    emotion: str
-    time: float
-    score: float
 
 
 class PointsOut(BaseModel):
@@ -105,9 +80,9 @@ class ChannelTrendOut(BaseModel):
     arousal: float = Field(
         description="Derived from the mean scores by a published table, -1 to 1."
     )
-    turning_points: list[TurnOut]
-    stretches: list[StretchOut]
-    peaks: list[PeakOut]
+    turning_points: list[Turn]
+    stretches: list[Stretch]
+    peaks: list[Peak]
     points: PointsOut
 
 
