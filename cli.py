@@ -18,12 +18,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from emotion_search.engine.commands.common import (
-    clip_filter,
-    importing,
-    say_error,
-    with_options,
-)
+from emotion_search.engine.commands.common import importing, say_error
+from emotion_search.engine.commands.options import clip_filter, with_options
 from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.machine.threads import one_thread_each
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError

@@ -31,8 +31,8 @@ def backup(
 
     with working("backup") as progress:
         done = write(archive.settings(), file, overwrite=overwrite, progress=progress)
-    held = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
-    print(f"{file}: {done.size / 1e6:.1f} MB with {held}")
+    inside = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
+    print(f"{file}: {done.size / 1e6:.1f} MB with {inside}")
 
 
 def restore(

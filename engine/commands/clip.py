@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,26 +25,36 @@ if TYPE_CHECKING:
 
 _INSTEAD = "write it to a file: emotion-search extract ID --output clip.wav"
 
-ClipArgument = Annotated[
-    int | None, typer.Argument(min=1, max=2**63 - 1, help="Id of a clip, as hits have it.")
-]
-RecordingOption = Annotated[
-    int | None,
-    typer.Option("--recording", min=1, max=2**63 - 1, help="A recording instead, by its id."),
-]
-StartOption = Annotated[
-    float | None, typer.Option(min=0, help="With --recording: from here, in seconds.")
-]
-EndOption = Annotated[float | None, typer.Option(min=0, help="With --recording: up to here.")]
-ChannelOption = Annotated[
-    int | None, typer.Option("--channel", min=0, help="With --recording: one channel, from 0.")
-]
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """A clip, or a recording."""
+
+    clip: Annotated[
+        int | None, typer.Argument(min=1, max=2**63 - 1, help="Id of a clip, as hits have it.")
+    ] = None
+    recording: Annotated[
+        int | None,
+        typer.Option("--recording", min=1, max=2**63 - 1, help="A recording instead, by its id."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class SoundOptions(ClipOptions):
+    """A clip, or a stretch of a recording."""
+
+    start: Annotated[
+        float | None, typer.Option(min=0, help="With --recording: from here, in seconds.")
+    ] = None
+    end: Annotated[float | None, typer.Option(min=0, help="With --recording: up to here.")] = None
+    channel: Annotated[
+        int | None, typer.Option("--channel", min=0, help="With --recording: one channel, from 0.")
+    ] = None
 
 
 def show(
     archive: ArchiveOptions,
-    clip: ClipArgument = None,
-    recording: RecordingOption = None,
+    what: ClipOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of a clip, or of a recording with its clips.
@@ -56,21 +67,21 @@ def show(
     from emotion_search.engine.transfer.records import clip_record, recording_record
 
     with archive.open() as library:
-        owner = _recording_of(library, clip, recording)
+        owner = _recording_of(library, what)
         about, paths, clips = (
             library.recording(owner),
             library.paths(owner),
             library.clips_of(owner),
         )
         confident = library.settings.min_confidence
-    if clip is None:
+    if what.clip is None:
         if as_json:
             record = {**recording_record(about), "paths": paths}
             print_json({**record, "clips": [clip_record(one) for one in clips]})
         else:
             print_recording(about, paths, clips, confident)
         return
-    number = [one.id for one in clips].index(clip)
+    number = [one.id for one in clips].index(what.clip)
     this = clips[number]
     beside = [
         next((one for one in some if one.channel == this.channel), None)
@@ -85,11 +96,7 @@ def show(
 
 def play(
     archive: ArchiveOptions,
-    clip: ClipArgument = None,
-    recording: RecordingOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    channel: ChannelOption = None,
+    what: SoundOptions,
 ) -> None:
     """Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package sounddevice.
 
@@ -100,7 +107,7 @@ def play(
     from emotion_search.engine.audio.samples import wav
 
     with archive.open() as library:
-        samples, rate = _sound(library, clip, recording, start, end, channel)
+        samples, rate = _sound(library, what)
     if player := shutil.which("ffplay"):
         command = [player, "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"]
         played = subprocess.run(  # noqa: S603 - of constants
@@ -123,15 +130,10 @@ def play(
 
 def extract(
     archive: ArchiveOptions,
-    clip: ClipArgument = None,
-    *,
+    what: SoundOptions,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write, 16-bit WAV; - for stdout.")
     ],
-    recording: RecordingOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    channel: ChannelOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Take the place of a file that is there.")
     ] = False,
@@ -152,7 +154,7 @@ def extract(
     if not output.parent.is_dir():
         raise InvalidInputError(f"there is no folder {output.parent} to write {output.name} to")
     with archive.open() as library:
-        samples, rate = _sound(library, clip, recording, start, end, channel)
+        samples, rate = _sound(library, what)
     if str(output) == "-":
         sys.stdout.buffer.write(wav(samples, rate))
         return
@@ -162,8 +164,7 @@ def extract(
 
 def open_page(
     archive: ArchiveOptions,
-    clip: ClipArgument = None,
-    recording: RecordingOption = None,
+    what: ClipOptions,
     address: Annotated[
         str, typer.Option(help="Where emotion-search serve answers.")
     ] = "http://127.0.0.1:8000",
@@ -176,8 +177,8 @@ def open_page(
     """
     address = address.rstrip("/")
     with archive.open() as library:
-        owner = _recording_of(library, clip, recording)
-    page = f"{address}/#/recordings/{owner}" + (f"?clip={clip}" if clip else "")
+        owner = _recording_of(library, what)
+    page = f"{address}/#/recordings/{owner}" + (f"?clip={what.clip}" if what.clip else "")
     try:
         near = is_loopback(urlsplit(address).hostname or "")  # no proxy leads there
         opener = build_opener(ProxyHandler({} if near else None))
@@ -191,34 +192,31 @@ def open_page(
         webbrowser.open(page)
 
 
-def _recording_of(library: Library, clip: int | None, recording: int | None) -> int:
+def _recording_of(library: Library, what: ClipOptions) -> int:
     """The recording that is meant, or whose clip is.
 
     Raises:
         InvalidInputError: neither or both are given.
         NotFoundError: no such clip or recording.
     """
-    if (clip is None) == (recording is None):
+    if (what.clip is None) == (what.recording is None):
         raise InvalidInputError("give the id of a clip, or --recording and the id of one")
-    return library.recording(recording).id if recording else library.clip(clip or 0).recording_id
+    if what.recording is not None:
+        return library.recording(what.recording).id
+    return library.clip(what.clip or 0).recording_id
 
 
-def _sound(
-    library: Library,
-    clip: int | None,
-    recording: int | None,
-    start: float | None,
-    end: float | None,
-    channel: int | None,
-) -> tuple[Samples, int]:
+def _sound(library: Library, what: SoundOptions) -> tuple[Samples, int]:
     """What is asked for: mono float32 (n,), and its sample rate in Hz."""
     from emotion_search.engine.archive.playback import span_of_recording
 
-    _recording_of(library, clip, recording)  # raises where there is none
-    if recording is not None:
-        return span_of_recording(library, recording, start=start or 0.0, end=end, channel=channel)
+    _recording_of(library, what)  # raises where there is none
+    start, end, channel = what.start, what.end, what.channel
+    if what.recording is not None:
+        start = start or 0.0
+        return span_of_recording(library, what.recording, start=start, end=end, channel=channel)
     if (start, end, channel) != (None, None, None):
         raise InvalidInputError("--start, --end and --channel go with --recording")
-    assert clip is not None
-    samples, rate, _ = library.clip_audio(clip)
+    assert what.clip is not None
+    samples, rate, _ = library.clip_audio(what.clip)
     return samples, rate

@@ -23,7 +23,6 @@ from emotion_search.index.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emotion_search.engine.library.library import Library
     from emotion_search.index.database.clips import ClipDetails
     from emotion_search.index.database.filters import ClipFilter
 
@@ -56,12 +55,20 @@ def cluster(
     emotion-search cluster --name unknown --method hdbscan --source support-2026
     emotion-search search --clip 42 --cluster moods:3
     """
+    from emotion_search.engine.commands.show.clusters import (
+        clustering_record,
+        print_clustering,
+        print_clusterings,
+    )
+
     given = (name is not None, show is not None, listed, delete is not None)
     if given.count(True) != 1:
         raise InvalidInputError("give one of --name, --show, --list and --delete")
     with archive.open(wanted=wanted) as library:
         if listed:
-            _list(library, as_json)
+            nothing = "no clustering yet; make one with: emotion-search cluster --name NAME"
+            record = partial(clustering_record, clusters=False)
+            print_found(library.clusterings(), as_json, record, print_clusterings, nothing)
             return
         if delete is not None:
             library.delete_clustering(delete)
@@ -82,8 +89,6 @@ def cluster(
                 progress=notice if sys.stderr.isatty() else lambda _: None,
             )
         found = library.clustering(str(name or show).strip())
-    from emotion_search.engine.commands.show.clusters import clustering_record, print_clustering
-
     if as_json:
         print_json(clustering_record(found))
     else:
@@ -161,11 +166,3 @@ def map(  # noqa: A001
             print_json(record)
     else:
         print(f"{page.about(made)} {', '.join(str(path) for path in (html, png) if path)}")
-
-
-def _list(library: Library, as_json: bool) -> None:
-    from emotion_search.engine.commands.show.clusters import clustering_record, print_clusterings
-
-    nothing = "no clustering yet; make one with: emotion-search cluster --name NAME"
-    record = partial(clustering_record, clusters=False)
-    print_found(library.clusterings(), as_json, record, print_clusterings, nothing)

@@ -1,9 +1,8 @@
-"""Options that commands share, the filters among them; settings; messages on stderr."""
+"""Options that commands share, the archive that they name, and messages on stderr."""
 
 from __future__ import annotations
 
 import codecs
-import functools
 import gc
 import json
 import logging
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -114,19 +112,17 @@ def importing() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """The archive that ``--home`` and ``--database`` name; a parameter of this type has both."""
+    """The archive that is named."""
 
-    home: str | None = None
-    database: str | None = None
-    model: str | None = None
-    device: str | None = None
+    home: HomeOption = None
+    database: DatabaseOption = None
 
     def settings(self, **others: object) -> Settings:
         """The settings that these options make, and ``others``."""
         from emotion_search.engine.settings import load_settings
 
-        ours = {"home": self.home, "database_url": self.database}
-        return load_settings(**ours, **{"model": self.model, "device": self.device, **others})
+        given = {**vars(self), **others}
+        return load_settings(database_url=given.pop("database"), **given)
 
     def open(
         self, *, create: bool = False, wanted: ClipFilter | None = None, **others: object
@@ -150,8 +146,12 @@ class ArchiveOptions:
         return library
 
 
+@dataclass(frozen=True)
 class ModelOptions(ArchiveOptions):
-    """The archive and its model; a parameter of this type has ``--model`` and ``--device``, too."""
+    """The archive that is named, and its model."""
+
+    model: ModelOption = None
+    device: DeviceOption = None
 
 
 def print_json(record: object) -> None:
@@ -241,115 +241,6 @@ def pairs(meta: list[str] | None) -> dict[str, str]:
     from emotion_search.engine.files.values import parse_pairs
 
     return parse_pairs(meta or [])
-
-
-def clip_filter(
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Only with this label; repeatable.")
-    ] = None,
-    task: TaskOption = "",
-    emotion: Annotated[
-        list[str] | None, typer.Option(help="Only where the model scores this highest; repeatable.")
-    ] = None,
-    min_score: Annotated[
-        float | None, typer.Option(help="Least score of the class scored highest, 0 to 1.")
-    ] = None,
-    min_arousal: Annotated[
-        float | None, typer.Option(help="Least arousal, -1 to 1, derived from the scores.")
-    ] = None,
-    max_arousal: Annotated[float | None, typer.Option(help="Most arousal.")] = None,
-    min_valence: Annotated[
-        float | None, typer.Option(help="Least valence, -1 to 1, derived from the scores.")
-    ] = None,
-    max_valence: Annotated[float | None, typer.Option(help="Most valence.")] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Recorded then or later, ISO 8601.")
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Recorded before then, ISO 8601.")
-    ] = None,
-    min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
-    max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
-    meta: MetaOption = None,
-    predicted: Annotated[
-        list[str] | None,
-        typer.Option(help="Only what a classifier predicts as this; repeatable."),
-    ] = None,
-    min_probability: Annotated[
-        float, typer.Option(help="Least probability of what it predicts, 0 to 1.")
-    ] = 0.0,
-    cluster: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable."),
-    ] = None,
-) -> ClipFilter:
-    """The filter that these options make; a parameter of a command that is one has them.
-
-    Raises:
-        InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
-    """
-    given = {name: value for name, value in locals().items() if value not in (None, "")}
-    from emotion_search.index.database.filters import ClipFilter
-
-    given |= {"after": moment("--after", after), "before": moment("--before", before)}
-    given["metadata"] = pairs(given.pop("meta", None))
-    return ClipFilter.of(**given)
-
-
-def _archive(home: HomeOption = None, database: DatabaseOption = None) -> ArchiveOptions:
-    return ArchiveOptions(home, database)
-
-
-def _model(
-    home: HomeOption = None,
-    database: DatabaseOption = None,
-    model: ModelOption = None,
-    device: DeviceOption = None,
-) -> ModelOptions:
-    return ModelOptions(home, database, model, device)
-
-
-_GROUPS = {"ArchiveOptions": _archive, "ModelOptions": _model, "ClipFilter": clip_filter}
-
-
-def with_options(command: Any) -> Any:
-    """A command with options in place of its parameters that are an archive or a filter: those of
-    the function that makes one.
-
-    An option that the command declares itself, such as ``--task``, is passed to both.
-    """
-    own = signature(command, eval_str=True, locals=_GROUPS).parameters
-    makers = {
-        one.name: one.annotation for one in own.values() if one.annotation in _GROUPS.values()
-    }
-    if not makers:
-        return command
-    options = {
-        name: signature(maker, eval_str=True, locals=_GROUPS).parameters
-        for name, maker in makers.items()
-    }
-    parameters: dict[str, Parameter] = {}
-    for one in own.values():
-        for option in options.get(one.name, {one.name: one}).values():
-            if option.name not in own or option is one:
-                parameters[option.name] = option.replace(kind=Parameter.KEYWORD_ONLY)
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        made = {
-            name: maker(**{option: given[option] for option in options[name]})
-            for name, maker in makers.items()
-        }
-        command(**{name: given[name] for name in own if name not in makers}, **made)
-
-    run.__signature__ = Signature([*parameters.values()])  # type: ignore[attr-defined]
-    run.__annotations__ = {name: one.annotation for name, one in parameters.items()}
-    return run
 
 
 def stdin_lines() -> list[str]:

@@ -16,12 +16,12 @@ from emotion_search.engine.commands.common import (
     MetaOption,
     TaskOption,
     age,
-    clip_filter,
     moment,
     notice,
     print_json,
     say_error,
 )
+from emotion_search.engine.commands.options import clip_filter
 from emotion_search.engine.commands.words import counted, length
 from emotion_search.index.database.emotion_names import spellings
 from emotion_search.index.database.nearest import nearest

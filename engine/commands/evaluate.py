@@ -80,7 +80,9 @@ def evaluate(
     from emotion_search.engine.commands.show.progress import working
     from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.quality.evaluate import evaluate as measure
+    from emotion_search.engine.quality.labelled import read_labelled_vectors
     from emotion_search.engine.quality.retrieval import Gallery
+    from emotion_search.index.vectors.space import Space
 
     check_target(html)
     if space != "current":
@@ -90,7 +92,16 @@ def evaluate(
         gallery = choice("--exclude-same", exclude_same, Gallery)
     if models and (html is not None or embeddings is not None or labels is not None):
         raise InvalidInputError("--models goes without --html, --embeddings and --labels")
-    found = _data(task, embeddings, labels, sentence_key, models, archive)
+    if (embeddings is None) != (labels is None):
+        raise InvalidInputError("--embeddings and --labels go together")
+    if embeddings is not None and labels is not None:
+        found = [(read_labelled_vectors(embeddings, labels, sentence_key=sentence_key), Space())]
+    else:
+        with archive.open() as library:
+            if models:
+                found = library.labelled_by(models, task, sentence_key=sentence_key)
+            else:
+                found = [library.labelled(task, sentence_key=sentence_key)]
     if space == "current" and len({serving.method for _, serving in found}) > 1:
         notice("the models are served in spaces of different kinds: compared in the plain space")
         space = "plain"
@@ -167,27 +178,6 @@ def tune(
             print_json(vars(one))
     else:
         print_spaces(spaces)
-
-
-def _data(
-    task: str,
-    embeddings: Path | None,
-    labels: Path | None,
-    sentence_key: str | None,
-    models: list[str] | None,
-    archive: ArchiveOptions,
-) -> list[tuple[LabelledVectors, Space]]:
-    from emotion_search.engine.quality.labelled import read_labelled_vectors
-    from emotion_search.index.vectors.space import Space
-
-    if (embeddings is None) != (labels is None):
-        raise InvalidInputError("--embeddings and --labels go together")
-    if embeddings is not None and labels is not None:
-        return [(read_labelled_vectors(embeddings, labels, sentence_key=sentence_key), Space())]
-    with archive.open() as library:
-        if models:
-            return library.labelled_by(models, task, sentence_key=sentence_key)
-        return [library.labelled(task, sentence_key=sentence_key)]
 
 
 def _space(name: str, serving: Space, data: LabelledVectors) -> Space:

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,6 @@ import typer
 
 from emotion_search.engine.commands.common import (
     JsonOption,
-    MetaOption,
     ModelOptions,
     choice,
     interruptible,
@@ -23,11 +22,11 @@ from emotion_search.engine.commands.common import (
     without_notices,
 )
 from emotion_search.engine.commands.ingest_annotations import (
+    AnnotationOptions,
+    ManifestOptions,
+    PathRuleOptions,
     annotations_by_path,
-    annotations_of,
     channels_of,
-    path_rule,
-    table_form,
 )
 from emotion_search.engine.commands.ingest_files import NamedFiles, note_lost
 from emotion_search.engine.commands.ingest_shared import print_status, take_part
@@ -46,45 +45,13 @@ if TYPE_CHECKING:
 
 def ingest(
     archive: ModelOptions,
+    table: ManifestOptions,
+    shared: AnnotationOptions,
+    codes: PathRuleOptions,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
             help="Folders (searched recursively), files, globs, s3://BUCKET/PREFIX; - for stdin."
-        ),
-    ] = None,
-    manifest: Annotated[
-        str | None,
-        typer.Option(help="Table with a column 'path', relative to it; audformat, Kaldi folder."),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="OURS=THEIRS", help="The manifest's name of a column."),
-    ] = None,
-    date_format: Annotated[
-        str | None, typer.Option(help="Of the manifest's times, such as '%d.%m.%Y %H:%M'.")
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(help="Of times that name none, such as Europe/Berlin.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of the manifest, where it is told wrong.")
-    ] = None,
-    source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None,
-    label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None,
-    speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
-    recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None,
-    meta: MetaOption = None,
-    label_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="parent-folder|[name:]REGEX", help="Read labels off the paths, or the names."
-        ),
-    ] = None,
-    label_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CODE=LABEL|CORPUS",
-            help="What codes in them mean; or ravdess, emodb, crema-d, tess, nemo, savee.",
         ),
     ] = None,
     channels: Annotated[
@@ -196,17 +163,17 @@ def ingest(
         raise InvalidInputError(f"--on {on}: give local, or ray://HOST:PORT")
     if workers is not None and on is None:
         raise InvalidInputError("--workers goes with --on")
-    if not paths and manifest is None and not retry_failed and (on or not claim):
+    if not paths and table.manifest is None and not retry_failed and (on or not claim):
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
         raise InvalidInputError("--watch needs folders")
     asked = choice("--fail-on", fail_on or ("new" if quiet else "any"), ("new", "any", "none"))
     with without_notices(quiet):
         settings = archive.settings(segments=segments, window=window, hop=hop)
-        form = table_form(columns, date_format, timezone, encoding)
-        if manifest is None and form != TableForm(zone=form.zone):
+        form = table.form()
+        if table.manifest is None and form != TableForm(zone=form.zone):
             raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
-        rows = manifest_named(manifest, form) if manifest else Manifest()
+        rows = manifest_named(table.manifest, form) if table.manifest else Manifest()
         asked_for = parse_channels(channels) if channels else channels_of(rows)
         options = IngestOptions(
             channels=replace(asked_for, sound_track=track),
@@ -217,13 +184,13 @@ def ingest(
             recut=recut,
             again=again,
         )
-        defaults = annotations_of(source, label, speaker, recorded_at, meta, form.zone)
-        rule = path_rule(label_from, label_map)
+        defaults = shared.annotations(form.zone)
+        rule = codes.rule()
         annotations = annotations_by_path(rows, rule, defaults)
         if rows.naive_times:
             notice(
-                f"{counted(rows.naive_times, 'time')} without zone in {manifest}, taken as UTC (or"
-                " --timezone)"
+                f"{counted(rows.naive_times, 'time')} without zone in {table.manifest}, taken as"
+                " UTC (or --timezone)"
             )
 
         def files(library: Library | None) -> NamedFiles:
@@ -241,10 +208,10 @@ def ingest(
             return Output(as_json, quiet, None if asked == "any" else known)
 
         if claim:
-            here = [one for one in (*(paths or ()), manifest) if one and "://" not in one]
-            given = [paths, manifest, source, label, speaker, recorded_at, meta, label_from]
-            given += [label_map, columns, date_format, timezone, here and str(Path.cwd())]
-            begins = paths or manifest or retry_failed
+            here = [one for one in (*(paths or ()), table.manifest) if one and "://" not in one]
+            given = [paths, table.manifest, *astuple(shared), *astuple(codes), table.columns]
+            given += [table.date_format, table.timezone, here and str(Path.cwd())]
+            begins = paths or table.manifest or retry_failed
             report, output = take_part(
                 settings, files if begins else None, options, given, output_of, on, workers
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from emotion_search.engine.commands.common import moment, notice, pairs
+import typer
+
+from emotion_search.engine.commands.common import MetaOption, moment, notice, pairs
 from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -22,51 +25,120 @@ _DAY = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 _MISSPELT = 0.85  # how alike difflib finds a name and one of ours that is meant: not "speaker_id"
 
 
-def annotations_of(
-    source: str | None,
-    label: str | None,
-    speaker: str | None,
-    recorded_at: str | None,
-    meta: list[str] | None,
-    zone: tzinfo | None,
-) -> Annotations:
-    """The annotations that the options give to every file."""
-    from emotion_search.engine.files.values import check_text
-    from emotion_search.index.database.filters import EMOTION
-    from emotion_search.index.database.recordings import Annotations
+@dataclass(frozen=True)
+class ManifestOptions:
+    """A manifest, and how it is written."""
 
-    return Annotations(
-        source=check_text("--source", source) if source is not None else None,
-        speaker=check_text("--speaker", speaker) if speaker is not None else None,
-        recorded_at=moment("--recorded-at", recorded_at, zone),
-        labels={EMOTION: check_text("--label", label)} if label is not None else {},
-        metadata=pairs(meta),
-    )
+    manifest: Annotated[
+        str | None,
+        typer.Option(help="Table with a column 'path', relative to it; audformat, Kaldi folder."),
+    ] = None
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OURS=THEIRS", help="The manifest's name of a column."),
+    ] = None
+    date_format: Annotated[
+        str | None, typer.Option(help="Of the manifest's times, such as '%d.%m.%Y %H:%M'.")
+    ] = None
+    timezone: Annotated[
+        str | None, typer.Option(help="Of times that name none, such as Europe/Berlin.")
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the manifest, where it is guessed wrong.")
+    ] = None
+
+    def form(self) -> TableForm:
+        """How the options say that the manifest is written.
+
+        Raises:
+            InvalidInputError: one makes no sense.
+        """
+        from emotion_search.engine.files.columns import OWN
+        from emotion_search.engine.files.manifest import TableForm
+        from emotion_search.engine.files.values import parse_pairs, parse_zone
+
+        if self.date_format is not None and not _says_which_day(self.date_format):
+            raise InvalidInputError(
+                f"--date-format {self.date_format}: 31.01.2026 09:30 is '%d.%m.%Y %H:%M'"
+            )
+        zone = parse_zone(self.timezone) if self.timezone is not None else None
+        names = parse_pairs(self.columns or [], "--map")
+        for name in names:
+            meant = get_close_matches(name.casefold(), OWN, 1, _MISSPELT)
+            if meant and name not in OWN:
+                raise InvalidInputError(f"--map {name}: did you mean {meant[0]}?")
+        return TableForm(names, self.date_format, zone, self.encoding)
 
 
-def table_form(
-    columns: list[str] | None, date_format: str | None, timezone: str | None, encoding: str | None
-) -> TableForm:
-    """How the options say that the manifest is written.
+@dataclass(frozen=True)
+class AnnotationOptions:
+    """What is known of every file."""
 
-    Raises:
-        InvalidInputError: one makes no sense.
-    """
-    from emotion_search.engine.files.columns import OWN
-    from emotion_search.engine.files.manifest import TableForm
-    from emotion_search.engine.files.values import parse_pairs, parse_zone
+    source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None
+    label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None
+    speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None
+    recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None
+    meta: MetaOption = None
 
-    if date_format is not None and not _says_which_day(date_format):
-        raise InvalidInputError(
-            f"--date-format {date_format}: 31.01.2026 09:30 is '%d.%m.%Y %H:%M'"
+    def annotations(self, zone: tzinfo | None) -> Annotations:
+        """The annotations of every file; times that name no zone are in ``zone``."""
+        from emotion_search.engine.files.values import check_text
+        from emotion_search.index.database.filters import EMOTION
+        from emotion_search.index.database.recordings import Annotations
+
+        return Annotations(
+            source=check_text("--source", self.source) if self.source is not None else None,
+            speaker=check_text("--speaker", self.speaker) if self.speaker is not None else None,
+            recorded_at=moment("--recorded-at", self.recorded_at, zone),
+            labels={EMOTION: check_text("--label", self.label)} if self.label is not None else {},
+            metadata=pairs(self.meta),
         )
-    zone = parse_zone(timezone) if timezone is not None else None
-    names = parse_pairs(columns or [], "--map")
-    for name in names:
-        meant = get_close_matches(name.casefold(), OWN, 1, _MISSPELT)
-        if meant and name not in OWN:
-            raise InvalidInputError(f"--map {name}: did you mean {meant[0]}?")
-    return TableForm(names, date_format, zone, encoding)
+
+
+@dataclass(frozen=True)
+class PathRuleOptions:
+    """Labels that are read off paths."""
+
+    label_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="parent-folder|[name:]REGEX", help="Read labels off the paths, or the names."
+        ),
+    ] = None
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE=LABEL|CORPUS",
+            help="What codes in them mean; or ravdess, emodb, crema-d, tess, nemo, savee.",
+        ),
+    ] = None
+
+    def rule(self) -> PathRule | None:
+        """The rule by which labels are read off paths; None where no option asks for it.
+
+        Raises:
+            InvalidInputError: an option makes no sense.
+        """
+        from emotion_search.engine.files.corpus_names import CORPORA
+        from emotion_search.engine.files.path_rules import PathRule
+        from emotion_search.engine.files.values import parse_pairs
+
+        given, label_from = self.label_map or [], self.label_from
+        codes: dict[str, str] = {}
+        for name in (one for one in given if "=" not in one):
+            if name.lower() not in CORPORA:
+                raise InvalidInputError(
+                    f"--label-map {name}: give CODE=LABEL, or one of {', '.join(CORPORA)}"
+                )
+            naming = CORPORA[name.lower()]
+            label_from = label_from or naming.pattern
+            codes |= naming.labels
+        codes |= parse_pairs((one for one in given if "=" in one), "--label-map")
+        if codes and not label_from:
+            raise InvalidInputError(
+                "--label-map needs --label-from, which says where the codes are"
+            )
+        return PathRule(label_from, codes) if label_from else None
 
 
 def _says_which_day(date_format: str) -> bool:
@@ -87,32 +159,6 @@ def channels_of(rows: Manifest) -> Channels:
     only = str(*named) if len(named) == 1 else None
     notice(f"rows of {rows.path} are of channels, so --channels {only or 'split'} is taken")
     return parse_channels(only) if only else SPLIT
-
-
-def path_rule(label_from: str | None, label_map: list[str] | None) -> PathRule | None:
-    """The rule by which labels are read off paths; None where no option asks for it.
-
-    Raises:
-        InvalidInputError: an option makes no sense.
-    """
-    from emotion_search.engine.files.corpus_names import CORPORA
-    from emotion_search.engine.files.path_rules import PathRule
-    from emotion_search.engine.files.values import parse_pairs
-
-    given = label_map or []
-    codes: dict[str, str] = {}
-    for name in (one for one in given if "=" not in one):
-        if name.lower() not in CORPORA:
-            raise InvalidInputError(
-                f"--label-map {name}: give CODE=LABEL, or one of {', '.join(CORPORA)}"
-            )
-        naming = CORPORA[name.lower()]
-        label_from = label_from or naming.pattern
-        codes |= naming.labels
-    codes |= parse_pairs((one for one in given if "=" in one), "--label-map")
-    if codes and not label_from:
-        raise InvalidInputError("--label-map needs --label-from, which says where the codes are")
-    return PathRule(label_from, codes) if label_from else None
 
 
 def annotations_by_path(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,8 +19,6 @@ from emotion_search.engine.commands.words import counted
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.reembed import Reembedding
-    from emotion_search.engine.library.library import Library
-    from emotion_search.index.database.models import ModelInfo
 
 
 def reembed(
@@ -41,11 +38,21 @@ def reembed(
     emotion-search evaluate --models voice --models ~/finetuned
     emotion-search use ~/finetuned
     """
+    from emotion_search.engine.commands.show.progress import working
+
+    wanted: list[int] = []
+
+    def update(report: Reembedding) -> None:
+        wanted.append(report.missing)  # the first says how many there were to do
+        progress(report.dealt_with, wanted[0])
+        del wanted[1:]
+
     with (
         archive.open(device=device) as library,
         interruptible() as stop,
+        working("reembed") as progress,
     ):
-        done, info = _shown(library, model, stop)
+        done, info = library.reembed(model, progress=update, stop=stop)
         holdings = library.holdings()
     if as_json:
         record = {
@@ -81,21 +88,6 @@ def reembed(
         raise typer.Exit(130)
     if done.failed:
         raise typer.Exit(1)
-
-
-def _shown(library: Library, name: str, stop: threading.Event) -> tuple[Reembedding, ModelInfo]:
-    """Does it, with a bar on stderr; silent where that is no terminal."""
-    from emotion_search.engine.commands.show.progress import working
-
-    with working("reembed") as progress:
-        wanted: list[int] = []
-
-        def update(report: Reembedding) -> None:
-            wanted.append(report.missing)  # the first tells how many there were to do
-            progress(report.dealt_with, wanted[0])
-            del wanted[1:]
-
-        return library.reembed(name, progress=update, stop=stop)
 
 
 def use(

@@ -20,7 +20,7 @@ import pytest
 
 from emotion_search import cli
 from emotion_search.engine.api.wire.filters import Filters
-from emotion_search.engine.commands.common import clip_filter
+from emotion_search.engine.commands.options import clip_filter
 from emotion_search.engine.commands.show.hits import clock
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings, load_settings
