@@ -23,6 +23,8 @@ from emotion_search.engine.pages.page import (
 )
 from emotion_search.index.database.classifiers import ClassifierInfo
 
+METHODS = ("", "UAR", "macro F1", "accuracy")
+
 
 def write_report(trained: Trained, path: Path) -> None:
     """Write the page to ``path``, in place of what is there.
@@ -38,18 +40,7 @@ def _body(it: Trained) -> Iterator[str]:
     info, measured = it.classifier, it.best.measured
     yield f"<p>{escape(what(it))}</p>"
     yield "<h2>Methods</h2>"
-    yield table(
-        ("", "UAR", "macro F1", "accuracy"),
-        [
-            (
-                one.title,
-                interval(one.measured.uar),
-                interval(one.measured.f1),
-                f"{one.measured.accuracy:.3f}",
-            )
-            for one in it.compared
-        ],
-    )
+    yield table(METHODS, methods_of(it))
     yield "<p>Intervals are 95 %, bootstrapped over the groups that were left out. The"
     yield " best of several is flattered a little by having been chosen on the same clips.</p>"
     yield figure_html(_bars(it), "Unweighted average recall beside chance")
@@ -65,6 +56,12 @@ def _body(it: Trained) -> Iterator[str]:
     yield " group; the error is how far the probabilities are on average from the share that is"
     yield " right (expected calibration error).</p>"
     yield figure_html(reliability(it.checked.bins), "Reliability of the probabilities")
+
+
+def methods_of(it: Trained) -> list[tuple[str, ...]]:
+    """How each method did, a row each under ``METHODS``."""
+    done = [(one.title, one.measured) for one in it.compared]
+    return [(name, interval(m.uar), interval(m.f1), f"{m.accuracy:.3f}") for name, m in done]
 
 
 def what(it: Trained) -> str:

@@ -28,6 +28,10 @@ from emotion_search.engine.quality.summary import Estimate
 LEARNED = "the learned space that serves has seen such labels: all was measured in the plain space"
 """The note where a learned space serves."""
 
+RETRIEVAL = ("", "over queries", "chance", "over classes", "chance")
+TRIPLETS = ("distractor shares", "right", "chance", "anchors", "triplets")
+"""Heads of tables."""
+
 GALLERIES = {"recording": "with the speaker kept in", "source": "among other sources"}
 """Galleries beside the first, in words."""
 
@@ -48,14 +52,14 @@ def _page(it: Evaluation) -> Iterator[str]:
         yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space and the"
         yield " percentiles.</p>"
     yield "<h2>Retrieval</h2>"
-    yield from _retrieval(it)
+    yield table(RETRIEVAL, retrieval(it))
     measured = {name: estimate.value for name, estimate in it.macro.items()}
     figure = _bars({"measured": measured, "chance": it.chance_macro})
     figure.data[0].error_y = error_bars([*it.macro.values()])
     yield figure_html(figure, "Retrieval metrics beside chance, over classes")
     for other in it.galleries:
         yield f"<h2>Retrieval {GALLERIES[other.gallery]}</h2><p>{_asked(other)}</p>"
-        yield from _retrieval(other)
+        yield table(RETRIEVAL, retrieval(other))
     yield "<h2>By class</h2>"
     classes = {name: values["mAP"] for name, values in it.by_class.items()}
     yield figure_html(_bars({"mAP": classes}), "Mean average precision by class")
@@ -87,40 +91,30 @@ def _page(it: Evaluation) -> Iterator[str]:
         )
 
 
-def _retrieval(it: Retrieval) -> Iterator[str]:
-    yield table(
-        ("", "over queries", "chance", "over classes", "chance"),
-        [
-            (
-                name,
-                interval(it.micro[name]),
-                f"{it.chance[name]:.3f}",
-                interval(it.macro[name]),
-                f"{it.chance_macro[name]:.3f}",
-            )
-            for name in METRICS
-        ],
-    )
+def retrieval(it: Retrieval) -> list[tuple[str, ...]]:
+    """Each metric beside chance, a row each under ``RETRIEVAL``."""
+    chances = [(f"{it.chance[name]:.3f}", f"{it.chance_macro[name]:.3f}") for name in METRICS]
+    return [
+        (name, interval(it.micro[name]), micro, interval(it.macro[name]), macro)
+        for name, (micro, macro) in zip(METRICS, chances, strict=True)
+    ]
+
+
+def triplets(it: Evaluation) -> list[tuple[str, ...]]:
+    """How often triplets of each kind are right, a row each under ``TRIPLETS``."""
+    return [
+        (shared(kind), interval(one.right), "0.500", f"{one.anchors:,}", f"{one.triplets:,}")
+        for kind, one in it.triplets.items()
+    ]
 
 
 def _confounds(it: Evaluation) -> Iterator[str]:
     if it.triplets or it.left_out:
         yield "<h2>Triplets with confounds</h2><p>An anchor, a clip of its label by somebody else"
         yield " saying something else (as far as that is known), and a distractor of another"
-        yield " label, which shares with the anchor what is named: how often the first is nearer."
-        yield " Chance is 0.5.</p>"
-        yield table(
-            ("distractor shares", "right", "anchors", "triplets"),
-            [
-                (
-                    shared(kind),
-                    interval(one.right),
-                    f"{one.anchors:,}",
-                    f"{one.triplets:,}",
-                )
-                for kind, one in it.triplets.items()
-            ],
-        )
+        yield " label, which shares with the anchor what is named: how often the first is"
+        yield " nearer.</p>"
+        yield table(TRIPLETS, triplets(it))
         rows = [f"<li>{escape(shared(k))}: {escape(why)}</li>" for k, why in it.left_out.items()]
         yield f"<p>Left out:</p><ul>{''.join(rows)}</ul>" if rows else ""
     if it.triplets:

@@ -9,10 +9,9 @@ from emotion_search.engine.classify.apply import Classified
 from emotion_search.engine.classify.suggest import Suggestion
 from emotion_search.engine.classify.train import Trained
 from emotion_search.engine.commands.show.hits import clock, tally
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_table
 from emotion_search.engine.commands.words import counted
-from emotion_search.engine.pages.classifier import calibration, what
-from emotion_search.engine.pages.evaluation import interval
+from emotion_search.engine.pages.classifier import METHODS, calibration, methods_of, what
 from emotion_search.engine.transfer.records import clip_record
 from emotion_search.index.database.classifiers import ClassifierInfo
 
@@ -32,23 +31,16 @@ def print_trained(it: Trained) -> None:
     """What came of training, on stdout."""
     info, best = it.classifier, it.best.measured
     print(what(it))
-    table = PlainTable("", "UAR", "macro F1", "accuracy", "seconds", "")
-    for one in it.compared:
-        table.row(
-            one.title,
-            interval(one.measured.uar),
-            interval(one.measured.f1),
-            f"{one.measured.accuracy:.3f}",
-            f"{one.seconds:.1f}",
-            "<- taken" if one is it.best else "",
-        )
-    table.print()
-    table = PlainTable("labelled", *(f"as {name}" for name in info.classes), "recall", "precision")
-    for name, row, recall, precision in zip(
-        info.classes, best.confusion, best.recall, best.precision, strict=True
-    ):
-        table.row(name, *map(str, row), f"{recall:.3f}", f"{precision:.3f}")
-    table.print()
+    methods = [
+        (*row, f"{one.seconds:.1f}", "<- taken" if one is it.best else "")
+        for row, one in zip(methods_of(it), it.compared, strict=True)
+    ]
+    print_table((*METHODS, "seconds", ""), methods)
+    by_class = zip(info.classes, best.confusion, best.recall, best.precision, strict=True)
+    print_table(
+        ("labelled", *(f"as {name}" for name in info.classes), "recall", "precision"),
+        [(name, *row, f"{recall:.3f}", f"{right:.3f}") for name, row, recall, right in by_class],
+    )
     print(f"calibration: {calibration(it)}")
     print(f"classifier {info.task} {info.version} is stored", end="")
     print(f"; use it with: emotion-search classify --task {info.task}")
@@ -86,15 +78,14 @@ def print_classifiers(found: Sequence[ClassifierInfo]) -> None:
 
 def print_suggestions(found: Sequence[Suggestion]) -> None:
     """Suggestions as a table on stdout."""
-    table = PlainTable("clip", "file", "span", "would be", "why")
-    for one in found:
-        clip = one.clip
-        value = "" if one.value is None else f"{one.value} {one.probability:.2f}"
-        table.row(
-            str(clip.id),
-            clip.name,
-            f"{clock(clip.start)}–{clock(clip.end)}",
-            value,
+    rows = [
+        (
+            one.clip.id,
+            one.clip.name,
+            f"{clock(one.clip.start)}–{clock(one.clip.end)}",
+            one.value and f"{one.value} {one.probability:.2f}",
             one.why,
         )
-    table.print()
+        for one in found
+    ]
+    print_table(("clip", "file", "span", "would be", "why"), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_table
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.database.clusterings import ClusteringInfo
 from emotion_search.index.database.prediction_filters import NOISE
@@ -49,11 +49,10 @@ def print_clustering(info: ClusteringInfo) -> None:
 
 def print_clusterings(found: Sequence[ClusteringInfo]) -> None:
     """Clusterings as a table on stdout."""
-    table = PlainTable("name", "method", "clusters", "clips", "made at")
-    for one in found:
-        made = f"{one.created_at:%Y-%m-%d %H:%M}"
-        table.row(one.name, one.method, str(one.k), str(one.clips), made)
-    table.print()
+    print_table(
+        ("name", "method", "clusters", "clips", "made at"),
+        [(o.name, o.method, o.k, o.clips, f"{o.created_at:%Y-%m-%d %H:%M}") for o in found],
+    )
 
 
 def _more(one: Mapping[str, Any]) -> str:

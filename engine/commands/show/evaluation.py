@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion_search.engine.commands.show.tables import PlainTable, print_row
+from emotion_search.engine.commands.show.tables import PlainTable, print_row, print_table
 from emotion_search.engine.commands.words import counted
-from emotion_search.engine.pages.evaluation import GALLERIES, LEARNED, interval, lost, shared
+from emotion_search.engine.pages.evaluation import (
+    GALLERIES,
+    LEARNED,
+    RETRIEVAL,
+    TRIPLETS,
+    interval,
+    lost,
+    retrieval,
+    shared,
+    triplets,
+)
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
 from emotion_search.engine.quality.scores import ClassScores
@@ -27,11 +37,7 @@ def print_evaluation(it: Evaluation) -> None:
         print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{counted(it.queries, 'query')}, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} of them had nothing to find" if it.unanswerable else "")
-    table = PlainTable("", "over queries", "chance", "over classes", "chance", wrap=False)
-    for name in METRICS:
-        chance = (f"{it.chance[name]:.3f}", f"{it.chance_macro[name]:.3f}")
-        table.row(name, interval(it.micro[name]), chance[0], interval(it.macro[name]), chance[1])
-    table.print()
+    print_table(RETRIEVAL, retrieval(it), wrap=False)
     print_row("mAP by class", ", ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
     for other in it.galleries:
         values = (
@@ -54,28 +60,24 @@ def print_evaluation(it: Evaluation) -> None:
     for one in it.probes:
         print_row(f"{one.name} probe", f"UAR {one.uar:.3f} (chance {one.chance:.3f})")
     if it.calibration is not None:
-        table = PlainTable(
-            "percentile, by other voices", "percent of pairs", "deviation", "same label", wrap=False
-        )
-        for reading in it.calibration.readings:
-            same = "–" if reading.same is None else f"{reading.same:.2f}"
-            shares = (f"{reading.share:.2f}", f"{reading.deviation:.2f}")
-            table.row(f"{reading.percentile:g}", *shares, same)
-        table.row("all pairs", "100", "", f"{it.calibration.same:.2f}")
-        table.print()
+        rows = [
+            (f"{one.percentile:g}", f"{one.share:.2f}", f"{one.deviation:.2f}", _share(one.same))
+            for one in it.calibration.readings
+        ]
+        head = ("percentile, by other voices", "percent of pairs", "deviation", "same label")
+        last = ("all pairs", "100", "", _share(it.calibration.same))
+        print_table(head, [*rows, last], wrap=False)
 
 
 def _print_triplets(it: Evaluation) -> None:
     if it.triplets:
-        table = PlainTable(
-            "distractor shares", "right", "chance", "anchors", "triplets", wrap=False
-        )
-        for kind, one in it.triplets.items():
-            counts = (f"{one.anchors:,}", f"{one.triplets:,}")
-            table.row(shared(kind), interval(one.right), "0.500", *counts)
-        table.print()
+        print_table(TRIPLETS, triplets(it), wrap=False)
     for kind, why in it.left_out.items():
         print(f"left out: {shared(kind)} ({why})")
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2f}"
 
 
 def _print_scores(it: ClassScores) -> None:
@@ -148,15 +150,17 @@ def print_tuning(done: Tuning) -> None:
 
 def print_spaces(spaces: Sequence[SpaceInfo]) -> None:
     """The versions of the space as a table on stdout."""
-    table = PlainTable("space", "method", "clips", "task", "mAP gain", "fitted at", "", wrap=False)
-    for one in spaces:
-        table.row(
-            str(one.version),
+    head = ("space", "method", "clips", "task", "mAP gain", "fitted at", "")
+    rows = [
+        (
+            one.version,
             one.method.value,
-            str(one.clips) if one.version else "",
-            one.task or "",
-            "" if one.gain is None else f"{one.gain:+.3f}",
-            one.fitted_at.strftime("%Y-%m-%d %H:%M") if one.fitted_at else "",
-            "serves" if one.active else "",
+            one.clips if one.version else None,
+            one.task,
+            None if one.gain is None else f"{one.gain:+.3f}",
+            one.fitted_at and f"{one.fitted_at:%Y-%m-%d %H:%M}",
+            "serves" if one.active else None,
         )
-    table.print()
+        for one in spaces
+    ]
+    print_table(head, rows, wrap=False)

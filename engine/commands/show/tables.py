@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -92,6 +93,16 @@ class PlainTable:
             for column, cell in zip(self._columns, cells, strict=True):
                 if cell:
                     print_row(column.name, cell, indent)
+
+
+def print_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: bool = True
+) -> None:
+    """Print a table of these rows; None is an empty cell."""
+    table = PlainTable(*head, wrap=wrap)
+    for row in rows:
+        table.row(*("" if cell is None else str(cell) for cell in row))
+    table.print()
 
 
 def print_row(name: str, text: str, indent: int = 16) -> None:
