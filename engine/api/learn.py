@@ -7,7 +7,7 @@ from typing import Any
 from emotion_search.engine.api.wire.classifiers import classifier_out
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.clusters import clustering_details
-from emotion_search.engine.api.wire.evaluation import evaluation_out
+from emotion_search.engine.api.wire.evaluation import evaluated
 from emotion_search.engine.api.wire.learn import (
     AnyWork,
     ClusterIn,
@@ -31,11 +31,14 @@ def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[s
     asked: AnyWork = WorkIn.model_validate(given).root
     match asked:
         case EvaluateIn():
-            return _evaluated(library, asked, progress)
+            found = evaluated(
+                library, asked, lambda done, of: progress(Step("comparing spaces", done, of))
+            )
+            return found.model_dump(mode="json")
         case TrainIn():
             return _trained(library, asked, progress)
         case ClusterIn():
-            found = library.cluster(
+            clustered = library.cluster(
                 asked.name,
                 method=asked.method,
                 k=asked.k,
@@ -43,7 +46,7 @@ def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[s
                 replace=asked.replace,
                 progress=lambda text: progress(Step(text)),
             )
-            return clustering_details(library.clustering(found.name)).model_dump(mode="json")
+            return clustering_details(library.clustering(clustered.name)).model_dump(mode="json")
         case TuneIn():
             tuned = library.tune(
                 task=asked.task,
@@ -52,19 +55,6 @@ def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[s
             return {"space": tuned.version, "method": tuned.method.value, "why": tuned.why}
         case ReembedIn():
             return _reembedded(library, asked, progress)
-
-
-def _evaluated(library: Library, asked: EvaluateIn, progress: Progress) -> dict[str, Any]:
-    from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it
-
-    data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
-    found = evaluate(
-        data,
-        space,
-        gallery=asked.gallery(),
-        progress=lambda done, of: progress(Step("comparing spaces", done, of)),
-    )
-    return evaluation_out(found).model_dump(mode="json")
 
 
 def _trained(library: Library, asked: TrainIn, progress: Progress) -> dict[str, Any]:

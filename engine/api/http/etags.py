@@ -1,4 +1,4 @@
-"""ETags of answers in JSON and of files: 304 where the sender has them (RFC 9110, section 13)."""
+"""ETags of JSON and of embeddings: 304 where the sender has them (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 IfNoneMatch = Annotated[
     str | None, Header(max_length=1000, description="ETags that the sender has already.")
 ]
+TAGGED = ("application/json", "application/x-npy")
+"""Media types of answers whose ETag is their hash."""
 KEEP = {"cache-control": "private, no-cache"}
 """Browsers may keep it, but have to ask whether it is still so: it may be erased."""
 
@@ -28,8 +30,8 @@ def unchanged(etag: str) -> Response:
 
 
 class Tagged:
-    """Middleware that gives an answer to GET that is JSON its hash as ETag, and answers 304 to
-    senders who have it already."""
+    """Middleware that gives answers to GET of the types ``TAGGED`` their hash as ETag, and answers
+    304 to senders who have it already."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,7 +51,7 @@ class Tagged:
             if begun is not None:
                 start, begun = begun, None
                 if not message.get("more_body"):
-                    etag = tag_of(message["body"])
+                    etag = _tag_of(message["body"])
                     if is_known(Headers(scope=scope).get("if-none-match"), etag):
                         await unchanged(etag)(scope, receive, send)
                         return
@@ -63,20 +65,10 @@ class Tagged:
 def _is_tagged(start: Message) -> bool:
     headers = Headers(raw=start["headers"])
     return (
-        start["status"] == 200
-        and "etag" not in headers
-        and headers.get("content-type") == "application/json"
+        start["status"] == 200 and "etag" not in headers and headers.get("content-type") in TAGGED
     )
 
 
-def tag_of(content: bytes) -> str:
+def _tag_of(content: bytes) -> str:
     """The ETag of content; weak, for it may be compressed."""
     return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-
-
-def unless_known(content: bytes, media_type: str, if_none_match: str | None) -> Response:
-    """The content under its hash as ETag, or 304."""
-    etag = tag_of(content)
-    if is_known(if_none_match, etag):
-        return unchanged(etag)
-    return Response(content, media_type=media_type, headers={"etag": etag, **KEEP})

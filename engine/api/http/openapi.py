@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from emotion_search.engine.api.http import problems
+from emotion_search.engine.api.http.etags import TAGGED
 
 _REFERENCE = "#/components/schemas/{model}"
 _ATTRIBUTE = re.compile(r"^    ([\w, ]+): (.*?)(?=\n    \w|\Z)", re.DOTALL | re.MULTILINE)
@@ -230,7 +231,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         there = responses.get(str(status))
         if there is None or "HTTPValidationError" in str(there):
             responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if method == "get" and "application/json" in responses["200"].get("content", {}):
+    if method == "get" and {*TAGGED} & responses["200"].get("content", {}).keys():
         responses["200"]["headers"] = headers("ETag") | responses["200"].get("headers", {})
         responses["304"] = UNCHANGED[304]
         if not any(one["name"] == "if-none-match" for one in operation.get("parameters", [])):

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep, in_thread
-from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged, unless_known
-from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, answers, headers, json_or_form
+from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
+from emotion_search.engine.api.http.openapi import BINARY, answers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
@@ -27,11 +27,6 @@ ClipId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the clip.")]
 Task = Annotated[
     Text, Path(min_length=1, max_length=LONGEST, description="Task, such as `emotion`.")
 ]
-_TAGGED = headers("ETag")
-_UNCHANGED: dict[int | str, dict[str, object]] = {
-    200: {"headers": _TAGGED},
-    **UNCHANGED,
-}
 
 
 @router.get("", summary="List clips", responses=answers(404))
@@ -67,7 +62,7 @@ def read_clip(library: LibraryDep, clip: ClipId, _: Reader) -> ClipOut:
     "/{clip}/audio",
     summary="Play a clip",
     response_class=Response,
-    responses={**_UNCHANGED, **AUDIO},
+    responses=AUDIO,
 )
 async def clip_audio(
     library: LibraryDep,
@@ -90,18 +85,13 @@ async def clip_audio(
     "/{clip}/embedding",
     summary="Take a clip's embedding",
     response_class=Response,
-    responses={
-        **_UNCHANGED,
-        200: {"content": {"application/x-npy": BINARY}, "headers": _TAGGED},
-    },
+    responses={200: {"content": {"application/x-npy": BINARY}}},
 )
-def clip_embedding(
-    library: LibraryDep, clip: ClipId, _: Reader, if_none_match: IfNoneMatch = None
-) -> Response:
+def clip_embedding(library: LibraryDep, clip: ClipId, _: Reader) -> Response:
     """The stored embedding as a NumPy file: float32, (dimension,), not in any space."""
     content = io.BytesIO()
     np.save(content, library.embedding(clip))
-    return unless_known(content.getvalue(), "application/x-npy", if_none_match)
+    return Response(content.getvalue(), media_type="application/x-npy")
 
 
 @router.put(

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import answers
-from emotion_search.engine.api.wire.evaluation import EvaluationOut, EvaluationQuery, evaluation_out
-from emotion_search.engine.library.library import Library
+from emotion_search.engine.api.wire.evaluation import EvaluationOut, EvaluationQuery, evaluated
 
 router = APIRouter(prefix="/v1", tags=["learned"])
 
@@ -25,13 +24,4 @@ async def evaluation(
     beside chance; triplets with confounds and whose the nearest clips are; the model's own class
     scores; classifiers on speakers that they were not trained on. Takes seconds, of many clips
     minutes."""
-    return await gates.pictures.run(_evaluated, library, query)
-
-
-def _evaluated(library: Library, query: EvaluationQuery) -> EvaluationOut:
-    from emotion_search.engine.quality.evaluate import (
-        evaluate,  # scikit-learn and torch come with it
-    )
-
-    data, space = library.labelled(query.task, sentence_key=query.sentence_key)
-    return evaluation_out(evaluate(data, space, gallery=query.gallery()))
+    return await gates.pictures.run(evaluated, library, query)

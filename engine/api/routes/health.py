@@ -25,11 +25,11 @@ async def readyz(library: LibraryDep, jobs: JobsDep, gates: GatesDep) -> Health:
     tells why, as while the model cannot be loaded, or the server ends. Needs no key."""
     if jobs.stopping:
         raise EndingError("the server is about to end")
-    await gates.signs.run(_look, library)
+    await gates.signs.run(_check, library)
     return Health()
 
 
-def _look(library: Library) -> None:
+def _check(library: Library) -> None:
     library.database.require_schema()
     library.refresh()
     if library.model_problem is not None:  # uploads wait until it can be loaded

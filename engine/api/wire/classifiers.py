@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from emotion_search.engine.api.wire.clips import ClipOut, model_name
 from emotion_search.engine.api.wire.filters import Filters
-
-if TYPE_CHECKING:
-    from emotion_search.index.database.classifiers import ClassifierInfo
+from emotion_search.index.database.classifiers import ClassifierInfo
 
 
 class SuggestQuery(Filters):

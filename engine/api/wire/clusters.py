@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.filters import Filters, Text
-
-if TYPE_CHECKING:
-    from emotion_search.index.database.clusterings import ClusteringInfo
-
+from emotion_search.index.database.clusterings import ClusteringInfo
 
 MOST_POINTS = 20_000
 """Most points of a map in one answer."""

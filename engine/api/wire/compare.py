@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from emotion_search.engine.api.http.bodies import MOST_FILES, Asked, File
-
-if TYPE_CHECKING:
-    from emotion_search.engine.library.compare import Comparison
+from emotion_search.engine.library.compare import Comparison
 
 MOST_COMPARED = 100
 """Most clips of a comparison."""

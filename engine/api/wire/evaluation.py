@@ -18,7 +18,8 @@ from emotion_search.engine.quality.summary import Estimate
 from emotion_search.index.database.filters import EMOTION
 
 if TYPE_CHECKING:
-    from emotion_search.engine.quality.evaluate import Evaluation
+    from emotion_search.engine.library.library import Library
+    from emotion_search.engine.quality.tune import Progress
 
 
 class EvaluationQuery(Asked):
@@ -100,6 +101,14 @@ class EvaluationOut(RetrievalOut):
     calibration: CalibrationCheck | None = Field(description="Null with too few speakers.")
 
 
-def evaluation_out(it: Evaluation) -> EvaluationOut:
-    """An evaluation as the API's answer."""
-    return EvaluationOut.model_validate({**it.record(), "model": model_name(it.name)})
+def evaluated(
+    library: Library,
+    asked: EvaluationQuery,
+    progress: Progress = lambda _done, _total: None,
+) -> EvaluationOut:
+    """The evaluation that is asked for, as the API's answer."""
+    from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it
+
+    data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
+    found = evaluate(data, space, gallery=asked.gallery(), progress=progress)
+    return EvaluationOut.model_validate({**found.record(), "model": model_name(found.name)})
