@@ -111,17 +111,9 @@ _HEADERS = {
 }
 
 
-_REQUEST_ID = {
-    "name": "X-Request-ID",
-    "in": "header",
-    "description": "An id of your own, which the answer and the server's log have then, too.",
-    "schema": {"type": "string"},
-}
-_IF_NONE_MATCH = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "ETags that the sender has already.",
-    "schema": {"type": "string"},
+_SENT = {
+    "X-Request-ID": "An id of your own, which the answer and the server's log have then, too.",
+    "If-None-Match": "ETags that the sender has already.",
 }
 UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {
@@ -135,6 +127,11 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a route that may also answer with these problems."""
     return {one: {"$ref": f"#/components/responses/Problem{one}"} for one in statuses}
+
+
+def _header(name: str) -> dict[str, Any]:
+    """A header of a request, as a parameter."""
+    return {"name": name, "in": "header", "description": _SENT[name], "schema": {"type": "string"}}
 
 
 def headers(*names: str) -> dict[str, Any]:
@@ -220,7 +217,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         statuses.add(404)
     if len(operation.get("requestBody", {}).get("content", ())) > 1:
         # openapi-python-client forgets an import where bodies differ and nothing else is optional.
-        operation.setdefault("parameters", []).append(_REQUEST_ID)
+        operation.setdefault("parameters", []).append(_header("X-Request-ID"))
     if "requestBody" in operation:
         statuses |= {*_WITH_BODY}
         if method == "post":
@@ -235,7 +232,7 @@ def _complete(method: str, path: str, operation: dict[str, Any]) -> None:
         responses["200"]["headers"] = headers("ETag") | responses["200"].get("headers", {})
         responses["304"] = UNCHANGED[304]
         if not any(one["name"] == "if-none-match" for one in operation.get("parameters", [])):
-            operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+            operation.setdefault("parameters", []).append(_header("If-None-Match"))
     for answer in responses.values():
         if "$ref" not in answer:
             answer["headers"] = {**headers("X-Request-ID"), **answer.get("headers", {})}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -23,27 +23,16 @@ from emotion_search.engine.trends.curve import (
 )
 
 
+def _within(limits: tuple[float, float], default: float, about: str) -> Any:
+    return Field(default=default, ge=limits[0], le=limits[1], description=about)
+
+
 class RecordingTrendQuery(Asked):
     """How a recording's trend is taken."""
 
-    smooth: float = Field(
-        default=SMOOTH_S,
-        ge=SMOOTHINGS[0],
-        le=SMOOTHINGS[1],
-        description="Seconds of the smoothing kernel.",
-    )
-    penalty: float = Field(
-        default=PENALTY,
-        ge=PENALTIES[0],
-        le=PENALTIES[1],
-        description="Price of a turning point; more finds fewer.",
-    )
-    shortest: float = Field(
-        default=SHORTEST_S,
-        ge=SHORTESTS[0],
-        le=SHORTESTS[1],
-        description="Least seconds between turning points.",
-    )
+    smooth: float = _within(SMOOTHINGS, SMOOTH_S, "Seconds of the smoothing kernel.")
+    penalty: float = _within(PENALTIES, PENALTY, "Price of a turning point; more finds fewer.")
+    shortest: float = _within(SHORTESTS, SHORTEST_S, "Least seconds between turning points.")
 
 
 class TrendQuery(Filters):
