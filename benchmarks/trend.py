@@ -131,14 +131,17 @@ def main() -> None:
                         f"  {precision:9.2f}  {both:5.2f}  {off:9.2f} s  {most:9.2f} s"
                     )
                 if options.html is not None and window == options.window[-1]:
-                    from emotion_search.engine.pages.trend import write_recording
+                    from emotion_search.engine.pages.page import shown, write_page
+                    from emotion_search.engine.pages.trend import recording_figure
 
                     path, turns = next(iter(truth.items()))
-                    write_recording(
-                        recording_trend(library.database, library.model(), path, Options()),
-                        options.html,
-                        true_turns=turns,
+                    figure = recording_figure(
+                        recording_trend(library.database, library.model(), path, Options())
                     )
+                    for turn in turns:
+                        figure.add_vline(turn, line_dash="dot", row=1, col=1)
+                    title = f"Emotion in {path.name}; dotted: where it truly changes"
+                    write_page(options.html, title, [shown(figure)])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -36,13 +36,13 @@ _SPARE = ("#00798c", "#a26769", "#457b9d", "#bc6c25", "#606c38", "#9d4edd")
 _PER_CHANNEL = 470  # pixels
 
 
-def write_recording(trend: RecordingTrend, path: Path, *, true_turns: Sequence[float] = ()) -> None:
-    """Write the page of a recording's trend to ``path``; ``true_turns`` are drawn where known.
+def write_recording(trend: RecordingTrend, path: Path) -> None:
+    """Write the page of a recording's trend to ``path``.
 
     Raises:
         InvalidInputError: it cannot be written.
     """
-    write_page(path, f"Emotion in {trend.name}", _recording_page(trend, true_turns))
+    write_page(path, f"Emotion in {trend.name}", _recording_page(trend))
 
 
 def write_archive(trend: ArchiveTrend, path: Path) -> None:
@@ -55,7 +55,7 @@ def write_archive(trend: ArchiveTrend, path: Path) -> None:
     write_page(path, title, [shown(archive_figure(trend)), *_archive_tables(trend)])
 
 
-def recording_figure(trend: RecordingTrend, true_turns: Sequence[float] = ()) -> go.Figure:
+def recording_figure(trend: RecordingTrend) -> go.Figure:
     """Of each channel the smoothed scores, stacked, over the two summaries."""
     titles = []
     for one in trend.channels:
@@ -69,13 +69,13 @@ def recording_figure(trend: RecordingTrend, true_turns: Sequence[float] = ()) ->
         subplot_titles=titles,
     )
     for number, one in enumerate(trend.channels):
-        _channel_rows(figure, one, 2 * number + 1, true_turns)
+        _channel_rows(figure, one, 2 * number + 1)
     laid_out(figure, 90 + _PER_CHANNEL * len(trend.channels), hovermode="x unified")
     figure.update_xaxes(title="seconds", row=2 * len(trend.channels), col=1)
     return figure
 
 
-def _channel_rows(figure: go.Figure, one: Trend, row: int, true_turns: Sequence[float]) -> None:
+def _channel_rows(figure: go.Figure, one: Trend, row: int) -> None:
     first = row == 1
     order = sorted(
         range(len(one.classes)), key=lambda i: (common(one.classes[i]) in PLAIN, one.classes[i])
@@ -95,13 +95,10 @@ def _channel_rows(figure: go.Figure, one: Trend, row: int, true_turns: Sequence[
             hovertemplate="%{y:.2f}",
         )
         figure.add_trace(curve, row=row, col=1)
-    solid, dotted = {"color": INK, "width": 2}, {"color": INK, "width": 2, "dash": "dot"}
-    marks = [(turn.time, 0.0, 1.0, solid) for turn in one.turns]
-    marks += [(moment, 1.02, 1.1, dotted) for moment in true_turns]
-    for x, y0, y1, line in marks:
-        figure.add_shape(type="line", x0=x, x1=x, y0=y0, y1=y1, line=line, row=row, col=1)
-    top = 1.12 if true_turns else 1.0
-    figure.update_yaxes(range=[0, top], tickvals=[0, 0.5, 1], row=row, col=1)
+    for x in (turn.time for turn in one.turns):
+        line = {"color": INK, "width": 2}
+        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, line=line, row=row, col=1)
+    figure.update_yaxes(range=[0, 1], tickvals=[0, 0.5, 1], row=row, col=1)
     for values, name, dash in ((one.valence, "valence", "solid"), (one.arousal, "arousal", "dot")):
         line = {"color": INK, "width": 1.5, "dash": dash}
         summary = go.Scatter(
@@ -166,15 +163,14 @@ def colour(name: str, number: int) -> str:
     return _COLOURS.get(common(name), _SPARE[number % len(_SPARE)])
 
 
-def _recording_page(trend: RecordingTrend, true_turns: Sequence[float]) -> Iterator[str]:
+def _recording_page(trend: RecordingTrend) -> Iterator[str]:
     yield (
         f"<p>Recording {trend.recording}, {trend.duration:.1f} s, scores of {escape(trend.model)}"
         f" smoothed over {trend.options.smooth:g} s. Vertical lines are turning points: there"
         " the mean changes by more than the noise among neighbouring clips explains."
-        + (" Dotted above the plot: where the emotion truly changes." if true_turns else "")
-        + " Valence and arousal are derived from the scores, no measurements.</p>"
+        " Valence and arousal are derived from the scores, no measurements.</p>"
     )
-    yield shown(recording_figure(trend, true_turns))
+    yield shown(recording_figure(trend))
     for one in trend.channels:
         if one.channel is not None:
             yield f"<h2>{escape(_channel(one).rstrip(': '))}</h2>"
