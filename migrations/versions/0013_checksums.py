@@ -9,8 +9,6 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0011"
-branch_labels = None
-depends_on = None
 
 _SEALED = (  # table, column, and the columns of its key
     ("models", "mean", ["id"]),

@@ -10,8 +10,6 @@ from emotion_search.index.database.affect import DIMENSIONS, affect
 
 revision = "0015"
 down_revision = "0014"
-branch_labels = None
-depends_on = None
 
 _ROWS = 2000
 
