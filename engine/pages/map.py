@@ -18,8 +18,9 @@ import soxr
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.clusters.project import Map
 from emotion_search.engine.pages.page import STYLE, laid_out, shown, write_page
-from emotion_search.index.database.clip_columns import ABSENT, Attribute
+from emotion_search.index.database.clip_columns import Attribute
 from emotion_search.index.database.clips import ClipDetails
+from emotion_search.index.database.column_rows import ABSENT
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 COLOURS = ("emotion", "label", "predicted", "source", "speaker", "cluster")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,23 +10,20 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.embeddings import ROWS
-from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import (
-    SPEAKER,
-    Clip,
-    Embedding,
-    Label,
-    Prediction,
-    Recording,
+from emotion_search.index.database.column_rows import (
+    ABSENT,
+    QUERIES,
+    Column,
+    Names,
+    fetch_columns,
+    numbers,
 )
+from emotion_search.index.database.embeddings import count_embedded
+from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.schema import SPEAKER, Clip, Embedding, Recording
 from emotion_search.index.vectors.arrays import Ids
 
-ABSENT = -1
-"""The code of clips of which something is not known."""
-
-_GAPS = 4  # clips between the first and the last, for each that is meant, worth reading in one go
+_ALL = 0.5  # share of the clips from which on all are read rather than those
 
 Codes = NDArray[np.int32]
 
@@ -73,77 +69,38 @@ class Attributes:
 
 
 def attributes_of(session: Session, model: ModelInfo, ids: Ids, *, task: str) -> Attributes:
-    """What is known of the clips ``ids`` (ascending) under a task."""
-    recordings = np.full(len(ids), ABSENT, np.int64)
-    source, speaker = _Coder(ids), _Coder(ids)
+    """What is known under a task of the clips ``ids`` (ascending), which have embeddings of the
+    model."""
+    asked = None if len(ids) > _ALL * count_embedded(session, model) else ids
+    whole, source, speaker = numbers("i8"), Names(), Names()
     query = select(Clip.id, Clip.recording_id, Recording.source, SPEAKER)
     query = query.join(Recording, Recording.id == Clip.recording_id)
-    for clip, recording, at, who in _rows(session, query, Clip.id, ids):
-        row = source.row(clip)
-        if row is not None:
-            recordings[row] = recording
-            source.put(row, at)
-            speaker.put(row, who)
-    labels = select(Label.clip_id, Label.value).where(Label.task == task)
-    predictions = select(Prediction.clip_id, Prediction.value).where(Prediction.task == task)
+    clips, recordings, *codes = fetch_columns(
+        session, query, Clip.id, asked, whole, whole, source.encode, speaker.encode
+    )
+
+    def of(names: Names, clips: Ids, codes: Column) -> Attribute:
+        return Attribute(*names.compact(_among(ids, clips, codes)))
+
+    def read(key: Any, query: Any) -> Attribute:
+        names = Names()
+        return of(names, *fetch_columns(session, query, key, asked, whole, names.encode))
+
+    emotions = select(Embedding.clip_id, Embedding.emotion).where(Embedding.model_id == model.id)
     return Attributes(
-        ids=ids,
-        label=_coded(ids, _rows(session, labels, Label.clip_id, ids)),
-        predicted=_coded(ids, _rows(session, predictions, Prediction.clip_id, ids)),
-        emotion=_coded(ids, _likeliest(session, model, ids)),
-        source=source.done(),
-        speaker=speaker.done(),
-        recordings=recordings,
+        ids,
+        label=read(*QUERIES["label"](task)),
+        predicted=read(*QUERIES["predicted"](task)),
+        emotion=read(Embedding.clip_id, emotions),
+        source=of(source, clips, codes[0]),
+        speaker=of(speaker, clips, codes[1]),
+        recordings=_among(ids, clips, recordings),
     )
 
 
-def _likeliest(session: Session, model: ModelInfo, ids: Ids) -> Iterable[tuple[int, str]]:
-    query = select(Embedding.clip_id, Embedding.scores).where(Embedding.model_id == model.id)
-    for clip, scores in _rows(session, query, Embedding.clip_id, ids):
-        values = np.frombuffer(scores, dtype="<f4")
-        if len(values) and len(values) == len(model.classes):
-            yield clip, model.classes[int(values.argmax())]
-
-
-def _rows(session: Session, query: Any, column: Any, ids: Ids) -> Iterator[Any]:
-    """Rows of the query whose ``column`` is among ``ids``, and maybe of clips between them."""
-    if not len(ids):
-        return
-    if ids[-1] - ids[0] < _GAPS * len(ids):
-        near = query.where(column.between(int(ids[0]), int(ids[-1])))
-        yield from session.execute(near.execution_options(yield_per=ROWS))
-        return
-    for some in chunks(ids.tolist()):
-        yield from session.execute(query.where(column.in_(some)))
-
-
-class _Coder:
-    """Codes of values as they come."""
-
-    def __init__(self, ids: Ids) -> None:
-        self._ids = ids
-        self._codes = np.full(len(ids), ABSENT, np.int32)
-        self._known: dict[str, int] = {}
-
-    def row(self, clip: int) -> int | None:
-        """The row of a clip; None if it is not meant."""
-        at = int(np.searchsorted(self._ids, clip))
-        return at if at < len(self._ids) and self._ids[at] == clip else None
-
-    def put(self, row: int, value: str | None) -> None:
-        """Note a clip's value."""
-        if value is not None:
-            self._codes[row] = self._known.setdefault(value, len(self._known))
-
-    def done(self) -> Attribute:
-        """All of them."""
-        return Attribute(tuple(self._known), self._codes)
-
-
-def _coded(ids: Ids, rows: Iterable[Any]) -> Attribute:
-    coder = _Coder(ids)
-    for clip, value in rows:
-        row = coder.row(clip)
-        if row is not None:
-            coder.put(row, value)
-    return coder.done()
+def _among(ids: Ids, clips: Ids, values: Column) -> Column:
+    """The values of ``clips`` in the rows of ``ids``; ``ABSENT`` for others."""
+    found = np.full(len(ids), ABSENT, values.dtype)
+    there = np.isin(clips, ids)
+    found[np.searchsorted(ids, clips[there])] = values[there]
+    return found

@@ -56,6 +56,12 @@ class Names:
         codes = [self._codes[text] for text in texts if text in self._codes]
         return column == codes[0] if len(codes) == 1 else np.isin(column, codes)
 
+    def compact(self, column: Column) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """The texts that a column has, and its codes among these."""
+        used, codes = np.unique(column, return_inverse=True)
+        texts = tuple(self.texts[code] for code in used.tolist() if code != ABSENT)
+        return texts, (codes - int(ABSENT in used)).astype(np.int32)
+
 
 def read_clips(
     session: Session, model: ModelInfo, names: Mapping[str, Names], ids: Ids | None

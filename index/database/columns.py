@@ -7,7 +7,7 @@ they are first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -174,9 +174,7 @@ class Columns:
         there = self["there"]
         values: dict[str, Any] = {name: self[name][there] for name in _KINDS}
         for name in _TEXTS:
-            used, codes = np.unique(values[name], return_inverse=True)
-            texts = [self._names[name].texts[code] for code in used.tolist() if code != ABSENT]
-            values[name] = (codes - int(ABSENT in used)).astype(np.int32)
+            texts, values[name] = self._names[name].compact(values[name])
             values[f"texts of {name}"] = _joined(texts)
         np.savez(path, ids=self.ids[there], revision=np.int64(self.revision), **values)
 
@@ -317,7 +315,7 @@ class Columns:
         self._count = count
 
 
-def _joined(texts: list[str]) -> NDArray[np.uint8]:
+def _joined(texts: Iterable[str]) -> NDArray[np.uint8]:
     """Texts, none of which has a zero character, as bytes."""
     return np.frombuffer("\0".join(["", *texts]).encode(), np.uint8)
 
