@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.index.database.classifiers import (
-    ClassifierInfo,
-    delete_classifier,
-    list_classifiers,
-)
-from emotion_search.index.database.clips import ClipDetails, clip_details
-from emotion_search.index.database.clusterings import (
-    ClusteringInfo,
-    delete_clustering,
-    get_clustering,
-    list_clusterings,
-)
 from emotion_search.index.database.filters import EMOTION, ClipFilter
-from emotion_search.index.database.models import active_model
 
 if TYPE_CHECKING:  # scikit-learn would cost every command a second
     from emotion_search.engine.classify.apply import Classified
@@ -94,20 +81,6 @@ class Learned(Archive):
             progress=progress,
         )
 
-    def classifiers(self, task: str | None = None) -> list[ClassifierInfo]:
-        """The classifiers of the archive, by task and version."""
-        with self.database.read() as session:
-            return list_classifiers(session, task)
-
-    def delete_classifier(self, task: str, version: int) -> int:
-        """Delete a classifier with its predictions; returns how many those were.
-
-        Raises:
-            NotFoundError: there is none of this version.
-        """
-        with self.database.write() as session:
-            return delete_classifier(session, task, version)
-
     def suggest(
         self, task: str, *, limit: int = 20, wanted: ClipFilter | None = None
     ) -> list[Suggestion]:
@@ -156,29 +129,6 @@ class Learned(Archive):
             progress=progress,
         )
 
-    def clusterings(self) -> list[ClusteringInfo]:
-        """The saved clusterings, by name."""
-        with self.database.read() as session:
-            return list_clusterings(session)
-
-    def clustering(self, name: str) -> ClusteringInfo:
-        """A saved clustering.
-
-        Raises:
-            NotFoundError: there is none of this name.
-        """
-        with self.database.read() as session:
-            return get_clustering(session, name)
-
-    def delete_clustering(self, name: str) -> None:
-        """Delete a saved clustering.
-
-        Raises:
-            NotFoundError: there is none of this name.
-        """
-        with self.database.write() as session:
-            delete_clustering(session, name)
-
     def map(
         self,
         *,
@@ -207,8 +157,3 @@ class Learned(Archive):
             clustering=clustering,
             wanted=wanted,
         )
-
-    def details(self, ids: Sequence[int]) -> list[ClipDetails]:
-        """The clips with these ids, in this order; unknown ones are left out."""
-        with self.database.read() as session:
-            return clip_details(session, active_model(session), ids)

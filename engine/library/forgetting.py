@@ -16,8 +16,6 @@ from emotion_search.index.database.files import is_object
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (
-    Counts,
-    counts_of,
     get_recording,
     locations_of,
     places_of_audio,
@@ -57,11 +55,6 @@ class Forgetting(Indexed):
             without = {recording for recording, _ in places} - there
             found = [one for one in found if one in without]
         return found
-
-    def counts_of(self, ids: list[int]) -> Counts:
-        """What there is of the recordings with these ids, those that the archive has."""
-        with self.database.read() as session:
-            return counts_of(session, ids)
 
     def expired(self) -> list[int]:
         """Ids of the recordings that are beyond the age that the settings allow, ascending.

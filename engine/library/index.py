@@ -18,12 +18,7 @@ from emotion_search.engine.embedders.registry import absolute
 from emotion_search.index.database.coverage import holding_called
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import active_model, list_models
-from emotion_search.index.database.spaces import (
-    SAMPLE,
-    SpaceInfo,
-    list_spaces,
-    use_space,
-)
+from emotion_search.index.database.spaces import SAMPLE, use_space
 from emotion_search.index.vectors.space import Method, Space
 
 if TYPE_CHECKING:
@@ -57,12 +52,6 @@ class Indexed(Archive):
         self._follow(model)
         self._search(model).keeper.save()
         return result
-
-    def spaces(self) -> list[SpaceInfo]:
-        """The spaces of the archive, the plain one first; none while it is empty."""
-        with self.database.read() as session:
-            model = active_model(session)
-            return list_spaces(session, model) if model else []
 
     def restore_space(self, version: int) -> None:
         """Let a space serve that was fitted before; 0 is the plain one.

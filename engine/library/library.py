@@ -20,17 +20,9 @@ from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.query.examples import AnyExample, as_example
 from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
-from emotion_search.index.database.clips import (
-    ClipDetails,
-    clip_details,
-    clips_of,
-    count,
-    get_clip,
-    list_clips,
-)
+from emotion_search.index.database.clips import ClipDetails, count
 from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.database.labels import set_labels
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces
@@ -207,28 +199,6 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
                 raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
         return samples, rate, clip
 
-    def clip(self, clip_id: int) -> ClipDetails:
-        """One clip.
-
-        Raises:
-            NotFoundError: no such clip.
-        """
-        with self.database.read() as session:
-            return get_clip(session, active_model(session), clip_id)
-
-    def clips(
-        self, wanted: ClipFilter | None = None, *, limit: int = 100, after_id: int = 0
-    ) -> list[ClipDetails]:
-        """A page of clips by ascending id, from beyond ``after_id``."""
-        with self.database.read() as session:
-            return list_clips(
-                session,
-                active_model(session),
-                wanted or ClipFilter(),
-                limit=limit,
-                after_id=after_id,
-            )
-
     def sorted_clips(
         self,
         by: str,
@@ -255,17 +225,11 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         with self.snapshot() as snapshot:
             return snapshot.sorted(wanted or ClipFilter(), order)
 
-    def clips_of(self, recording_id: int) -> list[ClipDetails]:
-        """The clips of a recording, in time order."""
-        with self.database.read() as session:
-            ids = clips_of(session, recording_id)
-            return clip_details(session, active_model(session), ids)
-
     def status(self) -> Status:
         """Model, space and counts of the archive."""
         with self.database.read() as session:
             model = active_model(session)
-            spaces = list_spaces(session, model) if model else []
+            spaces = list_spaces(session, model)
             return Status(
                 database=str(self.database),
                 home=str(self.settings.home),
@@ -283,15 +247,6 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
     def exposed(self) -> list[Path]:
         """Folders and files of the archive that other users of this machine may read."""
         return exposed(self.settings, self.database)
-
-    def label(self, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
-        """Set labels: clip, task, and value (None takes the label away), in one transaction.
-
-        Returns:
-            Ids that are no clips; their labels are ignored.
-        """
-        with self.database.write() as session:
-            return set_labels(session, labels)
 
 
 def archive_holdings(settings: Settings) -> list[Holding]:

@@ -1,97 +1,102 @@
-"""Library methods: recordings, clips, failures a page at a time; embeddings, tasks, labels."""
+"""Library methods that are one read or write of the database: rows, pages, counts, labels."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.library.sessions import reads, reads_model, writes
 from emotion_search.index.database.changes import archive_revision
-from emotion_search.index.database.clips import ClipDetails, owner_of, vectors_of
-from emotion_search.index.database.files import FailureDetails, list_failures
-from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.database.known_values import (
-    ValueCount,
-    ValueKind,
-    count_values,
-    unknown_values,
+from emotion_search.index.database.classifiers import delete_classifier, list_classifiers
+from emotion_search.index.database.clips import (
+    ClipDetails,
+    clip_details,
+    clips_of,
+    get_clip,
+    list_clips,
+    vectors_of,
 )
-from emotion_search.index.database.labels import list_labels, list_tasks
+from emotion_search.index.database.clusterings import (
+    delete_clustering,
+    get_clustering,
+    list_clusterings,
+)
+from emotion_search.index.database.coverage import list_holdings
+from emotion_search.index.database.files import list_failures
+from emotion_search.index.database.known_values import count_values, unknown_values
+from emotion_search.index.database.labels import list_labels, list_tasks, set_labels
 from emotion_search.index.database.models import active_model
 from emotion_search.index.database.recording_details import (
-    RecordingDetails,
     clips_of_recording,
+    counts_of,
     find_recordings,
     locations_of,
     read_recording,
 )
-from emotion_search.index.database.slices import RunStatus, drop_run, list_runs
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.database.slices import drop_run, list_runs
+from emotion_search.index.database.spaces import list_spaces
 from emotion_search.index.vectors.arrays import Vectors
 
 
 class Listing(Archive):
-    """Methods of ``Library`` that read single rows, or lists a page at a time."""
+    """Methods of ``Library`` that one function of the database each answers; its docstring is
+    theirs, and tells arguments and errors."""
 
-    def shared_ingests(self) -> list[RunStatus]:
-        """The ingests that workers share, as they stand, latest first."""
-        with self.database.read() as session:
-            return list_runs(session)
-
-    def drop_shared_ingest(self, run: int) -> None:
-        """Forget a shared ingest, with what of it is not taken in yet.
-
-        Raises:
-            NotFoundError: no such one.
-        """
-        with self.database.write() as session:
-            drop_run(session, run)
-
-    def recording(self, recording_id: int) -> RecordingDetails:
-        """One recording, with counts of its clips and labels.
-
-        Raises:
-            NotFoundError: no such recording.
-        """
-        with self.database.read() as session:
-            return read_recording(session, recording_id)
+    recording = reads(read_recording)
+    """One recording, with counts of its clips and labels."""
+    find_recordings = reads(find_recordings)
+    """A page of recordings in an order, and how many there are in all."""
+    counts_of = reads(counts_of)
+    """How many clips, labels, files and seconds some recordings have."""
+    clip = reads_model(get_clip)
+    """One clip."""
+    clips = reads_model(list_clips)
+    """A page of the clips that pass a filter, by id."""
+    clip_page = reads_model(clips_of_recording)
+    """A page of the clips of a recording, by id."""
+    details = reads_model(clip_details)
+    """The clips with some ids, in their order."""
+    label = writes(set_labels)
+    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
+    tasks = reads(list_tasks)
+    """Number of labels by task."""
+    labels = reads(list_labels)
+    """Number of clips by the labels of a task."""
+    values = reads(count_values)
+    """Sources, speakers or labels of clips, counted."""
+    unknown_values = reads_model(unknown_values)
+    """A sentence for each value of a filter that no clip has."""
+    failures = reads(list_failures)
+    """Files that could not be ingested or hold no speech, latest first."""
+    revision = reads(archive_revision)
+    """A text that is another one whenever something in the archive changed, but for failures and
+    what nobody embedded yet."""
+    spaces = reads_model(list_spaces)
+    """The spaces of the archive, the plain one first; none while it is empty."""
+    holdings = reads(list_holdings)
+    """The models of the archive, how many clips have an embedding under each, which serves."""
+    classifiers = reads(list_classifiers)
+    """The classifiers of the archive, or those of a task, by task and version."""
+    delete_classifier = writes(delete_classifier)
+    """Delete a classifier with its predictions; returns how many those were."""
+    clusterings = reads(list_clusterings)
+    """The saved clusterings, by name."""
+    clustering = reads(get_clustering)
+    """A saved clustering."""
+    delete_clustering = writes(delete_clustering)
+    """Delete a saved clustering."""
+    shared_ingests = reads(list_runs)
+    """The ingests that workers share, as they stand, latest first."""
+    drop_shared_ingest = writes(drop_run)
+    """Forget a shared ingest, with what of it is not taken in yet."""
 
     def paths(self, recording_id: int) -> list[str]:
         """Where the recording's bytes were seen, in alphabetical order."""
         with self.database.read() as session:
             return [one.path for one in locations_of(session, recording_id)]
 
-    def find_recordings(
-        self,
-        wanted: ClipFilter,
-        *,
-        text: str = "",
-        order: str = "newest",
-        limit: int,
-        skip: int = 0,
-        after_id: int = 0,
-    ) -> tuple[list[RecordingDetails], int]:
-        """A page of recordings in order, and how many there are in all; see
-        ``index.database.recording_details.find_recordings``."""
+    def clips_of(self, recording_id: int) -> list[ClipDetails]:
+        """The clips of a recording, in time order."""
         with self.database.read() as session:
-            return find_recordings(
-                session,
-                wanted,
-                text=text,
-                order=order,
-                limit=limit,
-                skip=skip,
-                after_id=after_id,
-            )
-
-    def clip_page(self, recording_id: int, *, limit: int, after_id: int = 0) -> list[ClipDetails]:
-        """Up to ``limit`` clips of a recording, by ascending id from beyond ``after_id``.
-
-        Raises:
-            NotFoundError: no such recording.
-        """
-        with self.database.read() as session:
-            model = active_model(session)
-            return clips_of_recording(session, model, recording_id, limit=limit, after_id=after_id)
+            return clip_details(session, active_model(session), clips_of(session, recording_id))
 
     def embedding(self, clip_id: int) -> Vectors:
         """The stored embedding of a clip by the archive's model: float32 (dim,), not in any space.
@@ -101,53 +106,7 @@ class Listing(Archive):
         """
         with self.database.read() as session:
             model = active_model(session)
-            if model is None:
-                raise NotFoundError(f"no clip {clip_id} in this archive")
-            owner_of(session, clip_id)  # raises where there is no such clip at all
+            get_clip(session, model, clip_id)  # raises where there is no such clip at all
+            assert model is not None
             vector: Vectors = vectors_of(session, model, [clip_id])[0]
             return vector
-
-    def unknown_values(self, wanted: ClipFilter) -> list[str]:
-        """A sentence for each value of a filter that no clip has, with the nearest that are there.
-
-        Raises:
-            NotFoundError: no clip has any of the values of one filter.
-        """
-        with self.database.read() as session:
-            return unknown_values(session, active_model(session), wanted)
-
-    def values(self, kind: ValueKind, wanted: ClipFilter | None = None) -> list[ValueCount]:
-        """Sources, speakers, or labels under the filter's task of the clips that pass it, most
-        clips first."""
-        with self.database.read() as session:
-            return count_values(session, kind, wanted or ClipFilter())
-
-    def revision(self) -> str:
-        """A text that is another one whenever something in the archive changed, but for failures
-        and what nobody embedded yet."""
-        with self.database.read() as session:
-            return archive_revision(session)
-
-    def tasks(self) -> dict[str, int]:
-        """Number of labels by task, tasks in alphabetical order."""
-        with self.database.read() as session:
-            return list_tasks(session)
-
-    def labels(self, task: str) -> dict[str, int]:
-        """Number of clips by the labels of a task, most first."""
-        with self.database.read() as session:
-            return list_labels(session, task)
-
-    def failures(
-        self,
-        *,
-        limit: int | None = None,
-        kind: str | None = None,
-        until: datetime | None = None,
-        skip: int = 0,
-    ) -> list[FailureDetails]:
-        """Files that could not be ingested or hold no speech (of one ``kind``, where it is given),
-        latest first: up to ``limit`` of those of ``until`` and before, without the first ``skip``.
-        """
-        with self.database.read() as session:
-            return list_failures(session, limit=limit, kind=kind, until=until, skip=skip)

@@ -37,11 +37,6 @@ log = logging.getLogger(__name__)
 class Switching(Archive):
     """Methods of ``Library`` about models."""
 
-    def holdings(self) -> list[Holding]:
-        """The models of the archive, how many clips have an embedding under each, which serves."""
-        with self.database.read() as session:
-            return list_holdings(session)
-
     def reembed(
         self,
         name: str,

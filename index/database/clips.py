@@ -94,10 +94,15 @@ _PLAIN = (
 
 
 def list_clips(
-    session: Session, model: ModelInfo | None, wanted: ClipFilter, *, limit: int, after_id: int = 0
+    session: Session,
+    model: ModelInfo | None,
+    wanted: ClipFilter | None = None,
+    *,
+    limit: int = 100,
+    after_id: int = 0,
 ) -> list[ClipDetails]:
     """Up to ``limit`` clips that pass the filter, by ascending id from beyond ``after_id``."""
-    page = matching(wanted).where(Clip.id > after_id).order_by(Clip.id).limit(limit)
+    page = matching(wanted or ClipFilter()).where(Clip.id > after_id).order_by(Clip.id).limit(limit)
     return clip_details(session, model, session.scalars(page).all())
 
 
@@ -111,18 +116,6 @@ def get_clip(session: Session, model: ModelInfo | None, clip_id: int) -> ClipDet
     if not found:
         raise NotFoundError(f"no clip {clip_id} in this archive")
     return found[0]
-
-
-def owner_of(session: Session, clip_id: int) -> int:
-    """The recording of a clip.
-
-    Raises:
-        NotFoundError: no such clip.
-    """
-    found = session.scalar(select(Clip.recording_id).where(Clip.id == clip_id))
-    if found is None:
-        raise NotFoundError(f"no clip {clip_id} in this archive")
-    return found
 
 
 def clip_details(

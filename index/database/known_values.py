@@ -43,9 +43,12 @@ class ValueCount:
     clips: int
 
 
-def count_values(session: Session, kind: ValueKind, wanted: ClipFilter) -> list[ValueCount]:
+def count_values(
+    session: Session, kind: ValueKind, wanted: ClipFilter | None = None
+) -> list[ValueCount]:
     """Sources, speakers, or labels under the filter's task of the clips that pass it, most clips
     first."""
+    wanted = wanted or ClipFilter()
     column: Any = {"source": Recording.source, "speaker": SPEAKER, "label": Label.value}[kind]
     query = matching(wanted)
     if kind == "label":

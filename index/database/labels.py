@@ -81,7 +81,8 @@ def agreed_labels(session: Session, recording_id: int) -> dict[str, str]:
 
 
 def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
-    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids."""
+    """Set labels of clips: id, task, and value (None takes it away); returns unknown ids, whose
+    labels are ignored."""
     ids = sorted({clip for clip, _, _ in labels})
     known = known_clips(session, ids)
     last = {

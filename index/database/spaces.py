@@ -188,8 +188,10 @@ def get_space(session: Session, model: ModelInfo, version: int) -> ArchiveSpace:
     return ArchiveSpace(model, version, space, row.baselines, row.fitted_at)
 
 
-def list_spaces(session: Session, model: ModelInfo) -> list[SpaceInfo]:
-    """All spaces of the model, the plain one first."""
+def list_spaces(session: Session, model: ModelInfo | None) -> list[SpaceInfo]:
+    """All spaces of the model, the plain one first; none without a model."""
+    if model is None:
+        return []
     active = revision_and_space(session, model.id)[1]
     columns = [
         getattr(SpaceRow, name)

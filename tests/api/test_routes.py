@@ -222,7 +222,7 @@ def test_an_unexpected_error_is_a_problem_with_an_id(client: TestClient, monkeyp
     def broken(*_: object):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("emotion_search.engine.library.listing.list_tasks", broken)
+    monkeypatch.setattr("emotion_search.engine.library.library.Library.tasks", broken)
     answer = client.get("/v1/tasks", headers={"X-Request-ID": "mine"})
     assert_problem(answer, 500, "unexpected")
     assert answer.headers["x-request-id"] == "mine"
