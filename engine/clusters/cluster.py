@@ -18,9 +18,8 @@ from emotion_search.index.database.clip_columns import attributes_of
 from emotion_search.index.database.clusterings import add_clustering, has_clustering, name_taken
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
-from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import ArchiveSpace, unsupervised_space
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors

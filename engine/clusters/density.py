@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.database.prediction_filters import NOISE
+from emotion_search.index.database.filters import NOISE
 from emotion_search.index.vectors.arrays import Vectors
 
 DIMENSIONS = 20

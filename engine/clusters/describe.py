@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 
 from emotion_search.index.database.clip_columns import Attribute, Attributes
 from emotion_search.index.database.column_rows import ABSENT
-from emotion_search.index.database.prediction_filters import NOISE
+from emotion_search.index.database.filters import NOISE
 from emotion_search.index.vectors.arrays import Vectors
 
 TYPICAL = 5

@@ -16,9 +16,8 @@ from emotion_search.index.database.clip_columns import Attribute, Attributes, at
 from emotion_search.index.database.clusterings import members
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
-from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
 from emotion_search.index.database.models import ModelInfo, revision_and_space
-from emotion_search.index.database.prediction_filters import NOISE
 from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import AbsentError, InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors

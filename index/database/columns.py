@@ -32,9 +32,14 @@ from emotion_search.index.database.column_rows import (
     read_clips,
     scores_of,
 )
-from emotion_search.index.database.filters import AFFECT, ROUNDED_S, ClipFilter, matching_ids
+from emotion_search.index.database.filters import (
+    AFFECT,
+    ROUNDED_S,
+    ClipFilter,
+    cluster_of,
+    matching_ids,
+)
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.prediction_filters import cluster_of
 from emotion_search.index.vectors.arrays import Ids
 
 _ALL = 0.2  # share of the clips from which on all are read rather than those

@@ -11,25 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    literal_column,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Select, and_, literal_column, not_, or_, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database import prediction_filters
 from emotion_search.index.database.emotion_names import spellings
 from emotion_search.index.database.schema import (
     SPEAKER,
     Archive,
     Clip,
+    ClusteringRow,
+    ClusterMember,
     Embedding,
     Label,
     Metadatum,
+    Prediction,
     Recording,
 )
 from emotion_search.index.database.speakers import speaks
@@ -42,6 +37,11 @@ EMOTION = "emotion"
 MOST_VALUES, MOST_PAIRS = 100, 10
 """Most values of a filter; each pair is a join."""
 
+_SEVERAL = ("sources", "speakers", "labels", "channels", "emotions", "predicted", "clusters")
+
+NOISE = -1
+"""The cluster of clips that are in none."""
+
 AFFECT = tuple(
     (f"{end}_{name}", name, compare)
     for name in ("arousal", "valence")
@@ -51,6 +51,20 @@ AFFECT = tuple(
 
 ROUNDED_S = 0.0005
 """Play in a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point."""
+
+
+def cluster_of(text: str) -> tuple[str, int]:
+    """The clustering and the cluster that ``NAME:3`` or ``NAME:noise`` names.
+
+    Raises:
+        InvalidInputError: it is of another form.
+    """
+    name, colon, number = text.rpartition(":")
+    if colon and name and number == "noise":
+        return name, NOISE
+    if not colon or not name or not number.isdecimal() or len(number) > 6:
+        raise InvalidInputError(f"cluster {text!r}: name it as NAME:3, or NAME:noise")
+    return name, int(number)
 
 
 @dataclass(frozen=True)
@@ -102,30 +116,24 @@ class ClipFilter:
         """Refuse what no database should be asked.
 
         Raises:
-            InvalidInputError: too many values, or characters that cannot be stored.
+            InvalidInputError: too many values, characters that cannot be stored, a number out of
+                range, a cluster of another form.
         """
-        prediction_filters.check(self.min_probability, self.clusters)
-        for name, values in (
-            ("task", (self.task,)),
-            ("source", self.sources),
-            ("label", self.labels),
-            ("speaker", self.speakers),
-            ("channel", self.channels),
-            ("emotion", self.emotions),
-            ("predicted", self.predicted),
-            ("cluster", self.clusters),
-            ("metadata", [text for pair in self.metadata.items() for text in pair]),
-        ):
-            most = MOST_PAIRS * 2 if name == "metadata" else MOST_VALUES
-            if len(values) > most:
-                raise InvalidInputError(f"filter {name} has more than {most} values")
-            for value in values:
-                clean(f"filter {name}", value)
-        for name in ("sources", "speakers", "labels", "channels", "predicted", "clusters"):
-            object.__setattr__(self, name, tuple(clean(name, one) for one in getattr(self, name)))
-        pairs = {clean("metadata", k): clean("metadata", v) for k, v in self.metadata.items()}
+        if not 0 <= self.min_probability <= 1:
+            raise InvalidInputError(f"a probability is 0 to 1, not {self.min_probability:g}")
+        for text in self.clusters:
+            cluster_of(text)
+        for name in _SEVERAL:
+            what, values = f"filter {name.removesuffix('s')}", getattr(self, name)
+            if len(values) > MOST_VALUES:
+                raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")
+            object.__setattr__(self, name, tuple(clean(what, one) for one in values))
+        if len(self.metadata) > MOST_PAIRS:
+            raise InvalidInputError(f"filter metadata has more than {2 * MOST_PAIRS} values")
+        what = "filter metadata"
+        pairs = {clean(what, key): clean(what, value) for key, value in self.metadata.items()}
         object.__setattr__(self, "metadata", pairs)
-        object.__setattr__(self, "task", clean("task", self.task))
+        object.__setattr__(self, "task", clean("filter task", self.task))
         for name in ("min_duration", "max_duration"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
@@ -225,10 +233,20 @@ def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
         found.append(Clip.end - Clip.start >= wanted.min_duration - ROUNDED_S)
     if wanted.max_duration is not None:
         found.append(Clip.end - Clip.start <= wanted.max_duration + ROUNDED_S)
-    for other, conditions in prediction_filters.conditions(
-        wanted.task, wanted.of_task(wanted.predicted), wanted.min_probability, wanted.clusters
-    ):
-        found.append(Clip.id.in_(select(other).where(*conditions)))
+    if wanted.predicted or wanted.min_probability > 0:
+        predicted = [
+            Prediction.task == wanted.task,
+            Prediction.probability >= wanted.min_probability,
+        ]
+        if wanted.predicted:
+            predicted.append(Prediction.value.in_(wanted.of_task(wanted.predicted)))
+        found.append(Clip.id.in_(select(Prediction.clip_id).where(*predicted)))
+    if wanted.clusters:
+        meant = []
+        for name, number in map(cluster_of, wanted.clusters):
+            of = select(ClusteringRow.id).where(ClusteringRow.name == name).scalar_subquery()
+            meant.append(and_(ClusterMember.clustering_id == of, ClusterMember.cluster == number))
+        found.append(Clip.id.in_(select(ClusterMember.clip_id).where(or_(*meant))))
     return found
 
 

@@ -18,8 +18,13 @@ from pydantic import (
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.files.values import LONGEST, parse_pairs
 from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
-from emotion_search.index.database.filters import EMOTION, MOST_PAIRS, MOST_VALUES, ClipFilter
-from emotion_search.index.database.prediction_filters import cluster_of
+from emotion_search.index.database.filters import (
+    EMOTION,
+    MOST_PAIRS,
+    MOST_VALUES,
+    ClipFilter,
+    cluster_of,
+)
 from emotion_search.index.database.text import clean, storable
 from emotion_search.index.errors import AbsentError, InvalidInputError
 

@@ -8,7 +8,7 @@ from typing import Any
 from emotion_search.engine.commands.show.tables import PlainTable, print_table
 from emotion_search.engine.commands.words import counted
 from emotion_search.index.database.clusterings import ClusteringInfo
-from emotion_search.index.database.prediction_filters import NOISE
+from emotion_search.index.database.filters import NOISE
 
 
 def clustering_record(info: ClusteringInfo, *, clusters: bool = True) -> dict[str, Any]:
