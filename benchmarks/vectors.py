@@ -17,7 +17,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 from emotion_search.index.database.schema import Clip, Embedding, Label, Recording
 from emotion_search.index.vectors.arrays import Vectors, normalise
@@ -143,7 +143,7 @@ def add(
     clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
     file, about = FileFacts(f"/{name}", 1, 1), Annotations(source=source)
     new = NewRecording(file, name, name.rjust(64, "0"), 1.0, 8000, 1, about, [clip])
-    return add_recording(session, model.id, new)[0]
+    return add_recordings(session, model.id, [new])[0][0]
 
 
 def emodb_embeddings(folder: Path) -> Vectors:

@@ -16,7 +16,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 
 CLASSES = ("angry", "sad")
@@ -49,31 +49,35 @@ def fill(
             label = labels[i] if labels else None
             sad = float(vectors[i, 0] > 0)
             name = f"{begin + i}.wav"
-            add_recording(
+            add_recordings(
                 session,
                 model.id,
-                NewRecording(
-                    file=FileFacts(f"/made/{name}", 1, 1),
-                    name=name,
-                    sha256=hashlib.sha256(name.encode()).hexdigest(),
-                    duration=1.0,
-                    sample_rate=16_000,
-                    channels=1,
-                    annotations=Annotations(
-                        speaker=speakers[i] if speakers else None,
-                        source=sources[i] if sources else None,
-                        labels={task: label} if label else {},
-                    ),
-                    clips=[
-                        NewClip(
-                            None,
-                            0.0,
-                            1.0,
-                            vectors[i].astype(np.float32),
-                            np.array([1 - sad, sad], np.float32) if scored is None else scored[i],
-                        )
-                    ],
-                ),
+                [
+                    NewRecording(
+                        file=FileFacts(f"/made/{name}", 1, 1),
+                        name=name,
+                        sha256=hashlib.sha256(name.encode()).hexdigest(),
+                        duration=1.0,
+                        sample_rate=16_000,
+                        channels=1,
+                        annotations=Annotations(
+                            speaker=speakers[i] if speakers else None,
+                            source=sources[i] if sources else None,
+                            labels={task: label} if label else {},
+                        ),
+                        clips=[
+                            NewClip(
+                                None,
+                                0.0,
+                                1.0,
+                                vectors[i].astype(np.float32),
+                                np.array([1 - sad, sad], np.float32)
+                                if scored is None
+                                else scored[i],
+                            )
+                        ],
+                    )
+                ],
             )
     return model
 

@@ -120,7 +120,7 @@ class Writer:
     ) -> None:
         """Write a file's annotations to the recording that it holds, and note the spans among them
         that are no clips of it."""
-        annotate(session, recording_id, file.annotations)
+        annotate(session, {recording_id: file.annotations})
         self._note_lost(session, recording_id, file, done)
 
     def _aliases(

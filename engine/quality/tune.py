@@ -19,8 +19,7 @@ from emotion_search.engine.quality.labelled import (
     Strings,
 )
 from emotion_search.engine.quality.retrieval import Gallery, judge
-from emotion_search.index.database.baselines import fit
-from emotion_search.index.database.clips import voices_of_clips
+from emotion_search.index.database.baselines import fit, voices_of_clips
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import (
     count_embedded,

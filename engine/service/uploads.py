@@ -141,7 +141,7 @@ def take_in(
             with library.database.write() as session:
                 if again is not None:
                     add_locations(session, [(known, again)])
-                annotate(session, known, fields.annotations)
+                annotate(session, {known: fields.annotations})
             return known, False
         kept = _keep(folder, file, sha256, name)
         recording_id = None

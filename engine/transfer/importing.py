@@ -21,7 +21,7 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recordings,
     add_spans,
-    annotate_each,
+    annotate,
 )
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError
@@ -146,7 +146,7 @@ def _write(
     }
     added = add_spans(session, model_id, [(one, new.clips) for one, new in known.items()])
     joined = [one for one, number in zip(known, added, strict=True) if number]
-    annotate_each(  # the others have their labels already
+    annotate(  # the others have their labels already
         session,
         {
             one: Annotations(speaker=about.speaker, spans=about.spans)

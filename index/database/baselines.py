@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
@@ -32,6 +33,14 @@ def places_of(session: Session, ids: Ids) -> list[Place]:
         rows = session.execute(query.where(wanted))
         found.update((row[0], Place(row[1], row[2], row[3], row[4])) for row in rows)
     return [found.get(clip, Place()) for clip in ids.tolist()]
+
+
+def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Who speaks in clips that are there, in the order of ``ids``, (n,): ``speaker …``, or where
+    that is not known ``recording …``; and their sources, (n,), empty text where unknown."""
+    places = places_of(session, ids)
+    voices = [f"speaker {p.speaker}" if p.speaker else f"recording {p.recording}" for p in places]
+    return np.array(voices, str), np.array([place.source or "" for place in places], str)
 
 
 def fit(session: Session, model: ModelInfo) -> Baselines | None:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
-from emotion_search.index.database.schema import ClassifierRow, Clip, Model, Prediction
+from emotion_search.index.database.schema import ClassifierRow, Clip, Model, Prediction, as_details
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
 
 
@@ -80,11 +80,9 @@ def list_classifiers(session: Session, task: str | None = None) -> list[Classifi
         .group_by(Prediction.classifier_id)
         .subquery()
     )
-    columns = [getattr(ClassifierRow, name) for name in _COLUMNS]  # not the parameters
     query = (
-        select(
-            *columns, Model.name.label("model"), func.coalesce(counts.c.n, 0).label("predictions")
-        )
+        select(ClassifierRow, Model.name, func.coalesce(counts.c.n, 0))
+        .options(defer(ClassifierRow.parameters))
         .join(Model, Model.id == ClassifierRow.model_id)
         .outerjoin(counts, counts.c.classifier_id == ClassifierRow.id)
         .order_by(ClassifierRow.task, ClassifierRow.version)
@@ -92,21 +90,9 @@ def list_classifiers(session: Session, task: str | None = None) -> list[Classifi
     if task is not None:
         query = query.where(ClassifierRow.task == task)
     return [
-        ClassifierInfo(**{**row, "classes": tuple(row["classes"])})
-        for row in session.execute(query).mappings()
+        as_details(ClassifierInfo, row, classes=tuple(row.classes), model=model, predictions=n)
+        for row, model, n in session.execute(query)
     ]
-
-
-_COLUMNS = (
-    "id",
-    "task",
-    "version",
-    "method",
-    "classes",
-    "space_version",
-    "provenance",
-    "created_at",
-)
 
 
 def get_classifier(

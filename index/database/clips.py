@@ -11,17 +11,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
 from emotion_search.index.database.files import FAILED, gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
-    SPEAKER,
     Archive,
     Clip,
     Embedding,
@@ -31,7 +28,7 @@ from emotion_search.index.database.schema import (
     Recording,
 )
 from emotion_search.index.errors import NotFoundError
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.arrays import Vectors
 
 _NO_SOURCE = "(none)"
 
@@ -143,21 +140,6 @@ def clip_details(
             predictions={task: (value, float(p)) for task, value, p in _parsed(predictions)},
         )
     return [found[clip] for clip in ids if clip in found]
-
-
-def voices_of_clips(session: Session, ids: Ids) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Who speaks in clips that are there, in the order of ``ids``, (n,): ``speaker …``, or where
-    that is not known ``recording …``; and their sources, (n,), empty text where unknown."""
-    found: dict[int, tuple[str, str]] = {}
-    for some in chunks(ids.tolist()):
-        query = select(Clip.id, Recording.id, SPEAKER, Recording.source).join(
-            Recording, Recording.id == Clip.recording_id
-        )
-        for clip, recording, speaker, source in session.execute(query.where(Clip.id.in_(some))):
-            voice = f"speaker {speaker}" if speaker else f"recording {recording}"
-            found[clip] = voice, source or ""
-    voices, sources = np.array([found[clip] for clip in ids.tolist()]).reshape(-1, 2).T
-    return voices, sources
 
 
 def clips_of(session: Session, recording_id: int) -> list[int]:

@@ -16,7 +16,13 @@ from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
-from emotion_search.index.database.schema import Clip, ClusteringRow, ClusterMember, Model
+from emotion_search.index.database.schema import (
+    Clip,
+    ClusteringRow,
+    ClusterMember,
+    Model,
+    as_details,
+)
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids
 
@@ -126,18 +132,7 @@ def list_clusterings(session: Session, name: str | None = None) -> list[Clusteri
     if name is not None:
         query = query.where(ClusteringRow.name == name)
     return [
-        ClusteringInfo(
-            id=row.id,
-            name=row.name,
-            method=row.method,
-            k=row.k,
-            model=model,
-            space_version=row.space_version,
-            parameters=row.parameters,
-            summary=row.summary,
-            created_at=row.created_at,
-            clips=clips,
-        )
+        as_details(ClusteringInfo, row, model=model, clips=clips)
         for row, model, clips in session.execute(query)
     ]
 

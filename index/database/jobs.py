@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
+from emotion_search.index.database.schema import as_details
 from emotion_search.index.database.upsert import insert_new
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
@@ -242,5 +242,4 @@ def _kept() -> ColumnElement[bool]:
 
 
 def _job(row: Row) -> Job:
-    values = {field.name: getattr(row, field.name) for field in fields_of(Job)}
-    return Job(**values | {"status": JobStatus(row.status)})
+    return as_details(Job, row, status=JobStatus(row.status))

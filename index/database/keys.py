@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import ApiKey as Row
+from emotion_search.index.database.schema import as_details
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 
@@ -43,12 +44,12 @@ def add_key(session: Session, *, name: str, prefix: str, sha256: str, scope: str
     row = Row(name=name, prefix=prefix, sha256=sha256, scope=scope, created_at=datetime.now(UTC))
     session.add(row)
     session.flush()
-    return _details(row)
+    return as_details(KeyDetails, row)
 
 
 def list_keys(session: Session) -> list[KeyDetails]:
     """All keys, also those revoked, oldest first."""
-    return [_details(row) for row in session.scalars(select(Row).order_by(Row.id))]
+    return [as_details(KeyDetails, row) for row in session.scalars(select(Row).order_by(Row.id))]
 
 
 def revoke_key(session: Session, name: str) -> KeyDetails:
@@ -65,10 +66,4 @@ def revoke_key(session: Session, name: str) -> KeyDetails:
     now = datetime.now(UTC)
     session.execute(update(Row).where(Row.id == found.id).values(revoked_at=now))
     session.refresh(found)
-    return _details(found)
-
-
-def _details(row: Row) -> KeyDetails:
-    return KeyDetails(
-        row.id, row.name, row.prefix, row.sha256, row.scope, row.created_at, row.revoked_at
-    )
+    return as_details(KeyDetails, found)

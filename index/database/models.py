@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.schema import Archive, Model
+from emotion_search.index.database.schema import Archive, Model, as_details
 from emotion_search.index.database.upsert import insert_new
 from emotion_search.index.errors import ModelMismatchError
 
@@ -139,4 +139,4 @@ def revision_and_space(session: Session, model_id: int) -> tuple[int, int]:
 
 
 def _info(row: Model) -> ModelInfo:
-    return ModelInfo(row.id, row.name, row.fingerprint, row.dimension, tuple(row.classes))
+    return as_details(ModelInfo, row, classes=tuple(row.classes))

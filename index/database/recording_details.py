@@ -15,7 +15,7 @@ from emotion_search.index.database.clips import ClipDetails, clip_details, metad
 from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Label, Location, Recording
+from emotion_search.index.database.schema import Clip, Label, Location, Recording, as_details
 from emotion_search.index.errors import NotFoundError
 
 
@@ -218,10 +218,10 @@ def _details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
     ):
         labels.setdefault(recording, {}).setdefault(task, {})[value] = int(n)
     metadata = metadata_of(session, ids)
-    columns = [column.key for column in Recording.__table__.columns]
     return [
-        RecordingDetails(
-            **{name: getattr(row, name) for name in columns},
+        as_details(
+            RecordingDetails,
+            row,
             clips=clips.get(row.id, 0),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.id, {}),

@@ -101,11 +101,6 @@ class NewRecording:
     cut: str | None = None
 
 
-def add_recording(session: Session, model_id: int, new: NewRecording) -> tuple[int, bool]:
-    """One recording; see ``add_recordings``."""
-    return add_recordings(session, model_id, [new])[0]
-
-
 def add_recordings(
     session: Session, model_id: int, new: Sequence[NewRecording]
 ) -> list[tuple[int, bool]]:
@@ -165,7 +160,7 @@ def add_recordings(
             for (clip, task), value in _labels(one.annotations, _by_span(one, own)).items()
         ],
     )
-    annotate_each(
+    annotate(
         session,
         {ids[one.sha256]: one.annotations for one in new if one.sha256 in known},
         {ids[sha256] for sha256 in own},
@@ -330,12 +325,7 @@ def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> 
     remove_failures(session, list(rows))
 
 
-def annotate(session: Session, recording_id: int, annotations: Annotations) -> None:
-    """As ``annotate_each``, of one recording."""
-    annotate_each(session, {recording_id: annotations})
-
-
-def annotate_each(
+def annotate(
     session: Session, given: Mapping[int, Annotations], fresh: Collection[int] = ()
 ) -> None:
     """Set what is annotated of recordings, by id, and their clips; the rest stays.

@@ -3,8 +3,9 @@
 # Annotations are no strings here: SQLAlchemy would evaluate each at every start.
 
 import zlib
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -32,6 +33,11 @@ from emotion_search.index.errors import DatabaseError
 
 SCHEMA_VERSION = "0017"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -78,6 +84,17 @@ class Sealed(TypeDecorator[bytes]):
 def is_whole(data: bytes) -> bool:
     """Whether bytes as ``Sealed`` stores them are as they were written."""
     return len(data) >= 4 and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+
+
+def _owner(column: str, *, primary_key: bool = False) -> Any:
+    """A reference to a row with which this one goes."""
+    return mapped_column(ForeignKey(column, ondelete="CASCADE"), primary_key=primary_key)
+
+
+def as_details(kind: type[T], row: Any, **others: Any) -> T:
+    """A dataclass of ``others``, and of those columns of a row that it has fields of."""
+    names = (field.name for field in fields(kind) if field.name not in others)
+    return kind(**{name: getattr(row, name) for name in names}, **others)
 
 
 class Base(DeclarativeBase):
@@ -139,9 +156,7 @@ class BaselineRow(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)  # see ``baselines.keys_of``
     source: Mapped[str | None] = mapped_column(Text)
     speaker: Mapped[str | None] = mapped_column(Text)
-    recording_id: Mapped[int | None] = mapped_column(
-        ForeignKey("recordings.id", ondelete="CASCADE")
-    )
+    recording_id: Mapped[int | None] = _owner("recordings.id")
     channel: Mapped[int | None] = mapped_column(Integer)
     clips: Mapped[int] = mapped_column(BigInteger)
     mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32
@@ -215,7 +230,7 @@ class Location(Base):
     __table_args__ = (Index("ix_locations_recording_id", "recording_id"),)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True)
-    recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    recording_id: Mapped[int] = _owner("recordings.id")
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
 
@@ -225,9 +240,7 @@ class Metadatum(Base):
 
     __tablename__ = "recording_metadata"
 
-    recording_id: Mapped[int] = mapped_column(
-        ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True
-    )
+    recording_id: Mapped[int] = _owner("recordings.id", primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     value: Mapped[str] = mapped_column(Text)
 
@@ -249,7 +262,7 @@ class Clip(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    recording_id: Mapped[int] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    recording_id: Mapped[int] = _owner("recordings.id")
     channel: Mapped[int | None] = mapped_column(Integer)  # None: all channels mixed down
     channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
     speaker: Mapped[str | None] = mapped_column(Text)  # where the recording has several
@@ -271,9 +284,7 @@ class Label(Base):
     __tablename__ = "labels"
     __table_args__ = (Index("ix_labels_task_value", "task", "value"),)
 
-    clip_id: Mapped[int] = mapped_column(
-        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
-    )
+    clip_id: Mapped[int] = _owner("clips.id", primary_key=True)
     task: Mapped[str] = mapped_column(Text, primary_key=True)
     value: Mapped[str] = mapped_column(Text)
 
@@ -289,9 +300,7 @@ class Embedding(Base):
         Index("ix_embeddings_score_version", "model_id", "score_version"),
     )
 
-    clip_id: Mapped[int] = mapped_column(
-        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
-    )
+    clip_id: Mapped[int] = _owner("clips.id", primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
@@ -378,7 +387,7 @@ class IngestSlice(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("ingest_runs.id", ondelete="CASCADE"))
+    run_id: Mapped[int] = _owner("ingest_runs.id")
     files: Mapped[list[Any]] = mapped_column(JSON)  # emptied once they are done
     number: Mapped[int] = mapped_column(Integer)  # of files
     attempts: Mapped[int] = mapped_column(Integer)
@@ -419,9 +428,7 @@ class Job(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     seconds: Mapped[float] = mapped_column(Float)  # embedded so far
     total: Mapped[float | None] = mapped_column(Float)  # by the file's header
-    recording_id: Mapped[int | None] = mapped_column(
-        ForeignKey("recordings.id", ondelete="CASCADE")
-    )
+    recording_id: Mapped[int | None] = _owner("recordings.id")
     is_new: Mapped[bool | None] = mapped_column(Boolean)
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -475,10 +482,8 @@ class Prediction(Base):
     )
 
     task: Mapped[str] = mapped_column(Text, primary_key=True)
-    clip_id: Mapped[int] = mapped_column(
-        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
-    )
-    classifier_id: Mapped[int] = mapped_column(ForeignKey("classifiers.id", ondelete="CASCADE"))
+    clip_id: Mapped[int] = _owner("clips.id", primary_key=True)
+    classifier_id: Mapped[int] = _owner("classifiers.id")
     value: Mapped[str] = mapped_column(Text)
     probability: Mapped[float] = mapped_column(Float)
 
@@ -511,10 +516,6 @@ class ClusterMember(Base):
         Index("ix_cluster_members_clustering_id_cluster", "clustering_id", "cluster"),
     )
 
-    clip_id: Mapped[int] = mapped_column(
-        ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True
-    )
-    clustering_id: Mapped[int] = mapped_column(
-        ForeignKey("clusterings.id", ondelete="CASCADE"), primary_key=True
-    )
+    clip_id: Mapped[int] = _owner("clips.id", primary_key=True)
+    clustering_id: Mapped[int] = _owner("clusterings.id", primary_key=True)
     cluster: Mapped[int] = mapped_column(Integer)

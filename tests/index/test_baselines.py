@@ -62,7 +62,7 @@ class Grouped(World):
     def correct(self, recording: int, number: int) -> None:
         speaker = NAMES[number % 2]
         with self.database.write() as session:
-            annotate(session, recording, Annotations(speaker=speaker))
+            annotate(session, {recording: Annotations(speaker=speaker)})
         self.places[recording] = self.places[recording]._replace(speaker=speaker)
 
     def leave(self, recording: int) -> None:

@@ -101,7 +101,7 @@ def _annotate(world: World, session: Session, recording: int, clip: int) -> None
         Annotations(source="new", metadata={"queue": "7"}),
         Annotations(labels={"emotion": "rare"}),
     ]
-    annotate(session, recording, given[clip % 3])
+    annotate(session, {recording: given[clip % 3]})
 
 
 def _predict(world: World, session: Session, recording: int, clip: int) -> None:

@@ -156,7 +156,7 @@ def test_another_task_or_a_name_makes_nothing_anew_but_another_speaker_its_own_c
     clip = min(world.truth)
     recording = world.truth[clip][0]
     with world.database.write() as session:
-        annotate(session, recording, Annotations(name="other.wav", speaker="ann"))
+        annotate(session, {recording: Annotations(name="other.wav", speaker="ann")})
     assert world.rescore() == 0
     world.correct(recording, 1)
     assert world.rescore() == sum(r == recording for r, _ in world.truth.values())

@@ -20,7 +20,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
     remove_recording,
 )
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
@@ -58,9 +58,8 @@ class World:
         rng = np.random.default_rng(seed)
         self.made += 1
         with self.database.write() as session:
-            recording_id, _ = add_recording(
-                session, self.model.id, recording(self.made, rng, clips, Annotations(**facts))
-            )
+            new = recording(self.made, rng, clips, Annotations(**facts))
+            recording_id, _ = add_recordings(session, self.model.id, [new])[0]
             rows = session.execute(
                 text(
                     "SELECT c.id, e.vector FROM clips c JOIN embeddings e ON e.clip_id = c.id"
@@ -232,8 +231,8 @@ def test_known_bytes_gain_a_name_and_nothing_else(world: World):
     first = recording(1, np.random.default_rng(0), 2, Annotations(source="a"))
     second = replace(first, file=FileFacts("/other/name.wav", 1000, 7))
     with world.database.write() as session:
-        assert add_recording(session, world.model.id, first) == (1, True)
-        assert add_recording(session, world.model.id, second) == (1, False)
+        assert add_recordings(session, world.model.id, [first])[0] == (1, True)
+        assert add_recordings(session, world.model.id, [second])[0] == (1, False)
         assert session.scalar(text("SELECT count(*) FROM clips")) == 2
         assert session.scalar(text("SELECT count(*) FROM locations")) == 2
 

@@ -18,7 +18,7 @@ from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 from emotion_search.index.errors import InvalidInputError
 from tests.conftest import tone, write_wav
@@ -36,7 +36,7 @@ def add(library: Library, number: int) -> None:
     model = library.model()
     assert model is not None
     with library.database.write() as session:
-        add_recording(session, model.id, new)
+        add_recordings(session, model.id, [new])[0]
 
 
 def elsewhere(tmp_path: Path) -> Settings:

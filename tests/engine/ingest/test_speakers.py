@@ -89,7 +89,7 @@ def test_all_mixed_has_a_speaker_where_the_channels_agree(library: Library, call
     ingest(library, call, ROWS, channels="mix")
     assert speakers(library) == {None: None}
     with library.database.write() as session:
-        annotate(session, 1, Annotations(sides={0: Side("Jo")}))
+        annotate(session, {1: Annotations(sides={0: Side("Jo")})})
     assert speakers(library) == {None: "Jo"}
 
 

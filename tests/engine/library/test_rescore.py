@@ -91,7 +91,7 @@ def test_scores_follow_what_is_tuned_restored_corrected_and_forgotten(spoken: Li
     np.testing.assert_allclose(assert_adapted(spoken), mean, atol=1e-6)
     spoken.restore_space(2)
     with spoken.database.write() as session:
-        annotate(session, 1, Annotations(speaker="voice1"))
+        annotate(session, {1: Annotations(speaker="voice1")})
     assert spoken.rescore() == 1
     assert np.flatnonzero(np.abs(assert_adapted(spoken) - baselines).max(axis=1) > 1e-4) == [0]
     spoken.forget(2)

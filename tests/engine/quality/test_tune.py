@@ -21,7 +21,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 from emotion_search.index.database.spaces import get_calibration, get_space
 from emotion_search.index.database.spans import Span
@@ -60,7 +60,7 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
             clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
             facts = FileFacts(f"/made/{i}.wav", 1, 1)
             new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 1.0, 16_000, 1, annotations, [clip])
-            add_recording(session, model.id, new)
+            add_recordings(session, model.id, [new])[0]
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def calls(library: Library, numbers: range, *, labels: bool = False) -> None:
                 Annotations(spans=spans if labels else ()),
                 clips,
             )
-            add_recording(session, model.id, new)
+            add_recordings(session, model.id, [new])[0]
 
 
 def test_without_labels_baselines_serve_where_groups_are_many(

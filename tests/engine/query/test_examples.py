@@ -193,7 +193,7 @@ def test_filters_and_exclusions_hold(filled: Library):
 def test_hits_tell_whose_they_are_and_only_others_can_be_asked_for(filled: Library):
     with filled.database.write() as session:
         for clip, source in ((1, "a"), (2, "a"), (3, "b")):
-            annotate(session, filled.clip(clip).recording_id, Annotations(source=source))
+            annotate(session, {filled.clip(clip).recording_id: Annotations(source=source)})
     hits = {hit.clip.id: hit for hit in search(filled, Query([ClipExample(1)], limit=100))}
     own = filled.clip(1).speaker
     for hit in hits.values():

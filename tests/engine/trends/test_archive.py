@@ -17,7 +17,7 @@ from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 from emotion_search.index.database.schema import Embedding
 from emotion_search.index.errors import InvalidInputError
@@ -42,7 +42,7 @@ def fill(database: Database, recordings) -> ModelInfo:
             annotations = Annotations(source=source, recorded_at=moment)
             sha = f"{number:064x}"
             new = NewRecording(None, f"r{number}", sha, at, 0, 1, annotations, made)
-            add_recording(session, model.id, new)
+            add_recordings(session, model.id, [new])[0]
     return model
 
 

@@ -13,7 +13,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
     remove_recording,
 )
 from emotion_search.index.database.schema import Base, Clip
@@ -62,7 +62,7 @@ def test_everything_is_copied_and_the_archive_goes_on(
             FileFacts("/x.wav", 1, 1), "x.wav", "e" * 64, 1.0, 8000, 1, Annotations(),
             [NewClip(None, 0.0, 1.0, vectors[0], np.array([0.2, 0.8], np.float32))],
         )  # fmt: skip
-        assert add_recording(session, archive.model.id, new) == (51, True)
+        assert add_recordings(session, archive.model.id, [new])[0] == (51, True)
 
 
 def test_ids_of_what_was_removed_are_not_used_again_by_the_copy(
@@ -77,7 +77,7 @@ def test_ids_of_what_was_removed_are_not_used_again_by_the_copy(
             [NewClip(None, 0.0, 1.0, vector, np.array([0.2, 0.8], np.float32))],
         )  # fmt: skip
         with into.write() as session:
-            return add_recording(session, archive.model.id, new)[0]
+            return add_recordings(session, archive.model.id, [new])[0][0]
 
     assert [add(database, number) for number in range(3)] == [1, 2, 3]
     with database.write() as session:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emotion_search.index.database.clips import voices_of_clips
+from emotion_search.index.database.baselines import voices_of_clips
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.labelled_clips import context_of
 from emotion_search.index.database.models import activate_model
@@ -11,7 +11,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 
 KNOWN = (
@@ -31,7 +31,7 @@ def test_sources_sentences_and_scores_of_clips_in_the_order_asked_for(database: 
             clips = [NewClip(None, t, t + 1.0, np.ones(3, np.float32), scores) for t in (0.0, 1.0)]
             facts = FileFacts(f"/{i}.wav", 1, 1)
             new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 2.0, 16_000, 1, known, clips)
-            add_recording(session, model.id, new)
+            add_recordings(session, model.id, [new])[0]
     ids = np.array([5, 1, 4, 2], np.int64)
     with database.read() as session:
         found = context_of(session, model, ids, "text")

@@ -11,7 +11,7 @@ from emotion_search.index.database.recordings import (
     FileFacts,
     NewClip,
     NewRecording,
-    add_recording,
+    add_recordings,
 )
 from tests.archives import CLASSES
 
@@ -32,7 +32,7 @@ def test_recordings_come_by_the_share_of_their_time_that_passes(database: Databa
             new = NewRecording(
                 file, name, name.ljust(64, "0"), 4.0, 16_000, 1, Annotations(), clips
             )
-            add_recording(session, model.id, new)
+            add_recordings(session, model.id, [new])[0]
     with database.read() as session:
         wanted = ClipFilter(emotions=("anger",))
         found, total = find_recordings(session, wanted, order="share", limit=2)
