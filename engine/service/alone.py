@@ -10,14 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import EmotionSearchError, ModelUnavailableError
 
@@ -40,24 +37,6 @@ class StoppedError(EmotionSearchError):
 @dataclass(frozen=True)
 class _Done:
     result: Any
-
-
-def take_in_alone(
-    settings: Settings,
-    file: Path,
-    *,
-    progress: Callable[[IngestReport], None],
-    stop: threading.Event,
-    **how: Any,
-) -> tuple[int, bool]:
-    """``take_in`` in a process of its own, with a model of its own, which ends with this one.
-
-    Raises:
-        ProcessDiedError: the process ended while the file was decoded and embedded.
-        ModelUnavailableError: it ended before, so that the file had no part in it.
-        EmotionSearchError, OSError: as ``take_in``.
-    """
-    return do_alone(settings, partial(_take_in, file, how), progress=progress, stop=stop)
 
 
 def do_alone(
@@ -114,14 +93,6 @@ def do_alone(
         process.kill()
         process.join()
         ours.close()
-
-
-def _take_in(
-    file: Path, how: dict[str, Any], library: Library, progress: Progress, stop: threading.Event
-) -> tuple[int, bool]:
-    library.embedder()
-    progress(BEGUN)
-    return take_in(library, file, progress=progress, stop=stop, **how)
 
 
 def _work(pipe: Connection, settings: Settings, work: Callable[..., object]) -> None:

@@ -20,7 +20,6 @@ from emotion_search.engine.service.alone import (
     Progress,
     StoppedError,
     do_alone,
-    take_in_alone,
 )
 from emotion_search.engine.service.board import JobBoard, Step
 from emotion_search.engine.service.spool import Incoming
@@ -200,9 +199,11 @@ class JobWork:
     def _taken_in_alone(self, path: Path, how: dict[str, Any]) -> tuple[int, bool]:
         """Take in what was begun when the process ended, more than once: by its own fault or by
         chance."""
+        progress, stop = how.pop("progress"), how.pop("stop")
+        work = partial(_take_in, path, how)
         for _ in range(_MOST_DEATHS):
             try:
-                return take_in_alone(self._library.settings, path, **how)
+                return do_alone(self._library.settings, work, progress=progress, stop=stop)
             except ProcessDiedError as error:
                 log.warning("%s: %s", how["name"], error)
         raise QuarantinedError(
@@ -263,6 +264,14 @@ class JobWork:
         except EmotionSearchError as other:  # nobody would ever know: it is tried again
             log.warning("job %d: %s", job.id, other)
             return job, False
+
+
+def _take_in(
+    file: Path, how: dict[str, Any], library: Library, progress: Progress, stop: threading.Event
+) -> tuple[int, bool]:
+    library.embedder()
+    progress(BEGUN)
+    return take_in(library, file, progress=progress, stop=stop, **how)
 
 
 def _learn(
