@@ -13,6 +13,8 @@ from emotion_search.engine.files.objects import fetched
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.files import is_object
 from emotion_search.index.database.recording_details import get_recording, locations_of
+from emotion_search.index.database.schema import Recording
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import (
     AbsentError,
     AudioError,
@@ -40,9 +42,8 @@ def span_of_recording(
         InvalidInputError: one longer than ten minutes.
     """
     with archive.database.read() as session:
-        row = get_recording(session, recording_id)
-        duration, channels, sha256 = row.duration, row.channels, row.sha256
-        track = track_of(row.cut)
+        recording = get_recording(session, recording_id)
+    duration, channels = recording.duration, recording.channels
     stop = duration if end is None else min(end, duration)
     if end is not None and not start < end:
         raise AbsentError(f"{start:g} to {end:g} s is no stretch: start must come before end")
@@ -52,15 +53,26 @@ def span_of_recording(
         raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
         raise AbsentError(f"the recording has {channels} channels, counted from 0")
-    with file_of_recording(archive, recording_id, sha256) as path:
+    return read_span(archive, recording, Span(start, stop, channel), f"recording {recording_id}")
+
+
+def read_span(archive: Archive, recording: Recording, span: Span, what: str) -> tuple[Samples, int]:
+    """A span that a recording has: mono float32 (n,), and its sample rate in Hz.
+
+    Raises:
+        NotFoundError: its file is no longer there, has changed or cannot be read; names ``what``.
+    """
+    with file_of_recording(archive, recording.id, recording.sha256) as path:
         try:
             return archive.decoders.read_span(
-                path, channel=channel, start=start, end=stop, track=track
+                path,
+                channel=span.channel,
+                start=span.start,
+                end=span.end,
+                track=track_of(recording.cut),
             )
         except (AudioError, OSError) as error:
-            raise NotFoundError(
-                f"recording {recording_id} cannot be played: {reason(error)}"
-            ) from error
+            raise NotFoundError(f"{what} cannot be played: {reason(error)}") from error
 
 
 @contextmanager

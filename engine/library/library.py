@@ -26,7 +26,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, reason
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Hit, SortedPage
 from emotion_search.index.vectors.baselines import Place
 
@@ -183,20 +183,15 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         Raises:
             NotFoundError: no such clip, or its file is no longer there or has changed.
         """
-        from emotion_search.engine.archive.playback import file_of_recording
-        from emotion_search.engine.audio.channels import track_of
+        from emotion_search.engine.archive.playback import read_span
         from emotion_search.index.database.recording_details import get_recording
+        from emotion_search.index.database.spans import Span
 
         clip = self.clip(clip_id)
         with self.database.read() as session:
-            track = track_of(get_recording(session, clip.recording_id).cut)
-        with file_of_recording(self, clip.recording_id, clip.sha256) as path:
-            try:
-                samples, rate = self.decoders.read_span(
-                    path, channel=clip.channel, start=clip.start, end=clip.end, track=track
-                )
-            except (AudioError, OSError) as error:
-                raise NotFoundError(f"clip {clip_id} cannot be played: {reason(error)}") from error
+            recording = get_recording(session, clip.recording_id)
+        span = Span(clip.start, clip.end, clip.channel)
+        samples, rate = read_span(self, recording, span, f"clip {clip_id}")
         return samples, rate, clip
 
     def sorted_clips(

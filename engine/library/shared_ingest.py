@@ -68,7 +68,6 @@ class SharedIngest:
 
     Attributes:
         report: what this worker did.
-        listed_files: files that this worker listed, known ones among them.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class SharedIngest:
         self._stop = stop or threading.Event()
         self.worker = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.report = IngestReport()
-        self.listed_files = 0
         self._listed = wanted is None
 
     def run(self) -> IngestReport:
@@ -160,7 +158,6 @@ class SharedIngest:
             self._database, files, options, lambda file, why: refused.append((file.path, why))
         ):
             self._refuse(refused)
-            self.listed_files += len(chunk)
             new = [looked.file for looked in chunk if _is_work(looked, options)]
             pieces = list(_pieces(new)) or [[]]
             known = len(chunk) - len(new)

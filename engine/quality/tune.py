@@ -42,9 +42,9 @@ from emotion_search.index.database.spaces import (
     SpaceInfo,
     active_space,
     add_space,
-    calibrated_clips,
     list_spaces,
     put_calibration,
+    standing,
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError
@@ -279,7 +279,7 @@ def recalibrate(database: Database, model: ModelInfo) -> None:
     with database.read() as session:
         space = active_space(session, model)
         clips = count_embedded(session, model)
-        known = calibrated_clips(session, model, space.version)
+        known = standing(session, model).calibrated
         calibrates = known is None or abs(clips - known) > _DRIFT * known
         known = mean_clips(session, model)
         moves = clips >= OF_A_MEAN if known is None else abs(clips - known) > _DRIFT * known

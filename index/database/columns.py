@@ -40,7 +40,7 @@ from emotion_search.index.database.filters import (
     matching_ids,
 )
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.vectors.arrays import Ids
+from emotion_search.index.vectors.arrays import Ids, find
 
 _ALL = 0.2  # share of the clips from which on all are read rather than those
 _NO_MEMBER = -2  # of clips that are not in a clustering; -1 is its noise
@@ -99,7 +99,7 @@ class Columns:
 
     def rows_of(self, ids: Ids) -> tuple[Mask, NDArray[np.intp]]:
         """Which of the clips are there, and the rows of these."""
-        known, rows = self._find(ids)
+        known, rows = find(self.ids, ids)
         there = self["there"][rows]
         known[known] = there
         return known, rows[there]
@@ -117,10 +117,10 @@ class Columns:
         if ids is None:
             self._install(found, read)
             return
-        known, rows = self._find(found)
+        known, rows = find(self.ids, found)
         if not known.all():
             self._append(found[~known], {name: values[~known] for name, values in read.items()})
-            rows = self._find(found)[1]
+            rows = find(self.ids, found)[1]
         for name, values in read.items():
             self._columns[name][rows] = values
         for kind, task in self._by_task:
@@ -288,14 +288,6 @@ class Columns:
         column[rows] = unknown
         known, at = self.rows_of(clips)
         column[at] = found[known]
-
-    def _find(self, ids: Ids) -> tuple[Mask, NDArray[np.intp]]:
-        """Which of the clips have a row, and these rows."""
-        own = self.ids
-        rows = np.searchsorted(own, ids)
-        known = rows < len(own)
-        known[known] = own[rows[known]] == ids[known]
-        return known, rows[known]
 
     def _install(self, ids: Ids, columns: Mapping[str, Column]) -> None:
         self._ids, self._count = ids, len(ids)

@@ -48,15 +48,14 @@ class Progress:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class RunStatus:
-    """A bulk ingest as it stands.
+@dataclass(frozen=True, kw_only=True)
+class RunStatus(Progress):
+    """A bulk ingest as it stands: the progress of all its slices together.
 
     Attributes:
         named: what is taken in.
         listed: whether ``files``, those in slices, are all; ``known`` ones are in none.
         finished: whether all its files are dealt with.
-        done, failed, recordings, clips, seconds: see ``Progress``; of all slices together.
         clips_per_second, audio_per_second: over the last ten minutes; seconds of audio.
         workers: that work on it now.
     """
@@ -67,11 +66,6 @@ class RunStatus:
     finished: bool
     files: int
     known: int
-    done: int
-    failed: int
-    recordings: int
-    clips: int
-    seconds: float
     clips_per_second: float
     audio_per_second: float
     workers: tuple[str, ...]

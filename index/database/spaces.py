@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from emotion_search.index.database.baselines import (
     centres,
@@ -18,7 +18,7 @@ from emotion_search.index.database.baselines import (
     source_means,
 )
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
-from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow
+from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow, as_details
 from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
@@ -193,16 +193,15 @@ def list_spaces(session: Session, model: ModelInfo | None) -> list[SpaceInfo]:
     if model is None:
         return []
     active = revision_and_space(session, model.id)[1]
-    columns = [
-        getattr(SpaceRow, name)
-        for name in ("version", "method", "task", "clips", "gain", "fitted_at")
+    query = select(SpaceRow).where(SpaceRow.model_id == model.id).order_by(SpaceRow.version)
+    query = query.options(defer(SpaceRow.mean), defer(SpaceRow.matrix))
+    return [
+        SpaceInfo(0, Method.PLAIN, None, 0, None, None, active == 0),
+        *(
+            as_details(SpaceInfo, row, method=Method(row.method), active=row.version == active)
+            for row in session.scalars(query)
+        ),
     ]
-    query = select(*columns).where(SpaceRow.model_id == model.id).order_by(SpaceRow.version)
-    spaces = [SpaceInfo(0, Method.PLAIN, None, 0, None, None, active == 0)]
-    for version, method, task, clips, gain, fitted_at in session.execute(query):
-        serves = active == version
-        spaces.append(SpaceInfo(version, Method(method), task, clips, gain, fitted_at, serves))
-    return spaces
 
 
 def add_space(
@@ -281,15 +280,6 @@ def get_calibration(session: Session, model: ModelInfo, version: int) -> Calibra
     if row is None:
         return None
     return Calibration(np.frombuffer(row.quantiles, dtype="<f4"), row.clips)
-
-
-def calibrated_clips(session: Session, model: ModelInfo, version: int) -> int | None:
-    """How many clips the archive had when the space was calibrated; None if it never was."""
-    return session.execute(
-        select(CalibrationRow.clips).where(
-            CalibrationRow.model_id == model.id, CalibrationRow.space_version == version
-        )
-    ).scalar_one_or_none()
 
 
 def put_calibration(

@@ -68,6 +68,14 @@ def rounded(products: NDArray[np.float64]) -> Cosines:
     return np.asarray(np.round(np.clip(products, -1.0, 1.0), DIGITS))
 
 
+def find(ordered: Ids, wanted: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which of the ``wanted`` are among ``ordered``, ascending, and the places of these there."""
+    places = np.searchsorted(ordered, wanted)
+    known = places < len(ordered)
+    known[known] = ordered[places[known]] == wanted[known]
+    return known, places[known]
+
+
 def positions(known: Ids, wanted: Ids) -> NDArray[np.intp]:
     """Where in ``known`` (in any order) each of the ``wanted`` is; all of them are there."""
     order = np.argsort(known)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.arrays import TIE, Ids, Vectors, checked
+from emotion_search.index.vectors.arrays import TIE, Ids, Vectors, checked, find
 from emotion_search.index.vectors.base import Candidates
 from emotion_search.index.vectors.mapped_rows import StoredRows
 
@@ -90,12 +90,10 @@ class FlatIndex:
             order = np.argsort(own)
             self._order = own[order], order
         known_ids, order = self._order
-        where = np.searchsorted(known_ids, ids)
-        known = where < len(known_ids)
-        known[known] = known_ids[where[known]] == ids[known]
-        held: Any = faiss.downcast_index(self._faiss.index)
-        rows = faiss.rev_swig_ptr(held.get_xb(), self.count * self.dimension)
-        return known, rows.reshape(self.count, self.dimension)[order[where[known]]]
+        known, where = find(known_ids, ids)
+        inner: Any = faiss.downcast_index(self._faiss.index)
+        rows = faiss.rev_swig_ptr(inner.get_xb(), self.count * self.dimension)
+        return known, rows.reshape(self.count, self.dimension)[order[where]]
 
     def estimate(self, vector: Vectors, clip: int) -> float | None:
         """See ``VectorIndex.estimate``."""

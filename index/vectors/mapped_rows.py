@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from emotion_search.index.disk.permissions import FILE, make_file
 from emotion_search.index.disk.sync import publish
 from emotion_search.index.errors import InvalidInputError, reason
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.arrays import Ids, Vectors, find
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +157,8 @@ class StoredRows:
 
     def _find(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
         """Which of the ids are here, and the places of these in the file."""
-        where = np.searchsorted(self._ids, ids)
-        known = where < len(self._ids)
-        known[known] = self._ids[where[known]] == ids[known]
-        return known, self._place[where[known]]
+        known, where = find(self._ids, ids)
+        return known, self._place[where]
 
 
 class RowWriter:
