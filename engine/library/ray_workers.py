@@ -77,15 +77,15 @@ def ingest_on_ray(
             "database_url": _url(library),
         }
         actors = [place.remote(given) for _ in range(number)]
-        left, told = [actor.run.remote() for actor in actors], False
+        left, stopping = [actor.run.remote() for actor in actors], False
         ended: list[IngestReport | str] = []
         while left:
             done, left = ray.wait(left, num_returns=len(left), timeout=_POLL_S)
             ended += ray.get(done)
             runs = library.shared_ingests()
             progress(sum(run.done for run in runs), sum(run.clips for run in runs))
-            if stop.is_set() and not told:
-                told = True
+            if stop.is_set() and not stopping:
+                stopping = True
                 for actor in actors:
                     actor.stop.remote()
     report = listing.report

@@ -36,7 +36,7 @@ class Pulse:
         """Listen."""
         self.listeners += 1
         if self._task is None:
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._poll())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,7 +54,7 @@ class Pulse:
                 await asyncio.wait_for(changed.wait(), patience)
         return self.latest
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
             try:
                 now = await self._read()

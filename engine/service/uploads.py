@@ -40,7 +40,6 @@ from emotion_search.index.errors import AudioError, BusyError, EmotionSearchErro
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_S = 3600.0  # after which a copy that is not finished is rubbish
-_ASKED = 500  # hashes of one question to the database
 
 
 class InterruptedUploadError(EmotionSearchError):
@@ -186,14 +185,9 @@ def remove_orphans(library: Library) -> int:
                     removed += 1
         elif _HASH.fullmatch(path.stem):
             found.setdefault(path.stem, []).append(path)
-    hashes = list(found)
-    for begin in range(0, len(hashes), _ASKED):
-        some = hashes[begin : begin + _ASKED]
-        with library.database.read() as session:
-            orphans = set(some) - ids_of_hashes(session, some).keys()
-        for sha256 in orphans:
-            removed += _remove_orphan(library, sha256, found[sha256])
-    return removed
+    with library.database.read() as session:
+        orphans = found.keys() - ids_of_hashes(session, list(found)).keys()
+    return removed + sum(_remove_orphan(library, one, found[one]) for one in orphans)
 
 
 def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:

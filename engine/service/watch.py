@@ -15,8 +15,8 @@ from emotion_search.index.errors import EmotionSearchError
 
 log = logging.getLogger(__name__)
 
-LOOK_S, MEASURE_S = 5.0, 60.0
-_SILENT_S = 4 * LOOK_S  # after which a look that has not come back counts as none
+CHECK_S, MEASURE_S = 5.0, 60.0
+_SILENT_S = 4 * CHECK_S  # after which a look that has not come back counts as none
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Watch:
         self._failing = False
         self.seen: Seen | None = None
         self.disk: DiskUse | None = None
-        self._upkeep = Upkeep({self.look: LOOK_S, self.measure: MEASURE_S})
+        self._upkeep = Upkeep({self.check: CHECK_S, self.measure: MEASURE_S})
 
     def start(self) -> None:
         """Look, and go on to."""
-        self.look()
+        self.check()
         self.measure()
         self._upkeep.start()
 
@@ -65,7 +65,7 @@ class Watch:
         seen = self.seen
         return not self._failing and seen is not None and time.time() - seen.at < _SILENT_S
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask the database; what keeps it from answering is logged once."""
         began = time.monotonic()
         try:

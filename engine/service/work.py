@@ -173,17 +173,17 @@ class JobWork:
         running = self._begun(job)
         latest = Step("starting")
 
-        def tell(step: Step) -> None:
+        def note(step: Step) -> None:
             nonlocal latest
             latest = step
             fields = {**job.fields, STEP: step.about}
             self._board.show(replace(running, seconds=step.done, total=step.of, fields=fields))
 
-        tell(latest)
+        note(latest)
         result = do_alone(
             self._library.settings,
             partial(_learn, self._learn, job.fields[WORK]),
-            progress=tell,
+            progress=note,
             stop=self._ending,
             patience=0.0,
         )

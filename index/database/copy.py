@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy import Table, exists, func, insert, or_, select, text
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
@@ -41,7 +41,7 @@ def copy_archive(
     target.create_or_require()
     done: dict[str, int] = {}
     with source.read() as reading, target.write() as writing:
-        if any(writing.scalar(select(func.count()).select_from(t)) for t in (Recording, Model)):
+        if _has_rows(writing):
             raise InvalidInputError(f"{target} holds an archive already; copy to an empty database")
         writing.execute(Archive.__table__.delete())  # type: ignore[attr-defined]
         tables = Base.metadata.sorted_tables
@@ -94,9 +94,11 @@ def is_empty(database: Database) -> bool:
         return True
     database.require_schema()
     with database.read() as session:
-        return not any(
-            session.scalar(select(func.count()).select_from(table)) for table in (Recording, Model)
-        )
+        return not _has_rows(session)
+
+
+def _has_rows(session: Session) -> bool:
+    return bool(session.scalar(select(or_(*(exists(select(t.id)) for t in (Recording, Model))))))
 
 
 def _rows(session: Session, table: Table) -> Iterator[list[dict[str, Any]]]:

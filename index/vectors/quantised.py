@@ -52,7 +52,7 @@ class QuantisedIndex:
         lists = min(_lists_for(count), max(1, len(sample) // 4))
         self._trained_on = count
         self._spread = 1.0
-        self._reach: dict[int, tuple[int, int]] = {}  # by rank: see ``reach``
+        self._measured: dict[int, tuple[int, int]] = {}  # by rank: see ``probes_and_depth``
         made: Any = faiss.index_factory(
             dimension, f"IVF{lists},RaBitQfs", faiss.METRIC_INNER_PRODUCT
         )
@@ -90,7 +90,7 @@ class QuantisedIndex:
         index._faiss = read
         index._trained_on = int(details["trained_on"])
         index._spread = float(details["spread"])
-        index._reach = {int(rank): (int(n), int(m)) for rank, (n, m) in details["reach"].items()}
+        index._measured = {int(rank): (int(n), int(m)) for rank, (n, m) in details["reach"].items()}
         index.recall = details["recall"]
         return index
 
@@ -180,7 +180,7 @@ class QuantisedIndex:
         Where ids are ``allowed`` all lists are looked into.
         """
         turned = self._rotated(query[None])
-        probes, depth = self.reach(rank)
+        probes, depth = self.probes_and_depth(rank)
         if allowed is not None:
             probes = self.lists
         selector = None if allowed is None else _selector(allowed, self._highest)
@@ -197,20 +197,20 @@ class QuantisedIndex:
             probes = min(4 * probes, self.lists)
         return Candidates(np.empty(0, np.int64), np.empty(0), rank, complete=True)
 
-    def reach(self, rank: int) -> tuple[int, int]:
+    def probes_and_depth(self, rank: int) -> tuple[int, int]:
         """How many lists to look into, and how many candidates to take, for the truly best ``rank``
         vectors to be among them but for one in a thousand."""
-        for known, (probes, depth) in self._reach.items():
+        for known, (probes, depth) in self._measured.items():
             if known >= rank:
                 return probes, depth
-        if not self._reach:  # not measured yet
+        if not self._measured:  # not measured yet
             return self.lists, self.count
-        last = max(self._reach)
-        return self.lists, ceil(rank * self._reach[last][1] / last)
+        last = max(self._measured)
+        return self.lists, ceil(rank * self._measured[last][1] / last)
 
     def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
-        """Learn from true neighbours how well it estimates, which lists to look into, and how many
-        candidates to take; see ``VectorIndex.measure``."""
+        """Learn from true neighbours how well it estimates, how many lists to look into, and how
+        many candidates to take; see ``VectorIndex.measure``."""
         turned = self._rotated(queries)
         ranked = self._faiss.quantizer.search(turned, self.lists)[1]
         place = np.empty_like(ranked)
@@ -233,11 +233,11 @@ class QuantisedIndex:
             depths[row, there] = order[at[there]] + 1
             errors.append(estimates[row, order[at[there]]] - cosines[row, there])
         self._spread = float(np.sqrt(np.mean(np.square(np.concatenate(errors)))))
-        self._reach = {}
+        self._measured = {}
         for rank in [rank for rank in _RANKS if rank <= nearest.shape[1]]:
             depth = int(_reaching(depths[:, :rank], least))
             probes = _MORE * int(_reaching(places[:, :rank], least))
-            self._reach[rank] = (
+            self._measured[rank] = (
                 min(max(probes, _FEWEST), self.lists),
                 max(depth, ceil(_LEAST_DEPTH * rank), _LEAST),
             )
@@ -248,7 +248,7 @@ class QuantisedIndex:
             "trained_on": self._trained_on,
             "lists": self.lists,
             "spread": self._spread,
-            "reach": {str(rank): reach for rank, reach in self._reach.items()},
+            "reach": {str(rank): pair for rank, pair in self._measured.items()},
             "recall": self.recall,
         }
 

@@ -36,7 +36,7 @@ def broken(client: TestClient) -> None:
 
 
 def look(client: TestClient) -> None:
-    client.app.state.metrics._watched[2].look()
+    client.app.state.metrics._watched[2].check()
 
 
 def test_they_are_told_while_the_database_is_down(client: TestClient, tmp_path: Path):
