@@ -3,11 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT, reference
+
 revision = "0001"
 down_revision = None
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-UTC_TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -34,11 +33,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("source", sa.Text),
         sa.Column("speaker", sa.Text),
-        sa.Column("recorded_at", UTC_TIME),
+        sa.Column("recorded_at", MOMENT),
         sa.Column("duration", sa.Float, nullable=False),
         sa.Column("sample_rate", sa.Integer, nullable=False),
         sa.Column("channels", sa.Integer, nullable=False),
-        sa.Column("ingested_at", UTC_TIME, nullable=False),
+        sa.Column("ingested_at", MOMENT, nullable=False),
         sqlite_autoincrement=True,
     )
     for column in ("source", "speaker", "recorded_at"):
@@ -46,14 +45,14 @@ def upgrade() -> None:
     op.create_table(
         "locations",
         sa.Column("path", sa.Text, primary_key=True),
-        _reference("recording_id", "recordings.id"),
+        reference("recording_id", "recordings.id"),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("mtime_ns", sa.BigInteger, nullable=False),
     )
     op.create_index("ix_locations_recording_id", "locations", ["recording_id"])
     op.create_table(
         "recording_metadata",
-        _reference("recording_id", "recordings.id", primary_key=True),
+        reference("recording_id", "recordings.id", primary_key=True),
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
     )
@@ -65,7 +64,7 @@ def upgrade() -> None:
     op.create_table(
         "clips",
         sa.Column("id", BIG_ID, primary_key=True),
-        _reference("recording_id", "recordings.id"),
+        reference("recording_id", "recordings.id"),
         sa.Column("channel", sa.Integer),
         sa.Column("start_s", sa.Float, nullable=False),
         sa.Column("end_s", sa.Float, nullable=False),
@@ -74,14 +73,14 @@ def upgrade() -> None:
     op.create_index("ix_clips_recording_id", "clips", ["recording_id"])
     op.create_table(
         "labels",
-        _reference("clip_id", "clips.id", primary_key=True),
+        reference("clip_id", "clips.id", primary_key=True),
         sa.Column("task", sa.Text, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
     )
     op.create_index("ix_labels_task_value", "labels", ["task", "value"])
     op.create_table(
         "embeddings",
-        _reference("clip_id", "clips.id", primary_key=True),
+        reference("clip_id", "clips.id", primary_key=True),
         sa.Column("model_id", BIG_ID, sa.ForeignKey("models.id"), primary_key=True),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("vector", sa.LargeBinary, nullable=False),
@@ -99,7 +98,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text, primary_key=True),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("failed_at", UTC_TIME, nullable=False),
+        sa.Column("failed_at", MOMENT, nullable=False),
     )
 
 
@@ -117,14 +116,3 @@ def downgrade() -> None:
         "models",
     ):
         op.drop_table(table)
-
-
-def _reference(name: str, target: str, *, primary_key: bool = False) -> sa.Column[int]:
-    """A foreign key whose row goes with what it points at."""
-    return sa.Column(
-        name,
-        BIG_ID,
-        sa.ForeignKey(target, ondelete="CASCADE"),
-        primary_key=primary_key,
-        nullable=False,
-    )

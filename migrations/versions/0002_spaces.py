@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT
+
 revision = "0002"
 down_revision = "0001"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("mean", sa.LargeBinary, nullable=False),
         sa.Column("matrix", sa.LargeBinary),
         sa.Column("gain", sa.Float),
-        sa.Column("fitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fitted_at", MOMENT, nullable=False),
     )
     op.create_table(
         "calibrations",

@@ -1,15 +1,12 @@
 """Predicted emotion of each clip, and an index for every filter."""
 
-import json
-
-import numpy as np
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import stored_scores
+
 revision = "0004"
 down_revision = "0003"
-
-_ROWS = 2000
 
 
 def upgrade() -> None:
@@ -36,39 +33,20 @@ def downgrade() -> None:
 def _fill() -> None:
     """The class of the highest score of each embedding, and that score."""
     connection = op.get_bind()
-    rows = connection.execute(sa.text("SELECT id, classes FROM models")).all()
-    for model, classes in rows:
-        names = json.loads(classes) if isinstance(classes, str) else classes
-        after = 0
-        while names:
-            part = connection.execute(
-                sa.text(
-                    "SELECT clip_id, scores FROM embeddings"
-                    " WHERE model_id = :model AND clip_id > :after ORDER BY clip_id LIMIT :most"
-                ),
-                {"model": model, "after": after, "most": _ROWS},
-            ).all()
-            if not part:
-                break
-            after = part[-1][0]
-            updates = []
-            for clip, scores in part:
-                values = np.frombuffer(scores, dtype="<f4")
-                if len(values):
-                    best = int(values.argmax())
-                    updates.append(
-                        {
-                            "model": model,
-                            "clip": clip,
-                            "emotion": names[best],
-                            "confidence": float(values[best]),
-                        }
-                    )
-            if updates:
-                connection.execute(
-                    sa.text(
-                        "UPDATE embeddings SET emotion = :emotion, confidence = :confidence"
-                        " WHERE model_id = :model AND clip_id = :clip"
-                    ),
-                    updates,
-                )
+    change = sa.text(
+        "UPDATE embeddings SET emotion = :emotion, confidence = :confidence"
+        " WHERE model_id = :model AND clip_id = :clip"
+    )
+    for model, names, part in stored_scores(connection):
+        updates = [
+            {
+                "model": model,
+                "clip": clip,
+                "emotion": names[best],
+                "confidence": float(scores[best]),
+            }
+            for clip, scores in part
+            for best in [int(scores.argmax())]
+        ]
+        if updates:
+            connection.execute(change, updates)

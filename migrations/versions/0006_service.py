@@ -3,11 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT, reference
+
 revision = "0006"
 down_revision = "0005"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -26,7 +25,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("seconds", sa.Float, nullable=False),
         sa.Column("total", sa.Float),
-        sa.Column("recording_id", BIG_ID, sa.ForeignKey("recordings.id", ondelete="CASCADE")),
+        reference("recording_id", "recordings.id", nullable=True),
         sa.Column("is_new", sa.Boolean),
         sa.Column("problem", sa.JSON),
         sa.Column("created_at", MOMENT, nullable=False),

@@ -3,11 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT, reference
+
 revision = "0007"
 down_revision = "0006"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-UTC_TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -22,15 +21,15 @@ def upgrade() -> None:
         sa.Column("space_version", sa.Integer, nullable=False),
         sa.Column("provenance", sa.JSON, nullable=False),
         sa.Column("parameters", sa.LargeBinary, nullable=False),
-        sa.Column("created_at", UTC_TIME, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
         sa.UniqueConstraint("task", "version", name="uq_classifiers_task_version"),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "predictions",
         sa.Column("task", sa.Text, primary_key=True),
-        _reference("clip_id", "clips.id", primary_key=True),
-        _reference("classifier_id", "classifiers.id"),
+        reference("clip_id", "clips.id", primary_key=True),
+        reference("classifier_id", "classifiers.id"),
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("probability", sa.Float, nullable=False),
     )
@@ -49,13 +48,13 @@ def upgrade() -> None:
         sa.Column("space_version", sa.Integer, nullable=False),
         sa.Column("parameters", sa.JSON, nullable=False),
         sa.Column("summary", sa.JSON, nullable=False),
-        sa.Column("created_at", UTC_TIME, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "cluster_members",
-        _reference("clip_id", "clips.id", primary_key=True),
-        _reference("clustering_id", "clusterings.id", primary_key=True),
+        reference("clip_id", "clips.id", primary_key=True),
+        reference("clustering_id", "clusterings.id", primary_key=True),
         sa.Column("cluster", sa.Integer, nullable=False),
     )
     op.create_index(
@@ -66,14 +65,3 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("cluster_members", "clusterings", "predictions", "classifiers"):
         op.drop_table(table)
-
-
-def _reference(name: str, target: str, *, primary_key: bool = False) -> sa.Column[int]:
-    """A foreign key whose row goes with what it points at."""
-    return sa.Column(
-        name,
-        BIG_ID,
-        sa.ForeignKey(target, ondelete="CASCADE"),
-        primary_key=primary_key,
-        nullable=False,
-    )

@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID
+
 revision = "0008"
 down_revision = "0007"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:

@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, reference
+
 revision = "0009"
 down_revision = "0008"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("source", sa.Text),
         sa.Column("speaker", sa.Text),
-        sa.Column("recording_id", BIG_ID, sa.ForeignKey("recordings.id", ondelete="CASCADE")),
+        reference("recording_id", "recordings.id", nullable=True),
         sa.Column("channel", sa.Integer),
         sa.Column("clips", sa.BigInteger, nullable=False),
         sa.Column("mean", sa.LargeBinary, nullable=False),

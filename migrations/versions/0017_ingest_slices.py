@@ -3,11 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT, reference
+
 revision = "0017"
 down_revision = "0015"
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -29,9 +28,7 @@ def upgrade() -> None:
     op.create_table(
         "ingest_slices",
         sa.Column("id", BIG_ID, primary_key=True),
-        sa.Column(
-            "run_id", BIG_ID, sa.ForeignKey("ingest_runs.id", ondelete="CASCADE"), nullable=False
-        ),
+        reference("run_id", "ingest_runs.id"),
         sa.Column("files", sa.JSON, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
