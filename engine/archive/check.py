@@ -48,21 +48,16 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
         yield Damage("database", str(error), "restore a backup")
 
 
-def damaged_embeddings(archive: Archive) -> dict[ModelInfo, list[int]]:
-    """Ids of the clips whose embeddings are damaged, by model."""
-    with archive.database.read() as session:
-        found = {model: check_embeddings(session, model) for model in list_models(session)}
-    return {model: read.damaged for model, read in found.items() if read.damaged}
-
-
 def drop_damaged(archive: Archive) -> list[ModelInfo]:
     """Remove damaged embeddings, of clips that stay; the models under which some have to be made
     anew."""
-    found = damaged_embeddings(archive)
+    with archive.database.read() as session:
+        found = {model: check_embeddings(session, model) for model in list_models(session)}
+    damaged = {model: read.damaged for model, read in found.items() if read.damaged}
     with archive.database.write() as session:
-        for model, clips in found.items():
+        for model, clips in damaged.items():
             remove_embeddings(session, model, clips)
-    return list(found)
+    return list(damaged)
 
 
 def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:

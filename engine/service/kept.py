@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.library.sessions import reads
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.index.database.jobs import (
     Job,
@@ -31,14 +32,8 @@ def all_jobs(library: Library, statuses: Sequence[str] = ()) -> Iterator[Job]:
         before = page[-1].id
 
 
-def one_job(library: Library, job_id: int) -> Job:
-    """One job.
-
-    Raises:
-        NotFoundError: no such job, or it is no longer kept.
-    """
-    with library.database.read() as session:
-        return get_job(session, job_id)
+one_job = reads(get_job)
+"""One job, by its id; ``NotFoundError`` where there is none, or it is no longer kept."""
 
 
 def retry(library: Library, ids: Sequence[int] | None) -> list[int]:

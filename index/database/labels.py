@@ -45,16 +45,6 @@ def label_clips(session: Session, ids: Collection[int], labels: Mapping[str, str
     insert_or_replace(session, Label, rows)
 
 
-def span_labels(clips: Mapping[ClipSpan, int], spans: Sequence[Span]) -> dict[tuple[int, str], str]:
-    """Labels of the clips, given by span, that are these spans: value by clip and task."""
-    return {
-        (clip_id, task): value
-        for span in spans
-        if (clip_id := clips.get(span_key(span.channel, span.start, span.end))) is not None
-        for task, value in span.labels.items()
-    }
-
-
 def spans_without_clip(session: Session, recording_id: int, spans: Sequence[Span]) -> list[Span]:
     """Those of the spans that no clip of the recording is."""
     if not spans:

@@ -20,7 +20,7 @@ from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts as FileFacts
 from emotion_search.index.database.files import remove_failures
-from emotion_search.index.database.labels import span_labels, spans_of_each
+from emotion_search.index.database.labels import spans_of_each
 from emotion_search.index.database.schema import Clip, Label, Location, Metadatum, Recording
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
 from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
@@ -210,12 +210,16 @@ def _labels(annotations: Annotations, clips: Mapping[ClipSpan, int]) -> dict[tup
     """Labels of a recording's clips, given by span: value by clip and task. Of two that one clip
     is given under a task the last counts, and before those of its span that of its channel, and of
     all clips."""
-    of_clips: dict[tuple[int, str], str] = {}
+    found: dict[tuple[int, str], str] = {}
+    for span in annotations.spans:
+        clip = clips.get(span_key(span.channel, span.start, span.end))
+        if clip is not None:
+            found |= {(clip, task): value for task, value in span.labels.items()}
     for (channel, _, _), clip in clips.items():
         side = side_of(annotations.sides, channel) or Side()
-        for task, value in {**annotations.labels, **side.labels}.items():
-            of_clips[clip, task] = value
-    return span_labels(clips, annotations.spans) | of_clips
+        every = {**annotations.labels, **side.labels}
+        found |= {(clip, task): value for task, value in every.items()}
+    return found
 
 
 def add_spans(
