@@ -163,7 +163,8 @@ class Columns:
             name = f"{kind} {task}"
             ours = self._plain(name, self._of(session, kind, task)[rows])
             true = fresh._plain(name, fresh._of(session, kind, task))
-            differ |= (~alike(ours, true[theirs])).reshape(len(rows), -1).any(axis=1)
+            other = ~alike(ours, true[theirs])
+            differ |= other.any(axis=tuple(range(1, other.ndim)))
         here = self.count if ids is None else len(self.rows_of(ids)[1])
         lacking = int(np.count_nonzero(~known)) + here - len(rows)
         return lacking + int(np.count_nonzero(differ))

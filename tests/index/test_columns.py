@@ -249,6 +249,12 @@ def test_differences_are_counted_by_clip(world: World):
         assert columns.differences(session) == 9 + 3 + 12
 
 
+def test_columns_of_an_archive_without_clips_differ_in_nothing(world: World):
+    for _ in range(4):
+        world.write("remove", 0)
+        world.check(world.searchers[0])
+
+
 def test_verification_counts_clips_of_which_the_index_knows_something_else(world: World):
     searcher = world.searchers[0]
     assert searcher.verify().is_sound
