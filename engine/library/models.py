@@ -17,14 +17,13 @@ from emotion_search.index.database.coverage import (
     Holding,
     drop_model,
     holding_called,
-    list_holdings,
     require_filled,
     switch_model,
 )
-from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
-from emotion_search.index.database.models import ModelInfo
+from emotion_search.index.database.embeddings import embeddings_by_id
+from emotion_search.index.database.models import ModelInfo, list_models
 from emotion_search.index.errors import DatabaseBusyError
-from emotion_search.index.vectors.arrays import Vectors
+from emotion_search.index.vectors.arrays import Vectors, positions
 
 if TYPE_CHECKING:
     from emotion_search.engine.finetune.run import Finetuned
@@ -127,11 +126,9 @@ class Switching(Archive):
     def _stored(self, fingerprint: str, ids: Sequence[int]) -> Vectors | None:
         """Embeddings of clips under the model of this fingerprint; None if it lacks one."""
         with self.database.read() as session:
-            same = [o for o in list_holdings(session) if o.model.fingerprint == fingerprint]
+            same = [one for one in list_models(session) if one.fingerprint == fingerprint]
             if not same:
                 return None
             wanted = np.array(ids, np.int64)
-            known, _ = embeddings_by_id(session, same[0].model, wanted)
-            if len(known) < len(wanted):
-                return None
-            return embeddings_in_order(session, same[0].model, wanted)
+            known, vectors = embeddings_by_id(session, same[0], wanted)
+        return vectors[positions(known, wanted)] if len(known) == len(wanted) else None

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import known_clips
+from emotion_search.index.database.column_rows import fetch_columns, numbers
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import (
@@ -165,17 +166,13 @@ def members(session: Session, name: str) -> tuple[Ids, NDArray[np.int32]]:
     clustering = _id_of(session, name)
     if clustering is None:
         raise _unknown(session, name)
-    rows = session.execute(
-        select(ClusterMember.clip_id, ClusterMember.cluster)
-        .where(ClusterMember.clustering_id == clustering)
-        .execution_options(yield_per=_ROWS)
+    query = select(ClusterMember.clip_id, ClusterMember.cluster)
+    query = query.where(ClusterMember.clustering_id == clustering)
+    clips, clusters = fetch_columns(
+        session, query, ClusterMember.clip_id, None, numbers("i8"), numbers("i4")
     )
-    pairs = np.fromiter(
-        ((clip, cluster) for clip, cluster in rows),
-        dtype=[("clip", np.int64), ("cluster", np.int32)],
-    )
-    pairs.sort(order="clip")
-    return pairs["clip"], pairs["cluster"]
+    order = np.argsort(clips)
+    return clips[order], clusters[order]
 
 
 def delete_clustering(session: Session, name: str) -> None:

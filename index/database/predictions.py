@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from emotion_search.index.database.changes import note_changed
@@ -45,21 +46,9 @@ def next_unclassified(
 ) -> tuple[Ids, Vectors]:
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
     filter and of which no ``standing`` classifier has a prediction; none where all are done."""
-    known = aliased(Prediction)  # the filter may be about predictions as well
-    query = (
-        matching(wanted)
-        .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
-        .outerjoin(known, and_(known.clip_id == Clip.id, known.task == classifier.task))
-        .where(
-            Clip.id > after_id,
-            or_(known.classifier_id.is_(None), known.classifier_id.not_in(standing)),
-        )
-        .with_only_columns(Clip.id, Embedding.vector)
-        .order_by(Clip.id)
-        .limit(limit)
-    )
-    rows = session.execute(query).all()
-    return as_arrays(rows, model.dimension)
+    query = _unclassified(model, classifier, wanted, standing).where(Clip.id > after_id)
+    rows = query.with_only_columns(Clip.id, Embedding.vector).order_by(Clip.id).limit(limit)
+    return as_arrays(session.execute(rows).all(), model.dimension)
 
 
 def count_unclassified(
@@ -70,16 +59,20 @@ def count_unclassified(
     standing: Sequence[int],
 ) -> int:
     """How many clips ``next_unclassified`` would give in all."""
-    done = select(Prediction.clip_id).where(
-        Prediction.task == classifier.task, Prediction.classifier_id.in_(standing)
-    )
-    query = (
+    query = _unclassified(model, classifier, wanted, standing)
+    return session.execute(query.with_only_columns(func.count())).scalar_one()
+
+
+def _unclassified(
+    model: ModelInfo, classifier: ClassifierInfo, wanted: ClipFilter, standing: Sequence[int]
+) -> Select[Any]:
+    known = aliased(Prediction)  # the filter may be about predictions as well
+    return (
         matching(wanted)
         .join(Embedding, and_(Embedding.clip_id == Clip.id, Embedding.model_id == model.id))
-        .where(Clip.id.not_in(done))
-        .with_only_columns(func.count())
+        .outerjoin(known, and_(known.clip_id == Clip.id, known.task == classifier.task))
+        .where(or_(known.classifier_id.is_(None), known.classifier_id.not_in(standing)))
     )
-    return session.execute(query).scalar_one()
 
 
 def put_predictions(
