@@ -11,7 +11,6 @@ from emotion_search.engine.archive.index import saved_index_damage
 from emotion_search.engine.files.scan import sha256_of
 from emotion_search.index.database.check import (
     Damage,
-    all_locations,
     check_embeddings,
     check_structure,
     remove_embeddings,
@@ -20,6 +19,7 @@ from emotion_search.index.database.check import (
 from emotion_search.index.database.files import is_object
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, list_models
+from emotion_search.index.database.recording_details import all_locations
 from emotion_search.index.errors import DatabaseError
 
 _MEND = "emotion-search check --mend"

@@ -16,9 +16,9 @@ from emotion_search.index.database.files import is_object
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (
+    all_locations,
     get_recording,
     locations_of,
-    places_of_audio,
     recordings_to_forget,
 )
 from emotion_search.index.database.recordings import remove_recording
@@ -48,11 +48,11 @@ class Forgetting(Indexed):
             found = recordings_to_forget(
                 session, wanted or ClipFilter(), older=older, ingested_before=ingested_before
             )
-            places = list(places_of_audio(session)) if missing else []
+            places = [one for one in all_locations(session) if one[3]] if missing else []
         if missing:
-            lost = set(gone_among(path for _, path in places if path is not None))
-            there = {recording for recording, path in places if path and path not in lost}
-            without = {recording for recording, _ in places} - there
+            lost = set(gone_among(path for _, _, path, _ in places if path is not None))
+            there = {recording for recording, _, path, _ in places if path and path not in lost}
+            without = {one[0] for one in places} - there
             found = [one for one in found if one in without]
         return found
 

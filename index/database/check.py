@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Base, Embedding, Location, Recording
+from emotion_search.index.database.schema import Base, Embedding
 from emotion_search.index.errors import DatabaseError
 
 _RESTORE = "restore a backup, or move the database away and ingest again"
@@ -162,18 +162,6 @@ def remove_embeddings(session: Session, model: ModelInfo, clips: list[int]) -> N
         session.execute(
             delete(Embedding).where(Embedding.model_id == model.id, Embedding.clip_id.in_(some))
         )
-
-
-def all_locations(session: Session) -> Iterator[tuple[int, str, str | None, int | None]]:
-    """Id, sha256, path and bytes of every file of every recording, by id; a recording of which no
-    file is known comes with None."""
-    query = (
-        select(Recording.id, Recording.sha256, Location.path, Location.size)
-        .outerjoin(Location, Location.recording_id == Recording.id)
-        .order_by(Recording.id)
-    )
-    for row in session.execute(query.execution_options(yield_per=ROWS)):
-        yield row[0], row[1], row[2], row[3]
 
 
 def _first_line(error: object) -> str:

@@ -125,17 +125,16 @@ def recordings_to_forget(
     return list(session.scalars(query))
 
 
-def places_of_audio(session: Session) -> Iterator[tuple[int, str | None]]:
-    """Each recording whose audio was read, and a place where it was seen: one row for each place,
-    by ascending id; None where none is known."""
+def all_locations(session: Session) -> Iterator[tuple[int, str, str | None, bool]]:
+    """Every place where a recording was seen, by ascending id: id, sha256, path (None where no
+    place is known), and whether its audio was ever read, not embeddings alone."""
     query = (
-        select(Recording.id, Location.path)
+        select(Recording.id, Recording.sha256, Location.path, Recording.sample_rate > 0)
         .outerjoin(Location, Location.recording_id == Recording.id)
-        .where(Recording.sample_rate > 0)
         .order_by(Recording.id)
     )
     for row in session.execute(query.execution_options(yield_per=1000)):
-        yield row[0], row[1]
+        yield row[0], row[1], row[2], row[3]
 
 
 @dataclass
