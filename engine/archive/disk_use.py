@@ -30,13 +30,15 @@ def disk_use(settings: Settings, database: Database) -> DiskUse:
     Raises:
         DatabaseError: the database cannot be asked.
     """
-    home = shutil.disk_usage(_nearest(settings.home))
+    home = settings.home
+    there = next(one for one in (home, *home.parents) if one.exists())
+    system = shutil.disk_usage(there)
     return DiskUse(
         database.size(),
         _bytes_in(settings.index_folder),
         _bytes_in(settings.uploads_folder),
-        home.free,
-        home.total,
+        system.free,
+        system.total,
     )
 
 
@@ -45,11 +47,6 @@ def exposed(settings: Settings, database: Database) -> list[Path]:
     file = database.file
     outside = [file] if file is not None and not file.is_relative_to(settings.home) else []
     return open_to_others([settings.home, *outside])
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the first folder above it that is there."""
-    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def _bytes_in(folder: Path) -> int:

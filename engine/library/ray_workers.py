@@ -74,7 +74,7 @@ def ingest_on_ray(
         place = ray.remote(max_restarts=-1, max_task_retries=-1, max_concurrency=2, **needs)(Worker)
         given = library.settings.model_dump(mode="json", exclude_unset=True) | {
             "home": str(library.settings.home),
-            "database_url": _url(library),
+            "database_url": library.database.url.render_as_string(hide_password=False),
         }
         actors = [place.remote(given) for _ in range(number)]
         left, stopping = [actor.run.remote() for actor in actors], False
@@ -99,10 +99,6 @@ def ingest_on_ray(
     if report.files and (model := library.model()) is not None:
         library.after_ingest(model, report, save_index=True)
     return report
-
-
-def _url(library: Library) -> str:
-    return library.database.url.render_as_string(hide_password=False)
 
 
 @contextmanager

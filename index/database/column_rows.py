@@ -125,28 +125,18 @@ def read_clips(
     }
 
 
-def _of_label(task: str) -> tuple[Any, Any]:
-    return Label.clip_id, select(Label.clip_id, Label.value).where(Label.task == task)
+Ask = Callable[[str], tuple[Any, Any]]
 
 
-def _of_prediction(value: Any) -> Callable[[str], tuple[Any, Any]]:
-    return lambda task: (
-        Prediction.clip_id,
-        select(Prediction.clip_id, value).where(Prediction.task == task),
-    )
+def _under_task(table: type[Label | Prediction], value: Any) -> Ask:
+    return lambda task: (table.clip_id, select(table.clip_id, value).where(table.task == task))
 
 
-def _of_scores(model_id: str) -> tuple[Any, Any]:
-    query = select(Embedding.clip_id, Embedding.scores)
-    known = Embedding.scores.is_not(None)  # imported embeddings may have none
-    return Embedding.clip_id, query.where(Embedding.model_id == int(model_id), known)
-
-
-def _of_affect(dimension: Any) -> Callable[[str], tuple[Any, Any]]:
-    return lambda model_id: (
-        Embedding.clip_id,
-        select(Embedding.clip_id, dimension).where(Embedding.model_id == int(model_id)),
-    )
+def _by_model(value: Any) -> Ask:
+    query = select(Embedding.clip_id, value).where(
+        value.is_not(None)
+    )  # imported ones may have none
+    return lambda model_id: (Embedding.clip_id, query.where(Embedding.model_id == int(model_id)))
 
 
 def _of_clustering(name: str) -> tuple[Any, Any]:
@@ -155,15 +145,15 @@ def _of_clustering(name: str) -> tuple[Any, Any]:
     return ClusterMember.clip_id, named.where(ClusteringRow.name == name)
 
 
-QUERIES: Mapping[str, Callable[[str], tuple[Any, Any]]] = {
-    "label": _of_label,
-    "predicted": _of_prediction(Prediction.value),
-    "probability": _of_prediction(Prediction.probability),
+QUERIES: Mapping[str, Ask] = {
+    "label": _under_task(Label, Label.value),
+    "predicted": _under_task(Prediction, Prediction.value),
+    "probability": _under_task(Prediction, Prediction.probability),
     "cluster": _of_clustering,
-    "scores": _of_scores,
-    "valence": _of_affect(Embedding.valence),
-    "arousal": _of_affect(Embedding.arousal),
-    "dominance": _of_affect(Embedding.dominance),
+    "scores": _by_model(Embedding.scores),
+    "valence": _by_model(Embedding.valence),
+    "arousal": _by_model(Embedding.arousal),
+    "dominance": _by_model(Embedding.dominance),
 }
 """By what is known of clips under a task, in a clustering or by a model: the column of clip ids,
 and a query for these and the values."""
