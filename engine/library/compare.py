@@ -84,7 +84,8 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
         if database_exists(settings):
             library = stack.enter_context(Library.open(settings))
         if library is not None and library.model() is not None:
-            return compare_in(library, things)
+            named = [FileExample(o, str(o)) if isinstance(o, Path) else o for o in things]
+            return compare_in(library, named)
         if any(isinstance(thing, int) for thing in things):
             raise InvalidInputError("there is no archive here that could have clips; give files")
         embedder = load_embedder(model_name(settings), settings)
@@ -92,7 +93,7 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
 
 
 def compare_in(
-    library: Library, things: Sequence[int | Path | FileExample], *, longest: float | None = None
+    library: Library, things: Sequence[int | FileExample], *, longest: float | None = None
 ) -> Comparison:
     """As ``compare``, in an archive that is open.
 
@@ -107,37 +108,31 @@ def compare_in(
     embed: Callable[[Path], Embedded] | None = None
     compared, examples, unusable = [], [], []
     for thing in things:
-        given = FileExample(thing, str(thing)) if isinstance(thing, Path) else as_example(thing)
+        name = f"clip {thing}" if isinstance(thing, int) else thing.name
         try:
-            if isinstance(thing, Path) and not thing.is_file():
-                raise AudioError("is not a regular file" if thing.exists() else "is not there")
-            example = embedded(library, model, given, longest)
+            if isinstance(thing, FileExample) and not thing.path.is_file():
+                there = thing.path.exists()
+                raise AudioError("is not a regular file" if there else "is not there")
+            example = embedded(library, model, as_example(thing), longest)
             if isinstance(thing, int):
                 clip = library.clip(thing)
-                one = Compared(_name(thing), clip.emotion, clip.confidence)
+                one = Compared(name, clip.emotion, clip.confidence)
             else:
                 if embed is None:  # of clips alone the model is not loaded
                     embedder = library.embedder_of(model)
                     context = library.context(embedder, Place())
                     embed = partial(_embedded, library.decoders, embedder, context)
-                path = thing if isinstance(thing, Path) else thing.path
-                one = replace(embed(path)[0], name=_name(thing))
+                one = replace(embed(thing.path)[0], name=name)
             examples.append(example)
             compared.append(one)
         except AudioError as error:
-            unusable.append((_name(thing), str(error).removeprefix(f"{_name(thing)} ")))
+            unusable.append((name, str(error).removeprefix(f"{name} ")))
     if len(examples) < 2:
         return Comparison(compared, np.ones((len(examples),) * 2), None, unusable)
     with searcher.open() as snapshot:
         rows = [resolved(snapshot, one).example for one in examples]
         cosines, percentiles = snapshot.compare(rows)
     return Comparison(compared, cosines, percentiles, unusable)
-
-
-def _name(thing: int | Path | FileExample) -> str:
-    if isinstance(thing, int):
-        return f"clip {thing}"
-    return thing.name if isinstance(thing, FileExample) else str(thing)
 
 
 def _of_files(embedder: Embedder, files: Sequence[Path]) -> Comparison:
