@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -96,18 +95,17 @@ class Incoming:
 
     def abandoned(self) -> list[str]:
         """Uploads that came an hour ago or longer: rubbish, if no job needs them."""
-        return sorted({path.stem for path in self._old()})
+        old = set()
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process is done with it
+                if path.stem != "place" and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    old.add(path.stem)
+        return sorted(old)
 
     def remove(self, stored: str) -> None:
         """Remove an upload that no job needs, unless it is being worked on."""
         if (lock := self.take(stored)) is not None:
             self.drop(stored, lock)
-
-    def _old(self) -> Iterator[Path]:
-        for path in self._folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another process is done with it
-                if path.stem != "place" and time.time() - path.stat().st_mtime > _ABANDONED_S:
-                    yield path
 
     def _lock(self, stored: str) -> FileLock:
         return FileLock(self._folder / f"{stored}.lock", mode=FILE, thread_local=False)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from emotion_search.index.disk.permissions import FILE, make_file
-from emotion_search.index.disk.sync import publish
+from emotion_search.index.disk.sync import publish, sync
 from emotion_search.index.errors import InvalidInputError, reason
 from emotion_search.index.vectors.arrays import Ids, Vectors, find
 
@@ -198,13 +197,11 @@ class RowWriter:
         if self._file.closed:
             return None
         try:
-            with make_file(self._path.with_suffix(".npy")).open("wb") as file:
-                np.save(file, [np.concatenate(self._ids), np.concatenate(self._sums)])
-                file.flush()
-                os.fsync(file.fileno())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            table = make_file(self._path.with_suffix(".npy"))
+            np.save(table, [np.concatenate(self._ids), np.concatenate(self._sums)])
             self._file.close()
+            sync(table)
+            sync(self._path)
         except OSError as error:
             self._give_up(error)
             return None
