@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Concatenate, ParamSpec, TypeVar
 
 from emotion_search.engine.archive.archive import Archive
@@ -35,6 +36,9 @@ def reads_model(
         with self.database.read() as session:
             return read(session, active_model(session), *args, **named)
 
+    whole = signature(read)  # of which ``help`` shows all but the first
+    session, _, *others = whole.parameters.values()
+    method.__signature__ = whole.replace(parameters=[session, *others])  # type: ignore[attr-defined]
     return method
 
 
