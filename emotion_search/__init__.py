@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.embedders.base import Embedder as Embedder
     from emotion_search.engine.embedders.base import Embeddings as Embeddings
     from emotion_search.engine.embedders.base import Frames as Frames
+    from emotion_search.engine.embedders.base import TextEmbedder as TextEmbedder
     from emotion_search.engine.files.manifest import read_manifest as read_manifest
     from emotion_search.engine.files.scan import find_audio as find_audio
     from emotion_search.engine.inference.parts import Granularity as Granularity
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.query.examples import ClipExample as ClipExample
     from emotion_search.engine.query.examples import FileExample as FileExample
     from emotion_search.engine.query.examples import SpanExample as SpanExample
+    from emotion_search.engine.query.examples import TextExample as TextExample
     from emotion_search.engine.query.examples import VectorExample as VectorExample
     from emotion_search.engine.settings import Settings as Settings
     from emotion_search.engine.settings import load_settings as load_settings
@@ -50,6 +52,8 @@ _HOMES = {
     "Library": "engine.library.library",
     "Settings": "engine.settings",
     "SpanExample": "engine.query.examples",
+    "TextEmbedder": "engine.embedders.base",
+    "TextExample": "engine.query.examples",
     "VectorExample": "engine.query.examples",
     "evaluate": "engine.quality.evaluate",
     "find_audio": "engine.files.scan",

@@ -18,7 +18,7 @@ import pytest
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.synthetic_voices import speak
-from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats
+from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, TextEmbedder
 from emotion_search.engine.embedders.plugins import fault_of
 from emotion_search.index.errors import AudioError, InvalidInputError
 
@@ -141,6 +141,20 @@ class EmbedderTests:
             return
         count = (len(clip) - SHORTEST) // FRAME_HOP + 1
         _assert_shape(Embeddings(frames.vectors, frames.scores), embedder, count)
+
+    def test_texts_have_embeddings_if_there_are_any(self, embedder: Embedder) -> None:
+        """Of the same dimension as clips, one of its own for each text, whatever its company."""
+        if not isinstance(embedder, TextEmbedder):
+            return
+        texts = ["an angry customer", "somebody speaks calmly"]
+        one, other = embedder.embed_text(texts)
+        _assert_same(one, embedder.embed_text(texts[:1])[0])
+        for vector in (one, other):
+            assert vector.shape == (embedder.dimension,), f"shape {vector.shape}"
+            assert vector.dtype == np.float32, f"{vector.dtype}, not float32"
+            assert np.isfinite(vector).all(), "not finite"
+            assert vector.any(), "zero"
+        assert not np.allclose(one, other, rtol=1e-5, atol=0)
 
 
 def _clip(seconds: float, number: int = 0) -> Samples:

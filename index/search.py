@@ -35,7 +35,8 @@ class Hit:
     Attributes:
         similarity: its cosine to the query in the archive's space, -1 to 1.
         percentile: the percentage of random pairs of the archive's clips that are less alike, 0
-            to 100; None while the archive is too small to tell.
+            to 100; None while the archive is too small to tell, and of a query with a text, whose
+            cosines to clips are lower than those of clips to each other.
         space: version of the space.
         same_speaker, same_source: whether it is of a positive example's; None where that is not
             known.
@@ -75,13 +76,14 @@ class Example:
             not; None for clips.
         clips: int64, (n,), clips of one recording of the archive.
         weights: float64, (n,), of each; None for equal ones.
-        place: where what is no clip comes from, as far as that is known.
+        place: where what is no clip comes from, as far as that is known; None for a text, which
+            comes from nowhere: the archive's mean is subtracted from it.
     """
 
     vectors: Vectors | None = None
     clips: Ids | None = None
     weights: NDArray[np.float64] | None = None
-    place: Place = field(default_factory=Place)
+    place: Place | None = field(default_factory=Place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,11 +217,11 @@ class Snapshot:
         ids, similar = nearest(index, query, target.wish, gallery)
         details = clip_details(session, self.model, ids.tolist())
         version = loaded.space.version
+        sounds = all(one.place is not None for one in (*target.positive, *target.negative))
+        percentiles = self._percentiles(similar) if sounds else [None] * len(similar)
         return [
             Hit(clip, cosine, percentile, version)
-            for clip, cosine, percentile in zip(
-                details, similar.tolist(), self._percentiles(similar), strict=True
-            )
+            for clip, cosine, percentile in zip(details, similar.tolist(), percentiles, strict=True)
         ]
 
     def sorted(self, wanted: ClipFilter, order: Order) -> SortedPage:
@@ -272,7 +274,9 @@ class Snapshot:
                     f"a query of shape {rows.shape[1:]} to an index of {space.model.dimension}"
                     " dimensions"
                 )
-            turned = space.map.apply(rows, space.centre_at(session, example.place, rows))
+            place = example.place
+            centre = None if place is None else space.centre_at(session, place, rows)
+            turned = space.map.apply(rows, centre)
             return direction(turned, example.weights)
         assert example.clips is not None
         self.place_of(example.clips)  # raises where one is not there

@@ -33,7 +33,7 @@ _PASSING = (429, 502, 503, 504)  # problems that waiting may mend
 
 Example = SupportsIndex | str | Path | Mapping[str, Any]
 """A clip's id, an audio file (by its path), or what the service takes, such as
-``{"recording": 7, "start": 1.5}`` or ``{"vector": […]}``."""
+``{"recording": 7, "start": 1.5}``, ``{"vector": […]}`` or ``{"text": "an angry customer"}``."""
 
 
 class Client(Requests):

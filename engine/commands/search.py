@@ -39,6 +39,15 @@ def search(
     unlike_clip: Annotated[
         list[int] | None, typer.Option(help="A clip that they should not; repeatable.")
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What clips should sound like, in words, of models that know texts; repeatable."
+        ),
+    ] = None,
+    unlike_text: Annotated[
+        list[str] | None, typer.Option(help="What they should not, in words; repeatable.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Most hits.")] = 10,
     exclude_same: Annotated[
         str | None,
@@ -71,7 +80,7 @@ def search(
     order: OrderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clips that sound like examples, and unlike others; or with --sort those with the most.
+    """Find clips that sound like examples or words say; or with --sort those with the most.
 
     \b
     emotion-search search angry.wav --limit 10
@@ -79,17 +88,19 @@ def search(
     emotion-search search angry.wav loud.wav --unlike-clip 7
     emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
     emotion-search search call.wav --across speaker --example-speaker "caller 17"
+    emotion-search search --text "an angry customer" --clip 42
     emotion-search search --sort angry --after 2026-01-01
     emotion-search search --emotion angry --sort recorded_at --per-recording 0
     """
     from emotion_search.engine.commands.show.hits import print_hits, print_sorted
+    from emotion_search.engine.query.examples import TextExample
     from emotion_search.engine.query.query import ExcludeSame
     from emotion_search.engine.transfer.records import clip_record, hit_record
 
     least = ascending(order, sort)
     if sort is not None:
-        about_examples = (examples, clip, unlike, unlike_clip, exclude_same, distinct is not None)
-        if any((*about_examples, exact, example_speaker, example_source)):
+        about_examples = (examples, clip, text, unlike, unlike_clip, unlike_text, exclude_same)
+        if any((*about_examples, distinct is not None, exact, example_speaker, example_source)):
             raise InvalidInputError(
                 "--sort lists clips without an example: filters, --limit and --per-recording go"
                 " with it; hits of an example come by similarity"
@@ -106,9 +117,10 @@ def search(
         else:
             notice("no clip matches")
         return
-    if not examples and not clip:
+    if not (examples or clip or text):
         raise InvalidInputError(
-            "give an example: an audio file, or --clip ID; or --sort score, which needs none"
+            "give an example: an audio file, --clip ID or --text WORDS; or --sort score, which"
+            " needs none"
         )
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
@@ -117,7 +129,8 @@ def search(
         hits = library.search(
             *(examples or []),
             *(clip or []),
-            unlike=[*(unlike or []), *(unlike_clip or [])],
+            *map(TextExample, text or []),
+            unlike=[*(unlike or []), *(unlike_clip or []), *map(TextExample, unlike_text or [])],
             limit=limit,
             wanted=wanted,
             exclude_same=excluded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,19 @@ class Embedder(Protocol):
         Raises:
             AudioError: the clip is shorter than ``SHORTEST`` or not finite.
             InvalidInputError: the model has no frames.
+        """
+
+
+@runtime_checkable
+class TextEmbedder(Protocol):
+    """What an ``Embedder`` has besides if texts lie in the same space as its clips."""
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Embeddings of texts, float32 (n, dimension): the same alone as among others. The more a
+        clip sounds as a text says, the higher is the cosine of their embeddings.
+
+        Raises:
+            InvalidInputError: a text is too long.
         """
 
 

@@ -14,9 +14,22 @@ from typing import Any
 import numpy as np
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.embedders.base import Embedder, Embeddings, Floats, Frames, check
+from emotion_search.engine.embedders.base import (
+    Embedder,
+    Embeddings,
+    Floats,
+    Frames,
+    TextEmbedder,
+    check,
+    usable,
+)
 from emotion_search.engine.machine.threads import cores, own_torch_threads
-from emotion_search.index.errors import EmotionSearchError, ModelFailedError, ModelUnavailableError
+from emotion_search.index.errors import (
+    EmotionSearchError,
+    InvalidInputError,
+    ModelFailedError,
+    ModelUnavailableError,
+)
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
 _TOGETHER_S = 15.0  # of audio in one call of the model; more gains nothing there
@@ -139,6 +152,28 @@ class SharedEmbedder:
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
         """Class scores of embeddings; see ``Embedder``. Too quick to be handed to a thread."""
         return self._embedder.scores(vectors, centre)
+
+    def embed_text(self, texts: Sequence[str]) -> Floats:
+        """Embeddings of texts; see ``TextEmbedder``. Too few to be handed to a thread.
+
+        Raises:
+            InvalidInputError: the model knows no texts, or a text is too long.
+            ModelFailedError: it fails, or gives something else than embeddings.
+        """
+        if not isinstance(self._embedder, TextEmbedder):
+            raise InvalidInputError(
+                f"the model {self.name} knows no texts: models of sound and text do, such as"
+                " hf:laion/larger_clap_music_and_speech (emotion-search reembed moves an archive)"
+            )
+        try:
+            found = np.asarray(self._embedder.embed_text(texts))
+        except (EmotionSearchError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise ModelFailedError(f"the model {self.name} failed: {error!r}") from error
+        if found.shape != (len(texts), self.dimension) or not all(map(usable, found)):
+            raise ModelFailedError(f"the model {self.name} gave a text no usable embedding")
+        return found.astype(np.float32, copy=False)
 
     def frames(self, clip: Samples) -> Frames:
         """Embeddings of a clip's frames; see ``Embedder``."""

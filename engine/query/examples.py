@@ -1,4 +1,4 @@
-"""Examples of a query and their embeddings: clips, spans of recordings, vectors, audio files."""
+"""Examples of a query, embedded: clips, spans of recordings, vectors, audio files, texts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,14 @@ class FileExample:
     name: str
 
 
-AnyExample = ClipExample | SpanExample | VectorExample | FileExample
+@dataclass(frozen=True)
+class TextExample:
+    """What clips should sound like, in words; for models of sound and text."""
+
+    text: str
+
+
+AnyExample = ClipExample | SpanExample | VectorExample | FileExample | TextExample
 
 
 def as_example(given: int | Path | AnyExample) -> AnyExample:
@@ -92,7 +99,7 @@ def embedded(
     archive: Archive, model: ModelInfo, example: AnyExample, longest: float | None
 ) -> AnyExample | Example:
     """An audio file as what it stands for: its clips, if the archive has its bytes, else its
-    embeddings; other examples as they are.
+    embeddings; a text as its embedding; other examples as they are.
 
     Args:
         longest: seconds of audio that a file may have; None for any.
@@ -101,6 +108,10 @@ def embedded(
         InvalidInputError, AudioError, ModelMismatchError, ModelUnavailableError: see
             ``engine.query.query.answer``.
     """
+    if isinstance(example, TextExample):
+        if not example.text.strip():
+            raise InvalidInputError("the text is empty: say what clips should sound like")
+        return Example(archive.embedder_of(model).embed_text([example.text]), place=None)
     if not isinstance(example, FileExample):
         return example
     try:
@@ -121,7 +132,7 @@ def embedded(
 def resolved(
     snapshot: Snapshot, example: AnyExample | Example, place: Place | None = None
 ) -> Resolved:
-    """What an example stands for; files are ``embedded`` before.
+    """What an example stands for; files and texts are ``embedded`` before.
 
     Args:
         place: where examples that the archive has not come from, as far as that is known.
@@ -132,7 +143,7 @@ def resolved(
     if isinstance(example, Example):
         if example.clips is not None:
             return _inside(snapshot, example)
-        return _outside(example, place or Place())
+        return Resolved(example) if example.place is None else _outside(example, place or Place())
     if isinstance(example, VectorExample):
         return _outside(Example(_given(snapshot.model, example.vector)[None]), place or Place())
     if isinstance(example, ClipExample):

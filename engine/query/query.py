@@ -13,6 +13,7 @@ from emotion_search.engine.query.examples import (
     FileExample,
     Resolved,
     SpanExample,
+    TextExample,
     embedded,
     resolved,
 )
@@ -83,10 +84,10 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     Raises:
         InvalidInputError: no positive example, examples that cancel each other out, a limit or a
             vector that makes no sense, nothing known to exclude, a speaker or source that the
-            archive has not, or of examples that it has.
+            archive has not, or of examples that it has; a text where the model knows none.
         NotFoundError: no such clip or recording.
         AudioError: a file cannot be used as audio.
-        ModelMismatchError, ModelUnavailableError: the model cannot embed a file.
+        ModelMismatchError, ModelUnavailableError: the model cannot embed a file or a text.
     """
     if not 1 <= query.limit <= MOST_HITS:
         raise InvalidInputError(f"limit must be 1 to {MOST_HITS}, not {query.limit}")
@@ -95,23 +96,25 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
     if query.distinct is not None and not -1 <= query.distinct <= 1:
         raise InvalidInputError(f"distinct must be a cosine from -1 to 1, not {query.distinct:g}")
     if not query.positive:
-        raise InvalidInputError("give a positive example: a clip, a recording, a vector or a file")
+        raise InvalidInputError(
+            "give a positive example: a clip, a recording, a vector, a file or a text"
+        )
     if len(query.positive) + len(query.negative) > MOST_EXAMPLES:
         raise InvalidInputError(f"a query may have {MOST_EXAMPLES} examples at most")
     examples = (*query.positive, *query.negative)
-    known = all(isinstance(one, ClipExample | SpanExample) for one in examples)
+    known = all(isinstance(one, ClipExample | SpanExample | TextExample) for one in examples)
     if known and (query.speaker, query.source) != (None, None):
         raise InvalidInputError(
             "example_speaker and example_source say whose files are; all examples here are clips"
-            " of the archive, which knows whose they are"
+            " of the archive, which knows whose they are, or texts"
         )
-    if any(isinstance(one, FileExample) for one in examples):
+    if any(isinstance(one, FileExample | TextExample) for one in examples):
         model, searcher = archive.searcher()
         positive, negative = (
             [embedded(archive, model, one, longest) for one in some]
             for some in (query.positive, query.negative)
         )
-        opened = searcher.open()  # what embedded the files, whatever serves by now
+        opened = searcher.open()  # what embedded them, whatever serves by now
     else:
         positive, negative = list(query.positive), list(query.negative)
         opened = archive.snapshot()

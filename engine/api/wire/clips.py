@@ -79,7 +79,7 @@ class HitOut(ClipOut):
     )
     percentile: float | None = Field(
         description="Percentage of random pairs of clips that are less alike, 0 to 100; null while"
-        " the archive is too small to say."
+        " the archive is too small to say, and where an example is a text."
     )
     space: int = Field(description="Version of the space; 0 is the plain one.")
     same_speaker: bool | None = Field(

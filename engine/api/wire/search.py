@@ -11,7 +11,13 @@ from emotion_search.engine.api.http.bodies import LARGEST_JSON, MOST_FILES, Aske
 from emotion_search.engine.api.wire.clips import HitOut
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.api.wire.problems import Problem
-from emotion_search.engine.query.examples import AnyExample, ClipExample, SpanExample, VectorExample
+from emotion_search.engine.query.examples import (
+    AnyExample,
+    ClipExample,
+    SpanExample,
+    TextExample,
+    VectorExample,
+)
 from emotion_search.engine.query.query import MOST_EXAMPLES, ExcludeSame, Query
 
 MOST_QUERIES = 50
@@ -58,12 +64,22 @@ class ByVector(Asked):
         return VectorExample(tuple(self.vector))
 
 
+class ByText(Asked):
+    """Words, such as `an angry customer`; for models of sound and text, others refuse it."""
+
+    text: str = Field(min_length=1, max_length=1000)
+
+    def example(self) -> TextExample:
+        """As the search takes it."""
+        return TextExample(self.text)
+
+
 def _text_of(part: Any) -> Any:
     """A part that is text, or a file with it, as browsers send a Blob."""
     return part.file.read(LARGEST_JSON) if isinstance(part, UploadFile) else part
 
 
-AnyIn = ByClip | BySpan | ByVector
+AnyIn = ByClip | BySpan | ByVector | ByText
 
 
 class SearchOptions(Filters):

@@ -9,6 +9,7 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.embedders.huggingface.folder import (
     DESCRIPTIONS,
+    TOKENS,
     WEIGHTS,
     Wanted,
     is_whole,
@@ -58,9 +59,13 @@ class HuggingFaceFamily(Family):
             raise ModelUnavailableError(
                 f"model {name} needs transformers: pip install 'emotion-search[hf]'"
             ) from error
+        from emotion_search.engine.embedders.huggingface.load import load_folder
         from emotion_search.engine.embedders.huggingface.model import HuggingFaceEncoder
+        from emotion_search.engine.embedders.huggingface.with_text import SpeechAndText
 
-        return HuggingFaceEncoder(folder, wanted, name=name, device=settings.device)
+        loaded = load_folder(folder, wanted, name)
+        kind = SpeechAndText if hasattr(loaded.model, "get_text_features") else HuggingFaceEncoder
+        return kind(loaded, wanted, settings.device)
 
     def place(self, name: str, settings: Settings) -> str:
         """The folder in the hub's cache, or ``not downloaded``."""
@@ -92,7 +97,7 @@ def _downloaded(name: str, wanted: Wanted) -> Path:
                 snapshot_download(
                     wanted.source,
                     revision=wanted.revision,
-                    allow_patterns=[*DESCRIPTIONS, weights],
+                    allow_patterns=[*DESCRIPTIONS, *TOKENS, "tokenizer*", "merges.txt", weights],
                 )
             )
             if is_whole(folder):

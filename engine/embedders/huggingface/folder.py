@@ -13,6 +13,8 @@ DESCRIPTIONS = ["config.json", "*processor_config.json"]
 """Patterns of the files that describe a model; one of each is needed."""
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # the first that there are
 """Patterns of files of weights."""
+TOKENS = ("tokenizer.json", "vocab*")
+"""Patterns of files with the tokens of texts, of models that take any; one is needed."""
 _LOCAL = frozenset({"transformers_version", "_name_or_path", "dtype", "torch_dtype"})
 
 

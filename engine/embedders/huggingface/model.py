@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
-import transformers
 from torch import Tensor
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.embedders.base import BaseEmbedder, Floats, Frames, check
 from emotion_search.engine.embedders.device import pick_device
-from emotion_search.engine.embedders.huggingface.folder import (
-    Wanted,
-    descriptions,
-    weight_files,
-)
-from emotion_search.engine.embedders.quiet import undisturbed
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, reason
-
-VERSION = "1"
-"""Raised whenever the same clip would get another vector by the same weights."""
+from emotion_search.engine.embedders.huggingface.folder import Wanted
+from emotion_search.engine.embedders.huggingface.load import Loaded
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 
 LONGEST = 30.0
 """Seconds that go through the network at once: Whisper's window, and the memory of attention."""
 
 _PIECE = int(LONGEST * SAMPLE_RATE)
-_UNUSED = "masked_spec_embed"  # of training; some checkpoints lack it
 
 
 class HuggingFaceEncoder(BaseEmbedder):
@@ -41,37 +29,19 @@ class HuggingFaceEncoder(BaseEmbedder):
     are those of the folder's classification head, if it has one for the mean of the last layer.
 
     Args:
-        folder: as ``save_pretrained`` writes it, model and feature extractor.
+        loaded: the folder.
         wanted: the layer and the pooling.
-        name: what the user called it.
         device: ``auto``, ``cpu``, ``cuda``, …
 
     Raises:
-        ModelUnavailableError: it is no audio encoder, wants to run code of its own, lacks weights.
+        ModelUnavailableError: it is no audio encoder.
     """
 
-    def __init__(self, folder: Path, wanted: Wanted, *, name: str, device: str = "auto") -> None:
-        self.name = name
+    def __init__(self, loaded: Loaded, wanted: Wanted, device: str = "auto") -> None:
+        self.name, self.fingerprint = loaded.name, loaded.fingerprint
         self.device = pick_device(device)
-        self._wanted = wanted
-        described = descriptions(folder)
-        digest = hashlib.sha256(
-            f"hf {VERSION} {wanted.layer} {wanted.pooling} {described}".encode()
-        )
-        try:
-            for path in weight_files(folder):
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise ModelUnavailableError(f"{path} cannot be read ({reason(error)})") from error
-        self.fingerprint = digest.hexdigest()
-        self._extract, model = _load(folder, name)
-        rate = getattr(self._extract, "sampling_rate", None)
-        if not isinstance(rate, int):
-            raise ModelUnavailableError(
-                f"model {name} takes no audio (its sampling_rate is {rate})"
-            )
-        self._rate = rate
+        self._wanted, self._loaded = wanted, loaded
+        model, name = loaded.model, loaded.name
         self._encoder = _encoder_of(model, name).to(self.device)
         self._head: list[Any] = []
         self._mix: Tensor | None = None
@@ -127,10 +97,7 @@ class HuggingFaceEncoder(BaseEmbedder):
 
     def _states(self, piece: Samples) -> Tensor:
         """Hidden states (frames, width) of the layer in question."""
-        if self._rate != SAMPLE_RATE:
-            piece = soxr.resample(piece, SAMPLE_RATE, self._rate)
-            piece = np.pad(piece, (0, max(0, SHORTEST - len(piece))))
-        inputs = self._extract(piece, sampling_rate=self._rate, return_tensors="pt")
+        inputs = self._loaded.inputs(piece)
         layer = self._wanted.layer
         with torch.inference_mode():
             found = self._encoder(
@@ -147,44 +114,10 @@ class HuggingFaceEncoder(BaseEmbedder):
                 raise InvalidInputError(
                     f"model {self.name}: the last layer is {len(found.hidden_states) - 1}"
                 )
-        window = getattr(self._extract, "n_samples", 0)
+        window = getattr(self._loaded.extract, "n_samples", 0) * SAMPLE_RATE // self._loaded.rate
         if len(piece) < window and not self._head:  # Whisper's is filled up, which its heads know
             states = states[:, : -(-states.shape[1] * len(piece) // window)]
         return states[0].float()
-
-
-def _load(folder: Path, name: str) -> tuple[Any, Any]:
-    """The feature extractor, and the model in evaluation mode."""
-    try:
-        with undisturbed():
-            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            kind = (config.architectures or [""])[0]
-            classifies = kind.endswith("Classification") and hasattr(transformers, kind)
-            make = (
-                transformers.AutoModelForAudioClassification
-                if classifies
-                else transformers.AutoModel
-            )
-            model, about = make.from_pretrained(
-                folder,
-                trust_remote_code=False,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are named below
-            )
-            extractors: Any = transformers.AutoFeatureExtractor
-            extract = extractors.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:
-        text = (str(error).strip() or repr(error)).splitlines()[0]
-        if "trust_remote_code" in str(error):
-            text = "it wants to run code of its own (trust_remote_code); not loaded"
-        raise ModelUnavailableError(f"model {name} cannot be loaded: {text}") from error
-    missing = [*about["missing_keys"], *(key for key, *_ in about["mismatched_keys"])]
-    missing = [k for k in missing if _UNUSED not in k and not k.startswith("decoder.")]
-    if missing:
-        raise ModelUnavailableError(
-            f"model {name}: weight {sorted(missing)[0]} is missing or of another shape"
-        )
-    return extract, model.float().eval().requires_grad_(requires_grad=False)
 
 
 def _encoder_of(model: Any, name: str) -> Any:

@@ -151,6 +151,28 @@ class Frames40(Mean):
         return Frames(np.ones((40, 2), np.float32), np.full((40, 2), 0.5, np.float32))
 
 
+class OneForAllTexts(Mean):
+    def embed_text(self, texts):
+        return np.ones((len(texts), 2), np.float32)
+
+
+class TextsOfAnotherSpace(Mean):
+    def embed_text(self, texts):
+        return np.array([[len(text), 1, 0] for text in texts], np.float32)
+
+
+class TextsInCompany(Mean):
+    def embed_text(self, texts):
+        return np.array([[len(text), len(texts)] for text in texts], np.float32)
+
+
+class Texts(Mean):
+    """Without faults."""
+
+    def embed_text(self, texts):
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+
 TESTS = {
     name: test
     for name, test in vars(EmbedderTests).items()
@@ -186,6 +208,9 @@ def passes(name: str, embedder) -> bool:
         (Moved, "test_scores_come_of_the_embedding"),
         (Constant, "test_other_clips_have_other_embeddings"),
         (Wordless, "test_it_says_what_it_is"),
+        (OneForAllTexts, "test_texts_have_embeddings_if_there_are_any"),
+        (TextsOfAnotherSpace, "test_texts_have_embeddings_if_there_are_any"),
+        (TextsInCompany, "test_texts_have_embeddings_if_there_are_any"),
         (Frames40, "test_frames_are_fifty_a_second_if_there_are_any"),
     ],
 )
@@ -195,3 +220,4 @@ def test_a_model_with_a_fault_does_not_pass(model, test):
 
 def test_a_model_without_faults_passes():
     assert [name for name in TESTS if not passes(name, Mean())] == []
+    assert passes("test_texts_have_embeddings_if_there_are_any", Texts())
