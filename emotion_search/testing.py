@@ -76,6 +76,10 @@ class EmbedderTests:
             for row, i in enumerate(order):
                 _assert_same(together.vectors[row], alone[i].vectors[0])
                 assert np.allclose(together.scores[row], alone[i].scores[0], atol=1e-4)
+                if together.affect is not None:
+                    one = alone[i].affect
+                    assert one is not None, "valence, arousal and dominance of some clips alone"
+                    assert np.allclose(together.affect[row], one[0], atol=1e-4)
 
     def test_it_can_be_asked_by_several_threads(self, embedder: Embedder) -> None:
         """At the same time, and gives each the answer to its own question."""
@@ -180,6 +184,11 @@ def _assert_shape(found: Embeddings, embedder: Embedder, count: int) -> None:
         assert array.shape == (count, width), f"shape {array.shape}, not {(count, width)}"
         assert array.dtype == np.float32, f"{array.dtype}, not float32"
         assert np.isfinite(array).all(), "not finite"
+    if found.affect is not None:
+        assert not embedder.adapts, "it adapts its scores, and has affect of its own"
+        assert found.affect.shape == (count, 3), f"affect of shape {found.affect.shape}"
+        assert found.affect.dtype == np.float32, f"affect of {found.affect.dtype}"
+        assert (abs(found.affect) <= 1).all(), "affect beyond -1 to 1"
     if embedder.classes:
         assert np.allclose(found.scores.sum(axis=1), 1, atol=1e-4), "scores are no distribution"
         assert (found.scores >= 0).all(), "scores below zero"

@@ -28,11 +28,11 @@ def clip_filter(
         float | None, typer.Option(help="Least score of the class scored highest, 0 to 1.")
     ] = None,
     min_arousal: Annotated[
-        float | None, typer.Option(help="Least arousal, -1 to 1, derived from the scores.")
+        float | None, typer.Option(help="Least arousal, -1 to 1, the model's own or derived.")
     ] = None,
     max_arousal: Annotated[float | None, typer.Option(help="Most arousal.")] = None,
     min_valence: Annotated[
-        float | None, typer.Option(help="Least valence, -1 to 1, derived from the scores.")
+        float | None, typer.Option(help="Least valence, -1 to 1, the model's own or derived.")
     ] = None,
     max_valence: Annotated[float | None, typer.Option(help="Most valence.")] = None,
     speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,

@@ -24,10 +24,14 @@ class Embeddings:
         vectors: float32, (n, dimension), of any length but zero.
         scores: float32, (n, classes), each row a probability distribution; no columns where the
             model gives no scores.
+        affect: float32, (n, 3), -1 to 1: valence, arousal and dominance as the model itself
+            estimates them; None of a model that does not, for which they are derived from the
+            scores. A model that adapts its scores gives none.
     """
 
     vectors: NDArray[np.float32]
     scores: NDArray[np.float32]
+    affect: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +126,8 @@ class BaseEmbedder(ABC):
     """An ``Embedder`` that describes one clip after the other, each as a whole.
 
     A model that extends it sets ``name``, ``fingerprint`` and ``dimension`` and has ``vector``. One
-    that gives scores sets ``classes`` and has ``scores``.
+    that gives scores sets ``classes`` and has ``scores``; one that estimates valence, arousal and
+    dominance has ``affect``.
     """
 
     name: str
@@ -146,11 +151,16 @@ class BaseEmbedder(ABC):
         check(clips)
         rows = np.array([self.vector(clip) for clip in clips], np.float32)
         vectors = rows.reshape(len(clips), self.dimension)
-        return Embeddings(vectors, self.scores(vectors))
+        return Embeddings(vectors, self.scores(vectors), self.affect(vectors))
 
     def scores(self, vectors: Floats, centre: Floats | None = None) -> Floats:
         """Class scores of embeddings, (n, classes); none of a model without classes."""
         return np.empty((len(vectors), 0), np.float32)
+
+    def affect(self, vectors: Floats) -> Floats | None:
+        """Valence, arousal and dominance of embeddings, float32 (n, 3), -1 to 1; None of a model
+        that does not estimate them."""
+        return None
 
     def frames(self, clip: Samples) -> Frames:
         """Not to be had: this model describes a clip as a whole.

@@ -78,7 +78,9 @@ class Begun:
         """Their embeddings, which are waited for."""
         found: list[Embeddings] = self.answers()
         vectors = np.concatenate([one.vectors for one in found])
-        return Embeddings(vectors, np.concatenate([one.scores for one in found]))
+        scores = np.concatenate([one.scores for one in found])
+        own = [one.affect for one in found if one.affect is not None]
+        return Embeddings(vectors, scores, np.concatenate(own) if own else None)
 
     def drop(self) -> None:
         """Let go of clips that the model has not begun with."""
@@ -226,14 +228,26 @@ class SharedEmbedder:
                 f"the model {self.name} gave vectors and scores of shape {shapes[0]},"
                 f" {shapes[1]}, not {wanted[0]}, {wanted[1]} as it says"
             )
-        embedded = found.scores[np.isfinite(found.vectors).all(axis=1)]
-        likely = (embedded >= 0).all(axis=1) & (abs(embedded.sum(axis=1) - 1) < _SUM)
+        embedded = np.isfinite(found.vectors).all(axis=1)
+        scores = found.scores[embedded]
+        likely = (scores >= 0).all(axis=1) & (abs(scores.sum(axis=1) - 1) < _SUM)
         if self.classes and not likely.all():
             raise ModelFailedError(
                 f"the model {self.name} gave scores that are no probabilities of its classes"
             )
+        own = found.affect
+        if own is not None and (
+            self.adapts or own.shape != (len(group), 3) or not (abs(own[embedded]) <= 1).all()
+        ):
+            raise ModelFailedError(
+                f"the model {self.name} gave valence, arousal and dominance that are not (clips, 3)"
+                " from -1 to 1, or of a model that adapts its scores"
+            )
         parts = [slice(i, i + 1) for i in range(len(group))]
-        return [Embeddings(found.vectors[part], found.scores[part]) for part in parts]
+        return [
+            Embeddings(found.vectors[part], found.scores[part], None if own is None else own[part])
+            for part in parts
+        ]
 
     def _take(self) -> list[_Clip]:
         """The next clips: a thread's share of what waits, so that the last come to their end

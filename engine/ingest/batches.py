@@ -19,9 +19,11 @@ class Batches(Generic[T]):
         self._embedder = embedder
         self._last: tuple[list[T], Begun] | None = None
 
-    def swap(self, batch: Sequence[tuple[T, Samples]]) -> list[tuple[T, Floats, Floats]]:
-        """Begin to embed a batch; returns the one before with its vectors (dimension,) and scores
-        (classes,), which is waited for."""
+    def swap(
+        self, batch: Sequence[tuple[T, Samples]]
+    ) -> list[tuple[T, Floats, Floats, Floats | None]]:
+        """Begin to embed a batch; returns the one before with its vectors (dimension,), scores
+        (classes,) and affect (3,) of the model's own, which is waited for."""
         last, self._last = self._last, None
         if batch:
             begun = self._embedder.begin([samples for _, samples in batch])
@@ -29,7 +31,8 @@ class Batches(Generic[T]):
         if last is None:
             return []
         found = last[1].result()
-        return list(zip(last[0], found.vectors, found.scores, strict=True))
+        own = [None] * len(last[0]) if found.affect is None else found.affect
+        return list(zip(last[0], found.vectors, found.scores, own, strict=True))
 
     def close(self) -> None:
         """Let go of what was not begun."""

@@ -285,13 +285,19 @@ class Ingest:
         batch = [(one, one[1].window.samples) for one in self._waiting]
         self._waiting.clear()
         self._seconds = 0.0
-        for (reading, cut), vector, scores in self._batches.swap(batch):
+        for (reading, cut), vector, scores, affect in self._batches.swap(batch):
             window, track = cut.window, cut.track
             if not usable(vector):
                 reading.refused = f"gets no usable embedding at {window.start:.2f} s"
             reading.clips.append(
                 NewClip(
-                    track.channel, window.start, window.end, vector, scores, channel_name=track.name
+                    track.channel,
+                    window.start,
+                    window.end,
+                    vector,
+                    scores,
+                    channel_name=track.name,
+                    affect=affect,
                 )
             )
             self.report.reached = window.end

@@ -198,9 +198,9 @@ class Refill:
         self._waiting.clear()
         self._seconds = 0.0
         rows, answers = [], self._batches.swap(batch)
-        for (place, clip), vector, scores in answers:
+        for (place, clip), vector, scores, affect in answers:
             if usable(vector):
-                rows.append((clip.id, vector, scores))
+                rows.append((clip.id, vector, scores, affect))
             else:
                 self.report.failed.append((place, "gets no usable embedding", 1))
         if not answers:

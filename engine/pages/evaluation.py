@@ -67,8 +67,8 @@ def _page(it: Evaluation) -> Iterator[str]:
     if it.scores is not None:
         yield from _scores(it.scores)
     if it.ranks:
-        yield "<h2>Labels that are numbers</h2><p>Spearman's rank correlation with what is derived"
-        yield " from the scores.</p>"
+        yield "<h2>Labels that are numbers</h2><p>Spearman's rank correlation with valence,"
+        yield " arousal and dominance.</p>"
         yield table(("", "rho"), [(name, interval(rho)) for name, rho in it.ranks.items()])
     if it.steps:
         yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"

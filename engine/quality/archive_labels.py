@@ -74,6 +74,7 @@ def labelled(
                 sentences=sentences_under(sentence_key, known.sentences),
                 scores=known.scores if model.classes else None,
                 score_classes=tuple(model.classes),
+                affect=known.affect,
             )
             if space.baselines is not None:
                 data = replace(data, centres=space.centres(session, clips.ids))

@@ -68,8 +68,8 @@ class Evaluation(Retrieval):
         nearest: how many of the ten nearest are of the query's own source, speaker, recording.
         left_out: kinds of triplets and galleries that could not be measured, and why.
         scores: the model's own class scores against the labels; None where it has none.
-        ranks: Spearman's correlation of labels that are numbers with what is derived from the
-            scores, by dimension; see ``ranks``.
+        ranks: Spearman's correlation of labels that are numbers with valence, arousal and
+            dominance, by dimension; see ``ranks``.
         steps: mAP by method of space on halves of the speakers it was not fitted to.
         probes: classifiers on speakers they were not trained on.
         calibration: what percentiles mean; None where there are too few speakers.

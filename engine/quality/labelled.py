@@ -41,6 +41,8 @@ class LabelledVectors:
         scores: float32, (n, ``score_classes``), of the model; rows of NaN where a clip has none.
             None where the model gives none.
         score_classes: classes of the model.
+        affect: float64, (n, 3), valence, arousal and dominance of each, NaN where not known. None
+            where nothing is.
     """
 
     vectors: NDArray[np.float32]
@@ -53,6 +55,7 @@ class LabelledVectors:
     centres: NDArray[np.float32] | None = None
     scores: NDArray[np.float32] | None = None
     score_classes: tuple[str, ...] = ()
+    affect: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)

@@ -1,4 +1,4 @@
-"""Rank correlation of labels that are numbers with valence, arousal and dominance of the scores."""
+"""Rank correlation of labels that are numbers with valence, arousal and dominance of clips."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from scipy.stats import rankdata
 
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.summary import Array, Estimate, bootstrap
-from emotion_search.index.database.affect import DIMENSIONS, affect
+from emotion_search.index.database.affect import DIMENSIONS
 
 
 def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[str, Estimate]:
     """Spearman's rho by dimension, -1 to 1, with its interval over speakers (or recordings), whose
-    clips keep their ranks among all clips; empty where labels are no numbers, or clips have no
-    scores. A dimension that is the same for all clips is left out."""
+    clips keep their ranks among all clips; empty where labels are no numbers, or clips have none of
+    it. A dimension that is the same for all clips is left out."""
     try:
         numbers = data.labels.astype(np.float64)
     except ValueError:
         return {}
-    if data.scores is None:
+    if data.affect is None:
         return {}
-    kept = np.isfinite(numbers) & np.isfinite(data.scores).all(axis=1)
-    values = np.column_stack([numbers[kept], affect(data.score_classes, data.scores[kept])])
+    kept = np.isfinite(numbers) & np.isfinite(data.affect).all(axis=1)
+    values = np.column_stack([numbers[kept], data.affect[kept]])
     if not kept.any() or np.ptp(values[:, 0]) == 0:
         return {}
     ranks = rankdata(values, axis=0)

@@ -44,7 +44,7 @@ def clip_fields(clip: ClipDetails) -> dict[str, Any]:
         "emotion": clip.emotion,
         "confidence": clip.confidence,
         "scores": dict(clip.scores),
-        "affect": {**clip.affect, "derived": True} if clip.affect else None,
+        "affect": {**clip.affect, "derived": clip.derived} if clip.affect else None,
         "predictions": {
             task: {"value": value, "probability": probability}
             for task, (value, probability) in clip.predictions.items()
@@ -62,7 +62,10 @@ def clip_record(clip: ClipDetails) -> dict[str, Any]:
         "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
         "confidence": None if clip.confidence is None else round(clip.confidence, 6),
         "scores": {name: round(score, 6) for name, score in clip.scores.items()},
-        "affect": {**{name: round(one, 6) for name, one in clip.affect.items()}, "derived": True}
+        "affect": {
+            **{name: round(one, 6) for name, one in clip.affect.items()},
+            "derived": clip.derived,
+        }
         if clip.affect
         else None,
         "predictions": {

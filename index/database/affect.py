@@ -1,8 +1,8 @@
-"""Valence, arousal and dominance of clips, derived from class scores by a published table."""
+"""Valence, arousal and dominance of clips: derived from class scores by a published table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +25,8 @@ _PLACES = {
 three-factor theory of emotions", J. Res. Pers. 11, 1977, 273-294; pleasure is called valence here).
 Neutral, and every class that is not among them, counts 0."""
 
+_ROUNDED = 1e-5
+
 
 def affect(classes: Sequence[str], scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """The mean of the classes' places by their scores, no measurement: float64, (…, 3), in the
@@ -34,6 +36,14 @@ def affect(classes: Sequence[str], scores: NDArray[np.floating]) -> NDArray[np.f
         scores: (…, classes).
     """
     return scores.astype(np.float64) @ _weights(tuple(classes))
+
+
+def follows(found: Mapping[str, float], scores: Mapping[str, float]) -> bool:
+    """Whether this is what is derived from these scores; else a model has estimated it itself."""
+    if not (found and scores):
+        return False
+    derived = affect(list(scores), np.array(list(scores.values())))
+    return bool(np.abs(derived - [found[name] for name in DIMENSIONS]).max() < _ROUNDED)
 
 
 @lru_cache(maxsize=16)

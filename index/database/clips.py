@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import follows
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
 from emotion_search.index.database.files import FAILED, gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
@@ -46,7 +47,8 @@ class ClipDetails:
         path: where its bytes lie; None when no known place is left.
         labels: value by task.
         scores: by emotion class, from the model; empty if it gives none.
-        affect: valence, arousal and dominance, -1 to 1, derived from the scores; likewise.
+        affect: valence, arousal and dominance, -1 to 1, by the model itself or derived from the
+            scores; empty if it has neither.
         predictions: value and probability by task, from classifiers.
     """
 
@@ -77,6 +79,11 @@ class ClipDetails:
     def emotion(self) -> str | None:
         """The class that the model scores highest; None if it gives no scores."""
         return max(self.scores, key=self.scores.__getitem__, default=None)
+
+    @property
+    def derived(self) -> bool:
+        """Whether ``affect`` follows from the scores; else it is of the model's own."""
+        return follows(self.affect, self.scores)
 
     @property
     def confidence(self) -> float | None:

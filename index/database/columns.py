@@ -144,7 +144,7 @@ class Columns:
         return self._of(session, "scores", str(self._model.id))
 
     def affect(self, session: Session, dimension: str) -> Column:
-        """Valence, arousal or dominance: float64, (n,), NaN where there are no scores; read when
+        """Valence, arousal or dominance: float64, (n,), NaN where it is not known; read when
         first asked for."""
         return self._of(session, dimension, str(self._model.id))
 

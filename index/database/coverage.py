@@ -114,7 +114,7 @@ def missing_clips(session: Session, model_id: int, recording_id: int) -> list[Mi
 def add_embeddings(session: Session, model_id: int, embedded: Sequence[Embedded]) -> int:
     """Store embeddings under a model; returns how many. A clip that is gone by now, or that another
     process gave its embedding, is passed over."""
-    ids = [clip for clip, _, _ in embedded]
+    ids = [one[0] for one in embedded]
     here = known_clips(session, ids)
     done = select(Embedding.clip_id).where(
         Embedding.model_id == model_id, Embedding.clip_id.in_(ids)

@@ -22,8 +22,9 @@ from emotion_search.index.vectors.arrays import Ids, Vectors, positions
 ROWS = 4096
 """Vectors read at a time."""
 
-Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32]]
-"""Id of a clip, its embedding (dim,) and its scores (classes,)."""
+Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]
+"""Id of a clip, its embedding (dim,), its scores (classes,), and its valence, arousal and dominance
+(3,) where the model has its own."""
 
 _ASKED = 1000  # ids of one statement
 _ALL = "SELECT clip_id, vector FROM embeddings WHERE model_id ="
@@ -119,7 +120,7 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
     revision = next_revision(session, model_id)
     classes = session.execute(select(Model.classes).where(Model.id == model_id)).scalar_one()
     rows = []
-    for clip_id, vector, scores in embedded:
+    for clip_id, vector, scores, own in embedded:
         data = vector.astype("<f4").tobytes()
         rows.append(
             {
@@ -129,6 +130,7 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
                 "vector": data,
                 "vector_crc32": crc32(data),
                 **scored(classes, scores),
+                **({} if own is None else dict(zip(DIMENSIONS, own.tolist(), strict=True))),
             }
         )
     insert_many(session, Embedding, rows)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.emotion_names import one_spelling
 from emotion_search.index.database.filters import EMOTION
@@ -99,20 +100,23 @@ class ClipContext:
         sentences: what is said in each; empty text where unknown. No array, whose rows would all
             be as long as the longest transcript.
         scores: float32, (n, classes of the model), NaN where a clip has none.
+        affect: float64, (n, 3), valence, arousal and dominance, likewise.
     """
 
     sources: NDArray[np.str_]
     sentences: list[str]
     scores: NDArray[np.float32]
+    affect: NDArray[np.float64]
 
 
 def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipContext:
     """What is known of clips that have an embedding of the model, in the order of ``ids``; what is
     said in them is under the metadata ``key``."""
-    found: dict[int, tuple[str, str, bytes]] = {}
+    found: dict[int, tuple[str, str, bytes, list[float | None]]] = {}
+    dimensions = [getattr(Embedding, name) for name in DIMENSIONS]
     for some in chunks(ids.tolist()):
         rows = session.execute(
-            select(Clip.id, Recording.source, Metadatum.value, Embedding.scores)
+            select(Clip.id, Recording.source, Metadatum.value, Embedding.scores, *dimensions)
             .join(Recording, Recording.id == Clip.recording_id)
             .join(Embedding, Embedding.clip_id == Clip.id)
             .outerjoin(
@@ -120,16 +124,18 @@ def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipCo
             )
             .where(Embedding.model_id == model.id, Clip.id.in_(some))
         )
-        found.update((clip, (a or "", b or "", scores)) for clip, a, b, scores in rows)
+        for clip, source, sentence, data, *own in rows:
+            found[clip] = (source or "", sentence or "", data, own)
     ordered = [found[clip] for clip in ids.tolist()]
     scores = np.full((len(ordered), len(model.classes)), np.nan, np.float32)
-    for row, (_, _, data) in zip(scores, ordered, strict=True):
+    for row, (_, _, data, _) in zip(scores, ordered, strict=True):
         if data:
             row[:] = np.frombuffer(data, dtype="<f4")
     return ClipContext(
         np.array([one[0] for one in ordered], dtype=str),
         [one[1] for one in ordered],
         scores,
+        np.array([one[3] for one in ordered], np.float64).reshape(-1, 3),
     )
 
 

@@ -92,10 +92,13 @@ def _keys(session: Session, model: ModelInfo, columns: Columns, by: str) -> Keys
     if by == "recorded_at":
         at = columns["recorded_at"]
         return np.where(at == NEVER, np.nan, at)
-    if by in ("score", *DIMENSIONS) and not model.classes:
+    if by == "score" and not model.classes:
         raise AbsentError(f"{model.name} gives no scores to sort by")
     if by in DIMENSIONS:
-        return columns.affect(session, by)
+        keys = columns.affect(session, by)
+        if not model.classes and np.isnan(keys).all():
+            raise AbsentError(f"{model.name} gives neither {by} nor scores to derive it from")
+        return keys
     if by in KEYS:
         return columns["confidence" if by == "score" else by]
     named = [common(one) for one in model.classes]

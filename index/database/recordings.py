@@ -73,8 +73,9 @@ class Annotations:
 @dataclass(frozen=True, eq=False)
 class NewClip:
     """A clip to add: its channel (None for all mixed down) and what that is called, its span in
-    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,)), and who speaks where
-    its recording has several speakers."""
+    seconds, its embedding (float32, (dim,)) and scores (float32, (classes,)), who speaks where its
+    recording has several speakers, and valence, arousal and dominance (float32, (3,)) where the
+    model has its own."""
 
     channel: int | None
     start: float
@@ -83,6 +84,7 @@ class NewClip:
     scores: NDArray[np.float32]
     channel_name: str | None = None
     speaker: str | None = None
+    affect: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,7 +268,7 @@ def add_clips(
         session,
         model_id,
         [
-            (clip_id, one.vector, one.scores)
+            (clip_id, one.vector, one.scores, one.affect)
             for clip_id, (_, one) in zip(clip_ids, clips, strict=True)
         ],
     )

@@ -28,7 +28,10 @@ class AffectOut(BaseModel):
     valence: float
     arousal: float
     dominance: float
-    derived: bool = Field(description="True: from the class scores, by a published table.")
+    derived: bool = Field(
+        description="Whether they follow from the class scores, by a published table; else they are"
+        " the model's own."
+    )
 
 
 class ClipOut(BaseModel):
@@ -55,7 +58,9 @@ class ClipOut(BaseModel):
         " uncertain."
     )
     scores: dict[str, float] = Field(description="The model's score by emotion class.")
-    affect: AffectOut | None = Field(description="Null where the model gives no scores.")
+    affect: AffectOut | None = Field(
+        description="Null where the model gives neither them nor scores."
+    )
     predictions: dict[str, PredictionOut] = Field(
         description="Predictions of classifiers, by task."
     )

@@ -92,7 +92,7 @@ class EvaluationOut(RetrievalOut):
     scores: ClassScores | None = Field(description="Null where the model gives no scores.")
     ranks: dict[str, Estimate] = Field(
         description="Spearman's rank correlation of labels that are numbers with `valence`,"
-        " `arousal` and `dominance` of the scores; empty with other labels."
+        " `arousal` and `dominance`; empty with other labels."
     )
     steps: dict[str, float] = Field(
         description="mAP by method of space, on speakers that it was not fitted to."

@@ -127,11 +127,11 @@ class Filters(Asked):
         default=None, ge=0, le=1, description="Least score of the class scored highest."
     )
     min_arousal: float | None = Field(
-        default=None, ge=-1, le=1, description="Least arousal, derived from the scores."
+        default=None, ge=-1, le=1, description="Least arousal, the model's own or derived."
     )
     max_arousal: float | None = Field(default=None, ge=-1, le=1, description="Most arousal.")
     min_valence: float | None = Field(
-        default=None, ge=-1, le=1, description="Least valence, derived from the scores."
+        default=None, ge=-1, le=1, description="Least valence, the model's own or derived."
     )
     max_valence: float | None = Field(default=None, ge=-1, le=1, description="Most valence.")
     min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")

@@ -53,7 +53,7 @@ def print_evaluation(it: Evaluation) -> None:
         _print_scores(it.scores)
     if it.ranks:
         found = "  ".join(f"{name} {interval(rho)}" for name, rho in it.ranks.items())
-        print(f"rank correlation of labels, derived from the scores: {found}")
+        print(f"rank correlation of labels with {found}")
     if it.steps:
         steps = ", ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
         print_row("mAP by space", f"{steps} (halves of the speakers it was not fitted to)")

@@ -73,7 +73,7 @@ def print_clips(
 def print_sorted(clips: Sequence[SortedClip], by: str, min_confidence: float) -> None:
     """The same of clips in an order, with what they were sorted by."""
     cells = ["" if math.isnan(one.key) else _key(by, one.key) for one in clips]
-    name = f"{by} (derived)" if by in DIMENSIONS else by
+    name = f"{by} (derived)" if by in DIMENSIONS and clips[0].clip.derived else by
     print_clips([one.clip for one in clips], min_confidence, {name: cells})
 
 

@@ -84,7 +84,7 @@ def print_clip(
             ("emotion", top_emotion(clip, min_confidence)),
             ("scores", ", ".join(f"{name} {score:.2f}" for name, score in scores)),
             (
-                "derived",
+                "derived" if clip.derived else "by the model",
                 ", ".join(f"{name} {number:+.2f}" for name, number in clip.affect.items()),
             ),
             *(

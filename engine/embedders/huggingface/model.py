@@ -11,6 +11,7 @@ from torch import Tensor
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.embedders.base import BaseEmbedder, Floats, Frames, check
 from emotion_search.engine.embedders.device import pick_device
+from emotion_search.engine.embedders.huggingface.affect import affect_head
 from emotion_search.engine.embedders.huggingface.folder import Wanted
 from emotion_search.engine.embedders.huggingface.load import Loaded
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
@@ -46,16 +47,20 @@ class HuggingFaceEncoder(BaseEmbedder):
         self._head: list[Any] = []
         self._mix: Tensor | None = None
         usual = wanted.layer is None and wanted.pooling == "mean"
-        if usual and hasattr(model, "projector") and _gives_classes(model.config):
+        self._affect = affect_head(loaded) if usual else None
+        if self._affect is not None:
+            self._affect.to(self.device)
+        elif usual and hasattr(model, "projector") and _gives_classes(model.config):
             self._head = [model.projector.to(self.device), model.classifier.to(self.device)]
             self.classes = _classes(model.config.id2label, name)
-            if model.config.use_weighted_layer_sum:
-                self._mix = model.layer_weights.softmax(dim=0).to(self.device)
+        self._by_head = bool(self._head or (self._affect and hasattr(model, "projector")))
+        if self._by_head and model.config.use_weighted_layer_sum:
+            self._mix = model.layer_weights.softmax(dim=0).to(self.device)
         try:
             second, half = (self._states(np.zeros(n, np.float32)) for n in (SAMPLE_RATE, 8_000))
         except (TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ModelUnavailableError(f"model {name} takes no audio ({error})") from error
-        if not self._head and len(second) <= len(half):
+        if not self._by_head and len(second) <= len(half):
             raise ModelUnavailableError(f"model {name} has no frames in time that can be pooled")
         self.dimension = len(self._pool(second))
 
@@ -74,6 +79,14 @@ class HuggingFaceEncoder(BaseEmbedder):
             for layer in self._head:
                 x = layer(x)
             return np.asarray(x.softmax(dim=1).cpu().numpy())
+
+    def affect(self, vectors: Floats) -> Floats | None:
+        """Valence, arousal and dominance of embeddings, (n, 3), by the folder's own head."""
+        if self._affect is None:
+            return None
+        with torch.inference_mode():
+            x = torch.tensor(vectors, dtype=torch.float32, device=self.device)
+            return np.asarray(self._affect(x).cpu().numpy())
 
     def frames(self, clip: Samples) -> Frames:
         """Embeddings of frames, if the model has one every 20 ms as wav2vec 2.0 does.
@@ -115,7 +128,9 @@ class HuggingFaceEncoder(BaseEmbedder):
                     f"model {self.name}: the last layer is {len(found.hidden_states) - 1}"
                 )
         window = getattr(self._loaded.extract, "n_samples", 0) * SAMPLE_RATE // self._loaded.rate
-        if len(piece) < window and not self._head:  # Whisper's is filled up, which its heads know
+        if (
+            len(piece) < window and not self._by_head
+        ):  # Whisper's is filled up, which its heads know
             states = states[:, : -(-states.shape[1] * len(piece) // window)]
         return states[0].float()
 

@@ -151,6 +151,28 @@ class Frames40(Mean):
         return Frames(np.ones((40, 2), np.float32), np.full((40, 2), 0.5, np.float32))
 
 
+class Estimates(Mean):
+    """Without faults, with valence, arousal and dominance of its own."""
+
+    def affect(self, vectors):
+        return np.repeat(np.tanh(vectors[:, :1]), 3, axis=1)
+
+
+class EstimatesOfPercent(Mean):
+    def affect(self, vectors):
+        return np.full((len(vectors), 3), 50, np.float32)
+
+
+class EstimatesOfTwo(Mean):
+    def affect(self, vectors):
+        return np.zeros((len(vectors), 2), np.float32)
+
+
+class EstimatesInCompany(Mean):
+    def affect(self, vectors):
+        return np.full((len(vectors), 3), 1 / max(1, len(vectors)), np.float32)
+
+
 class OneForAllTexts(Mean):
     def embed_text(self, texts):
         return np.ones((len(texts), 2), np.float32)
@@ -208,6 +230,9 @@ def passes(name: str, embedder) -> bool:
         (Moved, "test_scores_come_of_the_embedding"),
         (Constant, "test_other_clips_have_other_embeddings"),
         (Wordless, "test_it_says_what_it_is"),
+        (EstimatesOfPercent, "test_clips_of_any_length_have_an_embedding"),
+        (EstimatesOfTwo, "test_silence_is_no_reason_to_fail"),
+        (EstimatesInCompany, "test_a_clip_gives_the_same_alone_and_among_others"),
         (OneForAllTexts, "test_texts_have_embeddings_if_there_are_any"),
         (TextsOfAnotherSpace, "test_texts_have_embeddings_if_there_are_any"),
         (TextsInCompany, "test_texts_have_embeddings_if_there_are_any"),
@@ -220,4 +245,5 @@ def test_a_model_with_a_fault_does_not_pass(model, test):
 
 def test_a_model_without_faults_passes():
     assert [name for name in TESTS if not passes(name, Mean())] == []
+    assert passes("test_a_clip_gives_the_same_alone_and_among_others", Estimates())
     assert passes("test_texts_have_embeddings_if_there_are_any", Texts())

@@ -17,7 +17,7 @@ def labelled(labels: list[str], scores: np.ndarray, speakers: int = 8) -> Labell
     return LabelledVectors(
         np.random.default_rng(1).normal(size=(n, 3)).astype(np.float32),
         np.array(labels), names, np.array([f"r{i}" for i in range(n)]), "made",
-        scores=scores, score_classes=CLASSES,
+        affect=affect(CLASSES, scores),
     )  # fmt: skip
 
 

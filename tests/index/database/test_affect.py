@@ -18,6 +18,7 @@ def test_clips_have_what_follows_from_their_scores(filled: Library):
     for clip in filled.clips():
         derived = affect(list(clip.scores), np.array(list(clip.scores.values())))
         assert list(clip.affect.values()) == pytest.approx(derived.tolist())
+        assert clip.derived
     found = [one.clip.affect["arousal"] for one in filled.sorted_clips("arousal").clips]
     assert found == sorted(found, reverse=True)
     middle = ClipFilter(min_arousal=found[8], max_arousal=found[3], max_valence=1.0)
