@@ -48,7 +48,7 @@ def models(
     table = PlainTable()
     table.column("model")
     table.column("dim.", justify="right", no_wrap=True)
-    for name in ("scores", "here"):
+    for name in ("scores", "licence", "here"):
         table.column(name)
     for one in list_models(settings, archive_holdings(settings)):
         if as_json:
@@ -58,7 +58,9 @@ def models(
             if one.fingerprint is not None:
                 marks.append(f"{one.embedded} of {one.clips} clips embedded")
             marks += ["serves this archive"] if one.active else []
-            table.row(one.name, str(one.dimension or "?"), one.about, ", ".join(marks))
+            table.row(
+                one.name, str(one.dimension or "?"), one.about, one.licence or "", ", ".join(marks)
+            )
     if not as_json:
         table.print()
 
@@ -76,7 +78,8 @@ def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
     settings = ArchiveOptions().settings()
     embedder = load_embedder(name, settings)
     place = absolute(name) if is_path(name) else family_of(name).place(name, settings)
-    print(f"{name}: {place}\nfingerprint {embedder.fingerprint}")
+    licence = embedder.licence or family_of(name).licence(name, settings)
+    print(f"{name}: {place}\nfingerprint {embedder.fingerprint}\nlicence {licence or 'not known'}")
 
 
 @models_app.command()

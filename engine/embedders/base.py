@@ -136,6 +136,8 @@ class BaseEmbedder(ABC):
     classes: tuple[str, ...] = ()
     adapts: bool = False
     centre: Floats | None = None
+    licence: str | None = None
+    """Of its weights, in a line; where it is not the package's own."""
 
     @abstractmethod
     def vector(self, clip: Samples) -> Floats:

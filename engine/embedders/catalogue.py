@@ -20,6 +20,7 @@ class KnownModel:
         fingerprint: of the one that the archive holds; None if it holds none of this name.
         embedded: clips of the archive with an embedding under it.
         clips: clips of the archive.
+        licence: of its weights, in a few words; None where that is not known here.
     """
 
     name: str
@@ -30,6 +31,7 @@ class KnownModel:
     fingerprint: str | None = None
     embedded: int | None = None
     clips: int | None = None
+    licence: str | None = None
 
 
 def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownModel]:
@@ -40,7 +42,8 @@ def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownMo
         for name, (dimension, about) in family.known.items():
             usable = family_of(name) is family
             place = family.place(name, settings) if usable else "not usable by this name"
-            known = KnownModel(name, dimension, about, place)
+            licence = family.licence(name, settings) if usable else None
+            known = KnownModel(name, dimension, about, place, licence=licence)
             same = [one for one in holdings if one.model.name == name]
             listed += [_with_holding(known, one) for one in same] or [known]
             names.add(name)
@@ -50,7 +53,9 @@ def list_models(settings: Settings, holdings: Sequence[Holding]) -> list[KnownMo
             about = f"{classes} classes" if classes else "no scores"
             hub = family_of(name).prefix and family_of(name).place(name, settings)
             place = name if is_path(name) else hub or "not here"
-            listed.append(_with_holding(KnownModel(name, one.model.dimension, about, place), one))
+            licence = family_of(name).licence(name, settings)
+            known = KnownModel(name, one.model.dimension, about, place, licence=licence)
+            listed.append(_with_holding(known, one))
     return listed
 
 

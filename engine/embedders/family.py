@@ -60,6 +60,11 @@ class Family(ABC):
             ModelUnavailableError: it cannot be had here; names the cures.
         """
 
+    def licence(self, name: str, settings: Settings) -> str | None:
+        """What a model may be used for, in a few words; None where that is not known here. No
+        network is asked, and no model loaded."""
+        return None
+
     def place(self, name: str, settings: Settings) -> str:
         """Where a known model is, in words or as a path; no network is asked."""
         return "built in"

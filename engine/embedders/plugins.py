@@ -77,6 +77,15 @@ class PluginFamily(Family):
             )
         return embedder
 
+    def licence(self, name: str, settings: Settings) -> str | None:
+        """That of the package, as its metadata has it; the model may have one of its own."""
+        entry, *others = _declared()[name.partition(":")[0]]
+        if others or entry.dist is None:
+            return None
+        about = entry.dist.metadata
+        named = [about[key].strip() for key in ("License-Expression", "License") if key in about]
+        return named[0].partition("\n")[0] if named and named[0] else None
+
     def place(self, name: str, settings: Settings) -> str:
         """Installed, or not usable since two packages claim the name."""
         return "installed" if len(_declared()[name]) == 1 else "provided twice"
@@ -110,6 +119,8 @@ def fault_of(embedder: Embedder) -> str | None:
         return f"its classes {classes!r:.70} are no tuple of names"
     if len({*classes}) < len(classes):
         return f"two of its classes {classes!r:.70} have one name"
+    if not isinstance(getattr(embedder, "licence", None), str | None):
+        return "its licence is no text"
     if not isinstance(embedder.adapts, bool) or embedder.adapts == (embedder.centre is None):
         return "it has a centre without adapting, or adapts without one"
     missing = [n for n in ("embed", "scores", "frames") if not callable(getattr(embedder, n, None))]

@@ -106,6 +106,7 @@ class SharedEmbedder:
         self.fingerprint = embedder.fingerprint
         self.dimension = embedder.dimension
         self.classes = embedder.classes
+        self.licence: str | None = getattr(embedder, "licence", None)
         self._embedder = embedder
         self._timeout = timeout
         device = getattr(getattr(embedder, "device", None), "type", "cpu")

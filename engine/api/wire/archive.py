@@ -41,6 +41,7 @@ class ModelOut(BaseModel):
     about: str
     available: bool = Field(description="Whether it is on the server's disk.")
     active: bool = Field(description="Whether it serves the archive.")
+    licence: str | None = Field(description="Of its weights; null where not known to the server.")
 
 
 class Models(BaseModel):

@@ -23,6 +23,10 @@ class AcousticFamily(Family):
     base: str | None = "network"
     suffix = ".safetensors"
 
+    def licence(self, name: str, settings: Settings) -> str | None:
+        """See ``Family``."""
+        return "Apache-2.0" if name in self.built_in else None
+
     def answers(self, name: str) -> bool:
         """See ``Family``."""
         return name in self.built_in or name.endswith(self.suffix)

@@ -47,6 +47,11 @@ class Emotion2vecFamily(Family):
 
         return Emotion2vec(folder, name=name, device=settings.device, precision=settings.precision)
 
+    def licence(self, name: str, settings: Settings) -> str | None:
+        """See ``Family``; of emotion2vec+, by its card. More is in docs/models.md."""
+        usual = self.known_as(name)
+        return "FunASR model licence" if usual in self.known and "plus" in usual else None
+
     def place(self, name: str, settings: Settings) -> str:
         """The folder in the hub's cache, or ``not downloaded``."""
         from emotion_search.engine.embedders.hub import cached_folder

@@ -8,17 +8,21 @@ from pathlib import Path
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.embedders.huggingface.folder import (
+    CARD,
     DESCRIPTIONS,
     TOKENS,
     WEIGHTS,
     Wanted,
     is_whole,
+    licence_in,
     parse,
 )
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
+
+_BESIDE = ("tokenizer*", "merges.txt", CARD)
 
 
 class HuggingFaceFamily(Family):
@@ -67,6 +71,12 @@ class HuggingFaceFamily(Family):
         kind = SpeechAndText if hasattr(loaded.model, "get_text_features") else HuggingFaceEncoder
         return kind(loaded, wanted, settings.device)
 
+    def licence(self, name: str, settings: Settings) -> str | None:
+        """The licence that the model card in the folder or the cache names."""
+        wanted = parse(name)
+        folder = Path(wanted.source).expanduser()
+        return licence_in(folder if folder.is_dir() else _cached(wanted))
+
     def place(self, name: str, settings: Settings) -> str:
         """The folder in the hub's cache, or ``not downloaded``."""
         return str(_cached(parse(name)) or "not downloaded")
@@ -97,7 +107,7 @@ def _downloaded(name: str, wanted: Wanted) -> Path:
                 snapshot_download(
                     wanted.source,
                     revision=wanted.revision,
-                    allow_patterns=[*DESCRIPTIONS, *TOKENS, "tokenizer*", "merges.txt", weights],
+                    allow_patterns=[*DESCRIPTIONS, *TOKENS, *_BESIDE, weights],
                 )
             )
             if is_whole(folder):

@@ -15,6 +15,8 @@ WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # the first that there
 """Patterns of files of weights."""
 TOKENS = ("tokenizer.json", "vocab*")
 """Patterns of files with the tokens of texts, of models that take any; one is needed."""
+CARD = "README.md"
+"""The model card, whose head says the licence."""
 _LOCAL = frozenset({"transformers_version", "_name_or_path", "dtype", "torch_dtype"})
 
 
@@ -83,6 +85,17 @@ def descriptions(folder: Path) -> str:
                 f"model folder {folder}: {path.name} cannot be read ({reason(error)})"
             ) from error
     return json.dumps(contents, sort_keys=True)
+
+
+def licence_in(folder: Path | None) -> str | None:
+    """The licence that the card in a folder names; None where it names none."""
+    try:
+        card = (folder / CARD).read_text(encoding="utf-8", errors="replace") if folder else ""
+    except OSError:
+        return None
+    head = card.removeprefix("---\n").partition("\n---")[0] if card.startswith("---\n") else ""
+    lines = dict(line.split(":", 1) for line in head.splitlines() if ":" in line)
+    return lines.get("license", "").strip(" \"'") or None
 
 
 def is_whole(folder: Path) -> bool:

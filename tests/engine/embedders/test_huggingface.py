@@ -335,6 +335,25 @@ def test_weights_of_the_older_format_are_downloaded_where_there_are_no_others(
     assert (tmp_path / "pytorch_model.bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        (
+            "---\nlanguage: en\nlicense: cc-by-nc-sa-4.0\ntags:\n- speech\n---\nText.",
+            "cc-by-nc-sa-4.0",
+        ),
+        ("---\nlanguage: en\n---\nlicense: none", None),
+        ("license: mit\n", None),
+        (None, None),
+    ],
+)
+def test_the_licence_is_what_the_head_of_the_card_says(tmp_path, card, licence):
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    name = f"hf:{tmp_path}@1"
+    assert family(name).licence(name, Settings()) == licence
+
+
 def test_without_a_network_the_cures_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))

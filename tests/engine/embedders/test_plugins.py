@@ -38,7 +38,8 @@ class Package(Distribution):
         self._name = name
 
     def read_text(self, filename: str) -> str:
-        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: 1.0\n"
+        licence = "License-Expression: MIT\n" if self._name == "first-plugin" else ""
+        return f"Metadata-Version: 2.4\nName: {self._name}\nVersion: 1.0\n{licence}"
 
     def locate_file(self, path):
         return path
@@ -87,6 +88,11 @@ def test_plug_ins_are_listed_with_their_packages(install):
     install("two", "twice", First)
     known = {one.name: (one.dimension, one.about, one.place) for one in list_models(Settings(), [])}
     assert known["first"] == (None, "plug-in first-plugin 1.0", "installed")
+    licences = {one.name: one.licence for one in list_models(Settings(), [])}
+    assert (licences["first"], licences["twice"]) == ("MIT", None)
+    assert licences["iic/emotion2vec_plus_base"] == "FunASR model licence"
+    assert licences["iic/emotion2vec_base"] is None
+    assert licences["voice"] == "Apache-2.0, MIT, BSD-2-Clause"
     assert known["twice"] == (None, "plug-in one 1.0 and two 1.0", "provided twice")
 
 
@@ -118,6 +124,7 @@ def no_such_module(name: str, device: str):
         (lambda name, device: First(name, device, adapts=True), "adapts without one"),
         (lambda name, device: First(name, device, centre=np.ones(1)), "a centre without adapting"),
         (lambda name, device: First("other", device), "it was called bad, and says it is 'other'"),
+        (lambda name, device: First(name, device, licence=7), "its licence is no text"),
         (lambda name, device: First(name, device, frames=None), "no method frames"),
         (lambda name, device: sys.exit("no licence"), r"cannot be used \(SystemExit: no licence\)"),
     ],

@@ -36,11 +36,12 @@ def test_a_batch_is_being_embedded_while_the_one_before_is_dealt_with():
     model.may.release()
     model.begun.acquire(timeout=30)
     first = batches.swap([("c", clip(3))])
-    assert [(name, float(vector[0])) for name, vector, _ in first] == [("a", 1.0), ("b", 2.0)]
+    assert [(name, float(vector[0])) for name, vector, *_ in first] == [("a", 1.0), ("b", 2.0)]
     assert model.begun.acquire(timeout=30)  # with the second, which nobody waits for yet
     model.may.release()
-    ((name, vector, scores),) = batches.swap([])
+    ((name, vector, scores, affect),) = batches.swap([])
     assert (name, float(vector[0]), len(scores)) == ("c", 3.0, 0)
+    assert affect is None
     assert batches.swap([]) == []
 
 
