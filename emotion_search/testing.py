@@ -151,7 +151,10 @@ class EmbedderTests:
         if not isinstance(embedder, TextEmbedder):
             return
         texts = ["an angry customer", "somebody speaks calmly"]
-        one, other = embedder.embed_text(texts)
+        try:
+            one, other = embedder.embed_text(texts)
+        except InvalidInputError:  # that of a model in front of one that knows none
+            return
         _assert_same(one, embedder.embed_text(texts[:1])[0])
         for vector in (one, other):
             assert vector.shape == (embedder.dimension,), f"shape {vector.shape}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.embedders.onnx.features import LogMel
 from emotion_search.index.errors import ModelUnavailableError, reason
 
 
@@ -14,11 +15,13 @@ class Description(BaseModel):
     """The JSON file ``NAME.json`` beside ``NAME.onnx``.
 
     Attributes:
-        input: name of the input: samples of one clip, mono float32 from -1 to 1, (n,) or (1, n).
+        input: name of the input: samples of one clip, mono float32 from -1 to 1, (n,) or (1, n); or
+            its ``features``, of two axes or with a first one of 1.
         vector: name of the output with the embedding, float32 (dimension,) or (1, dimension).
         dimension: its length.
         scores: name of the output with the probabilities of classes, likewise; None without.
         classes: their names, in order.
+        features: what goes in instead of samples, if anything.
         sample_rate: in Hz.
         shortest: seconds that go in at least; shorter clips are filled up with zeros.
         longest: seconds that go in at once; longer clips do in equal pieces, which are averaged.
@@ -32,6 +35,7 @@ class Description(BaseModel):
     dimension: int = Field(ge=1)
     scores: str | None = None
     classes: tuple[str, ...] = ()
+    features: LogMel | None = None
     sample_rate: int = Field(default=SAMPLE_RATE, ge=8000, le=192_000)
     shortest: float = Field(default=0.025, gt=0, le=10)
     longest: float = Field(default=30.0, ge=1, le=3600)

@@ -36,7 +36,8 @@ class OnnxModel(BaseEmbedder):
             raise ModelUnavailableError(f"model {name}: there is no file {path}")
         self._description = description = read_description(path)
         self.dimension, self.classes = description.dimension, description.classes
-        digest = hashlib.sha256(description.model_dump_json(exclude={"about"}).encode())
+        aside = {"about"} if description.features else {"about", "features"}
+        digest = hashlib.sha256(description.model_dump_json(exclude=aside).encode())
         for ending in ("", ".data", "_data"):  # weights lie beside a large file
             part = path.with_name(path.name + ending)
             if part.is_file():
@@ -45,8 +46,7 @@ class OnnxModel(BaseEmbedder):
         self.fingerprint = digest.hexdigest()
         self.device = pick_device(device)
         self._session = _session(path, self.device.type)
-        (*rank, _) = self._input_shape()
-        self._batched = bool(rank)
+        self._batched = len(self._input_shape()) > 1 + (description.features is not None)
         self._outputs = [n for n in (description.vector, description.scores) if n is not None]
         missing = [
             n for n in self._outputs if n not in (o.name for o in self._session.get_outputs())
@@ -94,10 +94,12 @@ class OnnxModel(BaseEmbedder):
             raise ModelUnavailableError(
                 f"{self._path} takes {names}; its description says {self._description.input} alone"
             )
-        if one.type != "tensor(float)" or len(one.shape) not in (1, 2):
+        axes, what = 1, "samples are tensor(float) of shape (n,) or (1, n)"
+        if self._description.features:
+            axes, what = 2, "features are tensor(float) of two axes, or with a first one of 1"
+        if one.type != "tensor(float)" or len(one.shape) not in (axes, axes + 1):
             raise ModelUnavailableError(
-                f"{self._path}: {one.name} is {one.type} of shape {one.shape}; samples are"
-                " tensor(float) of shape (n,) or (1, n)"
+                f"{self._path}: {one.name} is {one.type} of shape {one.shape}; {what}"
             )
         return list(one.shape)
 
@@ -107,7 +109,9 @@ class OnnxModel(BaseEmbedder):
         piece = np.pad(piece, (0, max(0, lacking)))
         if self._description.sample_rate != SAMPLE_RATE:
             piece = soxr.resample(piece, SAMPLE_RATE, self._description.sample_rate)
-        given = piece[None] if self._batched else piece
+        features = self._description.features
+        given = features.of(piece, self._description.sample_rate) if features else piece
+        given = given[None] if self._batched else given
         try:
             found = self._session.run(self._outputs, {self._description.input: given})
         except Exception as error:  # onnxruntime's own kinds have no common one

@@ -50,7 +50,8 @@ def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, *
             for n, v in (("flat", -1), ("zero", 0), ("two", 2), ("width", width))
         ),
     ]
-    shape = ["n"] if rank == 1 else [1, "n"] if rank == 2 else [1, 1, "n"]
+    first = "m" if "features" in said else 1
+    shape = ["n"] if rank == 1 else [first, "n"] if rank == 2 else [1, "m", "n"]
     graph = helper.make_graph(
         nodes,
         "mean and power",
@@ -114,6 +115,49 @@ def test_long_clips_go_in_by_pieces_short_ones_filled_up_others_rates_resampled(
     assert np.array_equal(short, load(tmp_path / "whole" / "model.onnx").embed([filled]).vectors[0])
     other = load(write(tmp_path / "rate", sample_rate=8000)).embed([tone(1.0, 5000)]).vectors
     assert other[0, 1] < 0.01  # 5 kHz is not in audio of 8 kHz
+
+
+MEL = {"n_mels": 16, "n_fft": 512, "win_length": 400, "hop_length": 160}
+
+
+class TestOnnxOfFeatures(EmbedderTests):
+    longest = 31.0
+
+    @pytest.fixture
+    def embedder(self, tmp_path):
+        return load(write(tmp_path / "one", rank=3, features=MEL))
+
+    @pytest.fixture
+    def changed(self, tmp_path):
+        return load(write(tmp_path / "other", rank=3, features=MEL | {"mel_scale": "slaney"}))
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_file_of_features_is_given_those_that_are_declared(tmp_path, rank):
+    clip, edges = tone(1.0, 400), np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 18)
+    hz = 700 * (10 ** (edges / 2595) - 1)
+    bins = np.arange(257) * 16_000 / 512
+    bands = [
+        np.minimum((bins - a) / (b - a), (c - bins) / (c - b)).clip(0)
+        for a, b, c in zip(hz, hz[1:], hz[2:], strict=False)
+    ]
+    frames = np.lib.stride_tricks.sliding_window_view(clip, 400)[::160]
+    window = np.hanning(401)[:400]
+    power = np.abs(np.fft.rfft(frames * window, 512)) ** 2
+    wanted = np.log10(np.maximum(power @ np.array(bands).T, 1e-6))
+    said = MEL | {"center": False, "log": "log10", "floor": 1e-6}
+    found = load(write(tmp_path, rank=rank, features=said)).embed([clip]).vectors[0]
+    assert found == pytest.approx([wanted.mean(), (wanted**2).mean(), wanted.max()], rel=1e-3)
+
+
+def test_features_that_make_no_sense_are_told_in_a_line(tmp_path):
+    with pytest.raises(ModelUnavailableError, match=r"features\.hop_length: Field required"):
+        load(write(tmp_path / "a", rank=3, features={"n_mels": 4, "n_fft": 64, "win_length": 64}))
+    with pytest.raises(ModelUnavailableError, match="features cannot be computed") as raised:
+        load(write(tmp_path / "b", rank=3, features=MEL | {"win_length": 1024}))
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ModelUnavailableError, match=r"features are tensor.float. of two axes"):
+        load(write(tmp_path / "c", rank=1, features=MEL))
 
 
 def test_the_fingerprint_goes_by_file_and_description_and_data_beside(tmp_path):
