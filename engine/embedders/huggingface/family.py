@@ -10,6 +10,7 @@ from emotion_search.engine.embedders.family import Family
 from emotion_search.engine.embedders.huggingface.folder import (
     CARD,
     DESCRIPTIONS,
+    MODULES,
     TOKENS,
     WEIGHTS,
     Wanted,
@@ -22,7 +23,7 @@ from emotion_search.index.errors import ModelUnavailableError
 
 log = logging.getLogger(__name__)
 
-_BESIDE = ("tokenizer*", "merges.txt", CARD)
+_BESIDE = ("tokenizer*", "merges.txt", CARD, MODULES)
 
 
 class HuggingFaceFamily(Family):

@@ -17,6 +17,8 @@ TOKENS = ("tokenizer.json", "vocab*")
 """Patterns of files with the tokens of texts, of models that take any; one is needed."""
 CARD = "README.md"
 """The model card, whose head says the licence."""
+MODULES = "modules.json"
+"""The modules of a folder of sentence-transformers, in order."""
 _LOCAL = frozenset({"transformers_version", "_name_or_path", "dtype", "torch_dtype"})
 
 
@@ -85,6 +87,26 @@ def descriptions(folder: Path) -> str:
                 f"model folder {folder}: {path.name} cannot be read ({reason(error)})"
             ) from error
     return json.dumps(contents, sort_keys=True)
+
+
+def check_modules(folder: Path, name: str) -> None:
+    """Refuse a folder of sentence-transformers whose vectors other modules make of the model's.
+
+    Raises:
+        ModelUnavailableError: it has such, or its list of them cannot be read.
+    """
+    path = folder / MODULES
+    if not path.exists():
+        return
+    try:
+        kinds = [one["type"].rpartition(".")[2] for one in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        raise ModelUnavailableError(f"{path} cannot be read ({reason(error)})") from error
+    if further := [kind for kind in kinds if kind not in ("Transformer", "Normalize")]:
+        raise ModelUnavailableError(
+            f"model {name} has modules of sentence-transformers that are not known here:"
+            f" {', '.join(further)}; a plug-in can load it"
+        )
 
 
 def licence_in(folder: Path | None) -> str | None:

@@ -14,6 +14,7 @@ import transformers
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.embedders.huggingface.folder import (
     Wanted,
+    check_modules,
     descriptions,
     weight_files,
 )
@@ -63,6 +64,7 @@ def load_folder(folder: Path, wanted: Wanted, name: str) -> Loaded:
     Raises:
         ModelUnavailableError: it takes no audio, wants to run code of its own, lacks weights.
     """
+    check_modules(folder, name)
     fingerprint = _fingerprint(folder, wanted)
     extract, model = _load(folder, name)
     rate = getattr(extract, "sampling_rate", None)

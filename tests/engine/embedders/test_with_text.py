@@ -1,6 +1,8 @@
 """``hf:`` models of sound and text: transformers' real ``ClapModel`` with random weights."""
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -97,6 +99,39 @@ def test_a_folder_without_a_tokenizer_is_told_in_a_line(tmp_path):
     with pytest.raises(ModelUnavailableError, match="its tokenizer cannot be loaded") as raised:
         load(folder)
     assert "\n" not in str(raised.value)
+
+
+def test_a_folder_of_sentence_transformers_gives_its_numbers(folder, clap, tmp_path):
+    sentences = pytest.importorskip("sentence_transformers")
+    with undisturbed():
+        model = sentences.SentenceTransformer(str(folder), device="cpu")
+        model.save_pretrained(str(tmp_path))
+        samples = {"array": tone(0.9, rate=48_000), "sampling_rate": 48_000}
+        theirs = [model.encode([one])[0] for one in (samples, "an angry customer")]
+    ours = load(tmp_path)
+    assert np.allclose(ours.vector(tone(0.9)), clap.vector(tone(0.9)), atol=1e-6)
+    assert ours.vector(tone(0.9)) @ theirs[0] > 0.999  # resampled to 48 kHz here
+    assert np.allclose(ours.embed_text(["an angry customer"])[0], theirs[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("modules", "told"),
+    [
+        ('[{"type": "m.Transformer"}, {"type": "m.Normalize"}]', None),
+        ('[{"type": "m.Transformer"}, {"type": "m.Dense"}]', "not known here: Dense; a plug-in"),
+        ('[{"kind": "m.Transformer"}]', "modules.json cannot be read"),
+        ("{", "modules.json cannot be read"),
+    ],
+)
+def test_what_other_modules_would_change_is_refused(folder, tmp_path, modules, told):
+    copy = tmp_path / "sentences"
+    shutil.copytree(folder, copy)
+    (copy / "modules.json").write_text(modules)
+    if told is None:
+        assert load(copy).embed_text(["angry"]).any()
+        return
+    with pytest.raises(ModelUnavailableError, match=re.escape(told)):
+        load(copy)
 
 
 def test_a_model_without_texts_names_models_that_have_them():
