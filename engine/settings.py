@@ -25,7 +25,9 @@ from pydantic import (
 
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.kinds import IndexKind
+from emotion_search.index.vectors.kinds import is_address
+
+_INDEXES = ("auto", "flat", "quantised")
 
 NAME = "emotion-search.toml"
 """Name of a configuration file: of an archive's home, of a project, of a user."""
@@ -85,10 +87,11 @@ class Settings(BaseModel):
         description="Age beyond which a server erases recordings, such as `90d`; by when they were"
         " recorded, or where that is unknown taken in.",
     )
-    index: IndexKind = Field(
+    index: str = Field(
         default="auto",
+        repr=False,  # it may have a token
         description="Search index: `flat` compares with every clip, `quantised` estimates first;"
-        " `auto` goes by size.",
+        " `auto` goes by size. `milvus+https://TOKEN@HOST:19530` has an engine name candidates.",
     )
     max_upload_mb: float = Field(
         default=100.0, gt=0, description="Largest upload that the API takes, in megabytes."
@@ -134,6 +137,13 @@ class Settings(BaseModel):
     def _is_age(cls, text: str | None) -> str | None:
         if text is not None:
             parse_age(text)
+        return text
+
+    @field_validator("index")
+    @classmethod
+    def _is_index(cls, text: str) -> str:
+        if text not in _INDEXES and not is_address(text):
+            raise ValueError(f"it is one of {', '.join(_INDEXES)}, or milvus+https://HOST:19530")
         return text
 
     @model_validator(mode="before")
@@ -266,7 +276,9 @@ def load_settings(**given: object) -> Settings:
         place = next((place for place, values in found.items() if name in values), "option")
         if place in ("option", "environment"):
             place = f"EMOTION_SEARCH_{name.upper()}"
-        raise InvalidInputError(f"setting {name} ({place}): {first['msg']}") from error
+        raise InvalidInputError(
+            f"setting {name} ({place}): {first['msg'].removeprefix('Value error, ')}"
+        ) from error
     except RuntimeError as error:  # no HOME, and no such user
         raise InvalidInputError(
             "this user has no home directory: name the archive's folder by --home or"

@@ -54,6 +54,10 @@ class DatabaseBusyError(DatabaseError):
     """Another writer held the database for longer than the busy timeout."""
 
 
+class EngineError(EmotionSearchError):
+    """The engine that names candidates cannot be asked, or does not name enough."""
+
+
 class BusyError(EmotionSearchError):
     """Somebody else works on the same thing; it can be tried again."""
 

@@ -27,6 +27,7 @@ from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.disk.permissions import make_file, make_folder
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.kinds import is_address
 
 _FORMAT = 1
 _LIST = "backup.json"
@@ -169,7 +170,10 @@ def _is_tuned(path: Path) -> bool:
 def _as_environment(settings: Settings) -> bytes:
     """The settings that are not the defaults, as variables; not where the archive is, nor its
     model, which it knows."""
-    noted = settings.model_dump(exclude={"home", "database_url", "model"}, exclude_defaults=True)
+    left_out = {"home", "database_url", "model"} | (
+        {"index"} if is_address(settings.index) else set()
+    )
+    noted = settings.model_dump(exclude=left_out, exclude_defaults=True)
     return "".join(f"EMOTION_SEARCH_{k.upper()}={value}\n" for k, value in noted.items()).encode()
 
 

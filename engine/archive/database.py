@@ -8,6 +8,7 @@ from contextlib import closing
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database, shown
 from emotion_search.index.database.copy import copy_archive
+from emotion_search.index.vectors.kinds import without_secret
 
 
 def database_exists(settings: Settings) -> bool:
@@ -23,7 +24,10 @@ def database_exists(settings: Settings) -> bool:
 def shown_settings(settings: Settings) -> dict[str, object]:
     """The settings by name, without secrets."""
     url = settings.database_url
-    return dict(settings) | {"database_url": None if url is None else shown(url)}
+    return dict(settings) | {
+        "database_url": None if url is None else shown(url),
+        "index": without_secret(settings.index),
+    }
 
 
 def migrate_database(settings: Settings) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import last_removal
 from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
 from emotion_search.index.database.spaces import active_space
+from emotion_search.index.errors import EngineError
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher
+from emotion_search.index.vectors.kinds import IndexKind, is_address
+
+if TYPE_CHECKING:
+    from emotion_search.index.lifecycle.shipping import EngineState, Shipping
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +28,14 @@ class IndexStatus:
     """The saved index of an archive.
 
     Attributes:
-        kind: ``flat`` or ``quantised``; None if none is saved.
+        kind: ``flat``, ``quantised`` or ``engine``; None if none is saved.
         clips: how many it holds.
         size: of its file, in bytes.
         revision, of_revision: where it stands, and where the database does; searches make up the
             difference.
         recall: share of the true ten nearest that were found when it was made; None if it is exact.
         lists, probes: inverted lists, and how many are looked into for ten hits.
+        engine: what names candidates; None where no engine is set.
     """
 
     kind: str | None = None
@@ -39,6 +46,7 @@ class IndexStatus:
     recall: float | None = None
     lists: int | None = None
     probes: int | None = None
+    engine: EngineState | None = None
 
 
 def open_searcher(
@@ -46,19 +54,41 @@ def open_searcher(
 ) -> Searcher:
     """The search over the archive's embeddings of this model."""
     cache = _cache(settings, database, model)
-    keeper = IndexKeeper(database, model, cache, asked=settings.index, background=background)
+    shipping = open_shipping(settings, database, model)
+    asked = cast("IndexKind", "engine" if shipping else settings.index)
+    keeper = IndexKeeper(
+        database, model, cache, asked=asked, background=background, shipping=shipping
+    )
     return Searcher(database, model, keeper)
+
+
+def open_shipping(settings: Settings, database: Database, model: ModelInfo) -> Shipping | None:
+    """What sends the model's embeddings to the engine; None where none is set.
+
+    Raises:
+        InvalidInputError: its client is not installed.
+    """
+    if not is_address(settings.index):
+        return None
+    from emotion_search.index.lifecycle.shipping import Shipping
+    from emotion_search.index.vectors.milvus import Milvus
+
+    with database.read() as session:
+        identity = archive_uuid(session)
+    return Shipping(database, model, Milvus(settings.index), identity)
 
 
 def index_status(settings: Settings, database: Database, model: ModelInfo | None) -> IndexStatus:
     """The state of the saved index, without loading it."""
     if model is None:
         return IndexStatus()
+    shipping = open_shipping(settings, database, model)
+    engine = shipping.state() if shipping else None
     saved = _cache(settings, database, model).saved()
     with database.read() as session:
         now = revision_and_space(session, model.id)[0]
     if saved is None:
-        return IndexStatus(of_revision=now)
+        return IndexStatus(of_revision=now, engine=engine)
     stamp, size = saved
     probes, _ = stamp.details.get("reach", {}).get("10", (None, None))
     return IndexStatus(
@@ -70,6 +100,7 @@ def index_status(settings: Settings, database: Database, model: ModelInfo | None
         recall=stamp.details.get("recall"),
         lists=stamp.details.get("lists"),
         probes=probes,
+        engine=engine,
     )
 
 
@@ -89,6 +120,8 @@ def purge_removed(
     Args:
         searcher: what this process searches the model's embeddings with, if it does.
     """
+    known = searcher.keeper.shipping if searcher is not None else None
+    _erase_from_engine(known or open_shipping(settings, database, model))
     cache = _cache(settings, database, model)
     with database.read() as session:
         removed = last_removal(session, model.id)
@@ -106,8 +139,30 @@ def purge_removed(
         cache.clear()
 
 
+def _erase_from_engine(shipping: Shipping | None) -> None:
+    if shipping is None:
+        return
+    try:
+        if shipping.state().revision:
+            shipping.ship()
+    except EngineError as error:
+        log.warning("%s", error)
+    state = shipping.state()
+    if state.pending or state.problem is not None:
+        log.warning(
+            "what was erased is pending in the engine until a server has sent it on, or the next"
+            " forget, or: emotion-search index repair"
+        )
+
+
 def remove_index(settings: Settings, database: Database, model: ModelInfo) -> None:
-    """Remove the saved index of a model."""
+    """Remove the saved index of a model, and what an engine has of it."""
+    shipping = open_shipping(settings, database, model)
+    try:
+        if shipping is not None:
+            shipping.drop()
+    except EngineError as error:
+        log.warning("%s; what it has of %s is still there", error, model.name)
     _cache(settings, database, model).clear()
 
 

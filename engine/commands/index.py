@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from emotion_search.index.errors import EmotionSearchError
 
 if TYPE_CHECKING:
     from emotion_search.engine.archive.index import IndexStatus
+    from emotion_search.index.lifecycle.shipping import EngineState
 
 index_app = typer.Typer(
     help="Show, check and make anew the search index; it is a cache of the database.",
@@ -44,7 +45,31 @@ def rebuild(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
 
 
 @index_app.command()
-def verify(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
+def repair(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
+    """Send the engine that names candidates what it lacks, delete what it should not have.
+
+    For EMOTION_SEARCH_INDEX=milvus+https://…: every id is compared. What this machine has itself is
+    made anew by: emotion-search index rebuild.
+
+    \b
+    emotion-search index repair
+    """
+    with archive.open() as library:
+        state = library.repair_index()
+    if as_json:
+        print_json(asdict(state))
+    else:
+        print(f"engine      {in_words(state)}")
+
+
+@index_app.command()
+def verify(
+    archive: ArchiveOptions,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="Compare the engine that names candidates instead.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Compare the index with the database: every clip there, and a sample of true neighbours.
 
     Exit code 1 if a clip is missing or too many, if the index knows something else of one than the
@@ -54,19 +79,30 @@ def verify(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
 
     \b
     emotion-search index verify
+    emotion-search index verify --engine
     """
     with archive.open() as library:
-        found = library.verify_index()
+        found = library.verify_engine() if engine else library.verify_index()
+    what, cure = ("engine", "repair") if engine else ("index", "rebuild")
     if as_json:
         print_json(asdict(found))
     else:
-        print(f"clips        {found.clips} in the database, {found.missing} not in the index")
+        print(f"clips        {found.clips} in the database, {found.missing} not in the {what}")
         print(f"too many     {found.surplus}")
         print(f"differing    {found.differing}")
         print(f"files        {found.damage or 'whole'}")
         print(f"recall@10    {found.recall:.4f} over {counted(found.sample, 'clip')}")
     if not found.is_sound:
-        raise EmotionSearchError("the index is not sound; run: emotion-search index rebuild")
+        raise EmotionSearchError(f"the {what} is not sound; run: emotion-search index {cure}")
+
+
+def in_words(engine: EngineState) -> str:
+    """An engine for people."""
+    if engine.problem is not None:
+        return engine.problem
+    text = f"{engine.address}, revision {engine.revision} of {engine.of_revision}"
+    erased = counted(engine.pending, "erased clip")
+    return text + (f", {erased} pending" if engine.pending else "")
 
 
 def _print(status: IndexStatus, as_json: bool) -> None:
@@ -79,8 +115,9 @@ def _print(status: IndexStatus, as_json: bool) -> None:
 
 def describe(status: IndexStatus) -> dict[str, str]:
     """The status of an index in lines for people."""
+    engine = {} if status.engine is None else {"engine": in_words(status.engine)}
     if status.kind is None:
-        return {"index": "none saved"}
+        return {"index": "none saved", **engine}
     rows = {
         "index": f"{status.kind}, {counted(status.clips, 'clip')}, {status.size / 1e6:.1f} MB",
         "stands at": f"revision {status.revision} of {status.of_revision}",
@@ -88,4 +125,4 @@ def describe(status: IndexStatus) -> dict[str, str]:
     if status.recall is not None:
         rows["recall@10"] = f"{status.recall:.4f} on a sample when it was made"
         rows["lists"] = f"{status.lists}, of which {status.probes} are looked into for 10 hits"
-    return rows
+    return rows | engine

@@ -19,11 +19,14 @@ from emotion_search.index.database.coverage import holding_called
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import active_model, list_models
 from emotion_search.index.database.spaces import SAMPLE, use_space
+from emotion_search.index.errors import BusyError, InvalidInputError
+from emotion_search.index.search import Searcher
 from emotion_search.index.vectors.space import Method, Space
 
 if TYPE_CHECKING:
     from emotion_search.engine.quality.labelled import LabelledVectors
     from emotion_search.engine.quality.tune import Tuning
+    from emotion_search.index.lifecycle.shipping import EngineState, Shipping
     from emotion_search.index.lifecycle.verify import Verdict
 
 log = logging.getLogger(__name__)
@@ -119,6 +122,37 @@ class Indexed(Archive):
         model = self._model_here()
         damage = saved_index_damage(self.settings, self.database, model)
         return replace(self._search(model).verify(), damage=damage)
+
+    def verify_engine(self) -> Verdict:
+        """The engine compared with the database: its ids, and whether it names true neighbours.
+
+        Raises:
+            NotFoundError: the archive is empty.
+            InvalidInputError: no engine is set.
+            EngineError: it cannot be asked.
+        """
+        searcher = self._search(self._model_here())
+        with searcher.keeper.snapshot() as (session, loaded, _):
+            return self._shipping(searcher).verify(session, loaded)
+
+    def repair_index(self) -> EngineState:
+        """Send the engine the clips that it lacks, delete those that it should not have.
+
+        Raises:
+            NotFoundError, InvalidInputError, EngineError: as ``verify_engine``.
+            BusyError: another process sends it something now.
+        """
+        shipping = self._shipping(self._search(self._model_here()))
+        if not shipping.ship(everything=True):
+            raise BusyError("another process sends the engine something now; try again")
+        return shipping.state()
+
+    def _shipping(self, searcher: Searcher) -> Shipping:
+        if searcher.keeper.shipping is None:
+            raise InvalidInputError(
+                "no engine is set; EMOTION_SEARCH_INDEX=milvus+https://HOST:19530 sets one"
+            )
+        return searcher.keeper.shipping
 
     def rebuild_index(self) -> None:
         """Make the index anew from the database, and save it.

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session as Session  # for those who hand one on
 
 from emotion_search.index.database.schema import SCHEMA_VERSION
-from emotion_search.index.disk.permissions import make_file, make_folder
+from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import sync
 from emotion_search.index.errors import (
     DatabaseBusyError,
@@ -31,6 +32,7 @@ from emotion_search.index.errors import (
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
+_TURN_LOCK = _MIGRATION_LOCK + 2
 _CONNECTIONS = 40  # as many as the API has threads; made when needed
 _PATIENT_MS = 2000
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})  # parameters of libpq
@@ -138,6 +140,24 @@ class Database:
             session.begin(),
         ):
             yield session
+
+    @contextmanager
+    def one_at_a_time(self, number: int) -> Iterator[bool]:
+        """Whether nobody else, in whatever process, is within such a context of this number; it is
+        not waited for. On SQLite a lock beside the file."""
+        if self.file is None:
+            with self._translated(), self._alchemy.connect() as connection:
+                key = f"{_TURN_LOCK}, {number:d}"
+                mine = connection.scalar(text(f"SELECT pg_try_advisory_xact_lock({key})"))
+                yield bool(mine)
+            return
+        lock = FileLock(f"{self.file}-engine{number}.lock", mode=FILE, thread_local=False)
+        with suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
 
     def schema_version(self) -> str | None:
         """The migration that the database stands at; None for a database without tables.

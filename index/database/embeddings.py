@@ -197,6 +197,14 @@ def last_removal(session: Session, model_id: int) -> int:
     return session.scalar(query) or 0
 
 
+def removed_since(session: Session, model: ModelInfo, revision: int) -> Ids:
+    """Clips that were removed after a revision and had an embedding under the model."""
+    query = select(Tombstone.clip_id).where(
+        Tombstone.model_id == model.id, Tombstone.revision > revision
+    )
+    return np.fromiter(session.scalars(query), dtype=np.int64)
+
+
 def _some(session: Session, model: ModelInfo, ids: Sequence[int]) -> tuple[Ids, Vectors]:
     # Numbers written into the statement, past SQLAlchemy: a search reads a hundred vectors, and
     # binding as many parameters would take longer than looking them up.

@@ -78,7 +78,7 @@ def build(
             neighbours.meet(part, turned)
         if rows is not None:
             index.rows = rows.close(model.dimension)
-        if kind.estimates:
+        if kind.training_size(count):
             _measure(session, LoadedIndex(index, 0, space, columns), neighbours)
     except BaseException:
         if rows is not None:

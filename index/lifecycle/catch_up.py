@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.columns import Columns
-from emotion_search.index.database.embeddings import embeddings_by_id, stream
+from emotion_search.index.database.embeddings import embeddings_by_id, removed_since, stream
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Clip, Embedding, Tombstone
+from emotion_search.index.database.schema import Clip, Embedding
 from emotion_search.index.database.spaces import ArchiveSpace, Standing
 from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.base import VectorIndex
@@ -46,10 +46,11 @@ class LoadedIndex:
 @dataclass(frozen=True)
 class IndexState:
     """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
-    was."""
+    was. ``trouble`` says why its engine is not asked, if it has one and that is so."""
 
     clips: int
     fresh_at: float | None
+    trouble: str | None = None
 
 
 def bring_forward(
@@ -64,10 +65,7 @@ def bring_forward(
         for ids, vectors in stream(session, model, since):
             index.add(ids, loaded.space.turn(session, ids, vectors))
             changed.append(ids)
-        removed = select(Tombstone.clip_id).where(
-            Tombstone.model_id == model.id, Tombstone.revision > since
-        )
-        gone = np.fromiter(session.scalars(removed), dtype=np.int64)
+        gone = removed_since(session, model, since)
         before = index.count
         index.remove(gone)
         loaded.columns.remove(gone)
@@ -84,19 +82,21 @@ def _changed(session: Session, since: int) -> Ids:
     return np.fromiter(changed, dtype=np.int64)
 
 
+def latest_ids(session: Session, model: ModelInfo, revision: int) -> Ids:
+    """The last clips that got their embeddings up to a revision: int64, (n,)."""
+    query = (
+        select(Embedding.clip_id)
+        .where(Embedding.model_id == model.id, Embedding.revision <= revision)
+        .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
+    )
+    return np.fromiter(session.scalars(query.limit(_COMPARED)), dtype=np.int64)
+
+
 def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     """Whether an index, just loaded, has the vectors that the database has at the last revisions up
     to the index's own. A database restored from a backup, and written to since, may have reached
     that revision by another way. Columns that differ are read anew."""
-    last = np.fromiter(
-        session.scalars(
-            select(Embedding.clip_id)
-            .where(Embedding.model_id == model.id, Embedding.revision <= loaded.revision)
-            .order_by(Embedding.revision.desc(), Embedding.clip_id.desc())
-            .limit(_COMPARED)
-        ),
-        dtype=np.int64,
-    )
+    last = latest_ids(session, model, loaded.revision)
     index = loaded.index
     if not np.isin(last, index.ids()).all():
         return False

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,9 @@ from emotion_search.index.lifecycle.rwlock import ReadWriteLock
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.vectors.kinds import IndexKind, is_large, is_outgrown
 
+if TYPE_CHECKING:  # it imports FAISS
+    from emotion_search.index.lifecycle.shipping import Shipping
+
 log = logging.getLogger(__name__)
 
 _SAVE_AFTER = 1000  # changed clips after which the index is saved, or a twentieth of all
@@ -36,6 +40,7 @@ class IndexKeeper:
     Args:
         cache: where it is saved.
         asked: which kind of index.
+        shipping: to the engine, for an index of that kind.
         background: make large indexes anew on a thread while the last one serves; else only where
             there is none, and on ``save``.
     """
@@ -48,12 +53,15 @@ class IndexKeeper:
         *,
         asked: IndexKind = "auto",
         background: bool = False,
+        shipping: Shipping | None = None,
     ) -> None:
         self._database = database
         self._model = model
         self._cache = cache
         self._asked = asked
         self._background = background
+        self.shipping = shipping
+        self._courier: threading.Thread | None = None  # to the engine
         self._lock = ReadWriteLock()
         self._current: LoadedIndex | None = None
         self._unsaved = 0  # clips that were changed since
@@ -108,7 +116,10 @@ class IndexKeeper:
     def state(self) -> IndexState:
         """The index as it stands, without a look into the database."""
         current = self._current
-        return IndexState(current.index.count if current is not None else 0, self._fresh_at)
+        if current is None:
+            return IndexState(0, self._fresh_at)
+        trouble = getattr(current.index, "trouble", None)  # an engine's
+        return IndexState(current.index.count, self._fresh_at, trouble)
 
     def save(self) -> None:
         """Bring the index up to date, make it anew if it is outgrown, and save it if it is not
@@ -121,7 +132,8 @@ class IndexKeeper:
                     with self._lock.writing():
                         self._replace(session)
             if self._write():
-                return
+                break
+        self._ship()
 
     def rebuild(self) -> None:
         """Make the index anew from the database, and save it."""
@@ -141,6 +153,10 @@ class IndexKeeper:
     def close(self) -> None:
         """Break off what is done in the background; save what is due."""
         self._stop.set()
+        if self.shipping is not None:
+            self.shipping.stop.set()
+        if self._courier is not None:
+            self._courier.join()
         self.wait()
         if self._due:
             self._write()
@@ -177,6 +193,8 @@ class IndexKeeper:
     def _serve(self, current: LoadedIndex | None) -> None:
         """Let this index take the place of the last. The caller writes."""
         last, self._current = self._current, current
+        if current is not None and current is not last and self.shipping is not None:
+            self.shipping.attach(current)
         if last is not None and last.index.rows is not None and last is not current:
             last.index.rows.drop()
 
@@ -190,7 +208,7 @@ class IndexKeeper:
         """The saved index, at this revision at least; None where there is none fit for use."""
         space = active_space(session, self._model)
         saved = self._cache.load(self._model, space.fingerprint)
-        if saved is None:
+        if saved is None or (saved.index.kind == "engine") > (self._asked == "engine"):
             return None
         columns = saved.columns or Columns.read(session, self._model, seen.changes)
         loaded = LoadedIndex(saved.index, saved.revision, space, columns)
@@ -230,6 +248,7 @@ class IndexKeeper:
         space = active_space(session, self._model)
         columns = Columns.read(session, self._model, seen.changes)
         index = build(session, space, columns, self._asked, self._cache.row_writer, stop)
+        self._send()
         return LoadedIndex(index, seen.revision, space, columns)
 
     def _install(self, made: LoadedIndex) -> None:
@@ -245,9 +264,27 @@ class IndexKeeper:
             return
         if self._background and is_outgrown(current.index, self._asked):
             self._start_rebuild()
+        if self.shipping is not None and self._background and self.shipping.is_due(current):
+            self._courier = threading.Thread(target=self._ship, name="engine", daemon=True)
+            self._courier.start()
         much = self._unsaved >= max(_SAVE_AFTER, current.index.count // 20)
         if (self._due or much) and time.monotonic() >= self._save_from:
             self._write()
+
+    def _send(self) -> None:
+        """Send the engine what it has not yet; where it fails a notice says so."""
+        if self.shipping is not None:
+            try:
+                self.shipping.ship()
+            except EmotionSearchError as error:
+                log.warning("%s", error)
+
+    def _ship(self) -> None:
+        """Send the engine what it has not yet, and let the index know."""
+        self._send()
+        with self._lock.writing():
+            if self._current is not None and self.shipping is not None:
+                self.shipping.attach(self._current)
 
     def _start_rebuild(self) -> None:
         if not self.is_building() and time.monotonic() >= self._renew_from:

@@ -11,6 +11,7 @@ from emotion_search.index.database.embeddings import embeddings_in_order, sample
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.lifecycle.build import LEAST_RECALL, Neighbours, recall_of
 from emotion_search.index.lifecycle.catch_up import LoadedIndex
+from emotion_search.index.vectors.arrays import Ids
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,7 @@ def verify(
     session: Session, model: ModelInfo, loaded: LoadedIndex, *, sample: int = 100
 ) -> Verdict:
     """The verdict on an index, in the session's snapshot; reads every embedding once."""
-    own, _ = sample_clips(session, model, most=sample, seed=1)
-    vectors = embeddings_in_order(session, model, own)
-    neighbours = Neighbours(own, loaded.space.turn(session, own, vectors), most=10)
-    stored = []
-    for ids, vectors in stream(session, model):
-        stored.append(ids)
-        neighbours.meet(ids, loaded.space.turn(session, ids, vectors))
-    known = np.concatenate(stored) if stored else np.empty(0, np.int64)
+    known, neighbours = neighbours_of(session, model, loaded, sample)
     indexed = loaded.index.ids()
     alone = len(known) < 2
     return Verdict(
@@ -61,6 +55,20 @@ def verify(
         missing=int((~np.isin(known, indexed)).sum()),
         surplus=len(indexed) - int(np.isin(indexed, known).sum()),
         differing=loaded.columns.differences(session),
-        sample=len(own),
+        sample=len(neighbours.own),
         recall=1.0 if alone else recall_of(session, loaded, neighbours),
     )
+
+
+def neighbours_of(
+    session: Session, model: ModelInfo, loaded: LoadedIndex, sample: int
+) -> tuple[Ids, Neighbours]:
+    """Ids of all embedded clips, and the true ten nearest of a sample of them."""
+    own, _ = sample_clips(session, model, most=sample, seed=1)
+    vectors = embeddings_in_order(session, model, own)
+    neighbours = Neighbours(own, loaded.space.turn(session, own, vectors), most=10)
+    stored = []
+    for ids, vectors in stream(session, model):
+        stored.append(ids)
+        neighbours.meet(ids, loaded.space.turn(session, ids, vectors))
+    return np.concatenate(stored) if stored else np.empty(0, np.int64), neighbours

@@ -23,12 +23,14 @@ class Candidates:
         estimates: float64, (n,), of their cosines, descending.
         rank: the truly best so many are among them, but for one in a thousand.
         complete: there are no others in the index (or among those allowed).
+        exhausted: there may be others, which it cannot name.
     """
 
     ids: Ids
     estimates: Cosines
     rank: int
     complete: bool
+    exhausted: bool = False
 
 
 class Estimator(Protocol):

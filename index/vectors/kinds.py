@@ -7,15 +7,16 @@ know kinds only through these.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from emotion_search.index.vectors.base import VectorIndex
 
-KindName = Literal["flat", "quantised"]
+KindName = Literal["flat", "quantised", "engine"]
 
 IndexKind = KindName | Literal["auto"]
-"""What may be asked for; ``auto`` goes by size."""
+"""What may be asked for; ``auto`` goes by size. The engine is asked for by its address."""
 
 OUTGROWN = 1.5
 """By how much an archive outgrows what its index was trained on."""
@@ -24,10 +25,11 @@ OUTGROWN = 1.5
 def kinds() -> dict[str, type[VectorIndex]]:
     """The kinds by name, those for fewer clips first; the first takes any number."""
     # FAISS is imported where an index is made or read, not by whoever names a kind.
+    from emotion_search.index.vectors.external import EngineIndex
     from emotion_search.index.vectors.flat import FlatIndex
     from emotion_search.index.vectors.quantised import QuantisedIndex
 
-    return {"flat": FlatIndex, "quantised": QuantisedIndex}
+    return {"flat": FlatIndex, "quantised": QuantisedIndex, "engine": EngineIndex}
 
 
 def kind_for(asked: IndexKind, count: int) -> type[VectorIndex]:
@@ -51,3 +53,13 @@ def is_outgrown(index: VectorIndex, asked: IndexKind) -> bool:
 def is_large(count: int) -> bool:
     """Whether making an index of so many clips takes long: more than suit the first kind."""
     return count > next(iter(kinds().values())).most
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is to name an engine."""
+    return re.match(r"milvus\+https?://", text) is not None
+
+
+def without_secret(text: str) -> str:
+    """The address of an engine without user, password and token."""
+    return re.sub(r"//.*@", "//***@", text)

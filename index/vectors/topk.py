@@ -14,11 +14,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.index.errors import EngineError
 from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors, rounded
 from emotion_search.index.vectors.base import Estimator
 
 FEW = 6000
 """Clips that are all compared rather than searched among, or ``_FEW_OF`` of the archive's."""
+
+COMPARABLE = 100_000
+"""Clips that are all compared where an engine does not name enough of them; of more, an error."""
 
 _FEW_OF = 1 / 200
 _DEEPER = 4  # times as many, where too few hits were found
@@ -77,12 +81,23 @@ def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> t
 
     Args:
         query: float32, (dim,), L2-normalised.
+
+    Raises:
+        EngineError: an engine fails, and too many clips may be hits to compare them all.
     """
-    pool = _Pool(wish, gallery)
     if not gallery.count:
-        return pool.best()
-    if gallery.count <= max(FEW, index.count * _FEW_OF):
-        index = gallery.every(gallery.ids())
+        return np.empty(0, np.int64), np.empty(0)
+    if gallery.count > max(FEW, index.count * _FEW_OF):
+        try:
+            return _nearest(index, query, wish, gallery)
+        except EngineError:
+            if gallery.count > COMPARABLE:
+                raise
+    return _nearest(gallery.every(gallery.ids()), query, wish, gallery)
+
+
+def _nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> tuple[Ids, Cosines]:
+    pool = _Pool(wish, gallery)
     rank = ceil(wish.limit * index.count / gallery.count)
     allowed = None
     while True:
@@ -92,8 +107,13 @@ def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> t
         found = index.candidates(query, rank, allowed=allowed)
         pool.take(found.ids)
         full = pool.is_full()
-        if found.complete or (full and pool.rank() <= found.rank):
+        if found.complete or (full and (found.exhausted or pool.rank() <= found.rank)):
             return pool.best()
+        if found.exhausted:
+            raise EngineError(
+                "the engine names too few of the clips that may be hits; search with --exact,"
+                " narrow the filter, or see: emotion-search index verify --engine"
+            )
         rank = max(2 * rank, pool.rank() if full else _DEEPER * rank)
 
 

@@ -512,7 +512,7 @@ def test_every_command_has_an_example_and_stands_in_the_docs(run):
     )
     names = [name for group in cli.COMMANDS.values() for name in group if name != "key"]
     names += ["models fetch", "models check", "key create", "key list", "key revoke"]
-    names += ["index status", "index verify", "index rebuild"]
+    names += ["index status", "index verify", "index rebuild", "index repair"]
     names.remove("index")
     for name in names:
         assert f"emotion-search {name}" in run(*name.split(), "--help").out

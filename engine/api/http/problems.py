@@ -24,6 +24,7 @@ from emotion_search.index.errors import (
     DatabaseBusyError,
     DatabaseError,
     EmotionSearchError,
+    EngineError,
     ForgottenError,
     InvalidInputError,
     ModelMismatchError,
@@ -49,6 +50,7 @@ _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     ModelMismatchError: (409, "model-mismatch"),
     ModelUnavailableError: (503, "model-unavailable"),
     BusyError: (503, "busy"),
+    EngineError: (503, "engine-unavailable"),
     DatabaseBusyError: (503, "database-busy"),
     DatabaseError: (503, "database-unavailable"),
     StorageFullError: (507, "storage-full"),
@@ -72,6 +74,7 @@ _STATUSES = {
 _PLAIN_DETAILS = {  # their messages name files of the server
     "database-busy": "another writer holds the database; try again",
     "database-unavailable": "the database cannot be used; the server's log tells why",
+    "engine-unavailable": "the engine that names candidates fails; the server's log tells why",
     "storage-full": "the server has no space left; nothing half-written was kept",
 }
 _INVALID = "invalid-request"

@@ -101,6 +101,11 @@ class Health(BaseModel):
     """A sign of life."""
 
     status: Literal["ok"] = "ok"
+    engine: Literal["ok", "unavailable"] | None = Field(
+        default=None,
+        description="The engine that names candidates, where one is set. While it fails, clips are"
+        " compared by the server itself.",
+    )
 
 
 def stats_out(status: Status) -> StatsOut:

@@ -138,7 +138,12 @@ def test_into_another_database_but_never_over_an_archive(
 
 def test_settings_come_along_and_no_passwords(filled: Library, tmp_path: Path):
     set_ = filled.settings.model_copy(
-        update={"window": 8.0, "retention": "90d", "allowed_hosts": ""}
+        update={
+            "window": 8.0,
+            "retention": "90d",
+            "allowed_hosts": "",
+            "index": "milvus+https://token@host",
+        }
     )
     backup(set_, tmp_path / "b.tar")
     restore(elsewhere(tmp_path), tmp_path / "b.tar")

@@ -8,7 +8,14 @@ from typing import get_args
 import pytest
 
 from emotion_search.index.vectors.flat import FlatIndex
-from emotion_search.index.vectors.kinds import KindName, is_outgrown, kind_for, kinds
+from emotion_search.index.vectors.kinds import (
+    KindName,
+    is_address,
+    is_outgrown,
+    kind_for,
+    kinds,
+    without_secret,
+)
 
 
 @dataclass
@@ -59,6 +66,26 @@ def test_the_kind_goes_by_size_unless_one_is_asked_for(asked, count, suiting):
 )
 def test_an_index_is_made_anew_when_another_kind_or_more_training_suits(index, asked, outgrown):
     assert is_outgrown(index, asked) is outgrown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "milvus+https://tok/en#@host:19530/x?nprobe=3",
+            "milvus+https://***@host:19530/x?nprobe=3",
+        ),
+        ("milvus+http://root:p@ss@host", "milvus+http://***@host"),
+        ("milvus+http://host:19530", "milvus+http://host:19530"),
+    ],
+)
+def test_the_address_of_an_engine_is_shown_without_its_secret(text, shown):
+    assert is_address(text)
+    assert without_secret(text) == shown
+
+
+def test_other_texts_name_no_engine():
+    assert not any(map(is_address, ["flat", "https://host", "milvus://host", "xmilvus+http://h"]))
 
 
 def test_naming_a_kind_does_not_import_faiss():
