@@ -171,7 +171,8 @@ class EngineIndex:
     def remove(self, ids: Ids) -> None:
         """Drop these ids; unknown ones are passed over."""
         if len(ids):
-            self._ids = np.delete(self._ids, find(self.ids(), ids)[1])
+            there = self.ids()
+            self._ids = np.delete(there, find(there, ids)[1])
             self._recent.remove(ids)
             if self.rows is not None:
                 self.rows.erase(ids)
