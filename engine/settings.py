@@ -124,6 +124,11 @@ class Settings(BaseModel):
         description="Host names, besides this machine's own, under which a server without keys"
         " answers, with commas between.",
     )
+    webhook_hosts: str = Field(
+        default="",
+        description="Hosts to which webhooks may go though their addresses are private, and by"
+        " plain HTTP, with commas between.",
+    )
     task: str = Field(
         default="emotion",
         description="Task of labels where a command names none, such as `satisfaction`.",

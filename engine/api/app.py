@@ -29,6 +29,7 @@ from emotion_search.engine.api.http.prefix import Prefix, checked
 from emotion_search.engine.api.http.requests import Requests
 from emotion_search.engine.api.learn import learn
 from emotion_search.engine.api.routes import (
+    alerts,
     archive,
     classifiers,
     clips,
@@ -43,14 +44,18 @@ from emotion_search.engine.api.routes import (
     recordings,
     search,
     trends,
+    webhooks,
 )
+from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.alerts import CHECK_S, Alerts
 from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.keys import KeyRing
 from emotion_search.engine.service.pulse import Pulse
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans
 from emotion_search.engine.service.watch import Watch
+from emotion_search.engine.service.webhooks import DELIVER_S, Webhooks
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import EmotionSearchError
 
@@ -63,6 +68,8 @@ _ROUTES = (
     compare,
     predict,
     trends,
+    alerts,
+    webhooks,
     recordings,
     jobs,
     clips,
@@ -97,6 +104,7 @@ _TAGS = [
     {"name": "archive", "description": "What the archive holds."},
     {"name": "predict", "description": "Predictions of the model for files that are not kept."},
     {"name": "trends", "description": "How emotion moves through a recording, or over weeks."},
+    {"name": "alerts", "description": "Rules about emotions, and webhooks that tell of them."},
     {"name": "learned", "description": "Maps, clusters, classifiers, what to label next."},
     {"name": "service", "description": "Whether and how the service works."},
 ]
@@ -141,6 +149,8 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 longest=settings.max_upload_minutes * 60,
             )
             app.state.jobs.start()
+            app.state.alerts = Alerts(library, lambda given: Filters.model_validate(given).wanted())
+            app.state.webhooks = Webhooks(library, listed(settings.webhook_hosts))
             app.state.pulse = Pulse(lambda: gates.signs.run(library.revision))
             leaving = threading.Event()
             upkeep = Upkeep(
@@ -149,9 +159,13 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                     partial(library.rescore, stop=leaving): _TIDY_S,
                     partial(remove_orphans, library): _ORPHANS_S,
                     library.forget_expired: _EXPIRED_S,
+                    app.state.webhooks.tidy: _EXPIRED_S,
                 }
             )
             upkeep.start()
+            calls = {app.state.alerts.check: CHECK_S, app.state.webhooks.deliver: DELIVER_S}
+            news = Upkeep(calls)
+            news.start()
             watch = Watch(library)
             watch.start()
             measured.watch(library, app.state.jobs, watch)
@@ -161,7 +175,9 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 leaving.set()
                 await in_thread(upkeep.stop)
                 await in_thread(watch.stop)
+                await in_thread(news.stop)
                 await in_thread(app.state.jobs.stop, GRACE_S)
+                await in_thread(app.state.webhooks.stop)
                 try:
                     library.save_index()
                 except EmotionSearchError as error:  # it is a cache: the next start makes it up

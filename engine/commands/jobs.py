@@ -1,4 +1,4 @@
-"""Uploads on their way into the archive, and those that failed: ``jobs list|show|retry|drop``."""
+"""Jobs of the HTTP service, uploads and other work: ``jobs list|show|retry|drop``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from emotion_search.index.database.jobs import Job
 
 jobs_app = typer.Typer(
-    help="List uploads and those that failed; retry or drop them.", no_args_is_help=True
+    help="List jobs of the HTTP service, uploads and other work; retry or drop them.",
+    no_args_is_help=True,
 )
 
 JobId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.")]
@@ -26,30 +27,38 @@ def list_jobs(
         list[str] | None,
         typer.Option(metavar="queued|running|done|failed", help="Only these; repeatable."),
     ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only uploads, or only train, say; repeatable.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List uploads, latest first: where each stands, and why it failed or waits.
+    """List jobs, latest first: where each stands, and why it failed or waits.
 
     \b
-    emotion-search jobs list --status failed
+    emotion-search jobs list --status failed --kind upload
     """
+    from emotion_search.engine.api.wire.jobs import KINDS
     from emotion_search.engine.service.kept import all_jobs
-    from emotion_search.index.database.jobs import JobStatus
+    from emotion_search.index.database.jobs import UPLOAD, JobStatus
 
     for one in status or ():
         if one not in list(JobStatus):
             raise InvalidInputError(f"--status {one}: choose {', '.join(JobStatus)}")
+    for one in kind or ():
+        if one not in KINDS:
+            raise InvalidInputError(f"--kind {one}: choose {', '.join(KINDS)}")
     with archive.open() as library:
-        found = list(all_jobs(library, status or ()))
+        found = list(all_jobs(library, status or (), kind or ()))
         if not found:
-            notice("no upload waits, works or is kept")
+            notice("no job waits, works or is kept")
         for job in found:
             if as_json:
                 print_json(_record(job))
             else:
                 why = f": {job.problem['detail']}" if job.problem else ""
-                kept = ", upload kept" if job.is_kept else ""
-                print(f"{job.id:>6}  {job.status}{kept}  {job.name}{why}")
+                kept = ", kept" if job.is_kept else ""
+                name = f" {job.name}" if job.kind == UPLOAD else ""
+                print(f"{job.id:>6}  {job.status}{kept}  {job.kind}{name}{why}")
 
 
 @jobs_app.command()
@@ -58,7 +67,7 @@ def show(
     job: JobId,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one upload.
+    """Show one job.
 
     \b
     emotion-search jobs show 17
@@ -81,9 +90,9 @@ def retry(
     jobs: Annotated[
         list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All whose uploads are kept.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that are kept.")] = False,
 ) -> None:
-    """Have uploads taken in anew that failed through no fault of the file's.
+    """Have jobs done anew that failed through no fault of what was sent.
 
     The server of the home begins them within a minute, or when it starts.
 
@@ -104,7 +113,7 @@ def drop(
     archive: ArchiveOptions,
     jobs: Annotated[list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")],
 ) -> None:
-    """Give uploads up that are not taken in: the jobs are forgotten and their bytes erased.
+    """Give jobs up: they are forgotten, and the bytes of uploads that are not taken in erased.
 
     \b
     emotion-search jobs drop 17
@@ -120,6 +129,7 @@ def _record(job: Job) -> dict[str, Any]:
     times = {name: getattr(job, name) for name in ("created_at", "started_at", "finished_at")}
     return {
         "job": job.id,
+        "kind": job.kind,
         "status": job.status.value,
         "file": job.name,
         "size": job.size,

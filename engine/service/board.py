@@ -9,6 +9,7 @@ from typing import Any
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
+from emotion_search.index.database.webhooks import announce
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,15 @@ class JobBoard:
                 self._live[job.id] = job
 
     def note(self, job_id: int, **values: Any) -> Job:
-        """Change columns of a job, here and in the database.
+        """Change columns of a job, here and in the database; its end is announced to webhooks.
 
         Raises:
             NotFoundError: it is gone, as when its recording was forgotten.
         """
         with self._database.write() as session:
             job = set_job(session, job_id, **values)
+            if job.finished:
+                about = {"job": job.id, "kind": job.kind, "status": job.status}
+                announce(session, "job.ended", {**about, "recording": job.recording_id})
         self.show(job)
         return job

@@ -22,10 +22,11 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.uploads import UploadFields
-from emotion_search.engine.service.work import SHA256, WORK, Explain, JobWork, Learn, Work
+from emotion_search.engine.service.work import SHA256, Explain, JobWork, Learn, Work
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
+    WORK,
     Job,
     NewJob,
     add_job,
@@ -35,6 +36,7 @@ from emotion_search.index.database.jobs import (
     release_key,
     remove_old_jobs,
     retry_job,
+    same_work,
     stored_uploads,
     unfinished_jobs,
 )
@@ -154,8 +156,9 @@ class Jobs:
                     self._incoming.remove(stored)
 
     def submit(self, upload: Upload) -> tuple[Job, bool]:
-        """Store an upload and queue its job; returns it, and whether it is new (else the
-        idempotency key was that of a job with the same content).
+        """Store an upload and queue its job; returns it as it came, and whether the idempotency
+        key was that of a job with the same content. Work that is asked for while the same is
+        unfinished is that job.
 
         Raises:
             TooBusyError: too many wait.
@@ -170,16 +173,20 @@ class Jobs:
             new = self._new_job(upload, received)
             with self._database.write() as session:
                 self._forget_retryable(session, upload)
-                job, is_new = add_job(session, new)
-            if not is_new and job.digest != new.digest:
+                before = self._sent_before(session, upload)
+                same = before or (WORK in new.fields and same_work(session, new.digest)) or None
+                job = same or add_job(session, new)
+            if job.digest != new.digest:
                 raise KeyReusedError(
                     "this Idempotency-Key was sent before with another file or other fields;"
                     " use a new key"
                 )
-            if is_new:
+            if same is None:
                 kept = True
                 self._enqueue(job, received.lock)
-            return self.board.get(job.id), is_new
+            elif before is None:
+                return self.board.get(job.id), False
+            return job.as_submitted, before is not None
         finally:
             if not kept:
                 self._incoming.drop(received.stored, received.lock)
@@ -207,11 +214,20 @@ class Jobs:
         if owner and self.board.of(owner) >= self._most / 2:
             raise TooBusyError(f"{self._most // 2} uploads of one key wait; try again later")
 
-    def page(self, statuses: Sequence[str], *, limit: int, before_id: int | None) -> list[Job]:
-        """Up to ``limit`` jobs of these statuses (none means any) as they stand, latest first,
-        from before ``before_id``."""
+    def page(
+        self,
+        statuses: Sequence[str],
+        kinds: Sequence[str] = (),
+        *,
+        limit: int,
+        before_id: int | None,
+    ) -> list[Job]:
+        """Up to ``limit`` jobs of these statuses and kinds (none means any) as they stand, latest
+        first, from before ``before_id``."""
         with self._database.read() as session:
-            found = list_jobs(session, statuses=statuses, limit=limit, before_id=before_id)
+            found = list_jobs(
+                session, statuses=statuses, kinds=kinds, limit=limit, before_id=before_id
+            )
         return [self.board.live(job.id) or job for job in found]
 
     def outcome(self, job_id: int) -> Future[Job] | None:
@@ -319,10 +335,13 @@ class Jobs:
             lock.release()
         return ended
 
+    def _sent_before(self, session: Session, upload: Upload) -> Job | None:
+        if upload.idempotency_key is None:
+            return None
+        return find_job(session, owner=upload.owner, key=upload.idempotency_key)
+
     def _forget_retryable(self, session: Session, upload: Upload) -> None:
         """A job that failed through no fault of the sender's does not use up its key."""
-        if upload.idempotency_key is None:
-            return
-        before = find_job(session, owner=upload.owner, key=upload.idempotency_key)
+        before = self._sent_before(session, upload)
         if before is not None and before.is_kept:
             release_key(session, before.id)

@@ -20,12 +20,14 @@ from emotion_search.index.errors import BusyError
 _PAGE = 500
 
 
-def all_jobs(library: Library, statuses: Sequence[str] = ()) -> Iterator[Job]:
-    """The jobs of these statuses (none means any), latest first."""
+def all_jobs(
+    library: Library, statuses: Sequence[str] = (), kinds: Sequence[str] = ()
+) -> Iterator[Job]:
+    """The jobs of these statuses and kinds (none means any), latest first."""
     before: int | None = None
     while True:
         with library.database.read() as session:
-            page = list_jobs(session, statuses=statuses, limit=_PAGE, before_id=before)
+            page = list_jobs(session, statuses=statuses, kinds=kinds, limit=_PAGE, before_id=before)
         yield from page
         if len(page) < _PAGE:
             return

@@ -24,7 +24,7 @@ from emotion_search.engine.service.alone import (
 from emotion_search.engine.service.board import JobBoard, Step
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
-from emotion_search.index.database.jobs import Job, JobStatus
+from emotion_search.index.database.jobs import WORK, Job, JobStatus
 from emotion_search.index.errors import (
     DatabaseError,
     EmotionSearchError,
@@ -48,8 +48,8 @@ SHA256 = "sha256"
 NOTICES = "notices"
 """Key of what whoever sent an upload should know, in its fields once it is taken in."""
 
-WORK, RESULT, STEP = "work", "result", "step"
-"""Keys of what a job asks for that is no upload, of what came of it, and of what it does now."""
+RESULT, STEP = "result", "step"
+"""Keys of what came of a job that is no upload, and of what it does now."""
 
 Learn = Callable[[Library, dict[str, Any], Callable[[Step], None]], dict[str, Any]]
 """Does what a job asks for that is no upload; plain data in and out."""

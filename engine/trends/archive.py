@@ -157,6 +157,36 @@ class ArchiveTrend:
             }
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The clips of a recording that a trend is of.
+
+    Attributes:
+        at: when it was recorded.
+        clips, timeless: with a length, and without.
+        x: float64, (classes + 1,), seconds by top class, and of what is uncertain.
+        scores: float64, (classes,), seconds times scores.
+    """
+
+    recording: int
+    at: datetime | None
+    clips: int
+    timeless: int
+    x: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __add__(self, other: _Part) -> _Part:
+        """With what else was read of the same recording."""
+        return _Part(
+            self.recording,
+            self.at,
+            self.clips + other.clips,
+            self.timeless + other.timeless,
+            self.x + other.x,
+            self.scores + other.scores,
+        )
+
+
 @dataclass(eq=False)
 class _Sums:
     """Moments of a period over its recordings: of the time x of each emotion and of what is
@@ -177,17 +207,17 @@ class _Sums:
         self.x, self.xx, self.xd = (np.zeros(self.classes + 1) for _ in range(3))
         self.scores = np.zeros(self.classes)
 
-    def add(self, clips: int, x: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
-        """One recording: its clips, seconds by top class, and seconds times scores."""
-        d = float(x.sum())
+    def add(self, part: _Part) -> None:
+        """One recording."""
+        x, d = part.x, float(part.x.sum())
         self.recordings += 1
-        self.clips += clips
+        self.clips += part.clips
         self.d += d
         self.dd += d * d
         self.x += x
         self.xx += x * x
         self.xd += x * d
-        self.scores += scores
+        self.scores += part.scores
 
 
 def archive_trend(
@@ -216,44 +246,71 @@ def archive_trend(
     if by not in PERIODS:
         raise InvalidInputError(f"by {by}: choose {', '.join(PERIODS)}")
     watched = tuple(parse_alert(text, model.classes) for text in alerts)
-    width = len(model.classes)
     sums: dict[date, _Sums] = {}
-    total = _Sums(width)
+    total = _Sums(len(model.classes))
     undated = timeless = 0
-    # The recording that the rows read so far end with, and may go on:
-    open_id: int | None = None
-    open_at: datetime | None = None
-    open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
-
-    def close() -> None:
-        if open_clips:
-            total.add(open_clips, open_x, open_scores)
-        if open_at is not None and open_clips:
-            sums.setdefault(_begin(open_at, by), _Sums(width)).add(open_clips, open_x, open_scores)
-
-    with database.read() as session:
-        for some in stream_scores(session, model, wanted or ClipFilter()):
-            edges = np.flatnonzero(np.diff(some.recordings)) + 1
-            for first, last in zip([0, *edges], [*edges, len(some.recordings)], strict=True):
-                if some.recordings[first] != open_id:
-                    close()
-                    open_id, open_at = int(some.recordings[first]), some.recorded_at[first]
-                    open_clips, open_x, open_scores = 0, np.zeros(width + 1), np.zeros(width)
-                if open_at is None:
-                    undated += int(last - first)
-                scores, seconds = some.scores[first:last], some.seconds[first:last]
-                long = seconds > 0
-                timeless += int((~long).sum())
-                open_clips += int(long.sum())
-                top = np.where(scores.max(axis=1) < min_confidence, width, scores.argmax(axis=1))
-                open_x += np.bincount(top[long], weights=seconds[long], minlength=width + 1)
-                open_scores += seconds[long] @ scores[long]
-        close()
+    for one in _recordings(database, model, wanted or ClipFilter(), min_confidence):
+        undated += one.clips + one.timeless if one.at is None else 0
+        timeless += one.timeless
+        if one.clips:
+            total.add(one)
+            if one.at is not None:
+                sums.setdefault(period_of(one.at, by), _Sums(len(model.classes))).add(one)
     buckets = tuple(_bucket(start, sums[start], by, model.classes) for start in sorted(sums))
     whole = _bucket(date.min, total, by, model.classes) if total.clips else None
     return ArchiveTrend(
         by, model.name, model.classes, buckets, whole, undated, timeless, watched, min_confidence
     )
+
+
+def recording_shares(
+    database: Database,
+    model: ModelInfo,
+    wanted: ClipFilter,
+    *,
+    min_confidence: float,
+    after_id: int,
+) -> Iterator[tuple[int, Bucket]]:
+    """Recordings with ids beyond ``after_id``, each as a period of its own without days, of those
+    of its clips that pass the filter; none without such a clip."""
+    for one in _recordings(database, model, wanted, min_confidence, after_id):
+        if one.clips:
+            sums = _Sums(len(model.classes))
+            sums.add(one)
+            yield one.recording, _bucket(date.min, sums, "day", model.classes)
+
+
+def _recordings(
+    database: Database,
+    model: ModelInfo,
+    wanted: ClipFilter,
+    min_confidence: float,
+    after_id: int = 0,
+) -> Iterator[_Part]:
+    """Each recording with clips that pass the filter; these may come in several reads."""
+    width = len(model.classes)
+    last: _Part | None = None
+    with database.read() as session:
+        for some in stream_scores(session, model, wanted, after_id=after_id):
+            edges = np.flatnonzero(np.diff(some.recordings)) + 1
+            for begin, end in zip([0, *edges], [*edges, len(some.recordings)], strict=True):
+                scores, seconds = some.scores[begin:end], some.seconds[begin:end]
+                long = seconds > 0
+                top = np.where(scores.max(axis=1) < min_confidence, width, scores.argmax(axis=1))
+                part = _Part(
+                    int(some.recordings[begin]),
+                    some.recorded_at[begin],
+                    int(long.sum()),
+                    int((~long).sum()),
+                    np.bincount(top[long], seconds[long], width + 1).astype(np.float64),
+                    (seconds[long] @ scores[long]).astype(np.float64),
+                )
+                if last is not None and last.recording != part.recording:
+                    yield last
+                    last = None
+                last = part if last is None else last + part
+    if last is not None:
+        yield last
 
 
 def parse_alert(text: str, classes: Sequence[str]) -> Alert:
@@ -323,18 +380,20 @@ def _bucket(start: date, sums: _Sums, by: str, classes: Sequence[str]) -> Bucket
         name: replace(share, mean=mean)
         for name, share, mean in zip(classes, known, means, strict=True)
     }
-    span = start, _next(start, by)
+    span = start, period_after(start, by)
     return Bucket(_key(start, by), *span, n, sums.clips, sums.d, emotions, uncertain)
 
 
-def _begin(moment: datetime, by: str) -> date:
+def period_of(moment: datetime, by: str) -> date:
+    """The first day, in UTC, of the period that a moment is in."""
     day = moment.astimezone(UTC).date()
     if by == "week":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if by == "month" else day
 
 
-def _next(start: date, by: str) -> date:
+def period_after(start: date, by: str) -> date:
+    """The first day after the period that begins on a day."""
     try:
         if by == "month":
             return (start + timedelta(days=32)).replace(day=1)

@@ -1,9 +1,9 @@
-"""Upload jobs: queued, running, done or failed."""
+"""Jobs, uploads and other work: queued, running, done or failed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
 from emotion_search.index.database.schema import as_details
-from emotion_search.index.database.upsert import insert_new
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 
@@ -30,6 +29,8 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
+UPLOAD, WORK = "upload", "work"
+"""The kind of jobs that take in a file; the key, in the fields of others, of what they ask for."""
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 _OURS = 500  # status from which on a failure is none of the sender's
 
@@ -89,9 +90,31 @@ class Job:
     finished_at: datetime | None
 
     @property
+    def kind(self) -> str:
+        """``upload``, or what else it does: ``train``, say."""
+        return str(self.fields[WORK]["kind"]) if WORK in self.fields else UPLOAD
+
+    @property
     def finished(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.status not in UNFINISHED
+
+    @property
+    def as_submitted(self) -> Job:
+        """As it was when it had just come."""
+        return replace(
+            self,
+            status=JobStatus.QUEUED,
+            fields={name: self.fields[name] for name in (WORK,) if name in self.fields},
+            attempts=0,
+            seconds=0.0,
+            total=None,
+            recording_id=None,
+            is_new=None,
+            problem=None,
+            started_at=None,
+            finished_at=None,
+        )
 
     @property
     def is_kept(self) -> bool:
@@ -101,27 +124,18 @@ class Job:
         )
 
 
-def add_job(session: Session, new: NewJob) -> tuple[Job, bool]:
-    """The job, and whether it is new: its idempotency key may be that of one before."""
-    insert_new(
-        session,
-        Row,
-        [
-            {
-                **vars(new),
-                "status": JobStatus.QUEUED,
-                "attempts": 0,
-                "seconds": 0.0,
-                "created_at": datetime.now(UTC),
-            }
-        ],
+def add_job(session: Session, new: NewJob) -> Job:
+    """Queue a job, whose idempotency key no other of its owner has."""
+    row = Row(
+        **vars(new),
+        status=JobStatus.QUEUED,
+        attempts=0,
+        seconds=0.0,
+        created_at=datetime.now(UTC),
     )
-    mine = session.scalar(select(Row).where(Row.stored == new.stored))
-    if mine is not None:
-        return _job(mine), True
-    before = find_job(session, owner=new.owner, key=new.idempotency_key or "")
-    assert before is not None
-    return before, False
+    session.add(row)
+    session.flush()
+    return _job(row)
 
 
 def find_job(session: Session, *, owner: str, key: str) -> Job | None:
@@ -142,13 +156,29 @@ def get_job(session: Session, job_id: int) -> Job:
     return _job(row)
 
 
+def same_work(session: Session, digest: str) -> Job | None:
+    """The unfinished job that asks for the same, and is no upload."""
+    row = session.scalar(
+        select(Row).where(Row.digest == digest, Row.status.in_(UNFINISHED), _kind() != UPLOAD)
+    )
+    return None if row is None else _job(row)
+
+
 def list_jobs(
-    session: Session, *, statuses: Sequence[str], limit: int, before_id: int | None
+    session: Session,
+    *,
+    statuses: Sequence[str],
+    kinds: Sequence[str] = (),
+    limit: int,
+    before_id: int | None,
 ) -> list[Job]:
-    """Up to ``limit`` jobs, latest first, from before ``before_id``; ``statuses`` empty: any."""
+    """Up to ``limit`` jobs, latest first, from before ``before_id``; ``statuses`` or ``kinds``
+    empty: any."""
     query = select(Row).order_by(Row.id.desc()).limit(limit)
     if statuses:
         query = query.where(Row.status.in_(statuses))
+    if kinds:
+        query = query.where(_kind().in_(kinds))
     if before_id is not None:
         query = query.where(Row.id < before_id)
     return [_job(row) for row in session.scalars(query)]
@@ -234,6 +264,11 @@ def needed_uploads(session: Session, place: str) -> list[tuple[int, str]]:
         Row.place == place, Row.status.in_(UNFINISHED) | _kept()
     )
     return [(row[0], row[1]) for row in session.execute(query.order_by(Row.id))]
+
+
+def _kind() -> ColumnElement[str]:
+    """``Job.kind`` in SQL."""
+    return func.coalesce(Row.fields[WORK]["kind"].as_string(), UPLOAD)
 
 
 def _kept() -> ColumnElement[bool]:

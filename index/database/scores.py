@@ -83,8 +83,11 @@ def scores_of_recording(
     return found
 
 
-def stream_scores(session: Session, model: ModelInfo, wanted: ClipFilter) -> Iterator[ScoredClips]:
-    """The scored clips that pass the filter, by recording, some thousands at a time."""
+def stream_scores(
+    session: Session, model: ModelInfo, wanted: ClipFilter, *, after_id: int = 0
+) -> Iterator[ScoredClips]:
+    """The scored clips that pass the filter, by recording, some thousands at a time; of recordings
+    with ids beyond ``after_id``."""
     query = (
         matching(wanted)
         .with_only_columns(
@@ -95,6 +98,8 @@ def stream_scores(session: Session, model: ModelInfo, wanted: ClipFilter) -> Ite
         .order_by(Clip.recording_id, Clip.id)
         .execution_options(yield_per=_ROWS)
     )
+    if after_id:
+        query = query.where(Clip.recording_id > after_id)
     width = len(model.classes)
     for rows in session.execute(query).partitions():
         recordings, moments, starts, ends, scores = zip(*rows, strict=True)

@@ -79,7 +79,7 @@ def open_run(session: Session, key: str, named: str, options: Mapping[str, Any])
     found = session.scalar(select(Run.id).where(Run.key == key, or_(~listed, working)))
     if found is not None:
         return found
-    free = or_(Run.lease_until.is_(None), Run.lease_until < _now(session))
+    free = or_(Run.lease_until.is_(None), Run.lease_until < now_of(session))
     session.execute(delete(Run).where(~working, or_(listed, free)))
     run = Run(
         key=key, named=named, options=dict(options), files=0, known=0, created_at=datetime.now(UTC)
@@ -92,7 +92,7 @@ def open_run(session: Session, key: str, named: str, options: Mapping[str, Any])
 def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str | None, bool]:
     """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
     listed already."""
-    now = _now(session)
+    now = now_of(session)
     free = or_(Run.lease_until.is_(None), Run.lease_until < now)
     taken = session.execute(
         update(Run)
@@ -108,7 +108,7 @@ def add_slice(
 ) -> bool:
     """Add files to a run, and count those that were ``known``, up to the path ``last``; False, and
     nothing is done, if another worker lists it now."""
-    now = _now(session)
+    now = now_of(session)
     ours = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.lister == worker)
@@ -132,7 +132,7 @@ def add_slice(
 
 def end_listing(session: Session, run_id: int, worker: str, *, complete: bool) -> None:
     """The worker lists the run no more: it is ``complete``, or another may go on."""
-    ended: dict[str, object] = {"listed_at": _now(session)} if complete else {"lister": None}
+    ended: dict[str, object] = {"listed_at": now_of(session)} if complete else {"lister": None}
     session.execute(
         update(Run).where(Run.id == run_id, Run.lister == worker).values(lease_until=None, **ended)
     )
@@ -141,7 +141,7 @@ def end_listing(session: Session, run_id: int, worker: str, *, complete: bool) -
 def claim_slice(session: Session, worker: str) -> Claimed | None:
     """A slice that nobody works on, now on lease to ``worker``; None if there is none. Workers on
     Postgres do not wait for each other."""
-    now = _now(session)
+    now = now_of(session)
     row = session.scalar(
         select(Slice)
         .where(
@@ -163,7 +163,7 @@ def claim_slice(session: Session, worker: str) -> Claimed | None:
 def renew(session: Session, slice_id: int, worker: str, progress: Progress) -> bool:
     """Keep a slice, and note how far it is; False if another worker has it now. Of one that got on
     attempts are counted anew."""
-    now = _now(session)
+    now = now_of(session)
     until = now + timedelta(seconds=LEASE_S)
     attempts = case((Slice.recordings < progress.recordings, 1), else_=Slice.attempts)
     return _note(
@@ -173,7 +173,7 @@ def renew(session: Session, slice_id: int, worker: str, progress: Progress) -> b
 
 def finish_slice(session: Session, slice_id: int, worker: str, progress: Progress) -> bool:
     """A slice is done with; False if another worker has it now."""
-    now = _now(session)
+    now = now_of(session)
     return _note(
         session,
         slice_id,
@@ -198,7 +198,7 @@ def release_slice(session: Session, slice_id: int, worker: str) -> None:
 
 def anything_left(session: Session) -> bool:
     """Whether somebody lists a run, or one of its slices is not finished."""
-    listing = exists().where(Run.listed_at.is_(None), Run.lease_until >= _now(session))
+    listing = exists().where(Run.listed_at.is_(None), Run.lease_until >= now_of(session))
     return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
 
 
@@ -215,7 +215,7 @@ def drop_run(session: Session, run_id: int) -> None:
 
 def list_runs(session: Session) -> list[RunStatus]:
     """The runs that are unfinished or were the last, latest first."""
-    now = _now(session)
+    now = now_of(session)
     lately = Slice.seen_at >= now - timedelta(seconds=_LATELY_S)
     sums = {
         row.run_id: row
@@ -270,7 +270,8 @@ def _note(
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def _now(session: Session) -> datetime:
+def now_of(session: Session) -> datetime:
+    """The database's time, so that clocks of machines need not agree."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)  # one machine
     now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()

@@ -11,8 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from emotion_search.engine.api.http.gates import Gate
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.service.alerts import Alerts
 from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.pulse import Pulse
+from emotion_search.engine.service.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class Gates:
 
 LibraryDep = Annotated[Library, Depends(_state("library", Library))]
 JobsDep = Annotated[Jobs, Depends(_state("jobs", Jobs))]
+AlertsDep = Annotated[Alerts, Depends(_state("alerts", Alerts))]
+WebhooksDep = Annotated[Webhooks, Depends(_state("webhooks", Webhooks))]
 PulseDep = Annotated[Pulse, Depends(_state("pulse", Pulse))]
 GatesDep = Annotated[Gates, Depends(_state("gates", Gates))]
 

@@ -19,12 +19,12 @@ from emotion_search.engine.api.http.openapi import answers, headers, json_or_for
 from emotion_search.engine.api.http.problems import body
 from emotion_search.engine.api.http.sse import BEAT, BEAT_S, event, events_of, stream
 from emotion_search.engine.api.wire.filters import MOST_LISTED
-from emotion_search.engine.api.wire.jobs import JobOut, JobPage, JobState, Progress
+from emotion_search.engine.api.wire.jobs import JobKind, JobOut, JobPage, JobState, Progress
 from emotion_search.engine.api.wire.learn import WorkIn
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.service.jobs import Jobs, TooBusyError, Upload
 from emotion_search.engine.service.keys import Scope
-from emotion_search.engine.service.work import NOTICES, RESULT, STEP, WORK, Work
+from emotion_search.engine.service.work import NOTICES, RESULT, STEP, Work
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import NotFoundError
 
@@ -37,9 +37,9 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,200}$",
         description="Any text of your own: sent again with the same file and fields within seven"
-        " days, the upload is done once, and answered as it stands then. With another file, file"
-        " name or field it is a 422 `idempotency-key-reused`. A failure of the server's own frees"
-        " the key.",
+        " days, the upload is done once, and answered as the first time, with the header"
+        " `Idempotent-Replayed`. With another file, file name or field it is a 422"
+        " `idempotency-key-reused`. A failure of the server's own frees the key.",
     ),
 ]
 _POLL_S = 0.2  # between reads of a job that somebody follows
@@ -51,6 +51,7 @@ class JobQuery(Asked):
     """Parameters of a list of jobs."""
 
     status: list[JobState] = Field(default=[], description="Any of these.")
+    kind: list[JobKind] = Field(default=[], description="Any of these.")
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most jobs of the page.")
     cursor: int | None = Field(
         default=None, ge=1, lt=2**63, description="`next` of the page before."
@@ -63,7 +64,7 @@ def job_out(job: Job) -> JobOut:
     fraction = 1.0 if done else min(1.0, job.seconds / of) if of else None
     return JobOut(
         job=job.id,
-        kind=fields[WORK]["kind"] if WORK in fields else "upload",
+        kind=job.kind,
         status=job.status.value,
         file=job.name,
         size=job.size,
@@ -83,7 +84,7 @@ def job_out(job: Job) -> JobOut:
 def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPage:
     """Jobs, latest first, a page at a time; finished ones are kept for seven days, those that
     failed through no fault of the file's until they are retried or dropped."""
-    found = jobs.page(query.status, limit=query.limit + 1, before_id=query.cursor)
+    found = jobs.page(query.status, query.kind, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return JobPage(
         data=[job_out(job) for job in page],
@@ -108,7 +109,8 @@ async def work(
 ) -> JobOut:
     """Begins work that takes minutes, in a process of its own and one at a time; follow the job
     for its progress. What it finds is its `result`, and where it is kept in the archive also
-    there. The server's end interrupts it, and the next start begins it anew."""
+    there. The server's end interrupts it, and the next start begins it anew. Asked for while the
+    same is unfinished, it is that job."""
     asked = (await json_body(request, WorkIn)).root
     if asked.kind in ("tune", "reembed"):
         caller.require(Scope.ADMIN)
@@ -120,9 +122,9 @@ async def work(
         owner=caller.owner,
         idempotency_key=idempotency_key,
     )
-    job, is_new = await gates.uploads.run(jobs.submit, upload)
+    job, replayed = await gates.uploads.run(jobs.submit, upload)
     response.headers["location"] = f"{request.scope.get('root_path', '')}/v1/jobs/{job.id}"
-    if not is_new:
+    if replayed:
         response.headers["idempotent-replayed"] = "true"
     return job_out(job)
 

@@ -97,8 +97,8 @@ async def add_recording(
     gates.uploads.refuse_if_full()
     patience = _patience(wait, prefer)
     async with gates.arriving.entered():
-        job, is_new = await _submitted(request, jobs, gates, caller, idempotency_key)
-    replayed = {} if is_new else {"idempotent-replayed": "true"}
+        job, is_replay = await _submitted(request, jobs, gates, caller, idempotency_key)
+    replayed = {"idempotent-replayed": "true"} if is_replay else {}
     below = request.scope.get("root_path", "")
     if patience:
         job = await _awaited(jobs, job, patience)
@@ -115,7 +115,7 @@ async def add_recording(
 async def _submitted(
     request: Request, jobs: Jobs, gates: Gates, caller: Caller, key: str | None
 ) -> tuple[Job, bool]:
-    """The upload's job, and whether it is new."""
+    """The upload's job, and whether its key was sent before."""
     async with form_body(request, UploadRecording) as form:
         upload = Upload(
             content=form.file.file,

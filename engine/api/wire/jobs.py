@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +13,7 @@ JobState = Literal["queued", "running", "done", "failed"]
 
 
 JobKind = Literal["upload", "evaluate", "train", "cluster", "tune", "reembed"]
+KINDS: tuple[str, ...] = get_args(JobKind)
 
 
 class Progress(BaseModel):

@@ -1,0 +1,96 @@
+"""Webhooks: make, list, delete; their deliveries, and sending one again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from emotion_search.engine.api.http.access import Admin
+from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.deps import WebhooksDep, in_thread
+from emotion_search.engine.api.http.openapi import json_or_form
+from emotion_search.engine.api.wire.alerts import (
+    DeliveryOut,
+    DeliveryPage,
+    WebhookDeleted,
+    WebhookIn,
+    WebhookMade,
+    WebhookOut,
+    Webhooks,
+)
+from emotion_search.engine.api.wire.filters import MOST_LISTED
+from emotion_search.index.database.webhooks import Delivery
+
+router = APIRouter(prefix="/v1/webhooks", tags=["alerts"])
+
+WebhookId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the webhook.")]
+DeliveryId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the delivery.")]
+
+
+class DeliveryQuery(BaseModel):
+    """Parameters of a list of deliveries."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most of the page.")
+    cursor: int | None = Field(
+        default=None, ge=1, lt=2**63, description="`next` of the page before."
+    )
+
+
+@router.get("", summary="List webhooks")
+def webhooks(webhooks: WebhooksDep, _: Admin) -> Webhooks:
+    """Where events are sent, by id; without the secrets."""
+    return Webhooks(
+        data=[WebhookOut.model_validate({**vars(one), "webhook": one.id}) for one in webhooks.all()]
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Make a webhook",
+    openapi_extra={"requestBody": json_or_form(WebhookIn)},
+)
+async def add_webhook(request: Request, webhooks: WebhooksDep, _: Admin) -> WebhookMade:
+    """Has events sent to an address, from now on: signed as standardwebhooks.com has it with the
+    secret, which only this answer shows; tried again for a day until it is answered with 2xx."""
+    asked = await json_body(request, WebhookIn)
+    made = await in_thread(webhooks.add, asked.url, [*dict.fromkeys(asked.events)])
+    return WebhookMade.model_validate({**vars(made), "webhook": made.id})
+
+
+@router.delete("/{webhook}", summary="Delete a webhook")
+def delete_webhook(webhooks: WebhooksDep, webhook: WebhookId, _: Admin) -> WebhookDeleted:
+    """Sends nothing there any more, and forgets its deliveries."""
+    webhooks.delete(webhook)
+    return WebhookDeleted(webhook=webhook)
+
+
+@router.get("/{webhook}/deliveries", summary="List deliveries of a webhook")
+def deliveries(
+    webhooks: WebhooksDep, webhook: WebhookId, query: Annotated[DeliveryQuery, Query()], _: Admin
+) -> DeliveryPage:
+    """What was sent there and what waits, latest first, a page at a time; kept for seven days."""
+    found = webhooks.deliveries(webhook, limit=query.limit + 1, before_id=query.cursor)
+    page = found[: query.limit]
+    return DeliveryPage(
+        data=[_out(one) for one in page],
+        next=page[-1].id if len(found) > len(page) else None,
+    )
+
+
+@router.post(
+    "/{webhook}/deliveries/{delivery}/replay", status_code=202, summary="Send a delivery again"
+)
+def replay(
+    webhooks: WebhooksDep, webhook: WebhookId, delivery: DeliveryId, _: Admin
+) -> DeliveryOut:
+    """Sends it again within seconds, whatever became of it, under the same `webhook-id`."""
+    return _out(webhooks.replay(webhook, delivery))
+
+
+def _out(one: Delivery) -> DeliveryOut:
+    return DeliveryOut.model_validate({**vars(one), "delivery": one.id})

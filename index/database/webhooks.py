@@ -1,0 +1,195 @@
+"""Webhooks, and the events on their way to them: rows, so that no event is lost with a process."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import DeliveryRow as Row
+from emotion_search.index.database.schema import WebhookRow
+from emotion_search.index.database.slices import now_of
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+
+MOST_WEBHOOKS = 16
+"""Most webhooks of an archive."""
+LEASE_S = 120.0
+"""Seconds after which a delivery in hand is taken from a server that is silent."""
+
+
+@dataclass(frozen=True)
+class WebhookDetails:
+    """A webhook: where events of these types are sent; the secret that signs them."""
+
+    id: int
+    url: str
+    secret: str
+    events: Sequence[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event on its way to a webhook.
+
+    Attributes:
+        message: its id, the same at every attempt.
+        body: JSON.
+        due_at: when it is tried (again); None where nothing more is tried.
+        status: HTTP, of the last attempt; ``problem`` where that failed.
+    """
+
+    id: int
+    message: str
+    event: str
+    body: str
+    attempts: int
+    due_at: datetime | None
+    status: int | None
+    problem: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+def add_webhook(session: Session, url: str, secret: str, events: Sequence[str]) -> WebhookDetails:
+    """Store a webhook.
+
+    Raises:
+        InvalidInputError: there is one of this address, or there are too many.
+    """
+    there = list_webhooks(session)
+    if any(one.url == url for one in there):
+        raise InvalidInputError("there is a webhook of this URL already; delete it first")
+    if len(there) >= MOST_WEBHOOKS:
+        raise InvalidInputError(f"there are {MOST_WEBHOOKS} webhooks already; delete one first")
+    row = WebhookRow(url=url, secret=secret, events=list(events), created_at=datetime.now(UTC))
+    session.add(row)
+    session.flush()
+    return _webhook(row)
+
+
+def list_webhooks(session: Session) -> list[WebhookDetails]:
+    """All webhooks, by id."""
+    return [_webhook(row) for row in session.scalars(select(WebhookRow).order_by(WebhookRow.id))]
+
+
+def delete_webhook(session: Session, webhook_id: int) -> None:
+    """Delete a webhook with its deliveries.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    gone = session.execute(delete(WebhookRow).where(WebhookRow.id == webhook_id))
+    if not gone.rowcount:  # type: ignore[attr-defined]
+        raise NotFoundError(f"no webhook {webhook_id}")
+
+
+def announce(session: Session, event: str, data: Mapping[str, Any]) -> None:
+    """Queue an event for each webhook that wants its type; it is sent if the transaction is."""
+    now = now_of(session)
+    for one in list_webhooks(session):
+        if event in one.events:
+            body = json.dumps({"type": event, "timestamp": now.isoformat(), "data": data})
+            row = Row(webhook_id=one.id, event=event, body=body, attempts=0)
+            row.message, row.created_at, row.due_at = f"msg_{secrets.token_hex(16)}", now, now
+            session.add(row)
+
+
+def due_webhooks(session: Session) -> list[int]:
+    """Ids of the webhooks to which something is due now."""
+    query = select(Row.webhook_id).where(Row.due_at <= now_of(session)).distinct()
+    return list(session.scalars(query))
+
+
+def claim_delivery(session: Session, webhook_id: int) -> tuple[WebhookDetails, Delivery] | None:
+    """What is due to a webhook first, in hand of nobody else for ``LEASE_S``; None for nothing."""
+    now = now_of(session)
+    row = session.scalar(
+        select(Row)
+        .where(Row.webhook_id == webhook_id, Row.due_at <= now)
+        .order_by(Row.due_at, Row.id)
+        .limit(1)
+    )
+    if row is None:
+        return None
+    row.attempts, row.due_at = row.attempts + 1, now + timedelta(seconds=LEASE_S)
+    session.flush()
+    return _webhook(session.get_one(WebhookRow, webhook_id)), _delivery(row)
+
+
+def note_attempt(
+    session: Session,
+    claimed: Delivery,
+    *,
+    status: int | None,
+    problem: str | None,
+    again_in: float | None,
+) -> None:
+    """What came of an attempt, unless somebody else has the delivery by now.
+
+    Args:
+        problem: why it failed; None where it did not.
+        again_in: seconds to the next attempt; None for none.
+    """
+    now = now_of(session)
+    session.execute(
+        update(Row)
+        .where(Row.id == claimed.id, Row.due_at == claimed.due_at)
+        .values(
+            status=status,
+            problem=problem,
+            due_at=None if again_in is None else now + timedelta(seconds=again_in),
+            delivered_at=None if problem else now,
+        )
+    )
+
+
+def list_deliveries(
+    session: Session, webhook_id: int, *, limit: int, before_id: int | None
+) -> list[Delivery]:
+    """Deliveries of a webhook, latest first, from before ``before_id``.
+
+    Raises:
+        NotFoundError: no such webhook.
+    """
+    if session.get(WebhookRow, webhook_id) is None:
+        raise NotFoundError(f"no webhook {webhook_id}")
+    query = select(Row).where(Row.webhook_id == webhook_id).order_by(Row.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(Row.id < before_id)
+    return [_delivery(row) for row in session.scalars(query)]
+
+
+def replay_delivery(session: Session, webhook_id: int, delivery_id: int) -> Delivery:
+    """Have a delivery sent again, as if it never was.
+
+    Raises:
+        NotFoundError: no such delivery, or it is no longer kept.
+    """
+    row = session.get(Row, delivery_id)
+    if row is None or row.webhook_id != webhook_id:
+        raise NotFoundError(f"no delivery {delivery_id} of webhook {webhook_id}")
+    row.attempts, row.due_at = 0, now_of(session)
+    row.status = row.problem = row.delivered_at = None
+    session.flush()
+    return _delivery(row)
+
+
+def remove_old_deliveries(session: Session, age: timedelta) -> None:
+    """Drop those that are older than ``age`` and that nothing more is tried with."""
+    session.execute(delete(Row).where(Row.due_at.is_(None), Row.created_at < now_of(session) - age))
+
+
+def _webhook(row: WebhookRow) -> WebhookDetails:
+    return WebhookDetails(row.id, row.url, row.secret, row.events, row.created_at)
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(**{field.name: getattr(row, field.name) for field in fields_of(Delivery)})
