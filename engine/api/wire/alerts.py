@@ -20,6 +20,8 @@ Event = Literal["job.ended", "alert.fired"]
 class AlertIn(Filters):
     """A rule to keep, about the clips that pass the filters."""
 
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
     name: Name = Field(description="What it is called; of one rule alone.")
     rule: Alert = Field(description="Such as `angry>0.3` or `happy<5%`.")
     measure: Measure = Field(

@@ -26,13 +26,13 @@ CLASSES = ("angry", "happy", "neutral")
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
-def fill(database: Database, recordings) -> ModelInfo:
-    """Recordings as (moment, source, [(top class, seconds)])."""
+def fill(database: Database, recordings, *, first: int = 0) -> ModelInfo:
+    """Recordings as (moment, source, [(top class, seconds)]), of contents from ``first``."""
     with database.write() as session:
         model = activate_model(
             session, name="m", fingerprint="f" * 64, dimension=2, classes=CLASSES
         )
-        for number, (moment, source, clips) in enumerate(recordings):
+        for number, (moment, source, clips) in enumerate(recordings, first):
             made, at = [], 0.0
             for top, seconds in clips:
                 scores = np.full(3, 0.1, np.float32)

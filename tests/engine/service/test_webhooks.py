@@ -1,0 +1,257 @@
+"""Webhooks: signed, tried again, to public addresses alone, by one server at a time."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from sqlalchemy import update
+
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.service import webhooks as module
+from emotion_search.engine.service.webhooks import RefusedError, Webhooks, is_public, send, sign
+from emotion_search.engine.settings import Settings
+from emotion_search.index.database.connection import Database
+from emotion_search.index.database.schema import DeliveryRow
+from emotion_search.index.database.webhooks import (
+    Delivery,
+    WebhookDetails,
+    add_webhook,
+    announce,
+    claim_delivery,
+    list_deliveries,
+    note_attempt,
+)
+from emotion_search.index.errors import InvalidInputError, NotFoundError
+
+
+class Receiver(HTTPServer):
+    """Notes what arrives, and answers with the next of ``answers``; with 204 once there is none."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.arrived: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/hook?x=1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers["content-length"]))
+        self.server.arrived.append((headers | {"path": self.path}, body))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
+        self.send_header("location", self.server.url)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def archive(sqlite_settings: Settings) -> Iterator[Library]:
+    with Library.open(sqlite_settings, create=True) as opened:
+        yield opened
+
+
+def told(archive: Library, event: str = "job.ended", **data: object) -> None:
+    with archive.database.write() as session:
+        announce(session, event, data)
+
+
+def delivered(archive: Library, hooks: frozenset[str] = frozenset({"127.0.0.1"})) -> list[Delivery]:
+    """What is due is sent by a server that ends then."""
+    server = Webhooks(archive, hooks)
+    server.deliver()
+    while server._busy:
+        time.sleep(0.01)
+    server.stop()
+    return server.deliveries(1, limit=9, before_id=None)
+
+
+def test_the_signature_is_that_of_the_standards_own_example():
+    """https://github.com/standard-webhooks/standard-webhooks, libraries/python/README.md"""
+    body = b'{"test": 2432232314}'
+    signed = sign(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body
+    )
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_an_event_arrives_signed_and_once(archive: Library, receiver: Receiver):
+    made = Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
+    told(archive, job=7)
+    told(archive, "alert.fired")  # which it did not ask for
+    (one,) = delivered(archive)
+    delivered(archive)
+    ((headers, body),) = receiver.arrived
+    assert json.loads(body).keys() == {"type", "timestamp", "data"}
+    assert json.loads(body)["data"] == {"job": 7}
+    assert (headers["path"], headers["content-type"]) == ("/hook?x=1", "application/json")
+    at = int(headers["webhook-timestamp"])
+    assert abs(at - time.time()) < 60
+    assert headers["webhook-id"] == one.message
+    assert headers["webhook-signature"] == sign(made.secret, one.message, at, body)
+    assert (one.attempts, one.status, one.problem, one.due_at) == (1, 204, None, None)
+    assert one.delivered_at is not None
+
+
+def test_what_is_not_taken_is_tried_again_later_and_given_up_at_last(
+    archive: Library, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
+    receiver.answers = [500, 302, 410]  # a redirect is not followed
+    monkeypatch.setattr(module, "_AGAIN_IN_S", (0.0, 3600.0))
+    told(archive)
+    delivered(archive)
+    (one,) = delivered(archive)
+    assert (one.attempts, one.status, one.problem) == (2, 302, "it was answered with 302")
+    assert 3600 <= (one.due_at - datetime.now(UTC)).total_seconds() + 60 < 1.3 * 3600
+    assert len(receiver.arrived) == 2
+    with archive.database.write() as session:
+        session.execute(update(DeliveryRow).values(due_at=datetime.now(UTC)))
+    (one,) = delivered(archive)
+    assert (one.attempts, one.status, one.due_at) == (3, 410, None)
+    again = Webhooks(archive, {"127.0.0.1"}).replay(1, one.id)
+    assert (again.attempts, again.due_at is None) == (0, False)
+    (one,) = delivered(archive)
+    assert (one.status, one.problem) == (204, None)
+    assert len({headers["webhook-id"] for headers, _ in receiver.arrived}) == 1
+    with pytest.raises(NotFoundError):
+        Webhooks(archive, ()).replay(1, 99)
+
+
+def test_a_receiver_that_does_not_answer_in_time_holds_nobody(
+    archive: Library, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        Webhooks(archive, {"127.0.0.1"}).add(url, ["job.ended"])
+        told(archive)
+
+        def drip() -> None:
+            taken, _ = silent.accept()
+            with taken:
+                try:
+                    while True:
+                        taken.send(b"H")
+                        time.sleep(0.05)
+                except OSError:
+                    pass
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        (one,) = delivered(archive)
+        dripping.join()
+    assert one.status is None
+    assert one.problem.startswith("it was not sent")
+    assert one.due_at is not None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "192.168.0.9", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
+        *("224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
+        "2002:a00:1::",
+    ],
+)
+def test_addresses_that_are_not_public(address: str):
+    assert not is_public(address)
+
+
+def test_public_addresses():
+    assert is_public("93.184.216.34")
+    assert is_public("2606:2800:220:1:248:1893:25c8:1946")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "https://",
+        "https://user:word@example.com/",
+        "https://example.com/#part",
+        "https://example.com/a b",
+        "https://example.com:99999/",
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "http://[",
+    ],
+)
+def test_urls_that_are_refused(archive: Library, url: str):
+    with pytest.raises(InvalidInputError):
+        Webhooks(archive, {"localhost"}).add(url, ["job.ended"])
+
+
+def test_a_name_is_resolved_once_and_refused_if_any_of_its_addresses_is_private(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[str] = []
+    connected: list[str] = []
+
+    def resolve(host: str, port: int, **_: object) -> list[tuple]:
+        asked.append(host)
+        found = {"mixed.example": ["93.184.216.34", "10.0.0.1"]}.get(host, ["93.184.216.34"])
+        return [(2, 1, 6, "", (one, port)) for one in found]
+
+    def connect(address: tuple[str, int], **_: object) -> socket.socket:
+        connected.append(address[0])
+        raise ConnectionRefusedError("no")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    now = datetime.now(UTC)
+    one = Delivery(1, "msg_1", "job.ended", "{}", 1, None, None, None, now, None)
+
+    def to(url: str) -> WebhookDetails:
+        return WebhookDetails(1, url, "whsec_", ["job.ended"], now)
+
+    with pytest.raises(RefusedError, match="EMOTION_SEARCH_WEBHOOK_HOSTS"):
+        send(to("https://mixed.example/"), one, ())
+    assert connected == []
+    with pytest.raises(ConnectionRefusedError):
+        send(to("https://public.example/"), one, ())
+    assert (asked, connected) == (["mixed.example", "public.example"], ["93.184.216.34"])
+
+
+def test_a_delivery_is_in_hand_of_one_server_until_its_lease_ends(database: Database):
+    with database.write() as session:
+        hook = add_webhook(session, "https://a.example", "whsec_", ["job.ended"]).id
+        announce(session, "job.ended", {})
+
+    def claim(_: int = 0) -> Delivery | None:
+        with database.write() as session:
+            claimed = claim_delivery(session, hook)
+        return claimed and claimed[1]
+
+    with ThreadPoolExecutor(4) as servers:
+        (first,) = filter(None, servers.map(claim, range(4)))
+    with database.write() as session:  # that server was killed, two minutes ago
+        late = datetime.now(UTC) - timedelta(seconds=1)
+        session.execute(update(DeliveryRow).values(due_at=late))
+    second = claim()
+    assert (first.id, second.id, second.attempts) == (1, 1, 2)
+    with database.write() as session:
+        note_attempt(session, first, status=200, problem=None, again_in=None)  # it lives after all
+        (still,) = list_deliveries(session, hook, limit=9, before_id=None)
+        assert (still.status, still.due_at) == (None, second.due_at)
+        note_attempt(session, second, status=200, problem=None, again_in=None)
+    assert claim() is None
