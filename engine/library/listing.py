@@ -22,7 +22,7 @@ from emotion_search.index.database.clusterings import (
 from emotion_search.index.database.coverage import list_holdings
 from emotion_search.index.database.files import list_failures
 from emotion_search.index.database.known_values import count_values, unknown_values
-from emotion_search.index.database.labels import list_labels, list_tasks, set_labels
+from emotion_search.index.database.labels import label_pairs, list_labels, list_tasks, set_labels
 from emotion_search.index.database.models import active_model
 from emotion_search.index.database.recording_details import (
     clips_of_recording,
@@ -60,6 +60,8 @@ class Listing(Archive):
     """Number of labels by task."""
     labels = reads(list_labels)
     """Number of clips by the labels of a task."""
+    label_pairs = reads(label_pairs)
+    """Number of clips by their labels under two tasks, of those that have both."""
     values = reads(count_values)
     """Sources, speakers or labels of clips, counted."""
     unknown_values = reads_model(unknown_values)

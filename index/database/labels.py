@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks, known_clips
+from emotion_search.index.database.emotion_names import one_spelling
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
@@ -101,6 +102,24 @@ def list_tasks(session: Session) -> dict[str, int]:
     """Number of labels by task, tasks in alphabetical order."""
     query = select(Label.task, func.count()).group_by(Label.task).order_by(Label.task)
     return {task: int(n) for task, n in session.execute(query)}
+
+
+def label_pairs(session: Session, task: str, other: str) -> dict[tuple[str, str], int]:
+    """Number of clips by their label under one task and under another, of those that have both;
+    emotions go by one name each."""
+    one, two = aliased(Label), aliased(Label)
+    query = (
+        select(one.value, two.value, func.count())
+        .join(two, two.clip_id == one.clip_id)
+        .where(one.task == task, two.task == other)
+        .group_by(one.value, two.value)
+    )
+    rows = session.execute(query).all()
+    names = one_spelling([value for row in rows for value in row[:2]])
+    found: dict[tuple[str, str], int] = {}
+    for row, pair in zip(rows, zip(names[::2], names[1::2], strict=True), strict=True):
+        found[pair] = found.get(pair, 0) + int(row[2])
+    return found
 
 
 def no_labels(session: Session, task: str) -> NotFoundError:

@@ -16,6 +16,7 @@ from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.http.problems import without_paths
 from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
+    AgreementOut,
     Counts,
     FailureKind,
     FailureOut,
@@ -72,6 +73,22 @@ def labels(
 ) -> Counts:
     """Labels of a task, most clips first; none where nothing was labelled under it."""
     return Counts.of(library.labels(task))
+
+
+@router.get("/agreement", summary="Agreement of two labellers")
+def agreement(
+    library: LibraryDep,
+    _: Reader,
+    task: Annotated[
+        Text, Query(min_length=1, max_length=LONGEST, description="Labels of this task.")
+    ],
+    other: Annotated[
+        Text, Query(min_length=1, max_length=LONGEST, description="Labels of that task.")
+    ],
+) -> AgreementOut:
+    """How far the labels of two tasks agree, on clips that have both: of two people who label
+    under a task each, such as `emotion` and `emotion, Ann`."""
+    return AgreementOut.model_validate(vars(library.agreement(task, other)))
 
 
 @router.post(

@@ -7,6 +7,7 @@ import { scoreBars } from "./bars.js";
 import { card } from "./card.js";
 import { fill, h, icon, clock } from "./dom.js";
 import { dropZone } from "./dropzone.js";
+import { spectrogram } from "./spectrogram.js";
 import { classesOf, Timeline } from "./timeline.js";
 import { dot, named } from "./emotions.js";
 import { bind } from "./keys.js";
@@ -175,7 +176,7 @@ function overTime(slot, place, signal) {
     () => { fill(wrong, h("p.hint", {}, t("This browser cannot draw the sound of this file; the server could read it."))); });
   fill(place,
     h("div.row.between", {}, h("div.row", {}, play, clockText), h("label.row.choice", {}, h("span", {}, t("Scores over time in")), choice)),
-    wrong, timeline.element,
+    wrong, timeline.element, spectrogram(slot.path, slot.file.name),
     h("p.legend", {}, classesOf(lanes).map((name) => h("span", {}, dot(name), named(name)))),
     turnList([{ turning_points: answer.turning_points }], hear) ?? h("p.hint", {}, t("No turning point: the emotion stays about the same.")));
 }

@@ -58,11 +58,17 @@ async function read(path) {
   return { url: URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })), ...outline(bytes) };
 }
 
+export const RATE = 16000;
+
+/** Samples (-1 to 1) at `RATE` Hz of what `path` names; of several channels, of the first. */
+export const samples = async (path) => decoded(await (local.get(path) ?? await send(path)).arrayBuffer()).then((made) => made.getChannelData(0));
+
+const decoded = (bytes) => new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes);
+
 /** A file of this computer; what the browser cannot decode has no outline, and may play all the same. */
 async function opened(file) {
-  const decoder = new OfflineAudioContext(1, 1, 16000);
-  const decoded = await decoder.decodeAudioData(await file.arrayBuffer());
-  return { url: URL.createObjectURL(file), duration: decoded.duration, peaks: largest(decoded.getChannelData(0), 2000, 1) };
+  const made = await decoded(await file.arrayBuffer());
+  return { url: URL.createObjectURL(file), duration: made.duration, peaks: largest(made.getChannelData(0), 2000, 1) };
 }
 
 function next() {

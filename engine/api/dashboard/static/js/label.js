@@ -8,7 +8,7 @@ import { labelDesk } from "./desk.js";
 import { fill, h, clock, refill } from "./dom.js";
 import { named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
-import { setLabel } from "./labelling.js";
+import { setLabel, tasks } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { trainer } from "./training.js";
 import { playButton, wave } from "./wave.js";
@@ -30,7 +30,7 @@ export function render(main, { signal }) {
   const back = h("button", { type: "button", onclick: before }, t("Back"), h("kbd", {}, "b"));
   const tools = h("div.row.between", {}, h("div.row", {}, back, skip), h("label.check", {}, sound, t("Play each clip at once")));
   const panel = h("section.panel.stack", { "aria-label": t("The clip to label") }, place, desk.element, tools);
-  const report = h("div", {});
+  const [report, agreed] = [h("div"), h("div")];
 
   /** Begin with the clips that are worth a label under a task. */
   function begin(name) {
@@ -119,6 +119,7 @@ export function render(main, { signal }) {
         h("p", {}, t("{labels} under this task.", { labels: plural(many, "label") }), " ", latest ? "" : t("No classifier has been trained yet.")),
         latest && knows(latest),
         trainer(task, classifier, signal)));
+      agreement(agreed, task, signal);
     } catch (error) {
       if (!signal.aborted) fill(report, missing(t("The classifiers are not known"), error));
     }
@@ -134,9 +135,29 @@ export function render(main, { signal }) {
   ]);
   fill(main, h("div.row.between", {}, h("h1", {}, t("Label")), count),
     h("p.lead", {}, t("Clips most worth a label come first: those that a classifier doubts, or before there is one, those typical of parts of the archive.")),
-    panel, report);
+    panel, report, agreed);
   classifier();
   next();
+}
+
+/** How far the labels of a task agree with those of another, which somebody else may have given. */
+async function agreement(place, task, signal) {
+  const others = (await tasks()).filter((one) => one !== task);
+  const answer = h("p", { role: "status" });
+  const other = h("select", { onchange: tell }, others.map((value) => h("option", { value }, value)));
+  async function tell() {
+    try {
+      const { clips, agreed, kappa } = await read(`/v1/agreement?${new URLSearchParams({ task, other: other.value })}`, { signal });
+      fill(answer, clips ? t("{clips} have a label under both; {share} agree.", { clips: plural(clips, "clip"), share: percent(agreed / clips) }) : t("No clip has a label under both."),
+        kappa !== null && h("b", {}, ` ${t("Cohen's kappa {kappa}", { kappa: number(kappa, 2) })}`));
+    } catch (error) {
+      if (!signal.aborted) fill(answer, missing(t("Not read"), error));
+    }
+  }
+  fill(place, others.length > 0 && h("section.panel.stack", { "aria-label": t("Agreement") }, h("h2", {}, t("Agreement")),
+    h("p.hint", {}, t("Two people label under a task each; this compares them.")),
+    h("label.row.choice", {}, h("span", {}, t("{task} with", { task })), other), answer));
+  if (others.length) tell();
 }
 
 /** What a classifier knows, how well it did on voices it was not trained on, and what it left out. */

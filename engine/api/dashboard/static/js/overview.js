@@ -1,6 +1,7 @@
 // The start page: what the archive holds, how its emotions move over time, which recordings turned
 // most, and how the service is.
 
+import { alertDesk } from "./alerts.js";
 import { read } from "./api.js";
 import { bars } from "./bars.js";
 import { shareCharts } from "./charts.js";
@@ -13,15 +14,18 @@ import { amount, day, number, percent, plural, t } from "./words.js";
 
 const PERIODS = { day: t("days"), week: t("weeks"), month: t("months") };
 const REST_MS = 2000;  // between looks at what has changed
+const CHECKED_MS = 6000;  // after which alerts have been checked with it
 
 export function render(main, { params, signal }) {
   let asked = chosen(params);
   const title = h("h1", {}, t("Overview"));
-  const [counts, choice, shares, turns, labelled, state] = ["div", "div.row", "div.stack", "div", "div", "div"].map((one) => h(one));
+  const [counts, choice, shares, watched, turns, labelled, state] = ["div", "div.row", "div.stack", "div", "div", "div", "div"].map((one) => h(one));
+  let alerts = null;
   const section = (name, ...inside) => h("section.panel.stack", { "aria-label": name }, inside);
   const whole = [
     counts,
     section(t("Emotions over time"), h("div.row.between", {}, h("h2", {}, t("Emotions over time")), choice), shares),
+    section(t("Alerts"), h("h2", {}, t("Alerts")), watched),
     h("div.halves", {}, section(t("Turned most"), h("h2", {}, t("Turned most")), turns), section(t("Labels"), h("h2", {}, t("Labels")), labelled), section(t("State"), h("h2", {}, t("State")), state)),
   ];
   fill(main, title, busyBox(t("Reading…")));
@@ -37,6 +41,9 @@ export function render(main, { params, signal }) {
       refill(labelled, [labels(stats)]);
       if (stats.classes.length) part(turns, read("/dashboard/turns", { signal }), turnedMost, t("Not read"));
       else fill(turns, scoreless());
+      if (stats.classes.length && !alerts) fill(watched, (alerts = alertDesk(stats, signal)).element);
+      if (alerts) alerts.load();
+      else fill(watched, scoreless());
       part(state, health(signal), (found) => stateOf(stats, found), t("Not read"));
       over();
     } catch (error) {
@@ -66,8 +73,13 @@ export function render(main, { params, signal }) {
     location.hash = `#/${query.size ? `?${query}` : ""}`;
   };
   let waiting = 0;
-  const soon = () => { waiting ||= setTimeout(() => { waiting = 0; load(); }, REST_MS); };
-  signal.addEventListener("abort", () => clearTimeout(waiting));
+  let checked = 0;
+  const soon = () => {
+    waiting ||= setTimeout(() => { waiting = 0; load(); }, REST_MS);
+    clearTimeout(checked);
+    checked = setTimeout(() => alerts?.load(), CHECKED_MS);
+  };
+  signal.addEventListener("abort", () => { clearTimeout(waiting); clearTimeout(checked); });
   bind([]);
   load();
   followArchive(soon, signal);

@@ -11,6 +11,7 @@ import { bind } from "./keys.js";
 import { setLabel } from "./labelling.js";
 import { readdress } from "./place.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
+import { spectrogram } from "./spectrogram.js";
 import { stretchDesk } from "./stretch.js";
 import { classesOf, Timeline } from "./timeline.js";
 import { turnList } from "./turns.js";
@@ -119,6 +120,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
       h("div.sound", {}, playButton(`clip-${clip.clip}`, clip.audio, name), wave(`clip-${clip.clip}`, clip.audio, name)),
       emotionBar(clip.scores, trend.min_confidence),
       Object.keys(clip.scores).length > 0 && h("details", { open: allScores, ontoggle: (event) => { allScores = event.target.open; } }, h("summary", {}, t("All scores")), scoreBars(clip.scores, t("All scores"))),
+      spectrogram(clip.audio, name),
     ]);
     alike.href = `#/search?clip=${clip.clip}`;
     tell(clip);

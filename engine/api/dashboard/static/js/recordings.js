@@ -1,6 +1,6 @@
 // All recordings: found by file name and filters, in order; chosen ones are exported or erased.
 
-import { changed, read, send } from "./api.js";
+import { changed, read, readAll, send } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
@@ -9,6 +9,7 @@ import { followArchive } from "./live.js";
 import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { csv, save } from "./save.js";
+import { labelAll } from "./selection.js";
 import { amount, day, number, plural, t } from "./words.js";
 
 const PAGE = 50;
@@ -105,12 +106,30 @@ export function render(main, { params, signal }) {
     refill(bar, [
       h("b", {}, t("{n} selected", { n: number(chosen.size) })),
       h("button", { type: "button", onclick: () => save(csv([...chosen.values()].map(flat), COLUMNS), "recordings.csv") }, t("Export CSV")),
+      h("button", { type: "button", onclick: () => relabel([...chosen.values()]) }, t("Label…")),
       h("button.danger", { type: "button", onclick: () => erase([...chosen.values()]) }, t("Erase…")),
       h("button.quiet", { type: "button", onclick: () => { chosen.clear(); tell(); } }, t("Clear")),
     ], text);
   }
   const flat = (one) => ({ ...one, labels: Object.entries(one.labels).flatMap(([task, values]) => Object.entries(values).map(([value, many]) => `${task}=${value}:${many}`)).join(" ") });
 
+  /** A dialog that gives all clips of these recordings one label. */
+  async function relabel(some) {
+    const points = [];
+    try {
+      for (const { recording } of some) points.push(...(await readAll(`/v1/recordings/${recording}/clips`, { most: Infinity, signal })).rows);
+    } catch (error) {
+      sayFailure(error);
+      return;
+    }
+    const leaving = new AbortController();
+    const dialog = h("dialog", { "aria-labelledby": "label-title", onclose: () => { leaving.abort(); dialog.remove(); if (!signal.aborted) start(); } },
+      h("h2", { id: "label-title" }, t("Label {clips} of {recordings}", { clips: plural(points.length, "clip"), recordings: plural(some.length, "recording") })),
+      labelAll(points, (begun) => begun || dialog.close(), AbortSignal.any([leaving.signal, signal])),
+      h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, t("Close"))));
+    document.body.append(dialog);
+    dialog.showModal();
+  }
   async function erase(some) {
     if (!(await sure(some))) return;
     let done = 0;

@@ -1,15 +1,16 @@
 // Clips chosen on the map: what they are, one label for all of them, a file of them.
 
+import { changed, send } from "./api.js";
 import { h, fill, toast } from "./dom.js";
 import { dot, named, sorted } from "./emotions.js";
 import { replaceButton } from "./key.js";
-import { labelsOf, setLabel } from "./labelling.js";
+import { labelsOf } from "./labelling.js";
 import { save, csv } from "./save.js";
 import { playButton } from "./wave.js";
 import { number, plural, t } from "./words.js";
 
 const LISTED = 40;
-const AT_ONCE = 4;
+const AT_ONCE = 10;  // clips of a request
 const COLUMNS = ["clip", "x", "y", "label", "predicted", "emotion", "source", "speaker", "cluster"];
 
 /**
@@ -38,7 +39,8 @@ function spread(points) {
   return names.length ? h("p.legend", {}, names.map((name) => h("span", {}, dot(name), named(name), h("b", {}, number(counts.get(name)))))) : null;
 }
 
-function labelAll(points, labelling, signal) {
+/** A form that gives the clips one label, some at a time; for `labelling` see `selectionPanel`. */
+export function labelAll(points, labelling, signal) {
   const names = h("datalist", { id: "all-labels" });
   const status = h("p.hint", { role: "status" });
   labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(status, t("The labels in use are not known: {why}", { why: error.message })));
@@ -55,12 +57,20 @@ function labelAll(points, labelling, signal) {
     button.textContent = t("Stop");
     bar.hidden = false;
     labelling(true);
-    const { done, failed } = await each(points, (one) => setLabel(one.clip, under, name), (count) => {
-      bar.value = count;
-      status.textContent = t("{done} of {all}", { done: number(count), all: number(points.length) });
-    }, AbortSignal.any([stopped.signal, signal]));
-    const text = t("{clips} labelled {label}", { clips: plural(done, "clip"), label: name }) + (done + failed.length < points.length ? t(", then stopped") : "");
-    if (failed.length) toast(t("{text}; {clips} not: {why}", { text, clips: plural(failed.length, "clip"), why: failed[0].message }), "error", failed[0].kind === "forbidden" ? replaceButton() : null);
+    let [sent, failed] = [0, null];
+    while (sent < points.length && !failed && !stopped.signal.aborted && !signal.aborted) {
+      const some = points.slice(sent, sent + AT_ONCE);
+      try {
+        await send("/v1/labels", { method: "POST", json: { labels: some.map((one) => ({ clip: one.clip, task: under, value: name })) } });
+        bar.value = sent += some.length;
+        status.textContent = t("{done} of {all}", { done: number(sent), all: number(points.length) });
+      } catch (error) {
+        failed = error;
+      }
+    }
+    changed();
+    const text = t("{clips} labelled {label}", { clips: plural(sent, "clip"), label: name }) + (sent < points.length && !failed ? t(", then stopped") : "");
+    if (failed) toast(t("{text}; {clips} not: {why}", { text, clips: plural(points.length - sent, "clip"), why: failed.message }), "error", failed.kind === "forbidden" ? replaceButton() : null);
     else toast(text);
     if (!signal.aborted) labelling(false);
   }
@@ -71,23 +81,4 @@ function labelAll(points, labelling, signal) {
       else run(task.value.trim(), value.value.trim());
     },
   }, h("div.pair", {}, task, value), names, h("div.row", {}, button, status), bar);
-}
-
-/** Do something with each of many, a few at a time; what failed does not stop the others, unless it is for want of a right. */
-async function each(items, work, progress, signal) {
-  const [left, failed] = [[...items], []];
-  let done = 0;
-  const worker = async () => {
-    while (left.length && !signal.aborted) {
-      try {
-        await work(left.shift());
-        progress(++done);
-      } catch (error) {
-        failed.push(error);
-        if ([401, 403, 0].includes(error.status)) left.length = 0;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return { done, failed };
 }
