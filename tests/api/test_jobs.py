@@ -153,6 +153,7 @@ def test_the_same_idempotency_key_does_it_once(client: TestClient, voice: Path, 
     later = client.post("/v1/recordings", files=upload(voice), data=data, headers=key)
     assert later.json()["job"] == answers[0].json()["job"]
     assert (later.status_code, later.headers["idempotent-replayed"]) == (202, "true")
+    assert (later.json()["status"], later.json()["recording"]) == ("queued", None)
     other = write_wav(tmp_path / "other.wav", tone(1.0))
     for files, fields in (
         (upload(other, "new.wav"), data),

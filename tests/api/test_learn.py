@@ -1,13 +1,16 @@
 """Work that takes minutes as jobs: evaluate, train, cluster, tune, reembed."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from emotion_search import Library
+from emotion_search.cli import app as cli
 from emotion_search.engine.api import app
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.learn import learn
@@ -73,7 +76,57 @@ def test_work_is_a_job_with_steps_and_a_result(learning: TestClient):
     again = learning.post("/v1/jobs", json=asked, headers=below)
     assert again.headers["idempotent-replayed"] == "true"
     assert again.headers["location"] == f"/tools/v1/jobs/{job['job']}"
-    assert again.json()["job"] == job["job"]
+    assert again.json() == job  # as the first time, although it is done by now
+
+
+def test_who_asks_for_work_that_is_being_done_gets_that_job(
+    sqlite_settings: Settings, instant, monkeypatch: pytest.MonkeyPatch
+):
+    asked, go = threading.Event(), threading.Event()
+
+    def think(library, given, tell):
+        asked.set()
+        assert go.wait(20)
+        return {}
+
+    monkeypatch.setattr(app, "learn", think)
+    with TestClient(create_app(sqlite_settings), raise_server_exceptions=False) as client:
+        train = {"kind": "train", "task": "tone"}
+        first = client.post("/v1/jobs", json=train, headers={"idempotency-key": "a"}).json()
+        assert asked.wait(10)
+        second = client.post("/v1/jobs", json=train, headers={"idempotency-key": "b"})
+        assert (second.json()["job"], second.json()["status"]) == (first["job"], "running")
+        assert "idempotent-replayed" not in second.headers
+        other = client.post("/v1/jobs", json={"kind": "train"}).json()
+        assert other["job"] != first["job"]
+        go.set()
+        finished(client, other["job"])
+        assert client.post("/v1/jobs", json=train).json()["job"] not in (
+            first["job"],
+            other["job"],
+        )
+
+
+def test_jobs_are_listed_by_kind(learning: TestClient, voices: Path):
+    for asked in ({"kind": "train"}, {"kind": "tune"}):
+        finished(learning, learning.post("/v1/jobs", json=asked).json()["job"])
+    file = voices / "anger-0.wav"
+    learning.post("/v1/recordings?wait=1", files={"file": (file.name, file.read_bytes())})
+
+    def kinds(**query: object) -> list[str]:
+        return [job["kind"] for job in learning.get("/v1/jobs", params=query).json()["data"]]
+
+    assert kinds() == ["upload", "tune", "train"]
+    assert kinds(kind="upload") == ["upload"]
+    assert kinds(kind=["tune", "train"], status="done") == ["tune", "train"]
+    assert kinds(kind="upload", status="failed") == []
+    assert_problem(learning.get("/v1/jobs?kind=sing"), 422, "invalid-request")
+    home = str(learning.app.state.library.settings.home)
+    asked = ["jobs", "list", "--home", home, "--kind", "train", "--kind", "upload"]
+    assert [line.split()[1:] for line in CliRunner().invoke(cli, asked).stdout.splitlines()] == [
+        ["done", "upload", "anger-0.wav"],
+        ["done", "train"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -100,3 +100,23 @@ def test_another_task_can_be_taken_up_where_nothing_is_left_to_label(visit: Visi
     page.get_by_label("Another task").fill("tone")
     page.get_by_label("Another task").press("Enter")
     expect(page.locator(".sound button.play")).to_be_visible()
+
+
+def test_the_agreement_of_two_people_who_label_under_a_task_each_is_shown(
+    visit: Visit, api: httpx.Client, expect
+):
+    clips = [one["clip"] for one in api.get("/v1/clips", params={"limit": 4}).json()["data"]]
+    given = {"mood": ["up", "up", "down", "down"], "mood, Ann": ["up", "down", "down", "down"]}
+    labels = [
+        {"clip": clip, "task": task, "value": value}
+        for task, values in given.items()
+        for clip, value in zip(clips, values, strict=True)
+    ]
+    api.post("/v1/labels", json={"labels": labels})
+    page = visit.open("/#/label")
+    page.get_by_label("Task", exact=True).select_option("mood")
+    panel = page.get_by_role("region", name="Agreement")
+    panel.get_by_label("mood with").select_option("mood, Ann")
+    expect(panel).to_contain_text("4 clips have a label under both; 75 % agree.")
+    expect(panel).to_contain_text("Cohen's kappa 0.50")
+    api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})

@@ -58,6 +58,8 @@ def ready(api: httpx.Client, call: Path, expect):
         if name == "analyse":
             page.get_by_label("Audio files").set_input_files(call_file)
         expect(page.locator(_READY[name])).to_be_visible(timeout=15_000)
+        if opens := {"start": "New alert", "recording": "Spectrogram"}.get(name):
+            page.get_by_text(opens).click()
         return page
 
     return open_page

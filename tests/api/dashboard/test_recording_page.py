@@ -240,3 +240,20 @@ def test_a_trend_that_failed_is_said_to_have(visit: Visit, recording: dict, expe
     page = visit.open(f"/#/recordings/{recording['recording']}")
     expect(page.get_by_text("No trend: an unexpected error")).to_be_visible()
     expect(page.locator(".rows li.current")).to_be_visible()
+
+
+def test_a_spectrogram_is_drawn_when_it_is_asked_for(visit: Visit, api: httpx.Client, expect):
+    tone_at = "import('/assets/js/spectrogram.js')"
+    page = visit.open("/#/recordings/1")
+    summary = page.locator(".clip-panel").get_by_text("Spectrogram")
+    summary.click()
+    expect(page.locator("canvas.spectrogram[data-ready=yes]")).to_be_visible()
+    loudest = page.evaluate(
+        f"""{tone_at}.then(({{ columns }}) => {{
+          const wave = (_, i) => Math.sin(2 * Math.PI * 1000 * i / 16000);
+          const tone = Float32Array.from({{ length: 16000 }}, wave);
+          return columns(tone).map((one) => one.indexOf(Math.max(...one)));
+        }})"""
+    )
+    assert set(loudest) == {32}  # 1 kHz, of 512 samples at 16 kHz
+    assert len(loudest) == 122

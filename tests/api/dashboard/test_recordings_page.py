@@ -49,3 +49,20 @@ def test_recordings_are_found_ordered_exported_and_erased(
     dialog.get_by_role("button", name="Erase", exact=True).click()
     expect(page.get_by_label("Select gone soon.wav")).to_have_count(0)
     assert api.get(f"/v1/recordings/{number}").status_code == 404
+
+
+def test_all_clips_of_chosen_recordings_get_one_label(visit: Visit, api: httpx.Client, expect):
+    page = visit.open("/#/recordings?text=anger")
+    page.get_by_label("Select all that are shown").check()
+    page.get_by_role("button", name="Label…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Label 3 clips of 3 recordings")
+    dialog.get_by_label("Task", exact=True).fill("heat")
+    dialog.get_by_label("Label for all").fill("hot")
+    dialog.get_by_role("button", name="Label all").click()
+    expect(page.locator("#toasts")).to_contain_text("3 clips labelled hot")
+    expect(dialog).to_have_count(0)
+    labels = api.get("/v1/labels", params={"task": "heat"}).json()["data"]
+    for clip in api.get("/v1/clips", params={"limit": 500}).json()["data"]:
+        api.delete(f"/v1/clips/{clip['clip']}/labels/heat")  # the archive is other tests', too
+    assert labels == [{"name": "hot", "count": 3}]

@@ -27,7 +27,7 @@ export function alertDesk(stats, signal) {
     window: h("select", {}, options(WINDOWS)),
     source: h("select", {}, h("option", { value: "" }, t("all sources")), sources.map((value) => h("option", { value }, value))),
   };
-  const titles = { name: t("Name"), emotion: t("Emotion"), measure: t("Measure"), sign: t("When"), threshold: t("Per cent"), window: t("Of what"), source: t("Source") };
+  const titles = { name: t("Name"), emotion: t("Emotion"), measure: t("Measure"), sign: t("Direction"), threshold: t("Per cent"), window: t("Of what"), source: t("Source") };
   const form = h("form.filters.panel", { onsubmit: keep }, Object.entries(parts).map(([name, field]) => h("label.field", {}, h("span", {}, titles[name]), field)),
     h("div.row", {}, h("button.primary", { type: "submit" }, t("Keep alert"))), wrong);
 

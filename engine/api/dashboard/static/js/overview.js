@@ -131,8 +131,8 @@ function labels(stats) {
 /** How many uploads are on their way, and whether the index is ready, or why not. */
 async function health(signal) {
   const [jobs, index] = await Promise.allSettled([
-    read("/v1/jobs?status=queued&status=running&limit=500", { signal }), read("/readyz", { signal })]);
-  return { jobs: jobs.value?.data.filter((one) => one.kind === "upload").length ?? jobs.reason.message, index: index.reason?.message ?? t("ready") };
+    read("/v1/jobs?status=queued&status=running&kind=upload&limit=500", { signal }), read("/readyz", { signal })]);
+  return { jobs: jobs.value?.data.length ?? jobs.reason.message, index: index.reason?.message ?? t("ready") };
 }
 
 /** Failures, jobs, model, space and index. */

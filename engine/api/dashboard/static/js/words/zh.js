@@ -472,7 +472,7 @@ export default {
   "Name": "名称",
   "Emotion": "情绪",
   "Measure": "指标",
-  "When": "条件",
+  "Direction": "方向",
   "Per cent": "百分比",
   "Of what": "范围",
   "Keep alert": "保存警报",
