@@ -18,6 +18,10 @@ class AbsentError(InvalidInputError):
     """The caller asked for something that would make sense, but not in this archive."""
 
 
+class ConflictError(InvalidInputError):
+    """What the caller asked for makes sense, but not beside what is there: a name that is taken."""
+
+
 class NotFoundError(EmotionSearchError):
     """What was asked for by name or id is not in the archive."""
 

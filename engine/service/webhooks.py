@@ -40,7 +40,7 @@ from emotion_search.index.database.webhooks import (
     remove_old_deliveries,
     replay_delivery,
 )
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import ConflictError, EmotionSearchError, InvalidInputError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,12 @@ DELIVER_S = 1.0
 """Seconds between looks for what is due."""
 EVENTS = ("job.ended", "alert.fired")
 """Types of events."""
-LONGEST_URL = 1000
+URL = (
+    r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    r"(/[!-\"$-~]{0,700})?$"
+)
+"""What a URL of a webhook looks like, as a regular expression."""
 KEPT = timedelta(days=7)
 """How long deliveries are kept, to be read and replayed."""
 _PATIENCE_S = 15.0  # with a connection, and then with an answer
@@ -56,8 +61,8 @@ _MOST_ADDRESSES = 3  # of a host, that are tried
 _AGAIN_IN_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)  # after each attempt that failed
 
 
-class RefusedError(EmotionSearchError):
-    """An address to which no webhook may go, or an answer that is none of success."""
+class RefusedError(ConflictError):
+    """An address to which no webhook may go, by the server's settings."""
 
 
 class Webhooks:
@@ -83,12 +88,13 @@ class Webhooks:
         """A new webhook, with the secret that its receiver checks signatures by.
 
         Raises:
-            InvalidInputError: webhooks may not go there, or one does already.
+            InvalidInputError: it is no URL.
+            ConflictError: webhooks may not go there, or one does already.
         """
         host = _parts(url, self._hosts)[0]
         with suppress(ValueError):  # a name, which is checked whenever it is resolved
             if host not in self._hosts and not is_public(host):
-                raise InvalidInputError(_PRIVATE.format(host))
+                raise RefusedError(_PRIVATE.format(host))
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
         with self._database.write() as session:
             return add_webhook(session, url, secret, events)
@@ -159,7 +165,7 @@ class Webhooks:
             status = send(webhook, one, self._hosts)
             if not 200 <= status < 300:
                 problem = f"it was answered with {status}"
-        except (RefusedError, InvalidInputError) as error:
+        except InvalidInputError as error:
             problem = str(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
             problem = f"it was not sent: {getattr(error, 'strerror', None) or error or type(error)}"
@@ -229,10 +235,8 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_PRIVATE = (
-    "{} is no public address, to which webhooks may go only where the server's setting"
-    " EMOTION_SEARCH_WEBHOOK_HOSTS names it"
-)
+_SETTING = "the server's setting EMOTION_SEARCH_WEBHOOK_HOSTS"
+_PRIVATE = f"{{}} is no public address: no webhook goes there unless {_SETTING} names it"
 
 
 def _connected(host: str, port: int, hosts: Collection[str]) -> socket.socket:
@@ -257,17 +261,14 @@ def _parts(url: str, hosts: Collection[str]) -> tuple[str, int, bool, str]:
     """Host, port, whether by TLS, and the path with its query.
 
     Raises:
-        InvalidInputError: it is no URL that webhooks may go to.
+        InvalidInputError: it is no URL.
+        RefusedError: it is none that webhooks may go to.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise InvalidInputError(f"url: {error}") from error
-    secure = parts.scheme == "https"
-    if not host or not (secure or (parts.scheme == "http" and host in hosts)):
-        raise InvalidInputError("url: give one that begins with https:// and names a host")
-    if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
-        raise InvalidInputError("url: no user, no fragment, no space, and ASCII alone")
+    if not re.fullmatch(URL, url):
+        raise InvalidInputError(f"{url} is no URL such as https://example.com/hook")
+    parts = urlsplit(url)
+    host, secure = str(parts.hostname), parts.scheme == "https"
+    if not secure and host not in hosts:
+        raise RefusedError(f"webhooks go by https:// unless {_SETTING} names {host}")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return host, port or (443 if secure else 80), secure, path
+    return host, parts.port or (443 if secure else 80), secure, path

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.schema import AlertRow, Recording
 from emotion_search.index.database.schema import Firing as FiringRow
 from emotion_search.index.database.webhooks import announce
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_ALERTS = 100
 """Most rules of an archive."""
@@ -74,16 +74,16 @@ def add_alert(session: Session, new: NewAlert) -> tuple[AlertDetails, bool]:
     """The rule, and whether it is new: it may be there already. It is about recordings to come.
 
     Raises:
-        InvalidInputError: another rule has its name, or there are too many.
+        ConflictError: another rule has its name, or there are too many.
     """
     there = list_alerts(session)
     same = next((one for one in there if one.name == new.name), None)
     if same is not None:
         if any(getattr(same, name) != value for name, value in vars(new).items()):
-            raise InvalidInputError(f"there is another alert named {new.name}; delete it first")
+            raise ConflictError(f"there is another alert named {new.name}; delete it first")
         return same, False
     if len(there) >= MOST_ALERTS:
-        raise InvalidInputError(f"there are {MOST_ALERTS} alerts already; delete one first")
+        raise ConflictError(f"there are {MOST_ALERTS} alerts already; delete one first")
     row = AlertRow(
         **vars(new), seen=_latest(session), state="waiting", created_at=datetime.now(UTC)
     )

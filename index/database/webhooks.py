@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.schema import DeliveryRow as Row
 from emotion_search.index.database.schema import WebhookRow
 from emotion_search.index.database.slices import now_of
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_WEBHOOKS = 16
 """Most webhooks of an archive."""
@@ -62,13 +62,13 @@ def add_webhook(session: Session, url: str, secret: str, events: Sequence[str]) 
     """Store a webhook.
 
     Raises:
-        InvalidInputError: there is one of this address, or there are too many.
+        ConflictError: there is one of this address, or there are too many.
     """
     there = list_webhooks(session)
     if any(one.url == url for one in there):
-        raise InvalidInputError("there is a webhook of this URL already; delete it first")
+        raise ConflictError("there is a webhook of this URL already; delete it first")
     if len(there) >= MOST_WEBHOOKS:
-        raise InvalidInputError(f"there are {MOST_WEBHOOKS} webhooks already; delete one first")
+        raise ConflictError(f"there are {MOST_WEBHOOKS} webhooks already; delete one first")
     row = WebhookRow(url=url, secret=secret, events=list(events), created_at=datetime.now(UTC))
     session.add(row)
     session.flush()

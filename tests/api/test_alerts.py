@@ -23,13 +23,15 @@ def test_an_alert_is_set_off_by_an_upload_and_sent_to_a_webhook(client: TestClie
     assert made.json()["filters"] == {"source": ["desk"]}
     again = client.post("/v1/alerts", json=RULE)
     assert (again.status_code, again.json()) == (200, made.json())
-    assert_problem(client.post("/v1/alerts", json=RULE | {"rule": "sad>0.5"}), 422, "invalid-input")
+    assert_problem(client.post("/v1/alerts", json=RULE | {"rule": "sad>0.5"}), 409, "conflict")
     hook = client.post("/v1/webhooks", json={"url": "https://hooks.invalid/x"})
     assert hook.status_code == 201
     assert hook.json()["secret"].startswith("whsec_")
     listed = client.get("/v1/webhooks")
     assert "secret" not in listed.text
-    assert_problem(client.post("/v1/webhooks", json={"url": "https://hooks.invalid/x"}), 422)
+    assert_problem(client.post("/v1/webhooks", json={"url": "https://hooks.invalid/x"}), 409)
+    assert_problem(client.post("/v1/webhooks", json={"url": "https://10.0.0.1"}), 409, "conflict")
+    assert_problem(client.post("/v1/webhooks", json={"url": "ftp://x"}), 422, "invalid-request")
 
     path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
     sent = client.post("/v1/recordings?wait=1", files=upload(path), data={"source": "desk"})

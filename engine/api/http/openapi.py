@@ -80,7 +80,7 @@ _MEANINGS = {
     404: "There is no such thing, or the archive is empty.",
     408: "The body did not arrive in time.",
     409: "It does not fit the state of things: another model, an erased file, a job that"
-    " is not to be retried.",
+    " is not to be retried, a name that is taken.",
     413: "The request is too large.",
     415: "The body is of another media type.",
     416: "The range begins beyond the end.",

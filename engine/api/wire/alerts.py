@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emotion_search.engine.api.wire.annotations import Name
 from emotion_search.engine.api.wire.filters import Alert, Filters
-from emotion_search.engine.service.webhooks import LONGEST_URL
+from emotion_search.engine.service.webhooks import URL
 from emotion_search.index.database.alerts import NewAlert
 
 Measure = Literal["share", "level"]
@@ -92,8 +92,7 @@ class WebhookIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(
-        min_length=1,
-        max_length=LONGEST_URL,
+        pattern=URL,
         description="Where events are sent: `https://…`, at a public address.",
     )
     events: list[Event] = Field(

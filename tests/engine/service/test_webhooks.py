@@ -194,6 +194,7 @@ def test_public_addresses():
         "https://10.0.0.1/",
         "https://[::1]/",
         "http://[",
+        "https://example.com" + "/x" * 400,
     ],
 )
 def test_urls_that_are_refused(archive: Library, url: str):
