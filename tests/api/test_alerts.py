@@ -31,7 +31,7 @@ def test_an_alert_is_set_off_by_an_upload_and_sent_to_a_webhook(client: TestClie
     assert "secret" not in listed.text
     assert_problem(client.post("/v1/webhooks", json={"url": "https://hooks.invalid/x"}), 409)
     assert_problem(client.post("/v1/webhooks", json={"url": "https://10.0.0.1"}), 409, "conflict")
-    assert_problem(client.post("/v1/webhooks", json={"url": "ftp://x"}), 422, "invalid-request")
+    assert_problem(client.post("/v1/webhooks", json={"url": "ftp://x"}), 422, "invalid-input")
 
     path = write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
     sent = client.post("/v1/recordings?wait=1", files=upload(path), data={"source": "desk"})

@@ -92,7 +92,7 @@ class WebhookIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(
-        pattern=URL,
+        json_schema_extra={"pattern": URL},
         description="Where events are sent: `https://…`, at a public address.",
     )
     events: list[Event] = Field(
