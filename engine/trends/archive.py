@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any, TextIO
 
 import numpy as np
@@ -19,7 +20,7 @@ from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.scores import stream_scores
+from emotion_search.index.database.scores import ScoredClips, stream_scores
 from emotion_search.index.errors import InvalidInputError
 
 PERIODS = ("day", "week", "month")
@@ -175,17 +176,6 @@ class _Part:
     x: NDArray[np.float64]
     scores: NDArray[np.float64]
 
-    def __add__(self, other: _Part) -> _Part:
-        """With what else was read of the same recording."""
-        return _Part(
-            self.recording,
-            self.at,
-            self.clips + other.clips,
-            self.timeless + other.timeless,
-            self.x + other.x,
-            self.scores + other.scores,
-        )
-
 
 @dataclass(eq=False)
 class _Sums:
@@ -287,30 +277,37 @@ def _recordings(
     min_confidence: float,
     after_id: int = 0,
 ) -> Iterator[_Part]:
-    """Each recording with clips that pass the filter; these may come in several reads."""
-    width = len(model.classes)
-    last: _Part | None = None
+    """Each recording with clips that pass the filter, with ids beyond ``after_id``."""
     with database.read() as session:
-        for some in stream_scores(session, model, wanted, after_id=after_id):
-            edges = np.flatnonzero(np.diff(some.recordings)) + 1
-            for begin, end in zip([0, *edges], [*edges, len(some.recordings)], strict=True):
-                scores, seconds = some.scores[begin:end], some.seconds[begin:end]
-                long = seconds > 0
-                top = np.where(scores.max(axis=1) < min_confidence, width, scores.argmax(axis=1))
-                part = _Part(
-                    int(some.recordings[begin]),
-                    some.recorded_at[begin],
-                    int(long.sum()),
-                    int((~long).sum()),
-                    np.bincount(top[long], seconds[long], width + 1).astype(np.float64),
-                    (seconds[long] @ scores[long]).astype(np.float64),
-                )
-                if last is not None and last.recording != part.recording:
-                    yield last
-                    last = None
-                last = part if last is None else last + part
-    if last is not None:
-        yield last
+        read = stream_scores(session, model, wanted, after_id=after_id)
+        parts = (part for some in read for part in _parts(some, min_confidence))
+        for recording, same in groupby(parts, key=lambda part: part.recording):
+            first, *others = same  # of several reads
+            yield _Part(
+                recording,
+                first.at,
+                *(
+                    sum((getattr(part, name) for part in others), getattr(first, name))
+                    for name in ("clips", "timeless", "x", "scores")
+                ),
+            )
+
+
+def _parts(some: ScoredClips, min_confidence: float) -> Iterator[_Part]:
+    width = some.scores.shape[1]
+    edges = np.flatnonzero(np.diff(some.recordings)) + 1
+    for begin, end in zip([0, *edges], [*edges, len(some.recordings)], strict=True):
+        scores, seconds = some.scores[begin:end], some.seconds[begin:end]
+        long = seconds > 0
+        top = np.where(scores.max(axis=1) < min_confidence, width, scores.argmax(axis=1))
+        yield _Part(
+            int(some.recordings[begin]),
+            some.recorded_at[begin],
+            int(long.sum()),
+            int((~long).sum()),
+            np.bincount(top[long], seconds[long], width + 1).astype(np.float64),
+            (seconds[long] @ scores[long]).astype(np.float64),
+        )
 
 
 def parse_alert(text: str, classes: Sequence[str]) -> Alert:
