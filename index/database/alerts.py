@@ -41,8 +41,14 @@ class NewAlert:
 
 @dataclass(frozen=True)
 class Firing:
-    """What set a rule off: a recording or a period (``period``, ``start`` and ``end``), and the
-    value that did, 0 to 1."""
+    """What set a rule off: a recording or a period.
+
+    Attributes:
+        recording: its id; None of a period.
+        period: an ISO date, week or month as ``period``, its first day as ``start`` and the first
+            after it as ``end``; None of a recording.
+        value: the share of time, or the mean score, that did.
+    """
 
     recording: int | None
     period: Mapping[str, str] | None

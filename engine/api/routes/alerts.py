@@ -10,13 +10,7 @@ from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.bodies import json_body
 from emotion_search.engine.api.http.deps import AlertsDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
-from emotion_search.engine.api.wire.alerts import (
-    AlertDeleted,
-    AlertIn,
-    AlertOut,
-    Alerts,
-    FiringOut,
-)
+from emotion_search.engine.api.wire.alerts import AlertDeleted, AlertIn, AlertOut, Alerts
 from emotion_search.index.database.alerts import AlertDetails
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -55,9 +49,4 @@ def delete_alert(alerts: AlertsDep, alert: AlertId, _: Writer) -> AlertDeleted:
 
 
 def _out(one: AlertDetails) -> AlertOut:
-    nothing = {"period": None, "start": None, "end": None}
-    firings = [
-        FiringOut.model_validate({**vars(firing), **nothing, **(firing.period or {})})
-        for firing in one.firings
-    ]
-    return AlertOut.model_validate({**vars(one), "alert": one.id, "firings": firings})
+    return AlertOut.model_validate({**vars(one), "alert": one.id})

@@ -16,7 +16,6 @@ from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.http.problems import without_paths
 from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
-    AgreementOut,
     Counts,
     FailureKind,
     FailureOut,
@@ -31,6 +30,7 @@ from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.api.wire.recordings import ErasedAll
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.values import LONGEST, check_text
+from emotion_search.engine.quality.agreement import Agreement
 from emotion_search.index.database.files import FailureDetails
 from emotion_search.index.database.filters import EMOTION
 
@@ -85,10 +85,10 @@ def agreement(
     other: Annotated[
         Text, Query(min_length=1, max_length=LONGEST, description="Labels of that task.")
     ],
-) -> AgreementOut:
+) -> Agreement:
     """How far the labels of two tasks agree, on clips that have both: of two people who label
     under a task each, such as `emotion` and `emotion, Ann`."""
-    return AgreementOut.model_validate(vars(library.agreement(task, other)))
+    return library.agreement(task, other)
 
 
 @router.post(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from emotion_search.engine.api.http.access import Admin
-from emotion_search.engine.api.http.bodies import json_body
+from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import WebhooksDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.wire.alerts import (
@@ -29,10 +29,8 @@ WebhookId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the webhook."
 DeliveryId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the delivery.")]
 
 
-class DeliveryQuery(BaseModel):
+class DeliveryQuery(Asked):
     """Parameters of a list of deliveries."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="Most of the page.")
     cursor: int | None = Field(

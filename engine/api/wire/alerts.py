@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.annotations import Name
 from emotion_search.engine.api.wire.filters import Alert, Filters
 from emotion_search.engine.service.webhooks import URL
-from emotion_search.index.database.alerts import NewAlert
+from emotion_search.index.database.alerts import Firing, NewAlert
 
 Measure = Literal["share", "level"]
 Window = Literal["recording", "day", "week", "month"]
 Event = Literal["job.ended", "alert.fired"]
 
 
-class AlertIn(Filters):
+class AlertIn(Filters, str_strip_whitespace=True):
     """A rule to keep, about the clips that pass the filters."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Name = Field(description="What it is called; of one rule alone.")
     rule: Alert = Field(description="Such as `angry>0.3` or `happy<5%`.")
@@ -44,16 +43,6 @@ class AlertIn(Filters):
         return NewAlert(self.name, self.rule, self.measure, self.window, kept)
 
 
-class FiringOut(BaseModel):
-    """What set a rule off: a recording, or a period."""
-
-    recording: int | None
-    period: str | None = Field(description="ISO date, week or month.")
-    start: date | None
-    end: date | None = Field(description="The first day after it.")
-    value: float = Field(description="The share, or the mean score, that did.")
-
-
 class AlertOut(BaseModel):
     """A rule as it stands."""
 
@@ -71,7 +60,7 @@ class AlertOut(BaseModel):
     created_at: datetime
     checked_at: datetime | None
     fired_at: datetime | None
-    firings: list[FiringOut] = Field(description="The latest 20, latest first.")
+    firings: list[Firing] = Field(description="The latest 20, latest first.")
 
 
 class Alerts(BaseModel):
@@ -86,10 +75,8 @@ class AlertDeleted(BaseModel):
     alert: int
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Asked):
     """A webhook to make."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str = Field(
         json_schema_extra={"pattern": URL},

@@ -33,16 +33,6 @@ class Counts(BaseModel):
         return cls(data=[Count(name=name, count=count) for name, count in counts.items()])
 
 
-class AgreementOut(BaseModel):
-    """How far the labels of two tasks agree."""
-
-    clips: int = Field(description="Clips that have a label under both.")
-    agreed: int = Field(description="Those of them with the same label.")
-    kappa: float | None = Field(
-        description="Cohen's kappa: 1 for all, 0 for chance; null where it is not defined."
-    )
-
-
 class ModelOut(BaseModel):
     """An embedding model that is known to the server."""
 

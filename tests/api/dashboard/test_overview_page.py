@@ -29,7 +29,8 @@ def test_the_archive_is_told_and_its_emotions_over_time_by_source(
     expect(page.locator(".chart")).to_have_count(len(stats["classes"]) + 1)
     expect(page.get_by_text(re.compile("Of the latest|No recording turned"))).to_be_visible()
     with page.expect_response("**/v1/trends?*source=*") as asked:
-        page.get_by_label("Source").select_option(next(iter(stats["sources"])))
+        over = page.get_by_role("region", name="Emotions over time")
+        over.get_by_label("Source").select_option(next(iter(stats["sources"])))
     assert asked.value.status == 200
     assert "#/?source=" in page.url
     page.get_by_role("list", name="Labels").get_by_role("button").first.click()

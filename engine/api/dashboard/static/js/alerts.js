@@ -73,7 +73,7 @@ function line(one, drop) {
     h("button.quiet", { type: "button", "aria-label": t("Delete alert {name}", { name: one.name }), onclick: () => drop(one) }, t("Delete")),
     h("small", {}, about.join(" · ")),
     h("small", {}, h("span.label", {}, STATES[one.state]), ` ${one.problem ?? ""}`, one.fired_at && t(" last on {when}: ", { when: moment(one.fired_at) }),
-      one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.recording === null ? day(fired.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`])));
+      one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.period ? day(fired.period.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`])));
 }
 
-const placeOf = ({ recording, start, end }) => (recording === null ? `#/recordings?after=${start}&before=${end}` : `#/recordings/${recording}`);
+const placeOf = ({ recording, period }) => (period ? `#/recordings?after=${period.start}&before=${period.end}` : `#/recordings/${recording}`);
