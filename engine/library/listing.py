@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.library.sessions import reads, reads_model, writes
+from emotion_search.index.database.alerts import delete_alert, list_alerts
 from emotion_search.index.database.changes import archive_revision
 from emotion_search.index.database.classifiers import delete_classifier, list_classifiers
 from emotion_search.index.database.clips import (
@@ -33,6 +34,12 @@ from emotion_search.index.database.recording_details import (
 )
 from emotion_search.index.database.slices import drop_run, list_runs
 from emotion_search.index.database.spaces import list_spaces
+from emotion_search.index.database.webhooks import (
+    delete_webhook,
+    list_deliveries,
+    list_webhooks,
+    replay_delivery,
+)
 from emotion_search.index.vectors.arrays import Vectors
 
 
@@ -85,6 +92,18 @@ class Listing(Archive):
     """A saved clustering."""
     delete_clustering = writes(delete_clustering)
     """Delete a saved clustering."""
+    alerts = reads(list_alerts)
+    """The alert rules that are kept, by name."""
+    delete_alert = writes(delete_alert)
+    """Keep an alert rule no longer."""
+    webhooks = reads(list_webhooks)
+    """The webhooks, by id."""
+    delete_webhook = writes(delete_webhook)
+    """Delete a webhook with its deliveries."""
+    deliveries = reads(list_deliveries)
+    """A page of the deliveries of a webhook, latest first."""
+    replay_delivery = writes(replay_delivery)
+    """Have a delivery sent again."""
     shared_ingests = reads(list_runs)
     """The ingests that workers share, as they stand, latest first."""
     drop_shared_ingest = writes(drop_run)

@@ -12,8 +12,6 @@ from emotion_search.index.database.alerts import (
     AlertDetails,
     NewAlert,
     add_alert,
-    delete_alert,
-    list_alerts,
 )
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import NotFoundError
@@ -35,11 +33,6 @@ class Alerts:
         self._wanted = wanted
         self._rest_until = 0.0
 
-    def all(self) -> list[AlertDetails]:
-        """The rules, by name, with what set them off last."""
-        with self._library.database.read() as session:
-            return list_alerts(session)
-
     def add(self, new: NewAlert) -> tuple[AlertDetails, bool]:
         """Keep a rule, about recordings to come; whether it is new: it may be kept already.
 
@@ -54,22 +47,13 @@ class Alerts:
         with self._library.database.write() as session:
             return add_alert(session, new)
 
-    def delete(self, alert_id: int) -> None:
-        """Keep a rule no longer.
-
-        Raises:
-            NotFoundError: there is none of this id.
-        """
-        with self._library.database.write() as session:
-            delete_alert(session, alert_id)
-
     def check(self) -> None:
         """Check the rules with what arrived since; does nothing soon after it took long."""
         began = time.monotonic()
         model = self._library.model() if began >= self._rest_until else None
         if model is None:
             return
-        for one in self.all():
+        for one in self._library.alerts():
             check(
                 self._library.database,
                 model,

@@ -32,13 +32,9 @@ from emotion_search.index.database.webhooks import (
     WebhookDetails,
     add_webhook,
     claim_delivery,
-    delete_webhook,
     due_webhooks,
-    list_deliveries,
-    list_webhooks,
     note_attempt,
     remove_old_deliveries,
-    replay_delivery,
 )
 from emotion_search.index.errors import ConflictError, EmotionSearchError, InvalidInputError
 
@@ -79,11 +75,6 @@ class Webhooks:
         self._busy: set[int] = set()
         self._stop = threading.Event()
 
-    def all(self) -> list[WebhookDetails]:
-        """The webhooks, by id."""
-        with self._database.read() as session:
-            return list_webhooks(session)
-
     def add(self, url: str, events: Sequence[str]) -> WebhookDetails:
         """A new webhook, with the secret that its receiver checks signatures by.
 
@@ -98,33 +89,6 @@ class Webhooks:
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
         with self._database.write() as session:
             return add_webhook(session, url, secret, events)
-
-    def delete(self, webhook_id: int) -> None:
-        """Send nothing there any more, and forget what was.
-
-        Raises:
-            NotFoundError: there is none of this id.
-        """
-        with self._database.write() as session:
-            delete_webhook(session, webhook_id)
-
-    def deliveries(self, webhook_id: int, *, limit: int, before_id: int | None) -> list[Delivery]:
-        """Deliveries of a webhook, latest first, from before ``before_id``.
-
-        Raises:
-            NotFoundError: no such webhook.
-        """
-        with self._database.read() as session:
-            return list_deliveries(session, webhook_id, limit=limit, before_id=before_id)
-
-    def replay(self, webhook_id: int, delivery_id: int) -> Delivery:
-        """Send a delivery again, under its id of before.
-
-        Raises:
-            NotFoundError: no such delivery, or it is no longer kept.
-        """
-        with self._database.write() as session:
-            return replay_delivery(session, webhook_id, delivery_id)
 
     def deliver(self) -> None:
         """Begin to send what is due; a webhook that is slow keeps no other waiting."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.schema import AlertRow, Recording
+from emotion_search.index.database.schema import AlertRow, Recording, as_details
 from emotion_search.index.database.schema import Firing as FiringRow
 from emotion_search.index.database.webhooks import announce
 from emotion_search.index.errors import ConflictError, NotFoundError
@@ -104,7 +103,7 @@ def list_alerts(session: Session) -> list[AlertDetails]:
     for row in session.scalars(select(AlertRow).order_by(AlertRow.name)):
         of_it = FiringRow.alert_id == row.id
         latest = select(FiringRow).where(of_it).order_by(FiringRow.id.desc()).limit(_SHOWN)
-        found.append(_details(row, [_firing(one) for one in session.scalars(latest)]))
+        found.append(_details(row, session.scalars(latest)))
     return found
 
 
@@ -200,10 +199,6 @@ def _latest(session: Session) -> int:
     return session.scalar(select(func.max(Recording.id))) or 0
 
 
-def _firing(row: FiringRow) -> Firing:
-    return Firing(row.recording_id, row.period, row.value)
-
-
-def _details(row: AlertRow, firings: Sequence[Firing] = ()) -> AlertDetails:
-    columns = {one.name for one in fields_of(AlertDetails)} - {"firings"}
-    return AlertDetails(**{name: getattr(row, name) for name in columns}, firings=firings)
+def _details(row: AlertRow, firings: Iterable[FiringRow] = ()) -> AlertDetails:
+    found = [Firing(one.recording_id, one.period, one.value) for one in firings]
+    return as_details(AlertDetails, row, firings=found)

@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import fields as fields_of
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import DeliveryRow as Row
-from emotion_search.index.database.schema import WebhookRow
+from emotion_search.index.database.schema import WebhookRow, as_details
 from emotion_search.index.database.slices import now_of
 from emotion_search.index.errors import ConflictError, NotFoundError
 
@@ -72,12 +71,15 @@ def add_webhook(session: Session, url: str, secret: str, events: Sequence[str]) 
     row = WebhookRow(url=url, secret=secret, events=list(events), created_at=datetime.now(UTC))
     session.add(row)
     session.flush()
-    return _webhook(row)
+    return as_details(WebhookDetails, row)
 
 
 def list_webhooks(session: Session) -> list[WebhookDetails]:
     """All webhooks, by id."""
-    return [_webhook(row) for row in session.scalars(select(WebhookRow).order_by(WebhookRow.id))]
+    return [
+        as_details(WebhookDetails, row)
+        for row in session.scalars(select(WebhookRow).order_by(WebhookRow.id))
+    ]
 
 
 def delete_webhook(session: Session, webhook_id: int) -> None:
@@ -121,7 +123,9 @@ def claim_delivery(session: Session, webhook_id: int) -> tuple[WebhookDetails, D
         return None
     row.attempts, row.due_at = row.attempts + 1, now + timedelta(seconds=LEASE_S)
     session.flush()
-    return _webhook(session.get_one(WebhookRow, webhook_id)), _delivery(row)
+    return as_details(WebhookDetails, session.get_one(WebhookRow, webhook_id)), as_details(
+        Delivery, row
+    )
 
 
 def note_attempt(
@@ -164,7 +168,7 @@ def list_deliveries(
     query = select(Row).where(Row.webhook_id == webhook_id).order_by(Row.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(Row.id < before_id)
-    return [_delivery(row) for row in session.scalars(query)]
+    return [as_details(Delivery, row) for row in session.scalars(query)]
 
 
 def replay_delivery(session: Session, webhook_id: int, delivery_id: int) -> Delivery:
@@ -179,17 +183,9 @@ def replay_delivery(session: Session, webhook_id: int, delivery_id: int) -> Deli
     row.attempts, row.due_at = 0, now_of(session)
     row.status = row.problem = row.delivered_at = None
     session.flush()
-    return _delivery(row)
+    return as_details(Delivery, row)
 
 
 def remove_old_deliveries(session: Session, age: timedelta) -> None:
     """Drop those that are older than ``age`` and that nothing more is tried with."""
     session.execute(delete(Row).where(Row.due_at.is_(None), Row.created_at < now_of(session) - age))
-
-
-def _webhook(row: WebhookRow) -> WebhookDetails:
-    return WebhookDetails(row.id, row.url, row.secret, row.events, row.created_at)
-
-
-def _delivery(row: Row) -> Delivery:
-    return Delivery(**{field.name: getattr(row, field.name) for field in fields_of(Delivery)})

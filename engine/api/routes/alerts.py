@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from emotion_search.engine.api.http.access import Reader, Writer
 from emotion_search.engine.api.http.bodies import json_body
-from emotion_search.engine.api.http.deps import AlertsDep, in_thread
+from emotion_search.engine.api.http.deps import AlertsDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.wire.alerts import AlertDeleted, AlertIn, AlertOut, Alerts
 from emotion_search.index.database.alerts import AlertDetails
@@ -19,9 +19,9 @@ AlertId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the rule.")]
 
 
 @router.get("", summary="List alerts")
-def alerts(alerts: AlertsDep, _: Reader) -> Alerts:
+def alerts(library: LibraryDep, _: Reader) -> Alerts:
     """The rules that are kept, by name, each with its state and what set it off last."""
-    return Alerts(data=[_out(one) for one in alerts.all()])
+    return Alerts(data=[_out(one) for one in library.alerts()])
 
 
 @router.post(
@@ -42,9 +42,9 @@ async def add_alert(request: Request, response: Response, alerts: AlertsDep, _: 
 
 
 @router.delete("/{alert}", summary="Delete an alert")
-def delete_alert(alerts: AlertsDep, alert: AlertId, _: Writer) -> AlertDeleted:
+def delete_alert(library: LibraryDep, alert: AlertId, _: Writer) -> AlertDeleted:
     """Deletes a rule, with what set it off."""
-    alerts.delete(alert)
+    library.delete_alert(alert)
     return AlertDeleted(alert=alert)
 
 

@@ -30,7 +30,7 @@ from emotion_search.engine.api.wire.filters import MOST_LISTED, Text
 from emotion_search.engine.api.wire.recordings import ErasedAll
 from emotion_search.engine.embedders.catalogue import list_models
 from emotion_search.engine.files.values import LONGEST, check_text
-from emotion_search.engine.quality.agreement import Agreement
+from emotion_search.engine.quality.agreement import Agreement, agreement_of
 from emotion_search.index.database.files import FailureDetails
 from emotion_search.index.database.filters import EMOTION
 
@@ -88,7 +88,7 @@ def agreement(
 ) -> Agreement:
     """How far the labels of two tasks agree, on clips that have both: of two people who label
     under a task each, such as `emotion` and `emotion, Ann`."""
-    return library.agreement(task, other)
+    return agreement_of(library.label_pairs(task, other))
 
 
 @router.post(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from emotion_search.engine.api.http.access import Admin
 from emotion_search.engine.api.http.bodies import Asked, json_body
-from emotion_search.engine.api.http.deps import WebhooksDep, in_thread
+from emotion_search.engine.api.http.deps import LibraryDep, WebhooksDep, in_thread
 from emotion_search.engine.api.http.openapi import json_or_form
 from emotion_search.engine.api.wire.alerts import (
     DeliveryOut,
@@ -39,10 +39,13 @@ class DeliveryQuery(Asked):
 
 
 @router.get("", summary="List webhooks")
-def webhooks(webhooks: WebhooksDep, _: Admin) -> Webhooks:
+def webhooks(library: LibraryDep, _: Admin) -> Webhooks:
     """Where events are sent, by id; without the secrets."""
     return Webhooks(
-        data=[WebhookOut.model_validate({**vars(one), "webhook": one.id}) for one in webhooks.all()]
+        data=[
+            WebhookOut.model_validate({**vars(one), "webhook": one.id})
+            for one in library.webhooks()
+        ]
     )
 
 
@@ -61,18 +64,18 @@ async def add_webhook(request: Request, webhooks: WebhooksDep, _: Admin) -> Webh
 
 
 @router.delete("/{webhook}", summary="Delete a webhook")
-def delete_webhook(webhooks: WebhooksDep, webhook: WebhookId, _: Admin) -> WebhookDeleted:
+def delete_webhook(library: LibraryDep, webhook: WebhookId, _: Admin) -> WebhookDeleted:
     """Sends nothing there any more, and forgets its deliveries."""
-    webhooks.delete(webhook)
+    library.delete_webhook(webhook)
     return WebhookDeleted(webhook=webhook)
 
 
 @router.get("/{webhook}/deliveries", summary="List deliveries of a webhook")
 def deliveries(
-    webhooks: WebhooksDep, webhook: WebhookId, query: Annotated[DeliveryQuery, Query()], _: Admin
+    library: LibraryDep, webhook: WebhookId, query: Annotated[DeliveryQuery, Query()], _: Admin
 ) -> DeliveryPage:
     """What was sent there and what waits, latest first, a page at a time; kept for seven days."""
-    found = webhooks.deliveries(webhook, limit=query.limit + 1, before_id=query.cursor)
+    found = library.deliveries(webhook, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return DeliveryPage(
         data=[_out(one) for one in page],
@@ -83,11 +86,9 @@ def deliveries(
 @router.post(
     "/{webhook}/deliveries/{delivery}/replay", status_code=202, summary="Send a delivery again"
 )
-def replay(
-    webhooks: WebhooksDep, webhook: WebhookId, delivery: DeliveryId, _: Admin
-) -> DeliveryOut:
+def replay(library: LibraryDep, webhook: WebhookId, delivery: DeliveryId, _: Admin) -> DeliveryOut:
     """Sends it again within seconds, whatever became of it, under the same `webhook-id`."""
-    return _out(webhooks.replay(webhook, delivery))
+    return _out(library.replay_delivery(webhook, delivery))
 
 
 def _out(one: Delivery) -> DeliveryOut:

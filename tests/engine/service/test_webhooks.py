@@ -81,7 +81,7 @@ def delivered(archive: Library, hooks: frozenset[str] = frozenset({"127.0.0.1"})
     while server._busy:
         time.sleep(0.01)
     server.stop()
-    return server.deliveries(1, limit=9, before_id=None)
+    return archive.deliveries(1, limit=9, before_id=None)
 
 
 def test_the_signature_is_that_of_the_standards_own_example():
@@ -127,13 +127,13 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_at_last(
         session.execute(update(DeliveryRow).values(due_at=datetime.now(UTC)))
     (one,) = delivered(archive)
     assert (one.attempts, one.status, one.due_at) == (3, 410, None)
-    again = Webhooks(archive, {"127.0.0.1"}).replay(1, one.id)
+    again = archive.replay_delivery(1, one.id)
     assert (again.attempts, again.due_at is None) == (0, False)
     (one,) = delivered(archive)
     assert (one.status, one.problem) == (204, None)
     assert len({headers["webhook-id"] for headers, _ in receiver.arrived}) == 1
     with pytest.raises(NotFoundError):
-        Webhooks(archive, ()).replay(1, 99)
+        archive.replay_delivery(1, 99)
 
 
 def test_a_receiver_that_does_not_answer_in_time_holds_nobody(
