@@ -482,10 +482,8 @@ class Firing(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
-    recording_id: Mapped[int | None] = mapped_column(
-        ForeignKey("recordings.id", ondelete="CASCADE")
-    )
+    alert_id: Mapped[int] = _owner("alerts.id")
+    recording_id: Mapped[int | None] = _owner("recordings.id")
     period: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     value: Mapped[float] = mapped_column(Float)
     fired_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -515,7 +513,7 @@ class DeliveryRow(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    webhook_id: Mapped[int] = _owner("webhooks.id")
     message: Mapped[str] = mapped_column(String(40))  # the same at every attempt
     event: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
