@@ -3,17 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
+from emotion_search.migrations.columns import BIG_ID, MOMENT, reference
+
 revision = "0018"
 down_revision = "0017"
-branch_labels = None
-depends_on = None
-
-BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-MOMENT = sa.DateTime(timezone=True)
-
-
-def _owned_by(table: str) -> sa.ForeignKey:
-    return sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
 
 
 def upgrade() -> None:
@@ -36,8 +29,8 @@ def upgrade() -> None:
     op.create_table(
         "alert_firings",
         sa.Column("id", BIG_ID, primary_key=True),
-        sa.Column("alert_id", BIG_ID, _owned_by("alerts"), nullable=False),
-        sa.Column("recording_id", BIG_ID, _owned_by("recordings")),
+        reference("alert_id", "alerts.id"),
+        reference("recording_id", "recordings.id", nullable=True),
         sa.Column("period", sa.JSON),
         sa.Column("value", sa.Float, nullable=False),
         sa.Column("fired_at", MOMENT, nullable=False),
@@ -57,7 +50,7 @@ def upgrade() -> None:
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", BIG_ID, primary_key=True),
-        sa.Column("webhook_id", BIG_ID, _owned_by("webhooks"), nullable=False),
+        reference("webhook_id", "webhooks.id"),
         sa.Column("message", sa.String(40), nullable=False),
         sa.Column("event", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
