@@ -51,7 +51,10 @@ def test_a_migration_brings_what_is_stored_into_nfc(filled: Library):
         twin = "INSERT INTO labels (clip_id, task, value) VALUES (1, :t, 'first')"
         session.execute(text(twin), {"t": NFC})
         session.execute(text("UPDATE alembic_version SET version_num = '0013'"))
-        for table in ("forgotten", "ingest_slices", "ingest_runs"):
+        for table in (
+            *("webhook_deliveries", "webhooks", "alert_firings", "alerts"),
+            *("forgotten", "ingest_slices", "ingest_runs"),
+        ):
             session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("DROP INDEX ix_clips_speaker"))
         session.execute(text("ALTER TABLE clips DROP COLUMN speaker"))
