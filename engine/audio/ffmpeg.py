@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
-from emotion_search.engine.audio.headers import Mended, declared, follows
+from emotion_search.engine.audio.headers import Mended, Part, declared, follows
 from emotion_search.engine.audio.samples import Samples
 from emotion_search.index.errors import AudioError
 
@@ -63,21 +64,25 @@ class Source:
 
     Args:
         track: which one, counted from 0.
+        part: the first byte and the end of what is read of the file; None for all.
 
     Raises:
         AudioError: it is no such file, or has no sound.
     """
 
-    def __init__(self, path: Path, track: int = 0) -> None:
-        self._path, self._header = path, declared(path)
-        self._mended: Mended | None = None
+    def __init__(self, path: Path, track: int = 0, part: tuple[int, int] | None = None) -> None:
+        self._path, self._header, self._part = path, declared(path), part
+        self._mended: Mended | Part | None = None
         self._container = self._open()
         try:
             streams = self._container.streams.audio
             if not streams:
                 raise AudioError("has no sound track")
             usable = [one for one in streams if _context(one) is not None] or streams[:1]
-            self._stream, self.tracks = usable[track], len(usable)
+            self.tracks = len(usable)
+            if track >= self.tracks:
+                raise AudioError(f"has no sound track {track + 1} (it has {self.tracks})")
+            self._stream = usable[track]
             context = _context(self._stream)
             if context is None:
                 raise AudioError("has a sound track of a kind that cannot be decoded")
@@ -99,6 +104,7 @@ class Source:
         self._tick = float(self._stream.time_base or 0)  # seconds of a unit of its times
         self._reached = 0.0  # seconds, of the last packet's end
         self._read_to = 0  # byte where the last packet ends
+        self._doubtful = sys.maxsize  # byte of the first packet that holds no sound
         self._decoded = 0  # samples, silence in gaps among them
         self._gaps = 0  # samples of silence between others
         self._packets_lost = self._packets_read = 0
@@ -108,7 +114,9 @@ class Source:
         # a colon in a relative path would make it an address
         file: Any = str(path.absolute())
         try:
-            if header is not None and header.size is None and header.sizes:
+            if self._part is not None:
+                file = self._mended = Part(path, *self._part)
+            elif header is not None and header.size is None and header.sizes:
                 file = self._mended = Mended(path, header.sizes)
             return av.open(file, "r", container_options=_OPTIONS, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -297,17 +305,20 @@ class Source:
             if not self._formats & _LOSSY:
                 raise
             self._packets_lost += bytes(packet)[:1] == b"\xff"  # others are tags and padding
+            if packet.pos is not None:
+                self._doubtful = min(self._doubtful, packet.pos)
             return []
         self._packets_read += 1
         return frames  # type: ignore[return-value]  # of sound, all are
 
     def _packets(self) -> Iterator[av.Packet[Any]]:
         """Packets of the track; those of others go by."""
-        every = bool(self._formats & _LENGTHS)
+        every, flac = bool(self._formats & _LENGTHS), "flac" in self._formats
         origin = 0.0 if every else self._origin
         for packet in self._container.demux():
             if packet.pos is not None and packet.pos >= 0:
-                self._read_to = max(self._read_to, packet.pos + packet.size)
+                size = 1 if flac else packet.size  # whose last packet has all that follows in it
+                self._read_to = max(self._read_to, packet.pos + size)
             if packet.stream_index >= self._streams and packet.size:
                 raise AudioError("goes on in another encoding, as files do that were joined")
             own = packet.stream_index == self._stream.index
@@ -345,7 +356,7 @@ class Source:
                 f"is damaged: {self._packets_lost} of its packets cannot be decoded,"
                 f" {self._packets_read} can"
             )
-        begin = self._read_to
+        begin = min(self._read_to, self._doubtful)
         if header is not None and header.size is not None:
             if header.loose:
                 raise AudioError(
@@ -354,7 +365,7 @@ class Source:
             begin = header.after or begin
         if self._decoded == 0:
             raise AudioError("contains no audio")
-        if begin and (at := follows(self._path, begin)) is not None:
+        if begin and not self._part and (at := follows(self._path, begin)) is not None:
             raise AudioError(
                 f"ends {after}, but another file of sound follows in it at byte {at}; split them"
             )

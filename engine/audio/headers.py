@@ -17,7 +17,7 @@ _MP3_SLACK = 0.05  # of the bytes, which editors of tags and of sound leave as t
 _READ = 1 << 20
 
 _BEGINNINGS = re.compile(
-    rb"RIFF.{4}WAVE|RF64.{4}WAVE|RIFX.{4}WAVE|FORM.{4}AIF[FC]|\.snd\x00\x00\x00|caff\x00\x01\x00\x00"
+    rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE|FORM.{4}AIF[FC]|\.snd\x00\x00\x00|caff\x00\x01\x00\x00"
     rb"|riff\x2e\x91\xcf\x11|\x00\x00\x00.ftyp|OggS\x00\x02|fLaC\x00\x00\x00\x22|\x1a\x45\xdf\xa3"
     rb"|FLV\x01[\x01\x04\x05]|\x30\x26\xb2\x75\x8e\x66\xcf\x11|#!AMR|wvpk",
     re.DOTALL,
@@ -52,6 +52,7 @@ _CHUNKS = {
     b"RIFF": _Chunks(12, 4, 4, 4, "little", b"data"),  # WAV
     b"RIFX": _Chunks(12, 4, 4, 4, "big", b"data"),
     b"RF64": _Chunks(12, 4, 4, 4, "little", b"data"),
+    b"BW64": _Chunks(12, 4, 4, 4, "little", b"data"),  # RF64 by its newer name: ITU-R BS.2088
     b"FORM": _Chunks(12, 4, 4, 4, "big", b"SSND"),  # AIFF
     b"caff": _Chunks(8, None, 4, 8, "big", b"data", even=1),  # CAF
     b"riff": _Chunks(40, 16, 16, 8, "little", b"data", own=24, even=8),  # W64
@@ -131,7 +132,8 @@ def _sound(file: BinaryIO, chunks: _Chunks, size: int) -> Declared | None:
         name, length = head[: chunks.name], int.from_bytes(head[chunks.name :], chunks.order)
         if name.startswith(chunks.sound):
             there = size - at
-            sizes = {place: (there + chunks.own).to_bytes(chunks.size, chunks.order)}
+            full = min(there + chunks.own, 256**chunks.size - 1)
+            sizes = {place: full.to_bytes(chunks.size, chunks.order)}
             if chunks.whole is not None:
                 least = min(size - (0 if chunks.own else 8), 256**chunks.size - 1)
                 sizes[chunks.whole] = least.to_bytes(chunks.size, chunks.order)
@@ -193,12 +195,17 @@ def _mp3(file: BinaryIO, head: bytes, size: int) -> Declared | None:
 def follows(path: Path, at: int) -> int | None:
     """Where from byte ``at`` on another file of sound begins, as in files that were joined; None
     where none does."""
+    return find(path, at, _BEGINNINGS)
+
+
+def find(path: Path, at: int, pattern: re.Pattern[bytes]) -> int | None:
+    """Where from byte ``at`` on a pattern of up to 128 bytes is first found; None for nowhere."""
     with path.open("rb") as file:
         file.seek(at)
         kept = b""
         while piece := file.read(_READ):
             content = kept + piece
-            if found := _BEGINNINGS.search(content):
+            if found := pattern.search(content):
                 return at + found.start()
             kept = content[-128:]
             at += len(content) - len(kept)
@@ -225,3 +232,26 @@ class Mended(io.FileIO):
             if first < last:
                 content[first - at : last - at] = others[first - place : last - place]
         return bytes(content)
+
+
+class Part(io.FileIO):
+    """Bytes of a file, from the first one up to an end, as a file."""
+
+    def __init__(self, path: Path, begin: int, end: int) -> None:
+        super().__init__(path)
+        self._begin, self._end = begin, end
+        self.seek(0)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of any file."""
+        left = max(0, self._end - super().tell())
+        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of any file."""
+        base = (self._begin, super().tell(), self._end)[whence]
+        return super().seek(base + offset) - self._begin
+
+    def tell(self) -> int:
+        """As of any file."""
+        return super().tell() - self._begin

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import soxr
 
+from emotion_search.engine.audio.chain import Chain, links_of
 from emotion_search.engine.audio.ffmpeg import Source
 from emotion_search.engine.audio.samples import SAMPLE_RATE
 from emotion_search.engine.audio.speech import LEAST_S, spoken
@@ -25,11 +26,11 @@ def open_track(path: Path, number: int | None = None) -> tuple[Source, list[str]
     """
     if number is None:
         return _open_spoken(path)
-    with closing(Source(path)) as first:
+    with closing(_source(path)) as first:
         total = first.tracks
     if number > total:
         raise AudioError(f"has no sound track {number} (it has {total}, counted from 1)")
-    return Source(path, number - 1), []
+    return _source(path, number - 1), []
 
 
 def _open_spoken(path: Path) -> tuple[Source, list[str]]:
@@ -39,7 +40,7 @@ def _open_spoken(path: Path) -> tuple[Source, list[str]]:
     Raises:
         AudioError: as ``Source``.
     """
-    source = Source(path)
+    source = _source(path)
     if source.tracks == 1:
         return source, []
     total = source.tracks
@@ -48,14 +49,14 @@ def _open_spoken(path: Path) -> tuple[Source, list[str]]:
         try:
             if _speaks(path, number):
                 notice = f"of its {total} sound tracks number {number + 1} is taken: it has speech"
-                return Source(path, number), [notice]
+                return _source(path, number), [notice]
         except AudioError:  # what of it is taken is judged when it is read
             continue
-    return Source(path), [f"of its {total} sound tracks the first is taken: none has speech"]
+    return _source(path), [f"of its {total} sound tracks the first is taken: none has speech"]
 
 
 def _speaks(path: Path, number: int) -> bool:
-    source = Source(path, number)
+    source = _source(path, number)
     resampler = soxr.ResampleStream(source.sample_rate, SAMPLE_RATE, 1, dtype="float32")
     try:
         some = itertools.islice(source.blocks(), _BLOCKS)
@@ -63,3 +64,8 @@ def _speaks(path: Path, number: int) -> bool:
         return spoken(block[:, 0] for block in mixed) >= LEAST_S
     finally:
         source.close()
+
+
+def _source(path: Path, track: int = 0) -> Source:
+    links = links_of(path)
+    return Chain(path, links, track) if links else Source(path, track)

@@ -32,6 +32,8 @@ _RUMBLE_HZ = 35.0  # below which nothing is heard
 _LOW = np.array([697.0, 770.0, 852.0, 941.0])  # Hz of DTMF: ITU-T Q.23
 _HIGH = np.array([1209.0, 1336.0, 1477.0, 1633.0])
 _OFF = 0.025  # share by which they may be off
+_CLICK_S, _CLICK_STEP = 0.03, 64  # that a click lasts at most; samples of a step of 4 ms
+_CLICK_LEVEL = 0.05  # of the strongest change of the signal, below which a click has ended
 
 
 def voiceless(samples: Samples) -> bool:
@@ -39,8 +41,9 @@ def voiceless(samples: Samples) -> bool:
 
     Silent is what 16 bits do not hold, or is below -60 dBFS and about as loud in every frame. A
     tone has nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a
-    pitch that stays; those of a voice move. What is so for the most part, by its louder frames, is
-    searched for speech. Noise that is louder may be breath, and is let pass, as is what is too
+    pitch that stays; those of a voice move. Clicks, and steps from one level to another, last less
+    than a syllable does. What is so for the most part, by its louder frames, is searched for
+    speech. Noise that is louder may be breath, and is let pass, as is what is too
     short for a clip.
     """
     if len(samples) < SHORTEST:
@@ -51,7 +54,12 @@ def voiceless(samples: Samples) -> bool:
         return True
     centred = centred / np.float32(peak)
     power = _spectra(centred, 1024)
-    suspect = _is_hiss(centred, power, peak) or _is_tone(power) or _is_dialling(centred)
+    suspect = (
+        _is_hiss(centred, power, peak)
+        or _is_tone(power)
+        or _is_dialling(centred)
+        or _is_clicks(centred)
+    )
     return suspect and spoken([centred / 2]) < LEAST_S
 
 
@@ -130,6 +138,16 @@ def _peaks(power: Array, size: int) -> tuple[Array, Array]:
         places.append(place * step)
     share = 1 - left.sum(axis=1) / np.maximum(power.sum(axis=1), 1e-20)
     return share, np.stack(places, axis=1)
+
+
+def _is_clicks(samples: Array) -> bool:
+    """Whether nothing loud lasts longer than a click."""
+    change = np.abs(np.diff(samples))
+    change = change[: len(change) // _CLICK_STEP * _CLICK_STEP].reshape(-1, _CLICK_STEP)
+    loud = np.flatnonzero(change.max(axis=1) >= _CLICK_LEVEL * change.max())
+    ends = np.flatnonzero(np.diff(loud, append=len(samples)) > 1)  # of runs of loud steps
+    longest = np.diff(ends, prepend=-1).max()
+    return bool(longest * _CLICK_STEP < _CLICK_S * SAMPLE_RATE < len(samples) / 10)
 
 
 def _is_dialling(samples: Array) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from emotion_search.engine.audio.channels import Channels, Track
 from emotion_search.engine.audio.file import SAMPLE_RATE
-from emotion_search.engine.audio.windows import GivenSpans, Segmenter, Window
+from emotion_search.engine.audio.voice import voiceless
+from emotion_search.engine.audio.windows import FixedWindows, GivenSpans, Segmenter, Window
 from emotion_search.engine.audio.workers import Block, Decoders, Ended, Message, Opened
 from emotion_search.engine.files.objects import opened
 from emotion_search.engine.files.scan import FoundFile, facts
@@ -144,14 +145,20 @@ def _cuts(
                 tracks = map(channels.track, range(len(message.tracks)))
                 cutters = [(track, _segmenter(track, spans, options)) for track in tracks]
             for (track, cutter), samples in zip(cutters, message.tracks, strict=True):
-                yield from (Cut(track, window) for window in cutter.feed(samples))
+                yield from _taken(track, cutter, cutter.feed(samples))
             continue
         if isinstance(message, Ended):
             for track, cutter in cutters:
-                yield from (Cut(track, window) for window in cutter.finish())
+                yield from _taken(track, cutter, cutter.finish())
             if not is_object(file.path) and facts(file.path) != file.facts:
                 raise AudioError("changed while it was read; ingest it again once it is complete")
         yield message
+
+
+def _taken(track: Track, cutter: Segmenter, found: list[Window]) -> Iterator[Cut]:
+    """The windows as cuts, of fixed ones those that may hold a voice."""
+    fixed = isinstance(cutter, FixedWindows)
+    return (Cut(track, one) for one in found if not (fixed and voiceless(one.samples)))
 
 
 def _segmenter(track: Track, spans: Sequence[Span], options: IngestOptions) -> Segmenter:

@@ -56,6 +56,13 @@ def test_silence_is_no_failure_and_is_not_read_again(library: Library, quiet: Pa
     assert library.status().counts.failures == 0
 
 
+def test_fixed_windows_without_a_voice_are_left_out(library: Library, tmp_path: Path, quiet: Path):
+    call = np.concatenate([tone(2.0), np.zeros(4 * 16_000, np.float32), tone(2.0)])
+    path = write_wav(tmp_path / "call.wav", call)
+    report = ingest(library, path, quiet, segments="fixed", window=2.0)
+    assert (report.recordings, report.clips, report.silent) == (1, 2, 1)
+
+
 def test_silence_under_another_name_is_known_by_its_bytes(library: Library, quiet: Path):
     ingest(library, quiet)
     shutil.copy(quiet, quiet.with_name("copy.wav"))
@@ -81,10 +88,12 @@ def test_silence_that_changed_is_read_anew(library: Library, quiet: Path):
     assert library.failures() == []
 
 
-def test_other_options_listen_to_silence_again(library: Library, quiet: Path):
-    ingest(library, quiet)
+def test_other_options_listen_again_to_what_had_no_speech(library: Library, tmp_path: Path):
+    noise = 0.02 * np.random.default_rng(0).normal(size=20 * 16_000)  # it may be breath
+    path = write_wav(tmp_path / "noise.wav", noise.astype(np.float32))
+    assert ingest(library, path).silent == 1
     library.settings = library.settings.model_copy(update={"segments": "fixed"})
-    assert ingest(library, quiet).recordings == 1
+    assert ingest(library, path).recordings == 1
     assert library.failures() == []
 
 

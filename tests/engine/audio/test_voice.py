@@ -59,6 +59,25 @@ SILENT = {
     "hiss": 1e-4 * RNG.normal(size=80_000),
 }
 
+AT = np.arange(80_000)
+CLICKS = {
+    "one click": 0.9 * (AT == 40_000),
+    "clicks": 0.8 * (AT % 16_000 == 0),
+    "a click of 20 ms": 0.5 * (abs(AT - 40_000) < 160) * RNG.normal(size=80_000),
+    "a click in hiss": 0.9 * (AT == 40_000) + SILENT["hiss"],
+    "a step": 0.3 * (AT > 40_000),
+}
+
+
+@pytest.mark.parametrize("name", CLICKS)
+def test_clicks_are_no_voices(name: str):
+    assert voiceless(CLICKS[name].astype(np.float32))
+
+
+def test_a_word_between_clicks_is_a_voice():
+    word = np.pad(speak("anger", speaker=0, seed=0, seconds=0.5), (30_000, 42_000))
+    assert not voiceless((word + CLICKS["clicks"]).astype(np.float32))
+
 
 @pytest.mark.parametrize("gain", [1.0, 0.01])
 @pytest.mark.parametrize("name", TONES)

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -170,3 +171,55 @@ def test_a_name_does_not_matter_to_a_copy(tmp_path: Path):
     path = write_as(tmp_path / "voice", VOICE, "opus")
     shutil.copy(path, tmp_path / "voice")
     assert np.array_equal(decode(path), decode(tmp_path / "voice"))
+
+
+@pytest.mark.parametrize("first", ["ogg", "opus", "oga"])
+@pytest.mark.parametrize("second", ["ogg", "opus"])
+def test_links_of_chained_ogg_may_differ_in_codec_rate_and_channels(
+    first: str, second: str, tmp_path: Path
+):
+    makers = {"oga": lambda path: stream_as(path, VOICE, "oga")}
+    path = makers.get(first, lambda path: write_as(path, VOICE, first))(tmp_path / "first")
+    stereo = np.stack([OTHER, OTHER], axis=1)
+    rate = 48_000 if second == "opus" else 44_100
+    other = tmp_path / f"second.{second}"
+    subtype = "OPUS" if second == "opus" else "VORBIS"
+    soundfile.write(other, soxr.resample(stereo, 16_000, rate), rate, format="OGG", subtype=subtype)
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    decoded = decode(path)
+    assert len(decoded) == pytest.approx(len(VOICE) + len(OTHER), abs=200)
+    later = decoded[len(VOICE) :][: len(OTHER) - 500]
+    assert np.corrcoef(later, OTHER[: len(later)])[0, 1] > 0.9
+    span, rate = read_span(path, channel=None, start=2.5, end=3.0)
+    assert len(span) == rate // 2
+    assert np.corrcoef(soxr.resample(span, rate, 16_000), decoded[40_000:48_000])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("ending", ["mp3", "flac"])
+def test_another_kind_of_file_behind_the_last_frame_is_not_passed_over(ending: str, tmp_path: Path):
+    path = write_as(tmp_path / "first", VOICE, ending)
+    path.write_bytes(path.read_bytes() + write_as(tmp_path / "second", OTHER, "wav").read_bytes())
+    with pytest.raises(AudioError, match=r"after 2\.\d+ s, but another file of sound follows"):
+        decode(path)
+
+
+def test_the_newer_name_of_rf64_is_known(tmp_path: Path):
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, VOICE, 16_000, format="RF64", subtype="PCM_16")
+    content = b"BW64" + path.read_bytes()[4:]
+    path.write_bytes(content)
+    assert len(decode(path)) == len(VOICE)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match="is truncated"):
+        decode(path)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_a_wav_of_unknown_size_may_be_longer_than_32_bits_say(size: int, tmp_path: Path):
+    path = write_wav(tmp_path / "long.wav", VOICE)
+    with path.open("r+b") as file:
+        file.seek(40)
+        file.write(size.to_bytes(4, "little"))
+        file.truncate(5 << 30)
+    with AudioFile(path) as file:
+        assert file.header_duration > 100_000
