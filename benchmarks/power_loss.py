@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -30,20 +31,23 @@ from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.api.learn import learn
 from emotion_search.engine.archive.check import check
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.files.scan import find_audio
+from emotion_search.engine.finetune.tune import Plan
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import unfinished_jobs
-from emotion_search.index.database.recordings import find_by_sha256
+from emotion_search.index.database.recordings import Annotations, find_by_sha256
 from emotion_search.index.database.schema import SCHEMA_VERSION
-from emotion_search.index.errors import DatabaseError
+from emotion_search.index.errors import DatabaseError, ModelUnavailableError
 from tests.archives import fill
 from tests.conftest import ROOT, files_with, write_wav
 from tests.power import Recording, mark, read_record, recorded
 
-KINDS = ("ingest", "upload", "index", "migrate")
+KINDS = ("ingest", "upload", "index", "imports", "tuned", "migrate")
+_ROWS = 20  # of one import
 
 
 def settings_in(home: Path) -> Settings:
@@ -117,6 +121,44 @@ def index(mount: Path, _: list[Path]) -> None:
         library.rebuild_index()
 
 
+def imports(mount: Path, _: list[Path]) -> None:
+    home = mount / "home"
+    with (
+        Library.open(settings_in(home), create=True) as library,
+        tempfile.TemporaryDirectory() as place,
+    ):
+        mark(mount, "opened")
+        for number in range(4):
+            np.save(Path(place, "x.npy"), vectors()[number * _ROWS :][:_ROWS])
+            rows = [{"id": f"{number}-{i}", "start": 0, "end": 1} for i in range(_ROWS)]
+            Path(place, "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+            library.import_embeddings(Path(place, "x.npy"), Path(place, "x.jsonl"), model="mine")
+            mark(mount, f"imported-{number}")
+
+
+def tuned(mount: Path, _: list[Path]) -> None:
+    """A model is tuned, again in place of itself, and a classifier trained."""
+    home = mount / "home"
+    with (
+        Library.open(settings_in(home), create=True) as library,
+        tempfile.TemporaryDirectory() as place,
+    ):
+        mark(mount, "opened")
+        annotations = {}
+        for number in range(20):
+            manner, speaker = ("anger", "sadness")[number % 2], number // 2
+            samples = speak(manner, speaker=speaker, seed=number, seconds=0.5)
+            path = write_wav(Path(place, f"{number}.wav"), samples)
+            annotations[str(path)] = Annotations(speaker=str(speaker), labels={"emotion": manner})
+        library.ingest(find_audio(list(annotations), annotations).files)
+        for time_ in range(2):
+            plan = Plan(layers=1, epochs=1, patience=1, batch=4, seed=time_)
+            library.finetune("acoustic", mount / "models" / "mine", plan, overwrite=time_ > 0)
+            mark(mount, f"tuned-{time_}")
+        library.train("emotion")
+        mark(mount, "trained")
+
+
 def migrate(mount: Path, _: list[Path]) -> None:
     first = sorted((ROOT / "tests" / "data").glob("archive-*.tar.xz"))[0]
     with tarfile.open(first) as packed:
@@ -171,6 +213,17 @@ def assert_kept(kind: str, home: Path, promised: list[str]) -> None:
                 assert there or digest in waiting, "what was promised is lost"
         for digest in forgotten:  # nor in the queue
             assert digest not in waiting
+        assert "trained" not in promised or library.classifiers()
+        if kind == "imports":
+            count = library.status().counts.clips
+            assert count in range(len(of.get("imported", [])) * _ROWS, 4 * _ROWS + 1, _ROWS)
+        if kind == "tuned":
+            folder = home.parent / "models" / "mine"
+            try:
+                load_embedder(str(folder / "model.safetensors"), library.settings)
+            except ModelUnavailableError:
+                assert "tuned" not in told, "a tuned model is lost"
+            assert "tuned" not in told or (folder / "README.md").stat().st_size
         if "exported" in told:
             lines = (home / "out.csv").read_text().splitlines()
             assert len(lines) == int(told["exported"]) + 1

@@ -52,6 +52,7 @@ from emotion_search.engine.service.alerts import CHECK_S, Alerts
 from emotion_search.engine.service.jobs import Jobs
 from emotion_search.engine.service.keys import KeyRing
 from emotion_search.engine.service.pulse import Pulse
+from emotion_search.engine.service.retention import Retention
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans
 from emotion_search.engine.service.watch import Watch
@@ -158,7 +159,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                     app.state.jobs.tidy: _TIDY_S,
                     partial(library.rescore, stop=leaving): _TIDY_S,
                     partial(remove_orphans, library): _ORPHANS_S,
-                    library.forget_expired: _EXPIRED_S,
+                    Retention(library).apply: _EXPIRED_S,
                     app.state.webhooks.tidy: _EXPIRED_S,
                 }
             )

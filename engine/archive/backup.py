@@ -26,6 +26,7 @@ from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.disk.permissions import make_file, make_folder
+from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.kinds import is_address
 
@@ -190,7 +191,7 @@ def _adopt(database: Path, listed: Mapping[str, Any], home: Path) -> None:
 
 def _publish(database: Path, file: Path) -> None:
     """Put a database in its place, whole or not at all, and no log beside it that is another's."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(file.parent)
     partial = file.with_name(f"{file.name}.partial")
     try:
         shutil.copyfile(database, partial)
@@ -296,7 +297,7 @@ def _extract(
         raise ValueError(f"{name} is no file")
     hashed = _Hashed(content)
     if target is not None:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(target.parent)
     with make_file(target).open("wb") if target else io.BytesIO() as out:
         while block := hashed.read(_BLOCK):
             if target:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from emotion_search.engine.files.atomic import put
 from emotion_search.engine.finetune.judge import Judgement
 from emotion_search.engine.finetune.tune import Plan
 
@@ -86,7 +87,7 @@ def write_card(
         licence,
         "",
     ]
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    put(folder / "README.md", "\n".join(lines))
 
 
 def _named(groups: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from emotion_search.engine.finetune.judge import Judgement, classified, groups_o
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
+from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import InvalidInputError
 
 
@@ -92,7 +93,7 @@ def finetune(
         check_encoded(state, described)
         check_state(state, described)
     with space_needed(output.parent), torch_threads(cores() if base.large else 1):
-        output.mkdir(parents=True, exist_ok=True)
+        make_folders(output)
         if not resume:
             shutil.rmtree(state, ignore_errors=True)
         state.mkdir(exist_ok=True)

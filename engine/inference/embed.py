@@ -23,6 +23,7 @@ from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.machine.threads import ahead
+from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import AudioError
 
 
@@ -73,7 +74,7 @@ def export_files(
     refuse_occupied([result, *others], overwrite=overwrite)
     if how.name == "frame":
         embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     result.unlink(missing_ok=True)  # of what is written over
     done = []
     with contextlib.closing(Decoders()) as decoders:

@@ -31,6 +31,7 @@ from emotion_search.engine.inference.parts import (
     Vector,
 )
 from emotion_search.engine.machine.threads import ahead
+from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import AudioError, InvalidInputError
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import shrunk
@@ -261,7 +262,7 @@ def _written(
     """As ``predictions``, and the files of ``target``."""
     whole = how.name == "utterance"
     with ExitStack() as stack:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folders(target)
         stack.callback(_remove_if_empty, target)
         width = None if whole else embedder.dimension
         vectors = stack.enter_context(NpyWriter(target / "embedding.npy", width))

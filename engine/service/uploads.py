@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import threading
-import time
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +36,6 @@ from emotion_search.index.errors import AudioError, BusyError, EmotionSearchErro
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
-_ABANDONED_S = 3600.0  # after which a copy that is not finished is rubbish
 
 
 class InterruptedUploadError(EmotionSearchError):
@@ -179,10 +175,8 @@ def remove_orphans(library: Library) -> int:
     removed = 0
     for path in folder.glob("*.*"):
         if path.suffix == ".partial":
-            with contextlib.suppress(FileNotFoundError):  # it was finished meanwhile
-                if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                    path.unlink()
-                    removed += 1
+            with suppress(BusyError), upload_lock(folder, path.stem, patience=0):
+                removed += remove([path])
         elif _HASH.fullmatch(path.stem):
             found.setdefault(path.stem, []).append(path)
     with library.database.read() as session:
@@ -206,7 +200,7 @@ def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
     """The bytes of ``file`` in the folder, whole or not at all."""
     suffix = Path(name).suffix.lower()
     kept = folder / (sha256 + (suffix if suffix in EXTENSIONS else ".audio"))
-    partial = folder / f"{uuid.uuid4().hex}.partial"
+    partial = folder / f"{sha256}.partial"
     try:
         shutil.copyfile(file, make_file(partial))
         publish(partial, kept)

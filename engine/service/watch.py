@@ -24,7 +24,7 @@ class Seen:
     """What the last look at the database found.
 
     Attributes:
-        at: Unix time.
+        at: on the monotonic clock.
         seconds: that it took.
         failed: uploads that failed in the last days, see ``engine.service.jobs.KEPT``.
     """
@@ -63,7 +63,7 @@ class Watch:
     def is_up(self) -> bool:
         """Whether the database answered the last time, not long ago."""
         seen = self.seen
-        return not self._failing and seen is not None and time.time() - seen.at < _SILENT_S
+        return not self._failing and seen is not None and time.monotonic() - seen.at < _SILENT_S
 
     def check(self) -> None:
         """Ask the database; what keeps it from answering is logged once."""
@@ -79,7 +79,7 @@ class Watch:
         if self._failing:
             log.info("the database answers again")
         self._failing = False
-        self.seen = Seen(time.time(), time.monotonic() - began, failed)
+        self.seen = Seen(time.monotonic(), time.monotonic() - began, failed)
 
     def measure(self) -> None:
         """Look at the disk."""

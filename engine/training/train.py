@@ -23,6 +23,7 @@ from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.retrieval import Gallery, judge
 from emotion_search.engine.training.batches import Batch, Corpus, draw, length, padded
 from emotion_search.engine.training.objective import CLASSES, Objective
+from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import InvalidInputError
 
 _MOST_CHECKED = 2000  # clips of a corpus that a check embeds
@@ -81,7 +82,7 @@ class Trainer:
     ) -> None:
         self._corpora, self._plan, self._tell = corpora, plan, tell
         self._state_path = folder / "state.pt"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         torch.manual_seed(plan.seed)
         self._rows = {name: _rows(name, corpus, plan) for name, corpus in corpora.items()}
         self._speech = max(corpora, key=lambda name: _frames(corpora[name]))
@@ -166,7 +167,7 @@ class Trainer:
             "classes": functional.normalize(self.objective.classes.detach()) @ weaker,
         }
         kept = {"classes": list(CLASSES), "about": dict(about)}
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         write_weights(path, self.averaged, fitted, kept)
 
     def _one(self) -> float:

@@ -19,7 +19,7 @@ from emotion_search.index.database.embeddings import embedded_ids
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.disk.sync import publish
+from emotion_search.index.disk.sync import make_folders, publish
 from emotion_search.index.errors import InvalidInputError
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
@@ -143,7 +143,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     partial = output.with_name(f".{output.name}.partial")
     aside = output.with_name(f".{output.name}.replaced")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(output.parent)
         _remove(partial)  # of an export that was killed
         with space_needed(output.parent):
             yield partial

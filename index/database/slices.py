@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import IngestRun as Run
@@ -20,7 +20,8 @@ from emotion_search.index.database.schema import UtcDateTime
 from emotion_search.index.errors import NotFoundError
 
 LEASE_S = 60.0
-"""Seconds after which a slice, or the listing of a run, is taken from a worker that is silent."""
+"""Seconds after which a slice, or the listing of a run, is taken from a worker that is silent; at
+once where the clock went back, so that its lease would last longer than any."""
 _LATELY_S = 600.0
 
 
@@ -79,7 +80,7 @@ def open_run(session: Session, key: str, named: str, options: Mapping[str, Any])
     found = session.scalar(select(Run.id).where(Run.key == key, or_(~listed, working)))
     if found is not None:
         return found
-    free = or_(Run.lease_until.is_(None), Run.lease_until < now_of(session))
+    free = ~_on_lease(Run.lease_until, now_of(session))
     session.execute(delete(Run).where(~working, or_(listed, free)))
     run = Run(
         key=key, named=named, options=dict(options), files=0, known=0, created_at=datetime.now(UTC)
@@ -93,7 +94,7 @@ def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str
     """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
     listed already."""
     now = now_of(session)
-    free = or_(Run.lease_until.is_(None), Run.lease_until < now)
+    free = ~_on_lease(Run.lease_until, now)
     taken = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.listed_at.is_(None), free)
@@ -144,9 +145,7 @@ def claim_slice(session: Session, worker: str) -> Claimed | None:
     now = now_of(session)
     row = session.scalar(
         select(Slice)
-        .where(
-            Slice.finished_at.is_(None), or_(Slice.lease_until.is_(None), Slice.lease_until < now)
-        )
+        .where(Slice.finished_at.is_(None), ~_on_lease(Slice.lease_until, now))
         .order_by(Slice.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -198,7 +197,7 @@ def release_slice(session: Session, slice_id: int, worker: str) -> None:
 
 def anything_left(session: Session) -> bool:
     """Whether somebody lists a run, or one of its slices is not finished."""
-    listing = exists().where(Run.listed_at.is_(None), Run.lease_until >= now_of(session))
+    listing = exists().where(Run.listed_at.is_(None), _on_lease(Run.lease_until, now_of(session)))
     return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
 
 
@@ -231,7 +230,7 @@ def list_runs(session: Session) -> list[RunStatus]:
         )
     }
     workers: dict[int, list[str]] = {}
-    alive = select(Slice.run_id, Slice.worker).where(Slice.lease_until >= now)
+    alive = select(Slice.run_id, Slice.worker).where(_on_lease(Slice.lease_until, now))
     for run_id, worker in session.execute(alive.order_by(Slice.worker)):
         workers.setdefault(run_id, []).append(worker or "")
     found = []
@@ -268,6 +267,11 @@ def _note(
         .values(vars(progress) | columns)
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def _on_lease(until: Any, now: datetime) -> ColumnElement[bool]:
+    longest = now + timedelta(seconds=2 * LEASE_S)
+    return and_(until.is_not(None), until >= now, until <= longest)
 
 
 def now_of(session: Session) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from emotion_search.index.disk.sync import sync
+from emotion_search.index.disk.sync import make_folders
 
 FILE = 0o600
 """Permissions of a file; ``FileLock`` takes them as ``mode``."""
@@ -21,11 +21,7 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    if not path.is_dir():
-        missing = [one for one in path.parents if not one.is_dir()]
-        path.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
-        for folder in (path.parent, *(one.parent for one in missing)):
-            sync(folder)
+    make_folders(path, _FOLDER)
 
 
 def make_file(path: Path) -> Path:

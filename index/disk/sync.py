@@ -22,6 +22,19 @@ def sync(path: Path) -> None:
         os.close(number)
 
 
+def make_folders(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, with these permissions, and those above it that are missing, with the usual
+    ones; they outlast a loss of power.
+
+    Raises:
+        OSError: as ``sync``, and if one cannot be made.
+    """
+    missing = [one for one in (path, *path.parents) if not one.is_dir()]
+    path.mkdir(mode, parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 def publish(partial: Path, target: Path) -> None:
     """Give a file, or a folder with all in it, its name: after a loss of power it is there whole,
     or what was there before is.

@@ -45,8 +45,8 @@ class LoadedIndex:
 
 @dataclass(frozen=True)
 class IndexState:
-    """How many clips an index holds, and when (Unix time) it was last up to date; None if it never
-    was. ``trouble`` says why its engine is not asked, if it has one and that is so."""
+    """How many clips an index holds, and when it was last up to date, on the monotonic clock; None
+    if it never was. ``trouble`` says why its engine is not asked, if it has one and that is so."""
 
     clips: int
     fresh_at: float | None

@@ -106,7 +106,7 @@ class IndexKeeper:
             with self._lock.reading():
                 current = self._current
                 if current is not None and self._fits(current, seen):
-                    self._fresh_at = time.time()
+                    self._fresh_at = time.monotonic()
                     yield current, seen
                     break
             with self._lock.writing():

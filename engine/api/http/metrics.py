@@ -91,7 +91,7 @@ class Metrics(Collector):
         yield _gauge(
             "jobs_oldest_seconds",
             "Since the oldest upload in hand came; 0 where none is.",
-            time.time() - oldest.timestamp() if oldest else 0.0,
+            max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0,
         )
         decoders = dict(zip(("busy", "idle"), library.decoders.counts(), strict=True))
         yield _gauges("decoders", "Processes that decode audio.", "state", decoders)
@@ -100,7 +100,7 @@ class Metrics(Collector):
         yield _gauge(
             "index_age_seconds",
             "Since the index was last brought up to date with the database.",
-            time.time() - index.fresh_at if index.fresh_at else float("nan"),
+            time.monotonic() - index.fresh_at if index.fresh_at else float("nan"),
         )
         model = library.loaded()
         calls, audio, busy = model.spent if model else (0, 0.0, 0.0)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,24 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_holder_finds_out(
     with library.database.write_beside() as session:
         assert not slices.renew(session, first.id, "dead", slices.Progress())
         assert not slices.finish_slice(session, first.id, "dead", slices.Progress())
+
+
+@pytest.mark.parametrize("hours", [-1, 24])
+def test_a_clock_that_jumps_keeps_no_slice_of_the_dead(
+    library: Library, calls: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+):
+    queued(library, calls)
+    with library.database.write_beside() as session:
+        dead = slices.claim_slice(session, "dead")
+    assert dead is not None
+    now = slices.now_of
+    monkeypatch.setattr(slices, "now_of", lambda session: now(session) + timedelta(hours=hours))
+    with library.database.write_beside() as session:
+        alive = slices.claim_slice(session, "alive")
+        assert alive is not None
+        assert alive.id == dead.id
+        assert slices.finish_slice(session, alive.id, "alive", slices.Progress())
+        assert not slices.renew(session, dead.id, "dead", slices.Progress())
 
 
 def test_a_worker_whose_lease_was_lost_leaves_the_slice(
