@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import os
 import re
@@ -9,7 +10,7 @@ import tomllib
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,10 @@ from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.kinds import is_address
 
 _INDEXES = ("auto", "flat", "quantised")
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "emotion_search_"  # of variables, in lower case
 
 NAME = "emotion-search.toml"
 """Name of a configuration file: of an archive's home, of a project, of a user."""
@@ -188,9 +193,21 @@ def parse_age(text: str) -> timedelta:
 def _environment() -> dict[str, str]:
     """The settings in the environment; empty values count as not set. (pydantic-settings does the
     same, and imports asyncio and a command line for it.)"""
-    there = {name.lower(): text for name, text in os.environ.items() if text}
-    keys = {name: f"emotion_search_{name}" for name in Settings.model_fields}
-    return {name: there[key] for name, key in keys.items() if key in there}
+    there = {
+        name.lower().removeprefix(_PREFIX): text
+        for name, text in os.environ.items()
+        if text and name.lower().startswith(_PREFIX)
+    }
+    _note_unknown(frozenset(there.keys() - Settings.model_fields.keys()))
+    return {name: there[name] for name in Settings.model_fields if name in there}
+
+
+@cache  # once
+def _note_unknown(names: frozenset[str]) -> None:
+    for name in sorted(names):
+        if not name.startswith("test_"):
+            variable = f"{_PREFIX}{name}".upper()
+            log.warning("%s is no setting%s", variable, nearest(name, Settings.model_fields))
 
 
 def _user_file() -> Path | None:

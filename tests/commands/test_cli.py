@@ -369,6 +369,14 @@ def test_variables_of_settings_that_are_no_more_are_ignored(monkeypatch):
     assert load_settings() == Settings(home=load_settings().home)
 
 
+def test_variables_of_no_setting_are_told_once(monkeypatch, caplog):
+    monkeypatch.setenv("EMOTION_SEARCH_MODLE", "voice")
+    monkeypatch.setenv("EMOTION_SEARCH_TEST_SOMETHING", "1")
+    load_settings()
+    load_settings()
+    assert caplog.messages == ["EMOTION_SEARCH_MODLE is no setting; did you mean model?"]
+
+
 def test_serve_says_what_is_wrong_before_it_starts(run, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

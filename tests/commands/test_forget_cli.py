@@ -20,6 +20,13 @@ def test_a_dry_run_counts_what_is_there(run, manifest):
     assert run("status", "--json").records[0]["recordings"] == 12
 
 
+def test_what_nothing_has_is_a_slip_whatever_it_is(run, manifest):
+    ingest(run, manifest)
+    for given in [("--source", "a"), ("--speaker", "b"), ("--meta", "take=99"), ("--meta", "x=1")]:
+        done = run("forget", *given, "--yes")
+        assert (done.code, done.out, done.err[:14]) == (1, "", "error: no clip")
+
+
 def test_what_a_nightly_ingest_meets_again_is_said(run, manifest, voices):
     ingest(run, manifest)
     assert run("forget", "--meta", "take=4", "--yes").out == "1 recording forgotten\n"
