@@ -17,6 +17,7 @@ from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.filters import ClipFilter, matching
 from emotion_search.index.database.models import ModelInfo, next_revision
 from emotion_search.index.database.schema import Clip, Embedding, Model, Tombstone
+from emotion_search.index.errors import DatabaseError
 from emotion_search.index.vectors.arrays import Ids, Vectors, positions
 
 ROWS = 4096
@@ -27,7 +28,7 @@ Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float
 (3,) where the model has its own."""
 
 _ASKED = 1000  # ids of one statement
-_ALL = "SELECT clip_id, vector FROM embeddings WHERE model_id ="
+_ALL = "SELECT clip_id, vector, vector_crc32 FROM embeddings WHERE model_id ="
 
 
 def stream(session: Session, model: ModelInfo, since: int = 0) -> Iterator[tuple[Ids, Vectors]]:
@@ -214,7 +215,18 @@ def _some(session: Session, model: ModelInfo, ids: Sequence[int]) -> tuple[Ids, 
 
 
 def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:
-    """Rows of clip id and vector (bytes) as arrays: ids int64 (n,), vectors float32 (n, dim)."""
+    """Rows of clip id, vector (bytes) and its checksum (None: it has none) as arrays: ids int64
+    (n,), vectors float32 (n, dim).
+
+    Raises:
+        DatabaseError: a vector is not what was written; names the clip.
+    """
+    for clip, vector, checksum in rows:
+        if len(vector) != 4 * dimension or checksum not in (None, crc32(vector)):
+            raise DatabaseError(
+                f"the embedding of clip {clip} is damaged; make it anew by: emotion-search check"
+                " --mend"
+            )
     ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
     data = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")
     return ids, np.asarray(data.reshape(len(rows), dimension), dtype=np.float32)

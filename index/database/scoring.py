@@ -138,7 +138,7 @@ def _version(session: Session, model: ModelInfo) -> int:
     return session.scalar(select(Model.score_version).where(Model.id == model.id)) or 0
 
 
-def _stale(model: ModelInfo, version: int) -> Select[int, bytes]:
-    return select(Embedding.clip_id, Embedding.vector).where(
+def _stale(model: ModelInfo, version: int) -> Select[int, bytes, int | None]:
+    return select(Embedding.clip_id, Embedding.vector, Embedding.vector_crc32).where(
         Embedding.model_id == model.id, Embedding.score_version < version
     )

@@ -135,6 +135,15 @@ def test_a_space_that_is_damaged_does_not_answer(archive: Settings, monkeypatch)
         assert library.search(1)
 
 
+@pytest.mark.parametrize("how", [lambda data: flip(data, 30), lambda data: data[:-4]])
+def test_a_damaged_embedding_is_not_answered_with(archive: Settings, tmp_path: Path, how):
+    change(archive, "embeddings", "vector", how)
+    with Library.open(archive) as library:
+        for act in (library.rebuild_index, lambda: library.export(tmp_path / "out.csv")):
+            with pytest.raises(DatabaseError, match=r"clip \d+ is damaged; .* check --mend"):
+                act()
+
+
 def test_what_is_damaged_is_made_anew_from_the_audio(archive: Settings):
     with Library.open(archive) as library:
         expected = [(hit.clip.id, hit.similarity) for hit in library.search(1, exact=True)]
