@@ -146,7 +146,7 @@ def _sound(file: BinaryIO, chunks: _Chunks, size: int) -> Declared | None:
             known = None if known is None else known - chunks.own
             after = at + (known or 0)
             after += -after % chunks.even
-            loose = 0 if known is None else _loose(file, chunks, after, size)
+            loose = 0 if known is None or after >= size else _loose(file, chunks, after, size)
             return Declared(at, known, there, sizes=sizes, after=after, loose=loose)
         if name == b"ds64":
             large = at
@@ -250,7 +250,7 @@ class Part(io.FileIO):
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of any file."""
         base = (self._begin, super().tell(), self._end)[whence]
-        return super().seek(base + offset) - self._begin
+        return super().seek(max(self._begin, base + offset)) - self._begin
 
     def tell(self) -> int:
         """As of any file."""

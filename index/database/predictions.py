@@ -47,8 +47,8 @@ def next_unclassified(
     """Ids and embeddings, float32 (n, dim), of the next clips beyond ``after_id`` that pass the
     filter and of which no ``standing`` classifier has a prediction; none where all are done."""
     query = _unclassified(model, classifier, wanted, standing).where(Clip.id > after_id)
-    query = query.with_only_columns(Clip.id, Embedding.vector, Embedding.vector_crc32)
-    rows = session.execute(query.order_by(Clip.id).limit(limit)).all()
+    columns = Clip.id, Embedding.vector, Embedding.vector_crc32
+    rows = session.execute(query.with_only_columns(*columns).order_by(Clip.id).limit(limit)).all()
     return as_arrays(rows, model.dimension)
 
 

@@ -223,3 +223,14 @@ def test_a_wav_of_unknown_size_may_be_longer_than_32_bits_say(size: int, tmp_pat
         file.truncate(5 << 30)
     with AudioFile(path) as file:
         assert file.header_duration > 100_000
+
+
+@pytest.mark.parametrize(("ending", "order"), [("w64", "little"), ("caf", "big")])
+@pytest.mark.parametrize("size", [2**63 - 2**20, 2**64 - 2**20])
+def test_a_damaged_size_of_64_bits_is_the_files_fault(ending, order, size, tmp_path: Path):
+    path = write_as(tmp_path / "voice", VOICE, ending)
+    content = path.read_bytes()
+    at = content.index(b"data") + (16 if ending == "w64" else 4)
+    path.write_bytes(content[:at] + size.to_bytes(8, order) + content[at + 8 :])
+    with pytest.raises(AudioError, match="truncated"):
+        decode(path)
