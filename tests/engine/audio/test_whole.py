@@ -232,5 +232,5 @@ def test_a_damaged_size_of_64_bits_is_the_files_fault(ending, order, size, tmp_p
     content = path.read_bytes()
     at = content.index(b"data") + (16 if ending == "w64" else 4)
     path.write_bytes(content[:at] + size.to_bytes(8, order) + content[at + 8 :])
-    with pytest.raises(AudioError, match="truncated"):
+    with pytest.raises(AudioError, match=r"truncated|cannot be decoded"):
         decode(path)
