@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import Table, and_, delete, exists, func, select, text, update
+from sqlalchemy import Float, Integer, Table, and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -69,6 +69,7 @@ def check_structure(session: Session) -> Iterator[Damage]:
     for table in Base.metadata.sorted_tables:
         try:
             yield from _lost_references(session, table)
+            yield from _no_numbers(session, table)
             if table is not Embedding.__table__:
                 rows = select(table).execution_options(yield_per=ROWS)
                 with closing(session.execute(rows)) as read:
@@ -91,6 +92,17 @@ def _lost_references(session: Session, table: Table) -> Iterator[Damage]:
         if number := session.scalar(lost.select_from(table)):
             what = f"{number} rows belong to {key.referred_table.name} that are not there"
             yield Damage(table.name, what, _RESTORE)
+
+
+def _no_numbers(session: Session, table: Table) -> Iterator[Damage]:
+    """SQLite takes text into columns of numbers, as a changed bit may make of one."""
+    if session.get_bind().dialect.name != "sqlite":
+        return
+    numbers = [one for one in table.c if isinstance(one.type, Integer | Float)]
+    if numbers:
+        wrong = or_(*(func.typeof(one).in_(["text", "blob"]) for one in numbers))
+        if count := session.scalar(select(func.count()).select_from(table).where(wrong)):
+            yield Damage(table.name, f"{count} rows have text where numbers belong", _RESTORE)
 
 
 def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
