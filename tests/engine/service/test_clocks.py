@@ -44,6 +44,6 @@ def test_a_database_that_answered_is_up_whatever_the_clock_says(
 ):
     with Library.open(sqlite_settings, create=True) as library:
         watch = Watch(library)
-        watch.look()
+        watch.check()
     jump(monkeypatch, seconds)
     assert watch.is_up
