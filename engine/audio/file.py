@@ -18,8 +18,6 @@ __all__ = [
     "AudioFile",
     "Samples",
     "decode",
-    "header_duration",
-    "read_span",
 ]
 
 _NAMES = (
@@ -185,43 +183,19 @@ class _Mixer:
         return np.ascontiguousarray(frames[:, self._taken])
 
 
-def decode(
-    path: Path, *, channel: int | None = None, start: float = 0.0, end: float | None = None
-) -> Samples:
-    """Samples of a file between ``start`` and ``end`` (seconds): mono float32 (n,) at 16 kHz.
+def decode(path: Path, *, end: float | None = None) -> Samples:
+    """Samples of a file up to ``end`` (seconds): mono float32 (n,) at 16 kHz.
 
     Raises:
         AudioError: see ``AudioFile``.
     """
-    first = round(start * SAMPLE_RATE)
     last = None if end is None else round(end * SAMPLE_RATE)
     parts: list[Samples] = []
-    at = 0
-    with AudioFile(path, channel) as file:
-        for block in file.blocks():
-            parts.append(block[max(0, first - at) : None if last is None else max(0, last - at)])
-            at += len(block)
-            if last is not None and at >= last:
-                break
-    return np.concatenate(parts)
-
-
-def header_duration(path: Path) -> float | None:
-    """Seconds of a file by its header, nothing decoded; None where it gives none.
-
-    Raises:
-        AudioError: see ``AudioFile``.
-    """
+    size = 0
     with AudioFile(path) as file:
-        return file.header_duration
-
-
-def read_span(path: Path, *, channel: int | None, start: float, end: float) -> tuple[Samples, int]:
-    """A span as it was recorded, for listening: mono float32 (n,), and its own sample rate in Hz.
-
-    Raises:
-        AudioError: the file cannot be decoded there.
-    """
-    with AudioFile(path, channel) as file:
-        parts = [np.empty(0, np.float32), *file.span(start, end)]
-        return np.concatenate(parts), file.sample_rate
+        for block in file.blocks():
+            parts.append(block)
+            size += len(block)
+            if last is not None and size >= last:
+                break
+    return np.concatenate(parts)[:last]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from emotion_search.engine.audio.confine import allow_seconds, confine
-from emotion_search.engine.audio.file import AudioFile, Samples, header_duration
+from emotion_search.engine.audio.file import AudioFile, Samples
 from emotion_search.index.errors import AudioError
 
 _VARIABLES = "PATH LANG LC_ALL LC_CTYPE TZ TMPDIR LD_LIBRARY_PATH VIRTUAL_ENV PYTHONPATH PYTHONHOME"
@@ -63,13 +63,6 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class _Header:
-    """A file's seconds by its header; None where it gives none."""
-
-    seconds: float | None
-
-
-@dataclass(frozen=True)
 class _Busy:
     """A sign of life."""
 
@@ -77,31 +70,10 @@ class _Busy:
 Message = Opened | Block | Ended
 
 
-def read(
-    path: Path,
-    channels: Sequence[int | None] | None,
-    sha256: str | None = None,
-    track: int | None = None,
-) -> Iterator[Message]:
-    """A file as messages, in this process.
-
-    Args:
-        channels: as ``AudioFile.tracks`` has them; None for each channel there is.
-        sha256: of its bytes; None to have it computed.
-        track: as ``AudioFile`` has it.
-
-    Raises:
-        AudioError: it cannot be decoded.
-        OSError: it cannot be read.
-    """
-    for message in _read(path, channels, sha256, track):
-        if not isinstance(message, _Busy):
-            yield message
-
-
 def _read(
     path: Path, channels: Sequence[int | None] | None, sha256: str | None, track: int | None
 ) -> Iterator[Message | _Busy]:
+    """See ``Decoders.read``."""
     if sha256 is None:
         digest = hashlib.sha256()
         with path.open("rb") as handle:
@@ -139,9 +111,10 @@ def _read_span(
         yield Ended(end - start, audio.sample_rate, audio.channels)
 
 
-def _read_header(path: Path) -> Iterator[_Header]:
-    with _bytes_first(path):
-        yield _Header(header_duration(path))
+def _read_header(path: Path) -> Iterator[Ended]:
+    """Its duration is the header's, 0 where that gives none."""
+    with _bytes_first(path), AudioFile(path) as audio:
+        yield Ended(audio.header_duration or 0.0, audio.sample_rate, audio.channels)
 
 
 class Decoders:
@@ -168,16 +141,19 @@ class Decoders:
         sha256: str | None = None,
         track: int | None = None,
     ) -> Generator[Message, None, None]:
-        """A file as messages, decoded in another process; see ``read``.
+        """A file as messages, decoded in another process.
+
+        Args:
+            channels: as ``AudioFile.tracks`` has them; None for each channel there is.
+            sha256: of its bytes; None to have it computed.
+            track: as ``AudioFile`` has it.
 
         Raises:
             AudioError: it cannot be decoded, or the decoder died or took too long.
             OSError: it cannot be read.
         """
         wanted = None if channels is None else list(channels)
-        for message in self._answers("read", path, wanted, sha256, track):
-            assert isinstance(message, Message)
-            yield message
+        yield from self._answers("read", path, wanted, sha256, track)
 
     def read_span(
         self,
@@ -210,10 +186,10 @@ class Decoders:
             OSError: it cannot be read.
         """
         (message,) = self._answers("header", path)
-        assert isinstance(message, _Header)
-        return message.seconds
+        assert isinstance(message, Ended)
+        return message.duration or None
 
-    def _answers(self, request: str, path: Path, *more: Any) -> Iterator[Message | _Header]:
+    def _answers(self, request: str, path: Path, *more: Any) -> Iterator[Message]:
         if os.name != "posix":
             for message in _REQUESTS[request](path, *more):
                 if not isinstance(message, _Busy):
@@ -294,7 +270,7 @@ class _Decoder:
     def alive(self) -> bool:
         return not self._busy and self._process.poll() is None
 
-    def answers(self, request: list[Any], timeout: float) -> Iterator[Message | _Header]:
+    def answers(self, request: list[Any], timeout: float) -> Iterator[Message]:
         """What the process answers to a request."""
         self._busy = True
         try:
@@ -307,7 +283,7 @@ class _Decoder:
                 if isinstance(message, Exception):
                     self._busy = False
                     raise message
-                last = isinstance(message, Ended | _Header)
+                last = isinstance(message, Ended)
                 self._busy = not last
                 if not isinstance(message, _Busy):
                     yield message
@@ -340,7 +316,7 @@ class _Decoder:
         self._process.wait()
         self._pipe.close()
 
-    def _message(self) -> Message | _Header | _Busy | Exception:
+    def _message(self) -> Message | _Busy | Exception:
         kind, *parts = json.loads(self._pipe.recv_bytes())
         if kind == "Block":
             data = [self._pipe.recv_bytes() for _ in range(parts[0])]
@@ -348,13 +324,13 @@ class _Decoder:
         return _KINDS[kind](*parts)
 
 
-_KINDS: dict[str, Callable[..., Message | _Header | _Busy | Exception]] = {
-    kind.__name__: kind for kind in (Opened, Ended, _Header, _Busy, AudioError, OSError)
+_KINDS: dict[str, Callable[..., Message | _Busy | Exception]] = {
+    kind.__name__: kind for kind in (Opened, Ended, _Busy, AudioError, OSError)
 }
 """Messages that go over the pipe as their name and values, in JSON."""
 
 
-_REQUESTS: dict[str, Callable[..., Iterator[Message | _Header | _Busy]]] = {
+_REQUESTS: dict[str, Callable[..., Iterator[Message | _Busy]]] = {
     "read": _read,
     "span": _read_span,
     "header": _read_header,
@@ -386,7 +362,7 @@ def serve(pipe: Connection) -> None:
             _send(pipe, "AudioError", reason)
 
 
-def _send_message(pipe: Connection, message: Message | _Header | _Busy) -> None:
+def _send_message(pipe: Connection, message: Message | _Busy) -> None:
     if isinstance(message, Block):
         _send(pipe, "Block", len(message.tracks), message.header_duration)
         for track in message.tracks:

@@ -6,12 +6,13 @@ import av
 import numpy as np
 import pytest
 
-from emotion_search.engine.audio.file import EXTENSIONS, AudioFile, decode, read_span
+from emotion_search.engine.audio.file import EXTENSIONS, AudioFile, decode
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.index.errors import AudioError
 from tests.conftest import write_wav
 from tests.formats import ENCODED, WRITTEN, encode, write_as
+from tests.reading import channel_of, read_span
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
 ALL = [*WRITTEN, *ENCODED]
@@ -61,10 +62,10 @@ def test_channels_are_kept_apart(ending: str, tmp_path: Path):
     other = 0.5 * speak("sadness", speaker=1, seed=1, seconds=2.0)
     n = min(len(VOICE), len(other))
     path = write_as(tmp_path / "call", np.stack([VOICE[:n], other[:n]], axis=1), ending)
-    assert likeness(VOICE[:n], decode(path, channel=0)) > 0.9
-    assert likeness(other[:n], decode(path, channel=1)) > 0.9
+    assert likeness(VOICE[:n], channel_of(path, 0)) > 0.9
+    assert likeness(other[:n], channel_of(path, 1)) > 0.9
     with pytest.raises(AudioError, match="has no channel 2"):
-        decode(path, channel=2)
+        channel_of(path, 2)
 
 
 TOLD = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv"]

@@ -11,11 +11,12 @@ import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emotion_search.engine.audio.file import AudioFile, decode, read_span
+from emotion_search.engine.audio.file import AudioFile, decode
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.index.errors import AudioError
 from tests.conftest import write_wav
 from tests.formats import ENCODED, STREAMED, WRITTEN, encode, stream_as, write_as
+from tests.reading import read_span
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
 OTHER = 0.5 * speak("sadness", speaker=1, seed=1, seconds=1.5)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_search.engine.audio.file import read_span
-from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened, read
+from emotion_search.engine.audio.file import AudioFile
+from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
 from emotion_search.index.errors import AudioError
 from tests.conftest import tone, write_wav
+from tests.reading import read_span
 
 
 @pytest.fixture
@@ -36,15 +37,16 @@ def processes(decoders: Decoders) -> list[int]:
 
 @pytest.mark.parametrize("channels", [None, [None], [1], [1, 0]])
 def test_messages_are_those_of_decoding_here(decoders: Decoders, call: Path, channels):
-    here, there = list(read(call, channels)), list(decoders.read(call, channels))
-    assert [type(message) for message in here] == [type(message) for message in there]
-    for left, right in zip(here, there, strict=True):
-        if isinstance(left, Block):
-            assert all(map(np.array_equal, left.tracks, right.tracks))
-        else:
-            assert left == right
-    assert isinstance(there[0], Opened)
-    assert isinstance(there[-1], Ended)
+    first, *blocks, last = decoders.read(call, channels)
+    assert first == Opened(hashlib.sha256(call.read_bytes()).hexdigest())
+    with AudioFile(call) as file:
+        here = list(file.tracks([0, 1] if channels is None else channels))
+        assert last == Ended(60.0, 16_000, 2, file.tags, file.notices)
+    assert len(blocks) == len(here)
+    for block, tracks in zip(blocks, here, strict=True):
+        assert isinstance(block, Block)
+        assert block.header_duration == 60.0
+        assert all(map(np.array_equal, block.tracks, tracks))
 
 
 def test_a_process_decodes_many_files(decoders: Decoders, call: Path):

@@ -4,15 +4,15 @@ import errno
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from emotion_search.engine.audio import workers
-from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS
 from emotion_search.engine.files.scan import find_audio, sha256_of
 from emotion_search.engine.ingest import reembed
@@ -25,6 +25,7 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
 from tests.conftest import ingest_voices, tone, write_wav
+from tests.reading import read_span
 from tests.templates import Template
 
 
@@ -179,20 +180,21 @@ def test_clips_come_once_though_a_file_goes_while_it_is_decoded(tmp_path):
     """The recording lies in a second place too, where its decoding starts anew."""
     path = write_wav(tmp_path / "a.wav", np.stack([tone(30.0), tone(30.0, 330)], axis=1), 16_000)
 
-    class Failing:
+    class Failing(Decoders):
         def read(self, where, channels, *_):
-            for number, message in enumerate(workers.read(path, channels)):
+            for number, message in enumerate(super().read(path, channels)):
                 if where.name == "gone.wav" and number == 2:
                     raise OSError(errno.EIO, "gone")
                 yield message
 
     clips = [MissingClip(i, i % 2, float(i // 2), i // 2 + 1.0) for i in range(60)]
     source = ClipSource("a", sha256_of(path), ("gone.wav", "a.wav"), tuple(clips))
-    decoded = list(decode_clips(source, Failing()))
+    with closing(Failing()) as decoders:
+        decoded = list(decode_clips(source, decoders))
     assert sorted(clip.id for clip in decoded) == list(range(60))
     for clip in decoded:
         start = clips[clip.id].start
-        given = decode(path, channel=clip.id % 2, start=start, end=start + 1)
+        given, _ = read_span(path, channel=clip.id % 2, start=start, end=start + 1)
         assert np.array_equal(clip.samples, given)
 
 
