@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.quality.summary import Estimate, bootstrap
+from emotion_search.engine.quality.summary import Estimate, estimates
 
 Array = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -71,18 +71,13 @@ def measure(
     names, group = np.unique(groups, return_inverse=True)
     tables = np.zeros((len(names), number, number))
     np.add.at(tables, (group, true, given), 1)
-    whole = tables.sum(axis=0)
-    uar, f1 = (Estimate(float(of(whole)), None, None) for of in (_recall, _f1))
-    if len(names) > 1 and rounds:
-        flat = tables.reshape(len(names), -1)
+    whole, flat = tables.sum(axis=0), tables.reshape(len(names), -1)
 
-        def both(weights: Array) -> Array:
-            drawn = (weights @ flat).reshape(-1, number, number)
-            return np.stack([_recall(drawn), _f1(drawn)], axis=1)
+    def both(weights: Array) -> Array:
+        drawn = (weights @ flat).reshape(-1, number, number)
+        return np.stack([_recall(drawn), _f1(drawn)], axis=1)
 
-        low, high = bootstrap(both, len(names), rounds=rounds, seed=seed)
-        uar = Estimate(uar.value, float(low[0]), float(high[0]))
-        f1 = Estimate(f1.value, float(low[1]), float(high[1]))
+    uar, f1 = estimates(both, len(names), rounds=rounds, seed=seed)
     with np.errstate(invalid="ignore"):
         recall = np.diag(whole) / whole.sum(axis=1)
         precision = np.nan_to_num(np.diag(whole) / whole.sum(axis=0))

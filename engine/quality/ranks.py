@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.engine.quality.summary import Array, Estimate, bootstrap
+from emotion_search.engine.quality.summary import Array, Estimate, estimates
 from emotion_search.index.database.affect import DIMENSIONS
 
 
@@ -41,14 +41,7 @@ def rank_correlations(data: LabelledVectors, *, rounds: int, seed: int) -> dict[
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(spread[:, 0, 1:] / np.sqrt(variances[:, :1] * variances[:, 1:]))
 
-    point = correlations(np.ones((1, len(names))))[0]
-    ends = [(None, None)] * 3
-    if len(names) > 1 and rounds:
-        ends = list(
-            zip(*bootstrap(correlations, len(names), rounds=rounds, seed=seed), strict=True)
-        )
+    found = estimates(correlations, len(names), rounds=rounds, seed=seed)
     return {
-        name: Estimate(float(rho), *(None if one is None else float(one) for one in interval))
-        for name, rho, interval in zip(DIMENSIONS, point, ends, strict=True)
-        if np.isfinite(rho)
+        name: rho for name, rho in zip(DIMENSIONS, found, strict=True) if np.isfinite(rho.value)
     }

@@ -18,7 +18,8 @@ _ROUNDS_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95 % confidence interval; the ends are None with a single group."""
+    """A mean and its 95 % confidence interval; the ends are None with a single group,
+    or where none was asked for."""
 
     value: float
     low: float | None
@@ -54,27 +55,24 @@ def _estimates(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.nanmean(total / drawn[:, :, None], axis=1))
 
-    point = mean(np.ones((1, len(names))))[0]
-    if len(names) < 2 or rounds < 1:
-        return [Estimate(float(value), None, None) for value in point]
-    ends = bootstrap(mean, len(names), rounds=rounds, seed=seed)
-    return [Estimate(*map(float, row)) for row in zip(point, *ends, strict=True)]
+    return estimates(mean, len(names), rounds=rounds, seed=seed)
 
 
-def bootstrap(
+def estimates(
     statistic: Callable[[Array], Array], groups: int, *, rounds: int, seed: int
-) -> tuple[Array, Array]:
-    """Both ends of the 95 % interval of a statistic, bootstrapped over groups: their clips are
-    drawn together, because they are not independent (Field and Welsh, J. R. Stat. Soc. B 69, 2007).
+) -> list[Estimate]:
+    """The m values of a statistic, with intervals bootstrapped over groups: their clips are drawn
+    together, because they are not independent (Field and Welsh, J. R. Stat. Soc. B 69, 2007).
 
     Args:
         statistic: from how often each group was drawn, float64 (rounds, groups), to values
             (rounds, m).
         groups: how many there are.
-
-    Returns:
-        Lower and upper ends, each float64 (m,).
+        rounds: bootstrap samples; 0 for no intervals.
     """
+    point = statistic(np.ones((1, groups)))[0]
+    if groups < 2 or rounds < 1:
+        return [Estimate(float(value), None, None) for value in point]
     random = np.random.default_rng(seed)
     values = []
     for begin in range(0, rounds, _ROUNDS_AT_ONCE):
@@ -83,4 +81,4 @@ def bootstrap(
         values.append(statistic(drawn.astype(np.float64)))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(np.concatenate(values), [tail, 1 - tail], axis=0)
-    return low, high
+    return [Estimate(*map(float, row)) for row in zip(point, low, high, strict=True)]
