@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.clusters.density import DIMENSIONS, fit_dense
-from emotion_search.engine.clusters.describe import Described, Gatherer, describe
+from emotion_search.engine.clusters.describe import Described, describe
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.files.values import check_text
 from emotion_search.engine.machine.threads import alone
@@ -137,21 +137,19 @@ def cluster(
                     " or --method kmeans"
                 )
         progress("assigning all clips")
-        gathered = Gatherer(k, model.dimension)
+        sums = np.zeros((k + 1, model.dimension))  # the last row is that of noise, -1
         parts: list[NDArray[np.int32]] = []
         for _, vectors in _turned(session, model, space, ids):
             parts.append(assigned(vectors))
-            gathered.add(vectors, parts[-1])
+            for one in np.unique(parts[-1]):
+                sums[one] += vectors[parts[-1] == one].sum(axis=0, dtype=np.float64)
         order, clusters = _largest_first(np.concatenate(parts))
         k = len(order)
         progress("describing them")
-        gathered.renumber(order)
-        begin = 0
-        for some, vectors in _turned(session, model, space, ids):
-            gathered.look(some, vectors, clusters[begin : begin + len(some)])
-            begin += len(some)
+        batches = _turned(session, model, space, ids)
+        cosines = _to_centres(batches, clusters, sums[[*order, NOISE]])
         known = attributes_of(session, model, ids, task=task)
-        described = describe(known, clusters, k, gathered)
+        described = describe(known, clusters, k, cosines)
     progress("saving")
     with database.write() as session:
         add_clustering(
@@ -175,6 +173,21 @@ def _turned(
 ) -> Iterator[tuple[Ids, Vectors]]:
     for some, vectors in vectors_by_id(session, model, ids):
         yield some, space.turn(session, some, vectors)
+
+
+def _to_centres(
+    batches: Iterator[tuple[Ids, Vectors]], clusters: NDArray[np.int32], sums: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The cosine of each vector to the centre of its cluster, (n,), by the clusters' ``sums``."""
+    lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    centres = (sums / lengths).astype(np.float32)
+    cosines = np.empty(len(clusters), np.float32)
+    begin = 0
+    for some, vectors in batches:
+        part = slice(begin, begin + len(some))
+        cosines[part] = np.einsum("nd,nd->n", vectors, centres[clusters[part]])
+        begin += len(some)
+    return cosines
 
 
 def _largest_first(clusters: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

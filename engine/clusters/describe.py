@@ -12,13 +12,13 @@ from scipy.stats import hypergeom
 from emotion_search.index.database.clip_columns import Attribute, Attributes
 from emotion_search.index.database.column_rows import ABSENT
 from emotion_search.index.database.filters import NOISE
-from emotion_search.index.vectors.arrays import Vectors
 
 TYPICAL = 5
 """Clips that are named as typical of a cluster."""
 
 _SIGNIFICANT = 0.01  # over all values of all kinds and clusters together (Bonferroni)
 _SHOWN = 5  # values of a kind
+_NEAR = 4 * TYPICAL  # clips among which typical ones are of different recordings
 
 
 @dataclass(frozen=True)
@@ -71,66 +71,8 @@ class Described:
         return asdict(self)
 
 
-class Gatherer:
-    """Centres and typical clips of clusters, from vectors that come some at a time: a first pass
-    over all of them adds up centres, a second finds the clips that are nearest."""
-
-    def __init__(self, k: int, dimension: int) -> None:
-        self._sums = np.zeros((k + 1, dimension))  # the last row is noise
-        self._counts = np.zeros(k + 1, np.int64)
-        self._cosines = np.zeros(k + 1)
-        self._near: list[list[tuple[float, int]]] = [[] for _ in range(k + 1)]
-
-    def add(self, vectors: Vectors, clusters: NDArray[np.int32]) -> None:
-        """First pass: L2-normalised vectors, float32 (n, dim), with their clusters, (n,)."""
-        for cluster in np.unique(clusters):
-            self._sums[cluster] += vectors[clusters == cluster].sum(axis=0, dtype=np.float64)
-            self._counts[cluster] += int((clusters == cluster).sum())
-
-    def renumber(self, order: NDArray[np.int64]) -> None:
-        """Between the passes: keep these clusters, in this order."""
-        rows = [*order.tolist(), len(self._sums) - 1]
-        self._sums, self._counts = self._sums[rows], self._counts[rows]
-        self._cosines = np.zeros(len(rows))
-        self._near = [[] for _ in rows]
-
-    def look(self, ids: NDArray[np.int64], vectors: Vectors, clusters: NDArray[np.int32]) -> None:
-        """Second pass: the same, with the clips' ids."""
-        lengths = np.maximum(np.linalg.norm(self._sums, axis=1, keepdims=True), 1e-12)
-        centres = (self._sums / lengths).astype(np.float32)
-        cosines = np.einsum("nd,nd->n", vectors, centres[clusters])
-        for cluster in np.unique(clusters):
-            rows = np.flatnonzero(clusters == cluster)
-            self._cosines[cluster] += float(cosines[rows].sum())
-            best = rows[np.argsort(-cosines[rows], kind="stable")][:_KEPT]
-            new = [(-float(cosines[row]), int(ids[row])) for row in best]
-            self._near[cluster] = sorted(self._near[cluster] + new)[:_KEPT]
-
-    def typical(self, cluster: int, recording_of: dict[int, int]) -> tuple[int, ...]:
-        """Ids of the clips nearest to a cluster's centre, of different recordings first."""
-        seen: set[int] = set()
-        first: list[int] = []
-        later: list[int] = []
-        for _, clip in self._near[cluster]:
-            recording = recording_of.get(clip, ABSENT)
-            (later if recording in seen else first).append(clip)
-            seen.add(recording)
-        return tuple((first + later)[:TYPICAL])
-
-    def candidates(self) -> list[int]:
-        """Ids of all clips that may be typical of a cluster."""
-        return sorted({clip for near in self._near for _, clip in near})
-
-    def cohesion(self, cluster: int) -> float:
-        """Mean cosine of a cluster's clips to its centre."""
-        return float(self._cosines[cluster] / max(1, self._counts[cluster]))
-
-
-_KEPT = 4 * TYPICAL
-
-
 def describe(
-    known: Attributes, clusters: NDArray[np.int32], k: int, gathered: Gatherer
+    known: Attributes, clusters: NDArray[np.int32], k: int, cosines: NDArray[np.float32]
 ) -> list[Described]:
     """Every cluster, in order, noise last if there is any.
 
@@ -138,7 +80,7 @@ def describe(
         known: of the clips that were clustered.
         clusters: int32 (n,), of each.
         k: number of clusters.
-        gathered: after both passes.
+        cosines: float32 (n,), of each to the centre of its cluster.
     """
     numbers = [*range(k), *([NOISE] if (clusters == NOISE).any() else [])]
     kinds = {
@@ -149,12 +91,11 @@ def describe(
     }
     tests = len(numbers) * sum(len(kind.names) for kind in kinds.values())
     excesses = {name: _excesses(kind, clusters, numbers, tests) for name, kind in kinds.items()}
-    rows = np.searchsorted(known.ids, gathered.candidates())
-    recording_of = dict(zip(known.ids[rows].tolist(), known.recordings[rows].tolist(), strict=True))
     found = []
     for number in numbers:
         chosen = clusters == number
-        size = int(chosen.sum())
+        rows = np.flatnonzero(chosen)
+        size = len(rows)
         who = known.speaker.codes[chosen]
         who = np.bincount(who[who != ABSENT]) if (who != ABSENT).any() else np.zeros(0, np.int64)
         found.append(
@@ -162,8 +103,8 @@ def describe(
                 cluster=number,
                 size=size,
                 share=size / max(1, len(clusters)),
-                typical=gathered.typical(number, recording_of),
-                cohesion=gathered.cohesion(number),
+                typical=_typical(known, rows[np.argsort(-cosines[rows], kind="stable")]),
+                cohesion=float(cosines[rows].sum(dtype=np.float64) / max(1, size)),
                 labels=excesses["labels"][number],
                 predicted=excesses["predicted"][number],
                 emotions=excesses["emotions"][number],
@@ -173,6 +114,14 @@ def describe(
             )
         )
     return found
+
+
+def _typical(known: Attributes, nearest: NDArray[np.intp]) -> tuple[int, ...]:
+    """Ids of the clips nearest to a cluster's centre, of different recordings first."""
+    near = nearest[:_NEAR]
+    firsts = np.sort(np.unique(known.recordings[near], return_index=True)[1])
+    others = np.setdiff1d(np.arange(len(near)), firsts)
+    return tuple(known.ids[near[[*firsts, *others][:TYPICAL]]].tolist())
 
 
 def _excesses(

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from emotion_search.engine.clusters import cluster as clustering_module
 from emotion_search.engine.clusters.cluster import cluster
-from emotion_search.engine.clusters.describe import Gatherer, describe
+from emotion_search.engine.clusters.describe import describe
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.clusters.project import Maps, pca
 from emotion_search.engine.pages import map as map_page
@@ -84,9 +84,8 @@ def test_an_excess_is_beyond_chance_among_all_that_was_looked_at():
         label = Attribute(("x", "y"), codes)
         ids = np.arange(n)
         known = Attributes(ids, label, absent, absent, sources, absent, ids)
-        gathered = Gatherer(2, 2)
-        gathered.renumber(np.array([0, 1]))
-        found[sources.names] = [one.labels for one in describe(known, clusters, 2, gathered)]
+        described = describe(known, clusters, 2, np.ones(n, np.float32))
+        found[sources.names] = [one.labels for one in described]
     assert [[one.value for one in some] for some in found[()]] == [["x"], ["y"]]
     assert found[many.names] == [(), ()]
 
