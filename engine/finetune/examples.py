@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.audio.workers import Block, Decoders
+from emotion_search.engine.audio.mono import MonoFile
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import check
 from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.objects import opened
@@ -170,18 +171,12 @@ def _decode(
 
 
 def _whole(source: ClipSource, decoders: Decoders) -> Samples:
-    parts: list[NDArray[np.float32]] = []
-    size = 0
-    with (
-        opened(source.paths[0]) as (file, sha256),
-        closing(decoders.read(file, [None], sha256)) as messages,
-    ):
-        for message in messages:
-            if isinstance(message, Block):
-                parts.append(message.tracks[0])
-                size += len(message.tracks[0])
-                if size >= LONGEST * SAMPLE_RATE:
-                    break
+    parts: list[Samples] = []
+    with opened(source.paths[0]) as (file, _), closing(MonoFile(decoders, file).blocks()) as blocks:
+        for block in blocks:
+            parts.append(block)
+            if sum(map(len, parts)) >= LONGEST * SAMPLE_RATE:
+                break
     return np.concatenate(parts)
 
 

@@ -14,7 +14,8 @@ from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.atomic import put, put_array
 from emotion_search.engine.finetune.bases import Base
 from emotion_search.engine.finetune.examples import Example, decode_examples
-from emotion_search.engine.finetune.tune import Inputs, Plan, other_run
+from emotion_search.engine.finetune.tune import Plan, other_run
+from emotion_search.engine.training.prepare import ClipRows
 
 Stored = Callable[[str, Sequence[int]], NDArray[np.float32] | None]
 """Of a model's fingerprint and ids of clips: their embeddings, where the archive has them all."""
@@ -42,7 +43,7 @@ def encode_examples(
     described: str,
     stored: Stored,
     tell: Callable[[str], None],
-) -> tuple[Tensor, Inputs | None]:
+) -> tuple[Tensor, ClipRows | None]:
     """The vectors of all examples, (n, dim), and what the layers to tune get of them; kept in
     ``state``, and taken from there if they are of the same run.
 
@@ -51,9 +52,10 @@ def encode_examples(
         OSError: they cannot be kept.
     """
     mark, vectors_path = state / _MARK, state / "vectors.npy"
-    inputs_path, starts_path = state / "inputs.f16", state / "starts.npy"
-    if mark.exists() and mark.read_text(encoding="utf-8") == described:
-        starts = np.load(starts_path)
+    inputs_path, places_path = state / "inputs.f16", state / "places.npy"
+    same = mark.exists() and mark.read_text(encoding="utf-8") == described
+    if same and places_path.exists():
+        places = np.load(places_path)
         vectors = torch.from_numpy(np.load(vectors_path))
     else:
         found = None
@@ -65,14 +67,13 @@ def encode_examples(
             width = base.encode(np.zeros(16_000, np.float32), 0)[0].shape[0]
             return torch.from_numpy(found[:, :width].copy()), None
         mark.unlink(missing_ok=True)  # what it vouches for is written over
-        starts, vectors = _encode_all(base, examples, plan, decoders, inputs_path, tell)
-        put_array(starts_path, starts)
+        places, vectors = _encode_all(base, examples, plan, decoders, inputs_path, tell)
+        put_array(places_path, places)
         put_array(vectors_path, vectors.numpy())
         put(mark, described)  # it is whole from here on
     if not plan.layers:
         return vectors, None
-    width = inputs_path.stat().st_size // 2 // int(starts[-1])
-    return vectors, Inputs(inputs_path, starts, width)
+    return vectors, ClipRows(inputs_path, places)
 
 
 def _encode_all(
@@ -83,6 +84,7 @@ def _encode_all(
     path: Path,
     tell: Callable[[str], None],
 ) -> tuple[NDArray[np.int64], Tensor]:
+    """Where the rows of each example are in the file, as ``ClipRows`` has it; and the vectors."""
     vectors: list[Tensor] = [torch.empty(0)] * len(examples)
     places = np.zeros((len(examples), 2), np.int64)
     at = 0
@@ -94,18 +96,4 @@ def _encode_all(
             at += len(rows)
             if done % 500 == 0:
                 tell(f"{done} of {len(examples)} clips encoded")
-    return _in_order(path, places), torch.stack(vectors).float()
-
-
-def _in_order(path: Path, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each clip's rows begin, (n + 1,); the file is put in the clips' order if it is not."""
-    starts = np.concatenate([[0], places[:, 1].cumsum()])
-    if not np.array_equal(places[:, 0], starts[:-1]) and starts[-1]:
-        width = path.stat().st_size // 2 // int(starts[-1])
-        rows = np.memmap(path, np.float16, "r", shape=(int(starts[-1]), width))
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            for begin, size in places.tolist():
-                file.write(rows[begin : begin + size].tobytes())
-        temporary.replace(path)
-    return starts
+    return places, torch.stack(vectors).float()

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.audio.workers import Decoders
-from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.finetune.examples import Example, Split, decode_examples
 from emotion_search.engine.finetune.head import uar
+from emotion_search.engine.ingest.reread import DecodedClip
+from emotion_search.engine.machine.threads import ahead
 from emotion_search.engine.settings import Settings
-
-_BATCH = 16  # clips that are embedded together
 
 Given = NDArray[np.int64]
 """The class given to each example."""
@@ -83,22 +81,15 @@ def classified(
     assert [one.lower() for one in embedder.classes] == [one.strip().lower() for one in names]
     rows = np.concatenate([parts.validation, parts.test]).tolist()
     given = np.full(len(examples), -1)
-    waiting = []
-    for clip in decode_examples([examples[row] for row in rows], decoders):
-        waiting.append((rows[clip.id], clip.samples))
-        if len(waiting) == _BATCH:
-            _classify(embedder, waiting, given)
-            waiting = []
-    if waiting:
-        _classify(embedder, waiting, given)
+
+    def classify(clip: DecodedClip) -> tuple[int, int]:
+        return rows[clip.id], int(embedder.embed([clip.samples]).scores.argmax())
+
+    for row, best in ahead(classify, decode_examples([examples[row] for row in rows], decoders)):
+        given[row] = best
     return given
 
 
 def groups_of(examples: Sequence[Example], rows: NDArray[np.intp]) -> tuple[str, ...]:
     """The speakers (recordings) of some examples, sorted."""
     return tuple(sorted({examples[row].group for row in rows.tolist()}))
-
-
-def _classify(embedder: Embedder, waiting: list[tuple[int, Samples]], given: Given) -> None:
-    scores = embedder.embed([samples for _, samples in waiting]).scores
-    given[[row for row, _ in waiting]] = scores.argmax(axis=1)

@@ -19,7 +19,8 @@ from emotion_search.engine.embedders.acoustic.model import (
     write_weights,
 )
 from emotion_search.engine.finetune.examples import Rows
-from emotion_search.engine.finetune.vary import length, vary
+from emotion_search.engine.finetune.vary import vary
+from emotion_search.engine.training.batches import length
 
 
 class NetworkBase:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from emotion_search.engine.finetune.examples import Example, data_hash, split
 from emotion_search.engine.finetune.features import Stored, check_encoded, encode_examples
 from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
-from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
+from emotion_search.engine.finetune.tune import Plan, Tuner, describe
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
 from emotion_search.index.disk.sync import make_folders
@@ -91,7 +91,6 @@ def finetune(
     described = describe(plan, base.fingerprint, data)
     if resume:  # before anything of the run that is there is touched
         check_encoded(state, described)
-        check_state(state, described)
     with space_needed(output.parent), torch_threads(cores() if base.large else 1):
         make_folders(output)
         if not resume:
@@ -170,12 +169,4 @@ def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
 
 def card_record(done: Finetuned) -> str:
     """What came of it, as a line of JSON."""
-    return json.dumps(
-        {
-            "model": str(done.model),
-            "classes": list(done.classes),
-            "epochs": done.epochs,
-            "judged": {name: vars(one) for name, one in done.judged.items()},
-        },
-        ensure_ascii=False,
-    )
+    return json.dumps(asdict(done), ensure_ascii=False, default=str)

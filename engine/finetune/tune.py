@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from emotion_search.engine.files.atomic import put_torch
 from emotion_search.engine.finetune.bases import Base
-from emotion_search.engine.finetune.examples import Rows, Split
+from emotion_search.engine.finetune.examples import Split
 from emotion_search.engine.finetune.head import class_weights, logits_of, uar
+from emotion_search.engine.training.prepare import ClipRows
 from emotion_search.index.errors import InvalidInputError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
@@ -51,22 +52,6 @@ class Plan:
     test: tuple[str, ...] = ()
 
 
-class Inputs:
-    """What the tuned layers get of each clip, in a file: float16 rows, read as they are needed."""
-
-    def __init__(self, path: Path, starts: NDArray[np.int64], width: int) -> None:
-        self._starts = starts
-        self._rows = np.memmap(path, np.float16, "r", shape=(int(starts[-1]), width))
-
-    def of(self, row: int) -> Rows:
-        """Float16, (rows, width), of one clip."""
-        return np.asarray(self._rows[self._starts[row] : self._starts[row + 1]])
-
-    def size(self, row: int) -> int:
-        """How many rows a clip has."""
-        return int(self._starts[row + 1] - self._starts[row])
-
-
 class Tuner:
     """Layers and head on their way to better ones; begins with the head that was trained alone.
 
@@ -76,6 +61,9 @@ class Tuner:
         resume: go on from the state there.
         tell: called with a line now and then.
 
+    Raises:
+        InvalidInputError: the state there is of another run.
+
     Attributes:
         epochs: how many were done.
         gained: whether some epoch was better than what it began with.
@@ -84,7 +72,7 @@ class Tuner:
     def __init__(
         self,
         base: Base,
-        inputs: Inputs,
+        inputs: ClipRows,
         labels: NDArray[np.int64],
         split: Split,
         plan: Plan,
@@ -182,14 +170,14 @@ class Tuner:
         order, batch = random.permutation(self._split.train).tolist(), self._plan.batch
         found = []
         for at in range(0, len(order), _TOGETHER * batch):
-            some = sorted(order[at : at + _TOGETHER * batch], key=self._inputs.size)
+            some = sorted(order[at : at + _TOGETHER * batch], key=self._inputs.sizes.__getitem__)
             found += [some[i : i + batch] for i in range(0, len(some), batch)]
         random.shuffle(found)
         return found
 
     def _check(self) -> tuple[float, float]:
         """UAR and minus the loss on the validation rows."""
-        rows = sorted(self._split.validation.tolist(), key=self._inputs.size)
+        rows = sorted(self._split.validation.tolist(), key=self._inputs.sizes.__getitem__)
         batch = self._plan.batch
         with torch.no_grad():
             logits = torch.cat(
@@ -226,7 +214,8 @@ class Tuner:
 
     def _resume(self) -> None:
         state = torch.load(self._path, weights_only=True, map_location=self._device)
-        assert state["described"] == self._described  # see check_state
+        if state["described"] != self._described:
+            raise other_run(self._path)
         self.epochs, self._waited = state["epoch"], state["waited"]
         self.gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
@@ -241,19 +230,6 @@ def describe(plan: Plan, base: str, data: str) -> str:
     """What has to be the same to go on: the plan but for its end, the model and the labels."""
     kept = {k: v for k, v in asdict(plan).items() if k not in ("epochs", "patience")}
     return json.dumps({"plan": kept, "base": base, "data": data}, sort_keys=True)
-
-
-def check_state(folder: Path, described: str) -> None:
-    """Refuse to go on from a state of another run.
-
-    Raises:
-        InvalidInputError: the state in ``folder`` is one.
-    """
-    path = folder / _STATE
-    if path.exists():
-        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-        if state["described"] != described:
-            raise other_run(path)
 
 
 def other_run(path: Path) -> InvalidInputError:

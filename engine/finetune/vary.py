@@ -6,19 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.embedders.acoustic.features import MELS
+from emotion_search.engine.training.batches import warped
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]
 
-_LENGTHS = (120, 160, 200, 260)
-"""Frames of a batch's clips (10 ms each); shorter clips are repeated."""
-
 _PERIODICITY, _PITCH = MELS + 1, MELS + 3
-
-
-def length(random: Random) -> int:
-    """Frames of a batch's clips."""
-    return int(random.choice(_LENGTHS))
 
 
 def vary(x: Floats, frames: int, random: Random) -> Floats:
@@ -29,7 +22,7 @@ def vary(x: Floats, frames: int, random: Random) -> Floats:
     and Hinton, ICML 2013).
     """
     x = _stretched(x, frames, float(np.exp(random.uniform(-0.15, 0.15))), random)
-    mel = _interpolated(x[:, :MELS], float(np.exp(random.uniform(-0.06, 0.06))))
+    mel = warped(x[:, :MELS], float(np.exp(random.uniform(-0.06, 0.06))))
     points = np.linspace(0, MELS - 1, 5)
     mel += np.interp(np.arange(MELS), points, random.normal(0, 0.4, 5)).astype(np.float32)
     for _ in range(2):
@@ -55,12 +48,3 @@ def _stretched(x: Floats, frames: int, tempo: float, random: Random) -> Floats:
     share = (place - below)[:, None].astype(np.float32)
     above = np.minimum(below + 1, need - 1)
     return np.asarray(x[below] * (1 - share) + x[above] * share)
-
-
-def _interpolated(mel: Floats, warp: float) -> Floats:
-    """The bands read ``warp`` times as far up."""
-    place = np.clip(np.arange(MELS) * warp, 0, MELS - 1)
-    below = place.astype(int)
-    share = (place - below).astype(np.float32)
-    above = np.minimum(below + 1, MELS - 1)
-    return np.asarray(mel[:, below] * (1 - share) + mel[:, above] * share)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from emotion_search.engine.embedders.voice.spectrum import BANDS
 from emotion_search.engine.training.corpora import LabelledClip
-from emotion_search.engine.training.prepare import Variant
+from emotion_search.engine.training.prepare import ClipRows
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]
@@ -35,14 +35,14 @@ class Corpus:
     """
 
     clips: Sequence[LabelledClip]
-    variants: Sequence[Variant]
+    variants: Sequence[ClipRows]
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     speakers: NDArray[np.int64]
     texts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, clips: Sequence[LabelledClip], variants: Sequence[Variant]) -> Corpus:
+    def of(cls, clips: Sequence[LabelledClip], variants: Sequence[ClipRows]) -> Corpus:
         """The corpus of these clips."""
         names, labels = np.unique([clip.label for clip in clips], return_inverse=True)
         speakers = np.unique([clip.speaker for clip in clips], return_inverse=True)[1]
@@ -52,8 +52,7 @@ class Corpus:
 
     def spectrum(self, row: int, variant: int = 0) -> Floats:
         """The spectrum of a clip, (frames, ``BANDS``)."""
-        kept = self.variants[variant]
-        return kept.rows[kept.starts[row] : kept.starts[row + 1]].astype(np.float32)
+        return self.variants[variant].of(row).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ def vary(x: Floats, frames: int, random: Random) -> Floats:
     and Hinton, ICML 2013).
     """
     at = int(random.integers(max(len(x) - frames, 0) + 1))
-    x = _interpolated(x[at : at + frames], float(np.exp(random.uniform(-0.06, 0.06))))
+    x = warped(x[at : at + frames], float(np.exp(random.uniform(-0.06, 0.06))))
     points = np.linspace(0, BANDS - 1, 5)
     x += np.interp(np.arange(BANDS), points, random.normal(0, 0.06, 5)).astype(np.float32)
     for _ in range(2):
@@ -124,10 +123,11 @@ def vary(x: Floats, frames: int, random: Random) -> Floats:
     return x
 
 
-def _interpolated(x: Floats, warp: float) -> Floats:
-    """The bands read ``warp`` times as far up."""
-    place = np.clip(np.arange(BANDS) * warp, 0, BANDS - 1)
+def warped(x: Floats, warp: float) -> Floats:
+    """A spectrum, (n, bands), whose bands are read ``warp`` times as far up."""
+    highest = x.shape[1] - 1
+    place = np.clip(np.arange(x.shape[1]) * warp, 0, highest)
     below = place.astype(int)
     share = (place - below).astype(np.float32)
-    above = np.minimum(below + 1, BANDS - 1)
+    above = np.minimum(below + 1, highest)
     return np.asarray(x[:, below] * (1 - share) + x[:, above] * share)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emotion_search.engine.files.tables import csv_rows, valid_rows
 from emotion_search.index.errors import InvalidInputError
 
 EMOGATOR = "emogator"
@@ -111,19 +111,14 @@ def read_labelled(manifest: Path) -> list[LabelledClip]:
     Raises:
         InvalidInputError: a column or a value is missing, named with its line.
     """
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{manifest} cannot be read: {error}") from error
     clips = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in valid_rows(manifest, csv_rows(manifest)):
         if not all(row.get(column) for column in ("path", "label", "speaker")):
             raise InvalidInputError(f"{manifest}: line {line} needs a path, a label and a speaker")
         corpus = row.get("corpus") or manifest.resolve().parent.name
         path = manifest.parent / row["path"]
-        said = row.get("text") or ""
-        clips.append(LabelledClip(path, corpus, row["label"], row["speaker"], said))
+        text = row.get("text") or ""
+        clips.append(LabelledClip(path, corpus, row["label"], row["speaker"], text))
     if not clips:
         raise InvalidInputError(f"{manifest} names no clips")
     return clips

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples, decode
 from emotion_search.engine.embedders.voice.model import LONGEST, VERSION
-from emotion_search.engine.embedders.voice.spectrum import BANDS, log_mel
+from emotion_search.engine.embedders.voice.spectrum import log_mel
 from emotion_search.engine.files.scan import facts
 from emotion_search.engine.training.augment import augment
 from emotion_search.engine.training.corpora import LabelledClip
@@ -25,22 +24,31 @@ from emotion_search.index.errors import AudioError, InvalidInputError
 _CHUNK = 64
 
 
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """Spectra of every clip, one after another.
+class ClipRows:
+    """Rows of numbers of every clip, read from a file as they are needed.
+
+    Args:
+        path: of the file: float16, (rows of all clips, width).
+        places: int64, (clips, 2): where a clip's rows begin, and how many it has.
 
     Attributes:
-        rows: float16, (frames of all clips, ``BANDS``), mapped from a file.
-        starts: int64, (clips + 1,): clip i has the rows from ``starts[i]`` to ``starts[i + 1]``.
+        rows: of all clips.
+        sizes: how many rows each clip has, (clips,).
     """
 
-    rows: NDArray[np.float16]
-    starts: NDArray[np.int64]
+    def __init__(self, path: Path, places: NDArray[np.int64]) -> None:
+        self._begins, self.sizes = places.T
+        self.rows = np.memmap(path, np.float16, "r").reshape(int(self.sizes.sum()), -1)
+
+    def of(self, clip: int) -> NDArray[np.float16]:
+        """Float16, (rows, width), of one clip."""
+        begin = self._begins[clip]
+        return np.asarray(self.rows[begin : begin + self.sizes[clip]])
 
 
 def prepare(
     clips: Sequence[LabelledClip], folder: Path, *, variants: int, seed: int, processes: int
-) -> list[Variant]:
+) -> list[ClipRows]:
     """Variant 0 of the clips, as they are, and ``variants`` augmented ones: of each its first
     ``LONGEST`` seconds.
 
@@ -61,7 +69,7 @@ def prepare(
 
 def _variant(
     clips: Sequence[LabelledClip], stem: Path, number: int, seed: int, processes: int
-) -> Variant:
+) -> ClipRows:
     starts_path, rows_path = stem.with_suffix(".npy"), stem.with_suffix(".f16")
     if not starts_path.exists():
         paths = [clip.path for clip in clips]
@@ -78,8 +86,7 @@ def _variant(
         np.save(temporary, np.array(starts, dtype=np.int64))
         temporary.replace(starts_path)  # it is whole from here on
     starts_of = np.load(starts_path)
-    rows_of = np.memmap(rows_path, np.float16, "r", shape=(int(starts_of[-1]), BANDS))
-    return Variant(rows_of, starts_of)
+    return ClipRows(rows_path, np.column_stack([starts_of[:-1], np.diff(starts_of)]))
 
 
 def _spectrum_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArray[np.float16]:

@@ -275,7 +275,7 @@ def _left_out_rows(corpus: Corpus, speakers: tuple[str, ...]) -> NDArray[np.intp
 
 def _frames(corpus: Corpus) -> float:
     """Frames of a corpus's clips, on average."""
-    return float(np.diff(corpus.variants[0].starts).mean())
+    return float(corpus.variants[0].sizes.mean())
 
 
 def _sizes(corpora: Mapping[str, Corpus], speech: str, batch: int) -> dict[str, int]:
