@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.machine import describe
 from emotion_search.engine.audio.file import SAMPLE_RATE, decode
-from emotion_search.engine.audio.windows import windows
+from emotion_search.engine.audio.windows import FixedWindows, cut
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.inference.frames import stream_frames
@@ -46,7 +46,7 @@ def main() -> None:
         for number in range(options.recordings):
             recording = speech[number * LENGTH : (number + 1) * LENGTH]
             whole = model.embed([recording]).vectors[0]
-            parts = [w.samples for w in windows([recording], 15.0)]
+            parts = [w.samples for w in cut([recording], FixedWindows(15.0))]
             mean = np.average(model.embed(parts).vectors, axis=0, weights=[len(p) for p in parts])
             frames = np.concatenate([p.vectors for p in stream_frames([recording], model)])
             print(

@@ -206,9 +206,8 @@ class GivenSpans:
 _BEYOND = SAMPLE_RATE // 20  # samples by which a rounded end may lie beyond the recording's
 
 
-def windows(blocks: Iterable[Samples], length: float) -> Iterator[Window]:
-    """Consecutive windows of ``length`` seconds; see ``FixedWindows``."""
-    cutter = FixedWindows(length)
+def cut(blocks: Iterable[Samples], cutter: Segmenter) -> Iterator[Window]:
+    """The clips of a channel, given by its blocks."""
     for block in blocks:
         yield from cutter.feed(block)
     yield from cutter.finish()

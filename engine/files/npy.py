@@ -32,24 +32,20 @@ class NpyWriter:
 
     Args:
         path: the file's name in the end; until then it is ``NAME.partial`` beside it.
-        width: columns of the array; None for a single vector, given by one ``append``.
+        width: columns of the array.
     """
 
-    def __init__(self, path: Path, width: int | None) -> None:
+    def __init__(self, path: Path, width: int) -> None:
         self._path, self._width = path, width
         self._partial = path.with_name(path.name + ".partial")
         self._out = self._partial.open("wb")
         self.rows = 0
-        if width is not None:
-            _header(self._out, (0, width))
+        self._header()
 
     def append(self, rows: NDArray[np.float32]) -> None:
-        """Add rows (n, width), or the one vector (n,)."""
-        if self._width is None:
-            _header(self._out, rows.shape)
-        else:
-            assert rows.ndim == 2
-            assert rows.shape[1] == self._width
+        """Add rows (n, width)."""
+        assert rows.ndim == 2
+        assert rows.shape[1] == self._width
         self._out.write(np.ascontiguousarray(rows, "<f4").tobytes())
         self.rows += len(rows)
 
@@ -58,17 +54,17 @@ class NpyWriter:
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._out:
-            if kind is None and self._width is not None:
+            if kind is None:
                 self._out.seek(0)
-                _header(self._out, (self.rows, self._width))
+                self._header()
         if kind is None:
             publish(self._partial, self._path)
         else:
             self._partial.unlink(missing_ok=True)
 
-
-def _header(out: Any, shape: tuple[int, ...]) -> None:
-    """A ``.npy`` header; numpy leaves room in it for the first axis to grow."""
-    np.lib.format.write_array_header_1_0(
-        out, {"descr": "<f4", "fortran_order": False, "shape": shape}
-    )
+    def _header(self) -> None:
+        """Write the header; numpy leaves room in it for the first axis to grow."""
+        shape = (self.rows, self._width)
+        np.lib.format.write_array_header_1_0(
+            self._out, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )

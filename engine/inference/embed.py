@@ -16,7 +16,7 @@ from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
-from emotion_search.engine.files.atomic import put
+from emotion_search.engine.files.atomic import put, put_array
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
@@ -155,13 +155,15 @@ def _write_embedding(
     Raises:
         AudioError: the file cannot be used; nothing is left.
     """
-    width = None if how.name == "utterance" else embedder.dimension
-    with NpyWriter(target, width) as out:
-        embedded = FileEmbedding(audio, embedder, how)
-        for parts in embedded:
-            out.append(parts.vectors)
-        if width is None:
-            out.append(embedded.vector)
+    embedded = FileEmbedding(audio, embedder, how)
+    if how.name == "utterance":
+        for _ in embedded:
+            pass
+        put_array(target, embedded.vector)
+    else:
+        with NpyWriter(target, embedder.dimension) as out:
+            for parts in embedded:
+                out.append(parts.vectors)
     return embedded
 
 

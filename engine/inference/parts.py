@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
+from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.speech import CHUNK, LEAST_S, LIKELY, SpeechDetector
 from emotion_search.engine.audio.voice import NO_VOICE, heard, voiceless
-from emotion_search.engine.audio.windows import (
-    FixedWindows,
-    Segmenter,
-    SpeechWindows,
-    Window,
-    windows,
-)
+from emotion_search.engine.audio.windows import FixedWindows, SpeechWindows, Window, cut
 from emotion_search.engine.embedders.base import Embedder, Embeddings, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
 from emotion_search.engine.inference.frames import stream_frames
@@ -37,21 +32,6 @@ _HEARD_S = 600.0  # of a file, before what it is adapted to is fixed
 _TINY = 1e-38  # least score whose logarithm is taken
 
 Vector = NDArray[np.float32]
-
-
-class AudioStream(Protocol):
-    """A file that can be decoded, such as ``engine.audio.file.AudioFile``.
-
-    Attributes:
-        duration: seconds, once its blocks have come to their end.
-    """
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-
-    def blocks(self) -> Iterator[Samples]:
-        """Its samples in order: mono float32, (n,), 16 kHz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +97,7 @@ class FileEmbedding:
 
     def __init__(
         self,
-        audio: AudioStream,
+        audio: MonoFile,
         embedder: Embedder,
         granularity: Granularity,
         context: Context | None = None,
@@ -224,25 +204,18 @@ class FileEmbedding:
     def _cut(self) -> Iterator[Window]:
         how = self._granularity
         if how.name != "utterance":
-            yield from _fed(
-                FixedWindows(how.window, how.hop, spare=max(_SHORTEST_S, min(1.0, how.window / 2))),
-                heard(self._blocks()),
-            )
+            spare = max(_SHORTEST_S, min(1.0, how.window / 2))
+            cutter = FixedWindows(how.window, how.hop, spare=spare)
+            yield from cut(heard(self._blocks()), cutter)
             return
-        stretches = _fed(SpeechWindows(_WHOLE_S), self._blocks())
+        stretches = cut(self._blocks(), SpeechWindows(_WHOLE_S))
         first = next(stretches, None)
         if first is None:  # what the detector takes for none may be a voice all the same
-            fixed = windows(self._audio.blocks(), _WHOLE_S)
+            fixed = cut(self._audio.blocks(), FixedWindows(_WHOLE_S))
             yield from (one for one in fixed if not voiceless(one.samples))
             return
         yield first
         yield from stretches
-
-
-def _fed(cutter: Segmenter, blocks: Iterable[Samples]) -> Iterator[Window]:
-    for block in blocks:
-        yield from cutter.feed(block)
-    yield from cutter.finish()
 
 
 class _Speech:

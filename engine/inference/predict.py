@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,13 +18,13 @@ from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.base import Embedder
+from emotion_search.engine.files.atomic import put_array
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted, Centre, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
 from emotion_search.engine.inference.parts import (
-    AudioStream,
     FileEmbedding,
     Granularity,
     Parts,
@@ -215,7 +215,7 @@ def _or_error(
 
 def predictions(
     name: str,
-    audio: AudioStream,
+    audio: MonoFile,
     embedder: Embedder,
     granularity: Granularity | str = "utterance",
     *,
@@ -253,31 +253,34 @@ def require_scores(embedder: Embedder) -> None:
 
 def _written(
     name: str,
-    audio: AudioStream,
+    audio: MonoFile,
     target: Path,
     embedder: Embedder,
     how: Granularity,
     context: Context | None,
 ) -> Iterator[Prediction]:
     """As ``predictions``, and the files of ``target``."""
-    whole = how.name == "utterance"
-    with ExitStack() as stack:
-        make_folders(target)
-        stack.callback(_remove_if_empty, target)
-        width = None if whole else embedder.dimension
-        vectors = stack.enter_context(NpyWriter(target / "embedding.npy", width))
-        scores = None
-        if not whole:
-            columns = len(embedder.classes)
-            scores = stack.enter_context(NpyWriter(target / "scores.npy", columns))
-        embedded = FileEmbedding(audio, embedder, how, context)
-        for parts in embedded:
-            vectors.append(parts.vectors)
-            if scores is not None:
-                scores.append(parts.scores)
-            yield from _of_parts(name, parts, embedded, embedder, how)
-        if whole:
-            vectors.append(embedded.vector)
+    embedded = FileEmbedding(audio, embedder, how, context)
+    vectors_path, scores_path = target / "embedding.npy", target / "scores.npy"
+    make_folders(target)
+    try:
+        if how.name == "utterance":
+            for _ in embedded:
+                pass
+            put_array(vectors_path, embedded.vector)
+            scores_path.unlink(missing_ok=True)  # of parts, written over
+        else:
+            with (
+                NpyWriter(vectors_path, embedder.dimension) as vectors,
+                NpyWriter(scores_path, len(embedder.classes)) as scores,
+            ):
+                for parts in embedded:
+                    vectors.append(parts.vectors)
+                    scores.append(parts.scores)
+                    yield from _of_parts(name, parts, embedded, embedder, how)
+    finally:
+        if not any(target.iterdir()):
+            target.rmdir()
     prediction = whole_prediction(name, embedded, embedder)
     _write_result(target, prediction, embedder, how, embedded.duration)
     yield prediction
@@ -327,11 +330,4 @@ def _write_result(
     }
     if how.name == "window":
         result |= {"window": how.window, "hop": how.hop or how.window}
-    if how.name == "utterance":
-        (target / "scores.npy").unlink(missing_ok=True)  # of parts, written over
     write_json(target / "result.json", result)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.speech import CHUNK
-from emotion_search.engine.audio.windows import FixedWindows, GivenSpans, SpeechWindows, windows
+from emotion_search.engine.audio.windows import FixedWindows, GivenSpans, SpeechWindows, cut
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -19,7 +19,7 @@ from emotion_search.engine.audio.windows import FixedWindows, GivenSpans, Speech
 )
 def test_windows_cover_the_recording_exactly(total, block, length):
     samples = np.arange(total, dtype=np.float32)
-    made = list(windows((samples[i : i + block] for i in range(0, total, block)), length))
+    made = list(cut((samples[i : i + block] for i in range(0, total, block)), FixedWindows(length)))
     assert np.array_equal(np.concatenate([w.samples for w in made]), samples)
     assert made[0].start == 0
     assert made[-1].end == total / 16_000
@@ -32,7 +32,7 @@ def test_windows_cover_the_recording_exactly(total, block, length):
 
 
 def test_a_short_recording_is_one_clip():
-    (window,) = windows([np.zeros(15 * 16_000 + 100, np.float32)], 15.0)
+    (window,) = cut([np.zeros(15 * 16_000 + 100, np.float32)], FixedWindows(15.0))
     assert (window.start, len(window.samples)) == (0.0, 15 * 16_000 + 100)
 
 
@@ -45,7 +45,7 @@ def test_no_more_than_a_window_is_held():
             taken += 1
             yield np.zeros(16_000, np.float32)
 
-    stream = windows(endless(), 5.0)
+    stream = cut(endless(), FixedWindows(5.0))
     for number in range(1, 50):
         next(stream)
         assert taken <= 5 * number + 2
