@@ -91,18 +91,18 @@ class Acoustic(BaseEmbedder):
         return torch.cat([learned, self.described(inputs)], 1)[0]
 
 
-def fingerprint_of(weights: Path) -> str:
-    """Hex sha256 of what decides the vectors that these weights give."""
-    digest = hashlib.sha256(f"acoustic {VERSION}".encode())
-    digest.update(weights.read_bytes())
-    return digest.hexdigest()
+def fingerprint_of(weights: Path, computed: str = f"acoustic {VERSION}") -> str:
+    """Hex sha256 of what decides the vectors that these weights give; ``computed`` names how."""
+    return hashlib.sha256(computed.encode() + weights.read_bytes()).hexdigest()
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_weights(
+    path: Path, model: str = "the built-in network"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The metadata of a file of weights (shape, classes, about), and its tensors.
 
     Raises:
-        ModelUnavailableError: it is not such a file.
+        ModelUnavailableError: it is not such a file; says that it has no weights of ``model``.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -110,7 +110,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelUnavailableError(
-            f"{path} does not hold weights of the built-in network: {error!r}"
+            f"{path} does not hold weights of {model}: {error!r}"
         ) from error
 
 

@@ -83,11 +83,7 @@ class Emotion2vec:
             )
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings of clips, each float32, (n,), 16 kHz: the same alone as among others.
-
-        Raises:
-            AudioError: a clip is shorter than 400 samples or not finite.
-        """
+        """See ``Embedder``."""
         vectors = np.empty((len(clips), self.dimension), np.float32)
         scores = np.empty((len(clips), len(self.classes)), np.float32)
         for i, features in self._features(clips):
@@ -101,13 +97,8 @@ class Emotion2vec:
         return self._scores(torch.tensor(vectors, dtype=torch.float32, device=self.device))
 
     def frames(self, clip: Samples) -> Frames:
-        """Embeddings of a clip's frames, 50 a second: float32, (n,), 16 kHz.
-
-        The head is linear, so that the mean of the frames' logits is the utterance's.
-
-        Raises:
-            AudioError: the clip is shorter than 400 samples or not finite.
-        """
+        """See ``Embedder``. The head is linear, so that the mean of the frames' logits is the
+        utterance's."""
         ((_, features),) = self._features([clip])
         return Frames(features.cpu().numpy(), self._scores(features))
 

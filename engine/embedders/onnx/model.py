@@ -61,11 +61,7 @@ class OnnxModel(BaseEmbedder):
         return vector
 
     def embed(self, clips: Sequence[Samples]) -> Embeddings:
-        """Embeddings and scores of clips, each float32, (n,), 16 kHz.
-
-        Raises:
-            AudioError: a clip is shorter than 400 samples or not finite.
-        """
+        """See ``Embedder``."""
         check(clips)
         vectors = np.empty((len(clips), self.dimension), np.float32)
         scores = np.empty((len(clips), len(self.classes)), np.float32)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
-from emotion_search.engine.embedders.acoustic.model import Acoustic
+from emotion_search.engine.embedders.acoustic.model import Acoustic, fingerprint_of, read_weights
 from emotion_search.engine.embedders.base import BaseEmbedder, Floats
 from emotion_search.engine.embedders.voice.network import DIMENSION, EmotionNetwork
 from emotion_search.engine.embedders.voice.spectrum import log_mel
@@ -58,12 +55,13 @@ class Voice(BaseEmbedder):
 
     def __init__(self, weights: Path = WEIGHTS, *, name: str = "voice") -> None:
         self.name = name
-        about, tensors = _read(weights)
+        about, kept = read_weights(weights, "the model voice")
+        tensors = {k: v.float() if v.is_floating_point() else v for k, v in kept.items()}
         self.classes = tuple(about["classes"])
         self.beside = Acoustic()
         self._at = self.beside.dimension
         self.dimension = self._at + DIMENSION
-        self.fingerprint = _fingerprint_of(weights, self.beside.fingerprint)
+        self.fingerprint = fingerprint_of(weights, f"voice {VERSION} {self.beside.fingerprint}")
         with torch.device("meta"):  # drawing random weights would take longer than reading these
             self.network = EmotionNetwork().eval()
         own = {k.removeprefix("network."): v for k, v in tensors.items() if "network." in k}
@@ -135,22 +133,3 @@ def write_weights(
     tensors = dict(fitted) | {f"network.{k}": v for k, v in network.state_dict().items()}
     kept = {k: v.detach().half() if v.is_floating_point() else v for k, v in tensors.items()}
     put_safetensors(path, {k: v.contiguous() for k, v in kept.items()}, about)
-
-
-def _fingerprint_of(weights: Path, beside: str) -> str:
-    """Hex sha256 of what decides the vectors that these weights give."""
-    digest = hashlib.sha256(f"voice {VERSION} {beside}".encode())
-    digest.update(weights.read_bytes())
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["emotion_search"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ModelUnavailableError(
-            f"{path} does not hold weights of the model voice: {error!r}"
-        ) from error
-    return about, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
