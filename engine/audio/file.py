@@ -107,7 +107,8 @@ class AudioFile:
             number = len(channels)
             resampler = soxr.ResampleStream(self.sample_rate, SAMPLE_RATE, number, dtype="float32")
         empty = True
-        for frames in self._native_blocks():
+        for frames in self._source.blocks():
+            self._decoded += len(frames)
             chosen = np.stack([self._mixer.channel(frames, one) for one in channels], axis=1)
             if not np.isfinite(chosen).all():
                 raise AudioError("contains samples that are not finite (NaN or infinity)")
@@ -141,12 +142,6 @@ class AudioFile:
                 raise AudioError(
                     f"has no channel {channel} (it has {self.channels}, counted from 0)"
                 )
-
-    def _native_blocks(self) -> Iterator[Samples]:
-        """Blocks (n, channels) at the file's own rate, up to an end that is checked."""
-        for frames in self._source.blocks():
-            self._decoded += len(frames)
-            yield frames
 
 
 class _Mixer:

@@ -20,16 +20,13 @@ _LEAST_SHARE = 1e-3  # of the votes; what no tree votes for is not impossible
 
 
 class Fitted(Protocol):
-    """A classifier that was fitted."""
+    """A classifier that was fitted; its attributes are the arrays that it consists of."""
 
     kind: ClassVar[str]
 
     def scores(self, features: Vectors) -> Array:
         """Scores by class, float64 (n, classes), of features float32 (n, dim): the class of the
         highest is the decision. Log-likelihoods but for a constant, and too sure of themselves."""
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """What it consists of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +45,6 @@ class Linear:
     def scores(self, features: Vectors) -> Array:
         """See ``Fitted``."""
         return np.asarray(features.astype(np.float64) @ self.weights + self.bias)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """See ``Fitted``."""
-        return {"weights": self.weights, "bias": self.bias}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +83,10 @@ class Forest:
             total += self.value[at]
         return np.log(np.maximum(total / len(self.roots), _LEAST_SHARE))
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """See ``Fitted``."""
-        names = ("roots", "feature", "threshold", "left", "right", "value")
-        return {name: getattr(self, name) for name in names}
-
 
 def to_bytes(fitted: Fitted, calibration: Mapping[str, NDArray[np.generic]]) -> bytes:
     """A classifier and its calibration as safetensors."""
-    arrays = {f"{fitted.kind}.{name}": array for name, array in fitted.arrays().items()}
+    arrays = {f"{fitted.kind}.{name}": array for name, array in vars(fitted).items()}
     arrays |= {f"calibration.{name}": array for name, array in calibration.items()}
     return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 

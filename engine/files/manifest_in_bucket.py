@@ -13,19 +13,14 @@ from emotion_search.index.database.files import is_object
 from emotion_search.index.errors import InvalidInputError, reason
 
 
-def manifest_named(named: str, form: TableForm | None = None) -> Manifest:
-    """The rows of a manifest of this path or address; see ``read_manifest``."""
-    if is_object(named):
-        return read_manifest_in_bucket(named, form)
-    return read_manifest(Path(named), form)
-
-
-def read_manifest_in_bucket(url: str, form: TableForm | None = None) -> Manifest:
-    """The rows of a manifest at an address; see ``read_manifest``.
+def manifest_named(url: str, form: TableForm | None = None) -> Manifest:
+    """The rows of a manifest of this path or address; see ``read_manifest``.
 
     Raises:
         InvalidInputError: it cannot be read; see also ``read_manifest``.
     """
+    if not is_object(url):
+        return read_manifest(Path(url), form)
     scheme, _, place = url.partition("://")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, place)  # as it lies there: so do paths with ../

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,18 +94,15 @@ class NpySource:
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
         """See ``Source``."""
-        nothing = object()
         vectors = np.asarray(self._vectors)  # mapped as before, without memmap's cost for each row
+        number = 0
         table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
-        for read, number in zip_longest(table, range(len(self._vectors)), fillvalue=nothing):
-            if read is nothing or number is nothing:
-                more, less = self._file, self._table
-                if number is nothing:
-                    more, less = less, more
-                raise InvalidInputError(f"{more} has more rows than {less}")
-            assert isinstance(read, tuple)
-            assert isinstance(number, int)
-            yield *read, np.asarray(vectors[number], dtype=np.float32)
+        for number, (line, cells) in enumerate(table, start=1):
+            if number > len(vectors):
+                raise InvalidInputError(f"{self._table} has more rows than {self._file}")
+            yield line, cells, np.asarray(vectors[number - 1], dtype=np.float32)
+        if number < len(vectors):
+            raise InvalidInputError(f"{self._file} has more rows than {self._table}")
 
 
 class ParquetSource:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from emotion_search.cli import app
 from emotion_search.engine.archive.check import check
 from emotion_search.engine.files import objects
-from emotion_search.engine.files.manifest_in_bucket import read_manifest_in_bucket
+from emotion_search.engine.files.manifest_in_bucket import manifest_named
 from emotion_search.engine.files.scan import Scan, facts, find_audio, sha256_of
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
@@ -149,14 +149,14 @@ def test_a_folder_that_was_moved_into_a_bucket_is_known_there(
 
 def test_a_manifest_in_a_bucket_names_objects_relative_to_itself(bucket: Bucket):
     url = bucket.put("set/labels.csv", b"path,label\na.wav,sad\n../b.wav,angry\n,x\n")
-    rows = read_manifest_in_bucket(url)
+    rows = manifest_named(url)
     assert rows.rows[f"{bucket.url}/set/a.wav"] == Annotations(labels={"emotion": "sad"})
     assert list(rows.rows)[1] == f"{bucket.url}/b.wav"
     assert rows.problems == [(f"{url}: line 4", "no path")]
     with pytest.raises(InvalidInputError, match=f"{bucket.url}/none.csv cannot be read: no such"):
-        read_manifest_in_bucket(f"{bucket.url}/none.csv")
+        manifest_named(f"{bucket.url}/none.csv")
     with pytest.raises(InvalidInputError, match=r"no \.\."):
-        read_manifest_in_bucket(f"{bucket.url}/../../outside/labels.csv")
+        manifest_named(f"{bucket.url}/../../outside/labels.csv")
 
 
 def test_the_command_takes_a_bucket_in_and_keeps_credentials_to_itself(
