@@ -40,101 +40,46 @@ def logits_of(vectors: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return functional.linear(vectors, weight, bias)
 
 
-class LinearHead:
-    """Logits ``x @ weight.T + bias`` of raw vectors, as emotion2vec has them.
-
-    Args:
-        vectors: that are trained on, (n, dim); they set the scale.
-        began: weight and bias to begin with; None for nothing.
-    """
-
-    def __init__(self, vectors: Tensor, classes: int, began: tuple[Tensor, Tensor] | None) -> None:
-        self._mean, self._deviation = vectors.mean(dim=0), vectors.std(dim=0).clamp(min=1e-6)
-        if began is None:
-            self.weight, self.bias = torch.zeros(classes, vectors.shape[1]), torch.zeros(classes)
-        else:
-            self.weight = began[0] * self._deviation
-            self.bias = began[1] + began[0] @ self._mean
-        self.parameters = [self.weight, self.bias]
-
-    def logits(self, vectors: Tensor) -> Tensor:
-        """(n, dim) to (n, classes)."""
-        standard = (vectors - self._mean) / self._deviation
-        return logits_of(standard, self.weight, self.bias)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias for vectors as they are, the standardisation folded in."""
-        weight = self.weight.detach() / self._deviation
-        return weight, self.bias.detach() - weight @ self._mean
-
-
-class CosineHead:
-    """Logits of the built-in model: scaled cosines to a vector of each class.
-
-    Args:
-        vectors: that are trained on, (n, dim), and their ``labels``.
-        began: vectors of the classes to begin with; None for the means of theirs.
-    """
-
-    def __init__(
-        self, vectors: Tensor, labels: NDArray[np.int64], classes: int, began: Tensor | None
-    ) -> None:
-        if began is None:
-            unit, rows = functional.normalize(vectors), torch.from_numpy(labels)
-            means = torch.stack([unit[rows == one].mean(dim=0) for one in range(classes)])
-            began = means - means.mean(dim=0)
-        self.weight = functional.normalize(began)
-        self.parameters = [self.weight]
-
-    def logits(self, vectors: Tensor) -> Tensor:
-        """(n, dim) to (n, classes)."""
-        return logits_of(vectors, self.weight, None)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """The vectors of the classes, and no bias."""
-        return self.weight.detach(), torch.zeros(len(self.weight))
-
-
-def train_head(
-    head: LinearHead | CosineHead,
+def _train(
     vectors: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
     labels: NDArray[np.int64],
     train: NDArray[np.intp],
     validation: NDArray[np.intp],
-) -> float:
-    """Train ``head`` on all training rows at once and leave it at its best; returns the UAR on the
-    validation rows there.
+) -> None:
+    """Train a head (see ``logits_of``), in place, on all training rows at once and leave it at its
+    best.
 
     Cross-entropy with class weights, AdamW. Stops when the UAR of the validation rows, of equal
     ones the loss, has not become better for a while.
     """
     weights = class_weights(labels[train], int(labels.max()) + 1)
     wanted = torch.from_numpy(labels)
-    for tensor in head.parameters:
+    parameters = [weight] if bias is None else [weight, bias]
+    for tensor in parameters:
         tensor.requires_grad_()
-    optimizer = torch.optim.AdamW(head.parameters, lr=_RATE, weight_decay=_DECAY)
-    best, kept, waited = (-1.0, 0.0), [t.detach().clone() for t in head.parameters], 0
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
+    best, kept, waited = (-1.0, 0.0), [t.detach().clone() for t in parameters], 0
     for step in range(_STEPS + 1):
         if step % _CHECK == 0:
             with torch.no_grad():
-                logits = head.logits(vectors[validation])
+                logits = logits_of(vectors[validation], weight, bias)
                 loss = functional.cross_entropy(logits, wanted[validation], weight=weights)
             value = (uar(labels[validation], logits.argmax(dim=1).numpy()), -float(loss))
             if value > best:
-                best, kept, waited = value, [t.detach().clone() for t in head.parameters], 0
+                best, kept, waited = value, [t.detach().clone() for t in parameters], 0
             else:
                 waited += 1
             if waited >= _PATIENCE:
                 break
-        logits = head.logits(vectors[train])
+        logits = logits_of(vectors[train], weight, bias)
         loss = functional.cross_entropy(logits, wanted[train], weight=weights)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    with torch.no_grad():
-        for tensor, good in zip(head.parameters, kept, strict=True):
-            tensor.copy_(good)
-    return best[0]
+    for tensor, good in zip(parameters, kept, strict=True):
+        tensor.requires_grad_(False).copy_(good)
 
 
 def own_head(base: Base, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:
@@ -156,15 +101,29 @@ def best_head(
     validation: NDArray[np.intp],
     began: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
-    """The head that is best on the validation rows, from the base's own or from none."""
+    """The head that is best on the validation rows: weight and bias for vectors as they are, from
+    those to begin with, or from none."""
     classes = int(labels.max()) + 1
-    head = (
-        CosineHead(vectors[train], labels[train], classes, None if began is None else began[0])
-        if base.cosine
-        else LinearHead(vectors[train], classes, began)
-    )
-    train_head(head, vectors, labels, train, validation)
-    return head.folded()
+    if base.cosine:
+        weight = _means(vectors[train], labels[train], classes) if began is None else began[0]
+        weight = functional.normalize(weight)
+        _train(vectors, weight, None, labels, train, validation)
+        return weight, torch.zeros(classes)
+    mean, deviation = vectors[train].mean(dim=0), vectors[train].std(dim=0).clamp(min=1e-6)
+    if began is None:
+        weight, bias = torch.zeros(classes, vectors.shape[1]), torch.zeros(classes)
+    else:
+        weight, bias = began[0] * deviation, began[1] + began[0] @ mean
+    _train((vectors - mean) / deviation, weight, bias, labels, train, validation)
+    weight = weight / deviation
+    return weight, bias - weight @ mean
+
+
+def _means(vectors: Tensor, labels: NDArray[np.int64], classes: int) -> Tensor:
+    """Means of the classes' directions, (classes, dim), less the mean of all."""
+    unit, rows = functional.normalize(vectors), torch.from_numpy(labels)
+    means = torch.stack([unit[rows == one].mean(dim=0) for one in range(classes)])
+    return means - means.mean(dim=0)
 
 
 def given_by(base: Base, vectors: Tensor, head: tuple[Tensor, Tensor]) -> NDArray[np.int64]:

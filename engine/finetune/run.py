@@ -21,7 +21,7 @@ from emotion_search.engine.finetune.examples import Example, data_hash, split
 from emotion_search.engine.finetune.features import Stored, check_encoded, encode_examples
 from emotion_search.engine.finetune.head import best_head, given_by, mapping, own_head, uar
 from emotion_search.engine.finetune.judge import Judgement, classified, groups_of, judge
-from emotion_search.engine.finetune.tune import Plan, Tuner, describe
+from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
 from emotion_search.index.disk.sync import make_folders
@@ -91,6 +91,7 @@ def finetune(
     described = describe(plan, base.fingerprint, data)
     if resume:  # before anything of the run that is there is touched
         check_encoded(state, described)
+        check_state(state, described)
     with space_needed(output.parent), torch_threads(cores() if base.large else 1):
         make_folders(output)
         if not resume:

@@ -61,9 +61,6 @@ class Tuner:
         resume: go on from the state there.
         tell: called with a line now and then.
 
-    Raises:
-        InvalidInputError: the state there is of another run.
-
     Attributes:
         epochs: how many were done.
         gained: whether some epoch was better than what it began with.
@@ -214,8 +211,7 @@ class Tuner:
 
     def _resume(self) -> None:
         state = torch.load(self._path, weights_only=True, map_location=self._device)
-        if state["described"] != self._described:
-            raise other_run(self._path)
+        assert state["described"] == self._described  # see check_state
         self.epochs, self._waited = state["epoch"], state["waited"]
         self.gained = state["gained"]
         self._best = (state["best"][0], state["best"][1])
@@ -230,6 +226,19 @@ def describe(plan: Plan, base: str, data: str) -> str:
     """What has to be the same to go on: the plan but for its end, the model and the labels."""
     kept = {k: v for k, v in asdict(plan).items() if k not in ("epochs", "patience")}
     return json.dumps({"plan": kept, "base": base, "data": data}, sort_keys=True)
+
+
+def check_state(folder: Path, described: str) -> None:
+    """Refuse to go on from a state of another run.
+
+    Raises:
+        InvalidInputError: the state in ``folder`` is one.
+    """
+    path = folder / _STATE
+    if path.exists():
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        if state["described"] != described:
+            raise other_run(path)
 
 
 def other_run(path: Path) -> InvalidInputError:
