@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
@@ -11,29 +12,22 @@ from emotion_search.engine.audio.workers import Block, Decoders, Ended
 from emotion_search.index.errors import AudioError
 
 
+@dataclass(eq=False)
 class MonoFile:
     """As ``AudioFile``, without opening the file in this process.
 
-    Args:
+    Attributes:
         longest: seconds that it may have; None for any.
         channel: the one that is decoded, counted from 0; None for all of them mixed.
-
-    Attributes:
-        path: of the file.
         duration: seconds, once ``blocks`` has come to its end.
     """
 
-    def __init__(
-        self,
-        decoders: Decoders,
-        path: Path,
-        *,
-        longest: float | None = None,
-        channel: int | None = None,
-    ) -> None:
-        self._decoders, self.path, self._longest = decoders, path, longest
-        self._channel = channel
-        self.duration = 0.0
+    decoders: Decoders
+    path: Path
+    _: KW_ONLY
+    longest: float | None = None
+    channel: int | None = None
+    duration: float = 0.0
 
     def blocks(self) -> Generator[Samples, None, None]:
         """Its samples in order: float32, (n,), 16 kHz.
@@ -43,14 +37,14 @@ class MonoFile:
         """
         size = 0
         with contextlib.closing(
-            self._decoders.read(self.path, [self._channel], sha256="")
+            self.decoders.read(self.path, [self.channel], sha256="")
         ) as messages:
             for message in messages:
                 if isinstance(message, Block):
                     size += len(message.tracks[0])
-                    if self._longest is not None and size > self._longest * SAMPLE_RATE:
+                    if self.longest is not None and size > self.longest * SAMPLE_RATE:
                         raise AudioError(
-                            f"is longer than {self._longest:g} s, the most that is taken here"
+                            f"is longer than {self.longest:g} s, the most that is taken here"
                         )
                     yield message.tracks[0]
                 elif isinstance(message, Ended):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from emotion_search.engine.audio.channels import track_of
@@ -60,10 +61,11 @@ class _StoppedError(Exception):
     """The user wants to stop."""
 
 
+@dataclass(eq=False)
 class Ingest:
     """One run over a list of files; ``run`` does it all.
 
-    Args:
+    Attributes:
         options: ``completed``.
         decoders: decode the files.
         workers: how many files are decoded at once.
@@ -71,33 +73,25 @@ class Ingest:
         stop: once set, the batch in hand is committed and the run ends.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        embedder: SharedEmbedder,
-        model: ModelInfo,
-        *,
-        options: IngestOptions,
-        decoders: Decoders,
-        workers: int,
-        progress: Callable[[IngestReport], None],
-        stop: threading.Event | None = None,
-    ) -> None:
-        self._database = database
-        self._embedder = embedder
-        self._model = model
-        self._options = options
-        self._decoders = decoders
-        self._workers = workers
-        self._stop = stop or threading.Event()
-        self._progress = progress
+    database: Database
+    embedder: SharedEmbedder
+    model: ModelInfo
+    _: KW_ONLY
+    options: IngestOptions
+    decoders: Decoders
+    workers: int
+    progress: Callable[[IngestReport], None]
+    stop: threading.Event | None = None
+
+    def __post_init__(self) -> None:
         self.report = IngestReport()
+        self._stop = self.stop or threading.Event()
         self._readings: dict[str, Reading] = {}  # by sha256: read, but not committed yet
         self._silent: dict[str, Reading] = {}  # the same, of those without a clip
         self._otherwise: set[int] = set()  # recordings that are cut otherwise and stay so
         self._waiting: list[tuple[Reading, Cut]] = []
-        self._batches: Batches[tuple[Reading, Cut]] = Batches(embedder)
-        self._writer = Writer(model.id, options)
+        self._batches: Batches[tuple[Reading, Cut]] = Batches(self.embedder)
+        self._writer = Writer(self.model.id, self.options)
         self._seconds = 0.0
         self._failed: list[tuple[str, str]] = []
 
@@ -109,8 +103,8 @@ class Ingest:
         """
         import scipy.fft  # noqa: F401 - takes a tenth of a second, and telling tones then less
 
-        limit = self._options.limit
-        readers = prefetch(self._new(files), self._read, workers=self._workers)
+        limit = self.options.limit
+        readers = prefetch(self._new(files), self._read, workers=self.workers)
         # Or threads would wait for ever after an error, and the model go on.
         with contextlib.closing(readers), contextlib.closing(self._batches):
             for file, messages in readers:
@@ -124,13 +118,13 @@ class Ingest:
                     self._fail(file, f"{UNREADABLE} ({error.strerror})")
                 if self._unwritten >= LOOKED_UP:
                     self._commit()
-                self._progress(self.report)
+                self.progress(self.report)
                 if self._stop.is_set() or (limit is not None and self._taken >= limit):
                     break
             self.report.stopped = self._stop.is_set()
             for _ in range(2):  # one batch is always ahead
                 self._commit()
-        self._progress(self.report)
+        self.progress(self.report)
         return self.report
 
     @property
@@ -147,8 +141,8 @@ class Ingest:
 
     def _new(self, files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         """Files that have to be read; the known ones are only annotated."""
-        options = self._options
-        for chunk in look_up(self._database, files, options, self._fail):
+        options = self.options
+        for chunk in look_up(self.database, files, options, self._fail):
             if options.rescan:
                 yield from (looked.file for looked in chunk)
                 continue
@@ -163,7 +157,7 @@ class Ingest:
                 elif not looked.silent or options.retry:
                     unread.append(looked.file)
             if unchanged:
-                with self._database.write() as session:
+                with self.database.write() as session:
                     for recording_id, file, otherwise in unchanged:
                         # one that is cut otherwise is counted; its spans are no failures
                         done = IngestReport() if otherwise else self.report
@@ -179,7 +173,7 @@ class Ingest:
         def expected(seconds: float | None) -> None:
             self.report.expected = seconds
 
-        return read_cuts(self._decoders, file, self._options, expected=expected)
+        return read_cuts(self.decoders, file, self.options, expected=expected)
 
     def _take(self, file: FoundFile, messages: Iterator[Opened | Cut | Ended]) -> None:
         """Read one file to its end, embedding whenever a batch is full."""
@@ -214,9 +208,9 @@ class Ingest:
 
     def _begun(self, file: FoundFile, sha256: str) -> Reading | None:
         """A file that has to be read beyond its hash; None if these bytes are known well enough."""
-        options = self._options
+        options = self.options
         wanted = options.cut_for(file.annotations.spans)
-        with self._database.read() as session:
+        with self.database.read() as session:
             known = find_by_sha256(session, sha256)
             cut = current_cut(session, known) if known is not None and options.recut else None
             erased = known is None and not options.again and are_forgotten(session, [sha256])
@@ -251,7 +245,7 @@ class Ingest:
         that is cut; None where there is none, or the shorter file still lies elsewhere, too."""
         if is_object(file.path):  # which nobody appends to
             return None
-        with self._database.read() as session:
+        with self.database.read() as session:
             before = known_files(session, [file.path]).get(file.path)
             if before is None or not 0 < before.file.size < file.facts.size:
                 return None
@@ -301,7 +295,7 @@ class Ingest:
                 )
             )
             self.report.reached = window.end
-        self._progress(self.report)
+        self.progress(self.report)
         self._write()
 
     def _write(self) -> None:
@@ -314,8 +308,8 @@ class Ingest:
                 for file in (reading.file, *reading.aliases):
                     self._fail(file, reading.refused)
         done = IngestReport()
-        with self._database.write() as session:
-            before = revision_and_space(session, self._model.id)[0]
+        with self.database.write() as session:
+            before = revision_and_space(session, self.model.id)[0]
             for path, reason in self._failed:
                 add_failure(session, path, reason)
             self._writer.silent(session, self._silent.values(), done)
@@ -323,8 +317,8 @@ class Ingest:
             for reading in moved:
                 add_failure(session, reading.file.path, _MOVED)
                 done.failed.append((reading.file.path, _MOVED))
-            if self._embedder.adapts:
-                rescore(session, self._model, self._embedder.scores, since=before)
+            if self.embedder.adapts:
+                rescore(session, self.model, self.embedder.scores, since=before)
         self.report += done
         for reading in complete:
             del self._readings[reading.sha256]
@@ -333,7 +327,7 @@ class Ingest:
         release_free_memory()
 
     def _seen_again(self, recording_id: int, file: FoundFile) -> None:
-        with self._database.write() as session:
+        with self.database.write() as session:
             places = {place.path for place in locations_of(session, recording_id)}
             moved = drop_gone(session, sorted(places - {file.path}))
             if exists(session, recording_id):  # another process may have forgotten it since

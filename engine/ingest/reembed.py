@@ -25,11 +25,7 @@ from emotion_search.index.database.coverage import (
     missing_clips,
     unfilled_recordings,
 )
-from emotion_search.index.database.models import (
-    ModelInfo,
-    register_model,
-    revision_and_space,
-)
+from emotion_search.index.database.models import ModelInfo, register_model, revision_and_space
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError
 
@@ -72,6 +68,10 @@ def reembed(
     """Give every clip an embedding under the model ``name`` that has none; the model that serves
     goes on doing so.
 
+    Args:
+        progress: called after each recording and batch with the report so far.
+        stop: once set, the batch in hand is committed and the run ends.
+
     Raises:
         NotFoundError: the archive has no clips.
         ModelUnavailableError: the model cannot be loaded.
@@ -88,46 +88,28 @@ def reembed(
             dimension=embedder.dimension,
             classes=embedder.classes,
         )
-    run = Refill(
-        database,
-        embedder,
-        model,
-        decoders=decoders,
-        workers=settings.decoders,
-        progress=progress,
-        stop=stop,
-    )
+    stop = stop or threading.Event()
+    run = _Refill(database, embedder, model, decoders, settings.decoders, progress, stop)
     return run.run(), model
 
 
-class Refill:
-    """One run over the clips that have no embedding under a model; ``run`` does it all.
+@dataclass(eq=False)
+class _Refill:
+    """One run over the clips that have no embedding under a model; ``run`` does it all."""
 
-    Args:
-        workers: how many files are decoded at once.
-        progress: called after each recording and batch with the report so far.
-        stop: once set, the batch in hand is committed and the run ends.
-    """
+    database: Database
+    embedder: SharedEmbedder
+    model: ModelInfo
+    decoders: Decoders
+    workers: int
+    progress: Callable[[Reembedding], None]
+    stop: threading.Event
+    report: Reembedding = field(default_factory=Reembedding)
+    waiting: list[tuple[str, DecodedClip]] = field(default_factory=list)
+    seconds: float = 0.0
 
-    def __init__(
-        self,
-        database: Database,
-        embedder: SharedEmbedder,
-        model: ModelInfo,
-        *,
-        decoders: Decoders,
-        workers: int,
-        progress: Callable[[Reembedding], None] = lambda _: None,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self._database, self._embedder, self._model = database, embedder, model
-        self._decoders, self._workers = decoders, workers
-        self._progress = progress
-        self._stop = stop or threading.Event()
-        self._waiting: list[tuple[str, DecodedClip]] = []
-        self._batches: Batches[tuple[str, DecodedClip]] = Batches(embedder)
-        self._seconds = 0.0
-        self.report = Reembedding()
+    def __post_init__(self) -> None:
+        self.batches: Batches[tuple[str, DecodedClip]] = Batches(self.embedder)
 
     def run(self) -> Reembedding:
         """Give every clip an embedding whose audio can be read; what is committed stays, whatever
@@ -137,28 +119,28 @@ class Refill:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
         self._count()
-        readers = prefetch(self._sources(), self._read, workers=self._workers)
+        readers = prefetch(self._sources(), self._read, workers=self.workers)
         # Or threads would wait for ever after an error, and the model go on.
-        with contextlib.closing(readers), contextlib.closing(self._batches):
+        with contextlib.closing(readers), contextlib.closing(self.batches):
             for source, clips in readers:
                 self._take(source, clips)
-                self._progress(self.report)
-                if self._stop.is_set():
+                self.progress(self.report)
+                if self.stop.is_set():
                     break
-            self.report.stopped = self._stop.is_set()
+            self.report.stopped = self.stop.is_set()
             for _ in range(2):  # one batch is always ahead
                 self._commit()
         self._count()
-        self._progress(self.report)
+        self.progress(self.report)
         return self.report
 
     def _sources(self) -> Iterator[ClipSource]:
         after = 0
         while True:
-            with self._database.read() as session:
-                found = unfilled_recordings(session, self._model.id, after=after, most=_LISTED)
+            with self.database.read() as session:
+                found = unfilled_recordings(session, self.model.id, after=after, most=_LISTED)
                 sources = [
-                    clip_source(session, number, missing_clips(session, self._model.id, number))
+                    clip_source(session, number, missing_clips(session, self.model.id, number))
                     for number in found
                 ]
             if not found:
@@ -168,7 +150,7 @@ class Refill:
 
     def _read(self, source: ClipSource) -> Iterator[DecodedClip]:
         """Runs on a thread of its own."""
-        return decode_clips(source, self._decoders)
+        return decode_clips(source, self.decoders)
 
     def _take(self, source: ClipSource, clips: Iterator[DecodedClip]) -> None:
         """Decode one recording to its end, embedding whenever a batch is full."""
@@ -179,11 +161,11 @@ class Refill:
             for clip in clips:
                 check([clip.samples])
                 left -= 1
-                self._waiting.append((place, clip))
-                self._seconds += len(clip.samples) / SAMPLE_RATE
-                if self._seconds >= BATCH_S:
+                self.waiting.append((place, clip))
+                self.seconds += len(clip.samples) / SAMPLE_RATE
+                if self.seconds >= BATCH_S:
                     self._commit()
-                if self._stop.is_set():
+                if self.stop.is_set():
                     return
         except AudioError as error:
             reason = str(error)
@@ -194,10 +176,10 @@ class Refill:
 
     def _commit(self) -> None:
         """Have what waits embedded, and meanwhile write the batch before, in one transaction."""
-        batch = [(one, one[1].samples) for one in self._waiting]
-        self._waiting.clear()
-        self._seconds = 0.0
-        rows, answers = [], self._batches.swap(batch)
+        batch = [(one, one[1].samples) for one in self.waiting]
+        self.waiting.clear()
+        self.seconds = 0.0
+        rows, answers = [], self.batches.swap(batch)
         for (place, clip), vector, scores, affect in answers:
             if usable(vector):
                 rows.append((clip.id, vector, scores, affect))
@@ -205,13 +187,13 @@ class Refill:
                 self.report.failed.append((place, "gets no usable embedding", 1))
         if not answers:
             return
-        with self._database.write() as session:
-            before = revision_and_space(session, self._model.id)[0]
-            self.report.clips += add_embeddings(session, self._model.id, rows)
-            if self._embedder.adapts:
-                rescore(session, self._model, self._embedder.scores, since=before)
-        self._progress(self.report)
+        with self.database.write() as session:
+            before = revision_and_space(session, self.model.id)[0]
+            self.report.clips += add_embeddings(session, self.model.id, rows)
+            if self.embedder.adapts:
+                rescore(session, self.model, self.embedder.scores, since=before)
+        self.progress(self.report)
 
     def _count(self) -> None:
-        with self._database.read() as session:
-            self.report.missing, self.report.of_clips = count_missing(session, self._model)
+        with self.database.read() as session:
+            self.report.missing, self.report.of_clips = count_missing(session, self.model)
