@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +22,6 @@ class Window:
     start: float
     end: float
     samples: Samples
-
-
-class Segmenter(Protocol):
-    """Cuts one channel of one recording, fed block by block; about one clip is in memory."""
-
-    def feed(self, block: Samples) -> list[Window]:
-        """The clips that this block completes."""
-
-    def finish(self) -> list[Window]:
-        """The clips that the end completes."""
 
 
 class FixedWindows:
@@ -202,6 +191,9 @@ class GivenSpans:
             for first, last, start, end in whole
         ]
 
+
+Segmenter = FixedWindows | SpeechWindows | GivenSpans
+"""Cuts one channel of one recording, fed block by block; about one clip is in memory."""
 
 _BEYOND = SAMPLE_RATE // 20  # samples by which a rounded end may lie beyond the recording's
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,6 @@ from emotion_search.index.vectors.arrays import Vectors
 Array = NDArray[np.float64]
 
 _LEAST_SHARE = 1e-3  # of the votes; what no tree votes for is not impossible
-
-
-class Fitted(Protocol):
-    """A classifier that was fitted; its attributes are the arrays that it consists of."""
-
-    kind: ClassVar[str]
-
-    def scores(self, features: Vectors) -> Array:
-        """Scores by class, float64 (n, classes), of features float32 (n, dim): the class of the
-        highest is the decision. Log-likelihoods but for a constant, and too sure of themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +33,8 @@ class Linear:
     kind: ClassVar[str] = "linear"
 
     def scores(self, features: Vectors) -> Array:
-        """See ``Fitted``."""
+        """Scores by class, float64 (n, classes), of features float32 (n, dim): the class of the
+        highest is the decision. Log-likelihoods but for a constant, and too sure of themselves."""
         return np.asarray(features.astype(np.float64) @ self.weights + self.bias)
 
 
@@ -68,7 +59,7 @@ class Forest:
     kind: ClassVar[str] = "trees"
 
     def scores(self, features: Vectors) -> Array:
-        """See ``Fitted``."""
+        """See ``Linear.scores``."""
         total = np.zeros((len(features), self.value.shape[1]))
         for root in self.roots:
             at = np.full(len(features), root)
@@ -82,6 +73,10 @@ class Forest:
                 at[asked] = np.where(goes_left, self.left[node], self.right[node])
             total += self.value[at]
         return np.log(np.maximum(total / len(self.roots), _LEAST_SHARE))
+
+
+Fitted = Linear | Forest
+"""A classifier that was fitted; its attributes are the arrays that it consists of."""
 
 
 def to_bytes(fitted: Fitted, calibration: Mapping[str, NDArray[np.generic]]) -> bytes:

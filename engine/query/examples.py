@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.samples import Samples
 from emotion_search.engine.audio.voice import NO_VOICE, voiceless
-from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows, Window
+from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechWindows, cut
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.index.database.clips import clips_of, overlapping_clips
@@ -222,11 +222,6 @@ def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | N
 
 def _batches(blocks: Iterable[Samples], cutter: Segmenter) -> Iterator[list[Samples]]:
     """Windows of a file in which there may be a voice, some at a time."""
-    cut = chain(chain.from_iterable(map(cutter.feed, blocks)), _late(cutter))
-    voices = (one.samples for one in cut if not voiceless(one.samples))
+    voices = (one.samples for one in cut(blocks, cutter) if not voiceless(one.samples))
     while some := list(islice(voices, _BATCH)):
         yield some
-
-
-def _late(cutter: Segmenter) -> Iterator[Window]:
-    yield from cutter.finish()  # once all was fed

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,29 +28,6 @@ class About:
     model: str | None = None
     fingerprint: str | None = None
     classes: tuple[str, ...] = ()
-
-
-class Source(Protocol):
-    """Rows with embeddings; can be gone through again.
-
-    Attributes:
-        name: for messages.
-        folder: what paths are relative to.
-        dimension: of the embeddings.
-        about: what it says of itself.
-    """
-
-    name: str
-    folder: Path
-    dimension: int
-    about: About
-
-    def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
-        """Line or row number, cells by column, embedding float32 (dim,).
-
-        Raises:
-            InvalidInputError: a row cannot be read, or one side has more rows than the other.
-        """
 
 
 def open_source(vectors: Path, table: Path | None = None) -> Source:
@@ -77,7 +54,14 @@ def open_source(vectors: Path, table: Path | None = None) -> Source:
 
 
 class NpySource:
-    """A ``.npy`` of shape (rows, dim) and the table of its rows."""
+    """A ``.npy`` of shape (rows, dim) and the table of its rows, which can be gone through again.
+
+    Attributes:
+        name: for messages.
+        folder: what paths are relative to.
+        dimension: of the embeddings.
+        about: what it says of itself.
+    """
 
     def __init__(self, vectors: Path, table: Path, about: About) -> None:
         array = mapped(vectors)
@@ -93,7 +77,11 @@ class NpySource:
         self._vectors, self._table, self._file = array, table, vectors
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
-        """See ``Source``."""
+        """Line or row number, cells by column, embedding float32 (dim,).
+
+        Raises:
+            InvalidInputError: a row cannot be read, or one side has more rows than the other.
+        """
         vectors = np.asarray(self._vectors)  # mapped as before, without memmap's cost for each row
         number = 0
         table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
@@ -106,7 +94,7 @@ class NpySource:
 
 
 class ParquetSource:
-    """A Parquet file with the embedding in a column ``embedding``: lists of numbers."""
+    """As ``NpySource``, a Parquet file with lists of numbers in a column ``embedding``."""
 
     def __init__(self, path: Path) -> None:
         self.name, self.folder = str(path), path.absolute().parent
@@ -125,7 +113,7 @@ class ParquetSource:
         self.dimension = len(self._vector(*first))
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
-        """See ``Source``."""
+        """See ``NpySource``."""
         others = parquet_rows(self._path, without=_EMBEDDING)
         for (number, cells), vector in zip(others, self._vectors(), strict=True):
             if vector.shape != (self.dimension,):
@@ -154,6 +142,10 @@ class ParquetSource:
         if vector.ndim != 1 or not len(vector):
             raise InvalidInputError(wrong)
         return vector
+
+
+Source = NpySource | ParquetSource
+"""Rows with embeddings."""
 
 
 def _flat(column: Any, dimension: int) -> Vector | None:

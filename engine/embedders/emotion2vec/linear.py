@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import cache
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody gives it
@@ -14,28 +13,23 @@ log = logging.getLogger(__name__)
 Tensor = torch.Tensor
 
 
-class Linear(Protocol):
-    """``x @ weight.T + bias``, with an exact GELU behind it on request."""
-
-    def __call__(self, x: Tensor, *, gelu: bool = False) -> Tensor:
-        """Rows (n, in) to rows (n, out), in the layer's data type."""
-
-
 class PlainLinear:
-    """Torch's own linear, on any device in any data type."""
+    """``x @ weight.T + bias``, with an exact GELU behind it on request: torch's own, on any device
+    in any data type."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
         self._weight = weight.to(dtype, copy=True).contiguous()
         self._bias = None if bias is None else bias.to(dtype, copy=True)
 
     def __call__(self, x: Tensor, *, gelu: bool = False) -> Tensor:
-        """Rows (n, in) to rows (n, out)."""
+        """Rows (n, in) to rows (n, out), in the layer's data type."""
         y = F.linear(x.to(self._weight.dtype), self._weight, self._bias)
         return F.gelu(y) if gelu else y
 
 
 class PackedLinear:
-    """oneDNN's linear on a weight reordered once for the CPU's blocks, float32 or bfloat16.
+    """As ``PlainLinear``, by oneDNN on a weight reordered once for the CPU's blocks, float32 or
+    bfloat16.
 
     The operators are torch's own for its compiler (``torch._inductor``), not public: use only
     where ``packing_works``.
@@ -47,12 +41,15 @@ class PackedLinear:
         self._bias = None if bias is None else bias.to(dtype, copy=True)
 
     def __call__(self, x: Tensor, *, gelu: bool = False) -> Tensor:
-        """Rows (n, in) to rows (n, out)."""
+        """See ``PlainLinear``."""
         attribute, algorithm = ("gelu", "none") if gelu else ("none", "")
         y: Tensor = torch.ops.mkldnn._linear_pointwise(
             x.to(self._dtype), self._weight, self._bias, attribute, [], algorithm
         )
         return y
+
+
+Linear = PlainLinear | PackedLinear
 
 
 @cache

@@ -50,11 +50,11 @@ class Block(nn.Module):
         self.units = nn.Linear(WIDTH, 4 * WIDTH)
         self.back = nn.Linear(4 * WIDTH, WIDTH)
 
-    def forward(self, x: Tensor, heard: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, attended: Tensor | None = None, dropout: float = 0.0) -> Tensor:
         """Frames (n, frames, ``WIDTH``) from frames.
 
         Args:
-            heard: bool, (n, 1, 1, frames): which frames are attended to; all if left out.
+            attended: bool, (n, 1, 1, frames): which frames are attended to; all if left out.
             dropout: share of what is added that is left out, in training.
         """
         y = self.attention_norm(x)
@@ -63,8 +63,8 @@ class Block(nn.Module):
             for part in (self.query, self.key, self.value)
         )
         likeness = query @ key.transpose(2, 3) * (WIDTH // _HEADS) ** -0.5
-        if heard is not None:
-            likeness = likeness.masked_fill(~heard, -torch.inf)
+        if attended is not None:
+            likeness = likeness.masked_fill(~attended, -torch.inf)
         seen = functional.softmax(likeness, dim=3).to(value.dtype) @ value
         x = x + functional.dropout(self.out(seen.transpose(1, 2).flatten(2)), dropout)
         y = self.back(functional.gelu(self.units(self.units_norm(x))))
