@@ -16,6 +16,7 @@ from emotion_search.engine.classify.calibrate import KINDS, Curves, Kind, fit_cu
 from emotion_search.engine.classify.examples import Examples
 from emotion_search.engine.classify.fitted import Fitted
 from emotion_search.engine.classify.methods import METHODS
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.quality.measure import Bin, Measured, by_count, measure, reliability
 
 Array = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Held:
+class Reliability:
     """Whether probabilities hold on clips whose speakers they were not fitted to.
 
     Attributes:
@@ -84,7 +85,7 @@ class Checked:
     curves: Curves
     chances: Array
     bins: tuple[Bin, ...]
-    kinds: dict[Kind, Held]
+    kinds: dict[Kind, Reliability]
 
 
 def splits_of(
@@ -116,7 +117,7 @@ def compare(
     methods: Sequence[str] = tuple(METHODS),
     rounds: int = 1000,
     seed: int = 0,
-    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+    progress: Progress = unwatched,
 ) -> list[Compared]:
     """Every method on the same splits, in the order of ``methods``; ``progress`` is called with how
     many fits are done, and of how many."""
@@ -216,7 +217,7 @@ def check_probabilities(examples: Examples, splits: Sequence[Split], scores: Arr
     other parts, and take the kind of least log loss; of equal ones the simplest."""
     true, decided, rows = examples.classes, scores.argmax(axis=1), np.arange(len(scores))
     chances: dict[Kind, Array] = {}
-    kinds: dict[Kind, Held] = {}
+    kinds: dict[Kind, Reliability] = {}
     for kind in KINDS:
         found = chances[kind] = np.empty_like(scores)
         for fit, test in splits:
@@ -224,7 +225,7 @@ def check_probabilities(examples: Examples, splits: Sequence[Split], scores: Arr
         loss = -np.log(np.maximum(found[rows, true], _LEAST)).mean()
         sure = found[rows, decided]
         error = reliability(sure, decided == true, by_count(sure))[1]
-        kinds[kind] = Held(float(loss), error)
+        kinds[kind] = Reliability(float(loss), error)
     kind = min(KINDS, key=lambda one: kinds[one].loss)
     sure = chances[kind][rows, decided]
     bins, _ = reliability(sure, decided == true, by_count(sure))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from emotion_search.engine.classify.examples import MOST, Examples, LeftOut, cho
 from emotion_search.engine.classify.fitted import to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
 from emotion_search.engine.classify.methods import METHODS
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.classifiers import (
     ClassifierInfo,
@@ -70,7 +71,7 @@ def train(
     most: int = MOST,
     rounds: int = 1000,
     seed: int = 0,
-    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Trained:
     """Compare classifiers on speakers they were not trained on; calibrate, fit and store the best.
 

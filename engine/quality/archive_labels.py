@@ -8,27 +8,14 @@ from functools import reduce
 
 import numpy as np
 
-from emotion_search.engine.quality.labelled import (
-    SENTENCE_KEY,
-    LabelledVectors,
-    sentences_under,
-)
+from emotion_search.engine.quality.labelled import SENTENCE_KEY, LabelledVectors, sentences_under
 from emotion_search.index.database.baselines import places_of
 from emotion_search.index.database.connection import Database, Session
-from emotion_search.index.database.embeddings import (
-    draw,
-    embeddings_in_order,
-)
-from emotion_search.index.database.labelled_clips import (
-    LabelledClips,
-    context_of,
-    labelled_clips,
-)
+from emotion_search.index.database.embeddings import draw, embeddings_in_order
+from emotion_search.index.database.labelled_clips import LabelledClips, context_of, labelled_clips
 from emotion_search.index.database.labels import no_labels
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.spaces import (
-    active_space,
-)
+from emotion_search.index.database.spaces import active_space
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.baselines import Baselines, fit_baselines
 from emotion_search.index.vectors.space import Space

@@ -10,11 +10,7 @@ from numpy.typing import NDArray
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
-from emotion_search.index.vectors.percentiles import (
-    calibrate,
-    cosines_of,
-    random_pairs,
-)
+from emotion_search.index.vectors.percentiles import calibrate, cosines_of, random_pairs
 from emotion_search.index.vectors.space import Method, fit_space
 
 STEPS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.5)

@@ -159,13 +159,13 @@ class _Kinds:
         apart = ~source if self.several else source
         like = label & ~voice & ~sentence
         unlike = ~label & ~sentence
-        said = ~label & sentence & source
+        repeated = ~label & sentence & source
         found = [
             (like & apart, unlike & ~voice & apart),
-            (like & source, said & ~voice),
+            (like & source, repeated & ~voice),
             (like & source, unlike & voice & source & self.speakers),
             (like & apart, unlike & ~voice & source & self.several),
-            (like & source, said & voice & self.speakers),
+            (like & source, repeated & voice & self.speakers),
         ]
         for column, (first, second) in enumerate(found):
             if first.any() and second.any():

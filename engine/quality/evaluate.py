@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.machine.threads import alone
 from emotion_search.engine.quality.calibration import CalibrationCheck, check_calibration
 from emotion_search.engine.quality.confounds import Share, Triplets, confounds
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
+from emotion_search.engine.quality.methods import compare_methods
 from emotion_search.engine.quality.probes import Probe, probe
 from emotion_search.engine.quality.ranks import rank_correlations
 from emotion_search.engine.quality.retrieval import METRICS, Array, Gallery, groups, judge_apart
 from emotion_search.engine.quality.scores import ClassScores, judge_scores
 from emotion_search.engine.quality.summary import Estimate, over_classes, over_queries
-from emotion_search.engine.quality.tune import Progress, compare_methods
 from emotion_search.index.database.embeddings import draw
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method, Space
@@ -103,7 +104,7 @@ def evaluate(
     gallery: Gallery | None = None,
     rounds: int = 1000,
     seed: int = 0,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Evaluation:
     """The evaluation of labelled clips in a space.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.transfer.formats import writer
 from emotion_search.engine.transfer.records import model_record
 from emotion_search.index.database.clips import clips_with_vectors
@@ -55,7 +56,7 @@ def export_archive(
     wanted: ClipFilter | None = None,
     raw: bool = False,
     overwrite: bool = False,
-    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Exported:
     """Write the clips that pass the filter, by ascending id, as one snapshot of the archive.
 

@@ -19,7 +19,7 @@ from emotion_search.index.database.filters import EMOTION
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.library import Library
-    from emotion_search.engine.quality.tune import Progress
+    from emotion_search.engine.machine.progress import Progress
 
 
 class EvaluationQuery(Asked):

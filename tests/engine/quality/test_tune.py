@@ -13,7 +13,7 @@ from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune as tuning
 from emotion_search.engine.quality.labelled import LabelledVectors
-from emotion_search.engine.quality.tune import Quality, compare_methods
+from emotion_search.engine.quality.methods import Quality, compare_methods
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recordings import (
