@@ -58,7 +58,7 @@ class Journal:
     def ours(self, name: str, file: Path) -> bool:
         """Whether what is there under ``name`` was written by this run, of this file."""
         known = self._entries.get(name)
-        return known is not None and known.file == _looked_at(file).file
+        return known is not None and known.file == _entry_of(file).file
 
     def done(self, name: str, file: Path) -> dict[str, Any] | None:
         """What came of a file that the run has finished under ``name``; None if it has not, or the
@@ -66,15 +66,15 @@ class Journal:
         known = self._entries.get(name)
         if known is None or known.record is None:
             return None
-        return known.record if known == _looked_at(file, known.record) else None
+        return known.record if known == _entry_of(file, known.record) else None
 
     def begin(self, name: str, file: Path) -> None:
         """Note that output of ``file`` is about to be written under ``name``."""
-        self._add(name, _looked_at(file))
+        self._add(name, _entry_of(file))
 
     def finish(self, name: str, file: Path, record: Mapping[str, Any]) -> None:
         """Note what came of it, once all of it is written; plain data."""
-        self._add(name, _looked_at(file, dict(record)))
+        self._add(name, _entry_of(file, dict(record)))
 
     def end(self) -> None:
         """Remove the journal: the run has ended."""
@@ -103,7 +103,7 @@ def refuse_occupied(paths: Sequence[Path], *, overwrite: bool) -> None:
         raise InvalidInputError(f"{there} exists; choose another folder, or say --overwrite")
 
 
-def _looked_at(file: Path, record: dict[str, Any] | None = None) -> _Entry:
+def _entry_of(file: Path, record: dict[str, Any] | None = None) -> _Entry:
     path = os.path.abspath(file)  # noqa: PTH100 - resolves no links
     try:
         now = facts(Path(path))

@@ -114,37 +114,29 @@ class Scan:
                     yield looked
 
     def count(self, stop: threading.Event) -> int | None:
-        """How many files there are by their names, without a look at any; None once ``stop`` is
+        """How many files there are by their names, none of which is opened; None once ``stop`` is
         set. Runs beside the scan itself, well ahead of it."""
-        folders, number = set(), 0
-        named = dict.fromkeys(Path(path) for path in self._named if not is_object(path))
+        number = 0
+        for _ in self._names(stop):
+            number += 1
+            if stop.is_set():
+                break
+        return None if stop.is_set() else number
+
+    def _names(self, stop: threading.Event) -> Iterator[object]:
+        """Something for each file, until ``stop`` is set."""
         for url in {path for path in self._named if is_object(path)}:
             # What looks like audio is taken for one object, and not asked for
-            for _ in [url] if _is_audio(url, Found()) else _below(url, Found()):
-                number += 1
-                if stop.is_set():
-                    return None
+            yield from [url] if _is_audio(url, Found()) else _below(url, Found())
+        named = dict.fromkeys(Path(path) for path in self._named if not is_object(path))
+        folders = {
+            path
+            for path in named
+            if not stop.is_set() and os.path.isdir(path)  # noqa: PTH112 - it cannot raise
+        }
         for path in named:
-            if stop.is_set():
-                return None
-            if os.path.isdir(path):  # noqa: PTH112 - it cannot raise
-                folders.add(path)
-            else:
-                number += 1
-        if not folders:
-            return number
-        for path in named:
-            if stop.is_set():
-                return None
-            inside = not folders.isdisjoint(path.parents)  # of a folder that is counted too
-            if path not in folders:
-                number -= inside
-            elif not inside:
-                for _ in walk(str(path), Found()):
-                    number += 1
-                    if stop.is_set():
-                        return None
-        return number
+            if folders.isdisjoint(path.parents):  # else of a folder that is counted too
+                yield from walk(str(path), Found()) if path in folders else [path]
 
 
 def find_audio(
