@@ -22,23 +22,23 @@ class Dense:
         mean, axes: of the principal components, float32 (dim,) and (dim, d).
         points: float32 (n, d), the sample.
         clusters: int32 (n,), of each; -1 for noise.
-        reach: float32 (k,), how far from a member of each cluster others still belong to it.
+        radius: float32 (k,), how far from a member of each cluster others still belong to it.
     """
 
     mean: Vectors
     axes: Vectors
     points: Vectors
     clusters: NDArray[np.int32]
-    reach: Vectors
+    radius: Vectors
 
     @property
     def k(self) -> int:
         """How many clusters there are."""
-        return len(self.reach)
+        return len(self.radius)
 
     def assign(self, vectors: Vectors) -> NDArray[np.int32]:
         """The cluster of each vector (float32 (n, dim)), int32 (n,): that of the nearest clip of
-        the sample; -1 if that is noise, or farther away than the cluster's members reach."""
+        the sample; -1 if that is noise, or farther away than the cluster's radius."""
         import faiss
 
         index = faiss.IndexFlatL2(self.points.shape[1])
@@ -47,8 +47,8 @@ class Dense:
         squared, rows = index.search(reduced, 1)
         found = self.clusters[rows[:, 0]].copy()
         if self.k:
-            reach = np.where(found == NOISE, np.inf, self.reach[np.maximum(found, 0)])
-            found[np.sqrt(np.maximum(squared[:, 0], 0)) > reach] = NOISE
+            radius = np.where(found == NOISE, np.inf, self.radius[np.maximum(found, 0)])
+            found[np.sqrt(np.maximum(squared[:, 0], 0)) > radius] = NOISE
         return found
 
 
@@ -71,9 +71,9 @@ def fit_dense(vectors: Vectors, *, least: int, seed: int = 0) -> Dense:
     found = HDBSCAN(min_cluster_size=least, min_samples=neighbours, copy=True)
     clusters = found.fit_predict(points).astype(np.int32)  # -1 is its noise too
     k = int(clusters.max()) + 1
-    reach = np.zeros(k, np.float32)
+    radius = np.zeros(k, np.float32)
     if k:
         near = NearestNeighbors(n_neighbors=neighbours + 1).fit(points)
         core = near.kneighbors(points)[0][:, -1]
-        reach = np.array([core[clusters == number].max() for number in range(k)], np.float32)
-    return Dense(mean, axes, points, clusters, reach)
+        radius = np.array([core[clusters == number].max() for number in range(k)], np.float32)
+    return Dense(mean, axes, points, clusters, radius)

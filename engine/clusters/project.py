@@ -76,12 +76,8 @@ class Map:
             }
 
 
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    ids: Ids
-    xy: Vectors
-    explained: tuple[float, float] | None
-    clips: int
+_Placed = tuple[Ids, Vectors, tuple[float, float] | None, int]
+"""``ids``, ``xy``, ``explained`` and ``clips`` of a map."""
 
 
 class Maps:
@@ -130,19 +126,10 @@ class Maps:
                         self._placed[key] = placed
                         while len(self._placed) > _REMEMBERED:
                             self._placed.popitem(last=False)
-            known = attributes_of(session, model, placed.ids, task=task)
-            cluster = None if clustering is None else _clusters(session, clustering, placed.ids)
-        return Map(
-            ids=placed.ids,
-            xy=placed.xy,
-            known=known,
-            cluster=cluster,
-            method=method,
-            explained=placed.explained,
-            clips=placed.clips,
-            revision=revision,
-            space_version=version,
-        )
+            ids, xy, explained, clips = placed
+            known = attributes_of(session, model, ids, task=task)
+            cluster = None if clustering is None else _clusters(session, clustering, ids)
+        return Map(ids, xy, known, cluster, method, explained, clips, revision, version)
 
 
 def _place(
@@ -158,8 +145,8 @@ def _place(
     )
     if method == "pca":
         xy, explained = pca(vectors)
-        return _Placed(drawn, xy, explained, len(ids))
-    return _Placed(drawn, umap(vectors), None, len(ids))
+        return drawn, xy, explained, len(ids)
+    return drawn, umap(vectors), None, len(ids)
 
 
 @alone
