@@ -11,11 +11,7 @@ from emotion_search.engine.clusters.kmeans import assign, fit_centres
 from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clips import ClipDetails, clip_details
 from emotion_search.index.database.connection import Database, Session
-from emotion_search.index.database.embeddings import (
-    draw,
-    embedded_ids,
-    vectors_by_id,
-)
+from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import labelled_ids
 from emotion_search.index.database.models import ModelInfo
