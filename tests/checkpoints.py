@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from emotion_search.engine.embedders.quiet import undisturbed
 
@@ -165,3 +166,11 @@ def _fill(model, generator) -> None:
             else:
                 gain = math.sqrt(2.0) if ".local_encoder." in name else 1.2
                 weight.copy_(normal(weight.shape) * gain / math.sqrt(weight[0].numel()))
+
+
+def funasr_model(folder: Path) -> Any:
+    """FunASR's own model of a checkpoint; on one thread, since it sets torch's for the process."""
+    from funasr import AutoModel
+
+    options = {"disable_update": True, "disable_pbar": True, "device": "cpu", "ncpu": 1}
+    return AutoModel(model=str(folder), **options)

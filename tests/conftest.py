@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
-# Tests run in two processes: each computes on one thread, or they would wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests run in several processes: each computes on one thread, or they would wait for each other.
+os.environ |= {f"{x}_NUM_THREADS": "1" for x in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+# Programs that tests start would compile all modules each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where tests serve
 
 import sys
@@ -28,19 +31,52 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
-from tests.templates import Template
+from tests.templates import Template, migrations_run_once
 
 RATE = 16_000
 ROOT = Path(__file__).parents[1]
 """The checkout."""
 
 
+LONGEST = [
+    *("browser", "training/test_training", "api/test_jobs", "test_disk_faults", "ingest/test_kill"),
+    *("embedders/test_exactness", "finetune/test_finetune", "test_package", "api/test_document"),
+]
+"""Groups of tests of half a minute and more."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share a process, and so their fixtures; those that browse share a browser."""
+    """Tests of a file share a process, and so their fixtures; those that browse share a browser.
+    What takes longest begins first, so that all processes end at about the same time."""
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         browses = "browser" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
+        file = item.path.relative_to(ROOT / "tests").with_suffix("")
+        name = "browser" if browses else "/".join(file.parts[-2:])
+        item.add_marker(pytest.mark.xdist_group(name))
+        groups.setdefault(name, []).append(item)
+    first = {name: number for number, name in enumerate(LONGEST)}
+    order = sorted(groups, key=lambda name: (first.get(name, len(first)), -len(groups[name])))
+    items[:] = [item for name in order for item in groups[name]]
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking through it for garbage again and again is slow."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    """FunASR, for one, gives torch four threads: all tests after would take ten times as long."""
+    if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_run_once() -> Iterator[None]:
+    with migrations_run_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +91,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     administration = create_engine(url, isolation_level="AUTOCOMMIT")
     with administration.connect() as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))  # nobody cuts the power
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+            # Nobody cuts the power, and no database lives long enough to need a vacuum
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
     administration.dispose()
     yield url
@@ -79,7 +116,7 @@ def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     server = create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
     name = f"test_{uuid.uuid4().hex}"
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} STRATEGY FILE_COPY"))
     yield server.url.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

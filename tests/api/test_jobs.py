@@ -310,7 +310,7 @@ def test_uploads_together_are_embedded_together(settings: Settings, tmp_path: Pa
 
 @pytest.mark.slow
 def test_kills_lose_no_upload_that_was_answered(tmp_path: Path, database_url: str):
-    accepted, _ = run(tmp_path, database_url, kills=8, uploads=10, seed=1)
+    accepted, _ = run(tmp_path, database_url, kills=8, uploads=10, seed=1, longest=2.0)
     assert accepted == 10
 
 

@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec, english
 from emotion_search.engine.embedders.registry import load_embedder
+from emotion_search.engine.machine.threads import torch_threads
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import AudioError, ModelUnavailableError
-from tests.checkpoints import LABELS, make_checkpoint
+from tests.checkpoints import LABELS, funasr_model, make_checkpoint
 from tests.conftest import tone
 
 
@@ -24,9 +25,7 @@ def embedder(checkpoint: Path) -> Emotion2vec:
 
 
 def test_it_answers_as_funasr_does(checkpoint: Path, embedder: Emotion2vec):
-    from funasr import AutoModel
-
-    theirs = AutoModel(model=str(checkpoint), disable_update=True, disable_pbar=True, device="cpu")
+    theirs = funasr_model(checkpoint)
     clips = [tone(0.025), tone(1.0, 150), tone(3.3, 400)]
     ours = embedder.embed(clips)
     for clip, vector, scores in zip(clips, ours.vectors, ours.scores, strict=True):
@@ -77,24 +76,25 @@ def test_unused_classes_are_left_out(tmp_path: Path):
 
 
 def test_it_leaves_the_process_as_it_was(checkpoint: Path, capfd):
-    torch.set_num_threads(2)
-    torch.manual_seed(7)
-    random.seed(7)
-    np.random.seed(7)
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level, torch.get_num_threads(), torch.initial_seed())
-    numbers = (torch.rand(1).item(), random.random(), np.random.rand())
-    torch.manual_seed(7)
-    random.seed(7)
-    np.random.seed(7)
-    Emotion2vec(checkpoint, name="small", device="cpu").embed([tone(0.5)])
-    assert numbers == (torch.rand(1).item(), random.random(), np.random.rand())
-    assert before == (
-        list(root.handlers),
-        root.level,
-        torch.get_num_threads(),
-        torch.initial_seed(),
-    )
+    def seed():
+        torch.manual_seed(7)
+        random.seed(7)
+        np.random.seed(7)
+
+    def numbers():
+        return torch.rand(1).item(), random.random(), np.random.rand()
+
+    def state():
+        root = logging.getLogger()
+        return list(root.handlers), root.level, torch.get_num_threads(), torch.initial_seed()
+
+    with torch_threads(2):
+        seed()
+        before, expected = state(), numbers()
+        seed()
+        Emotion2vec(checkpoint, name="small", device="cpu").embed([tone(0.5)])
+        assert numbers() == expected
+        assert state() == before
     assert capfd.readouterr() == ("", "")
 
 

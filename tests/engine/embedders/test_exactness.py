@@ -21,7 +21,7 @@ from emotion_search.engine.embedders.emotion2vec.linear import (
 )
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.embedders.quiet import undisturbed
-from tests.checkpoints import LABELS, make_checkpoint, model_conf
+from tests.checkpoints import LABELS, funasr_model, make_checkpoint, model_conf
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "published layout": {"seed": 0},
@@ -42,11 +42,7 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         with undisturbed():
-            from funasr import AutoModel
-
-            self.theirs = AutoModel(
-                model=str(folder), disable_update=True, disable_pbar=True, device="cpu", ncpu=2
-            )
+            self.theirs = funasr_model(folder)
         self.ours = Emotion2vec(folder, name="x", device="cpu")
 
     def generate(self, clip: np.ndarray, granularity: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from emotion_search.engine.embedders.voice.model import Voice
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
 from emotion_search.testing import EmbedderTests
+from tests.checkpoints import funasr_model
 from tests.conftest import tone
 
 onnx = pytest.importorskip("onnx")
@@ -234,8 +235,6 @@ def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
-    from funasr import AutoModel
-
     from emotion_search.engine.embedders.onnx.export import export_onnx
 
     own = Emotion2vec(checkpoint, name="small", device="cpu")
@@ -245,7 +244,7 @@ def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.onnx"]
     model = load(exported.path)
     assert model.classes == own.classes
-    theirs = AutoModel(model=str(checkpoint), disable_update=True, disable_pbar=True, device="cpu")
+    theirs = funasr_model(checkpoint)
     for seconds in (1.0, 7.0, 30.0):
         clip = tone(seconds, 200)
         (answer,) = theirs.generate(clip, granularity="utterance", extract_embedding=True)

@@ -11,6 +11,7 @@ import torch
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.base import Embeddings
 from emotion_search.engine.embedders.shared import SharedEmbedder
+from emotion_search.engine.machine.threads import torch_threads
 from emotion_search.index.errors import AudioError, ModelFailedError, ModelUnavailableError
 from tests.conftest import tone
 
@@ -151,9 +152,8 @@ def test_what_is_let_go_is_not_computed():
 
 
 def test_the_process_s_threads_stay_as_they_were_and_the_model_s_are_one_each():
-    before, seen = torch.get_num_threads(), []
-    torch.set_num_threads(3)
-    try:
+    seen = []
+    with torch_threads(3):
         model = Slow(0.02)
         usual = model.embed
         model.embed = lambda clips: (seen.append(torch.get_num_threads()), usual(clips))[1]
@@ -163,8 +163,6 @@ def test_the_process_s_threads_stay_as_they_were_and_the_model_s_are_one_each():
         assert torch.get_num_threads() == 3
         with ThreadPoolExecutor(1) as later:
             assert later.submit(torch.get_num_threads).result() == 3
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_beyond_sixteen_threads_operations_are_spread():

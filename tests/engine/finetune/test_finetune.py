@@ -34,6 +34,7 @@ from emotion_search.index.errors import (
     NotFoundError,
     StorageFullError,
 )
+from tests.checkpoints import funasr_model
 from tests.commands.test_cli import run
 from tests.conftest import ingest_voices
 
@@ -80,15 +81,13 @@ def tuned(manifest: Path, base: str, output: Path, plan: Plan = QUICK, **how: ob
 
 
 def test_a_tuned_checkpoint_is_the_same_to_funasr_and_to_us(manifest, checkpoint, tmp_path):
-    from funasr import AutoModel
-
     done = tuned(manifest, str(checkpoint), tmp_path / "out", replace(QUICK, layers=1))
     assert (done.model, done.classes) == (tmp_path / "out", tuple(sorted(MANNERS)))
     clip = speak("anger", speaker=1, seed=3, seconds=1.5)
     ours = Emotion2vec(done.model, name="tuned", device="cpu")
     assert ours.classes == done.classes
     answer = ours.embed([clip])
-    theirs = AutoModel(model=str(done.model), disable_update=True, disable_pbar=True, device="cpu")
+    theirs = funasr_model(done.model)
     (result,) = theirs.generate(clip, granularity="utterance", extract_embedding=True)
     assert result["labels"] == list(done.classes)
     assert np.abs(answer.scores[0] - np.array(result["scores"])).max() <= 1e-5

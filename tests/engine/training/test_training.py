@@ -70,11 +70,16 @@ def trained(corpus: Corpus, folder: Path, plan: Plan = SMALL) -> Path:
     return folder / "weights.voice.safetensors"
 
 
-def test_the_same_plan_gives_the_same_weights(corpus: Corpus, tmp_path: Path):
-    first, second = trained(corpus, tmp_path / "a"), trained(corpus, tmp_path / "b")
-    other = trained(corpus, tmp_path / "c", replace(SMALL, seed=1))
-    assert first.read_bytes() == second.read_bytes()
-    assert first.read_bytes() != other.read_bytes()
+@pytest.fixture(scope="module")
+def weights(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(corpus, tmp_path_factory.mktemp("trained"))
+
+
+def test_the_same_plan_gives_the_same_weights(corpus: Corpus, weights: Path, tmp_path: Path):
+    again = trained(corpus, tmp_path / "a")
+    other = trained(corpus, tmp_path / "b", replace(SMALL, seed=1))
+    assert again.read_bytes() == weights.read_bytes()
+    assert other.read_bytes() != weights.read_bytes()
 
 
 def test_runs_start_alike_go_other_ways_and_are_averaged(corpus: Corpus, tmp_path: Path):
@@ -95,27 +100,25 @@ def test_runs_start_alike_go_other_ways_and_are_averaged(corpus: Corpus, tmp_pat
     assert torch.allclose(classes[0], mean_class)
 
 
-def test_training_that_was_stopped_goes_on_to_the_same_weights(corpus: Corpus, tmp_path: Path):
-    undisturbed = trained(corpus, tmp_path / "a")
-    stopped = Trainer(
-        {"voices": corpus}, SMALL, encoder(), tmp_path / "b" / "state", tell=lambda _: None
-    )
+def test_training_that_was_stopped_goes_on_to_the_same_weights(
+    corpus: Corpus, weights: Path, tmp_path: Path
+):
+    stopped = Trainer({"voices": corpus}, SMALL, encoder(), tmp_path / "state", tell=lambda _: None)
     for _ in range(4):
         stopped._one()
     stopped._save()
-    assert trained(corpus, tmp_path / "b").read_bytes() == undisturbed.read_bytes()
+    assert trained(corpus, tmp_path).read_bytes() == weights.read_bytes()
 
 
 def test_the_state_of_another_plan_is_not_gone_on_from(corpus: Corpus, tmp_path: Path):
-    trained(corpus, tmp_path)
     stopped = Trainer({"voices": corpus}, SMALL, encoder(), tmp_path / "state", tell=lambda _: None)
     stopped._save()
     with pytest.raises(InvalidInputError, match="another plan"):
         Trainer({"voices": corpus}, replace(SMALL, rate=0.1), encoder(), tmp_path / "state")
 
 
-def test_trained_weights_serve_as_a_model(corpus: Corpus, tmp_path: Path):
-    embedder = Voice(trained(corpus, tmp_path), name="mine")
+def test_trained_weights_serve_as_a_model(weights: Path):
+    embedder = Voice(weights, name="mine")
     found = embedder.embed([speak("anger", speaker=0, seed=0)])
     assert found.vectors.shape == (1, 384)
     assert found.scores.sum() == pytest.approx(1, abs=1e-5)
@@ -123,8 +126,8 @@ def test_trained_weights_serve_as_a_model(corpus: Corpus, tmp_path: Path):
     assert embedder.fingerprint != Voice().fingerprint
 
 
-def test_the_centre_is_the_mean_of_training_each_label_alike(corpus: Corpus, tmp_path: Path):
-    embedder = Voice(trained(corpus, tmp_path))
+def test_the_centre_is_the_mean_of_training_each_label_alike(corpus: Corpus, weights: Path):
+    embedder = Voice(weights)
     clips = [clip for clip in corpus.clips if clip.speaker != "v2"]
     vectors = embedder.embed([decode(clip.path) for clip in clips]).vectors
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -332,6 +335,8 @@ def test_the_program_trains_from_a_manifest_and_says_what_is_wrong(manifest: Pat
         "0",
         "--leave-out",
         "voices:v2",
+        "--threads",
+        "1",
     )
     assert done.returncode == 0, done.stderr
     assert Voice(output).dimension == 384
