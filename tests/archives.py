@@ -45,40 +45,29 @@ def fill(
             classes=embedder.classes if embedder else CLASSES,
         )
         scored = embedder.scores(vectors.astype(np.float32)) if embedder else None
+        new = []
         for i in range(n):
             label = labels[i] if labels else None
             sad = float(vectors[i, 0] > 0)
+            scores = np.array([1 - sad, sad], np.float32) if scored is None else scored[i]
             name = f"{begin + i}.wav"
-            add_recordings(
-                session,
-                model.id,
-                [
-                    NewRecording(
-                        file=FileFacts(f"/made/{name}", 1, 1),
-                        name=name,
-                        sha256=hashlib.sha256(name.encode()).hexdigest(),
-                        duration=1.0,
-                        sample_rate=16_000,
-                        channels=1,
-                        annotations=Annotations(
-                            speaker=speakers[i] if speakers else None,
-                            source=sources[i] if sources else None,
-                            labels={task: label} if label else {},
-                        ),
-                        clips=[
-                            NewClip(
-                                None,
-                                0.0,
-                                1.0,
-                                vectors[i].astype(np.float32),
-                                np.array([1 - sad, sad], np.float32)
-                                if scored is None
-                                else scored[i],
-                            )
-                        ],
-                    )
-                ],
+            new.append(
+                NewRecording(
+                    file=FileFacts(f"/made/{name}", 1, 1),
+                    name=name,
+                    sha256=hashlib.sha256(name.encode()).hexdigest(),
+                    duration=1.0,
+                    sample_rate=16_000,
+                    channels=1,
+                    annotations=Annotations(
+                        speaker=speakers[i] if speakers else None,
+                        source=sources[i] if sources else None,
+                        labels={task: label} if label else {},
+                    ),
+                    clips=[NewClip(None, 0.0, 1.0, vectors[i].astype(np.float32), scores)],
+                )
             )
+        add_recordings(session, model.id, new)
     return model
 
 

@@ -12,8 +12,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where tests serve
 
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -231,6 +232,14 @@ def command_with(constant: str, value: float) -> list[str]:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module} as module;"
     code += f" module.{name} = {value}; from emotion_search.cli import main; main()"
     return [sys.executable, "-c", code]
+
+
+def eventually(what: Callable[[], bool], seconds: float = 90.0) -> None:
+    """Wait until it holds, also where others keep the machine busy."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.02)
 
 
 def tone(seconds: float, hz: float = 220.0, rate: int = RATE) -> np.ndarray:

@@ -1,8 +1,7 @@
 """What the tests of the service share: clients of it, in this process and through a socket."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,7 @@ from tests.templates import Template
 # The client's own name, which is none of this machine's.
 os.environ["EMOTION_SEARCH_ALLOWED_HOSTS"] = "testserver"
 
-__all__ = ["assert_problem", "eventually", "served", "upload"]
+__all__ = ["assert_problem", "served", "upload"]
 
 
 @pytest.fixture
@@ -76,11 +75,3 @@ def assert_problem(answer: httpx.Response, status: int, kind: str | None = None)
 def upload(path: Path, name: str | None = None) -> dict:
     """The file as a form's part ``file``."""
     return {"file": (name or path.name, path.read_bytes(), "audio/wav")}
-
-
-def eventually(what: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until it holds."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.02)

@@ -21,8 +21,8 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.jobs import set_job
 from emotion_search.index.errors import ModelUnavailableError
-from tests.api.conftest import assert_problem, eventually, upload
-from tests.conftest import tone, write_wav
+from tests.api.conftest import assert_problem, upload
+from tests.conftest import eventually, tone, write_wav
 
 WAIT = "/v1/recordings?wait=true"
 

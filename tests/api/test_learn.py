@@ -19,7 +19,8 @@ from emotion_search.engine.service import work
 from emotion_search.engine.service.board import Step
 from emotion_search.engine.service.keys import Scope, create
 from emotion_search.engine.settings import Settings
-from tests.api.conftest import assert_problem, eventually, served
+from tests.api.conftest import assert_problem, served
+from tests.conftest import eventually
 from tests.templates import Template
 
 
@@ -181,7 +182,7 @@ def test_work_that_the_servers_end_interrupts_is_done_at_the_next_start(
     voices_archive.place(settings)
     with served(tmp_path) as server, Client(server.address) as client:
         job = client.work("evaluate")
-        eventually(lambda: client.job(job.job).status == "running", 30)
+        eventually(lambda: client.job(job.job).status == "running")
         server.end()
         assert "Traceback" not in server.log.read_text()
     with served(tmp_path) as server, Client(server.address) as client:

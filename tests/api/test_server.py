@@ -16,8 +16,8 @@ from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import ModelUnavailableError
-from tests.api.conftest import assert_problem, eventually, served, upload
-from tests.conftest import tone, write_wav
+from tests.api.conftest import assert_problem, served, upload
+from tests.conftest import eventually, tone, write_wav
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
         assert "Traceback" not in server.log.read_text()
     with served(home) as server:
         job = f"{server.address}{answer.headers['location']}"
-        eventually(lambda: httpx.get(job).json()["status"] == "done", 20)
+        eventually(lambda: httpx.get(job).json()["status"] == "done")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from emotion_search.engine.api import app
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.schema import Embedding, Model
-from tests.api.conftest import eventually
+from tests.conftest import eventually
 from tests.templates import Template
 
 
@@ -23,7 +23,7 @@ def test_scores_that_are_to_be_made_anew_are(
             session.execute(update(Embedding).values(scores=bytes(32), confidence=0.0))
             session.execute(update(Model).values(score_version=1))
         again = pytest.approx(before, abs=1e-6)
-        eventually(lambda: client.get("/v1/clips/1").json()["scores"] == again, 30)
+        eventually(lambda: client.get("/v1/clips/1").json()["scores"] == again)
 
 
 def test_a_server_erases_what_is_beyond_the_age_that_is_set(
@@ -33,4 +33,4 @@ def test_a_server_erases_what_is_beyond_the_age_that_is_set(
     voices_archive.place(settings)
     aged = settings.model_copy(update={"retention": "1h"})
     with TestClient(app.create_app(aged)) as client:
-        eventually(lambda: client.get("/v1/recordings").json()["data"] == [], 30)
+        eventually(lambda: client.get("/v1/recordings").json()["data"] == [])

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 
 from emotion_search.engine.settings import Settings
 from tests.api.serving import Served, served
+from tests.conftest import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +19,6 @@ def workers(server: Served) -> list[int]:
     """Process ids of a server's workers that serve."""
     started = re.findall(r"Started server process \[(\d+)\]", server.log.read_text())
     return [int(number) for number in started if Path(f"/proc/{number}").exists()]
-
-
-def until(holds, seconds: float = 90.0) -> None:
-    """Wait until something holds."""
-    last = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < last
-        time.sleep(0.05)
 
 
 def searches(server: Served, number: int) -> None:
@@ -39,7 +31,7 @@ def searches(server: Served, number: int) -> None:
 def test_workers_share_a_port_add_up_and_are_replaced(voices_settings: Settings):
     home = voices_settings.home
     with served(home, "--workers", "2") as server:
-        until(lambda: server.log.read_text().count("startup complete") == 2)
+        eventually(lambda: server.log.read_text().count("startup complete") == 2)
         first = workers(server)
         assert len(first) == 2
         searches(server, 6)
@@ -48,18 +40,18 @@ def test_workers_share_a_port_add_up_and_are_replaced(voices_settings: Settings)
         assert counted is not None
         assert float(counted[1]) == 6
         os.kill(first[0], signal.SIGKILL)
-        until(lambda: len(set(workers(server)) - set(first)) == 1)
-        until(lambda: server.log.read_text().count("startup complete") == 3)
+        eventually(lambda: len(set(workers(server)) - set(first)) == 1)
+        eventually(lambda: server.log.read_text().count("startup complete") == 3)
         searches(server, 6)
         last = workers(server)
         assert server.end() == 0
-        until(lambda: not any(Path(f"/proc/{number}").exists() for number in last))
+        eventually(lambda: not any(Path(f"/proc/{number}").exists() for number in last))
 
 
 def test_workers_end_with_the_process_that_began_them(voices_settings: Settings):
     home = voices_settings.home
     with served(home, "--workers", "2") as server:
-        until(lambda: server.log.read_text().count("startup complete") == 2)
+        eventually(lambda: server.log.read_text().count("startup complete") == 2)
         both = workers(server)
         server.end(kill=True)
-        until(lambda: not any(Path(f"/proc/{number}").exists() for number in both))
+        eventually(lambda: not any(Path(f"/proc/{number}").exists() for number in both))

@@ -16,9 +16,8 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
-from tests.api.conftest import eventually
 from tests.api.serving import Served, served
-from tests.conftest import RATE, ingest_voices, write_wav
+from tests.conftest import RATE, eventually, ingest_voices, write_wav
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 _FLAGS = [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api.conftest import eventually
 from tests.api.dashboard.conftest import Visit, hold
+from tests.conftest import eventually
 
 pytestmark = pytest.mark.slow
 

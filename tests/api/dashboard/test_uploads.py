@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from emotion_search.engine.audio.synthetic_voices import speak
-from tests.api.conftest import eventually, upload
+from tests.api.conftest import upload
 from tests.api.dashboard.conftest import Visit, hold, until
 from tests.api.dashboard.test_search_page import drop
-from tests.conftest import write_wav
+from tests.conftest import eventually, write_wav
 
 pytestmark = pytest.mark.slow
 
@@ -216,7 +216,7 @@ def test_more_than_a_page_of_earlier_uploads_can_be_seen(visit: Visit, api, tmp_
     (path,) = voices(tmp_path, 1, 150)
     for n in range(45):
         assert api.post("/v1/recordings", files=upload(path, f"again{n}.wav")).status_code == 202
-    eventually(lambda: api.get("/v1/jobs?limit=1").json()["data"][0]["status"] == "done", 30)
+    eventually(lambda: api.get("/v1/jobs?limit=1").json()["data"][0]["status"] == "done")
     page = visit.open("/#/ingest")
     table = page.get_by_role("region", name="Uploads of the last days")
     expect(table.locator("tbody tr")).to_have_count(20)

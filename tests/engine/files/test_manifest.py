@@ -230,3 +230,60 @@ def test_a_span_needs_both_ends(tmp_path: Path, row):
     path.write_text(json.dumps({"path": "x.wav", **row}))
     ((_, problem),) = read_manifest(path).problems
     assert problem == "start and end are both needed, in seconds"
+
+
+def read_rows(folder: Path, *rows: dict[str, object]) -> Manifest:
+    """A manifest of one file."""
+    path = folder / "m.jsonl"
+    path.write_text("\n".join(json.dumps({"path": "x.wav", **row}) for row in rows))
+    return read_manifest(path)
+
+
+def test_spans_of_a_file_are_all_kept_in_their_order(tmp_path: Path):
+    found = read_rows(tmp_path, *({"start": n, "end": n + 1, "label": f"e{n}"} for n in (0, 4, 2)))
+    (annotations,) = found.rows.values()
+    assert [(one.start, one.end) for one in annotations.spans] == [(0, 1), (4, 5), (2, 3)]
+    assert [dict(one.labels) for one in annotations.spans] == [
+        {"emotion": f"e{n}"} for n in (0, 4, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "problem"),
+    [
+        (0, 120, None),
+        (0, 120.01, "0 to 120.01 s is no span of up to 120 s"),
+        (10, 130, None),
+        (3, 3, "3 to 3 s is no span of up to 120 s"),
+        (3, 2, "3 to 2 s is no span of up to 120 s"),
+        (-1, 2, "-1 to 2 s is no span of up to 120 s"),
+        (999_999, 1e6, "999999 to 1e+06 s is no span of up to 120 s"),
+        (999_998, 999_999, None),
+        (2, 2.025, None),
+        (2, 2.0249, "2 to 2.0249 s is no span: a clip has at least 0.025 s"),
+    ],
+)
+def test_a_span_is_a_clip_of_a_possible_length(tmp_path: Path, start, end, problem):
+    found = read_rows(tmp_path, {"start": start, "end": end})
+    assert [one for _, one in found.problems] == ([problem] if problem else [])
+    assert len(found.rows) == (problem is None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ({"channel": 0}, {"channel": 1}, True),
+        ({"channel": 0}, {"channel": 0}, False),
+        ({"channel": 0}, {}, False),
+        ({}, {"channel": 0}, False),
+        ({}, {}, False),
+        ({"start": 0, "end": 1}, {"start": 1, "end": 2}, True),
+        ({"start": 0, "end": 1}, {}, False),
+        ({}, {"start": 0, "end": 1}, False),
+        ({"start": 0, "end": 1}, {"channel": 0}, False),
+    ],
+)
+def test_a_file_has_two_rows_where_they_are_of_parts_of_it(tmp_path: Path, one, other, together):
+    found = read_rows(tmp_path, one, other)
+    expected = [] if together else ["x.wav again, first in line 1"]
+    assert [problem for _, problem in found.problems] == expected

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from emotion_search.index.database.scoring import are_stale, centres_of
 from emotion_search.index.vectors.space import Method
 from tests.archives import fill
 from tests.conftest import command_with
+from tests.templates import Template
 
 MADE = 300
 
@@ -33,21 +35,27 @@ def acoustic() -> Acoustic:
     return Acoustic()
 
 
-@pytest.fixture
-def spoken(library: Library) -> Library:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Clips by six speakers on two lines, as the built-in model might embed them."""
     rng = np.random.default_rng(0)
     voices = rng.normal(size=(6, acoustic().dimension))
     speakers = np.arange(MADE) % 6
     vectors = 1 + voices[speakers] + rng.normal(size=(MADE, acoustic().dimension))
-    fill(
-        library.database,
-        vectors,
-        speakers=[f"voice{s}" for s in speakers],
-        sources=["a" if s < 3 else "b" for s in speakers],
-        embedder=acoustic(),
-    )
-    return library
+    called = [f"voice{s}" for s in speakers]
+    lines = ["a" if s < 3 else "b" for s in speakers]
+
+    def make(library: Library) -> None:
+        fill(library.database, vectors, speakers=called, sources=lines, embedder=acoustic())
+
+    return Template(tmp_path_factory.mktemp("spoken"), make, model="acoustic")
+
+
+@pytest.fixture
+def spoken(settings: Settings, made: Template) -> Iterator[Library]:
+    made.place(settings)
+    with Library.open(settings) as library:
+        yield library
 
 
 def stored(library: Library) -> tuple[np.ndarray, np.ndarray]:

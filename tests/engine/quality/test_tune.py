@@ -52,6 +52,7 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
         model = activate_model(
             session, name="acoustic", fingerprint="f" * 64, dimension=DIM, classes=()
         )
+        new = []
         for i, vector in enumerate(data.vectors):
             annotations = Annotations(
                 speaker=str(data.speakers[i]) if labelled else None,
@@ -59,8 +60,9 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
             )
             clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
             facts = FileFacts(f"/made/{i}.wav", 1, 1)
-            new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 1.0, 16_000, 1, annotations, [clip])
-            add_recordings(session, model.id, [new])[0]
+            sha = f"{i:064d}"
+            new.append(NewRecording(facts, f"{i}.wav", sha, 1.0, 16_000, 1, annotations, [clip]))
+        add_recordings(session, model.id, new)
 
 
 @pytest.fixture
@@ -221,7 +223,7 @@ def calls(library: Library, numbers: range, *, labels: bool = False) -> None:
                 Annotations(spans=spans if labels else ()),
                 clips,
             )
-            add_recordings(session, model.id, [new])[0]
+            add_recordings(session, model.id, [new])
 
 
 def test_without_labels_baselines_serve_where_groups_are_many(

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from emotion_search.index.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from tests.conftest import write_wav
+from tests.conftest import eventually, write_wav
 
 
 @pytest.fixture
@@ -54,13 +53,6 @@ def submit(jobs: Jobs, path: Path, name: str = "call.wav") -> Job:
 def row(library: Library, job: Job) -> Job:
     with library.database.read() as session:
         return get_job(session, job.id)
-
-
-def soon(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -93,7 +85,7 @@ def test_an_upload_is_hashed_once_as_it_arrives(library: Library, voice: Path, m
     monkeypatch.setattr(hashlib, "file_digest", None)
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: row(library, job).finished)
+    eventually(lambda: row(library, job).finished)
     jobs.stop(5)
     assert row(library, job).status == JobStatus.DONE
     assert known == [hashlib.sha256(voice.read_bytes()).hexdigest()]
@@ -111,7 +103,7 @@ def test_restarts_do_not_count_as_attempts(library: Library, voice: Path, blocke
         assert (waits.status, waits.attempts, waits.started_at) == (JobStatus.QUEUED, 0, None)
         jobs = jobs_of(library)
     go.set()
-    soon(lambda: row(library, job).status == JobStatus.DONE)
+    eventually(lambda: row(library, job).status == JobStatus.DONE)
     jobs.stop(5)
 
 
@@ -146,13 +138,13 @@ def test_an_upload_is_kept_until_its_end_is_in_the_database(
     monkeypatch.setattr(board, "set_job", noted)
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: jobs.board.live(job.id) is None)
+    eventually(lambda: jobs.board.live(job.id) is None)
     waits = row(library, job)
     assert not waits.finished
     assert (library.settings.uploads_folder / "incoming" / waits.stored).exists()
     failing.clear()
     jobs.tidy()
-    soon(lambda: row(library, job).status == JobStatus.DONE)
+    eventually(lambda: row(library, job).status == JobStatus.DONE)
     jobs.stop(5)
 
 
@@ -172,7 +164,7 @@ def test_progress_that_cannot_be_noted_is_no_reason_to_fail(
     monkeypatch.setattr(board, "set_job", noted)
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: row(library, job).finished)
+    eventually(lambda: row(library, job).finished)
     assert row(library, job).status == JobStatus.DONE
     jobs.stop(5)
 
@@ -187,7 +179,7 @@ def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice:
     first.stop(0)
     go.set()
     second.tidy()
-    soon(lambda: row(library, job).status == JobStatus.DONE)
+    eventually(lambda: row(library, job).status == JobStatus.DONE)
     second.stop(5)
 
 
@@ -196,7 +188,7 @@ def test_a_job_that_ended_elsewhere_is_not_done_again(library: Library, voice: P
 
     first = jobs_of(library)
     job = submit(first, voice)
-    soon(lambda: row(library, job).finished and first.board.live(job.id) is None)
+    eventually(lambda: row(library, job).finished and first.board.live(job.id) is None)
     monkeypatch.setattr(module, "unfinished_jobs", lambda *_: [job])  # as it was found before
     second = jobs_of(library)
     second.stop(20)
@@ -231,7 +223,7 @@ def test_what_may_have_ended_the_process_is_tried_alone(
             set_job(session, job.id, status=JobStatus.RUNNING, attempts=1)
     monkeypatch.setattr(module, "take_in", counted)
     jobs = jobs_of(library, at_once=3)
-    soon(lambda: all(row(library, job).finished for job in left))
+    eventually(lambda: all(row(library, job).finished for job in left))
     jobs.stop(5)
     assert max(most) == 1
 
@@ -255,7 +247,7 @@ def deadly(pipe, settings, work):
 def test_however_often_the_server_was_killed_an_upload_is_taken_in(library: Library, voice: Path):
     job = left_running(library, voice, attempts=40)
     jobs = jobs_of(library)
-    soon(lambda: row(library, job).finished)
+    eventually(lambda: row(library, job).finished)
     jobs.stop(5)
     done = row(library, job)
     assert (done.status, done.is_new, done.problem) == (JobStatus.DONE, True, None)
@@ -268,7 +260,7 @@ def test_a_file_that_kills_every_process_of_its_own_is_kept_aside(
     with monkeypatch.context() as patch:
         patch.setattr(alone, "_work", deadly)
         jobs = jobs_of(library)
-        soon(lambda: row(library, job).finished)
+        eventually(lambda: row(library, job).finished)
     failed = row(library, job)
     assert (failed.problem["status"], failed.problem["kind"]) == (500, "quarantined")
     assert "3 processes" in failed.problem["detail"]
@@ -283,8 +275,8 @@ def test_a_file_that_kills_every_process_of_its_own_is_kept_aside(
     assert jobs.retry(job.id).status in (JobStatus.QUEUED, JobStatus.RUNNING)
     with pytest.raises(InvalidInputError, match="only a job whose upload is kept"):
         jobs.retry(job.id)
-    soon(lambda: row(library, job).status == JobStatus.DONE)
-    soon(lambda: not upload.exists())
+    eventually(lambda: row(library, job).status == JobStatus.DONE)
+    eventually(lambda: not upload.exists())
     jobs.stop(5)
 
 
@@ -294,7 +286,7 @@ def test_a_process_of_its_own_that_dies_before_it_begins_is_no_fault_of_the_file
     job = left_running(library, voice, attempts=2)
     monkeypatch.setattr(alone, "_work", os._exit)  # for which the arguments are wrong
     jobs = jobs_of(library)
-    soon(lambda: row(library, job).problem is not None)
+    eventually(lambda: row(library, job).problem is not None)
     jobs.stop(5)
     waits = row(library, job)
     assert (waits.status, waits.problem["kind"]) == (JobStatus.QUEUED, "model-unavailable")
@@ -320,7 +312,7 @@ def test_uploads_are_retried_and_dropped_without_a_server(library: Library, voic
 def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice: Path):
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    soon(lambda: jobs.board.live(job.id) is None)
+    eventually(lambda: jobs.board.live(job.id) is None)
     with library.database.write() as session:
         set_job(session, job.id, finished_at=datetime.now(UTC) - timedelta(days=8))
     jobs.tidy()
@@ -401,7 +393,7 @@ def test_upkeep_goes_on_after_a_failure():
 
     upkeep = Upkeep({failing: 0.01})
     upkeep.start()
-    soon(lambda: len(calls) > 2)
+    eventually(lambda: len(calls) > 2)
     upkeep.stop()
 
 
@@ -423,7 +415,7 @@ def test_the_model_is_asked_for_the_channels_that_the_sender_names(
         fields = UploadFields(Annotations(), parse_channels("customer=1"))
         with path.open("rb") as content:
             job, _ = jobs.submit(Upload(content, "call.wav", fields))
-        soon(lambda: row(library, job).finished)
+        eventually(lambda: row(library, job).finished)
         jobs.stop(5)
         (clip,) = library.clips_of(row(library, job).recording_id)
         assert (clip.channel, clip.channel_name) == (1, "customer")

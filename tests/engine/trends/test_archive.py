@@ -32,6 +32,7 @@ def fill(database: Database, recordings, *, first: int = 0) -> ModelInfo:
         model = activate_model(
             session, name="m", fingerprint="f" * 64, dimension=2, classes=CLASSES
         )
+        new = []
         for number, (moment, source, clips) in enumerate(recordings, first):
             made, at = [], 0.0
             for top, seconds in clips:
@@ -41,8 +42,8 @@ def fill(database: Database, recordings, *, first: int = 0) -> ModelInfo:
                 at += seconds
             annotations = Annotations(source=source, recorded_at=moment)
             sha = f"{number:064x}"
-            new = NewRecording(None, f"r{number}", sha, at, 0, 1, annotations, made)
-            add_recordings(session, model.id, [new])[0]
+            new.append(NewRecording(None, f"r{number}", sha, at, 0, 1, annotations, made))
+        add_recordings(session, model.id, new)
     return model
 
 

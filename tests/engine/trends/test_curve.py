@@ -228,6 +228,6 @@ def test_a_curve_has_at_most_two_thousand_points_from_start_to_end(seconds):
 def test_of_peaks_within_two_widths_of_each_other_the_highest_counts():
     curve = np.zeros((60, 1))
     curve[[10, 25, 46]] = [[0.5], [0.9], [0.4]]
-    times = np.arange(60) * 2.0
-    assert [p.time for p in _peaks(times, curve, ["angry"], 20.0)] == [50.0, 92.0]
-    assert [p.time for p in _peaks(times, curve, ["angry"], 15.0)] == [20.0, 50.0, 92.0]
+    times = 100 + np.arange(60) * 2.0
+    assert [p.time for p in _peaks(times, curve, ["angry"], 20.0)] == [150.0, 192.0]
+    assert [p.time for p in _peaks(times, curve, ["angry"], 15.0)] == [120.0, 150.0, 192.0]

@@ -233,3 +233,10 @@ def test_a_run_that_is_dropped_takes_its_slices_with_it(do):
     assert not do(slices.anything_left)
     with pytest.raises(NotFoundError, match=f"no shared ingest {run}"):
         do(slices.drop_run, run)
+
+
+def test_times_are_the_databases_which_are_now(database: Database):
+    with database.write() as session:
+        one, other = slices._now(session), slices._now(session)
+    assert one < other  # not when the transaction began
+    assert abs(datetime.now(UTC) - one) < timedelta(minutes=1)

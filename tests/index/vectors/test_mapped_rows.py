@@ -1,162 +1,189 @@
-"""Rows as they are written, counted and filtered, on both databases alike."""
+"""Vectors in a file: found by id, erased on disk, checked, and removed with their maker."""
 
-from datetime import UTC, datetime
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from filelock import FileLock, Timeout
 
-from emotion_search.index.database.classifiers import ClassifierInfo
-from emotion_search.index.database.clips import count
-from emotion_search.index.database.columns import Columns
-from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import add_failure, list_failures, remove_failures_under
-from emotion_search.index.database.filters import ClipFilter, matching_ids
-from emotion_search.index.database.predictions import next_unclassified
-from emotion_search.index.database.schema import (
-    ClassifierRow,
-    Clip,
-    ClusteringRow,
-    ClusterMember,
-    Label,
-    Prediction,
-    Recording,
-)
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import InvalidInputError
-from tests.index.worlds import VectorArchive
+from emotion_search.index.vectors import mapped_rows
+from emotion_search.index.vectors.mapped_rows import RowWriter, StoredRows, remove_abandoned
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def archive(database: Database, tmp_path: Path) -> VectorArchive:
-    made = VectorArchive(database, tmp_path / "index", 4)
-    made.add(np.ones((6, 4), np.float32))
-    return made
+IDS = np.array([7, 2, 11, 5, 30, 3], np.int64)
+VECTORS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+QUERY = np.array([0.5, -1.0, 2.0, 0.25], np.float32)
 
 
-def classifier(archive: VectorArchive, number: int, predicted: dict[int, str]) -> ClassifierInfo:
-    """A classifier of the emotion, and what it says of clips."""
-    about = {
-        "id": number,
-        "task": "emotion",
-        "version": number,
-        "method": "linear",
-        "space_version": 0,
-        "provenance": {},
-        "created_at": NOW,
-    }
-    with archive.database.write() as session:
-        session.execute(
-            insert(ClassifierRow),
-            [{**about, "model_id": archive.model.id, "classes": ["joy"], "parameters": b""}],
-        )
-        rows = [
-            {"task": "emotion", "clip_id": clip, "value": value, "probability": clip / 10}
-            for clip, value in predicted.items()
-        ]
-        insert_or_replace(session, Prediction, [{**row, "classifier_id": number} for row in rows])
-    return ClassifierInfo(**about, model="test", classes=("joy",), predictions=0)
+@pytest.fixture(autouse=True)
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows at a time."""
+    monkeypatch.setattr(mapped_rows, "_READ", 2)
+    monkeypatch.setattr(mapped_rows, "_CACHED", 2)
 
 
-def test_of_rows_with_the_same_key_the_last_counts(archive: VectorArchive):
-    labels = [{"clip_id": 1, "task": "mood", "value": value} for value in ("bad", "worse", "good")]
-    with archive.database.write() as session:
-        insert_or_replace(session, Label, labels[:1])
-        insert_or_replace(session, Label, labels)
-        query = select(Label.value).where(Label.task == "mood")
-        assert session.scalars(query).all() == ["good"]
+def written(folder: Path) -> StoredRows:
+    writer = RowWriter(folder)
+    writer.add(IDS[:4], VECTORS[:4])
+    writer.add(IDS[4:], VECTORS[4:])
+    stored = writer.close(4)
+    assert stored is not None
+    return stored
 
 
-def test_failures_under_a_prefix_are_those_that_begin_so_letter_by_letter(database: Database):
-    paths = [
-        "/a/B.csv: line 1",
-        "/a/b.csv: line 1",
-        "/a/b.csv: line 20é",
-        "/a/b.csv",
-        "/a/b_csv: l",
+def names(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+def test_rows_are_found_by_id(tmp_path: Path):
+    stored = written(tmp_path)
+    assert len(stored) == 6
+    known, rows = stored.get(np.array([30, 1, 7, 31, 2, 4], np.int64))
+    assert known.tolist() == [True, False, True, False, True, False]
+    assert np.array_equal(rows, VECTORS[[4, 0, 1]])
+
+
+@pytest.mark.parametrize("wanted", [[2, 9, 30], [30, 7, 99, 2], [3, 30, 5, 11, 2, 8], [9]])
+def test_products_are_with_the_rows_of_the_ids(tmp_path: Path, wanted: list[int]):
+    known, products = written(tmp_path).products(QUERY, np.array(wanted, np.int64))
+    there = [one for one in wanted if one in IDS]
+    assert known.tolist() == [one in IDS for one in wanted]
+    rows = [int(np.flatnonzero(one == IDS)[0]) for one in there]
+    np.testing.assert_allclose(products, VECTORS[rows] @ QUERY, rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_what_was_erased_is_zero_on_disk_and_not_here_any_more(tmp_path: Path, count: int):
+    stored = written(tmp_path)
+    stored.erase(np.array([2, 40], np.int64))
+    asked = IDS[:count]
+    left = [row for row in range(count) if row != 1]
+    for found in (stored.get(asked), stored.products(QUERY, asked)):
+        assert found[0].tolist() == [row != 1 for row in range(count)]
+        assert len(found[1]) == count - 1
+    np.testing.assert_allclose(stored.products(QUERY, asked)[1], VECTORS[left] @ QUERY, rtol=1e-5)
+    on_disk = np.fromfile(stored.path, "<f4").reshape(6, 4)
+    assert not on_disk[1].any()
+    assert np.array_equal(np.delete(on_disk, 1, 0), np.delete(VECTORS, 1, 0))
+
+
+def test_a_product_of_zero_and_a_first_number_of_zero_are_no_erasure(tmp_path: Path):
+    writer = RowWriter(tmp_path)
+    rows = np.array([[0, 1, 0, 0], [1, 0, 0, 0]], np.float32)
+    writer.add(np.array([1, 2], np.int64), rows)
+    stored = writer.close(4)
+    assert stored is not None
+    across = np.array([0, 0, 1, 0], np.float32)
+    ids = np.array([2, 1], np.int64)
+    known, products = stored.products(across, ids)
+    assert (known.tolist(), products.tolist()) == ([True, True], [0.0, 0.0])
+    known, found = stored.get(ids)
+    assert known.tolist() == [True, True]
+    assert np.array_equal(found, rows[::-1])
+
+
+def test_damage_is_named_by_id_and_erasure_is_none(tmp_path: Path):
+    stored = written(tmp_path)
+    stored.erase(np.array([5], np.int64))
+    assert stored.damaged().tolist() == []
+    content = bytearray(stored.path.read_bytes())
+    for row in (0, 5):  # ids 7 and 3
+        content[row * 16 + 3] ^= 1
+    stored.path.write_bytes(content)
+    assert StoredRows(stored.path, 4).damaged().tolist() == [3, 7]
+
+
+def test_ids_that_were_changed_are_damage(tmp_path: Path):
+    stored = written(tmp_path)
+    beside = stored.path.with_suffix(".npy")
+    table = np.load(beside)
+    table[0, 2] = 12
+    np.save(beside, table)
+    assert StoredRows(stored.path, 4).damaged().tolist() == [12]
+
+
+def test_a_sample_is_of_ids_here_and_always_the_same(tmp_path: Path):
+    stored = written(tmp_path)
+    assert stored.sample(3).tolist() == stored.sample(3).tolist()
+    assert len(stored.sample(3)) == 3
+    assert set(stored.sample(9).tolist()) == set(IDS.tolist())
+
+
+@pytest.mark.parametrize(
+    "table", [np.zeros((2, 6), np.int32), np.zeros(2, np.int64), np.zeros((3, 6), np.int64)]
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, table: np.ndarray):
+    stored = written(tmp_path)
+    np.save(stored.path.with_suffix(".npy"), table)
+    with pytest.raises(InvalidInputError, match="has no ids beside it"):
+        StoredRows(stored.path, 4)
+
+
+@pytest.mark.parametrize("dimension", [3, 5])
+def test_files_that_do_not_fit_each_other_are_refused(tmp_path: Path, dimension: int):
+    path = written(tmp_path).path
+    with pytest.raises(InvalidInputError, match="does not hold the vectors that it should"):
+        StoredRows(path, dimension)
+    path.unlink()
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        StoredRows(path, 4)
+
+
+def test_files_are_under_way_until_they_are_published_or_dropped(tmp_path: Path):
+    stored = written(tmp_path)
+    assert names(tmp_path) == [".f32", ".lock", ".npy"]
+    assert stored.path.stem.startswith("making-")
+    remove_abandoned(tmp_path)  # its maker is here
+    assert names(tmp_path) == [".f32", ".lock", ".npy"]
+    stored.publish(tmp_path)
+    assert names(tmp_path) == [".f32", ".npy"]
+    assert stored.path.parent == tmp_path
+    assert stored.path.stem.startswith("vectors-")
+    stored.drop()  # a saved index knows them
+    stored.publish(tmp_path)
+    assert np.array_equal(StoredRows(stored.path, 4).get(IDS)[1], VECTORS)
+    other = written(tmp_path)
+    other.drop()
+    assert names(tmp_path) == [".f32", ".npy"]
+    assert np.array_equal(other.get(IDS)[1], VECTORS)  # what is mapped stays so
+
+
+def test_what_a_maker_left_that_is_gone_is_removed(tmp_path: Path):
+    writer = RowWriter(tmp_path)
+    writer.add(IDS, VECTORS)
+    with pytest.raises(Timeout):
+        FileLock(writer._path.with_suffix(".lock"), timeout=0).acquire()
+    writer._file.close()
+    writer._lock.release()
+    remove_abandoned(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_takes_no_more_leaves_no_rows_and_no_files(tmp_path: Path, caplog):
+    writer = RowWriter(tmp_path)
+    writer._file.close()
+    writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+    with caplog.at_level(logging.WARNING):
+        writer.add(IDS, VECTORS)
+    assert "it goes without" in caplog.text
+    writer.add(IDS, VECTORS)
+    assert writer.close(4) is None
+    assert names(tmp_path) == []
+
+
+def test_an_erasure_that_cannot_be_written_is_done_before_they_are_published(
+    tmp_path: Path, monkeypatch, caplog
+):
+    stored = written(tmp_path)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(np, "memmap", lambda *_, **__: (_ for _ in ()).throw(OSError("read-only")))
+        stored.erase(np.array([11], np.int64))
+        stored.erase(np.array([5], np.int64))
+    assert "cannot be erased yet" in caplog.text
+    assert np.fromfile(stored.path, "<f4").reshape(6, 4)[2].any()
+    stored.publish(tmp_path)
+    assert np.flatnonzero(~np.fromfile(stored.path, "<f4").reshape(6, 4).any(axis=1)).tolist() == [
+        2,
+        3,
     ]
-    with database.write() as session:
-        for path in paths:
-            add_failure(session, path, "reason")
-        remove_failures_under(session, "/a/b.csv: line ")
-        assert {one.path for one in list_failures(session)} == {paths[0], paths[3], paths[4]}
-        if database.is_sqlite:
-            plan = session.execute(
-                text("EXPLAIN QUERY PLAN DELETE FROM failures WHERE path >= 'a' AND path < 'b'")
-            )
-            assert "USING INDEX" in str(plan.all())
-
-
-@pytest.mark.parametrize("shortest", [3.0, 3.0004])
-def test_a_length_is_meant_to_the_millisecond(archive: VectorArchive, shortest):
-    with archive.database.write() as session:
-        session.execute(update(Clip).where(Clip.id == 2).values(start=1.1, end=4.1))  # 2.9999999996
-        session.execute(update(Clip).where(Clip.id == 3).values(start=0.1, end=3.1 + 1e-12))
-        session.execute(update(Clip).where(Clip.id == 4).values(start=0.0, end=2.999))
-        session.execute(update(Clip).where(Clip.id == 5).values(start=0.0, end=3.001))
-        at_least = matching_ids(session, ClipFilter(min_duration=shortest))
-        exactly = matching_ids(session, ClipFilter(min_duration=3.0, max_duration=3.0))
-        assert at_least.tolist() == [2, 3, 5]
-        assert exactly.tolist() == [2, 3]
-
-
-def test_a_task_that_no_database_can_hold_is_refused():
-    with pytest.raises(InvalidInputError, match="filter task"):
-        ClipFilter(labels=("x",), task="emo\0tion")
-
-
-def test_a_source_may_be_called_as_clips_without_one_are(archive: VectorArchive):
-    with archive.database.write() as session:
-        session.execute(update(Recording).where(Recording.id < 3).values(source="(none)"))
-        session.execute(update(Recording).where(Recording.id == 3).values(source=None))
-        assert count(session).sources == {"(none)": 3, "s": 3}
-
-
-def test_what_is_predicted_and_what_cluster_choose_the_same_one_by_one(archive: VectorArchive):
-    classifier(archive, 1, {1: "joy", 2: "joy", 3: "fear", 4: "joy"})
-    with archive.database.write() as session:
-        about = {"method": "kmeans", "k": 2, "space_version": 0, "parameters": {}, "summary": []}
-        session.execute(
-            insert(ClusteringRow),
-            [
-                {**about, "id": i, "name": name, "model_id": archive.model.id, "created_at": NOW}
-                for i, name in ((1, "moods"), (2, "calls"))
-            ],
-        )
-        session.execute(
-            insert(ClusterMember),
-            [
-                {"clip_id": clip, "clustering_id": clustering, "cluster": cluster}
-                for clip, clustering, cluster in [(1, 1, 0), (2, 1, -1), (4, 1, 1), (5, 2, 0)]
-            ],
-        )
-        cases = [
-            (ClipFilter(predicted=("joy",)), [1, 2, 4]),
-            (ClipFilter(predicted=("joy",), min_probability=0.15), [2, 4]),
-            (ClipFilter(min_probability=0.25), [3, 4]),
-            (ClipFilter(predicted=("joy",), task="other"), []),
-            (ClipFilter(clusters=("moods:0",)), [1]),
-            (ClipFilter(clusters=("moods:noise", "calls:0")), [2, 5]),
-            (ClipFilter(clusters=("moods:1",), predicted=("joy",)), [4]),
-            (ClipFilter(clusters=("nothing:0",)), []),
-        ]
-        columns = Columns.read(session, archive.model, 0)
-        for wanted, expected in cases:
-            assert matching_ids(session, wanted).tolist() == expected, wanted
-            assert columns.ids[columns.passing(session, wanted)].tolist() == expected, wanted
-
-
-def test_clips_to_classify_may_be_chosen_by_what_was_predicted(archive: VectorArchive):
-    classifier(archive, 1, {1: "joy", 2: "joy", 3: "fear"})
-    second = classifier(archive, 2, {2: "joy"})
-    with archive.database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Prediction)) == 3
-        wanted = ClipFilter(predicted=("joy", "fear"))
-        ids, vectors = next_unclassified(
-            session, archive.model, second, wanted, [second.id], after_id=0
-        )
-        assert ids.tolist() == [1, 3]
-        assert vectors.shape == (2, 4)
