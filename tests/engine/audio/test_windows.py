@@ -151,6 +151,11 @@ def test_speech_without_a_pause_is_cut_as_late_as_may_be():
     assert [start * 16_000 / CHUNK for start, _ in clips] == [0, cut, 2 * cut, 3 * cut]
 
 
+def test_what_is_as_likely_speech_as_not_is_speech():
+    assert spoken(np.full(1000, 0.5, np.float32)) == spoken(np.full(1000, 0.99, np.float32))
+    assert spoken(np.full(1000, 0.49, np.float32)) == []
+
+
 @pytest.mark.parametrize("at", [7.0, 5.6, 9.2])
 def test_speech_without_a_pause_is_cut_where_it_is_quietest(at: float):
     chances = np.full(1000, 0.99, np.float32)

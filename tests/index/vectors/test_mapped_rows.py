@@ -20,7 +20,6 @@ QUERY = np.array([0.5, -1.0, 2.0, 0.25], np.float32)
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows at a time."""
     monkeypatch.setattr(mapped_rows, "_READ", 2)
-    monkeypatch.setattr(mapped_rows, "_CACHED", 2)
 
 
 def written(folder: Path) -> StoredRows:
