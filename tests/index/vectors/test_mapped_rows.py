@@ -62,6 +62,7 @@ def test_what_was_erased_is_zero_on_disk_and_not_here_any_more(tmp_path: Path, c
         assert found[0].tolist() == [row != 1 for row in range(count)]
         assert len(found[1]) == count - 1
     np.testing.assert_allclose(stored.products(QUERY, asked)[1], VECTORS[left] @ QUERY, rtol=1e-5)
+    assert stored.get(np.array([2], np.int64))[0].tolist() == [False]
     on_disk = np.fromfile(stored.path, "<f4").reshape(6, 4)
     assert not on_disk[1].any()
     assert np.array_equal(np.delete(on_disk, 1, 0), np.delete(VECTORS, 1, 0))
