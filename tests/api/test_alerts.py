@@ -9,8 +9,8 @@ from emotion_search.engine.api.app import create_app
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.service.keys import Scope, create
 from emotion_search.engine.settings import Settings
-from tests.api.conftest import assert_problem, eventually, upload
-from tests.conftest import write_wav
+from tests.api.conftest import assert_problem, upload
+from tests.conftest import eventually, write_wav
 from tests.templates import Template
 
 RULE = {"name": "cross", "rule": "anger > 0%", "measure": "level", "source": ["desk"]}

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import NOISE, ClipFilter, cluster_of, matching_ids
 from emotion_search.index.database.recording_details import recordings_to_forget
 from emotion_search.index.database.schema import Clip, Metadatum, Recording
 from emotion_search.index.errors import InvalidInputError
@@ -146,3 +146,11 @@ def test_scores_of_a_filter_are_in_their_range(field: str, least: int):
     for number in (least - 0.01, 73, float("nan")):
         with pytest.raises(InvalidInputError, match=f"{field} is {least} to 1, not"):
             ClipFilter(**{field: number})
+
+
+@pytest.mark.parametrize("text", ["voices", ":3", "voices:", "voices:x", "3", "voices:1234567"])
+def test_a_cluster_is_a_clustering_and_a_number(text):
+    assert cluster_of("my:voices:123456") == ("my:voices", 123456)
+    assert cluster_of("voices:noise") == ("voices", NOISE)
+    with pytest.raises(InvalidInputError, match="name it as NAME:3, or NAME:noise"):
+        cluster_of(text)
