@@ -78,7 +78,7 @@ def twin(database: Database, vectors: np.ndarray) -> ModelInfo:
             session, name="twin", fingerprint="e" * 64, dimension=vectors.shape[1], classes=CLASSES
         )
         scores = np.array([0.5, 0.5], np.float32)
-        rows = [(i, vector, scores) for i, vector in enumerate(vectors, start=1)]
+        rows = [(i, vector, scores, None) for i, vector in enumerate(vectors, start=1)]
         add_embeddings(session, model.id, rows)
     return model
 

@@ -33,7 +33,8 @@ def add_model(library: Library, name: str, clips: int = 12, number: int | None =
             session.expire_all()
             model = holding_called(session, name).model
         rows = [
-            (i, random.normal(size=DIM).astype(np.float32), nothing) for i in range(1, clips + 1)
+            (i, random.normal(size=DIM).astype(np.float32), nothing, None)
+            for i in range(1, clips + 1)
         ]
         add_embeddings(session, model.id, rows)
     return model
