@@ -154,3 +154,11 @@ def test_a_cluster_is_a_clustering_and_a_number(text):
     assert cluster_of("voices:noise") == ("voices", NOISE)
     with pytest.raises(InvalidInputError, match="name it as NAME:3, or NAME:noise"):
         cluster_of(text)
+
+
+def test_a_probability_is_0_to_1():
+    assert ClipFilter(min_probability=0).min_probability == 0
+    assert ClipFilter(min_probability=1).min_probability == 1
+    for wrong in (-0.001, 1.001):
+        with pytest.raises(InvalidInputError, match="a probability is 0 to 1"):
+            ClipFilter(min_probability=wrong)
