@@ -74,17 +74,18 @@ class RunStatus(Progress):
 
 def open_run(session: Session, key: str, named: str, options: Mapping[str, Any]) -> int:
     """The unfinished run of a command, by its key, or a new one, for which those that nobody has
-    anything to do for are forgotten."""
+    anything to do for are forgotten; it stays for as long as a lease."""
+    now = now_of(session)
     working = exists().where(Slice.run_id == Run.id, Slice.finished_at.is_(None))
     listed = Run.listed_at.is_not(None)
-    found = session.scalar(select(Run.id).where(Run.key == key, or_(~listed, working)))
+    until = now + timedelta(seconds=LEASE_S)
+    found = session.scalar(select(Run).where(Run.key == key, or_(~listed, working)))
     if found is not None:
-        return found
-    free = ~_on_lease(Run.lease_until, now_of(session))
-    session.execute(delete(Run).where(~working, or_(listed, free)))
-    run = Run(
-        key=key, named=named, options=dict(options), files=0, known=0, created_at=datetime.now(UTC)
-    )
+        found.lease_until = until if found.lister is None else found.lease_until
+        return found.id
+    session.execute(delete(Run).where(~working, or_(listed, ~_on_lease(Run.lease_until, now))))
+    run = Run(key=key, named=named, options=dict(options), files=0, known=0)
+    run.created_at, run.lease_until = datetime.now(UTC), until
     session.add(run)
     session.flush()
     return run.id
@@ -94,7 +95,7 @@ def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str
     """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
     listed already."""
     now = now_of(session)
-    free = ~_on_lease(Run.lease_until, now)
+    free = or_(Run.lister.is_(None), ~_on_lease(Run.lease_until, now))
     taken = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.listed_at.is_(None), free)
@@ -196,7 +197,7 @@ def release_slice(session: Session, slice_id: int, worker: str) -> None:
 
 
 def anything_left(session: Session) -> bool:
-    """Whether somebody lists a run, or one of its slices is not finished."""
+    """Whether somebody lists a run, or is about to, or one of its slices is not finished."""
     listing = exists().where(Run.listed_at.is_(None), _on_lease(Run.lease_until, now_of(session)))
     return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
 

@@ -22,7 +22,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal now
         now += timedelta(seconds=seconds)
 
-    monkeypatch.setattr(slices, "_now", lambda _: now)
+    monkeypatch.setattr(slices, "now_of", lambda _: now)
     return later
 
 
@@ -72,10 +72,11 @@ def test_a_new_run_forgets_those_that_nobody_works_on(do, later):
     assert [one.run for one in do(slices.list_runs)] == [left, being_listed, being_listed - 1]
     later(LEASE_S)
     last = do(slices.open_run, "fourth", "calls", {})  # at its last moment a lease still holds
-    assert [one.run for one in do(slices.list_runs)] == [last, being_listed, being_listed - 1]
+    assert [one.run for one in do(slices.list_runs)] == [last, left, being_listed, being_listed - 1]
     later(0.001)
+    assert do(slices.open_run, "third", "calls", {}) == left  # about to be listed
     do(slices.open_run, "fifth", "calls", {})
-    assert [one.run for one in do(slices.list_runs)] == [last + 1, being_listed - 1]
+    assert [one.run for one in do(slices.list_runs)] == [last + 1, last, left, being_listed - 1]
 
 
 def test_a_finished_run_is_forgotten_by_the_next(do):
@@ -188,7 +189,7 @@ def test_what_is_finished_is_over(do):
 def test_something_is_left_while_somebody_lists(do, later):
     assert not do(slices.anything_left)
     run = do(slices.open_run, "key", "calls", {})
-    assert not do(slices.anything_left)  # nobody does
+    assert do(slices.anything_left)  # whoever opened it is about to
     do(slices.claim_listing, run, "a")
     later(LEASE_S)
     assert do(slices.anything_left)
@@ -230,13 +231,13 @@ def test_a_run_that_is_dropped_takes_its_slices_with_it(do):
     kept = do(slices.open_run, "other", "calls", {})
     do(slices.drop_run, run)
     assert status(do).run == kept
-    assert not do(slices.anything_left)
+    assert do(slices.claim_slice, "a") is None
     with pytest.raises(NotFoundError, match=f"no shared ingest {run}"):
         do(slices.drop_run, run)
 
 
 def test_times_are_the_databases_which_are_now(database: Database):
     with database.write() as session:
-        one, other = slices._now(session), slices._now(session)
+        one, other = slices.now_of(session), slices.now_of(session)
     assert one < other  # not when the transaction began
     assert abs(datetime.now(UTC) - one) < timedelta(minutes=1)
