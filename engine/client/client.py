@@ -331,6 +331,48 @@ class Client(Requests):
         """The classifiers, and how well they did."""
         return list(self._call("classifiers").json()["data"])
 
+    def agreement(self, task: str, other: str) -> dict[str, Any]:
+        """How far the labels of two tasks agree: clips with both, and Cohen's kappa."""
+        return dict(self._call("agreement", params={"task": task, "other": other}).json())
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alert rules that are kept, each with its state and what set it off last."""
+        return list(self._call("alerts").json()["data"])
+
+    def add_alert(self, name: str, rule: str, **options: Any) -> dict[str, Any]:
+        """Keep an alert rule such as ``angry>0.3``; the rule as it stands.
+
+        Args:
+            options: ``measure``, ``window``, and filters, as the document has them.
+        """
+        return dict(self._call("add_alert", json={"name": name, "rule": rule, **options}).json())
+
+    def delete_alert(self, alert: int) -> None:
+        """Keep a rule no longer."""
+        self._call("delete_alert", alert=alert)
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """Where events are sent; without the secrets."""
+        return list(self._call("webhooks").json()["data"])
+
+    def add_webhook(self, url: str, **options: Any) -> dict[str, Any]:
+        """Have events (``events=["alert.fired"]`` for some alone) sent to an address; the webhook
+        with its ``secret``, which is not shown again."""
+        return dict(self._call("add_webhook", json={"url": url, **options}).json())
+
+    def delete_webhook(self, webhook: int) -> None:
+        """Send nothing there any more."""
+        self._call("delete_webhook", webhook=webhook)
+
+    def deliveries(self, webhook: int, **query: Any) -> dict[str, Any]:
+        """A page of the deliveries of a webhook, latest first: ``data``, and ``next``, the
+        ``cursor`` of the page after it."""
+        return dict(self._call("deliveries", params=query, webhook=webhook).json())
+
+    def replay(self, webhook: int, delivery: int) -> dict[str, Any]:
+        """Have a delivery sent again; it as it stands."""
+        return dict(self._call("replay", webhook=webhook, delivery=delivery).json())
+
 
 def _query(
     positive: Any, negative: Any, options: Mapping[str, Any]

@@ -52,6 +52,15 @@ OPERATIONS = {
     "evaluation": ("get", "/v1/evaluation"),
     "suggestions": ("get", "/v1/suggestions"),
     "classifiers": ("get", "/v1/classifiers"),
+    "agreement": ("get", "/v1/agreement"),
+    "alerts": ("get", "/v1/alerts"),
+    "add_alert": ("post", "/v1/alerts"),
+    "delete_alert": ("delete", "/v1/alerts/{alert}"),
+    "webhooks": ("get", "/v1/webhooks"),
+    "add_webhook": ("post", "/v1/webhooks"),
+    "delete_webhook": ("delete", "/v1/webhooks/{webhook}"),
+    "deliveries": ("get", "/v1/webhooks/{webhook}/deliveries"),
+    "replay": ("post", "/v1/webhooks/{webhook}/deliveries/{delivery}/replay"),
 }
 """Methods of ``Client``, and the operation of the OpenAPI document that each calls."""
 

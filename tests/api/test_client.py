@@ -205,6 +205,28 @@ def test_a_job_that_fails_raises_its_problem(service: Client, tmp_path: Path):
         list(service.follow(99))
 
 
+def test_alerts_and_webhooks_are_kept_and_deleted(service: Client):
+    kept = service.add_alert("cross", "angry>0.3", window="day", source=["desk"])
+    assert service.alerts() == [kept]
+    assert (kept["window"], kept["filters"]) == ("day", {"source": ["desk"]})
+    service.delete_alert(kept["alert"])
+    assert service.alerts() == []
+    made = service.add_webhook("https://example.com/hook", events=["alert.fired"])
+    assert made.pop("secret").startswith("whsec_")
+    assert service.webhooks() == [made]
+    assert service.deliveries(made["webhook"], limit=5) == {"data": [], "next": None}
+    with pytest.raises(ProblemError, match="no delivery 1"):
+        service.replay(made["webhook"], 1)
+    service.delete_webhook(made["webhook"])
+    assert service.webhooks() == []
+
+
+def test_labels_of_two_tasks_are_compared(service: Client):
+    service.label_all(dict.fromkeys([1, 2], "anger"), task="Ann")
+    service.label_all({1: "anger", 2: "joy"}, task="Bob")
+    assert service.agreement("Ann", "Bob")["clips"] == 2
+
+
 def test_the_client_is_what_the_document_says(reading: TestClient):
     document = reading.get("/openapi.json").json()
     there = {
