@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 
@@ -14,9 +15,11 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -33,6 +36,8 @@ from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
 from tests.templates import Template, migrations_run_once
+
+T = TypeVar("T")
 
 RATE = 16_000
 ROOT = Path(__file__).parents[1]
@@ -240,6 +245,12 @@ def eventually(what: Callable[[], bool], seconds: float = 90.0) -> None:
     while not what():
         assert time.monotonic() < until, "it never came true"
         time.sleep(0.02)
+
+
+def awaited(work: Coroutine[Any, Any, T]) -> T:
+    """What comes of it, on a thread of its own: the browser's loop may run on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def tone(seconds: float, hz: float = 220.0, rate: int = RATE) -> np.ndarray:

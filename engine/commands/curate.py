@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +96,8 @@ def forget(
         )
     older = None if older_than is None else datetime.now(UTC) - age("--older-than", older_than)
     taken_in = moment("--ingested-before", ingested_before)
-    with archive.open(wanted=wanted) as library:  # a name nobody has is a slip
+    # What every run of a rule finds may be nothing yet; a name that nobody has is a slip.
+    with archive.open(wanted=replace(wanted, metadata={})) as library:
         if recordings:
             ids = recordings
         else:

@@ -16,6 +16,7 @@ from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.http.connections import Connection
 from emotion_search.engine.api.server import Server
 from emotion_search.engine.settings import Settings
+from tests.conftest import awaited
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 FLOOD = b"X-Filler: " + b"x" * 8000 + b"\r\n"
@@ -70,7 +71,7 @@ def test_those_that_say_nothing_are_let_go(tmp_path: Path, monkeypatch):
             writer.close()
             return answer, time.monotonic() - began
 
-    answer, took = asyncio.run(silent())
+    answer, took = awaited(silent())
     assert answer == b""
     assert took < 12
 
@@ -88,7 +89,7 @@ def test_heads_without_end_are_refused(tmp_path: Path):
             assert not server.server_state.connections
             return answers
 
-    heads, url, trailers, usual = asyncio.run(all_of_them())
+    heads, url, trailers, usual = awaited(all_of_them())
     assert heads[:12] in (b"HTTP/1.1 431", b"")  # a reset may overtake the answer
     assert url[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"")
     assert b" 200 " not in trailers[:20]
@@ -110,7 +111,7 @@ def test_bodies_may_be_long_and_come_in_small_chunks(tmp_path: Path):
             writer.close()
             return answer
 
-    assert b"the archive is empty" in asyncio.run(chunked())
+    assert b"the archive is empty" in awaited(chunked())
 
 
 @pytest.mark.slow
@@ -137,7 +138,7 @@ def test_those_that_do_not_read_are_let_go(tmp_path: Path, monkeypatch, ending: 
                     await asyncio.sleep(0.05)
                 return time.monotonic() - began
 
-    assert asyncio.run(unread()) < 25
+    assert awaited(unread()) < 25
 
 
 def test_those_who_go_away_before_the_answer_are_no_fault_of_the_servers(tmp_path: Path, caplog):
@@ -156,5 +157,5 @@ def test_those_who_go_away_before_the_answer_are_no_fault_of_the_servers(tmp_pat
                 await asyncio.sleep(0.05)
             return shown
 
-    assert 'status="500"' not in asyncio.run(gone())
+    assert 'status="500"' not in awaited(gone())
     assert "Traceback" not in caplog.text

@@ -12,6 +12,7 @@ from emotion_search.engine.client.client import Client
 from emotion_search.engine.service.pulse import Pulse
 from emotion_search.engine.settings import Settings
 from tests.api.conftest import served
+from tests.conftest import awaited
 from tests.templates import Template
 
 
@@ -60,5 +61,5 @@ def test_all_who_listen_share_a_look_and_the_last_one_ends_it():
         assert await asyncio.gather(*(listen(pulse) for _ in range(50))) == ["1-1-0-0"] * 50
         return pulse
 
-    pulse = asyncio.run(all_of_them())
+    pulse = awaited(all_of_them())
     assert (looks, pulse.listeners, pulse.latest) == (1, 0, None)
