@@ -44,7 +44,7 @@ class ClipGallery:
 
     def ids(self) -> Ids:
         """All of them: int64, ascending."""
-        return self._columns.ids[self._passes]
+        return self._columns.ids[np.flatnonzero(self._passes)]
 
     def among(self, ids: Ids) -> tuple[Ids, Ids]:
         """Those of some ids that may be hits, and the recording of each."""

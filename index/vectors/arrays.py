@@ -70,9 +70,13 @@ def rounded(products: NDArray[np.float64]) -> Cosines:
 
 def find(ordered: Ids, wanted: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
     """Which of the ``wanted`` are among ``ordered``, ascending, and the places of these there."""
-    places = np.searchsorted(ordered, wanted)
-    known = places < len(ordered)
-    known[known] = ordered[places[known]] == wanted[known]
+    if len(ordered) and ordered[-1] - ordered[0] == len(ordered) - 1:  # none is left out between
+        places = wanted - ordered[0]
+        known = (places >= 0) & (places < len(ordered))
+    else:
+        places = np.searchsorted(ordered, wanted)
+        known = places < len(ordered)
+        known[known] = ordered[places[known]] == wanted[known]
     return known, places[known]
 
 
