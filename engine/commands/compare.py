@@ -78,6 +78,8 @@ def compare(
         )
     elif csv is None and html is None:
         _print(found)
+    else:
+        print(f"matrix in {' and '.join(str(one) for one in (csv, html) if one)}")
     if found.unusable:
         raise typer.Exit(1)
 

@@ -102,6 +102,9 @@ def import_embeddings(
     emotion-search import features --home ~/other
     emotion-search import x.npy rows.csv --model my-model --dimension 512
     """
+    from emotion_search.engine.transfer.sources import open_source
+
+    open_source(embeddings, table)  # raises before there is an archive
     with archive.open(create=True) as library:
         done = library.import_embeddings(
             embeddings, table, model=model, dimension=dimension, again=again

@@ -70,6 +70,8 @@ def trend(
     for path in (html, png):
         check_target(path)
     check_target(table, (".csv", ".tsv", ".txt"))
+    if as_json and str(table) == "-":
+        raise InvalidInputError("--json and --csv - both write to stdout; choose one of them")
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     if recording is not None and not wanted.is_empty:

@@ -131,6 +131,8 @@ class Webhooks:
                 problem = f"it was answered with {status}"
         except InvalidInputError as error:
             problem = str(error)
+        except TimeoutError as error:
+            problem = str(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
             problem = f"it was not sent: {getattr(error, 'strerror', None) or error or type(error)}"
         again = None
@@ -160,7 +162,8 @@ def send(webhook: WebhookDetails, one: Delivery, hosts: Collection[str]) -> int:
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
     connection.sock = _connected(host, port, hosts)
     # Each wait has its limit, and all of them together one, or bytes that drip would hold us.
-    ending = threading.Timer(_PATIENCE_S, _cut, [connection])
+    late = threading.Event()
+    ending = threading.Timer(_PATIENCE_S, _cut, [connection, late])
     ending.start()
     try:
         if secure:
@@ -170,12 +173,17 @@ def send(webhook: WebhookDetails, one: Delivery, hosts: Collection[str]) -> int:
             tls.do_handshake()
         connection.request("POST", path, body, headers)
         return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        if late.is_set():
+            raise TimeoutError(f"no answer within {_PATIENCE_S:g} s") from error
+        raise
     finally:
         ending.cancel()
         connection.close()
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
     with suppress(OSError):
         socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 

@@ -46,6 +46,8 @@ def open_source(vectors: Path, table: Path | None = None) -> Source:
         if table is not None:
             raise InvalidInputError(f"{vectors} is a table itself; give no other")
         return ParquetSource(vectors)
+    if table is None and not vectors.exists():
+        raise InvalidInputError(f"{vectors}: no such file or folder")
     if table is None:
         raise InvalidInputError(
             f"{vectors} needs a table beside it: a CSV, .jsonl or .parquet, a row for each vector"

@@ -190,7 +190,7 @@ def delete_clustering(session: Session, name: str) -> None:
 def name_taken(name: str) -> InvalidInputError:
     """The error for a name that a clustering has already."""
     return InvalidInputError(
-        f"there is a clustering {name} already; choose another --name, or say --replace"
+        f"there is a clustering {name} already; choose another name, or replace it (--replace)"
     )
 
 

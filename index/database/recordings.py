@@ -25,6 +25,7 @@ from emotion_search.index.database.schema import Clip, Label, Location, Metadatu
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
 from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
 from emotion_search.index.database.upsert import insert_or_replace
+from emotion_search.index.database.webhooks import forget_recording_in_deliveries
 from emotion_search.index.errors import NotFoundError
 
 
@@ -417,5 +418,6 @@ def remove_recording(session: Session, recording_id: int) -> list[str]:
     clip_ids = session.scalars(select(Clip.id).where(Clip.recording_id == recording_id)).all()
     add_tombstones(session, clip_ids)
     session.execute(delete(Recording).where(Recording.id == recording_id))
+    forget_recording_in_deliveries(session, recording_id)
     forget_speakers(session)
     return list(paths)

@@ -186,6 +186,21 @@ def replay_delivery(session: Session, webhook_id: int, delivery_id: int) -> Deli
     return as_details(Delivery, row)
 
 
+def forget_recording_in_deliveries(session: Session, recording_id: int) -> None:
+    """Let no event name a recording: those of its own go, others lose what they have of it."""
+    for row in session.scalars(
+        select(Row).where(Row.body.contains(f'"recording": {recording_id}'))
+    ):
+        event = json.loads(row.body)
+        data = event["data"]
+        kept = [one for one in data.get("firings", ()) if one["recording"] != recording_id]
+        if data.get("recording") == recording_id or ("firings" in data and not kept):
+            session.delete(row)
+        elif "firings" in data and len(kept) < len(data["firings"]):
+            data["firings"] = kept
+            row.body = json.dumps(event)
+
+
 def remove_old_deliveries(session: Session, age: timedelta) -> None:
     """Drop those that are older than ``age`` and that nothing more is tried with."""
     session.execute(delete(Row).where(Row.due_at.is_(None), Row.created_at < now_of(session) - age))

@@ -120,7 +120,7 @@ MISUSES = [
     (["map", "--html", "/nonexistent/r.html"], "no folder /nonexistent"),
     (["export", "--output", "x", "--format", "xml"], "choose npy"),
     (["export", "--output", "x", "--granularity", "frame", "--format", "csv"], "npy only"),
-    (["import", "x.npy", "--model", "acoustic"], "table beside it"),
+    (["import", "x.npy", "--model", "acoustic"], "x.npy: no such file"),
     (["predict", "x.wav", "--granularity", "word"], "utterance, frame or window"),
 ]
 

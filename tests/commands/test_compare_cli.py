@@ -50,7 +50,7 @@ def test_the_matrix_as_a_page(run, voices, tmp_path):  # noqa: F811
     done = run(
         "compare", *sorted(voices.glob("anger-*.wav"))[:2], "--model", "acoustic", "--html", page
     )
-    assert (done.code, done.out) == (0, "")
+    assert (done.code, done.out) == (0, f"matrix in {page}\n")
     text = page.read_text()
     assert '"1 anger-0.wav","2 anger-1.wav"' in text
     assert f"<td>{voices / 'anger-1.wav'}</td>" in text
@@ -64,7 +64,7 @@ def test_a_folder_is_its_files_and_the_unusable_are_named(run, voices, tmp_path)
     bad.write_text("no audio")
     output = tmp_path / "matrix.csv"
     done = run("compare", voices, bad, "--model", "acoustic", "--csv", output)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (1, f"matrix in {output}\n")
     assert done.err.startswith(f"error: {bad}: cannot be decoded as audio")
     names = [str(file) for file in sorted(voices.glob("*.wav"))]
     table = [row for _, row in csv_rows(output)]

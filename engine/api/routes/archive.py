@@ -96,7 +96,8 @@ def agreement(
 )
 async def set_labels(request: Request, library: LibraryDep, _: Writer) -> Labelled:
     """Sets or takes away up to 1000 labels at once: all of them, or where something fails none.
-    Of several for the same clip and task the last counts."""
+    Those of unknown clips are passed over, and named. Of several for the same clip and task the
+    last counts."""
     asked = (await json_body(request, LabelsIn)).labels
     labels = [
         (one.clip, check_text("task", one.task), one.value and check_text("value", one.value))

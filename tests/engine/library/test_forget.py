@@ -1,5 +1,6 @@
 """What is forgotten is on no disk of ours, whichever model it was embedded by, however it ended."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,12 +11,28 @@ from emotion_search.engine.library.library import Library
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.coverage import add_embeddings, holding_called
 from emotion_search.index.database.models import ModelInfo, register_model
+from emotion_search.index.database.webhooks import add_webhook, announce
 from emotion_search.index.errors import NotFoundError, StorageFullError
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.vectors.arrays import normalise
 from tests.conftest import files_with
 
 DIM = 16
+
+
+def test_webhooks_are_not_sent_what_names_an_erased_recording(filled: Library):
+    firings = [{"recording": one, "period": None, "value": 0.5} for one in (1, 12)]
+    with filled.database.write() as session:
+        hook = add_webhook(session, "https://a.example", "whsec_", ["job.ended", "alert.fired"]).id
+        announce(session, "job.ended", {"job": 1, "recording": 1})
+        announce(session, "job.ended", {"job": 2, "recording": 12})
+        announce(session, "alert.fired", {"firings": firings})
+        announce(session, "alert.fired", {"firings": firings[:1]})
+    filled.forget(1)
+    left = [
+        json.loads(one.body)["data"] for one in filled.deliveries(hook, limit=9, before_id=None)
+    ]
+    assert left == [{"firings": firings[1:]}, {"job": 2, "recording": 12}]
 
 
 def add_model(library: Library, name: str, clips: int = 12, number: int | None = None) -> ModelInfo:

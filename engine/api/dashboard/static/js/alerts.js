@@ -69,10 +69,10 @@ function line(one, drop) {
   const [, emotion, sign, threshold] = /^(.*)([<>])(.*)$/.exec(one.rule);
   const about = [MEASURES[one.measure], WINDOWS[one.window], ...Object.entries(one.filters).map(([name, value]) => `${name}=${[value].flat().join(", ")}`)];
   return h("li", { dataset: { alert: one.alert } },
-    h("span.row.turn", {}, dot(emotion), h("b", {}, one.name), `${emotion === "uncertain" ? UNCERTAIN : named(emotion)} ${SIGNS[sign]} ${percent(Number(threshold))}`),
+    h("span.row.turn", {}, dot(emotion), h("b", {}, one.name), `${emotion === "uncertain" ? UNCERTAIN : named(emotion)} ${SIGNS[sign]} ${Number((100 * threshold).toPrecision(6))} %`),
     h("button.quiet", { type: "button", "aria-label": t("Delete alert {name}", { name: one.name }), onclick: () => drop(one) }, t("Delete")),
     h("small", {}, about.join(" · ")),
-    h("small", {}, h("span.label", {}, STATES[one.state]), ` ${one.problem ?? ""}`, one.fired_at && t(" last on {when}: ", { when: moment(one.fired_at) }),
+    h("small", {}, h("span.label", {}, STATES[one.state]), ` ${one.problem ?? ""}`, one.fired_at && t(" last raised on {when} ", { when: moment(one.fired_at) }),
       one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.period ? day(fired.period.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`])));
 }
 

@@ -125,7 +125,7 @@ export function render(main, { params, signal }) {
     const leaving = new AbortController();
     const dialog = h("dialog", { "aria-labelledby": "label-title", onclose: () => { leaving.abort(); dialog.remove(); if (!signal.aborted) start(); } },
       h("h2", { id: "label-title" }, t("Label {clips} of {recordings}", { clips: plural(points.length, "clip"), recordings: plural(some.length, "recording") })),
-      labelAll(points, (begun) => begun || dialog.close(), AbortSignal.any([leaving.signal, signal])),
+      labelAll(points, (begun, done) => begun || !done || dialog.close(), AbortSignal.any([leaving.signal, signal])),
       h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, t("Close"))));
     document.body.append(dialog);
     dialog.showModal();

@@ -72,7 +72,10 @@ export function labelAll(points, labelling, signal) {
     const text = t("{clips} labelled {label}", { clips: plural(sent, "clip"), label: name }) + (sent < points.length && !failed ? t(", then stopped") : "");
     if (failed) toast(t("{text}; {clips} not: {why}", { text, clips: plural(points.length - sent, "clip"), why: failed.message }), "error", failed.kind === "forbidden" ? replaceButton() : null);
     else toast(text);
-    if (!signal.aborted) labelling(false);
+    stopped = null;
+    task.disabled = value.disabled = false;
+    button.textContent = t("Label all");
+    if (!signal.aborted) labelling(false, !failed);
   }
   return h("form.label-all", {
     onsubmit: (event) => {

@@ -483,7 +483,7 @@ export default {
   "New alert": "新建警报",
   "Delete": "删除",
   "Delete alert {name}": "删除警报 {name}",
-  " last on {when}: ": " 最近于 {when}：",
+  " last raised on {when} ": " 上次触发于 {when} ",
   "Spectrogram": "频谱图",
   "Spectrogram of {name}": "{name} 的频谱图",
   "Time to the right, frequency upwards: 0 to {n} kHz.": "向右为时间，向上为频率：0 到 {n} kHz。",
