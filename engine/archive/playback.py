@@ -52,7 +52,7 @@ def span_of_recording(
     if stop - start > LONGEST:
         raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
-        raise AbsentError(f"the recording has {channels} channels, counted from 0")
+        raise AbsentError(f"no channel {channel}: they are counted from 0 up to {channels - 1}")
     return read_span(archive, recording, Span(start, stop, channel), f"recording {recording_id}")
 
 

@@ -83,8 +83,10 @@ class Webhooks:
             ConflictError: webhooks may not go there, or one does already.
         """
         host = _parts(url, self._hosts)[0]
-        with suppress(ValueError):  # a name, which is checked whenever it is resolved
-            if host not in self._hosts and not is_public(host):
+        with suppress(OSError):  # a name, which is checked whenever it is resolved
+            address = "127.0.0.1" if host == "localhost" else host
+            public = is_public(socket.inet_ntoa(socket.inet_aton(address)))
+            if host not in self._hosts and not public:
                 raise RefusedError(_PRIVATE.format(host))
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
         with self._database.write() as session:

@@ -136,10 +136,16 @@ class IndexKeeper:
         self._ship()
 
     def rebuild(self) -> None:
-        """Make the index anew from the database, and save it."""
+        """Make the index anew from the database, and save it.
+
+        Raises:
+            StorageFullError: it serves, and cannot be saved; a notice says why.
+        """
         with self._database.read() as session, self._lock.writing():
             self._replace(session)
         self.save()
+        if self._unsaved:
+            raise StorageFullError("the index was made anew, but is not saved")
 
     def is_building(self) -> bool:
         """Whether a new index is being made in the background."""

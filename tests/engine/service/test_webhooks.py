@@ -192,6 +192,8 @@ def test_public_addresses():
         "https://example.com/a b",
         "https://example.com:99999/",
         "https://10.0.0.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
         "https://[::1]/",
         "http://[",
         "https://example.com" + "/x" * 400,
@@ -200,6 +202,12 @@ def test_public_addresses():
 def test_urls_that_are_refused(archive: Library, url: str):
     with pytest.raises(InvalidInputError):
         Webhooks(archive, {"localhost"}).add(url, ["job.ended"])
+
+
+def test_this_machine_is_refused_by_its_name_unless_it_is_named(archive: Library):
+    with pytest.raises(RefusedError, match="localhost is no public address"):
+        Webhooks(archive, ()).add("https://localhost/", ["job.ended"])
+    assert Webhooks(archive, {"localhost"}).add("https://localhost/", ["job.ended"]).id == 1
 
 
 def test_a_name_is_resolved_once_and_refused_if_any_of_its_addresses_is_private(
