@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,6 +124,14 @@ class LazyCommands(Mapping[str, Any]):
 class Checked(TyperCommand):
     """A command whose options are not empty texts, but for settings: empty, these count as not
     set."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse empty texts before any becomes a path, that of the working folder."""
+        settings = {name for one in self.params if one.name in SETTINGS for name in one.opts}
+        for option, given in pairwise(args):
+            if not given and option.startswith("-") and option not in settings:
+                raise InvalidInputError(f"{option} is empty")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""

@@ -302,6 +302,8 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["search", "--clip", "1", "--source", "a", "--source", " "], 2, "--source is empty"),
         (["forget", "--source", "", "--yes"], 2, "--source is empty"),
         (["suggest", "--source", ""], 2, "--source is empty"),
+        (["predict", "x.wav", "--output-dir", ""], 2, "--output-dir is empty"),
+        (["label", "1", "--task", "", "--label", "x"], 2, "--task is empty"),
         (["label", "--from", "none.csv"], 2, "none.csv cannot be read: No such file or directory"),
         (["import", "none.npy", "x.csv"], 2, ".npy file: No such file or directory"),
         (["export", "--output", "x.foo"], 2, "no format has the ending .foo"),
