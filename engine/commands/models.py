@@ -54,7 +54,7 @@ def models(
         if as_json:
             print_json(vars(one))
         else:
-            marks = [one.place]
+            marks = [] if one.place == one.name else [one.place]
             if one.fingerprint is not None:
                 marks.append(f"{one.embedded} of {one.clips} clips embedded")
             marks += ["serves this archive"] if one.active else []
