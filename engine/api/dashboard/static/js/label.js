@@ -146,8 +146,10 @@ async function agreement(place, task, signal) {
   const answer = h("p", { role: "status" });
   const other = h("select", { onchange: tell }, others.map((value) => h("option", { value }, value)));
   async function tell() {
+    const asked = other.value;
     try {
-      const { clips, agreed, kappa } = await read(`/v1/agreement?${new URLSearchParams({ task, other: other.value })}`, { signal });
+      const { clips, agreed, kappa } = await read(`/v1/agreement?${new URLSearchParams({ task, other: asked })}`, { signal });
+      if (other.value !== asked) return;
       fill(answer, clips ? t("{clips} have a label under both; {share} agree.", { clips: plural(clips, "clip"), share: percent(agreed / clips) }) : t("No clip has a label under both."),
         kappa !== null && h("b", {}, ` ${t("Cohen's kappa {kappa}", { kappa: number(kappa, 2) })}`));
     } catch (error) {
