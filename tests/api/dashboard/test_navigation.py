@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api.dashboard.conftest import Visit, clip_of, hold, until
+from tests.conftest import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -189,8 +190,8 @@ def test_the_clip_before_is_not_hidden_by_the_head_of_the_page(visit: Visit, exp
     for _ in range(11):
         page.keyboard.press("k")
     page.wait_for_timeout(800)
-    card = page.locator(".card.current").bounding_box()
-    assert card["y"] >= page.locator(".top").bounding_box()["height"]
+    head = page.locator(".top").bounding_box()["height"]
+    eventually(lambda: page.locator(".card.current").bounding_box()["y"] >= head, seconds=10)
 
 
 def test_how_many_were_found_is_said_and_no_more(visit: Visit, api: httpx.Client, expect):
