@@ -71,11 +71,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "classify": "classifiers.classify",
         "classifiers": "classifiers.classifiers",
     },
-    "Serve": {
-        "serve": "serve.serve",
-        "key": "serve.key_app",
-        "jobs": "jobs.jobs_app",
-    },
+    "Serve": {"serve": "serve.serve", "key": "serve.key_app", "jobs": "jobs.jobs_app"},
     "Models": {
         "finetune": "finetune.finetune",
         "reembed": "reembed.reembed",

@@ -108,10 +108,7 @@ def of_blob(table: str, column: str, how: str, home: Path, rng: random.Random) -
             changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         else:
             del changed[len(data) // 2 :]
-        database.execute(
-            f"UPDATE {table} SET {column} = ? WHERE rowid = ?",
-            (bytes(changed), row),
-        )
+        database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (bytes(changed), row))
         database.commit()
 
 

@@ -55,11 +55,7 @@ def _variants(folder: Path, samples: np.ndarray, ending: str) -> dict[str, Path]
         whole = write_as(folder / "whole", samples, ending)
     assert whole is not None
     content = whole.read_bytes()
-    changed = {
-        "joined": content * 2,
-        "cut": content[: len(content) * 6 // 10],
-        "renamed": content,
-    }
+    changed = {"joined": content * 2, "cut": content[: len(content) * 6 // 10], "renamed": content}
     for kind, other in changed.items():
         name = ("wav" if ending == "mp3" else "mp3") if kind == "renamed" else ending
         made[kind] = folder / f"{kind}.{name}"

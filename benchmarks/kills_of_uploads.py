@@ -36,8 +36,7 @@ def run(
     options = ("--database", url) if url else ()
     waiting = [
         write_wav(
-            place / f"{i}.wav",
-            speak("anger", speaker=i, seed=i, seconds=rng.uniform(1.0, 20.0)),
+            place / f"{i}.wav", speak("anger", speaker=i, seed=i, seconds=rng.uniform(1.0, 20.0))
         )
         for i in range(uploads)
     ]

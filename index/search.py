@@ -164,11 +164,7 @@ class Snapshot:
     """
 
     def __init__(
-        self,
-        session: Session,
-        loaded: LoadedIndex,
-        seen: Standing,
-        calibration: Calibration | None,
+        self, session: Session, loaded: LoadedIndex, seen: Standing, calibration: Calibration | None
     ) -> None:
         self.session = session
         self.model = loaded.space.model

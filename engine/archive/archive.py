@@ -15,22 +15,12 @@ import numpy as np
 from emotion_search.engine.archive.index import open_searcher
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
-from emotion_search.engine.embedders.registry import (
-    absolute,
-    family_of,
-    is_path,
-    load_embedder,
-)
+from emotion_search.engine.embedders.registry import absolute, family_of, is_path, load_embedder
 from emotion_search.engine.embedders.shared import SharedEmbedder
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.models import ModelInfo, active_model, mismatch
-from emotion_search.index.database.scoring import (
-    adapted_to,
-    are_stale,
-    rescore,
-    stop_adapting,
-)
+from emotion_search.index.database.scoring import adapted_to, are_stale, rescore, stop_adapting
 from emotion_search.index.disk.permissions import make_folder
 from emotion_search.index.errors import (
     DatabaseError,

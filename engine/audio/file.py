@@ -10,15 +10,7 @@ import numpy as np
 from emotion_search.engine.audio.samples import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.index.errors import AudioError
 
-__all__ = [
-    "EXTENSIONS",
-    "FRAME_HOP",
-    "SAMPLE_RATE",
-    "SHORTEST",
-    "AudioFile",
-    "Samples",
-    "decode",
-]
+__all__ = ["EXTENSIONS", "FRAME_HOP", "SAMPLE_RATE", "SHORTEST", "AudioFile", "Samples", "decode"]
 
 _NAMES = (
     "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac g722 m4a m4b m4v mka mkv"

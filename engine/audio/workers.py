@@ -156,13 +156,7 @@ class Decoders:
         yield from self._answers("read", path, wanted, sha256, track)
 
     def read_span(
-        self,
-        path: Path,
-        *,
-        channel: int | None,
-        start: float,
-        end: float,
-        track: int | None = None,
+        self, path: Path, *, channel: int | None, start: float, end: float, track: int | None = None
     ) -> tuple[Samples, int]:
         """A span (seconds) as it was recorded, for listening: mono float32 (n,), and its own
         sample rate in Hz.

@@ -184,11 +184,7 @@ def choose_setting(
 
 
 def _scores(
-    examples: Examples,
-    fit: NDArray[np.intp],
-    test: NDArray[np.intp],
-    method: str,
-    seed: int,
+    examples: Examples, fit: NDArray[np.intp], test: NDArray[np.intp], method: str, seed: int
 ) -> list[Array]:
     """Scores of some rows, (rows, classes), after a fit to others, under each of the settings. A
     class that was not fitted scores below all others."""

@@ -40,8 +40,7 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            metavar="linear discriminant|random forest",
-            help="Take this one; default: the best.",
+            metavar="linear discriminant|random forest", help="Take this one; default: the best."
         ),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report with plots here.")] = None,
@@ -134,8 +133,7 @@ def classifiers(
         str | None, typer.Option("--task", help="Only of this task.", callback=as_compared)
     ] = None,
     delete: Annotated[
-        int | None,
-        typer.Option("--delete", metavar="VERSION", help="Delete this one of the task."),
+        int | None, typer.Option("--delete", metavar="VERSION", help="Delete this one of the task.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

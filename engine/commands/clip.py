@@ -52,11 +52,7 @@ class SoundOptions(ClipOptions):
     ] = None
 
 
-def show(
-    archive: ArchiveOptions,
-    what: ClipOptions,
-    as_json: JsonOption = False,
-) -> None:
+def show(archive: ArchiveOptions, what: ClipOptions, as_json: JsonOption = False) -> None:
     """Show all that is known of a clip, or of a recording with its clips.
 
     \b
@@ -94,10 +90,7 @@ def show(
         print_clip(this, paths, beside, confident)
 
 
-def play(
-    archive: ArchiveOptions,
-    what: SoundOptions,
-) -> None:
+def play(archive: ArchiveOptions, what: SoundOptions) -> None:
     """Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package sounddevice.
 
     \b

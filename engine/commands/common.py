@@ -43,8 +43,7 @@ DatabaseOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Hub id, checkpoint folder, or 'voice' (built in)."),
+    str | None, typer.Option("--model", help="Hub id, checkpoint folder, or 'voice' (built in).")
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Where the model runs: auto, cpu, cuda.")

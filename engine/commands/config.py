@@ -12,10 +12,7 @@ config_app = typer.Typer(
 
 
 @config_app.command()
-def show(
-    archive: ArchiveOptions,
-    as_json: JsonOption = False,
-) -> None:
+def show(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
     """Show the settings in force, without passwords, and where each comes from.
 
     Options go before the environment, that before emotion-search.toml in the archive's home, that

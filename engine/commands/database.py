@@ -10,9 +10,7 @@ from emotion_search.engine.commands.common import ArchiveOptions
 from emotion_search.engine.commands.words import counted
 
 
-def migrate(
-    archive: ArchiveOptions,
-) -> None:
+def migrate(archive: ArchiveOptions) -> None:
     """Create the database's tables, or bring those of an older version up to date.
 
     \b

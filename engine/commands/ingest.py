@@ -115,8 +115,7 @@ def ingest(
         typer.Option("--claim", help="Share the work with other processes that run this command."),
     ] = False,
     on: Annotated[
-        str | None,
-        typer.Option(metavar="local|ray://HOST:PORT", help="Where Ray places workers."),
+        str | None, typer.Option(metavar="local|ray://HOST:PORT", help="Where Ray places workers.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="How many Ray places; default: by GPUs, or cores.")

@@ -62,11 +62,7 @@ def list_jobs(
 
 
 @jobs_app.command()
-def show(
-    archive: ArchiveOptions,
-    job: JobId,
-    as_json: JsonOption = False,
-) -> None:
+def show(archive: ArchiveOptions, job: JobId, as_json: JsonOption = False) -> None:
     """Show one job.
 
     \b

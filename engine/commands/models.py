@@ -18,17 +18,12 @@ from emotion_search.engine.commands.words import counted
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 models_app = typer.Typer(
-    help="Show, download and check embedding models.",
-    invoke_without_command=True,
+    help="Show, download and check embedding models.", invoke_without_command=True
 )
 
 
 @models_app.callback()
-def models(
-    archive: ArchiveOptions,
-    ctx: typer.Context,
-    as_json: JsonOption = False,
-) -> None:
+def models(archive: ArchiveOptions, ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List the models that are known, which are on this machine, and what the archive has of each.
 
     \b

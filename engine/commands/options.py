@@ -49,15 +49,13 @@ def clip_filter(
     max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
     meta: MetaOption = None,
     predicted: Annotated[
-        list[str] | None,
-        typer.Option(help="Only what a classifier predicts as this; repeatable."),
+        list[str] | None, typer.Option(help="Only what a classifier predicts as this; repeatable.")
     ] = None,
     min_probability: Annotated[
         float, typer.Option(help="Least probability of what it predicts, 0 to 1.")
     ] = 0.0,
     cluster: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable."),
+        list[str] | None, typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable.")
     ] = None,
 ) -> ClipFilter:
     """The filter that these options make; a parameter of a command that is one has them.

@@ -34,12 +34,10 @@ def export(
         ),
     ] = None,
     granularity: Annotated[
-        str,
-        typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy)."),
+        str, typer.Option(metavar="utterance|frame", help="A row a clip, or 50 a second (npy).")
     ] = "utterance",
     raw: Annotated[
-        bool,
-        typer.Option("--raw", help="CSV without ' before texts that begin as a formula does."),
+        bool, typer.Option("--raw", help="CSV without ' before texts that begin as a formula does.")
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
     device: DeviceOption = None,
@@ -57,10 +55,7 @@ def export(
         raise InvalidInputError("frames are written as npy only")
     from emotion_search.engine.commands.show.progress import working
 
-    with (
-        archive.open(device=device, wanted=wanted) as library,
-        working("export") as progress,
-    ):
+    with archive.open(device=device, wanted=wanted) as library, working("export") as progress:
         if granularity == "frame":
             done = library.export_frames(output, wanted=wanted, overwrite=overwrite)
         else:

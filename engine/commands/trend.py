@@ -44,8 +44,7 @@ def trend(
         Path | None, typer.Option("--csv", help="Write the numbers here; - for stdout.")
     ] = None,
     smooth: Annotated[
-        float | None,
-        typer.Option(help="Seconds of the smoothing kernel.", show_default="10.0"),
+        float | None, typer.Option(help="Seconds of the smoothing kernel.", show_default="10.0")
     ] = None,
     penalty: Annotated[
         float | None,

@@ -90,11 +90,7 @@ class Indexed(Archive):
         return labelled(self.database, models, task, most=most, sentence_key=sentence_key)[0]
 
     def labelled_by(
-        self,
-        names: Sequence[str],
-        task: str = EMOTION,
-        *,
-        sentence_key: str | None = None,
+        self, names: Sequence[str], task: str = EMOTION, *, sentence_key: str | None = None
     ) -> list[tuple[LabelledVectors, Space]]:
         """As ``labelled``, under several models: the clips that have an embedding under each.
 

@@ -77,11 +77,7 @@ def sample(clips: LabelledClips, most: int) -> LabelledClips:
 
 
 def labelled_vectors(
-    session: Session,
-    model: ModelInfo,
-    clips: LabelledClips,
-    *,
-    baselines: Baselines | None = None,
+    session: Session, model: ModelInfo, clips: LabelledClips, *, baselines: Baselines | None = None
 ) -> LabelledVectors:
     """Labelled clips with their embeddings; speakers only where all are known.
 

@@ -64,10 +64,7 @@ def probe(data: LabelledVectors, *, seed: int) -> list[Probe]:
         Normalizer(),
         KNeighborsClassifier(_NEIGHBOURS, weights="distance"),
     )
-    return [
-        _run("linear", linear, data, splits),
-        _run(f"{_NEIGHBOURS}-NN", nearest, data, splits),
-    ]
+    return [_run("linear", linear, data, splits), _run(f"{_NEIGHBOURS}-NN", nearest, data, splits)]
 
 
 def _run(name: str, classifier: Pipeline, data: LabelledVectors, splits: Sequence[Split]) -> Probe:
@@ -86,10 +83,5 @@ def _run(name: str, classifier: Pipeline, data: LabelledVectors, splits: Sequenc
     true, found = (np.searchsorted(classes, some) for some in (data.labels, given))
     measured = measure(true, found, data.groups, len(classes), rounds=0)
     return Probe(
-        name,
-        measured.uar.value,
-        1 / len(classes),
-        len(splits),
-        measured.confusion,
-        tuple(classes),
+        name, measured.uar.value, 1 / len(classes), len(splits), measured.confusion, tuple(classes)
     )

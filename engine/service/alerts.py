@@ -8,11 +8,7 @@ from typing import Any
 
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.trends.alerts import check, checked_rule
-from emotion_search.index.database.alerts import (
-    AlertDetails,
-    NewAlert,
-    add_alert,
-)
+from emotion_search.index.database.alerts import AlertDetails, NewAlert, add_alert
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import NotFoundError
 

@@ -275,11 +275,7 @@ def _take_in(
 
 
 def _learn(
-    learn: Learn,
-    asked: dict[str, Any],
-    library: Library,
-    progress: Progress,
-    _: threading.Event,
+    learn: Learn, asked: dict[str, Any], library: Library, progress: Progress, _: threading.Event
 ) -> dict[str, Any]:
     progress(BEGUN)
     return learn(library, asked, progress)

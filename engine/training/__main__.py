@@ -49,8 +49,7 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     runs: Annotated[
-        int,
-        typer.Option(min=1, help="Whose weights are averaged; EmoGator is heard in the first."),
+        int, typer.Option(min=1, help="Whose weights are averaged; EmoGator is heard in the first.")
     ] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
 ) -> None:

@@ -80,10 +80,7 @@ def export_archive(
     kind = kind_of(output, kind)
     wanted = wanted or ClipFilter()
     done = Exported(output)
-    with (
-        published(output, database, overwrite=overwrite) as partial,
-        database.read() as session,
-    ):
+    with published(output, database, overwrite=overwrite) as partial, database.read() as session:
         known = list(list_tasks(session))
         with writer(kind, partial, model, known, raw=raw) as write:
             after, total = 0, len(embedded_ids(session, model, wanted))

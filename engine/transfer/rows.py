@@ -29,16 +29,7 @@ from emotion_search.index.database.text import clean
 _SHA256 = re.compile(r"[0-9a-f]{64}$")
 _TASK = "label:"
 _CLIP = ("id", "path", "file", "sha256", "channel", "channel_name", "start", "end", "duration")
-_ABOUT = (
-    "source",
-    "speaker",
-    "recorded_at",
-    "label",
-    "labels",
-    "scores",
-    "metadata",
-    "embedding",
-)
+_ABOUT = ("source", "speaker", "recorded_at", "label", "labels", "scores", "metadata", "embedding")
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
 _SCORED = frozenset(("emotion", "confidence", "affect"))  # which follow from the scores beside them
 _NO_SCORES = np.empty(0, np.float32)

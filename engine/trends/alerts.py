@@ -97,9 +97,7 @@ def _buckets(
         begin = _midnight(period_of(arrived.earliest, alert.window))
         end = _midnight(period_after(period_of(arrived.latest, alert.window), alert.window))
         within = replace(
-            wanted,
-            after=max(begin, wanted.after or begin),
-            before=min(end, wanted.before or end),
+            wanted, after=max(begin, wanted.after or begin), before=min(end, wanted.before or end)
         )
         trend = archive_trend(
             database, model, by=alert.window, wanted=within, min_confidence=min_confidence

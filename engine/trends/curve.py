@@ -157,11 +157,7 @@ class Trend:
 
 
 def trend_of(
-    clips: ChannelScores,
-    classes: Sequence[str],
-    options: Options,
-    *,
-    min_confidence: float = 0.0,
+    clips: ChannelScores, classes: Sequence[str], options: Options, *, min_confidence: float = 0.0
 ) -> Trend:
     """The trend of one channel, from its clips' stored scores.
 

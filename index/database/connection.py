@@ -357,10 +357,7 @@ def _as_it_is(url: URL, busy_timeout: float) -> sqlite3.Connection:
     file = Path(url.database or "").absolute()
     alone = "" if Path(f"{file}-shm").exists() else "&immutable=1"
     return sqlite3.connect(
-        f"{file.as_uri()}?mode=ro{alone}",
-        uri=True,
-        timeout=busy_timeout,
-        check_same_thread=False,
+        f"{file.as_uri()}?mode=ro{alone}", uri=True, timeout=busy_timeout, check_same_thread=False
     )
 
 

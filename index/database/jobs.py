@@ -127,11 +127,7 @@ class Job:
 def add_job(session: Session, new: NewJob) -> Job:
     """Queue a job, whose idempotency key no other of its owner has."""
     row = Row(
-        **vars(new),
-        status=JobStatus.QUEUED,
-        attempts=0,
-        seconds=0.0,
-        created_at=datetime.now(UTC),
+        **vars(new), status=JobStatus.QUEUED, attempts=0, seconds=0.0, created_at=datetime.now(UTC)
     )
     session.add(row)
     session.flush()

@@ -88,11 +88,7 @@ def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter
 
 
 def _unknown(
-    session: Session,
-    name: str,
-    values: Sequence[str],
-    columns: Sequence[Texts],
-    **rows: str,
+    session: Session, name: str, values: Sequence[str], columns: Sequence[Texts], **rows: str
 ) -> list[str]:
     """The sentences about values of which these columns, of rows of a task or key, have none."""
     queries = [select(column).where(column.is_not(None)).filter_by(**rows) for column in columns]

@@ -96,13 +96,7 @@ def are_stale(session: Session, model: ModelInfo) -> bool:
     return session.execute(_stale(model, version).limit(1)).first() is not None
 
 
-def rescore(
-    session: Session,
-    model: ModelInfo,
-    scorer: Scorer,
-    *,
-    since: int | None = None,
-) -> int:
+def rescore(session: Session, model: ModelInfo, scorer: Scorer, *, since: int | None = None) -> int:
     """Make the scores of up to ``BATCH`` clips anew that are to be; returns how many those were.
 
     Args:

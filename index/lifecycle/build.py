@@ -10,11 +10,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.columns import Columns
-from emotion_search.index.database.embeddings import (
-    embeddings_in_order,
-    sample_clips,
-    stream,
-)
+from emotion_search.index.database.embeddings import embeddings_in_order, sample_clips, stream
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.spaces import ArchiveSpace
 from emotion_search.index.lifecycle.catch_up import LoadedIndex

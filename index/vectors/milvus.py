@@ -94,11 +94,7 @@ class Milvus:
             params = {} if lite else _CODES
             index.add_index("vector", metric_type="IP", params=params, **kind)
             client.create_collection(
-                name,
-                schema=schema,
-                index_params=index,
-                consistency_level=_STRONG,
-                timeout=_WORK_S,
+                name, schema=schema, index_params=index, consistency_level=_STRONG, timeout=_WORK_S
             )
 
     def mark(self, name: str, marks: Marks) -> None:

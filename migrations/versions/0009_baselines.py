@@ -23,9 +23,7 @@ def upgrade() -> None:
         sa.Column("clips", sa.BigInteger, nullable=False),
         sa.Column("mean", sa.LargeBinary, nullable=False),
         sa.ForeignKeyConstraint(
-            ["model_id", "space_version"],
-            ["spaces.model_id", "spaces.version"],
-            ondelete="CASCADE",
+            ["model_id", "space_version"], ["spaces.model_id", "spaces.version"], ondelete="CASCADE"
         ),
     )
     op.create_index("ix_baselines_recording_id", "baselines", ["recording_id"])

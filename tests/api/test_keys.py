@@ -228,8 +228,7 @@ def test_keys_on_the_command_line(capsys, tmp_path: Path):
 def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch):
     started = []
     monkeypatch.setattr(
-        "emotion_search.engine.api.server.run",
-        lambda *_, **how: started.append(how["open_to"]),
+        "emotion_search.engine.api.server.run", lambda *_, **how: started.append(how["open_to"])
     )
     home = ["--home", str(tmp_path / "home"), "--model", "acoustic"]
     with pytest.raises(InvalidInputError, match="key create"):

@@ -102,10 +102,7 @@ def test_who_asks_for_work_that_is_being_done_gets_that_job(
         assert other["job"] != first["job"]
         go.set()
         finished(client, other["job"])
-        assert client.post("/v1/jobs", json=train).json()["job"] not in (
-            first["job"],
-            other["job"],
-        )
+        assert client.post("/v1/jobs", json=train).json()["job"] not in (first["job"], other["job"])
 
 
 def test_jobs_are_listed_by_kind(learning: TestClient, voices: Path):

@@ -98,10 +98,7 @@ def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
     ):
         http.post("/v1/recordings", files=upload(path))
         waiting = beside.submit(
-            httpx.post,
-            f"{server.address}/v1/recordings?wait=true",
-            files=upload(other),
-            timeout=30,
+            httpx.post, f"{server.address}/v1/recordings?wait=true", files=upload(other), timeout=30
         )
         eventually(lambda: len(http.get("/v1/jobs").json()["data"]) == 2)
         assert server.end() in (0, -15)

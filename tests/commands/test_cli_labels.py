@@ -133,8 +133,7 @@ def test_misuse_is_told(run, manifest):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("trend", 99999999999999999999999), ("tune", "--restore", 99999999999999999999)],
+    "arguments", [("trend", 99999999999999999999999), ("tune", "--restore", 99999999999999999999)]
 )
 def test_a_number_that_no_database_holds_is_not_there(run, manifest, arguments):
     ingest(run, manifest)

@@ -10,9 +10,7 @@ __all__ = ["run"]
 
 
 def test_each_setting_is_shown_with_where_it_comes_from(
-    run,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMOTION_SEARCH_JOBS", "7")

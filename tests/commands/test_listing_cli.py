@@ -84,8 +84,7 @@ def test_a_limit_holds_for_speakers_and_sources_too(archive):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["list", "clips"], ["list", "speakers"], ["search", "--clip", 1]],
+    "arguments", [["list", "clips"], ["list", "speakers"], ["search", "--clip", 1]]
 )
 def test_an_order_without_anything_to_sort_by_is_misuse(archive, arguments):
     done = archive(*arguments, "--order", "asc")

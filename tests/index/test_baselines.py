@@ -189,9 +189,7 @@ def test_what_a_forgotten_speaker_was_like_is_nowhere_kept(world: Grouped):
     assert "bob" not in kept()
 
 
-def test_an_example_from_outside_takes_the_baseline_that_it_names_or_seems_to_have(
-    world: Grouped,
-):
+def test_an_example_from_outside_takes_the_baseline_that_it_names_or_seems_to_have(world: Grouped):
     for number in range(18):
         world.speak(number)
     world.tune()

@@ -169,10 +169,7 @@ def test_what_a_killed_pass_left_the_next_one_does(world: Scored, monkeypatch):
         world.speak(number)
     world.tune()
     assert world.rescore() == 7
-    with (
-        pytest.raises(RuntimeError),
-        world.database.write() as session,
-    ):  # killed before its commit
+    with pytest.raises(RuntimeError), world.database.write() as session:  # killed before its commit
         rescore(session, world.model, scorer)
         raise RuntimeError
     left = len(world.truth) - 7

@@ -79,11 +79,7 @@ class VectorArchive:
             session.execute(
                 insert(Label),
                 [
-                    {
-                        "clip_id": i,
-                        "task": "emotion",
-                        "value": "rare" if i % 10 == 0 else "common",
-                    }
+                    {"clip_id": i, "task": "emotion", "value": "rare" if i % 10 == 0 else "common"}
                     for i in ids
                 ],
             )

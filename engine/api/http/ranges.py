@@ -12,12 +12,10 @@ from emotion_search.engine.api.http.openapi import BINARY, UNCHANGED, answers, h
 from emotion_search.engine.api.http.problems import problem
 
 Range = Annotated[
-    str | None,
-    Header(alias="Range", description="One range of bytes, as `bytes=0-999`."),
+    str | None, Header(alias="Range", description="One range of bytes, as `bytes=0-999`.")
 ]
 IfRange = Annotated[
-    str | None,
-    Header(alias="If-Range", description="Only if this is still the ETag."),
+    str | None, Header(alias="If-Range", description="Only if this is still the ETag.")
 ]
 _SENT = headers("ETag", "Accept-Ranges")
 AUDIO: dict[int | str, dict[str, Any]] = {

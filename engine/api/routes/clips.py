@@ -47,8 +47,7 @@ def list_clips(library: LibraryDep, query: Annotated[SortedQuery, Query()], _: R
     clips = library.clips(query.wanted(), limit=query.limit + 1, after_id=query.after_id())
     page = clips[: query.limit]
     return ClipPage(
-        data=[clip_out(clip) for clip in page],
-        next=page[-1].id if len(clips) > len(page) else None,
+        data=[clip_out(clip) for clip in page], next=page[-1].id if len(clips) > len(page) else None
     )
 
 
@@ -58,12 +57,7 @@ def read_clip(library: LibraryDep, clip: ClipId, _: Reader) -> ClipOut:
     return clip_out(library.clip(clip))
 
 
-@router.get(
-    "/{clip}/audio",
-    summary="Play a clip",
-    response_class=Response,
-    responses=AUDIO,
-)
+@router.get("/{clip}/audio", summary="Play a clip", response_class=Response, responses=AUDIO)
 async def clip_audio(
     library: LibraryDep,
     gates: GatesDep,

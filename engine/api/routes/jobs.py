@@ -87,8 +87,7 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
     found = jobs.page(query.status, query.kind, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return JobPage(
-        data=[job_out(job) for job in page],
-        next=page[-1].id if len(found) > len(page) else None,
+        data=[job_out(job) for job in page], next=page[-1].id if len(found) > len(page) else None
     )
 
 

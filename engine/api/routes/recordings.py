@@ -12,13 +12,7 @@ from fastapi.responses import JSONResponse
 from emotion_search.engine.api.http import problems
 from emotion_search.engine.api.http.access import Admin, Caller, Reader, Writer
 from emotion_search.engine.api.http.bodies import display_name, form_body
-from emotion_search.engine.api.http.deps import (
-    Gates,
-    GatesDep,
-    JobsDep,
-    LibraryDep,
-    in_thread,
-)
+from emotion_search.engine.api.http.deps import Gates, GatesDep, JobsDep, LibraryDep, in_thread
 from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchanged
 from emotion_search.engine.api.http.openapi import headers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
@@ -197,16 +191,12 @@ def clips(
     found = library.clip_page(recording, limit=query.limit + 1, after_id=query.cursor)
     page = found[: query.limit]
     return ClipPage(
-        data=[clip_out(clip) for clip in page],
-        next=page[-1].id if len(found) > len(page) else None,
+        data=[clip_out(clip) for clip in page], next=page[-1].id if len(found) > len(page) else None
     )
 
 
 @router.get(
-    "/{recording}/audio",
-    summary="Play a recording",
-    response_class=Response,
-    responses=AUDIO,
+    "/{recording}/audio", summary="Play a recording", response_class=Response, responses=AUDIO
 )
 async def audio(
     library: LibraryDep,

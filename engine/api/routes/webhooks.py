@@ -78,8 +78,7 @@ def deliveries(
     found = library.deliveries(webhook, limit=query.limit + 1, before_id=query.cursor)
     page = found[: query.limit]
     return DeliveryPage(
-        data=[_out(one) for one in page],
-        next=page[-1].id if len(found) > len(page) else None,
+        data=[_out(one) for one in page], next=page[-1].id if len(found) > len(page) else None
     )
 
 

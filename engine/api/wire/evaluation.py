@@ -102,9 +102,7 @@ class EvaluationOut(RetrievalOut):
 
 
 def evaluated(
-    library: Library,
-    asked: EvaluationQuery,
-    progress: Progress = lambda _done, _total: None,
+    library: Library, asked: EvaluationQuery, progress: Progress = lambda _done, _total: None
 ) -> EvaluationOut:
     """The evaluation that is asked for, as the API's answer."""
     from emotion_search.engine.quality.evaluate import evaluate  # torch and scikit-learn with it

@@ -7,13 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.files.values import LONGEST, parse_pairs
@@ -110,8 +104,7 @@ class Filters(Asked):
     label: Values = Field(default=[], description="Label of the clip.")
     speaker: Values = Field(default=[], description="Speaker of the recording.")
     channel: Values = Field(
-        default=[],
-        description="Channel of the clip, by its name or its number from 0.",
+        default=[], description="Channel of the clip, by its name or its number from 0."
     )
     after: Moment | None = Field(
         default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is given."

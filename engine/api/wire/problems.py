@@ -17,8 +17,7 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(ge=400, le=599, examples=[404])
     detail: str = Field(
-        description="For people: the thing and the cure.",
-        examples=["no clip 9999 in this archive"],
+        description="For people: the thing and the cure.", examples=["no clip 9999 in this archive"]
     )
     errors: list[dict[str, str]] | None = Field(
         default=None, description="With `invalid-request`: `where` and `message` of each fault."

@@ -151,7 +151,7 @@ class SearchIn(SearchOptions):
                     "per_recording": 1,
                 },
             ]
-        },
+        }
     )
 
     clip: Id | None = Field(

@@ -37,10 +37,7 @@ def print_recordings(recordings: Sequence[RecordingDetails]) -> None:
 
 
 def print_recording(
-    one: RecordingDetails,
-    paths: Sequence[str],
-    clips: Sequence[ClipDetails],
-    min_confidence: float,
+    one: RecordingDetails, paths: Sequence[str], clips: Sequence[ClipDetails], min_confidence: float
 ) -> None:
     """All that is known of a recording on stdout."""
     _print_pairs(

@@ -118,10 +118,7 @@ def emphasis(means: Tensor) -> Tensor:
 
 
 def write_weights(
-    path: Path,
-    network: EmotionNetwork,
-    fitted: Mapping[str, Tensor],
-    about: Mapping[str, Any],
+    path: Path, network: EmotionNetwork, fitted: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:
     """Write what ``Voice`` reads, as float16: ``fitted`` holds the network's ``map`` (see
     ``emphasis``), the vectors of the ``classes`` (classes, ``DIMENSION``) and the ``centre`` of

@@ -207,8 +207,7 @@ def test_the_utterances_of_a_real_call_are_found(emodb: Path):
 @settings(deadline=None)  # the machine may be busy
 @given(
     spans=st.lists(
-        st.tuples(st.floats(0, 9), st.floats(0.1, 4)).map(lambda s: (s[0], s[0] + s[1])),
-        max_size=8,
+        st.tuples(st.floats(0, 9), st.floats(0.1, 4)).map(lambda s: (s[0], s[0] + s[1])), max_size=8
     ),
     block=st.integers(100, 100_000),
 )

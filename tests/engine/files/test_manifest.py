@@ -102,11 +102,7 @@ def test_a_stray_quote_costs_its_own_row(tmp_path: Path):
     assert {
         Path(name).name: annotations.labels["emotion"]
         for name, annotations in manifest.rows.items()
-    } == {
-        "x.wav": "anger",
-        "y.wav": "two\nlines",
-        "z.wav": "joy",
-    }
+    } == {"x.wav": "anger", "y.wav": "two\nlines", "z.wav": "joy"}
 
 
 def test_lines_that_are_not_json_objects_are_named(tmp_path: Path):

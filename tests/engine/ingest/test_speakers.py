@@ -32,8 +32,7 @@ def ingest(library: Library, call: Path, rows: str, channels: str = "agent=0,cus
     read = read_manifest(manifest)
     assert read.problems == []
     return library.ingest(
-        find_audio([str(call)], read.rows).files,
-        IngestOptions(channels=parse_channels(channels)),
+        find_audio([str(call)], read.rows).files, IngestOptions(channels=parse_channels(channels))
     )
 
 

@@ -56,8 +56,7 @@ def made(home: Path, version: str) -> Path:
                 kept = {name: value for name, value in row.items() if name in there}
                 marks = ", ".join("?" * len(kept))
                 connection.execute(
-                    f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})",
-                    list(kept.values()),
+                    f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})", list(kept.values())
                 )
         connection.execute("UPDATE archive SET active_model_id = 1")
     connection.close()

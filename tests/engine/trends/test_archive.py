@@ -189,8 +189,7 @@ def test_models_without_classes_and_unknown_periods_are_refused(database):
 
 def test_totals_count_what_is_undated_too(database: Database):
     model = fill(
-        database,
-        [(None, None, [("angry", 3), ("happy", 1)]), (MONDAY, None, [("happy", 4)])],
+        database, [(None, None, [("angry", 3), ("happy", 1)]), (MONDAY, None, [("happy", 4)])]
     )
     trend = archive_trend(database, model, by="week")
     assert trend.total is not None

@@ -134,11 +134,7 @@ def test_where_nobody_speaks_near_there_is_no_value():
 
 def test_shares_means_and_summaries_weigh_by_time():
     scored = ChannelScores(
-        None,
-        None,
-        np.array([0.0, 3.0]),
-        np.array([3.0, 4.0]),
-        np.array([ANGRY, CALM], np.float32),
+        None, None, np.array([0.0, 3.0]), np.array([3.0, 4.0]), np.array([ANGRY, CALM], np.float32)
     )
     found = trend_of(scored, CLASSES, Options())
     assert found.share == pytest.approx({"angry": 0.75, "happy": 0.0, "neutral": 0.25})

@@ -1,0 +1,119 @@
+"""Tables of bulk ingests, uploads and files that failed."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from emotion_search.index.database.schema.columns import Base, BigId, UtcDateTime, belongs_to
+
+
+class Failure(Base):
+    """A file that could not be ingested, why, and how often it was tried.
+
+    A file without speech is of the kind ``silent``: by its facts, bytes and cut it is known
+    whether to look at it again.
+    """
+
+    __tablename__ = "failures"
+    __table_args__ = (Index("ix_failures_sha256", "sha256"),)
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer)
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(Text, default="failed", server_default="failed")
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    cut: Mapped[str | None] = mapped_column(Text)
+
+
+class IngestRun(Base):
+    """A bulk ingest that many processes share: what is taken in, how, and how far it is listed."""
+
+    __tablename__ = "ingest_runs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))  # of the command: the same one joins it
+    named: Mapped[str] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    files: Mapped[int] = mapped_column(BigInteger)  # that were put into slices
+    known: Mapped[int] = mapped_column(BigInteger)  # that were known, and are in none
+    last: Mapped[str | None] = mapped_column(Text)  # path of the last file that is in either
+    lister: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class IngestSlice(Base):
+    """Some files of a bulk ingest, which one process at a time has on lease."""
+
+    __tablename__ = "ingest_slices"
+    __table_args__ = (
+        Index("ix_ingest_slices_open", "finished_at", "lease_until"),
+        Index("ix_ingest_slices_run_id", "run_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    run_id: Mapped[int] = belongs_to("ingest_runs.id")
+    files: Mapped[list[Any]] = mapped_column(JSON)  # emptied once they are done
+    number: Mapped[int] = mapped_column(Integer)  # of files
+    attempts: Mapped[int] = mapped_column(Integer)
+    worker: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when its worker last wrote
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done: Mapped[int] = mapped_column(Integer)  # files dealt with, and what they gave, so far
+    recordings: Mapped[int] = mapped_column(Integer)
+    clips: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float] = mapped_column(Float)  # of audio
+
+
+class Job(Base):
+    """An upload on its way into the archive, or what became of it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency_key", name="uq_jobs_owner_idempotency_key"),
+        Index("ix_jobs_status", "status"),
+        Index("ix_jobs_stored", "stored"),
+        Index("ix_jobs_recording_id", "recording_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    status: Mapped[str] = mapped_column(Text)  # queued, running, done, failed
+    place: Mapped[str] = mapped_column(String(36))  # the home that stores the upload
+    stored: Mapped[str] = mapped_column(String(32))  # what the upload is called there
+    owner: Mapped[str] = mapped_column(Text)  # the API key that sent it; empty without keys
+    idempotency_key: Mapped[str | None] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))  # of bytes and fields
+    name: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    fields: Mapped[dict[str, Any]] = mapped_column("said", JSON)
+    attempts: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float] = mapped_column(Float)  # embedded so far
+    total: Mapped[float | None] = mapped_column(Float)  # by the file's header
+    recording_id: Mapped[int | None] = belongs_to("recordings.id")
+    is_new: Mapped[bool | None] = mapped_column(Boolean)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

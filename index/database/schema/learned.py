@@ -1,0 +1,85 @@
+"""Tables of classifiers, predictions and clusterings."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from emotion_search.index.database.schema.columns import (
+    Base,
+    BigId,
+    Sealed,
+    UtcDateTime,
+    belongs_to,
+)
+
+
+class ClassifierRow(Base):
+    """A classifier that was trained on labels: its fitted arrays, and where they come from."""
+
+    __tablename__ = "classifiers"
+    __table_args__ = (
+        UniqueConstraint("task", "version", name="uq_classifiers_task_version"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    task: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer)  # of the task's, from 1
+    method: Mapped[str] = mapped_column(Text)
+    classes: Mapped[list[str]] = mapped_column(JSON)
+    space_version: Mapped[int] = mapped_column(Integer)
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    parameters: Mapped[bytes] = mapped_column(Sealed)  # safetensors
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Prediction(Base):
+    """What a classifier predicts for a clip, under its task; a person's label stands beside it."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        Index("ix_predictions_task_value_probability", "task", "value", "probability"),
+        Index("ix_predictions_classifier_id", "classifier_id"),
+    )
+
+    task: Mapped[str] = mapped_column(Text, primary_key=True)
+    clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
+    classifier_id: Mapped[int] = belongs_to("classifiers.id")
+    value: Mapped[str] = mapped_column(Text)
+    probability: Mapped[float] = mapped_column(Float)
+
+
+Index("ix_predictions_clip_id", Prediction.clip_id)  # for the cascade of a clip
+
+
+class ClusteringRow(Base):
+    """A clustering of clips, saved under a name."""
+
+    __tablename__ = "clusterings"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    method: Mapped[str] = mapped_column(Text)
+    k: Mapped[int] = mapped_column(Integer)
+    space_version: Mapped[int] = mapped_column(Integer)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    summary: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # what each cluster holds
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ClusterMember(Base):
+    """The cluster of a clip in a clustering; -1 for none."""
+
+    __tablename__ = "cluster_members"
+    __table_args__ = (
+        Index("ix_cluster_members_clustering_id_cluster", "clustering_id", "cluster"),
+    )
+
+    clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
+    clustering_id: Mapped[int] = belongs_to("clusterings.id", primary_key=True)
+    cluster: Mapped[int] = mapped_column(Integer)
