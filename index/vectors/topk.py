@@ -22,11 +22,12 @@ FEW = 6000
 """Clips that are all compared rather than searched among, or ``_FEW_OF`` of the archive's."""
 
 COMPARABLE = 100_000
-"""Clips that are all compared where an engine does not name enough of them; of more, an error."""
+"""Clips that are all compared at most: where an engine names too few of more, it is an error."""
 
-_FEW_OF = 1 / 200
+_FEW_OF = 1 / 100
+_RATHER_FEW_OF = 1 / 15  # compared rather than sought in all the lists
 _DEEPER = 4  # times as many, where too few hits were found
-_DEEPEST = 2000  # best of all clips; beyond, only those that may be hits are searched among
+_DEEPEST = 1000  # best of all clips; beyond, only those that may be hits are searched among
 _PART = 256  # vectors compared with those of better clips at a time
 
 
@@ -87,7 +88,7 @@ def nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> t
     """
     if not gallery.count:
         return np.empty(0, np.int64), np.empty(0)
-    if gallery.count > max(FEW, index.count * _FEW_OF):
+    if gallery.count > min(max(FEW, index.count * _FEW_OF), COMPARABLE):
         try:
             return _nearest(index, query, wish, gallery)
         except EngineError:
@@ -102,8 +103,9 @@ def _nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> 
     allowed = None
     while True:
         if rank > _DEEPEST and allowed is None and gallery.count < index.count:
-            pool, allowed = _Pool(wish, gallery), gallery.ids()
-            rank = wish.limit
+            pool, rank, allowed = _Pool(wish, gallery), wish.limit, gallery.ids()
+            if gallery.count <= min(index.count * _RATHER_FEW_OF, COMPARABLE):
+                index, allowed = gallery.every(allowed), None
         found = index.candidates(query, rank, allowed=allowed)
         pool.take(found.ids)
         full = pool.is_full()

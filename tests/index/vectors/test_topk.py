@@ -179,27 +179,34 @@ def test_few_clips_are_compared_without_the_index():
     assert sum(gallery.compared) <= 3
 
 
-def test_a_filter_that_few_pass_is_searched_within(index: VectorIndex, monkeypatch):
-    monkeypatch.setattr(topk, "_DEEPEST", 500)
+@pytest.mark.parametrize(
+    ("every", "limit", "asked"),
+    [
+        (10, 10, (10, 400)),  # the best hundred of all clips would have been needed
+        (10, 5, (50, None)),
+        (50, 10, None),  # so few are compared
+    ],
+)
+def test_a_filter_is_searched_within_where_too_many_clips_would_be_needed(
+    index: VectorIndex, every, limit, asked, monkeypatch
+):
+    monkeypatch.setattr(topk, "_DEEPEST", 50)
     rows = normalise(np.random.default_rng(3).normal(size=(4000, DIM)).astype(np.float32))
     index.add(np.arange(4000), rows)
-    held = dict(enumerate(rows))
-    allowed = set(range(0, 4000, 100))
-    asked = []
-    candidates = type(index).candidates
+    vectors = dict(enumerate(rows))
+    allowed = set(range(0, 4000, every))
+    calls = []
+    candidates = index.candidates
 
-    def noted(self, query, rank, *, allowed=None):
-        asked.append((rank, None if allowed is None else len(allowed)))
-        return candidates(self, query, rank, allowed=allowed)
+    def noted(query, rank, *, allowed=None):
+        calls.append((rank, None if allowed is None else len(allowed)))
+        return candidates(query, rank, allowed=allowed)
 
-    monkeypatch.setattr(type(index), "candidates", noted)
-    found = ask(index, Dictionary(held, rows[0], lambda i: i, allowed), rows[0], Wish(10))
-    assert found == brute_force(held, rows[0], Wish(10), lambda i: i, allowed)
-    assert asked[0] == (10, 40)  # of 100 times as many all would have been looked at
-    asked.clear()
-    found = ask(index, Dictionary(held, rows[0], lambda i: i, allowed), rows[0], Wish(5))
-    assert found == brute_force(held, rows[0], Wish(5), lambda i: i, allowed)
-    assert asked[0] == (500, None)
+    monkeypatch.setattr(index, "candidates", noted)
+    gallery = Dictionary(vectors, rows[0], lambda i: i, allowed)
+    found = ask(index, gallery, rows[0], Wish(limit))
+    assert found == brute_force(vectors, rows[0], Wish(limit), lambda i: i, allowed)
+    assert (calls[0] if calls else None) == asked
 
 
 @pytest.mark.parametrize("per_recording", [1, 2])
