@@ -29,6 +29,7 @@ from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 900  # below the usual limit on open files
+_BACKLOG = 2048  # connections that wait to be taken
 _START_S = 60.0  # a worker that ends by itself, with an error, within so long could not start
 _TICKS = 10  # of uvicorn's, a second
 _ENDING = 0.1  # share of their usual time that connections have while the server ends
@@ -78,21 +79,38 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo, workers: i
     Raises:
         InvalidInputError: the address cannot be listened on.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=2048)
+        listening = _listen(host, port, workers)
     except OSError as error:
         raise InvalidInputError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
-    line = f"serving on http://{_shown(host)}:{listening.getsockname()[1]} (Ctrl-C ends it)"
+    line = f"serving on http://{_shown(host)}:{listening[0].getsockname()[1]} (Ctrl-C ends it)"
     print(line, file=sys.stderr, flush=True)
     if workers == 1:
-        _serve(settings, open_to, listening)
+        _serve(settings, open_to, listening[0])
     else:
         with tempfile.TemporaryDirectory() as counters:
             os.environ[COUNTERS] = counters  # before a worker loads what counts
-            _Workers(workers, settings, open_to, listening).run()
+            _Workers(settings, open_to, listening).run()
+
+
+def _listen(host: str, port: int, workers: int) -> list[socket.socket]:
+    """A listening socket for each worker, among which Linux shares out the connections.
+
+    On one socket a worker takes all that waits there, so that one of them may have every
+    connection. Other systems share out nothing by SO_REUSEPORT.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    alone = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    if workers == 1 or sys.platform != "linux":
+        return [alone] * workers
+    address = alone.getsockname()[:2]
+    alone.close()  # it showed that nobody else listens there
+    return [
+        socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=True)
+        for _ in range(workers)
+    ]
 
 
 def _serve(settings: Settings, open_to: OpenTo, listening: socket.socket) -> None:
@@ -115,16 +133,14 @@ def _serve(settings: Settings, open_to: OpenTo, listening: socket.socket) -> Non
 
 
 class _Workers:
-    """Processes that serve on one socket; one that is killed is replaced."""
+    """Processes that serve, a listening socket each; one that is killed is replaced."""
 
-    def __init__(
-        self, count: int, settings: Settings, open_to: OpenTo, listening: socket.socket
-    ) -> None:
-        self._given = settings, open_to, listening
+    def __init__(self, settings: Settings, open_to: OpenTo, listening: list[socket.socket]) -> None:
+        self._given = settings, open_to
         self._context = multiprocessing.get_context("spawn")
         self._ending = False
-        self._began: dict[SpawnProcess, float] = {}
-        self._count = count
+        self._began: dict[SpawnProcess, tuple[float, socket.socket]] = {}
+        self._unserved = listening
 
     def run(self) -> None:
         """Until this process is asked to end, and they have.
@@ -136,13 +152,16 @@ class _Workers:
             signal.signal(number, self._end)
         failed = False
         while not self._ending:
-            while len(self._began) < self._count:
-                one = self._context.Process(target=_serve, args=self._given, name="worker")
+            while self._unserved:
+                mine = self._unserved.pop()
+                one = self._context.Process(target=_serve, args=(*self._given, mine), name="worker")
                 one.start()
-                self._began[one] = time.monotonic()
+                self._began[one] = time.monotonic(), mine
             wait([one.sentinel for one in self._began], timeout=0.2)
             for one in [one for one in self._began if not one.is_alive()]:
-                lived = time.monotonic() - self._began.pop(one)
+                began, mine = self._began.pop(one)
+                self._unserved.append(mine)
+                lived = time.monotonic() - began
                 if self._ending:
                     break
                 failed = bool(one.exitcode and one.exitcode > 0) and lived < _START_S
