@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
+    SPEAKER,
     Clip,
     ClusteringRow,
     ClusterMember,
@@ -22,7 +23,7 @@ from emotion_search.index.database.schema import (
     Prediction,
     Recording,
 )
-from emotion_search.index.vectors.arrays import Ids, positions
+from emotion_search.index.vectors.arrays import Ids
 
 ABSENT = -1
 """The code of what is not known."""
@@ -68,61 +69,12 @@ def read_clips(
 ) -> tuple[Ids, dict[str, Column]]:
     """The clips of ``ids`` (None for all) that have an embedding of a model, ascending, and their
     columns; texts are encoded by ``names``."""
-    encode = {name: of.encode for name, of in names.items()}
-    whole = numbers("i8")
-    query: Any = select(Embedding.clip_id, Embedding.emotion, Embedding.confidence)
-    query = query.where(Embedding.model_id == model.id)
-    scored, emotion, confidence = fetch_columns(
-        session, query, Embedding.clip_id, ids, whole, encode["emotion"], numbers("f8")
-    )
-    query = select(
-        Clip.id,
-        Clip.recording_id,
-        Clip.channel,
-        Clip.channel_name,
-        Clip.speaker,
-        Clip.end - Clip.start,
-    )
-    clip, recording, channel, channel_name, own_speaker, duration = fetch_columns(
-        session,
-        query,
-        Clip.id,
-        ids,
-        whole,
-        whole,
-        numbers("i4"),
-        encode["channel_name"],
-        encode["speaker"],
-        numbers("f8"),
-    )
-    query = select(Recording.id, Recording.source, Recording.speaker, Recording.recorded_at)
-    owner, source, speaker, recorded_at = fetch_columns(
-        session,
-        query,
-        Recording.id,
-        None if ids is None else np.unique(recording),
-        whole,
-        encode["source"],
-        encode["speaker"],
-        moments,
-    )
-    order = np.argsort(scored)
-    found = scored[order]
-    of_clip = positions(clip, found)
-    of_recording = positions(owner, recording[of_clip])
-    own_speaker = own_speaker[of_clip]
-    return found, {
-        "recording": recording[of_clip],
-        "source": source[of_recording],
-        "speaker": np.where(own_speaker == ABSENT, speaker[of_recording], own_speaker),
-        "channel": channel[of_clip],
-        "channel_name": channel_name[of_clip],
-        "recorded_at": recorded_at[of_recording],
-        "duration": duration[of_clip],
-        "emotion": emotion[order],
-        "confidence": confidence[order],
-        "there": np.ones(len(found), np.bool_),
-    }
+    converts = [convert or names[name].encode for name, (_, convert) in _OF_CLIPS.items()]
+    query = _CLIPS.where(Embedding.model_id == model.id)
+    columns = fetch_columns(session, query, Embedding.clip_id, ids, *converts)
+    order = np.argsort(columns[0])
+    found = {name: values[order] for name, values in zip(_OF_CLIPS, columns, strict=True)}
+    return found.pop("clip"), found | {"there": np.ones(len(order), np.bool_)}
 
 
 Ask = Callable[[str], tuple[Any, Any]]
@@ -206,3 +158,23 @@ def moments(values: Sequence[datetime | None]) -> Column:
 def microseconds(moment: datetime) -> int:
     """Since 1970."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+_OF_CLIPS: Mapping[str, tuple[Any, Convert | None]] = {
+    "clip": (Embedding.clip_id, numbers("i8")),
+    "recording": (Clip.recording_id, numbers("i8")),
+    "source": (Recording.source, None),  # a text
+    "speaker": (SPEAKER, None),
+    "channel": (Clip.channel, numbers("i4")),
+    "channel_name": (Clip.channel_name, None),
+    "recorded_at": (Recording.recorded_at, moments),
+    "duration": (Clip.end - Clip.start, numbers("f8")),
+    "emotion": (Embedding.emotion, None),
+    "confidence": (Embedding.confidence, numbers("f8")),
+}
+_CLIPS = (
+    select(*(value for value, _ in _OF_CLIPS.values()))
+    .select_from(Embedding)
+    .join(Clip, Clip.id == Embedding.clip_id)
+    .join(Recording, Recording.id == Clip.recording_id)
+)
