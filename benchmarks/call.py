@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--model", default="voice")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--work", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -4,8 +4,8 @@
 
 Quality is precision at 10: of the ten hits, the share with the query's own label, where the
 query's own speaker is left out of the gallery; a mean over clips, and the macro mean over labels.
-Chance is what ten clips drawn at random from the same galleries would reach. The model ``acoustic``
-was trained on EMO-DB, so there its precision says nothing; see retrieval_quality.py.
+Chance is what ten clips drawn at random from the same galleries would reach. The built-in models
+were trained on EMO-DB, so there their precision says nothing; see retrieval_quality.py.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def precision(home: Path, model: str) -> tuple[float, float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--model", default="acoustic")
+    parser.add_argument("--model", default="voice")
     parser.add_argument("--runs", type=int, default=5, help="cold searches")
     options = parser.parse_args()
     with options.manifest.open() as file:

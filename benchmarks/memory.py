@@ -74,7 +74,7 @@ def main() -> None:
                 make = ("--make", kind, str(number), "--audio", str(options.audio))
                 # Not here: the peak of a process begins at its parent's.
                 measured("-m", "benchmarks.memory", *make, "--svg", str(folder))
-                seconds, peak, clips = run("ingest", folder, "acoustic")
+                seconds, peak, clips = run("ingest", folder, "voice")
             name = f"{number / 60:g} h" if kind == "minutes" and number >= 60 else f"{number:,}"
             name += " min" if kind == "minutes" and number < 60 else ""
             points.append((name, peak))
