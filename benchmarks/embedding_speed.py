@@ -1,6 +1,7 @@
-"""Embedding throughput beside FunASR's own, same weights, same threads, taken in turn.
+"""Embedding throughput beside FunASR, ONNX Runtime or OpenVINO: same weights and threads, in turn.
 
     python -m benchmarks.embedding_speed --size large --threads 2
+    python -m benchmarks.embedding_speed --size base --peer onnxruntime    # or openvino
 
 Weights are random: speed does not depend on their values, and neither does exactness in float32.
 `of peak` is the share of this machine's best float32 matrix product (4096 x 4096) that the
@@ -21,6 +22,7 @@ import torch
 
 from benchmarks.machine import describe
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
+from emotion_search.engine.embedders.onnx.export import export_onnx
 from emotion_search.engine.embedders.quiet import undisturbed
 from tests.checkpoints import BASE, LARGE, make_checkpoint
 
@@ -71,16 +73,60 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
+Embed = Callable[[np.ndarray], np.ndarray]
+
+
+def funasr(checkpoint: Path, _: Emotion2vec, threads: int) -> Embed:
+    """FunASR's own embedding of a clip."""
+    with undisturbed():
+        from funasr import AutoModel
+
+        theirs = AutoModel(
+            model=str(checkpoint),
+            disable_update=True,
+            disable_pbar=True,
+            ncpu=threads,
+            device="cpu",
+        )
+    how = {"granularity": "utterance", "extract_embedding": True, "disable_pbar": True}
+    return lambda clip: theirs.generate(clip, **how)[0]["feats"]
+
+
+def onnxruntime(checkpoint: Path, ours: Emotion2vec, threads: int) -> Embed:
+    """That of the exported model in ONNX Runtime."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    path = export_onnx(ours, checkpoint / "model.onnx").path
+    session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda clip: session.run(["vector"], {"samples": clip[None]})[0][0]
+
+
+def openvino(checkpoint: Path, ours: Emotion2vec, threads: int) -> Embed:
+    """That of the exported model in OpenVINO, in float32."""
+    import openvino
+
+    path = export_onnx(ours, checkpoint / "model.onnx").path
+    how = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.compile_model(path, "CPU", how)
+    return lambda clip: model([clip[None]])[model.output("vector")][0]
+
+
+PEERS = {"funasr": funasr, "onnxruntime": onnxruntime, "openvino": openvino}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=CONFS, default="large")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer", choices=PEERS, default="funasr")
     parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     conf = CONFS[options.size]
     torch.set_num_threads(options.threads)
-    print(describe("funasr", "torch", "numpy"))
+    print(describe(options.peer, "torch", "numpy"))
     best = peak()
     print(
         f"{options.size}, {options.precision}, {options.threads} threads;"
@@ -88,42 +134,34 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = make_checkpoint(Path(folder), conf=conf)
-        with undisturbed():
-            from funasr import AutoModel
-
-            theirs = AutoModel(
-                model=folder,
-                disable_update=True,
-                disable_pbar=True,
-                ncpu=options.threads,
-                device="cpu",
-            )
         ours = Emotion2vec(checkpoint, name="x", device="cpu", precision=options.precision)
+        theirs = PEERS[options.peer](checkpoint, ours, options.threads)
         row = "{:<16} {:>12} {:>12} {:>7} {:>13} {:>11} {:>11}"
         print(
             row.format(
-                "clips", "FunASR s/s", "ours s/s", "ratio", "1 - min cos", "of peak", "FunASR's"
+                "clips",
+                f"{options.peer} s/s",
+                "ours s/s",
+                "ratio",
+                "1 - min cos",
+                "of peak",
+                "theirs",
             )
         )
         for kind in ("1 s", "3 s", "15 s", "30 s", "mixed 0.5-12 s"):
             clips = clips_of(kind)
             seconds = sum(map(len, clips)) / 16_000
 
-            def funasr(clips: list[np.ndarray] = clips) -> list[np.ndarray]:
-                return [
-                    theirs.generate(
-                        clip, granularity="utterance", extract_embedding=True, disable_pbar=True
-                    )[0]["feats"]
-                    for clip in clips
-                ]
+            def peer(clips: list[np.ndarray] = clips) -> list[np.ndarray]:
+                return [theirs(clip) for clip in clips]
 
             def own(clips: list[np.ndarray] = clips) -> np.ndarray:
                 return ours.embed(clips).vectors
 
-            worst = min(cosine(a, b) for a, b in zip(funasr(), own(), strict=True))
+            worst = min(cosine(a, b) for a, b in zip(peer(), own(), strict=True))
             times: dict[str, list[float]] = {"theirs": [], "ours": []}
             for _ in range(options.rounds):
-                times["theirs"].append(timed(funasr))
+                times["theirs"].append(timed(peer))
                 times["ours"].append(timed(own))
             a, b = (statistics.median(times[side]) for side in ("theirs", "ours"))
             work = sum(operations(conf, len(clip)) for clip in clips) / best
