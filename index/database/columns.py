@@ -32,13 +32,8 @@ from emotion_search.index.database.column_rows import (
     read_clips,
     scores_of,
 )
-from emotion_search.index.database.filters import (
-    AFFECT,
-    ROUNDED_S,
-    ClipFilter,
-    cluster_of,
-    matching_ids,
-)
+from emotion_search.index.database.filters import AFFECT, ROUNDED_S, ClipFilter, cluster_of
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.vectors.arrays import Ids, find
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.bulk import fetch, fetch_parts, insert_many
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo, next_revision
 from emotion_search.index.database.schema import Clip, Embedding, Model, Tombstone
 from emotion_search.index.errors import DatabaseError
