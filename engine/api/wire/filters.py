@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -153,6 +153,20 @@ class Paging(Asked):
     cursor: int = Field(
         default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
     )
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=_Numbered)
+
+
+def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], int | None]:
+    """A page of rows, and the id that the next goes on from, if more rows than fit were found."""
+    page = found[:limit]
+    return page, page[-1].id if len(found) > limit else None
 
 
 class SortedQuery(Filters):
