@@ -38,8 +38,9 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.jobs import Jobs, Upload
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.files import find_by_sha256
 from emotion_search.index.database.jobs import unfinished_jobs
-from emotion_search.index.database.recordings import Annotations, find_by_sha256
+from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.schema import SCHEMA_VERSION
 from emotion_search.index.errors import DatabaseError, ModelUnavailableError
 from tests.archives import fill

@@ -35,8 +35,9 @@ from benchmarks.machine import describe, peak
 from benchmarks.vectors import add, clustered, emodb_embeddings, fill_shares, repeated
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import embeddings_in_order, stream
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.models import active_model, archive_uuid
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache

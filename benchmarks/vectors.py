@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import insert
 
 from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.models import ModelInfo, activate_model, next_revision
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

@@ -10,10 +10,10 @@ import numpy as np
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import add_embeddings
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.models import ModelInfo, activate_model, register_model
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

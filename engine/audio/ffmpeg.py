@@ -14,7 +14,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
 from emotion_search.engine.audio.headers import Mended, Part, declared, follows
-from emotion_search.engine.audio.samples import Samples
+from emotion_search.engine.audio.samples import Samples, samples_of
 from emotion_search.index.errors import AudioError
 
 # Of FFmpeg's demuxers, those of single files: a playlist could name other files or addresses.
@@ -50,8 +50,6 @@ _LOSSY = frozenset(["mp3", "mpegts"])
 _LOST = 0.05  # of their packets, at most
 _JITTER_S = 0.1  # by which times may be off
 _SILENCE_S = 3600.0  # that is put into gaps, at most
-_SCALES = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}
-"""Sample formats by the number that stands for full scale."""
 
 
 class Source:
@@ -231,7 +229,7 @@ class Source:
         rate, origin, timed = self.sample_rate, self._origin, bool(self._formats & _TIMES)
         jitter, left = _JITTER_S * rate, round(_SILENCE_S * rate)
         for frame in self._frames():
-            samples = self._samples(frame)
+            samples = samples_of(frame)
             if frame.pts is not None:
                 at = round((frame.pts * self._tick - origin) * rate)
                 if self._decoded < 0:
@@ -328,18 +326,6 @@ class Source:
                 self._reached = max(self._reached, end)
             if own:
                 yield packet
-
-    def _samples(self, frame: AudioFrame) -> Samples:
-        """Samples of a frame: float32, (n, channels), full scale 1."""
-        kind = frame.format
-        name = kind.name.removesuffix("p")
-        if name not in _SCALES:
-            raise ValueError(f"samples of the format {kind.name}")
-        array: Any = frame.to_ndarray()
-        array = array.T if kind.is_planar else array.reshape(-1, frame.layout.nb_channels)
-        if name == "u8":
-            array = array.astype(np.float32) - 128
-        return np.asarray(array * np.float32(1 / _SCALES[name]), np.float32)
 
     def _check_end(self) -> None:
         """Raise if the file is cut, or if there is sound in it behind what was read."""

@@ -1,11 +1,15 @@
-"""Audio samples: their type, the rate of everything that is embedded, samples as WAV."""
+"""Audio samples: their type, the rate of all that is embedded, from frames of PyAV, as WAV."""
 
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
 
 Samples = NDArray[np.float32]
 
@@ -17,6 +21,27 @@ SHORTEST = 400
 
 FRAME_HOP = 320
 """Samples from one frame to the next (20 ms at 16 kHz): 50 frames a second."""
+
+
+_SCALES = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}
+"""Sample formats by the number that stands for full scale."""
+
+
+def samples_of(frame: AudioFrame) -> Samples:
+    """Samples of a frame of PyAV's: float32, (n, channels), full scale 1.
+
+    Raises:
+        ValueError: they are of a format that no decoder gives.
+    """
+    kind = frame.format
+    name = kind.name.removesuffix("p")
+    if name not in _SCALES:
+        raise ValueError(f"samples of the format {kind.name}")
+    array: Any = frame.to_ndarray()
+    array = array.T if kind.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    if name == "u8":
+        array = array.astype(np.float32) - 128
+    return np.asarray(array * np.float32(1 / _SCALES[name]), np.float32)
 
 
 def wav(samples: Samples, rate: int) -> bytes:

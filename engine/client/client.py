@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import operator
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,6 +18,7 @@ from emotion_search.engine.api.wire.archive import Count, FailureOut, ModelOut, 
 from emotion_search.engine.api.wire.clips import ClipOut, HitOut
 from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import RecordingOut
+from emotion_search.engine.client.examples import Example, query_of
 from emotion_search.engine.client.http import (
     OPERATIONS,
     ProblemError,
@@ -30,10 +30,6 @@ from emotion_search.engine.client.http import (
 __all__ = ["OPERATIONS", "Client", "Example", "ProblemError"]
 
 _PASSING = (429, 502, 503, 504)  # problems that waiting may mend
-
-Example = SupportsIndex | str | Path | Mapping[str, Any]
-"""A clip's id, an audio file (by its path), or what the service takes, such as
-``{"recording": 7, "start": 1.5}``, ``{"vector": […]}`` or ``{"text": "an angry customer"}``."""
 
 
 class Client(Requests):
@@ -87,7 +83,7 @@ class Client(Requests):
             options: ``limit``, ``per_recording``, ``exact``, ``exclude_same``, and filters such
                 as ``source=["support"]``, as the service has them.
         """
-        query, files = _query(positive, negative, options)
+        query, files = query_of(positive, negative, options)
         if files:
             form = {"query": json.dumps(query)}
             answer = self._call("search", data=form, files=files)
@@ -372,27 +368,3 @@ class Client(Requests):
     def replay(self, webhook: int, delivery: int) -> dict[str, Any]:
         """Have a delivery sent again; it as it stands."""
         return dict(self._call("replay", webhook=webhook, delivery=delivery).json())
-
-
-def _query(
-    positive: Any, negative: Any, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Any]]:
-    """The query as JSON, and the files that go with it."""
-    query: dict[str, Any] = {
-        name: as_text(value) for name, value in options.items() if value is not None
-    }
-    files: list[Any] = []
-    for part, name, examples in (
-        ("file", "positive", positive),
-        ("negative_file", "negative", negative),
-    ):
-        several = isinstance(examples, Iterable) and not isinstance(examples, (str, Path, Mapping))
-        query[name] = []
-        for one in examples if several else [examples]:
-            if isinstance(one, (str, Path)):
-                files.append((part, (Path(one).name, Path(one).read_bytes())))
-            elif isinstance(one, Mapping):
-                query[name].append(dict(one))
-            else:
-                query[name].append({"clip": operator.index(one)})
-    return query, files

@@ -123,7 +123,7 @@ class Requests:
         answer = self._http.request(
             method.upper(),
             template.format(**quoted),
-            params=_given(params or {}),
+            params={k: as_text(v) for k, v in (params or {}).items() if v is not None},
             headers={**self._headers, **(headers or {})},
             json=json,
             data=data,
@@ -171,8 +171,3 @@ def problem_in(fields: Mapping[str, Any], request_id: str | None = None) -> Prob
     """What went wrong, of a problem as JSON."""
     kind = str(fields.get("type", "about:blank")).rsplit(":", 1)[-1]
     return ProblemError(kind, int(fields["status"]), str(fields["detail"]), request_id)
-
-
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without those that are None."""
-    return {name: as_text(value) for name, value in params.items() if value is not None}

@@ -4,71 +4,45 @@ from __future__ import annotations
 
 import functools
 from dataclasses import is_dataclass
+from datetime import datetime
 from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from emotion_search.engine.commands.common import MetaOption, TaskOption, moment, pairs
-
-if TYPE_CHECKING:
-    from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.filters import FIELDS, ClipFilter, FilterField, Texts
 
 
-def clip_filter(
-    source: Annotated[list[str] | None, typer.Option(help="Only from here; repeatable.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="Only with this label; repeatable.")
-    ] = None,
-    task: TaskOption = "",
-    emotion: Annotated[
-        list[str] | None, typer.Option(help="Only where the model scores this highest; repeatable.")
-    ] = None,
-    min_score: Annotated[
-        float | None, typer.Option(help="Least score of the class scored highest, 0 to 1.")
-    ] = None,
-    min_arousal: Annotated[
-        float | None, typer.Option(help="Least arousal, -1 to 1, the model's own or derived.")
-    ] = None,
-    max_arousal: Annotated[float | None, typer.Option(help="Most arousal.")] = None,
-    min_valence: Annotated[
-        float | None, typer.Option(help="Least valence, -1 to 1, the model's own or derived.")
-    ] = None,
-    max_valence: Annotated[float | None, typer.Option(help="Most valence.")] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker.")] = None,
-    channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel, by name or number; repeatable.")
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Recorded then or later, ISO 8601.")
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Recorded before then, ISO 8601.")
-    ] = None,
-    min_duration: Annotated[float | None, typer.Option(help="Shortest clip, in seconds.")] = None,
-    max_duration: Annotated[float | None, typer.Option(help="Longest clip, in seconds.")] = None,
-    meta: MetaOption = None,
-    predicted: Annotated[
-        list[str] | None, typer.Option(help="Only what a classifier predicts as this; repeatable.")
-    ] = None,
-    min_probability: Annotated[
-        float, typer.Option(help="Least probability of what it predicts, 0 to 1.")
-    ] = 0.0,
-    cluster: Annotated[
-        list[str] | None, typer.Option(metavar="NAME:3", help="Only from this cluster; repeatable.")
-    ] = None,
-) -> ClipFilter:
-    """The filter that these options make; a parameter of a command that is one has them.
+def clip_filter(**given: Any) -> ClipFilter:
+    """The filter that options make; a parameter of a command that is one has them.
 
     Raises:
         InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
     """
-    given = {name: value for name, value in locals().items() if value not in (None, "")}
-    from emotion_search.index.database.filters import ClipFilter
+    times = {name: moment(f"--{name}", given.pop(name, None)) for name in ("after", "before")}
+    metadata = pairs(given.pop("meta", None))
+    set_ones = {name: value for name, value in given.items() if value not in (None, "")}
+    return ClipFilter.of(**times, metadata=metadata, **set_ones)
 
-    given |= {"after": moment("--after", after), "before": moment("--before", before)}
-    given["metadata"] = pairs(given.pop("meta", None))
-    return ClipFilter.of(**given)
+
+def _option(one: FilterField) -> Parameter:
+    name, kind, text, metavar = one.name, one.type, one.about.text, None
+    if name == "task":
+        kind = TaskOption
+    elif name == "metadata":
+        name, kind = "meta", MetaOption
+    else:
+        if kind == Texts:
+            kind, text = list[str] | None, f"{text.removesuffix('.')}; repeatable."
+        elif kind == datetime | None:
+            kind, metavar = str | None, "TIME"
+        kind = Annotated[kind, typer.Option(help=text, metavar=metavar)]
+    default = {"task": "", "min_probability": 0.0}.get(name)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+clip_filter.__signature__ = Signature([_option(one) for one in FIELDS])  # type: ignore[attr-defined]
 
 
 def with_options(command: Any) -> Any:

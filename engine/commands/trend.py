@@ -105,7 +105,7 @@ def _recording(
 ) -> bool:
     """Show it; whether an alert is set off."""
     from emotion_search.engine.commands.show.hits import print_trend
-    from emotion_search.engine.trends.archive import parse_alert
+    from emotion_search.engine.trends.thresholds import parse_alert
 
     watched = [parse_alert(text, trend.channels[0].classes) for text in alerts]
     raised = [

@@ -26,7 +26,9 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
     Silence,
     add_failure,
+    add_locations,
     drop_gone,
+    find_by_sha256,
     gone,
     is_object,
     is_silent,
@@ -36,13 +38,7 @@ from emotion_search.index.database.files import (
 from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.recording_details import get_recording, locations_of
-from emotion_search.index.database.recordings import (
-    Annotations,
-    NewClip,
-    add_locations,
-    exists,
-    find_by_sha256,
-)
+from emotion_search.index.database.recordings import Annotations, NewClip, exists
 from emotion_search.index.database.recut import Cut as CurrentCut
 from emotion_search.index.database.recut import current_cut
 from emotion_search.index.database.scoring import rescore

@@ -10,16 +10,20 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.files import Silence, add_silence, drop_gone
+from emotion_search.index.database.files import (
+    Silence,
+    add_locations,
+    add_silence,
+    drop_gone,
+    find_by_sha256,
+)
 from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.labels import spans_without_clip
 from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import (
-    add_locations,
     add_recordings,
     annotate,
     exists,
-    find_by_sha256,
     remove_recording,
     replace_content,
 )

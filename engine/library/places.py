@@ -11,12 +11,13 @@ from emotion_search.engine.files.scan import facts, unchanged
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.files import (
     FileFacts,
+    add_locations,
     drop_locations,
+    find_by_sha256,
     is_object,
     located_files,
     move_paths,
 )
-from emotion_search.index.database.recordings import add_locations, find_by_sha256
 from emotion_search.index.database.schema import Failure
 from emotion_search.index.errors import InvalidInputError
 

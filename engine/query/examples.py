@@ -18,9 +18,9 @@ from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechW
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.index.database.clips import clips_of, overlapping_clips
+from emotion_search.index.database.files import find_by_sha256
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
-from emotion_search.index.database.recordings import find_by_sha256
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.search import Example, Snapshot
 from emotion_search.index.vectors.arrays import Vectors

@@ -20,15 +20,14 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
-from emotion_search.index.database.files import remove_failures
-from emotion_search.index.database.recording_details import locations_of
-from emotion_search.index.database.recordings import (
-    Annotations,
+from emotion_search.index.database.files import (
     add_locations,
-    annotate,
     find_by_sha256,
     ids_of_hashes,
+    remove_failures,
 )
+from emotion_search.index.database.recording_details import locations_of
+from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.database.spans import Side
 from emotion_search.index.disk.permissions import make_file
 from emotion_search.index.disk.sync import publish, remove

@@ -10,30 +10,24 @@ from torch.nn import functional
 
 from emotion_search.engine.embedders.voice.model import SCALE
 from emotion_search.engine.training.batches import Batch, Corpus
+from emotion_search.index.database.emotion_names import common
 
 CLASSES = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")
 """Those of emotion2vec+'s nine that labels exist for; all but ``unknown``."""
 
 _OTHER = CLASSES.index("other")
 
-_MEANING: Mapping[str, str] = {
-    "anger": "angry",
-    "disgust": "disgusted",
-    "fear": "fearful",
+_MEANING = {
     "distress": "fearful",
-    "happiness": "happy",
     "amusement": "happy",
     "elation": "happy",
     "ecstasy": "happy",
     "triumph": "happy",
-    "neutral": "neutral",
-    "sadness": "sad",
     "disappointment": "sad",
-    "surprise": "surprised",
     "surprise-negative": "surprised",
     "surprise-positive": "surprised",
 }
-"""Class by label; the classes' own names stand for themselves, all else is ``other``."""
+"""Class by label, where it is no other name of the same emotion; all else is ``other``."""
 
 _SMOOTHING = 0.1
 _TEMPERATURE = 0.1
@@ -45,7 +39,7 @@ _CONFOUNDED = 1.4  # added to what tells emotions apart that share a speaker or 
 
 def class_of(label: str) -> int:
     """Index in ``CLASSES`` of what a corpus calls ``label``."""
-    name = _MEANING.get(label, label)
+    name = _MEANING.get(label) or common(label)
     return CLASSES.index(name) if name in CLASSES else _OTHER
 
 

@@ -94,8 +94,11 @@ def _spectrum_of(i: int, paths: Sequence[Path], number: int, seed: int) -> NDArr
     samples = _samples(paths[i])
     if number:
         random = np.random.default_rng([seed, number, i])
-        others = partial(_other, paths, random)
-        samples = augment(samples, random, others=others)
+
+        def other() -> Samples:
+            return _long_enough(_samples(paths[int(random.integers(len(paths)))]))
+
+        samples = augment(samples, random, others=other)
     kept = _long_enough(samples)[: int(LONGEST * SAMPLE_RATE)]
     with torch.inference_mode():
         return log_mel(torch.from_numpy(kept)).T.numpy().astype(np.float16)
@@ -114,10 +117,6 @@ def _samples(path: Path) -> Samples:
         return decode(path, end=LONGEST)
     except (AudioError, OSError) as error:
         raise InvalidInputError(f"{path} {error}") from error
-
-
-def _other(paths: Sequence[Path], random: np.random.Generator) -> Samples:
-    return _long_enough(_samples(paths[int(random.integers(len(paths)))]))
 
 
 def _long_enough(samples: Samples) -> Samples:

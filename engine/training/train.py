@@ -85,7 +85,7 @@ class Trainer:
         make_folders(folder)
         torch.manual_seed(plan.seed)
         self._rows = {name: _rows(name, corpus, plan) for name, corpus in corpora.items()}
-        self._speech = max(corpora, key=lambda name: _frames(corpora[name]))
+        self._speech = max(corpora, key=lambda name: corpora[name].variants[0].sizes.mean())
         self._sizes = _sizes(corpora, self._speech, plan.batch)
         self.network = EmotionNetwork()
         self.network.encoder.load_state_dict(dict(encoder))
@@ -271,11 +271,6 @@ def _rows(name: str, corpus: Corpus, plan: Plan) -> NDArray[np.intp]:
 
 def _left_out_rows(corpus: Corpus, speakers: tuple[str, ...]) -> NDArray[np.intp]:
     return np.flatnonzero([clip.speaker in speakers for clip in corpus.clips])
-
-
-def _frames(corpus: Corpus) -> float:
-    """Frames of a corpus's clips, on average."""
-    return float(corpus.variants[0].sizes.mean())
 
 
 def _sizes(corpora: Mapping[str, Corpus], speech: str, batch: int) -> dict[str, int]:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.transfer.rows import Row
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts, is_object
-from emotion_search.index.database.recordings import hashes_at, ids_of_hashes
+from emotion_search.index.database.files import FileFacts, hashes_at, ids_of_hashes, is_object
 
 Identity = tuple[str, FileFacts | None]
 """The sha256 that a recording is known by, and where it lies, so far as that is new."""

@@ -7,15 +7,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
 from emotion_search.engine.emotions import UNCERTAIN
-from emotion_search.engine.trends.archive import (
-    PERIODS,
-    Bucket,
-    archive_trend,
-    parse_alert,
-    period_after,
-    period_of,
-    recording_shares,
-)
+from emotion_search.engine.trends.archive import Bucket, archive_trend, recording_shares
+from emotion_search.engine.trends.periods import PERIODS, period_after, period_of
+from emotion_search.engine.trends.thresholds import parse_alert
 from emotion_search.index.database.alerts import (
     AlertDetails,
     Arrived,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TextIO
 
@@ -12,26 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from emotion_search.engine.emotions import UNCERTAIN, class_called
+from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.quality.summary import CONFIDENCE
+from emotion_search.engine.trends.periods import PERIODS, key_of, period_after, period_of
 from emotion_search.engine.trends.recording import require_classes
+from emotion_search.engine.trends.thresholds import Alert, parse_alert
 from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.scores import ScoredClips, stream_scores
 from emotion_search.index.errors import InvalidInputError
-
-PERIODS = ("day", "week", "month")
-
-LONGEST_ALERT = 250
-"""Most characters of an alert."""
-ALERT = (
-    r"^[^<>=\x00]*[^<>=\s\x00-\x1f][^<>=\x00]*[<>]\s*0*"
-    r"((0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)|([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+|100(\.0*)?)\s*%)\s*$"
-)
-"""What an alert looks like, as a regular expression: ``angry>0.3``."""
 
 METHOD = (
     "Share of the clips' time in which an emotion has the highest score, in periods of UTC by the"
@@ -40,24 +32,6 @@ METHOD = (
     " recordings (Korn and Graubard 1998): clips of one recording are alike, so recordings are what"
     " was sampled."
 )
-
-
-@dataclass(frozen=True)
-class Alert:
-    """A threshold: the share of ``emotion``, a class or ``uncertain``, above it, or below."""
-
-    emotion: str
-    above: bool
-    threshold: float
-
-    @property
-    def text(self) -> str:
-        """As it is asked for."""
-        return f"{self.emotion}{'>' if self.above else '<'}{self.threshold:g}"
-
-    def holds(self, share: float) -> bool:
-        """Whether a share sets it off."""
-        return share > self.threshold if self.above else share < self.threshold
 
 
 @dataclass(frozen=True)
@@ -79,7 +53,7 @@ class Bucket:
     """A period.
 
     Attributes:
-        key: ``2026-01-31``, ``2026-W05`` (ISO week) or ``2026-01``.
+        key: what it is called; see ``key_of``.
         start, end: its first day and the first after it, UTC.
         recordings, clips, seconds: what was recorded in it.
         emotions: by class.
@@ -310,27 +284,6 @@ def _parts(some: ScoredClips, min_confidence: float) -> Iterator[_Part]:
         )
 
 
-def parse_alert(text: str, classes: Sequence[str]) -> Alert:
-    """An alert such as ``angry>0.3``, ``anger > 30%``, ``happy<0.05`` or ``uncertain>0.5``.
-
-    Raises:
-        InvalidInputError: it is none, or its class is none of the model's.
-    """
-    sign = ">" if ">" in text else "<"
-    emotion, _, share = (part.strip() for part in text.partition(sign))
-    number = share.removesuffix("%").rstrip()
-    strange = not number.replace(".", "", 1).isdecimal() or not emotion or set(emotion) & set("<=>")
-    if strange or len(text) > LONGEST_ALERT:
-        raise InvalidInputError(
-            f"alert {text[:LONGEST_ALERT]!r}: write EMOTION>SHARE, such as 'angry>0.3', in at most"
-            f" {LONGEST_ALERT} characters"
-        )
-    threshold = float(number) / (100 if share.endswith("%") else 1)
-    if threshold > 1:
-        raise InvalidInputError(f"alert {text!r}: a share is 0 to 1, or 0% to 100%")
-    return Alert(class_called(emotion, (*classes, UNCERTAIN)), sign == ">", threshold)
-
-
 def write_csv(trend: ArchiveTrend, out: TextIO) -> None:
     """A row for each period and emotion."""
     rows = CsvWriter(out)
@@ -378,29 +331,4 @@ def _bucket(start: date, sums: _Sums, by: str, classes: Sequence[str]) -> Bucket
         for name, share, mean in zip(classes, known, means, strict=True)
     }
     span = start, period_after(start, by)
-    return Bucket(_key(start, by), *span, n, sums.clips, sums.d, emotions, uncertain)
-
-
-def period_of(moment: datetime, by: str) -> date:
-    """The first day, in UTC, of the period that a moment is in."""
-    day = moment.astimezone(UTC).date()
-    if by == "week":
-        return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if by == "month" else day
-
-
-def period_after(start: date, by: str) -> date:
-    """The first day after the period that begins on a day."""
-    try:
-        if by == "month":
-            return (start + timedelta(days=32)).replace(day=1)
-        return start + timedelta(days=7 if by == "week" else 1)
-    except OverflowError:  # in the year 9999
-        return date.max
-
-
-def _key(start: date, by: str) -> str:
-    if by == "week":
-        year, week, _ = start.isocalendar()
-        return f"{year}-W{week:02}"
-    return start.isoformat()[: 7 if by == "month" else 10]
+    return Bucket(key_of(start, by), *span, n, sums.clips, sums.d, emotions, uncertain)

@@ -186,7 +186,8 @@ def trend_of(
     top = scores.argmax(axis=1)
     sure = scores.max(axis=1) >= min_confidence
     share = np.bincount(top, weights=lengths * sure, minlength=len(classes)) / lengths.sum()
-    borders = _borders(clips.starts, clips.ends)
+    middles = (clips.ends[:-1] + clips.starts[1:]) / 2  # between each clip and the next
+    borders = np.concatenate([clips.starts[:1], middles, clips.ends[-1:]])
     changes = change_points(
         _without_odd(scores), lengths, borders, penalty=options.penalty, shortest=options.shortest
     )
@@ -238,11 +239,6 @@ def _smooth(starts: Array, ends: Array, scores: Array, times: Array, width: floa
         rows = np.flatnonzero(near)
         out[begin + rows] = mass[rows] @ scores[first:last] / total[rows, None]
     return out
-
-
-def _borders(starts: Array, ends: Array) -> Array:
-    """(n + 1,): the start, the middle between each clip and the next, the end."""
-    return np.concatenate([starts[:1], (ends[:-1] + starts[1:]) / 2, ends[-1:]])
 
 
 def _without_odd(scores: Array) -> Array:

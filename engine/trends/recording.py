@@ -14,9 +14,9 @@ from emotion_search.engine.files.scan import sha256_of
 from emotion_search.engine.files.tables import CsvWriter
 from emotion_search.engine.trends.curve import Options, Trend, trend_of
 from emotion_search.index.database.connection import Database, Session
+from emotion_search.index.database.files import find_by_sha256, recording_at
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
-from emotion_search.index.database.recordings import find_by_sha256, recording_at
 from emotion_search.index.database.scores import scores_of_recording
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 

@@ -46,7 +46,10 @@ def insert_many(session: Session, table: type[Base], rows: Sequence[Mapping[str,
         session.execute(insert(made), rows)
         return
     names = list(rows[0])
-    types = [_postgres_type(made.columns[name].type) for name in names]
+    types = [
+        next(text for kind, text in _POSTGRES if isinstance(made.columns[name].type, kind))
+        for name in names
+    ]
     statement = f"COPY {table.__tablename__} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
     with _driver(session) as driver, driver.cursor().copy(statement) as copy:
         copy.set_types(types)
@@ -87,10 +90,6 @@ def _driver(session: Session) -> Iterator[Any]:
         yield driver
     except Error as error:
         raise DBAPIError(None, None, error, connection_invalidated=driver.closed) from error
-
-
-def _postgres_type(column: Any) -> str:
-    return next(name for kind, name in _POSTGRES if isinstance(column, kind))
 
 
 def _is_sqlite(session: Session) -> bool:

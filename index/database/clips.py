@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.affect import follows
 from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
 from emotion_search.index.database.files import FAILED, gone
-from emotion_search.index.database.filters import EMOTION, ClipFilter, matching
+from emotion_search.index.database.filters import EMOTION, ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
     Archive,

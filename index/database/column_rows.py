@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,17 +119,14 @@ def fetch_columns(
     if ids is None:
         rows = session.execute(query.execution_options(yield_per=_READ)).partitions()
     else:
-        rows = (session.execute(query.where(key.in_(some))).all() for some in _some(ids))
+        asked = chunks(ids.tolist(), _ASKED)
+        rows = (session.execute(query.where(key.in_(some))).all() for some in asked)
     parts += [
         [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
         for part in rows
         if part
     ]
     return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
-
-
-def _some(ids: Ids) -> Iterator[Sequence[int]]:
-    return chunks(ids.tolist(), _ASKED)
 
 
 def alike(ours: Column, true: Column) -> Mask:

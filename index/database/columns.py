@@ -7,7 +7,7 @@ they are first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -32,13 +32,8 @@ from emotion_search.index.database.column_rows import (
     read_clips,
     scores_of,
 )
-from emotion_search.index.database.filters import (
-    AFFECT,
-    ROUNDED_S,
-    ClipFilter,
-    cluster_of,
-    matching_ids,
-)
+from emotion_search.index.database.filters import AFFECT, ROUNDED_S, ClipFilter, cluster_of
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.vectors.arrays import Ids, find
 
@@ -181,7 +176,7 @@ class Columns:
         values: dict[str, Any] = {name: self[name][there] for name in _KINDS}
         for name in _TEXTS:
             texts, values[name] = self._names[name].compact(values[name])
-            values[f"texts of {name}"] = _joined(texts)
+            values[f"texts of {name}"] = np.frombuffer("\0".join(["", *texts]).encode(), np.uint8)
         np.savez(path, ids=self.ids[there], revision=np.int64(self.revision), **values)
 
     @classmethod
@@ -195,7 +190,10 @@ class Columns:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 made = cls(model, int(stored["revision"]))
                 made._install(stored["ids"], {name: stored[name] for name in _KINDS})
-                made._names = {name: Names(_split(stored[f"texts of {name}"])) for name in _TEXTS}
+                made._names = {
+                    name: Names(stored[f"texts of {name}"].tobytes().decode().split("\0")[1:])
+                    for name in _TEXTS
+                }
         except (BadZipFile, EOFError) as error:
             raise ValueError(f"{path.name}: {error}") from error
         if any(len(column) != made._count for column in made._columns.values()):
@@ -311,12 +309,3 @@ class Columns:
         for name, column in self._columns.items():
             column[self._count : count] = values[name]
         self._count = count
-
-
-def _joined(texts: Iterable[str]) -> NDArray[np.uint8]:
-    """Texts, none of which has a zero character, as bytes."""
-    return np.frombuffer("\0".join(["", *texts]).encode(), np.uint8)
-
-
-def _split(data: NDArray[np.uint8]) -> list[str]:
-    return data.tobytes().decode().split("\0")[1:]

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.affect import DIMENSIONS, affect
 from emotion_search.index.database.bulk import fetch, fetch_parts, insert_many
 from emotion_search.index.database.chunks import chunks
-from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo, next_revision
 from emotion_search.index.database.schema import Clip, Embedding, Model, Tombstone
 from emotion_search.index.errors import DatabaseError
@@ -43,7 +44,13 @@ def stream(session: Session, model: ModelInfo, since: int = 0) -> Iterator[tuple
 def embeddings_by_id(session: Session, model: ModelInfo, ids: Ids) -> tuple[Ids, Vectors]:
     """Embeddings of those of the clips that have one: ids int64 (n,) in any order, vectors float32
     (n, dim), as stored."""
-    parts = [_some(session, model, some) for some in chunks(ids.tolist(), _ASKED)]
+    # Numbers written into the statement, past SQLAlchemy: a search reads a hundred vectors, and
+    # binding as many parameters would take longer than looking them up.
+    query = f"{_ALL} {model.id:d} AND clip_id IN"
+    parts = [
+        as_arrays(fetch(session, f"{query} ({','.join(map(str, some))})"), model.dimension)
+        for some in chunks(ids.tolist(), _ASKED)
+    ]
     if not parts:
         return np.empty(0, np.int64), np.empty((0, model.dimension), np.float32)
     return np.concatenate([i for i, _ in parts]), np.concatenate([v for _, v in parts])
@@ -204,14 +211,6 @@ def removed_since(session: Session, model: ModelInfo, revision: int) -> Ids:
         Tombstone.model_id == model.id, Tombstone.revision > revision
     )
     return np.fromiter(session.scalars(query), dtype=np.int64)
-
-
-def _some(session: Session, model: ModelInfo, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-    # Numbers written into the statement, past SQLAlchemy: a search reads a hundred vectors, and
-    # binding as many parameters would take longer than looking them up.
-    wanted = ",".join(map(str, ids))
-    rows = fetch(session, f"{_ALL} {model.id:d} AND clip_id IN ({wanted})")
-    return as_arrays(rows, model.dimension)
 
 
 def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:

@@ -1,33 +1,14 @@
-"""Clip filters, and the SQL that finds what passes them."""
+"""Clip filters: which clips a search, a list or an analysis is about."""
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, and_, literal_column, not_, or_, select
-from sqlalchemy.orm import Session
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from emotion_search.index.database.emotion_names import spellings
-from emotion_search.index.database.schema import (
-    SPEAKER,
-    Archive,
-    Clip,
-    ClusteringRow,
-    ClusterMember,
-    Embedding,
-    Label,
-    Metadatum,
-    Prediction,
-    Recording,
-)
-from emotion_search.index.database.speakers import speaks
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 
@@ -36,8 +17,6 @@ EMOTION = "emotion"
 
 MOST_VALUES, MOST_PAIRS = 100, 10
 """Most values of a filter; each pair is a join."""
-
-_SEVERAL = ("sources", "speakers", "labels", "channels", "emotions", "predicted", "clusters")
 
 NOISE = -1
 """The cluster of clips that are in none."""
@@ -67,50 +46,73 @@ def cluster_of(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
+class About(NamedTuple):
+    """What a field of a filter means, in words for people who filter; the range of a number."""
+
+    text: str
+    least: float = 0
+    most: float = 1
+
+
+class FilterField(NamedTuple):
+    """A field of ``ClipFilter`` that people may set.
+
+    Attributes:
+        name: singular, as in an option or a query: ``source``.
+        attribute: of ``ClipFilter``: ``sources``.
+        type: what its values are, such as ``tuple[str, ...]``.
+    """
+
+    name: str
+    attribute: str
+    type: Any
+    about: About
+
+
+Texts = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class ClipFilter:
     """Which clips are meant; every field that is set must hold, any one of its values suffices.
 
-    Attributes:
-        sources, speakers: of the recording.
-        labels: of the clip, under ``task``; of emotions also by their other names.
-        channels: of the clip, by name or number.
-        after, before: recorded at or after, recorded before; timezone-aware.
-        metadata: keys and values of the recording, all of which must be there.
-        not_recordings: ids of recordings that are left out.
-        not_speaker, not_source: a speaker, a source that is left out.
-        emotions: of the clip, by the archive's model: the class of the highest score; any
-            of its names.
-        min_score: least score of that class, 0 to 1.
-        min_arousal, max_arousal, min_valence, max_valence: of the clip, -1 to 1; see ``affect``.
-        min_duration, max_duration: of the clip, in seconds, to the millisecond.
-        predicted: the value that a classifier predicted for the clip, under ``task``.
-        min_probability: least probability of that prediction, 0 to 1.
-        clusters: of saved clusterings, as ``NAME:3`` or ``NAME:noise``.
+    A field with ``About`` is an option of commands and a parameter of the API, of these words.
     """
 
-    sources: tuple[str, ...] = ()
-    speakers: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    task: str = EMOTION
-    channels: tuple[str, ...] = ()
-    after: datetime | None = None
-    before: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    sources: Annotated[Texts, About("Source of the recording.")] = ()
+    labels: Annotated[Texts, About("Label of the clip; an emotion by any of its names.")] = ()
+    task: Annotated[str, About("Task of labels and predictions, such as satisfaction.")] = EMOTION
+    emotions: Annotated[Texts, About("Class that the model scores highest, by any name.")] = ()
+    min_score: Annotated[
+        float | None, About("Least score of the class scored highest, 0 to 1.")
+    ] = None
+    min_arousal: Annotated[
+        float | None, About("Least arousal, -1 to 1, the model's own or derived.", -1)
+    ] = None
+    max_arousal: Annotated[float | None, About("Most arousal.", -1)] = None
+    min_valence: Annotated[
+        float | None, About("Least valence, -1 to 1, the model's own or derived.", -1)
+    ] = None
+    max_valence: Annotated[float | None, About("Most valence.", -1)] = None
+    speakers: Annotated[Texts, About("Speaker of the recording.")] = ()
+    channels: Annotated[Texts, About("Channel of the clip, by its name or its number from 0.")] = ()
+    after: Annotated[
+        datetime | None, About("Recorded then or later: ISO 8601, in UTC where no zone is given.")
+    ] = None
+    before: Annotated[datetime | None, About("Recorded before then.")] = None
+    min_duration: Annotated[float | None, About("Shortest clip, in seconds.", most=1e9)] = None
+    max_duration: Annotated[float | None, About("Longest clip, in seconds.", most=1e9)] = None
+    metadata: Annotated[
+        Mapping[str, str], About("Pairs key=value that the recording must all have.")
+    ] = field(default_factory=dict)
+    predicted: Annotated[Texts, About("What a classifier predicts for the clip.")] = ()
+    min_probability: Annotated[float, About("Least probability of the prediction, 0 to 1.")] = 0.0
+    clusters: Annotated[
+        Texts, About("Cluster of a saved clustering, as NAME:3 or NAME:noise.")
+    ] = ()
     not_recordings: tuple[int, ...] = ()
     not_speaker: str | None = None
     not_source: str | None = None
-    emotions: tuple[str, ...] = ()
-    min_score: float | None = None
-    min_arousal: float | None = None
-    max_arousal: float | None = None
-    min_valence: float | None = None
-    max_valence: float | None = None
-    min_duration: float | None = None
-    max_duration: float | None = None
-    predicted: tuple[str, ...] = ()
-    min_probability: float = 0.0
-    clusters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no database should be asked.
@@ -119,29 +121,23 @@ class ClipFilter:
             InvalidInputError: too many values, characters that cannot be stored, a number out of
                 range, a cluster of another form.
         """
-        if not 0 <= self.min_probability <= 1:
-            raise InvalidInputError(f"a probability is 0 to 1, not {self.min_probability:g}")
         for text in self.clusters:
             cluster_of(text)
-        for name in _SEVERAL:
-            what, values = f"filter {name.removesuffix('s')}", getattr(self, name)
-            if len(values) > MOST_VALUES:
-                raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")
-            object.__setattr__(self, name, tuple(clean(what, one) for one in values))
-        if len(self.metadata) > MOST_PAIRS:
-            raise InvalidInputError(f"filter metadata has more than {2 * MOST_PAIRS} values")
+        for one in FIELDS:
+            what, value = f"filter {one.name}", getattr(self, one.attribute)
+            _, least, most = one.about
+            if one.type == Texts:
+                if len(value) > MOST_VALUES:
+                    raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")
+                object.__setattr__(self, one.attribute, tuple(clean(what, text) for text in value))
+            elif isinstance(value, float | int) and not least <= value <= most:
+                raise InvalidInputError(f"{what} is {least:g} to {most:g}, not {value:g}")
         what = "filter metadata"
+        if len(self.metadata) > MOST_PAIRS:
+            raise InvalidInputError(f"{what} has more than {2 * MOST_PAIRS} values")
         pairs = {clean(what, key): clean(what, value) for key, value in self.metadata.items()}
         object.__setattr__(self, "metadata", pairs)
         object.__setattr__(self, "task", clean("filter task", self.task))
-        for name in ("min_duration", "max_duration"):
-            number = getattr(self, name)
-            if number is not None and not math.isfinite(number):
-                raise InvalidInputError(f"filter {name} is not a finite number")
-        for name, least in (("min_score", 0), *((one, -1) for one, *_ in AFFECT)):
-            number = getattr(self, name)
-            if number is not None and not least <= number <= 1:
-                raise InvalidInputError(f"filter {name} is {least} to 1, not {number:g}")
 
     @property
     def is_empty(self) -> bool:
@@ -157,9 +153,9 @@ class ClipFilter:
     def of(cls, **values: Any) -> ClipFilter:
         """The filter of these fields by their singular names, lists as tuples:
         ``source=["support"]``."""
-        names = {one.name.removesuffix("s"): one.name for one in fields(cls)}
+        attributes = {one.name: one.attribute for one in FIELDS}
         given: dict[str, Any] = {
-            names[name]: tuple(value) if isinstance(value, list) else value
+            attributes[name]: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
         return cls(**given)
@@ -169,95 +165,13 @@ class ClipFilter:
         return spellings(values) if self.task == EMOTION else values
 
 
-def matching(wanted: ClipFilter) -> Select[Any]:
-    """A query for the ids of the clips that pass the filter, in no order; clips and recordings are
-    joined in it."""
-    query = select(Clip.id).join(Recording, Recording.id == Clip.recording_id)
-    return query.where(*_of_clips(wanted), *_of_recordings(wanted))
+def _fields() -> Iterator[FilterField]:
+    hints = get_type_hints(ClipFilter, include_extras=True)
+    for one in fields(ClipFilter):
+        if get_origin(hints[one.name]) is Annotated:
+            kind, about = get_args(hints[one.name])
+            yield FilterField(one.name.removesuffix("s"), one.name, kind, about)
 
 
-def _lean(wanted: ClipFilter) -> Select[Any]:
-    """The same, joined only where the filter asks something of recordings."""
-    return matching(wanted) if _of_recordings(wanted) else select(Clip.id).where(*_of_clips(wanted))
-
-
-def matching_ids(session: Session, wanted: ClipFilter) -> NDArray[np.int64]:
-    """Ids of the clips that pass the filter: int64, ascending."""
-    ids = np.fromiter(session.scalars(_lean(wanted)), dtype=np.int64)
-    ids.sort()
-    return ids
-
-
-def _of_recordings(wanted: ClipFilter) -> list[ColumnElement[bool]]:
-    """What must hold of a clip's recording."""
-    found: list[ColumnElement[bool]] = []
-    if wanted.sources:
-        found.append(Recording.source.in_(wanted.sources))
-    if wanted.speakers:
-        found.append(speaks(*wanted.speakers))
-    if wanted.after is not None:
-        found.append(Recording.recorded_at >= wanted.after)
-    if wanted.before is not None:
-        found.append(Recording.recorded_at < wanted.before)
-    for key, value in wanted.metadata.items():
-        pair = (
-            Metadatum.key == key,
-            literal_column("substr(recording_metadata.value, 1, 200)") == value[:200],
-            Metadatum.value == value,
-        )
-        found.append(Recording.id.in_(select(Metadatum.recording_id).where(*pair)))
-    if wanted.not_recordings:
-        found.append(not_(Recording.id.in_(wanted.not_recordings)))
-    if wanted.not_speaker is not None:
-        found.append(SPEAKER.is_distinct_from(wanted.not_speaker))
-    if wanted.not_source is not None:
-        found.append(Recording.source.is_distinct_from(wanted.not_source))
-    return found
-
-
-def _of_clips(wanted: ClipFilter) -> list[ColumnElement[bool]]:
-    """What must hold of the clip itself."""
-    found: list[ColumnElement[bool]] = []
-    if wanted.labels:
-        labelled = (Label.task == wanted.task, Label.value.in_(wanted.of_task(wanted.labels)))
-        found.append(Clip.id.in_(select(Label.clip_id).where(*labelled)))
-    if scored := _scored(wanted):
-        serving = select(Archive.active_model_id).scalar_subquery()
-        scored.append(Embedding.model_id == serving)
-        found.append(Clip.id.in_(select(Embedding.clip_id).where(*scored)))
-    if wanted.channels:
-        named = Clip.channel_name.in_(wanted.channels)
-        numbers = [int(text) for text in wanted.channels if text.isdecimal() and len(text) < 5]
-        found.append(or_(named, Clip.channel.in_(numbers)) if numbers else named)
-    if wanted.min_duration is not None:
-        found.append(Clip.end - Clip.start >= wanted.min_duration - ROUNDED_S)
-    if wanted.max_duration is not None:
-        found.append(Clip.end - Clip.start <= wanted.max_duration + ROUNDED_S)
-    if wanted.predicted or wanted.min_probability > 0:
-        predicted = [
-            Prediction.task == wanted.task,
-            Prediction.probability >= wanted.min_probability,
-        ]
-        if wanted.predicted:
-            predicted.append(Prediction.value.in_(wanted.of_task(wanted.predicted)))
-        found.append(Clip.id.in_(select(Prediction.clip_id).where(*predicted)))
-    if wanted.clusters:
-        meant = []
-        for name, number in map(cluster_of, wanted.clusters):
-            of = select(ClusteringRow.id).where(ClusteringRow.name == name).scalar_subquery()
-            meant.append(and_(ClusterMember.clustering_id == of, ClusterMember.cluster == number))
-        found.append(Clip.id.in_(select(ClusterMember.clip_id).where(or_(*meant))))
-    return found
-
-
-def _scored(wanted: ClipFilter) -> list[ColumnElement[bool]]:
-    """What must hold of the clip's scores."""
-    found: list[ColumnElement[bool]] = []
-    if wanted.emotions:
-        found.append(Embedding.emotion.in_(wanted.emotion_names))
-    if wanted.min_score is not None:
-        found.append(Embedding.confidence >= wanted.min_score)
-    for name, dimension, compare in AFFECT:
-        if (bound := getattr(wanted, name)) is not None:
-            found.append(compare(getattr(Embedding, dimension), bound))
-    return found
+FIELDS = tuple(_fields())
+"""The fields of a filter that people may set."""

@@ -10,7 +10,8 @@ from sqlalchemy import and_, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.emotion_names import spellings
-from emotion_search.index.database.filters import EMOTION, ClipFilter, cluster_of, matching
+from emotion_search.index.database.filters import EMOTION, ClipFilter, cluster_of
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import (

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.clips import ClipDetails, clip_details, metadata_of
 from emotion_search.index.database.files import FileFacts
-from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Label, Location, Recording, as_details
 from emotion_search.index.errors import NotFoundError

@@ -18,8 +18,7 @@ from emotion_search.index.database.bulk import insert_many, reserve_ids
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
-from emotion_search.index.database.files import FileFacts as FileFacts
-from emotion_search.index.database.files import remove_failures
+from emotion_search.index.database.files import FileFacts, add_locations, ids_of_hashes
 from emotion_search.index.database.labels import spans_of_each
 from emotion_search.index.database.schema import Clip, Label, Location, Metadatum, Recording
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
@@ -279,57 +278,6 @@ def add_clips(
 def exists(session: Session, recording_id: int) -> bool:
     """Whether the archive has this recording."""
     return session.get(Recording, recording_id) is not None
-
-
-def ids_of_hashes(session: Session, hashes: Sequence[str]) -> dict[str, int]:
-    """The recordings whose content has one of these hashes, by hash."""
-    return {
-        sha256: recording
-        for some in chunks(hashes)
-        for sha256, recording in session.execute(
-            select(Recording.sha256, Recording.id).where(Recording.sha256.in_(some))
-        )
-    }
-
-
-def find_by_sha256(session: Session, sha256: str) -> int | None:
-    """The id of the recording with these bytes; None if unknown."""
-    return session.scalar(select(Recording.id).where(Recording.sha256 == sha256))
-
-
-def recording_at(session: Session, path: str) -> int | None:
-    """The id of the recording whose bytes were seen at this absolute path; None if unknown."""
-    return session.scalar(select(Location.recording_id).where(Location.path == path))
-
-
-def hashes_at(session: Session, paths: Sequence[str]) -> dict[str, str]:
-    """The sha256 of the recording that was seen at each of the paths, as far as one was."""
-    return {
-        path: sha256
-        for some in chunks(paths)
-        for path, sha256 in session.execute(
-            select(Location.path, Recording.sha256)
-            .join(Recording, Recording.id == Location.recording_id)
-            .where(Location.path.in_(some))
-        )
-    }
-
-
-def add_locations(session: Session, places: Sequence[tuple[int, FileFacts]]) -> None:
-    """Note where recordings' bytes lie; these files are then no failures any more."""
-    rows = {
-        file.path: {
-            "path": file.path,
-            "recording_id": recording_id,
-            "size": file.size,
-            "mtime_ns": file.mtime_ns,
-        }
-        for recording_id, file in places
-    }
-    known = hashes_at(session, list(rows))
-    insert_many(session, Location, [row for path, row in rows.items() if path not in known])
-    insert_or_replace(session, Location, [rows[path] for path in known])
-    remove_failures(session, list(rows))
 
 
 def annotate(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Recording
 

@@ -59,7 +59,8 @@ def bring_forward(
     """Add, remove and read anew what was committed since, up to what the session sees; done twice
     it is the same as once. Returns how many clips that were, and whether any of them went."""
     index, since = loaded.index, loaded.revision
-    changed = [_changed(session, loaded.columns.revision)]
+    changed_rows = select(Clip.id).where(Clip.revision > loaded.columns.revision)
+    changed = [np.fromiter(session.scalars(changed_rows), dtype=np.int64)]
     before, gone = index.count, np.empty(0, np.int64)
     if since < seen.revision:
         for ids, vectors in stream(session, model, since):
@@ -74,12 +75,6 @@ def bring_forward(
         loaded.columns.update(session, anew)
     loaded.revision, loaded.columns.revision = seen.revision, seen.changes
     return len(anew) + len(gone), index.count < before
-
-
-def _changed(session: Session, since: int) -> Ids:
-    """Clips of which something else than the embedding changed after a revision."""
-    changed = session.scalars(select(Clip.id).where(Clip.revision > since))
-    return np.fromiter(changed, dtype=np.int64)
 
 
 def latest_ids(session: Session, model: ModelInfo, revision: int) -> Ids:

@@ -1,17 +1,21 @@
-"""Protocol of a vector index: what every kind can do and says about itself."""
+"""Vector index: what every kind can do and says about itself."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
+from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors
 from emotion_search.index.vectors.mapped_rows import StoredRows
+
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class Estimator(Protocol):
         """
 
 
-class VectorIndex(Estimator, Protocol):
+class VectorIndex(Estimator, ABC):
     """L2-normalised vectors under int64 clip ids.
 
     Searches may run side by side; adding and removing need the index alone.
@@ -59,29 +63,32 @@ class VectorIndex(Estimator, Protocol):
     kind: ClassVar[str]
     """Its name in settings and in the stamps of saved indexes."""
 
-    fewest: ClassVar[int]
+    fewest: ClassVar[int] = 0
     most: ClassVar[int]
     """How many clips it can be made of at least, and up to how many it is fast."""
 
-    estimates: ClassVar[bool]
-    """Whether its cosines are estimates: it is then measured on true neighbours when it is made,
-    and embeddings are kept beside it to compare candidates with."""
+    estimates: ClassVar[bool] = True
+    """Whether its cosines are estimates: embeddings are then kept beside it to compare candidates
+    with; and if it is trained, it is measured on true neighbours when it is made."""
 
-    rows: StoredRows | None
+    rows: StoredRows | None = None
     """The embeddings beside it; None where it holds them itself or the database has them."""
 
-    recall: float | None
+    recall: float | None = None
     """Share of the true ten nearest that was found when it was made; None if it is exact."""
 
     @classmethod
     def training_size(cls, count: int) -> int:
-        """How many vectors an index of ``count`` is trained on."""
+        """How many vectors an index of ``count`` is trained on; 0 if it is not."""
+        return 0
 
     @classmethod
+    @abstractmethod
     def trained(cls, sample: Vectors, count: int) -> Self:
         """An empty index for ``count`` vectors, trained on these, float32 (n, dim), unit length."""
 
     @classmethod
+    @abstractmethod
     def load(cls, path: Path, details: Mapping[str, Any]) -> Self:
         """The index that ``save`` wrote, with its ``details()``.
 
@@ -90,30 +97,45 @@ class VectorIndex(Estimator, Protocol):
         """
 
     @property
+    @abstractmethod
     def dimension(self) -> int:
         """Length of the vectors."""
 
     @property
     def spread(self) -> float:
-        """Standard deviation of an estimate from the true cosine."""
+        """Standard deviation of ``estimate`` from the true cosine; that of rounding in float32."""
+        return TIE / 4
 
     @property
     def trained_on(self) -> int:
         """How many vectors there were when it was made; it is made anew at a multiple."""
+        return self.count
 
+    @abstractmethod
     def ids(self) -> Ids:
         """All ids, in no order."""
 
     def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
         """Which of the ids have a vector here or beside, and these vectors: float32 (n, dim)."""
+        if self.rows is None:
+            return np.zeros(len(ids), np.bool_), np.empty((0, self.dimension), np.float32)
+        return self.rows.get(ids)
 
     def estimate(self, vector: Vectors, clip: int) -> float | None:
         """Its estimate of the cosine of a vector (float32, (dim,), L2-normalised) to that of a clip
         whose vector it should be; None where the clip is not, or not where it would lie."""
+        known, own = self.get(np.array([clip]))
+        return float(own[0] @ vector) if known[0] else None
 
+    @abstractmethod
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add ``vectors`` (float32, (n, dim), none zero); an id that is there is replaced."""
+        """Add ``vectors``, float32 (n, dim); an id that is there is replaced.
 
+        Raises:
+            InvalidInputError: wrong length, zero or not finite; nothing was added.
+        """
+
+    @abstractmethod
     def remove(self, ids: Ids) -> None:
         """Drop these ids; unknown ones are passed over."""
 
@@ -129,6 +151,25 @@ class VectorIndex(Estimator, Protocol):
 
     def details(self) -> Mapping[str, Any]:
         """What a status shows of it, and what ``load`` needs beside the file; fit for JSON."""
+        return {}
 
+    @abstractmethod
     def save(self, path: Path) -> None:
         """Write the index to a file."""
+
+
+def read_faiss(path: Path, kind: type[F]) -> F:
+    """An index of a kind of FAISS's from a file.
+
+    Raises:
+        InvalidInputError: it is not there.
+    """
+    import faiss
+
+    try:
+        read = faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise InvalidInputError(f"{path} is not a readable FAISS index") from error
+    if not isinstance(read, kind):
+        raise InvalidInputError(f"{path} is a FAISS index of another kind")
+    return read

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emotion_search.index.errors import EngineError, InvalidInputError
-from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors, find
-from emotion_search.index.vectors.base import Candidates
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors, find
+from emotion_search.index.vectors.base import Candidates, VectorIndex
 from emotion_search.index.vectors.flat import FlatIndex
-from emotion_search.index.vectors.mapped_rows import StoredRows
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ class Marks:
     erased: int = 0
 
 
-class EngineIndex:
+class EngineIndex(VectorIndex):
     """A ``VectorIndex`` whose candidates an engine names; it knows which clips there are.
 
     Attributes:
@@ -60,11 +58,7 @@ class EngineIndex:
     """
 
     kind: ClassVar[str] = "engine"
-    fewest: ClassVar[int] = 0
     most: ClassVar[int] = 0  # never chosen by size
-    estimates: ClassVar[bool] = True
-    rows: StoredRows | None = None
-    recall: float | None = None
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
@@ -75,11 +69,6 @@ class EngineIndex:
         self._failed_at = -_AGAIN_S
         self.mark: int | None = None
         self.problem = "no engine is set"
-
-    @classmethod
-    def training_size(cls, count: int) -> int:
-        """None: the engine sees to that."""
-        return 0
 
     @classmethod
     def trained(cls, sample: Vectors, count: int) -> EngineIndex:
@@ -126,16 +115,6 @@ class EngineIndex:
         """How many clips there are."""
         return len(self.ids())
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation of ``estimate``: rounding in float32."""
-        return TIE / 4
-
-    @property
-    def trained_on(self) -> int:
-        """As many as there are: nothing is trained here."""
-        return self.count
-
     def ids(self) -> Ids:
         """All ids, ascending."""
         if self._new:
@@ -145,18 +124,11 @@ class EngineIndex:
             self._ids, self._new = together if later else np.unique(together), []
         return self._ids
 
-    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
-        """Those that are beside it; see ``VectorIndex.get``."""
-        if self.rows is None:
-            return np.zeros(len(ids), np.bool_), np.empty((0, self._dimension), np.float32)
-        return self.rows.get(ids)
-
     def estimate(self, vector: Vectors, clip: int) -> float | None:
         """See ``VectorIndex.estimate``; 1 where the clip is known and its vector is not here."""
-        known, own = self.get(np.array([clip]))
-        if known[0]:
-            return float(own[0] @ vector)
-        return 1.0 if find(self.ids(), np.array([clip]))[0][0] else None
+        found = super().estimate(vector, clip)
+        known = found is None and find(self.ids(), np.array([clip]))[0][0]
+        return 1.0 if known else found
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Note these clips; their vectors, float32 (n, dim), are compared here from now on."""
@@ -213,9 +185,6 @@ class EngineIndex:
 
     def _rests(self) -> bool:
         return time.monotonic() < self._failed_at + _AGAIN_S
-
-    def measure(self, queries: Vectors, nearest: Ids, cosines: Vectors, least: float) -> None:
-        """Nothing to learn here."""
 
     def details(self) -> Mapping[str, Any]:
         """What ``load`` needs beside the file."""

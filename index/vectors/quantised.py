@@ -18,10 +18,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import Ids, Vectors, checked
-from emotion_search.index.vectors.base import Candidates
-from emotion_search.index.vectors.mapped_rows import StoredRows, one_thread
+from emotion_search.index.vectors.base import Candidates, VectorIndex, read_faiss
+from emotion_search.index.vectors.mapped_rows import one_thread
 
 _TRAINED_A_LIST = 48  # vectors, for each list, that the centres of the lists are trained on
 _RANKS = (1, 10, 20, 50, 100, 200, 500, 1000)  # for which it is measured how far searches look
@@ -32,7 +31,7 @@ _ITERATIONS = 10
 _SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
 
 
-class QuantisedIndex:
+class QuantisedIndex(VectorIndex):
     """A ``VectorIndex`` of one-bit codes, whose estimates have to be checked on true vectors.
 
     Args:
@@ -43,9 +42,6 @@ class QuantisedIndex:
     kind: ClassVar[str] = "quantised"
     fewest: ClassVar[int] = 256  # that lists can be trained on
     most: ClassVar[int] = sys.maxsize
-    estimates: ClassVar[bool] = True
-    rows: StoredRows | None = None
-    recall: float | None = None
 
     def __init__(self, sample: Vectors, *, count: int) -> None:
         dimension = sample.shape[1]
@@ -75,19 +71,9 @@ class QuantisedIndex:
 
     @classmethod
     def load(cls, path: Path, details: Mapping[str, Any]) -> QuantisedIndex:
-        """The index that ``save`` wrote, with its ``details()``.
-
-        Raises:
-            InvalidInputError: the file is not such an index.
-        """
-        try:
-            read = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise InvalidInputError(f"{path} is not a readable FAISS index") from error
-        if not isinstance(read, faiss.IndexIVFRaBitQFastScan):
-            raise InvalidInputError(f"{path} is a FAISS index of another kind")
+        """See ``VectorIndex.load``."""
         index = cls.__new__(cls)
-        index._faiss = read
+        index._faiss = read_faiss(path, faiss.IndexIVFRaBitQFastScan)
         index._trained_on = int(details["trained_on"])
         index._spread = float(details["spread"])
         index._measured = {int(rank): (int(n), int(m)) for rank, (n, m) in details["reach"].items()}
@@ -131,12 +117,6 @@ class QuantisedIndex:
             return np.empty(0, np.int64)
         return np.array(faiss.rev_swig_ptr(self._faiss.invlists.get_ids(one), size), np.int64)
 
-    def get(self, ids: Ids) -> tuple[NDArray[np.bool_], Vectors]:
-        """Those that are beside it; see ``VectorIndex.get``."""
-        if self.rows is None:
-            return np.zeros(len(ids), np.bool_), np.empty((0, self.dimension), np.float32)
-        return self.rows.get(ids)
-
     def estimate(self, vector: Vectors, clip: int) -> float | None:
         """See ``VectorIndex.estimate``."""
         selector = faiss.IDSelectorBatch(np.array([clip]))
@@ -146,11 +126,7 @@ class QuantisedIndex:
         return float(found[0, 0]) if ids[0, 0] == clip else None
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add ``vectors`` (float32, (n, dim)); an id that is there already is replaced.
-
-        Raises:
-            InvalidInputError: wrong length, zero or not finite; nothing was added.
-        """
+        """See ``VectorIndex.add``."""
         ids, unit = checked(ids, vectors, self.dimension)
         if self.count and ids.min() <= self._highest:
             self.remove(ids)

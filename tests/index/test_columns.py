@@ -14,8 +14,9 @@ from emotion_search.index.database.classifiers import ClassifierInfo, delete_cla
 from emotion_search.index.database.clusterings import add_clustering, delete_clustering
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database, Session
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.models import score_anew
 from emotion_search.index.database.predictions import put_predictions
 from emotion_search.index.database.recordings import Annotations, annotate, remove_recording

@@ -13,11 +13,11 @@ from sqlalchemy import text
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import embeddings_in_order
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model, archive_uuid
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

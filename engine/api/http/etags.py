@@ -51,7 +51,8 @@ class Tagged:
             if begun is not None:
                 start, begun = begun, None
                 if not message.get("more_body"):
-                    etag = _tag_of(message["body"])
+                    # Weak, for it may be compressed.
+                    etag = f'W/"{hashlib.sha256(message["body"]).hexdigest()[:32]}"'
                     if is_known(Headers(scope=scope).get("if-none-match"), etag):
                         await unchanged(etag)(scope, receive, send)
                         return
@@ -67,8 +68,3 @@ def _is_tagged(start: Message) -> bool:
     return (
         start["status"] == 200 and "etag" not in headers and headers.get("content-type") in TAGGED
     )
-
-
-def _tag_of(content: bytes) -> str:
-    """The ETag of content; weak, for it may be compressed."""
-    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'

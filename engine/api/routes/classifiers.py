@@ -34,9 +34,10 @@ async def suggestions(
     """Unlabelled clips: with a classifier of the task, drawn the likelier the more it doubts them,
     the most doubtful first; without one yet, clips typical of parts of the archive. None where all
     that pass the filters are labelled."""
+    wanted = query.wanted()
     try:
         found = await gates.pictures.run(
-            library.suggest, query.task, limit=query.limit, wanted=query.wanted()
+            library.suggest, wanted.task, limit=query.limit, wanted=wanted
         )
     except NothingToSuggestError:  # the end of a labeller's work is no fault
         found = []

@@ -16,7 +16,7 @@ from emotion_search.engine.api.http.openapi import BINARY, answers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.wire.annotations import LabelIn
 from emotion_search.engine.api.wire.clips import ClipOut, ClipPage, clip_out
-from emotion_search.engine.api.wire.filters import SortedQuery, Text
+from emotion_search.engine.api.wire.filters import SortedQuery, Text, page_of
 from emotion_search.engine.audio.samples import wav
 from emotion_search.engine.files.values import LONGEST, check_text
 from emotion_search.index.errors import NotFoundError
@@ -45,10 +45,8 @@ def list_clips(library: LibraryDep, query: Annotated[SortedQuery, Query()], _: R
         )
         return ClipPage(data=[clip_out(one.clip) for one in found.clips], next=found.next)
     clips = library.clips(query.wanted(), limit=query.limit + 1, after_id=query.after_id())
-    page = clips[: query.limit]
-    return ClipPage(
-        data=[clip_out(clip) for clip in page], next=page[-1].id if len(clips) > len(page) else None
-    )
+    page, following = page_of(clips, query.limit)
+    return ClipPage(data=[clip_out(clip) for clip in page], next=following)
 
 
 @router.get("/{clip}", summary="Read a clip")

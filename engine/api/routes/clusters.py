@@ -39,12 +39,13 @@ async def read_map(
 
 
 def _map(library: Library, query: MapQuery) -> MapOut:
+    wanted = query.wanted()
     made = library.map(
         method=query.method,
         limit=query.limit,
-        task=query.task,
+        task=wanted.task,
         clustering=None if query.clustering is None else clean("clustering", query.clustering),
-        wanted=query.wanted(),
+        wanted=wanted,
     )
     return MapOut(
         points=[Point.model_validate(record) for record in made.records()],

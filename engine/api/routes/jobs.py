@@ -18,7 +18,7 @@ from emotion_search.engine.api.http.deps import GatesDep, JobsDep, in_thread
 from emotion_search.engine.api.http.openapi import answers, headers, json_or_form
 from emotion_search.engine.api.http.problems import body
 from emotion_search.engine.api.http.sse import BEAT, BEAT_S, event, events_of, stream
-from emotion_search.engine.api.wire.filters import MOST_LISTED
+from emotion_search.engine.api.wire.filters import MOST_LISTED, page_of
 from emotion_search.engine.api.wire.jobs import JobKind, JobOut, JobPage, JobState, Progress
 from emotion_search.engine.api.wire.learn import WorkIn
 from emotion_search.engine.api.wire.problems import Problem
@@ -85,10 +85,8 @@ def jobs(jobs: JobsDep, query: Annotated[JobQuery, Query()], _: Reader) -> JobPa
     """Jobs, latest first, a page at a time; finished ones are kept for seven days, those that
     failed through no fault of the file's until they are retried or dropped."""
     found = jobs.page(query.status, query.kind, limit=query.limit + 1, before_id=query.cursor)
-    page = found[: query.limit]
-    return JobPage(
-        data=[job_out(job) for job in page], next=page[-1].id if len(found) > len(page) else None
-    )
+    page, following = page_of(found, query.limit)
+    return JobPage(data=[job_out(job) for job in page], next=following)
 
 
 @router.post(

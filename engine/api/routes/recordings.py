@@ -19,7 +19,7 @@ from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.routes.jobs import IdempotencyKey, job_out
 from emotion_search.engine.api.wire.annotations import UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
-from emotion_search.engine.api.wire.filters import Paging, RecordingQuery
+from emotion_search.engine.api.wire.filters import Paging, RecordingQuery, page_of
 from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import (
     Erased,
@@ -168,13 +168,10 @@ def recordings(
     found, total = library.find_recordings(
         query.wanted(), text=query.file, order=query.sort, limit=query.limit + 1, **place
     )
-    page = found[: query.limit]
-    last = page[-1].id if by_id and page else query.cursor + len(page)
-    return RecordingPage(
-        data=[recording_out(one) for one in page],
-        next=last if len(found) > len(page) else None,
-        total=total,
-    )
+    page, following = page_of(found, query.limit)
+    if following is not None and not by_id:
+        following = query.cursor + len(page)
+    return RecordingPage(data=[recording_out(one) for one in page], next=following, total=total)
 
 
 @router.get("/{recording}", summary="Read a recording")
@@ -189,10 +186,8 @@ def clips(
 ) -> ClipPage:
     """Its clips by ascending id, a page at a time."""
     found = library.clip_page(recording, limit=query.limit + 1, after_id=query.cursor)
-    page = found[: query.limit]
-    return ClipPage(
-        data=[clip_out(clip) for clip in page], next=page[-1].id if len(found) > len(page) else None
-    )
+    page, following = page_of(found, query.limit)
+    return ClipPage(data=[clip_out(clip) for clip in page], next=following)
 
 
 @router.get(

@@ -20,7 +20,7 @@ from emotion_search.engine.api.wire.alerts import (
     WebhookOut,
     Webhooks,
 )
-from emotion_search.engine.api.wire.filters import MOST_LISTED
+from emotion_search.engine.api.wire.filters import MOST_LISTED, page_of
 from emotion_search.index.database.webhooks import Delivery
 
 router = APIRouter(prefix="/v1/webhooks", tags=["alerts"])
@@ -76,10 +76,8 @@ def deliveries(
 ) -> DeliveryPage:
     """What was sent there and what waits, latest first, a page at a time; kept for seven days."""
     found = library.deliveries(webhook, limit=query.limit + 1, before_id=query.cursor)
-    page = found[: query.limit]
-    return DeliveryPage(
-        data=[_out(one) for one in page], next=page[-1].id if len(found) > len(page) else None
-    )
+    page, following = page_of(found, query.limit)
+    return DeliveryPage(data=[_out(one) for one in page], next=following)
 
 
 @router.post(

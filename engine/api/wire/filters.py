@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.files.values import LONGEST, parse_pairs
-from emotion_search.engine.trends.archive import ALERT, LONGEST_ALERT
+from emotion_search.engine.trends.thresholds import ALERT, LONGEST_ALERT
 from emotion_search.index.database.filters import (
     EMOTION,
+    FIELDS,
     MOST_PAIRS,
     MOST_VALUES,
     ClipFilter,
+    FilterField,
+    Texts,
     cluster_of,
 )
 from emotion_search.index.database.text import clean, storable
@@ -93,52 +103,10 @@ Cluster = Annotated[str, _CLEAN, _by(cluster_of), _like(r"^[^\x00]+:([0-9]{1,6}|
 """``NAME:3`` or ``NAME:noise``."""
 Alert = Annotated[str, _CLEAN, Field(max_length=LONGEST_ALERT), _like(ALERT)]
 """``angry>0.3``."""
-Values = Annotated[list[Text], Field(max_length=MOST_VALUES)]
-"""Values of a filter."""
 
 
-class Filters(Asked):
+class _Filters(Asked):
     """Which clips are meant: every field that is given must hold, any one of its values will do."""
-
-    source: Values = Field(default=[], description="Source of the recording.")
-    label: Values = Field(default=[], description="Label of the clip.")
-    speaker: Values = Field(default=[], description="Speaker of the recording.")
-    channel: Values = Field(
-        default=[], description="Channel of the clip, by its name or its number from 0."
-    )
-    after: Moment | None = Field(
-        default=None, description="Recorded then or later: ISO 8601, in UTC where no zone is given."
-    )
-    before: Moment | None = Field(default=None, description="Recorded before then, as `after`.")
-    metadata: list[Pair] = Field(
-        default=[],
-        max_length=MOST_PAIRS,
-        description="`key=value` pairs that the recording must all have.",
-    )
-    emotion: Values = Field(default=[], description="Class that the model scores highest.")
-    min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Least score of the class scored highest."
-    )
-    min_arousal: float | None = Field(
-        default=None, ge=-1, le=1, description="Least arousal, the model's own or derived."
-    )
-    max_arousal: float | None = Field(default=None, ge=-1, le=1, description="Most arousal.")
-    min_valence: float | None = Field(
-        default=None, ge=-1, le=1, description="Least valence, the model's own or derived."
-    )
-    max_valence: float | None = Field(default=None, ge=-1, le=1, description="Most valence.")
-    min_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
-    max_duration: float | None = Field(default=None, ge=0, lt=1e9, description="Seconds.")
-    task: Text = Field(default=EMOTION, description="Task of `label` and `predicted`.")
-    predicted: Values = Field(default=[], description="What a classifier calls the clip.")
-    min_probability: float = Field(
-        default=0.0, ge=0, le=1, description="Least probability of what the classifier predicts."
-    )
-    cluster: list[Cluster] = Field(
-        default=[],
-        max_length=MOST_VALUES,
-        description="Cluster of a saved clustering, as `NAME:3` or `NAME:noise`.",
-    )
 
     def wanted(self) -> ClipFilter:
         """The filter meant.
@@ -147,7 +115,35 @@ class Filters(Asked):
             InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
         """
         given = {name: getattr(self, name) for name in Filters.model_fields}
-        return ClipFilter.of(**{**given, "metadata": parse_pairs(self.metadata)})
+        return ClipFilter.of(**{**given, "metadata": parse_pairs(given["metadata"])})
+
+
+def _parameter(one: FilterField) -> tuple[Any, Any]:
+    """Type and default of a field of filters, as pydantic creates models of them."""
+    text, least, most = one.about
+    if one.type == Texts:
+        kind = list[Cluster] if one.name == "cluster" else list[Text]
+        return kind, Field(default=[], max_length=MOST_VALUES, description=text)
+    if one.name == "metadata":
+        return list[Pair], Field(default=[], max_length=MOST_PAIRS, description=text)
+    if one.name == "task":
+        return Text, Field(default=EMOTION, description=text)
+    if one.type == datetime | None:
+        return Moment | None, Field(default=None, description=text)
+    default = None if one.type == float | None else 0.0
+    return one.type, Field(default=default, ge=least, le=most, description=text)
+
+
+if TYPE_CHECKING:
+    Filters = _Filters
+else:
+    Filters = create_model(
+        "Filters",
+        __base__=_Filters,
+        __module__=__name__,
+        __doc__=_Filters.__doc__,
+        **{one.name: _parameter(one) for one in FIELDS},
+    )
 
 
 class Paging(Asked):
@@ -157,6 +153,20 @@ class Paging(Asked):
     cursor: int = Field(
         default=0, ge=0, lt=2**63, description="`next` of the page before; 0 for the first."
     )
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=_Numbered)
+
+
+def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], int | None]:
+    """A page of rows, and the id that the next goes on from, if more rows than fit were found."""
+    page = found[:limit]
+    return page, page[-1].id if len(found) > limit else None
 
 
 class SortedQuery(Filters):

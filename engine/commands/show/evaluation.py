@@ -27,12 +27,7 @@ from emotion_search.index.database.spaces import SpaceInfo
 
 def print_evaluation(it: Evaluation) -> None:
     """The evaluation as tables on stdout."""
-    classes = ", ".join(f"{name} {count}" for name, count in it.clips.items())
-    speakers = f" by {counted(it.speakers, 'speaker')}" if it.speakers else ""
-    print(
-        f"{it.name}, {it.space} space:"
-        f" {counted(sum(it.clips.values()), 'clip')}{speakers} ({classes})"
-    )
+    print(f"{it.name}, {it.space} space: {_clips(it)}")
     if it.learned:
         print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{counted(it.queries, 'query')}, galleries without the same {it.gallery}", end="")
@@ -69,6 +64,12 @@ def print_evaluation(it: Evaluation) -> None:
         print_table(head, [*rows, last], wrap=False)
 
 
+def _clips(it: Evaluation) -> str:
+    classes = ", ".join(f"{name} {count}" for name, count in it.clips.items())
+    speakers = f" by {counted(it.speakers, 'speaker')}" if it.speakers else ""
+    return f"{counted(sum(it.clips.values()), 'clip')}{speakers} ({classes})"
+
+
 def _print_triplets(it: Evaluation) -> None:
     if it.triplets:
         print_table(TRIPLETS, triplets(it), wrap=False)
@@ -95,9 +96,7 @@ def _print_scores(it: ClassScores) -> None:
 def print_comparison(results: Sequence[Evaluation]) -> None:
     """Evaluations of the same clips under several models, side by side on stdout."""
     first = results[0]
-    classes = ", ".join(f"{name} {count}" for name, count in first.clips.items())
-    speakers = f" by {counted(first.speakers, 'speaker')}" if first.speakers else ""
-    print(f"{counted(sum(first.clips.values()), 'clip')}{speakers} ({classes})")
+    print(_clips(first))
     print(f"galleries without the same {first.gallery}")
     if any(one.learned for one in results):
         print(LEARNED)

@@ -21,8 +21,9 @@ from emotion_search.engine.pages.classifier import write_report
 from emotion_search.index.database.classifiers import delete_classifier, list_classifiers
 from emotion_search.index.database.clips import list_clips
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.schema import ClassifierRow
 from emotion_search.index.database.spaces import add_space

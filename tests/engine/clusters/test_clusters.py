@@ -22,8 +22,9 @@ from emotion_search.index.database.clusterings import (
     members,
 )
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import set_labels
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.recordings import remove_recording
 from emotion_search.index.database.spaces import add_space
 from emotion_search.index.errors import InvalidInputError, NotFoundError

@@ -15,10 +15,10 @@ from emotion_search.engine.quality import tune as tuning
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.methods import Quality, compare_methods
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.models import activate_model, active_model
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import binomtest
 from sqlalchemy import update
 
-from emotion_search.engine.trends.archive import archive_trend, interval, parse_alert, write_csv
+from emotion_search.engine.trends.archive import archive_trend, interval, write_csv
+from emotion_search.engine.trends.thresholds import parse_alert
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model

@@ -8,9 +8,9 @@ from sqlalchemy import create_engine, select, text
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.copy import copy_archive
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

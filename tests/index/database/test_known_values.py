@@ -10,8 +10,9 @@ from sqlalchemy import update
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.emotion_names import common, one_spelling, spellings
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.known_values import unknown_values
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.schema import Clip, Label, Metadatum, Recording
 from emotion_search.index.errors import NotFoundError
 from tests.index.worlds import VectorArchive

@@ -4,11 +4,11 @@ import numpy as np
 
 from emotion_search.index.database.baselines import voices_of_clips
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.labelled_clips import context_of
 from emotion_search.index.database.models import activate_model
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.filters import ClipFilter, matching
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching
 from emotion_search.index.database.schema import Base
 
 FILTERS = {

@@ -3,12 +3,12 @@
 import numpy as np
 
 from emotion_search.index.database.connection import Database
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import activate_model
 from emotion_search.index.database.recording_details import find_recordings
 from emotion_search.index.database.recordings import (
     Annotations,
-    FileFacts,
     NewClip,
     NewRecording,
     add_recordings,

@@ -12,7 +12,8 @@ from emotion_search.index.database.clips import count
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import add_failure, list_failures, remove_failures_under
-from emotion_search.index.database.filters import ClipFilter, matching_ids
+from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.predictions import next_unclassified
 from emotion_search.index.database.schema import (
     ClassifierRow,
