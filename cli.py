@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from itertools import pairwise
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from emotion_search.engine.commands.combinations import check_combinations
 from emotion_search.engine.commands.common import importing, say_error
 from emotion_search.engine.commands.options import clip_filter, with_options
 from emotion_search.engine.commands.show.terminal import plain_streams
@@ -124,20 +124,26 @@ class Checked(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Refuse empty texts before any becomes a path, that of the working folder."""
         settings = {name for one in self.params if one.name in SETTINGS for name in one.opts}
-        for option, given in pairwise(args):
-            if not given and option.startswith("-") and option not in settings:
-                raise InvalidInputError(f"{option} is empty")
+        options = {f"{name}=": name for one in self.params for name in one.opts}
+        for before, text in pairwise(["", *map(str.strip, args)]):
+            name = options.get(text, before if before.startswith("-") else "an argument")
+            if (not text or text in options) and name not in settings:
+                raise InvalidInputError(f"{name} is empty")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it."""
+        """Run it, unless an option would have no effect."""
+        given, there = {}, {}
         for option in self.params:
-            given = ctx.params.get(option.name)
-            texts = given if isinstance(given, list | tuple) else [given]
-            if option.name not in SETTINGS and any(
-                isinstance(text, str) and not text.strip() for text in texts
-            ):
-                raise InvalidInputError(f"{option.opts[0]} is empty")
+            name = option.name.upper() if option.param_type_name == "argument" else option.opts[0]
+            value = ctx.params.get(option.name)
+            if value:
+                there[name] = value
+            source = ctx.get_parameter_source(option.name)
+            is_given = source is not None and source.name == "COMMANDLINE"
+            if is_given and value is not None and value is not False:
+                given[name] = value
+        check_combinations(str(self.name), given, there)
         return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -151,7 +157,13 @@ class Checked(TyperCommand):
                 title = "Filters" if one.name in filters else title
                 title = "Arguments" if one.param_type_name == "argument" else title
                 types = re.sub(r"<(?:list\[)?(\w+)[^>]*>", lambda t: _TYPES.get(t[1], t[0]), row[0])
-                about = row[1].replace(f"[1<=x<={2**63 - 1}]", "").rstrip()
+                about = (
+                    row[1]
+                    .replace(f"1<=x<={2**63 - 1}", "")
+                    .replace("[; ", "[")
+                    .replace("[]", "")
+                    .rstrip()
+                )
                 sections.setdefault(title, []).append((types, about))
         for title in ("Arguments", "Options", "Filters", "Archive and output"):
             if title in sections:
@@ -184,15 +196,9 @@ class Grouped(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, a section for each group."""
-        width = formatter.width - 6 - max(map(len, self.commands))
         for title, commands in COMMANDS.items():
             with formatter.section(title):
-                formatter.write_dl(
-                    [
-                        (name, textwrap.shorten(_summary(place), width, placeholder="..."))
-                        for name, place in commands.items()
-                    ]
-                )
+                formatter.write_dl([(name, _summary(place)) for name, place in commands.items()])
 
 
 def _summary(place: str) -> str:
@@ -234,7 +240,21 @@ def program(
         ),
     ] = False,
 ) -> None:
-    """Search archives of speech by the emotion in the voice."""
+    """Search archives of speech by the emotion in the voice.
+
+    What is there already, a file or a folder with files, is written over with
+    --overwrite alone.
+
+    \b
+    Exit codes:
+      0    done
+      1    could not be done here: no such id, name or file; a target that is
+           there already or cannot be written; nothing found that is needed
+      2    makes no sense anywhere: an unknown option, a value that cannot be
+           read, options that contradict each other or would have no effect
+      3    an alert of trend is set off
+      130  interrupted by Ctrl-C
+    """
 
 
 def main() -> None:
@@ -247,10 +267,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is escaped
             stream.reconfigure(errors="backslashreplace")
     with plain_streams():
-        try:
-            sys.exit(_run())
-        except KeyboardInterrupt:  # while the program starts, or ends
-            sys.exit(130)
+        sys.exit(_run())
 
 
 def _run() -> int:
@@ -267,7 +284,7 @@ def _run() -> int:
         return 2
     except EmotionSearchError as error:
         say_error(str(error))
-        return 2 if isinstance(error, InvalidInputError) else 1
+        return 2 if type(error) is InvalidInputError else 1  # its subclasses speak of what is there
     except OSError as error:
         named = error.strerror and error.filename
         say_error(f"{error.strerror}: {error.filename}" if named else error.strerror or str(error))

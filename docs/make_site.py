@@ -60,7 +60,8 @@ def command_line() -> str:
     """Every command with its options and examples, from the program."""
     program: Any = typer.main.get_command(app)
     context = program.make_context("emotion-search", [], resilient_parsing=True)
-    text = ["# Command line\n"]
+    about, codes = program.help.split("\n\n\x08\n")
+    text = ["# Command line\n", f"{about}\n\n```text\n{codes}\n```\n"]
     for group, commands in COMMANDS.items():
         text.append(f"## {group}\n")
         for name in commands:

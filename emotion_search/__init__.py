@@ -6,8 +6,8 @@ The names below are the public interface; what is under ``engine`` and ``index``
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing itself is imported where Ctrl-C is seen to, in __main__
 if TYPE_CHECKING:
     from emotion_search.engine.audio.channels import Channels as Channels
     from emotion_search.engine.client.client import Client as Client

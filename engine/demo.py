@@ -16,7 +16,7 @@ from emotion_search.engine.files.manifest import read_manifest
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import load_settings
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.search import Hit
 
 _SPEAKERS = 8
@@ -42,7 +42,7 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         began = time.monotonic()
         report = lib.ingest(found.files)
         if report.clips < 2:
-            raise InvalidInputError(f"{audio}: fewer than two usable audio files to compare")
+            raise UnusableError(f"{audio}: fewer than two usable audio files to compare")
         yield (
             f"{report.clips} clips ({report.duration / 60:.1f} min) ingested by the built-in model"
             f" in {time.monotonic() - began:.1f} s"

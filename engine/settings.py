@@ -18,7 +18,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from emotion_search.index.database.nearest import nearest
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.kinds import is_address
 
 _INDEXES = ("auto", "flat", "quantised")
@@ -222,7 +222,7 @@ def _project_file() -> Path | None:
             path = folder / NAME
             if path.is_file():
                 if os.name == "posix" and path.stat().st_uid not in (0, os.getuid()):
-                    raise InvalidInputError(f"{path} belongs to another user, and is not read")
+                    raise UnusableError(f"{path} belongs to another user, and is not read")
                 return path
     return None
 
@@ -238,7 +238,7 @@ def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
+        raise UnusableError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # no TOML, or no text
         raise InvalidInputError(f"{path}: {error}") from error
     for name in values:

@@ -11,11 +11,17 @@ def reason(error: Exception) -> str:
 
 
 class InvalidInputError(EmotionSearchError):
-    """The caller asked for something that makes no sense: a bad path, filter, date or vector."""
+    """The caller asked for something that makes no sense, whatever there is: a bad filter, date or
+    vector, options that contradict each other."""
 
 
 class AbsentError(InvalidInputError):
     """The caller asked for something that would make sense, but not in this archive."""
+
+
+class UnusableError(InvalidInputError):
+    """What the caller names would make sense, but not as it is here: a file that is not there,
+    cannot be read or written, or holds something else; a package that is missing; too few clips."""
 
 
 class ConflictError(InvalidInputError):

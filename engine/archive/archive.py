@@ -81,7 +81,8 @@ class Archive:
                 database.require_schema()
         except OSError as error:
             raise DatabaseError(
-                f"home {settings.home} cannot be made ({error.strerror}); choose another --home"
+                f"{error.filename or settings.home} cannot be made ({error.strerror}); choose"
+                " another --home or --database"
             ) from error
         except EmotionSearchError:
             database.close()

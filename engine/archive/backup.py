@@ -27,7 +27,7 @@ from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.disk.permissions import make_file, make_folder
 from emotion_search.index.disk.sync import make_folders
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import ConflictError, UnusableError
 from emotion_search.index.vectors.kinds import is_address
 
 _FORMAT = 1
@@ -73,7 +73,7 @@ def backup(
         StorageFullError: no space is left; no file is.
     """
     if file.exists() and not overwrite:
-        raise InvalidInputError(f"{file} is there already: name another, or say --overwrite")
+        raise ConflictError(f"{file} is there already: name another, or say --overwrite")
     began = datetime.now(UTC)
     partial = file.with_name(f"{file.name}.partial")
     with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:
@@ -140,7 +140,7 @@ def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedU
             return _described(listed)
         with closing(Database(settings.database)) as target:
             if not is_empty(target):
-                raise InvalidInputError(f"{target} holds an archive already; restore elsewhere")
+                raise ConflictError(f"{target} holds an archive already; restore elsewhere")
             make_folder(home)
             with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
                 for name, noted in listed["files"].items():
@@ -272,13 +272,13 @@ def _opened(file: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
             assert content is not None
             listed = json.load(content)
             if listed["format"] != _FORMAT:
-                raise InvalidInputError(f"{file} is of a newer emotion-search; upgrade it")
+                raise UnusableError(f"{file} is of a newer emotion-search; upgrade it")
             _described(listed)
             yield tar, listed
     except FileNotFoundError as error:
-        raise InvalidInputError(f"{error.filename}: no such file") from error
+        raise UnusableError(f"{error.filename}: no such file") from error
     except (tarfile.TarError, KeyError, ValueError, TypeError, AssertionError) as error:
-        raise InvalidInputError(f"{file} is no backup, or is not whole ({error})") from error
+        raise UnusableError(f"{file} is no backup, or is not whole ({error})") from error
 
 
 def _extract(

@@ -18,8 +18,8 @@ from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import (
     AbsentError,
     AudioError,
-    InvalidInputError,
     NotFoundError,
+    UnusableError,
     reason,
 )
 
@@ -50,7 +50,7 @@ def span_of_recording(
     if not start < stop:
         raise AbsentError(f"the recording has {duration:.2f} s, none from {start:g} s on")
     if stop - start > LONGEST:
-        raise InvalidInputError(f"ask for up to {LONGEST:g} s at once, by start and end")
+        raise UnusableError(f"ask for up to {LONGEST:g} s at once, by start and end")
     if channel is not None and channel >= channels:
         raise AbsentError(f"no channel {channel}: they are counted from 0 up to {channels - 1}")
     return read_span(archive, recording, Span(start, stop, channel), f"recording {recording_id}")

@@ -29,7 +29,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import span_key
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import NotFoundError, UnusableError
 from emotion_search.index.vectors.arrays import Vectors
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def choose(
     if not len(clips.ids):
         if table is None:
             raise no_labels(session, task)
-        raise InvalidInputError(
+        raise UnusableError(
             f"{table} labels no clip of this archive under the task {task}; it needs the columns"
             " clip (or path) and label"
         )
@@ -148,7 +148,7 @@ def _enough(clips: LabelledClips, task: str) -> tuple[LabelledClips, dict[str, L
     if len(names) - len(left_out) < 2:
         kept = [f"{n} ({c})" for n, c in zip(names, counts, strict=True) if n not in left_out]
         short = [f"{name} ({one.clips}, {one.why})" for name, one in left_out.items()]
-        raise InvalidInputError(
+        raise UnusableError(
             f"a classifier needs two classes of {FEWEST} clips, each by more than one {by};"
             f" under the task {task} there are: {', '.join(kept + short) or 'none'}. Label more of"
             f" {', '.join(left_out) or 'another class'}; which clips may help says:"
@@ -209,7 +209,7 @@ def _labels_of_files(session: Session, table: Path, task: str) -> tuple[dict[int
     manifest = read_manifest(table)
     if manifest.problems:
         where, why = manifest.problems[0]
-        raise InvalidInputError(f"{where}: {why}")
+        raise UnusableError(f"{where}: {why}")
     given: dict[int, str] = {}
     strange = 0
     paths = list(manifest.rows)

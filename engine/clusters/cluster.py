@@ -21,7 +21,7 @@ from emotion_search.index.database.embeddings import draw, embedded_ids, vectors
 from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import ArchiveSpace, unsupervised_space
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 How = Literal["kmeans", "hdbscan"]
@@ -107,14 +107,14 @@ def cluster(
         space = unsupervised_space(session, model)
         ids = embedded_ids(session, model, wanted or ClipFilter())
         if len(ids) < max(FEWEST, k or 0):
-            raise InvalidInputError(
+            raise UnusableError(
                 f"clustering needs {max(FEWEST, k or 0)} clips at least; {len(ids)} match"
             )
         progress("reading a sample")
         drawn = draw(ids, SAMPLE if method == "kmeans" else DENSE_SAMPLE, seed=seed)
         sample = np.concatenate([v for _, v in _turned(session, model, space, drawn)])
         if (sample == sample[0]).all():
-            raise InvalidInputError("all embeddings are equal: there is nothing to cluster")
+            raise UnusableError("all embeddings are equal: there is nothing to cluster")
         parameters: dict[str, Any] = {"seed": seed, "task": task, "sampled": len(drawn)}
         progress("finding clusters")
         silhouettes: dict[int, float] = {}
@@ -132,7 +132,7 @@ def cluster(
             parameters |= {"least": least, "dimensions": min(DIMENSIONS, sample.shape[1])}
             k, assigned = dense.k, dense.assign
             if not k:
-                raise InvalidInputError(
+                raise UnusableError(
                     f"no {least} clips lie densely together: all is noise. Try a smaller --least,"
                     " or --method kmeans"
                 )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.database.embeddings import draw
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 
 JUDGED = 2000
@@ -29,7 +29,7 @@ def fit_centres(vectors: Vectors, k: int, *, seed: int = 0) -> Vectors:
     import faiss
 
     if len(vectors) < k:
-        raise InvalidInputError(f"{k} clusters need as many clips; there are {len(vectors)}")
+        raise UnusableError(f"{k} clusters need as many clips; there are {len(vectors)}")
     if k == len(vectors):
         return vectors
     found = faiss.Kmeans(

@@ -19,7 +19,7 @@ from emotion_search.index.database.embeddings import draw, embedded_ids, vectors
 from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.spaces import active_space
-from emotion_search.index.errors import AbsentError, InvalidInputError
+from emotion_search.index.errors import AbsentError, InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 How = Literal["pca", "umap"]
@@ -159,9 +159,9 @@ def pca(vectors: Vectors) -> tuple[Vectors, tuple[float, float]]:
     from sklearn.decomposition import PCA
 
     if vectors.shape[1] < 2:
-        raise InvalidInputError("a map needs embeddings of two dimensions at least")
+        raise UnusableError("a map needs embeddings of two dimensions at least")
     if (vectors == vectors[0]).all():
-        raise InvalidInputError("all embeddings are equal: there is no map of them")
+        raise UnusableError("all embeddings are equal: there is no map of them")
     made = PCA(2, svd_solver="covariance_eigh" if len(vectors) > 500 else "full", random_state=0)
     xy = made.fit_transform(vectors).astype(np.float32)
     first, second = (float(share) for share in made.explained_variance_ratio_)
@@ -187,7 +187,7 @@ def umap(vectors: Vectors) -> Vectors:
             warnings.simplefilter("ignore")
             from umap import UMAP
     except ImportError as error:
-        raise InvalidInputError("UMAP needs its package: pip install umap-learn") from error
+        raise UnusableError("UMAP needs its package: pip install umap-learn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a seed makes it use one thread, which it warns of
         made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=0)

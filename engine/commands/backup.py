@@ -7,21 +7,20 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import ArchiveOptions, HomeOption
+from emotion_search.engine.commands.common import ArchiveOptions, HomeOption, OverwriteOption
 from emotion_search.engine.commands.words import counted
 
 
 def backup(
     archive: ArchiveOptions,
     file: Annotated[Path, typer.Argument(help="The tar file to write.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Take the place of one that is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Write the archive as it stands now to a file; it may serve and be written to meanwhile.
+    """Write the archive as it stands now to a file.
 
-    Database, uploads, tuned models, settings, each with a checksum. Audio of your own stays where
-    it is, as do models from hubs; the index is made anew.
+    It may serve and be written to meanwhile. The file has database, uploads, tuned models,
+    settings, each with a checksum. Audio of your own stays where it is, as do models from hubs; the
+    index is made anew.
 
     \b
     emotion-search backup /backups/archive-2026-11-28.tar
@@ -45,7 +44,7 @@ def restore(
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Make an archive of a backup, in an empty home and database.
+    """Make an archive of a backup, in an empty home.
 
     \b
     emotion-search restore archive.tar --dry-run

@@ -22,9 +22,10 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for damage: in the database, its embeddings, the saved index, uploads, audio.
+    """Look for damage, and mend it.
 
-    Each line names what is damaged and the cure; exit code 1 if there is any.
+    Looked at are the database, its embeddings, the saved index, uploads, and audio on demand. Each
+    line names what is damaged and the cure; exit code 1 if there is any.
 
     \b
     emotion-search check
@@ -51,6 +52,10 @@ def check(
                 print_json(vars(one))
             else:
                 print(f"{one.where}: {one.what}; {one.cure}")
+        if as_json and not number:
+            counts, models = library.status().counts, library.holdings()
+            record = {"damages": 0, "recordings": counts.recordings, "clips": counts.clips}
+            print_json({**record, "models": [one.model.name for one in models], "audio": audio})
     if number:
         raise EmotionSearchError(f"{number} damages were found; each line names the cure")
     if not as_json:

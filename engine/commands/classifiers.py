@@ -10,6 +10,7 @@ import typer
 from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
+    OverwriteOption,
     SeedOption,
     TaskOption,
     as_compared,
@@ -48,9 +49,12 @@ def train(
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
     seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on your labels: the best of two on held-out speakers.
+    """Train a classifier on your labels.
+
+    Of two kinds it takes the one that is best on held-out speakers.
 
     \b
     emotion-search train --task satisfaction
@@ -58,7 +62,7 @@ def train(
     """
     from emotion_search.engine.pages.page import check_target
 
-    check_target(html)
+    check_target(html, overwrite=overwrite)
     with archive.open() as library:
         from emotion_search.engine.commands.show.classifiers import print_trained
         from emotion_search.engine.commands.show.progress import working
@@ -100,7 +104,9 @@ def classify(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, write nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a classifier say what each clip is that it has not classified yet; labels stay.
+    """Let a classifier say what each clip is; labels stay.
+
+    Clips that it has classified before are passed over.
 
     \b
     emotion-search classify --task satisfaction
@@ -137,16 +143,14 @@ def classifiers(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the classifiers of the archive, or delete one with its predictions.
+    """List the archive's classifiers, or delete one.
+
+    Its predictions are deleted with it.
 
     \b
     emotion-search classifiers
     emotion-search classifiers --task satisfaction --delete 1
     """
-    from emotion_search.index.errors import InvalidInputError
-
-    if delete is not None and task is None:
-        raise InvalidInputError("--delete VERSION needs --task")
     with archive.open() as library:
         if delete is not None and task is not None:
             gone = library.delete_classifier(task, delete)
@@ -168,7 +172,7 @@ def suggest(
     wanted: ClipFilter,
     as_json: JsonOption = False,
 ) -> None:
-    """List the clips most worth labelling next, more of those that a classifier doubts.
+    """List the clips most worth labelling next.
 
     \b
     emotion-search suggest --task satisfaction --limit 20

@@ -16,7 +16,12 @@ from urllib.request import ProxyHandler, build_opener
 import typer
 
 from emotion_search.engine.api.http.loopback import is_loopback
-from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, print_json
+from emotion_search.engine.commands.common import (
+    ArchiveOptions,
+    JsonOption,
+    OverwriteOption,
+    print_json,
+)
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ class SoundOptions(ClipOptions):
 
 
 def show(archive: ArchiveOptions, what: ClipOptions, as_json: JsonOption = False) -> None:
-    """Show all that is known of a clip, or of a recording with its clips.
+    """Show all that is known of a clip, or of a recording.
 
     \b
     emotion-search show 42
@@ -91,7 +96,9 @@ def show(archive: ArchiveOptions, what: ClipOptions, as_json: JsonOption = False
 
 
 def play(archive: ArchiveOptions, what: SoundOptions) -> None:
-    """Play a clip, or a stretch of a recording, by FFmpeg's ffplay or the package sounddevice.
+    """Play a clip, or a stretch of a recording.
+
+    FFmpeg's ffplay does, or the package sounddevice.
 
     \b
     emotion-search play 42
@@ -127,11 +134,11 @@ def extract(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write, 16-bit WAV; - for stdout.")
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Take the place of a file that is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Write the samples of a clip, or of a stretch of a recording, at their own rate to a WAV file.
+    """Write the samples of a clip, or of a stretch, as WAV.
+
+    They stay at the rate of the recording.
 
     \b
     emotion-search extract 42 --output clip.wav
@@ -139,13 +146,11 @@ def extract(
     """
     from emotion_search.engine.audio.samples import wav
     from emotion_search.engine.files.atomic import put
+    from emotion_search.engine.pages.page import check_target
 
     if output.suffix.lower() not in ("", ".wav", ".wave"):
         raise InvalidInputError(f"{output}: what is written is WAV; name it {output.stem}.wav")
-    if str(output) != "-" and output.exists() and not overwrite:
-        raise InvalidInputError(f"{output} is there already; --overwrite takes its place")
-    if not output.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {output.parent} to write {output.name} to")
+    check_target(output, overwrite=overwrite)
     with archive.open() as library:
         samples, rate = _sound(library, what)
     if str(output) == "-":
@@ -162,7 +167,9 @@ def open_page(
         str, typer.Option(help="Where emotion-search serve answers.")
     ] = "http://127.0.0.1:8000",
 ) -> None:
-    """Open the dashboard of a running server at a clip or recording, and print the address.
+    """Open the dashboard of a running server at a clip.
+
+    Or at a recording. The address is printed, too.
 
     \b
     emotion-search open 42
@@ -208,8 +215,6 @@ def _sound(library: Library, what: SoundOptions) -> tuple[Samples, int]:
     if what.recording is not None:
         start = start or 0.0
         return span_of_recording(library, what.recording, start=start, end=end, channel=channel)
-    if (start, end, channel) != (None, None, None):
-        raise InvalidInputError("--start, --end and --channel go with --recording")
     assert what.clip is not None
     samples, rate, _ = library.clip_audio(what.clip)
     return samples, rate

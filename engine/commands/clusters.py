@@ -12,6 +12,7 @@ import typer
 from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
+    OverwriteOption,
     SeedOption,
     choice,
     notice,
@@ -48,7 +49,7 @@ def cluster(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what lies together, say what each cluster holds, save it for use as a filter.
+    """Find what lies together, and save it as a filter.
 
     \b
     emotion-search cluster --name moods
@@ -119,9 +120,12 @@ def map(  # noqa: A001
     embed_audio: Annotated[
         int, typer.Option(min=0, help="Put the audio of so many clips into the page.")
     ] = 0,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw clips as points in a plane that say what they are, and play, when pointed at.
+    """Draw clips as points in a plane.
+
+    Pointed at, they say what they are, and play.
 
     \b
     emotion-search map --html map.html --colour label
@@ -132,7 +136,7 @@ def map(  # noqa: A001
     from emotion_search.engine.pages.page import check_target
 
     for path in (html, png):
-        check_target(path)
+        check_target(path, overwrite=overwrite)
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
     how = choice("--method", method, METHODS)
@@ -144,8 +148,6 @@ def map(  # noqa: A001
 
         if embed_audio > page.MOST_EMBEDDED:
             raise InvalidInputError(f"--embed-audio: {page.MOST_EMBEDDED} clips at most")
-        if audio_base and embed_audio:
-            raise InvalidInputError("give one of --audio-base and --embed-audio")
         sound: Callable[[ClipDetails], str | None] = page.file_url
         if audio_base:
             sound = page.api_url(audio_base)

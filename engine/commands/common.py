@@ -48,6 +48,9 @@ ModelOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Where the model runs: auto, cpu, cuda.")
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Take the place of what is there.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines for machines.")]
 MetaOption = Annotated[
     list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Metadata; repeatable.")
@@ -194,14 +197,12 @@ def choice(option: str, text: str, choices: Iterable[Choice]) -> Choice:
     raise InvalidInputError(f"{option} {text}: choose {', '.join(others)} or {last}")
 
 
-def ascending(order: str | None, sort: str | None) -> bool:
+def ascending(order: str | None) -> bool:
     """Whether ``--order`` is ``asc``.
 
     Raises:
-        InvalidInputError: it is neither that nor ``desc``, or there is no ``--sort``.
+        InvalidInputError: it is neither that nor ``desc``.
     """
-    if order is not None and sort is None:
-        raise InvalidInputError("--order goes with --sort")
     return choice("--order", order or "desc", ("asc", "desc")) == "asc"
 
 

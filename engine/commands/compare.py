@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,12 @@ import typer
 from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
+    OverwriteOption,
     importing,
     print_json,
     say_error,
 )
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.compare import Comparison
@@ -29,11 +31,14 @@ def compare(
         list[str] | None, typer.Argument(help="Audio files, and folders of them.")
     ] = None,
     clip: Annotated[list[int] | None, typer.Option(help="A clip, by id; repeatable.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the matrix of cosines here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the matrix of cosines here; - for stdout.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the matrix here as a picture.")] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how alike files and clips are, each to each, and what emotion the model gives each.
+    """Say how alike files and clips are, and their emotions.
 
     \b
     emotion-search compare a.wav b.wav --model voice
@@ -47,8 +52,8 @@ def compare(
         from emotion_search.engine.library.compare import compare as compare_all
         from emotion_search.engine.pages.page import check_target
 
-    check_target(html, (".html", ".htm"))
-    check_target(csv, (".csv",))
+    for path in (csv, html):
+        check_target(path, overwrite=overwrite)
     each: list[int | Path] = [path for one in things or [] for path in _files(one)]
     each += clip or []
     if len(each) > _WIDE and not (as_json or csv or html):
@@ -78,7 +83,7 @@ def compare(
         )
     elif csv is None and html is None:
         _print(found)
-    else:
+    elif str(csv) != "-":
         print(f"matrix in {' and '.join(str(one) for one in (csv, html) if one)}")
     if found.unusable:
         raise typer.Exit(1)
@@ -92,7 +97,7 @@ def _files(named: str) -> list[Path]:
         return [Path(named)]
     files = [Path(one.path) for one in Scan([named])]
     if not files:
-        raise InvalidInputError(f"{named} holds no audio files")
+        raise UnusableError(f"{named} holds no audio files")
     return files
 
 
@@ -106,7 +111,10 @@ def _write(target: Path, found: Comparison) -> None:
     rows.row(["", *names])
     for name, row in zip(names, found.cosines.round(6).tolist(), strict=True):
         rows.row([name, *row])
-    put(target, text.getvalue())
+    if str(target) == "-":
+        sys.stdout.write(text.getvalue())
+    else:
+        put(target, text.getvalue())
 
 
 def _print(found: Comparison) -> None:

@@ -13,10 +13,11 @@ config_app = typer.Typer(
 
 @config_app.command()
 def show(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """Show the settings in force, without passwords, and where each comes from.
+    """Show the settings in force, and where each comes from.
 
-    Options go before the environment, that before emotion-search.toml in the archive's home, that
-    before the same in the working folder or above it, that before the user's, that before defaults.
+    Passwords are left out. Options go before the environment, that before emotion-search.toml in
+    the archive's home, that before the same in the working folder or above it, that before the
+    user's, that before defaults.
 
     \b
     emotion-search config show

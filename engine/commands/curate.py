@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def failures(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """List the files that could not be ingested or hold no speech, and why.
+    """List files that could not be ingested or hold no speech.
 
     \b
     emotion-search failures
@@ -76,10 +76,11 @@ def forget(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, erase nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase recordings from the archive: rows, vectors, labels, index, uploaded bytes.
+    """Erase recordings from the archive.
 
-    Later ingests pass them over, by a salted hash that is kept of their content; ingest --again
-    takes them back. Several options together mean what all of them do.
+    Their rows, vectors, labels, places in the index and uploaded bytes are removed. Later ingests
+    pass them over, by a salted hash that is kept of their content; ingest --again takes them back.
+    Several options together mean what all of them do.
 
     \b
     emotion-search forget 17 18 --and-files
@@ -159,7 +160,7 @@ def label(
         Path | None, typer.Option("--from", help="CSV with the columns clip, label and maybe task.")
     ] = None,
 ) -> None:
-    """Give clips a label, correct it or take it away; nothing is embedded again.
+    """Give clips a label, correct it or take it away.
 
     \b
     emotion-search label 17 18 --label anger
@@ -186,5 +187,4 @@ def label(
     print(f"{counted(done, 'clip')} {'unlabelled' if remove else 'labelled'}")
     if unknown:
         shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
-        notice(f"not in this archive: {counted(len(unknown), 'clip')}, {shown}")
-        raise typer.Exit(1)
+        raise NotFoundError(f"no clip {shown} in this archive")

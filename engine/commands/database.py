@@ -11,7 +11,7 @@ from emotion_search.engine.commands.words import counted
 
 
 def migrate(archive: ArchiveOptions) -> None:
-    """Create the database's tables, or bring those of an older version up to date.
+    """Create the database's tables, or bring them up to date.
 
     \b
     emotion-search migrate --database postgresql+psycopg://user@host/name
@@ -25,7 +25,7 @@ def copy(
     source: Annotated[str, typer.Option("--from", help="Database URL of the archive.")],
     target: Annotated[str, typer.Option("--to", help="Database URL of the copy; empty or new.")],
 ) -> None:
-    """Copy an archive to another database: from SQLite to Postgres, or back.
+    """Copy an archive from SQLite to Postgres, or back.
 
     All or nothing; the archive may serve on meanwhile, and what is ingested after the copy began is
     not in it. Audio files stay where they are, as do uploads: they belong to the --home.

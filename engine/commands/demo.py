@@ -13,7 +13,7 @@ def demo(
         Path | None, typer.Option(help="Use this folder of audio instead of synthetic voices.")
     ] = None,
 ) -> None:
-    """Make a small archive of synthetic voices in a temporary place, and search it.
+    """Make a small archive of synthetic voices, and search it.
 
     \b
     emotion-search demo

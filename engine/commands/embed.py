@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from emotion_search.engine.commands.common import JsonOption, ModelOptions, print_json, say_error
+from emotion_search.engine.commands.common import (
+    JsonOption,
+    ModelOptions,
+    OverwriteOption,
+    print_json,
+    say_error,
+)
 
 
 def embed(
@@ -20,10 +26,12 @@ def embed(
             metavar="utterance|window|frame", help="One vector a file, every 3 s, or 50 a second."
         ),
     ] = "utterance",
-    overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write embeddings of files as .npy, with their scores in result.json; no archive needed.
+    """Write embeddings of files as .npy; no archive needed.
+
+    Their scores are in result.json beside them.
 
     \b
     emotion-search embed a.wav b.wav --output-dir out

@@ -10,13 +10,13 @@ import typer
 from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
+    OverwriteOption,
     SeedOption,
     TaskOption,
     choice,
     notice,
     print_json,
 )
-from emotion_search.index.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from emotion_search.engine.quality.labelled import LabelledVectors
@@ -65,10 +65,13 @@ def evaluate(
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
     seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure query by example on labelled clips, beside chance; what nearness follows besides
-    the label; and the model's class scores.
+    """Measure query by example on labelled clips.
+
+    It stands beside chance, with what nearness follows besides the label, and with how good the
+    model's class scores are.
 
     \b
     emotion-search evaluate
@@ -84,16 +87,12 @@ def evaluate(
     from emotion_search.engine.quality.retrieval import Gallery
     from emotion_search.index.vectors.space import Space
 
-    check_target(html)
+    check_target(html, overwrite=overwrite)
     if space != "current":
         choice("--space", space, _SPACES)
     gallery = None
     if exclude_same is not None:
         gallery = choice("--exclude-same", exclude_same, Gallery)
-    if models and (html is not None or embeddings is not None or labels is not None):
-        raise InvalidInputError("--models goes without --html, --embeddings and --labels")
-    if (embeddings is None) != (labels is None):
-        raise InvalidInputError("--embeddings and --labels go together")
     if embeddings is not None and labels is not None:
         found = [(read_labelled_vectors(embeddings, labels, sentence_key=sentence_key), Space())]
     else:
@@ -147,7 +146,9 @@ def tune(
     show: Annotated[bool, typer.Option("--list", help="List the versions.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit the geometry of similarity to the archive; each fit is a version that can be restored.
+    """Fit the geometry of similarity to the archive.
+
+    Each fit is a version that can be restored.
 
     \b
     emotion-search tune
@@ -159,8 +160,6 @@ def tune(
 
     fitted = [one for one in Method if one is not Method.PLAIN]
     chosen = None if method is None else choice("--method", method, fitted)
-    if (show, restore is not None, method is not None).count(True) > 1:
-        raise InvalidInputError("give one of --method, --restore and --list")
     with archive.open() as library:
         if restore is not None:
             library.restore_space(restore)

@@ -16,6 +16,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     SeedOption,
     TaskOption,
     notice,
@@ -55,13 +56,13 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that OUTPUT holds.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write over what is in OUTPUT.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tune a model on labelled clips: a new head, then its top layers; judged on other speakers.
+    """Tune a model on labelled clips.
+
+    A new head, then its top layers, judged on speakers that are kept out.
 
     \b
     emotion-search finetune --model acoustic --output tuned

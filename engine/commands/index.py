@@ -15,15 +15,12 @@ if TYPE_CHECKING:
     from emotion_search.engine.archive.index import IndexStatus
     from emotion_search.index.lifecycle.shipping import EngineState
 
-index_app = typer.Typer(
-    help="Show, check and make anew the search index; it is a cache of the database.",
-    no_args_is_help=True,
-)
+index_app = typer.Typer(help="Show, check and make anew the search index.", no_args_is_help=True)
 
 
 @index_app.command()
 def status(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """Show the saved index: its kind, how far it is, how well it finds.
+    """Show the saved index: its kind, how far it is.
 
     \b
     emotion-search index status
@@ -46,7 +43,7 @@ def rebuild(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
 
 @index_app.command()
 def repair(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """Send the engine that names candidates what it lacks, delete what it should not have.
+    """Send the engine what it lacks, delete what is too much.
 
     For EMOTION_SEARCH_INDEX=milvus+https://…: every id is compared. What this machine has itself is
     made anew by: emotion-search index rebuild.
@@ -70,7 +67,9 @@ def verify(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the index with the database: every clip there, and a sample of true neighbours.
+    """Compare the index with the database.
+
+    Is every clip there, and are the true neighbours of a sample found?
 
     Exit code 1 if a clip is missing or too many, if the index knows something else of one than the
     database (source, speaker, time, emotion), if its files are damaged, or if less than 99.9 % of

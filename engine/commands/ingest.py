@@ -129,7 +129,9 @@ def ingest(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add audio files to the archive; running it again embeds nothing twice.
+    """Add audio files to the archive.
+
+    Run again, it embeds nothing twice, and goes on where it was stopped.
 
     \b
     emotion-search ingest ~/calls --source support-2026
@@ -144,7 +146,7 @@ def ingest(
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels
-    from emotion_search.engine.files.manifest import Manifest, TableForm
+    from emotion_search.engine.files.manifest import Manifest
     from emotion_search.engine.files.manifest_in_bucket import manifest_named
     from emotion_search.engine.ingest.options import IngestOptions
     from emotion_search.engine.library.library import Library
@@ -156,12 +158,8 @@ def ingest(
             print_status(library.shared_ingests(), as_json)
         return
     claim = claim or on is not None
-    if claim and (watch or dry_run or limit):
-        raise InvalidInputError("--claim and --on go with none of --watch, --dry-run, --limit")
     if on not in (None, "local") and not str(on).startswith("ray://"):
         raise InvalidInputError(f"--on {on}: give local, or ray://HOST:PORT")
-    if workers is not None and on is None:
-        raise InvalidInputError("--workers goes with --on")
     if not paths and table.manifest is None and not retry_failed and (on or not claim):
         raise InvalidInputError("name folders or files to ingest, or a --manifest")
     if watch and (not paths or not all(Path(path).is_dir() for path in paths)):
@@ -170,8 +168,6 @@ def ingest(
     with without_notices(quiet):
         settings = archive.settings(segments=segments, window=window, hop=hop)
         form = table.form()
-        if table.manifest is None and form != TableForm(zone=form.zone):
-            raise InvalidInputError("--map, --date-format and --encoding are of a --manifest")
         rows = manifest_named(table.manifest, form) if table.manifest else Manifest()
         asked_for = parse_channels(channels) if channels else channels_of(rows)
         options = IngestOptions(

@@ -12,10 +12,7 @@ from emotion_search.index.errors import InvalidInputError
 if TYPE_CHECKING:
     from emotion_search.index.database.jobs import Job
 
-jobs_app = typer.Typer(
-    help="List jobs of the HTTP service, uploads and other work; retry or drop them.",
-    no_args_is_help=True,
-)
+jobs_app = typer.Typer(help="List, retry and drop jobs of the HTTP service.", no_args_is_help=True)
 
 JobId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Id of the job.")]
 
@@ -32,7 +29,7 @@ def list_jobs(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs, latest first: where each stands, and why it failed or waits.
+    """List jobs: where each stands, and why it failed or waits.
 
     \b
     emotion-search jobs list --status failed --kind upload
@@ -88,9 +85,10 @@ def retry(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are kept.")] = False,
 ) -> None:
-    """Have jobs done anew that failed through no fault of what was sent.
+    """Have failed jobs done anew.
 
-    The server of the home begins them within a minute, or when it starts.
+    Of those that failed through no fault of what was sent. The server of the home begins them
+    within a minute, or when it starts.
 
     \b
     emotion-search jobs retry 17
@@ -109,7 +107,7 @@ def drop(
     archive: ArchiveOptions,
     jobs: Annotated[list[int], typer.Argument(min=1, max=2**63 - 1, help="Ids of jobs.")],
 ) -> None:
-    """Give jobs up: they are forgotten, and the bytes of uploads that are not taken in erased.
+    """Give jobs up, and erase uploads not taken in.
 
     \b
     emotion-search jobs drop 17

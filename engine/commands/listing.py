@@ -52,7 +52,7 @@ def list_archive(
     order: OrderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List recordings, clips, or the sources, speakers, labels and tasks there are, with counts.
+    """List recordings, clips, sources, speakers, labels, tasks.
 
     Filters say which clips are meant; a recording is listed if one of its clips is. --task says
     whose labels are listed.
@@ -65,7 +65,7 @@ def list_archive(
     emotion-search list labels --task satisfaction
     """
     kind = choice("list", what, _KINDS)
-    least = ascending(order, sort)
+    least = ascending(order)
     if kind not in ("recordings", "clips") and sort is not None:
         raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
     with archive.open(wanted=wanted) as library:

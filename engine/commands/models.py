@@ -11,6 +11,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     print_json,
 )
 from emotion_search.engine.commands.show.tables import PlainTable
@@ -62,7 +63,9 @@ def models(archive: ArchiveOptions, ctx: typer.Context, as_json: JsonOption = Fa
 
 @models_app.command()
 def fetch(name: Annotated[str, typer.Argument(help="Hub id.")]) -> None:
-    """Download a model into the hub client's cache, check that it is whole, print its checksum.
+    """Download a model, check that it is whole.
+
+    It goes into the hub client's cache; its checksum and licence are printed.
 
     \b
     emotion-search models fetch iic/emotion2vec_plus_large
@@ -82,13 +85,19 @@ def check(
     name: Annotated[str, typer.Argument(help="Hub id or checkpoint folder.")],
     device: DeviceOption = None,
 ) -> None:
-    """Embed a built-in signal and compare with FunASR's own answer on this machine.
+    """Compare an emotion2vec model with FunASR's numbers.
+
+    Synthetic voices are embedded by this program and by FunASR, on this machine.
 
     \b
     emotion-search models check /path/to/checkpoint
     """
     from emotion_search.engine.embedders.emotion2vec.compare import compare_with_funasr
+    from emotion_search.engine.embedders.emotion2vec.family import Emotion2vecFamily
+    from emotion_search.engine.embedders.registry import family_of
 
+    if not isinstance(family_of(name), Emotion2vecFamily):
+        raise InvalidInputError(f"{name} is no emotion2vec model: FunASR has no numbers for it")
     settings = ArchiveOptions().settings(device=device)
     result = compare_with_funasr(name, settings)
     print(f"cosine to FunASR's embedding   {result.cosine:.9f} (at least {result.least_cosine})")
@@ -101,8 +110,11 @@ def check(
 def export_model(
     name: Annotated[str, typer.Argument(help="Hub id, checkpoint folder, or voice.")],
     onnx: Annotated[Path, typer.Option("--onnx", help="File to write, and .json beside it.")],
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Write voice or an emotion2vec model, with its head, as ONNX for clips of any length.
+    """Write voice or an emotion2vec model as ONNX.
+
+    With its head, for clips of any length.
 
     \b
     emotion-search models export voice --onnx voice.onnx
@@ -110,7 +122,9 @@ def export_model(
     """
     from emotion_search.engine.embedders.onnx.export import export_onnx
     from emotion_search.engine.embedders.registry import family_of
+    from emotion_search.engine.pages.page import check_target
 
+    check_target(onnx, overwrite=overwrite)
     model = family_of(name).load(name, ArchiveOptions().settings(device="cpu"))
     exported = export_onnx(model, onnx)
     for seconds, difference in exported.differences.items():
@@ -123,7 +137,9 @@ def forget_model(
     archive: ArchiveOptions,
     model: Annotated[str, typer.Argument(help="Name, or the beginning of its fingerprint.")],
 ) -> None:
-    """Remove a model that does not serve from the archive: embeddings, spaces, index.
+    """Remove a model that does not serve from the archive.
+
+    That is its embeddings, spaces and index.
 
     \b
     emotion-search models forget ~/finetuned

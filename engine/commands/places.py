@@ -23,7 +23,7 @@ def locations(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the paths of recordings where no file is any more.
+    """List paths of recordings where no file is any more.
 
     \b
     emotion-search locations
@@ -53,7 +53,7 @@ def relocate(
     new: Annotated[str, typer.Argument(help="Where its files are now.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")] = False,
 ) -> None:
-    """Tell the archive that a folder of audio was moved or renamed.
+    """Tell the archive that a folder was moved or renamed.
 
     Files with the same size and time of change are taken as they are, others hashed. What is not in
     the new folder, or is something else, stays as it was and makes the exit code 1.

@@ -10,6 +10,7 @@ import typer
 from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
+    OverwriteOption,
     notice,
     print_json,
     say_error,
@@ -36,10 +37,10 @@ def predict(
     output_dir: Annotated[
         Path | None, typer.Option(help="Also write result.json and embedding.npy of each file.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Write over what is in the folder.")] = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the emotion in files, with the model's scores; no archive needed.
+    """Predict the emotion in files; no archive needed.
 
     \b
     emotion-search predict clip.wav --model voice

@@ -29,9 +29,10 @@ def reembed(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give every clip an embedding under another model too, from the audio; the old one serves on.
+    """Give every clip an embedding under another model too.
 
-    Stopped or killed, the same command goes on with what is missing; clips that came since too.
+    It is made from the audio, while the old one serves on. Stopped or killed, the same command goes
+    on with what is missing; clips that came since too.
 
     \b
     emotion-search reembed --model ~/finetuned
@@ -99,7 +100,9 @@ def use(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let another model serve whose embeddings the archive holds; running servers follow at once.
+    """Let another model serve; running servers follow at once.
+
+    The archive holds its embeddings already, by reembed.
 
     \b
     emotion-search use ~/finetuned

@@ -80,7 +80,9 @@ def search(
     order: OrderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clips that sound like examples or words say; or with --sort those with the most.
+    """Find clips that sound like examples, or as words say.
+
+    With --sort: those that have the most of something, without an example.
 
     \b
     emotion-search search angry.wav --limit 10
@@ -97,14 +99,8 @@ def search(
     from emotion_search.engine.query.query import ExcludeSame
     from emotion_search.engine.transfer.records import clip_record, hit_record
 
-    least = ascending(order, sort)
+    least = ascending(order)
     if sort is not None:
-        about_examples = (examples, clip, text, unlike, unlike_clip, unlike_text, exclude_same)
-        if any((*about_examples, distinct is not None, exact, example_speaker, example_source)):
-            raise InvalidInputError(
-                "--sort lists clips without an example: filters, --limit and --per-recording go"
-                " with it; hits of an example come by similarity"
-            )
         with archive.open(wanted=wanted) as library:
             page = library.sorted_clips(
                 sort, wanted, ascending=least, limit=limit, per_recording=per_recording or None

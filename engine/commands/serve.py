@@ -75,8 +75,6 @@ def serve(
         notice(
             "every key is revoked, so nobody can ask anything; make one: emotion-search key create"
         )
-    if open_to_anyone and published_locally:
-        raise InvalidInputError("say --open-to-anyone or --published-locally, not both")
     if open_to_anyone:
         open_to = "anyone"
     elif open_to == "nobody" and not known:
@@ -124,7 +122,7 @@ def create(
 
 @key_app.command("list")
 def list_(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """List keys: their beginnings, scopes, and whether they are revoked.
+    """List keys, their scopes, and whether they are revoked.
 
     \b
     emotion-search key list
@@ -150,7 +148,7 @@ def revoke(
     archive: ArchiveOptions,
     name: Annotated[str, typer.Argument(help="Its name, or the beginning that list shows.")],
 ) -> None:
-    """Take a key out of force; running servers refuse it within a second.
+    """Take a key out of force, within a second.
 
     \b
     emotion-search key revoke dashboard

@@ -11,6 +11,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     choice,
     note_forgotten,
     print_json,
@@ -39,11 +40,11 @@ def export(
     raw: Annotated[
         bool, typer.Option("--raw", help="CSV without ' before texts that begin as a formula does.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Take the place of an earlier export.")] = False,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write embeddings, scores, labels and metadata of the archive's clips to files.
+    """Write embeddings, scores, labels and metadata of clips.
 
     \b
     emotion-search export --output features
@@ -91,7 +92,9 @@ def import_embeddings(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in embeddings that were computed elsewhere; no audio is needed.
+    """Take in embeddings that were computed elsewhere.
+
+    No audio is needed.
 
     \b
     emotion-search import features --home ~/other

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from emotion_search.engine.commands.common import ArchiveOptions, JsonOption, notice, print_json
+from emotion_search.engine.commands.common import (
+    ArchiveOptions,
+    JsonOption,
+    OverwriteOption,
+    notice,
+    print_json,
+)
 from emotion_search.engine.commands.words import counted
 from emotion_search.engine.emotions import UNCERTAIN
 from emotion_search.index.errors import InvalidInputError, NotFoundError
@@ -54,9 +60,10 @@ def trend(
         float | None,
         typer.Option(help="Least seconds between turning points.", show_default="20.0"),
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how emotion moves through a recording, or over the archive; nothing is embedded.
+    """Show how emotion moves in a recording, or over time.
 
     \b
     emotion-search trend 17 --html call.html
@@ -66,19 +73,14 @@ def trend(
     from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.trends.curve import Options
 
-    for path in (html, png):
-        check_target(path)
-    check_target(table, (".csv", ".tsv", ".txt"))
+    for path in (html, png, table):
+        check_target(path, overwrite=overwrite)
     if as_json and str(table) == "-":
         raise InvalidInputError("--json and --csv - both write to stdout; choose one of them")
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
-    if recording is not None and not wanted.is_empty:
-        raise InvalidInputError("filters are for --by; a recording is shown whole")
     how = {"smooth": smooth, "penalty": penalty, "shortest": shortest}
     given = {name: value for name, value in how.items() if value is not None}
-    if by is not None and given:
-        raise InvalidInputError(f"--{next(iter(given))} is for a recording, not for --by")
     with archive.open(wanted=wanted) as library:
         if recording is not None:
             one = library.trend(_named(recording), Options(**given))

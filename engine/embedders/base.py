@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, SHORTEST, Samples
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError, UnusableError
 
 Floats = NDArray[np.float32]
 
@@ -170,7 +170,7 @@ class BaseEmbedder(ABC):
         Raises:
             InvalidInputError: always.
         """
-        raise InvalidInputError(
+        raise UnusableError(
             f"the model {self.name} has no frames, it describes a clip as a whole: choose"
             " granularity window, or an emotion2vec model"
         )

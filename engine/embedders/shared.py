@@ -26,9 +26,9 @@ from emotion_search.engine.embedders.base import (
 from emotion_search.engine.machine.threads import cores, own_torch_threads
 from emotion_search.index.errors import (
     EmotionSearchError,
-    InvalidInputError,
     ModelFailedError,
     ModelUnavailableError,
+    UnusableError,
 )
 
 _BULK_S = 60.0  # of audio; a caller with more waits behind those with less, and as long as it takes
@@ -164,7 +164,7 @@ class SharedEmbedder:
             ModelFailedError: it fails, or gives something else than embeddings.
         """
         if not isinstance(self._embedder, TextEmbedder):
-            raise InvalidInputError(
+            raise UnusableError(
                 f"the model {self.name} knows no texts: models of sound and text do, such as"
                 " hf:laion/larger_clap_music_and_speech (emotion-search reembed moves an archive)"
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 
 OWN = ("path", "label", "source", "recorded_at", "speaker", "start", "end", "channel")
 """Columns that a manifest knows; ``label:TASK`` besides."""
@@ -29,7 +29,7 @@ def needed(name: str) -> Columns:
 
     def columns(header: Sequence[str]) -> list[str]:
         if name not in header:
-            raise InvalidInputError(missing(name, header))
+            raise UnusableError(missing(name, header))
         return as_named(header)
 
     return columns
@@ -39,7 +39,7 @@ def as_named(header: Sequence[str]) -> list[str]:
     """Columns by the names that they have; see ``Columns``."""
     for i, name in enumerate(header):
         if name and name in header[:i]:
-            raise InvalidInputError(f"has the column {name!r} twice")
+            raise UnusableError(f"has the column {name!r} twice")
     return list(header)
 
 
@@ -79,16 +79,16 @@ class ManifestColumns:
                 i for i, key in enumerate(keys) if key == _key(called) and not names[i]
             ]
             if len(same) > 1:
-                raise InvalidInputError(f"has the column {called!r} twice")
+                raise UnusableError(f"has the column {called!r} twice")
             if same:
                 names[same[0]] = name
 
         for name, column in self.given.items():
             take(name, column)
             if name not in names and column in header:
-                raise InvalidInputError(f"has one column {column!r}, which is mapped twice")
+                raise UnusableError(f"has one column {column!r}, which is mapped twice")
             if name not in names:
-                raise InvalidInputError(missing(column, header))
+                raise UnusableError(missing(column, header))
         for name in OWN:
             if name not in names:
                 take(name, name)
@@ -99,7 +99,7 @@ class ManifestColumns:
                     take("label", "emotion")
         if "path" not in names:
             cure = "; --map path=NAME says which one holds the paths"
-            raise InvalidInputError(missing("path", header, cure))
+            raise UnusableError(missing("path", header, cure))
         for i, one in enumerate(header):
             names[i] = names[i] or _other(one, names)
         return names
@@ -111,7 +111,7 @@ def _other(name: str, taken: Sequence[str]) -> str:
     if colon and _key(before) == TASK[:-1]:
         name = TASK + task.strip()
         if name in taken:
-            raise InvalidInputError(f"has the column {name!r} twice")
+            raise UnusableError(f"has the column {name!r} twice")
     numbered, number = name, 1
     while name and numbered in taken:
         number += 1

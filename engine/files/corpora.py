@@ -9,7 +9,7 @@ from pathlib import Path
 from emotion_search.engine.files.columns import Columns
 from emotion_search.engine.files.tables import Rows, table_rows
 from emotion_search.engine.files.text_file import text_file
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import UnusableError, reason
 
 _HUGGING_FACE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -43,7 +43,7 @@ def tables_of(path: Path, columns: Columns, encoding: str | None = None) -> Iter
         patterns = [f"{down}{name}" for down in ("", "*/", "*/*/") for name in _HUGGING_FACE]
         found = sorted({one for pattern in patterns for one in path.glob(pattern)})
         if not found:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{path} is a folder without db.yaml (audformat), {_HUGGING_FACE[0]} (Hugging Face)"
                 " or wav.scp (Kaldi): name the table itself"
             )
@@ -60,16 +60,16 @@ def _audformat(folder: Path) -> list[str]:
     try:
         about = yaml.safe_load(header.read_bytes())
     except (OSError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{header} cannot be read: {reason(error)}") from error
+        raise UnusableError(f"{header} cannot be read: {reason(error)}") from error
     tables = about.get("tables") if isinstance(about, dict) else None
     if not tables:
-        raise InvalidInputError(f"{header} lists no tables")
+        raise UnusableError(f"{header} lists no tables")
     names = []
     for table in tables:
         kinds = [f"db.{table}.{kind}" for kind in ("csv", "parquet")]
         there = next((name for name in kinds if (folder / name).is_file()), None)
         if there is None:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{folder / kinds[0]}: no such file; audformat's Database.save(root,"
                 " storage_format='csv') writes it"
             )

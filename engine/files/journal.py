@@ -12,7 +12,7 @@ from typing import Any
 
 from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.scan import facts, printable
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import ConflictError
 
 NAME = "unfinished.jsonl"
 """The journal of a run, in its output folder, until it has ended."""
@@ -50,7 +50,7 @@ class Journal:
                 name = line.pop("name")
                 self._entries[name] = _Entry(**line)
         elif lines and not anew:
-            raise InvalidInputError(
+            raise ConflictError(
                 f"{folder} holds a run that was not finished, of another model or granularity;"
                 " finish that, choose another folder, or say --overwrite"
             )
@@ -100,7 +100,7 @@ def refuse_occupied(paths: Sequence[Path], *, overwrite: bool) -> None:
     """
     there = next((path for path in paths if path.exists()), None)
     if there is not None and not overwrite:
-        raise InvalidInputError(f"{there} exists; choose another folder, or say --overwrite")
+        raise ConflictError(f"{there} exists; choose another folder, or say --overwrite")
 
 
 def _entry_of(file: Path, record: dict[str, Any] | None = None) -> _Entry:

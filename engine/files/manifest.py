@@ -26,7 +26,7 @@ from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key
 from emotion_search.index.database.text import clean
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 _LONGEST_SPAN = 120.0  # seconds: a clip has to fit in memory
 
@@ -170,7 +170,7 @@ def read_labels(path: Path, task: str) -> list[tuple[int, str, str | None]]:
         clip = cells.get("clip", "")
         known = clip.isdecimal() and len(clip) < 20 and 0 < int(clip) < 2**63
         if not known or "label" not in cells:
-            raise InvalidInputError(f"{path}: line {line} needs the id of a clip, and a label")
+            raise UnusableError(f"{path}: line {line} needs the id of a clip, and a label")
         value = check_text("label", cells["label"]) if cells["label"] else None
         found.append((int(clip), check_text("task", cells.get("task") or task), value))
     return found
@@ -184,7 +184,7 @@ def _annotations(cells: Mapping[str, str], form: TableForm) -> tuple[Annotations
             recorded_at, naive = parse_time(cells["recorded_at"], form.date_format, form.zone)
         except InvalidInputError as error:
             cure = "" if form.date_format else "; --date-format '%d.%m.%Y %H:%M' reads others"
-            raise InvalidInputError(f"{error}{cure}") from error
+            raise UnusableError(f"{error}{cure}") from error
     labels = {EMOTION: check_text("label", cells["label"])} if "label" in cells else {}
     for key, value in cells.items():
         if key.startswith(TASK):

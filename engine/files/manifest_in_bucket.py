@@ -10,7 +10,7 @@ from pathlib import Path
 from emotion_search.engine.files.manifest import Manifest, TableForm, read_manifest
 from emotion_search.engine.files.objects import fetched
 from emotion_search.index.database.files import is_object
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import InvalidInputError, UnusableError, reason
 
 
 def manifest_named(url: str, form: TableForm | None = None) -> Manifest:
@@ -37,7 +37,7 @@ def manifest_named(url: str, form: TableForm | None = None) -> Manifest:
             found = read_manifest(copy, form)
         except (OSError, InvalidInputError) as error:
             why = there(str(error)) if isinstance(error, InvalidInputError) else reason(error)
-            raise InvalidInputError(why if url in why else f"{url} cannot be read: {why}") from None
+            raise UnusableError(why if url in why else f"{url} cannot be read: {why}") from None
     return Manifest(
         path=url,
         rows={there(path): row for path, row in found.rows.items()},

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.disk.sync import publish
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import UnusableError, reason
 
 
 def mapped(path: Path) -> NDArray[Any]:
@@ -21,7 +21,7 @@ def mapped(path: Path) -> NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise InvalidInputError(f"{path} is not a readable .npy file: {reason(error)}") from error
+        raise UnusableError(f"{path} is not a readable .npy file: {reason(error)}") from error
 
 
 class NpyWriter:

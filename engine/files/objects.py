@@ -25,7 +25,7 @@ from typing import Any
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.index.database.files import FileFacts, gone, is_object
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError, InvalidInputError, UnusableError
 
 _PIECE = 1 << 20  # bytes that are read at once, at least
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
@@ -192,7 +192,7 @@ def _client(scheme: str, bucket: str) -> Any:
     try:
         from obstore.store import AzureStore, GCSStore, S3Store
     except ImportError as error:
-        raise InvalidInputError(
+        raise UnusableError(
             f"{scheme}:// needs obstore: pip install 'emotion-search[storage]'"
         ) from error
     options: Any = {"client_options": _CLIENT, "retry_config": _RETRIES}

@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.index.database.files import FileFacts, is_object
 from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 _OTHER_AUDIO = frozenset([".ds2", ".dss", ".g729", ".mid", ".midi", ".msv", ".ra", ".rm", ".vox"])
 
@@ -171,8 +171,8 @@ def _named(argument: str) -> list[str]:
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - absolute patterns too
         if matches:
             return matches
-        raise InvalidInputError(f"{shown}: nothing matches this pattern")
-    raise InvalidInputError(f"{shown}: no such file or folder")
+        raise UnusableError(f"{shown}: nothing matches this pattern")
+    raise UnusableError(f"{shown}: no such file or folder")
 
 
 def _below(path: str, found: Found) -> Iterator[tuple[str, FileFacts | None]]:

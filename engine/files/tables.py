@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from emotion_search.engine.files.columns import Columns, as_named
 from emotion_search.engine.files.text_file import text_file
 from emotion_search.engine.files.workbooks import plain, sheets
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import InvalidInputError, UnusableError, reason
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _MARKUP = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<[!?a-z]", re.IGNORECASE)
@@ -66,20 +66,20 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(1024)
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
+        raise UnusableError(f"{path} cannot be read: {reason(error)}") from error
     if not head:
-        raise InvalidInputError(f"{path} is empty")
+        raise UnusableError(f"{path} is empty")
     if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} is an old Excel workbook (.xls), or one with a password: save it as .xlsx, or"
             " as CSV UTF-8"
         )
     if head.lstrip()[:1] == b"[":
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} is a JSON array; JSON lines are read, an object a line: jq -c '.[]' makes them"
         )
     if _MARKUP.match(head.replace(b"\0", b"")):
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} is HTML or XML, no table: open it in a spreadsheet and save it as CSV UTF-8"
         )
     return head
@@ -131,7 +131,7 @@ def valid_rows(path: Path, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     for line, row in rows:
         if isinstance(row, str):
-            raise InvalidInputError(f"{path}: line {line}: {row}")
+            raise UnusableError(f"{path}: line {line}: {row}")
         yield line, row
 
 
@@ -183,10 +183,10 @@ def _sheet_rows(path: Path, columns: Columns) -> Rows:
             return
         except _HeaderError as error:
             refused = refused or error
-    raise refused or InvalidInputError(f"{path} has no sheet with rows")
+    raise refused or UnusableError(f"{path} has no sheet with rows")
 
 
-class _HeaderError(InvalidInputError):
+class _HeaderError(UnusableError):
     """A table has no header, or not the right one."""
 
 
@@ -262,7 +262,7 @@ def json_rows(path: Path, columns: Columns = as_named, encoding: str | None = No
             try:
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise InvalidInputError("not a JSON object")
+                    raise UnusableError("not a JSON object")
                 yield number, dict(zip(columns(list(row)), row.values(), strict=True))
             except (InvalidInputError, RecursionError) as error:
                 yield number, str(error)
@@ -312,7 +312,7 @@ def load_parquet() -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise InvalidInputError(
+        raise UnusableError(
             "Parquet needs pyarrow: pip install 'emotion-search[parquet]'"
         ) from error
     return parquet
@@ -332,4 +332,4 @@ def parquet_file(path: Path) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
             yield file
     except (ArrowException, OSError) as error:
-        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
+        raise UnusableError(f"{path} cannot be read: {reason(error)}") from error

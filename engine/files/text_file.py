@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import InvalidInputError, UnusableError, reason
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,14 @@ def text_file(path: Path, encoding: str | None = None) -> Iterator[TextIO]:
             yield file
     except UnicodeError as error:
         what = encoding or "UTF-8, UTF-16 or Windows-1252"
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} is no text in {what}: save it as UTF-8, or name what it is written in with"
             " ingest's --encoding, such as gb18030"
         ) from error
     except LookupError as error:
         raise InvalidInputError(f"{path}: no encoding of text is called {encoding}") from error
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {reason(error)}") from error
+        raise UnusableError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _encoding(raw: BinaryIO, path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 
 _DAMAGE = (BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, SyntaxError)
 
@@ -27,7 +27,7 @@ def sheets(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
     try:
         from openpyxl import load_workbook
     except ImportError as error:
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} is a workbook, which needs openpyxl: pip install 'emotion-search[xlsx]', or"
             " save it as CSV UTF-8"
         ) from error
@@ -36,7 +36,7 @@ def sheets(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
         try:
             book = load_workbook(file, read_only=True, data_only=True)
         except _DAMAGE as error:
-            raise InvalidInputError(f"{path} is no .xlsx workbook, or a damaged one") from error
+            raise UnusableError(f"{path} is no .xlsx workbook, or a damaged one") from error
         for sheet in book.worksheets:
             if sheet.sheet_state == "visible":
                 sheet.reset_dimensions()  # some programs write wrong ones
@@ -50,7 +50,7 @@ def _rows(sheet: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
             if any(cell is not None for cell in cells):
                 yield number, cells
     except _DAMAGE as error:
-        raise InvalidInputError(f"{path} is a damaged workbook ({error})") from error
+        raise UnusableError(f"{path} is a damaged workbook ({error})") from error
 
 
 def plain(value: Any) -> Any:

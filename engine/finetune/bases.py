@@ -16,7 +16,7 @@ from emotion_search.engine.finetune.checkpoint import CheckpointBase
 from emotion_search.engine.finetune.examples import Rows
 from emotion_search.engine.finetune.network import NetworkBase
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 
 
 class Base(Protocol):
@@ -85,7 +85,7 @@ def open_base(name: str, settings: Settings, device: torch.device) -> Base:
     """
     family = family_of(name)
     if family.base is None:
-        raise InvalidInputError(
+        raise UnusableError(
             f"the model {name} cannot be fine-tuned: name acoustic, an emotion2vec model or weights"
             " tuned from one of these with --model"
         )
@@ -99,7 +99,7 @@ def check_layers(base: Base, layers: int) -> None:
         InvalidInputError: names how many there are.
     """
     if not 0 <= layers <= base.most:
-        raise InvalidInputError(
+        raise UnusableError(
             f"--layers {layers}: this model has {base.most} layers that can be tuned; 0 trains the"
             " head alone"
         )

@@ -20,7 +20,7 @@ from emotion_search.engine.embedders.emotion2vec.checkpoint import read_checkpoi
 from emotion_search.engine.embedders.emotion2vec.model import english
 from emotion_search.engine.files.atomic import put, put_torch
 from emotion_search.engine.finetune.examples import Rows
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 
 _UNKNOWN = "unuse_unk"
 """FunASR's tokenizer wants a symbol for what it does not know; a class whose name begins so gets no
@@ -166,10 +166,10 @@ def check_classes(classes: Sequence[str]) -> None:
     for name in classes:
         one_line = name.splitlines() == [name]  # as the file of class names is read
         if name.startswith("unuse") or "/" in name or name == "<unk>" or not one_line:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"the label {name!r} cannot be a class of a checkpoint (one line, no slash, not"
                 " <unk>, and it may not begin with unuse): change the label"
             )
     for name, count in Counter(name.strip().lower() for name in classes).items():
         if count > 1:
-            raise InvalidInputError(f"{count} labels differ from {name} in their case alone: merge")
+            raise UnusableError(f"{count} labels differ from {name} in their case alone: merge")

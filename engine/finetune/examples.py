@@ -25,7 +25,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import MissingClip
 from emotion_search.index.database.labelled_clips import labelled_spans
 from emotion_search.index.database.labels import no_labels
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError, InvalidInputError, UnusableError
 
 LONGEST = 15.0
 """Seconds of a clip that are tuned on, from its start."""
@@ -103,7 +103,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
     manifest = read_manifest(path)
     if manifest.problems:
         where, reason = manifest.problems[0]
-        raise InvalidInputError(f"{where}: {reason}")
+        raise UnusableError(f"{where}: {reason}")
     found: list[Example] = []
     for file, row in manifest.rows.items():
         group = row.speaker or file
@@ -112,7 +112,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
             sha256 = sha256_of(file)
         except OSError as error:
             line = manifest.lines[file]
-            raise InvalidInputError(f"{path}: line {line}: {file}: {error.strerror}") from error
+            raise UnusableError(f"{path}: line {line}: {file}: {error.strerror}") from error
         spans = [(s.channel, s.start, s.end, s.labels) for s in row.spans] or [
             (None, 0.0, math.inf, row.labels)
         ]
@@ -123,7 +123,7 @@ def examples_of_manifest(path: Path, task: str) -> list[Example]:
                 found.append(Example(source, labels[task], group))
     if not found:
         column = "label" if task == "emotion" else f"label:{task}"
-        raise InvalidInputError(f"{path} has no label under the task {task} (column {column})")
+        raise UnusableError(f"{path} has no label under the task {task} (column {column})")
     return found
 
 
@@ -152,7 +152,7 @@ def decode_examples(examples: Sequence[Example], decoders: Decoders) -> Iterator
             if left:
                 raise AudioError("ends before the clip does")
         except (AudioError, OSError) as error:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{where}: {error}; take its label away, or bring the file back"
             ) from error
 
@@ -198,21 +198,21 @@ def split(
     groups = np.array([one.group for one in examples])
     unknown = sorted({*validation, *test} - set(groups.tolist()))
     if unknown:
-        raise InvalidInputError(f"no labelled clip is of the speaker {unknown[0]}")
+        raise UnusableError(f"no labelled clip is of the speaker {unknown[0]}")
     if set(validation) & set(test):
         raise InvalidInputError("a speaker is either for validation or for the test")
     tested = np.isin(groups, list(test))
     classes = sorted(set(labels[~tested].tolist()))
     if len(classes) < 2:
-        raise InvalidInputError(
+        raise UnusableError(
             f"fine-tuning needs two classes; the labels name {', '.join(classes) or 'none'}"
         )
     strange = set(labels[tested].tolist()) - set(classes)
     if strange:
-        raise InvalidInputError(f"only speakers kept for the test have the label {min(strange)}")
+        raise UnusableError(f"only speakers kept for the test have the label {min(strange)}")
     names = sorted(set(groups[~tested].tolist()))
     if len(names) < 2:
-        raise InvalidInputError(
+        raise UnusableError(
             "fine-tuning needs two speakers (or recordings, where speakers are not known): one to"
             f" train on and one to stop by; there is {len(names)}"
         )
@@ -224,14 +224,14 @@ def split(
     counts = Counter(labels[found.train].tolist())
     for name in classes:
         if counts[name] < FEWEST:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"the class {name} has {counts[name]} clips to train on, beside the speakers"
                 f" validated on ({', '.join(chosen)}); {FEWEST} are needed: label more, or merge"
                 " classes"
             )
     missing = sorted(set(classes) - set(labels[found.validation].tolist()))
     if missing:
-        raise InvalidInputError(
+        raise UnusableError(
             f"the speakers validated on ({', '.join(chosen)}) have no clip of the class"
             f" {missing[0]}"
         )

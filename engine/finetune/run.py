@@ -25,7 +25,7 @@ from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, descri
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
 from emotion_search.index.disk.sync import make_folders
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import ConflictError, UnusableError
 
 
 @dataclass(frozen=True)
@@ -155,17 +155,17 @@ def finetune(
 
 def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
     if output.exists() and not output.is_dir():
-        raise InvalidInputError(f"--output {output} is a file, not a folder")
+        raise UnusableError(f"--output {output} is a file, not a folder")
     there = {path.name for path in output.iterdir()} if output.exists() else set()
     if resume and "state" not in there:
-        raise InvalidInputError(f"--resume: there is no state in {output} to go on from")
+        raise UnusableError(f"--resume: there is no state in {output} to go on from")
     if "state" in there and not resume and not overwrite:
-        raise InvalidInputError(
+        raise ConflictError(
             f"{output} holds a run that was not finished: go on by --resume, or begin anew by"
             " --overwrite"
         )
     if there - {"state"} and not overwrite and not resume:
-        raise InvalidInputError(f"{output} is not empty: name another --output, or say --overwrite")
+        raise ConflictError(f"{output} is not empty: name another --output, or say --overwrite")
 
 
 def card_record(done: Finetuned) -> str:

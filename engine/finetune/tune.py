@@ -19,7 +19,7 @@ from emotion_search.engine.finetune.bases import Base
 from emotion_search.engine.finetune.examples import Split
 from emotion_search.engine.finetune.head import class_weights, logits_of, uar
 from emotion_search.engine.training.prepare import ClipRows
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import ConflictError
 
 _TOGETHER = 8  # batches whose clips are sorted by length
 _CLIP = 1.0  # longest gradient
@@ -232,7 +232,7 @@ def check_state(folder: Path, described: str) -> None:
     """Refuse to go on from a state of another run.
 
     Raises:
-        InvalidInputError: the state in ``folder`` is one.
+        ConflictError: the state in ``folder`` is one.
     """
     path = folder / _STATE
     if path.exists():
@@ -241,9 +241,9 @@ def check_state(folder: Path, described: str) -> None:
             raise other_run(path)
 
 
-def other_run(path: Path) -> InvalidInputError:
+def other_run(path: Path) -> ConflictError:
     """The error for a file that another run has left."""
-    return InvalidInputError(
+    return ConflictError(
         f"{path} is of another model, plan or other labels: leave --resume out to begin anew, or"
         " name another --output"
     )

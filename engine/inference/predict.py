@@ -27,7 +27,7 @@ from emotion_search.engine.inference.embed import named_scores, run_of, unique_n
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity, Parts, Vector
 from emotion_search.engine.machine.threads import ahead
 from emotion_search.index.disk.sync import make_folders
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError, UnusableError
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import shrunk
 
@@ -240,7 +240,7 @@ def require_scores(embedder: Embedder) -> None:
         InvalidInputError: it is one.
     """
     if not embedder.classes:
-        raise InvalidInputError(
+        raise UnusableError(
             f"the model {embedder.name} gives no emotion scores; choose one with a head, such as"
             " --model iic/emotion2vec_plus_large or --model voice"
         )

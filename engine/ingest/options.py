@@ -12,7 +12,7 @@ from emotion_search.engine.audio.windows import FixedWindows, Segmenter, SpeechW
 from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.settings import Settings, check_windows
 from emotion_search.index.database.spans import Span
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 GIVEN = "given"
 """How the description of a cut begins whose spans came with the file."""
@@ -92,7 +92,7 @@ class IngestOptions:
             return file
         tracks = self.channels.tracks
         if tracks is None or len(tracks) > 1:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"has spans without a channel, and --channels {self.channels} takes several: give"
                 " the spans a channel, or take one"
             )

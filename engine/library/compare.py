@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from emotion_search.engine.library.library import Library, model_name
 from emotion_search.engine.machine.threads import ahead
 from emotion_search.engine.query.examples import FileExample, as_example, embedded, resolved
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import AudioError, InvalidInputError
+from emotion_search.index.errors import AudioError, InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.baselines import Place
 
@@ -39,13 +39,13 @@ class Compared:
     Attributes:
         name: the file's path, or ``clip 42``.
         emotion, confidence: the model's top class and its score; None where it has no classes.
-        scores: by class, of a file; None of a clip.
+        scores: by class; None where it has none.
     """
 
     name: str
     emotion: str | None
     confidence: float | None
-    scores: dict[str, float] | None = None
+    scores: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
             named = [FileExample(o, str(o)) if isinstance(o, Path) else o for o in things]
             return compare_in(library, named)
         if any(isinstance(thing, int) for thing in things):
-            raise InvalidInputError("there is no archive here that could have clips; give files")
+            raise UnusableError("there is no archive here that could have clips; give files")
         embedder = load_embedder(model_name(settings), settings)
         return _of_files(embedder, [one for one in things if isinstance(one, Path)])
 
@@ -116,7 +116,7 @@ def compare_in(
             example = embedded(library, model, as_example(thing), longest)
             if isinstance(thing, int):
                 clip = library.clip(thing)
-                one = Compared(name, clip.emotion, clip.confidence)
+                one = Compared(name, clip.emotion, clip.confidence, clip.scores or None)
             else:
                 if embed is None:  # of clips alone the model is not loaded
                     embedder = library.embedder_of(model)

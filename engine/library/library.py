@@ -26,7 +26,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.search import Hit, SortedPage
 from emotion_search.index.vectors.baselines import Place
 
@@ -273,7 +273,7 @@ def context_in(settings: Settings, embedder: Embedder, place: Place) -> Iterator
             library = stack.enter_context(Library.open(settings))
             context = library.context(embedder, place)
         elif embedder.adapts and place != Place():
-            raise InvalidInputError("--speaker and --source are of an archive; there is none here")
+            raise UnusableError("--speaker and --source are of an archive; there is none here")
         yield context
 
 

@@ -19,7 +19,7 @@ from emotion_search.index.database.files import (
     move_paths,
 )
 from emotion_search.index.database.schema import Failure
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import AbsentError, UnusableError
 
 
 @dataclass
@@ -70,11 +70,11 @@ class Placing(Archive):
         if is_object(new):
             next(listed(new), None)
         elif not os.path.isdir(new):  # noqa: PTH112
-            raise InvalidInputError(f"{new} is no folder")
+            raise UnusableError(f"{new} is no folder")
         with self.database.read() as session:
             known = list(located_files(session, old))
         if not known:
-            raise InvalidInputError(f"no recording is known to lie in {old}")
+            raise AbsentError(f"no recording is known to lie in {old}")
         done = Relocated()
         found: list[tuple[str, str, FileFacts]] = []
         for sha256, file in known:

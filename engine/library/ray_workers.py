@@ -15,7 +15,7 @@ from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
 from emotion_search.engine.settings import load_settings
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError
 
 LOCAL = "local"
 _POLL_S = 1.0
@@ -106,7 +106,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise InvalidInputError("--on needs Ray: pip install 'emotion-search[ray]'") from error
+        raise UnusableError("--on needs Ray: pip install 'emotion-search[ray]'") from error
     where = {"include_dashboard": False} if address == LOCAL else {"address": address}
     try:
         ray.init(logging_level="error", log_to_driver=False, **where)

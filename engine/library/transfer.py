@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.baselines import Place
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Transfers(Archive):
         model = self.model()
         if model is None or model.fingerprint != embedder.fingerprint:
             if embedder.adapts and place != Place():
-                raise InvalidInputError(f"the archive knows nobody by the model {embedder.name}")
+                raise UnusableError(f"the archive knows nobody by the model {embedder.name}")
             return own_context(embedder)
         with self.database.read() as session:
             place = located(session, place)

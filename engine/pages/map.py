@@ -21,7 +21,7 @@ from emotion_search.engine.pages.page import STYLE, laid_out, shown, write_page
 from emotion_search.index.database.clip_columns import Attribute
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.column_rows import ABSENT
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError
 
 COLOURS = ("emotion", "label", "predicted", "source", "speaker", "cluster")
 """What points can be coloured by."""
@@ -195,7 +195,7 @@ def write_png(made: Map, path: Path, *, by: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InvalidInputError(
+        raise UnusableError(
             "a PNG needs matplotlib: pip install matplotlib; --html needs nothing"
         ) from error
     figure = Figure(figsize=(9, 6.5), dpi=150, layout="constrained")
@@ -215,7 +215,7 @@ def write_png(made: Map, path: Path, *, by: str) -> None:
     try:
         figure.savefig(path, format="png")
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error
+        raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def file_url(clip: ClipDetails) -> str | None:

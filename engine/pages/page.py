@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.files.atomic import put
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import ConflictError, EmotionSearchError, UnusableError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,29 +33,30 @@ p { max-width: 45rem; }
 """
 
 
-def check_target(path: Path | None, endings: tuple[str, ...] = (".html", ".htm", ".png")) -> None:
-    """Refuse a path that nothing can be written to, before anything is done for it; None is fine.
+def check_target(path: Path | None, *, overwrite: bool) -> None:
+    """Refuse a path that nothing is to be written to, before anything is done for it; None and -,
+    stdout, are fine.
 
     Raises:
-        InvalidInputError: its folder is not there or may not be written to, or it is a folder, or
-            a file that is there and has another ending than ``endings`` or none.
+        ConflictError: a file is there, and is not to be written over.
+        UnusableError: its folder is not there or may not be written to, or it is a folder.
     """
-    if path is None:
+    if path is None or str(path) == "-":
         return
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise InvalidInputError(f"{path} cannot be written: there is no folder {folder}")
+        raise UnusableError(f"{path} cannot be written: there is no folder {folder}")
     if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise InvalidInputError(f"{path} cannot be written")
-    if path.is_file() and path.suffix.lower() not in ("", *endings):
-        raise InvalidInputError(f"{path} exists, and is no {' or '.join(endings)}: name another")
+        raise UnusableError(f"{path} cannot be written")
+    if path.is_file() and not overwrite:
+        raise ConflictError(f"{path} is there already: name another, or say --overwrite")
 
 
 def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STYLE) -> None:
     """Write a page of HTML ``parts`` to ``path``, in place of what is there.
 
     Raises:
-        InvalidInputError: it cannot be written.
+        UnusableError: it cannot be written.
     """
     from plotly.offline import get_plotlyjs
 
@@ -71,7 +72,7 @@ def write_page(path: Path, title: str, parts: Iterable[str], *, style: str = STY
         else:
             put(path.resolve(), page)
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be written: {error.strerror}") from error
+        raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -102,7 +103,7 @@ def write_png(figure: go.Figure, path: Path) -> None:
 
     Raises:
         EmotionSearchError: what makes pictures is not installed.
-        InvalidInputError: it cannot be written.
+        UnusableError: it cannot be written.
     """
     try:
         import kaleido  # noqa: F401 - plotly uses it
@@ -111,7 +112,7 @@ def write_png(figure: go.Figure, path: Path) -> None:
             "a PNG needs kaleido and a Chrome or Chromium: pip install 'emotion-search[png]', and"
             " for example apt-get install chromium; --html needs neither"
         ) from error
-    check_target(path)
+    check_target(path, overwrite=True)
     try:
         picture = figure.to_image(format="png", width=960, scale=2)
     except (RuntimeError, OSError, ValueError) as error:

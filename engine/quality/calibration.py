@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.index.database.embeddings import draw
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.percentiles import calibrate, cosines_of, random_pairs
 from emotion_search.index.vectors.space import Method, fit_space
 
@@ -117,6 +117,6 @@ def _read(
     )
     left, right = random_pairs(~known, known, seed=seed)
     if calibration is None or not len(left):
-        raise InvalidInputError("a half of the speakers has no clips")
+        raise UnusableError("a half of the speakers has no clips")
     cosines = cosines_of(turned(own, slice(None)), left, right).astype(np.float64)
     return calibration.percentile(cosines), labels[left] == labels[right]

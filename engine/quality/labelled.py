@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
 from emotion_search.engine.files.tables import table_rows, valid_rows
-from emotion_search.index.errors import AbsentError, InvalidInputError
+from emotion_search.index.errors import AbsentError, UnusableError
 from emotion_search.index.vectors.space import Space
 
 Strings = NDArray[np.str_]
@@ -60,11 +60,11 @@ class LabelledVectors:
     def __post_init__(self) -> None:
         n = len(self.labels)
         if self.vectors.ndim != 2 or len(self.vectors) != n or len(self.recordings) != n:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{n} labels for embeddings of shape {self.vectors.shape}: one row each is needed"
             )
         if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
-            raise InvalidInputError("an embedding is zero or not finite and cannot be compared")
+            raise UnusableError("an embedding is zero or not finite and cannot be compared")
         if n > 1 and (self.vectors == self.vectors[0]).all():
             raise AbsentError("all embeddings are equal: there is nothing to tell apart")
         counts = np.unique(self.labels, return_counts=True)[1]
@@ -100,7 +100,7 @@ class LabelledVectors:
             InvalidInputError: it subtracts baselines, and there are none.
         """
         if space.method.grouped and self.centres is None:
-            raise InvalidInputError("a space of baselines needs to know whose clips they are")
+            raise UnusableError("a space of baselines needs to know whose clips they are")
         centres = self.centres if space.method.grouped else None
         return replace(self, vectors=space.apply(self.vectors, centres))
 
@@ -136,15 +136,15 @@ def read_labelled_vectors(
     """
     vectors = mapped(embeddings)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
-        raise InvalidInputError(
+        raise UnusableError(
             f"{embeddings} holds {vectors.dtype} of shape {vectors.shape}, not numbers of"
             " shape (clips, dimensions)"
         )
     rows = [row for _, row in valid_rows(labels, table_rows(labels))]
     if not rows or "label" not in rows[0]:
-        raise InvalidInputError(f"{labels} has no column label, or no rows")
+        raise UnusableError(f"{labels} has no column label, or no rows")
     if len(rows) != len(vectors):
-        raise InvalidInputError(
+        raise UnusableError(
             f"{labels} has {len(rows)} rows for {len(vectors)} embeddings in {embeddings}"
         )
     kept = [i for i, row in enumerate(rows) if row["label"]]

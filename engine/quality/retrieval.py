@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.quality.labelled import LabelledVectors, Strings
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import normalise
 
 Array = NDArray[np.float64]
@@ -57,12 +57,12 @@ def groups(data: LabelledVectors, gallery: Gallery) -> Strings | None:
     if gallery is Gallery.RECORDING:
         return data.recordings
     if data.speakers is None:
-        raise InvalidInputError(
+        raise UnusableError(
             "galleries of other speakers need the speaker of every labelled clip; name speakers"
             " in a manifest, or choose --exclude-same recording"
         )
     if len(np.unique(data.speakers)) < 2:
-        raise InvalidInputError(
+        raise UnusableError(
             "galleries of other speakers need two speakers; all labelled clips are of one:"
             " choose --exclude-same recording"
         )
@@ -108,7 +108,7 @@ def judge_apart(
                 values.append(_metrics(relevant))
                 chance.append(_chance(len(relevant), int(relevant.sum())))
     if not kept:
-        raise InvalidInputError(
+        raise UnusableError(
             "no query can be answered: in no gallery is there a clip with the query's label;"
             " label more clips, or exclude less"
         )

@@ -40,7 +40,7 @@ from emotion_search.index.database.spaces import (
     standing,
     use_space,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
 from emotion_search.index.vectors.baselines import FEWEST as OF_A_GROUP
 from emotion_search.index.vectors.baselines import Baselines
@@ -116,9 +116,7 @@ def tune(
     with database.read() as session:
         ids, clips = sample_clips(session, model, most=SAMPLE)
         if clips < FEWEST:
-            raise InvalidInputError(
-                f"a space needs {FEWEST} clips at least; this archive has {clips}"
-            )
+            raise UnusableError(f"a space needs {FEWEST} clips at least; this archive has {clips}")
         vectors = embeddings_in_order(session, model, ids)
         baselines = fit(session, model)
         assert baselines is not None  # there are clips
@@ -133,7 +131,7 @@ def tune(
         by_groups = Method.BASELINE if baselines.are_telling else Method.CENTRED
         method = _best(quality) if quality else by_groups
     if method.grouped and not baselines.groups:
-        raise InvalidInputError(
+        raise UnusableError(
             f"no speaker, recording or source has the {OF_A_GROUP} clips that a baseline needs"
         )
     if method.learned:
@@ -181,13 +179,13 @@ def _add_baselines(
 
 def _check_learned(method: Method, quality: dict[Method, Quality], task: str) -> None:
     if not quality:
-        raise InvalidInputError(
+        raise UnusableError(
             f"a learned space needs labels under the task {task}: two classes by four speakers"
             " (or recordings, where speakers are not known), two clips of each"
         )
     learned, plain = quality[method].precision, quality[Method.PLAIN].precision
     if learned <= plain:
-        raise InvalidInputError(
+        raise UnusableError(
             "the learned space does no better than the plain one on unseen speakers"
             f" (mAP {learned:.3f} against {plain:.3f}): refused"
         )

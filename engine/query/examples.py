@@ -21,7 +21,7 @@ from emotion_search.index.database.clips import clips_of, overlapping_clips
 from emotion_search.index.database.files import find_by_sha256
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
-from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
+from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError, UnusableError
 from emotion_search.index.search import Example, Snapshot
 from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.baselines import Place
@@ -118,7 +118,7 @@ def embedded(
         facts(example.path)  # raises for what is no regular file
         sha256 = sha256_of(example.path)
     except OSError as error:
-        raise InvalidInputError(f"{example.path}: {error.strerror}") from error
+        raise UnusableError(f"{example.path}: {error.strerror}") from error
     with archive.database.read() as session:
         known = find_by_sha256(session, sha256)
         if known is not None:
@@ -194,7 +194,7 @@ def _of_span(snapshot: Snapshot, example: SpanExample) -> Resolved:
     )
     if not overlaps:
         end = "its end" if example.end == float("inf") else f"{example.end:g} s"
-        raise InvalidInputError(
+        raise UnusableError(
             f"recording {example.recording} has no clip"
             f"{'' if example.channel is None else f' of channel {example.channel}'}"
             f" between {example.start:g} s and {end}"

@@ -20,7 +20,7 @@ from emotion_search.engine.query.examples import (
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.search import Example, Hit, Snapshot, Target
 from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.topk import Wish
@@ -170,11 +170,11 @@ def _excluding(
     if exclude == "recording":
         recordings = sorted({one.recording for one in positive if one.recording is not None})
         if not recordings:
-            raise InvalidInputError("the example is not in the archive, so it has no recording")
+            raise UnusableError("the example is not in the archive, so it has no recording")
         return replace(wanted, not_recordings=(*wanted.not_recordings, *recordings))
     known = {getattr(one, exclude) for one in positive} - {None}
     if not known:
-        raise InvalidInputError(f"the example's {exclude} is not known to the archive")
+        raise UnusableError(f"the example's {exclude} is not known to the archive")
     if len(known) > 1:
-        raise InvalidInputError(f"the examples have several {exclude}s; only one can be left out")
+        raise UnusableError(f"the examples have several {exclude}s; only one can be left out")
     return replace(wanted, **{f"not_{exclude}": known.pop()})

@@ -21,7 +21,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.disk.sync import make_folders, publish
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import ConflictError, InvalidInputError, UnusableError
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -78,6 +78,8 @@ def export_archive(
         StorageFullError: no space is left; nothing half-written is kept.
     """
     kind = kind_of(output, kind)
+    if raw and kind != "csv":
+        raise InvalidInputError(f"--raw is of CSV, not of {kind}")
     wanted = wanted or ClipFilter()
     done = Exported(output)
     with published(output, database, overwrite=overwrite) as partial, database.read() as session:
@@ -135,7 +137,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolves no links
     occupied = output.exists() and not (output.is_dir() and not any(output.iterdir()))
     if occupied and not overwrite:
-        raise InvalidInputError(f"{output} exists; choose another name, or say --overwrite")
+        raise ConflictError(f"{output} exists; choose another name, or say --overwrite")
     if occupied:
         _check_replaceable(output, database)
     partial = output.with_name(f".{output.name}.partial")
@@ -151,7 +153,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
         publish(partial, output)
         _remove(aside)
     except OSError as error:
-        raise InvalidInputError(f"{output} cannot be written: {error.strerror}") from error
+        raise UnusableError(f"{output} cannot be written: {error.strerror}") from error
     finally:
         with suppress(OSError):  # where there is no folder: that is the error above
             _remove(partial)
@@ -169,7 +171,7 @@ def _check_replaceable(output: Path, database: Database) -> None:
     that no export has written."""
     if not output.is_dir():
         if database.file is not None and output.resolve() == database.file.resolve():
-            raise InvalidInputError(f"{output} is the archive's database; choose another name")
+            raise ConflictError(f"{output} is the archive's database; choose another name")
         return
     names = {path.name for path in output.iterdir()}
     strange = sorted(names - _OURS - {"frames"})
@@ -182,7 +184,7 @@ def _check_replaceable(output: Path, database: Database) -> None:
         )
     if strange or _ABOUT not in names:
         what = f"it holds {strange[0]}" if strange else f"it has no {_ABOUT}"
-        raise InvalidInputError(
+        raise ConflictError(
             f"{output} is no folder that export has written ({what}), so it is not overwritten;"
             " choose another name, or remove it yourself"
         )

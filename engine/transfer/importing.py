@@ -24,7 +24,7 @@ from emotion_search.index.database.recordings import (
     annotate,
 )
 from emotion_search.index.database.spans import Span
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 _BATCH = 1000  # rows that are committed together, about
 
@@ -79,9 +79,9 @@ def import_archive(
     if model is not None and model != about.model:
         about = About(model=model)  # the source's word is about another
     if about.model is None:
-        raise InvalidInputError(f"{source.name} does not say whose embeddings it holds: --model")
+        raise UnusableError(f"{source.name} does not say whose embeddings it holds: --model")
     if dimension is not None and dimension != source.dimension:
-        raise InvalidInputError(
+        raise UnusableError(
             f"{source.name} holds embeddings of {source.dimension} dimensions, not {dimension}"
         )
     with database.read() as session:
@@ -90,7 +90,7 @@ def import_archive(
         if active.name != about.model or about.fingerprint not in (None, active.fingerprint):
             raise mismatch(active.name, about.model)
         if active.dimension != source.dimension:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{source.name} holds embeddings of {source.dimension} dimensions; those of"
                 f" {active.name} in this archive have {active.dimension}"
             )
@@ -177,12 +177,12 @@ def _check(
             classes = score_columns(cells)
         extra = set(score_columns(cells)) - set(classes)
         if extra:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{where}: the archive's model has no class {', '.join(sorted(extra))}"
             )
         if not usable(vector):
             reason = "zero" if np.isfinite(vector).all() else "not finite (NaN or infinity)"
-            raise InvalidInputError(f"{where}: its embedding is {reason}")
+            raise UnusableError(f"{where}: its embedding is {reason}")
         try:
             row = read_row(cells, source.folder, classes)
             _check_consistent(row, recordings.setdefault(row.key, {}))
@@ -192,16 +192,16 @@ def _check(
             if row.speaker is not None:
                 speakers.add(row.speaker)
         except (ValueError, InvalidInputError) as error:
-            raise InvalidInputError(f"{where}: {error}") from error
+            raise UnusableError(f"{where}: {error}") from error
         lines.append(line)
     if not lines or classes is None:
-        raise InvalidInputError(f"{source.name} has no rows")
+        raise UnusableError(f"{source.name} has no rows")
     digests = np.array(seen, dtype="V16").view([("a", "<u8"), ("b", "<u8")])
     order = np.argsort(digests, order=("a", "b"), kind="stable")
     same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
     if len(same):
         one, two = sorted((int(order[same[0]]), int(order[same[0] + 1])))
-        raise InvalidInputError(
+        raise UnusableError(
             f"{source.name}: rows {one + 1} and {two + 1} (lines {lines[one]} and {lines[two]} of"
             f" its table) are the same clip; {len(same)} rows are doubled"
         )

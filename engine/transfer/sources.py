@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emotion_search.engine.files.npy import mapped
 from emotion_search.engine.files.tables import parquet_file, parquet_rows, table_rows, valid_rows
-from emotion_search.index.errors import InvalidInputError, reason
+from emotion_search.index.errors import InvalidInputError, UnusableError, reason
 
 Vector = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ def open_source(vectors: Path, table: Path | None = None) -> Source:
             raise InvalidInputError(f"{vectors} is a table itself; give no other")
         return ParquetSource(vectors)
     if table is None and not vectors.exists():
-        raise InvalidInputError(f"{vectors}: no such file or folder")
+        raise UnusableError(f"{vectors}: no such file or folder")
     if table is None:
         raise InvalidInputError(
             f"{vectors} needs a table beside it: a CSV, .jsonl or .parquet, a row for each vector"
@@ -68,12 +68,12 @@ class NpySource:
     def __init__(self, vectors: Path, table: Path, about: About) -> None:
         array = mapped(vectors)
         if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
-            raise InvalidInputError(
+            raise UnusableError(
                 f"{vectors} is {array.dtype} of shape {array.shape}; it must be numbers of shape"
                 " (rows, dimensions)"
             )
         if not table.exists():
-            raise InvalidInputError(f"{table}: no such file")
+            raise UnusableError(f"{table}: no such file")
         self.name, self.folder, self.about = str(vectors), table.absolute().parent, about
         self.dimension = int(array.shape[1])
         self._vectors, self._table, self._file = array, table, vectors
@@ -89,10 +89,10 @@ class NpySource:
         table = valid_rows(self._table, table_rows(self._table, without=_EMBEDDING))
         for number, (line, cells) in enumerate(table, start=1):
             if number > len(vectors):
-                raise InvalidInputError(f"{self._table} has more rows than {self._file}")
+                raise UnusableError(f"{self._table} has more rows than {self._file}")
             yield line, cells, np.asarray(vectors[number - 1], dtype=np.float32)
         if number < len(vectors):
-            raise InvalidInputError(f"{self._file} has more rows than {self._table}")
+            raise UnusableError(f"{self._file} has more rows than {self._table}")
 
 
 class ParquetSource:
@@ -103,15 +103,15 @@ class ParquetSource:
         self._path = path
         with parquet_file(path) as file:
             if _EMBEDDING not in file.schema_arrow.names:
-                raise InvalidInputError(f"{path} has no column 'embedding'")
+                raise UnusableError(f"{path} has no column 'embedding'")
             about = (file.schema_arrow.metadata or {}).get(b"emotion_search")
         try:
             self.about = _about(json.loads(about)) if about else About()
         except ValueError as error:
-            raise InvalidInputError(f"{path} says of itself what is no JSON: {error}") from error
+            raise UnusableError(f"{path} says of itself what is no JSON: {error}") from error
         first = next(iter(parquet_rows(self._path)), None)
         if first is None:
-            raise InvalidInputError(f"{path} has no rows")
+            raise UnusableError(f"{path} has no rows")
         self.dimension = len(self._vector(*first))
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any], Vector]]:
@@ -119,7 +119,7 @@ class ParquetSource:
         others = parquet_rows(self._path, without=_EMBEDDING)
         for (number, cells), vector in zip(others, self._vectors(), strict=True):
             if vector.shape != (self.dimension,):
-                raise InvalidInputError(
+                raise UnusableError(
                     f"{self._path}: row {number}: its embedding has shape {vector.shape}, the"
                     f" first one's is ({self.dimension},)"
                 )
@@ -140,9 +140,9 @@ class ParquetSource:
         try:
             vector = np.array(cells[_EMBEDDING], dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise InvalidInputError(wrong) from error
+            raise UnusableError(wrong) from error
         if vector.ndim != 1 or not len(vector):
-            raise InvalidInputError(wrong)
+            raise UnusableError(wrong)
         return vector
 
 
@@ -170,11 +170,11 @@ def _about_file(path: Path) -> About:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidInputError(
+        raise UnusableError(
             f"{path} cannot be read ({reason(error)}); give the .npy and its table by themselves"
         ) from error
     if isinstance(about, dict) and about.get("granularity", "utterance") != "utterance":
-        raise InvalidInputError(f"{path.parent} holds frames; an archive holds clips")
+        raise UnusableError(f"{path.parent} holds frames; an archive holds clips")
     return _about(about)
 
 

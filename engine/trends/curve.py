@@ -17,7 +17,7 @@ from emotion_search.engine.trends.changes import change_points
 from emotion_search.index.database.affect import affect
 from emotion_search.index.database.emotion_names import common
 from emotion_search.index.database.scores import ChannelScores
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 Array = NDArray[np.float64]
 
@@ -176,7 +176,7 @@ def trend_of(
     """
     lengths = clips.ends - clips.starts
     if not (lengths > 0).all():
-        raise InvalidInputError("clips without a span in time have no trend")
+        raise UnusableError("clips without a span in time have no trend")
     scores = clips.scores.astype(np.float64)
     times = _grid(float(clips.ends.max()))
     smoothed = _smooth(clips.starts, clips.ends, scores, times, options.smooth)

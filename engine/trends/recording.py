@@ -18,7 +18,7 @@ from emotion_search.index.database.files import find_by_sha256, recording_at
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recording_details import get_recording
 from emotion_search.index.database.scores import scores_of_recording
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import NotFoundError, UnusableError
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def require_classes(model: ModelInfo) -> None:
         InvalidInputError: it is one.
     """
     if not model.classes:
-        raise InvalidInputError(
+        raise UnusableError(
             f"the archive's model {model.name} gives no emotion scores, so there is no trend; an"
             " archive under a model with a head has one"
         )

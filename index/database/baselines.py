@@ -15,7 +15,7 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import SPEAKER, BaselineRow, Clip, Recording
 from emotion_search.index.database.speakers import speaks
 from emotion_search.index.database.text import clean
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import Ids, Vectors
 from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines, keys_of
 
@@ -157,7 +157,7 @@ def located(session: Session, place: Place) -> Place:
         query = query.where(Recording.source == place.source)
     found = session.execute(query.limit(2)).all()
     if not found:
-        raise InvalidInputError(f"the archive has no recording of {' in '.join(named)}")
+        raise UnusableError(f"the archive has no recording of {' in '.join(named)}")
     if place.speaker is None or len(found) > 1:
         return place
     return place._replace(source=found[0][0], channel=found[0][1])

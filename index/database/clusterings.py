@@ -24,7 +24,7 @@ from emotion_search.index.database.schema import (
     Model,
     as_details,
 )
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import ConflictError, NotFoundError
 from emotion_search.index.vectors.arrays import Ids
 
 _ROWS = 10_000
@@ -75,7 +75,7 @@ def add_clustering(
     gone meanwhile are passed over.
 
     Raises:
-        InvalidInputError: the name is taken, and ``replace`` is not set.
+        ConflictError: the name is taken, and ``replace`` is not set.
     """
     old = _id_of(session, name)
     if old is not None:
@@ -187,9 +187,9 @@ def delete_clustering(session: Session, name: str) -> None:
     _delete(session, clustering)
 
 
-def name_taken(name: str) -> InvalidInputError:
+def name_taken(name: str) -> ConflictError:
     """The error for a name that a clustering has already."""
-    return InvalidInputError(
+    return ConflictError(
         f"there is a clustering {name} already; choose another name, or replace it (--replace)"
     )
 

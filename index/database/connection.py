@@ -28,6 +28,7 @@ from emotion_search.index.errors import (
     DatabaseUnreachableError,
     InvalidInputError,
     StorageFullError,
+    UnusableError,
 )
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
@@ -79,7 +80,7 @@ class Database:
         try:
             self._alchemy = _connect(self.url, busy_timeout, self.read_only)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise InvalidInputError(
+            raise UnusableError(
                 "Postgres needs its driver: pip install 'emotion-search[postgres]'"
             ) from error
         except (ArgumentError, ValueError, TypeError) as error:

@@ -13,7 +13,12 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.schema import Archive, Base, Model, Recording
-from emotion_search.index.errors import DatabaseError, InvalidInputError, StorageFullError
+from emotion_search.index.errors import (
+    ConflictError,
+    DatabaseError,
+    InvalidInputError,
+    StorageFullError,
+)
 
 _ROWS = 1000
 
@@ -42,7 +47,7 @@ def copy_archive(
     done: dict[str, int] = {}
     with source.read() as reading, target.write() as writing:
         if _has_rows(writing):
-            raise InvalidInputError(f"{target} holds an archive already; copy to an empty database")
+            raise ConflictError(f"{target} holds an archive already; copy to an empty database")
         writing.execute(Archive.__table__.delete())  # type: ignore[attr-defined]
         tables = Base.metadata.sorted_tables
         total = sum(reading.scalar(select(func.count()).select_from(t)) or 0 for t in tables)

@@ -12,7 +12,7 @@ from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.embeddings import Embedded, count_embedded, insert_embeddings
 from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording
-from emotion_search.index.errors import InvalidInputError, ModelMismatchError, NotFoundError
+from emotion_search.index.errors import ModelMismatchError, NotFoundError, UnusableError
 
 _SHORTEST_PREFIX = 6  # characters of a fingerprint that name a model
 
@@ -77,7 +77,7 @@ def holding_called(session: Session, name: str) -> Holding:
         )
     if len(found) > 1:
         prints = ", ".join(one.model.fingerprint[:12] for one in found)
-        raise InvalidInputError(
+        raise UnusableError(
             f"{len(found)} models of this archive are called {name}: name one by its fingerprint,"
             f" {prints}"
         )
@@ -163,7 +163,7 @@ def drop_model(session: Session, model: ModelInfo) -> int:
     """
     active = active_model(session)
     if active is not None and active.id == model.id:
-        raise InvalidInputError(
+        raise UnusableError(
             f"{model.name} serves the archive; let another model serve first: emotion-search use"
         )
     removed = count_embedded(session, model)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import ApiKey as Row
 from emotion_search.index.database.schema import as_details
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.errors import ConflictError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def add_key(session: Session, *, name: str, prefix: str, sha256: str, scope: str
     """
     same = select(Row.id).where(Row.name == name, Row.revoked_at.is_(None))
     if session.scalar(same) is not None:
-        raise InvalidInputError(f"there is a key named {name} already; revoke it first")
+        raise ConflictError(f"there is a key named {name} already; revoke it first")
     row = Row(name=name, prefix=prefix, sha256=sha256, scope=scope, created_at=datetime.now(UTC))
     session.add(row)
     session.flush()

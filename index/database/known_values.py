@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import and_, distinct, func, select
+from sqlalchemy import ColumnElement, Text, and_, cast, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.emotion_names import spellings
-from emotion_search.index.database.filters import EMOTION, ClipFilter, cluster_of
+from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter, cluster_of
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
@@ -30,7 +30,7 @@ _MOST = 10_000  # known values that are looked through
 ValueKind = Literal["source", "speaker", "label"]
 """What of clips is counted by its values."""
 
-Texts = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+Texts = InstrumentedAttribute[str] | InstrumentedAttribute[str | None] | ColumnElement[str]
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,14 @@ def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter
     Raises:
         NotFoundError: no value of some filter is known, so that no clip can pass.
     """
-    named = not any(one.isdecimal() for one in wanted.channels)  # others are numbers
-    channels = wanted.channels if named else ()
-    clusterings = [cluster_of(one)[0] for one in wanted.clusters]
+    number: Texts = cast(Clip.channel, Text)
     found = [
         _unknown(session, "source", wanted.sources, [Recording.source]),
         _unknown(session, "speaker", wanted.speakers, [Recording.speaker, Clip.speaker]),
-        _unknown(session, "channel", channels, [Clip.channel_name]),
+        _unknown(session, "channel", wanted.channels, [Clip.channel_name, number]),
         _unknown(session, "label", wanted.labels, [Label.value], task=wanted.task),
         _unknown(session, "prediction", wanted.predicted, [Prediction.value], task=wanted.task),
-        _unknown(session, "clustering", clusterings, [ClusteringRow.name]),
+        _unknown_clusters(session, wanted.clusters),
     ]
     for key, value in wanted.metadata.items():
         found.append(_unknown(session, "metadata", [key], [Metadatum.key]))
@@ -112,6 +110,14 @@ def _unknown(
         raise NotFoundError(f"no clip has a {name} under the task {task}{nearest(task, tasks)}")
     name = f"{task} {name}" if task is not None else name
     return _sentences(name, values, unknown, known)
+
+
+def _unknown_clusters(session: Session, values: Sequence[str]) -> list[str]:
+    saved = session.execute(select(ClusteringRow.name, ClusteringRow.summary)) if values else ()
+    known = {(name, one["cluster"]) for name, clusters in saved for one in clusters}
+    unknown = [value for value in values if cluster_of(value) not in known]
+    names = [f"{name}:{'noise' if of == NOISE else of}" for name, of in known]
+    return _sentences("cluster", values, unknown, names)
 
 
 def _sentences(

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 
-from emotion_search.index.errors import EngineError, InvalidInputError
+from emotion_search.index.errors import EngineError, InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.external import MOST, Marks
 from emotion_search.index.vectors.kinds import without_secret
@@ -51,7 +51,7 @@ class Milvus:
             import pymilvus
             from grpc import RpcError
         except ModuleNotFoundError as error:
-            raise InvalidInputError(
+            raise UnusableError(
                 "the engine needs its client: pip install 'emotion-search[milvus]'"
             ) from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is raised as well

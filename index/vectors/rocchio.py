@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 
 GAMMA = 0.25
@@ -43,5 +43,5 @@ def direction(vectors: Vectors, weights: NDArray[np.float64] | None = None) -> V
         return np.asarray(vectors[0])
     mean = np.average(vectors.astype(np.float64), axis=0, weights=weights)
     if np.linalg.norm(mean) < _LEAST:
-        raise InvalidInputError("the examples point in opposite directions and cancel out")
+        raise UnusableError("the examples point in opposite directions and cancel out")
     return normalise(np.asarray(mean, np.float32))

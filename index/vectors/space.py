@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import Vectors, lengths_of, normalise
 
 Array = NDArray[np.float64]
@@ -125,21 +125,21 @@ def fit_space(
         return Space()
     unit = normalise(vectors)
     if len(unit) < 2:
-        raise InvalidInputError(f"a space needs two embeddings at least; there are {len(unit)}")
+        raise UnusableError(f"a space needs two embeddings at least; there are {len(unit)}")
     if np.ptp(unit, axis=0).max() < _SMALL:
-        raise InvalidInputError("all embeddings are equal: no space can be fitted to them")
+        raise UnusableError("all embeddings are equal: no space can be fitted to them")
     mean = unit.mean(axis=0, dtype=np.float64)
     matrix = None
     centred = unit.astype(np.float64) - mean
     if method.grouped:
         if centres is None:
-            raise InvalidInputError("a space of baselines needs to know whose clips they are")
+            raise UnusableError("a space of baselines needs to know whose clips they are")
         centred = unit.astype(np.float64) - centres
     if method is Method.WHITENED:
         matrix = _inverse_root(centred)
     elif method.learned:
         if labels is None:
-            raise InvalidInputError("a learned space needs labels")
+            raise UnusableError("a learned space needs labels")
         matrix = _learned(centred, labels)
     return Space(
         method, mean.astype(np.float32), None if matrix is None else matrix.astype(np.float32)
@@ -154,7 +154,7 @@ def _learned(centred: Array, labels: NDArray[np.str_]) -> Array:
     names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     names = names[counts > 1]
     if len(names) < 2:
-        raise InvalidInputError(
+        raise UnusableError(
             "a learned space needs two classes of at least two clips each;"
             f" there {'is' if len(names) == 1 else 'are'} {len(names)}"
         )

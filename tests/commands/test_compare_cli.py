@@ -55,7 +55,7 @@ def test_the_matrix_as_a_page(run, voices, tmp_path):  # noqa: F811
     assert '"1 anger-0.wav","2 anger-1.wav"' in text
     assert f"<td>{voices / 'anger-1.wav'}</td>" in text
     nowhere = run("compare", voices, "--html", tmp_path / "no" / "matrix.html")
-    assert nowhere.code == 2
+    assert nowhere.code == 1
     assert "there is no folder" in nowhere.err
 
 
@@ -85,10 +85,10 @@ def test_nothing_to_compare_is_an_error(run, voices, tmp_path):  # noqa: F811
     one = run("compare", file)
     assert (one.code, one.err) == (2, "error: give 2 to 1000 files and clips to compare, not 1\n")
     empty = run("compare", file, tmp_path, "--model", "acoustic")
-    assert (empty.code, empty.err) == (2, f"error: {tmp_path} holds no audio files\n")
+    assert (empty.code, empty.err) == (1, f"error: {tmp_path} holds no audio files\n")
     none = run("compare", file, "--clip", 1)
     assert (none.code, none.err) == (
-        2,
+        1,
         "error: there is no archive here that could have clips; give files\n",
     )
     missing = run("compare", file, tmp_path / "x.wav", "--model", "acoustic")
@@ -118,4 +118,4 @@ def test_a_matrix_that_cannot_be_written_is_refused_before_anything_is_embedded(
     for option in ("--csv", "--html"):
         target = tmp_path / "none" / "matrix"
         done = run("compare", voices, option, target, "--model", "no-such-model")
-        assert (done.code, f"there is no folder {target.parent}" in done.err) == (2, True)
+        assert (done.code, f"there is no folder {target.parent}" in done.err) == (1, True)

@@ -20,7 +20,7 @@ def test_filters_and_shared_options_have_sections_and_types_are_words(run):
     assert "--source" not in section(text, "Options")
     assert "--home TEXT" in section(text, "Archive and output")
     assert "FILE" in section(text, "Arguments")
-    for command in ("search", "forget", "label", "index verify", "trend"):
+    for command in ("search", "forget", "label", "index verify", "trend", "jobs show"):
         assert not re.search(
             r"<\w+|list\[|9223372036854775807", run(*command.split(), "--help").out
         )
@@ -33,3 +33,10 @@ def test_filters_and_shared_options_have_sections_and_types_are_words(run):
 def test_a_misspelt_command_or_option_is_answered_with_the_nearest(run, words, meant):
     done = run(*words.split())
     assert (done.code, meant in done.err, done.err.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("group", ["", "index", "key", "jobs", "models", "config"])
+def test_what_a_command_does_is_said_in_a_line_of_80_columns(run, monkeypatch, group):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(*group.split(), "--help").out.splitlines()
+    assert [line for line in lines[1:] if "..." in line or len(line) > 80] == []

@@ -143,7 +143,6 @@ def test_rows_of_channels_give_each_its_speaker(run, tmp_path):
     ("arguments", "message"),
     [
         (["--map", "speeker=Kunde"], "--map speeker: did you mean speaker?"),
-        (["--map", "path=Datei", "--map", "speaker=Datei"], "one column 'Datei', which is mapped"),
         (["--date-format", "%d.%m.%Y %Q"], "31.01.2026 09:30 is '%d.%m.%Y %H:%M'"),
         (["--date-format", "%H:%M"], "31.01.2026 09:30 is '%d.%m.%Y %H:%M'"),
         (["--label-from", "(?P<emotion>x)"], "is called label, speaker or source, not emotion"),

@@ -40,6 +40,6 @@ def test_a_page_stays_as_it_was(run, archive, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(
         "emotion_search.engine.files.atomic.publish", lambda *_: signal.raise_signal(signal.SIGINT)
     )
-    assert run("map", "--html", page).code == 130
+    assert run("map", "--html", page, "--overwrite").code == 130
     assert page.read_bytes() == whole
     assert list(tmp_path.glob("*.tmp")) == []

@@ -62,7 +62,7 @@ def test_a_class_that_is_left_out_is_a_notice(run, made):  # noqa: F811
 
 def test_nothing_is_stored_where_the_report_cannot_be_written(run, made):  # noqa: F811
     done = run("train", "--task", "mood", "--html", "/nonexistent/r.html", "--bootstrap", 0)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, done.out) == (1, "")
     assert "/nonexistent" in done.err
     assert run("classifiers", "--json").records == []
 
@@ -118,6 +118,9 @@ def test_cluster_list_show_delete(run, made):  # noqa: F811
     assert "clusters" not in listed
     hits = run("search", "--clip", 40, "--cluster", "moods:0", "-k", 100, "--json").records
     assert len(hits) in (29, 30, 31, 34, 35)
+    none = run("search", "--clip", 40, "--cluster", "moods:9")
+    assert (none.code, none.out) == (1, "")
+    assert none.err.startswith("error: no clip has cluster moods:9; did you mean moods:")
     assert "--replace" in run("cluster", "--name", "moods").err
     assert "deleted" in run("cluster", "--delete", "moods").out
     assert "no clustering yet" in run("cluster", "--list").err
@@ -133,7 +136,7 @@ def test_map_writes_a_page_and_points(run, made, tmp_path: Path):  # noqa: F811
     points = run("map", "--json", "--limit", 30, "--task", "mood").records
     assert len(points) == 30
     assert json.dumps(points[0]["label"])
-    assert run("map", "--html", page, "--embed-audio", 5).code == 0
+    assert run("map", "--html", page, "--overwrite", "--embed-audio", 5).code == 0
     assert '"audio": null' in page.read_text()  # the files are not there
 
 
@@ -148,24 +151,24 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
     ("arguments", "code", "message"),
     [
         (["train", "--task", "mod"], 1, "did you mean mood?"),
-        (["train", "--task", "mood", "--from", "none.csv"], 2, "none.csv"),
+        (["train", "--task", "mood", "--from", "none.csv"], 1, "none.csv"),
         (["train", "--task", "mood", "--method", "oracle"], 2, "choose linear discriminant"),
         (["train"], 1, "under the task emotion; there are mood"),
         (["classify", "--task", "mood"], 1, "emotion-search train --task mood"),
-        (["classifiers", "--delete", "1"], 2, "needs --task"),
+        (["classifiers", "--delete", "1"], 2, "--delete goes with --task"),
         (["classifiers", "--task", "mood", "--delete", "1"], 1, "no classifier for the task"),
         (["suggest", "--task", "mood", "-k", "0"], 2, "limit must be 1 to 500"),
         (["cluster"], 2, "give one of --name"),
-        (["cluster", "--name", "x", "--list"], 2, "give one of --name"),
+        (["cluster", "--name", "x", "--list"], 2, "--list goes without --name"),
         (["cluster", "--name", "x", "--method", "spectral"], 2, "kmeans or hdbscan"),
         (["cluster", "--show", "x"], 1, "no clustering x"),
-        (["search", "--clip", "1", "--cluster", "moods:1"], 1, "no clip has clustering moods"),
+        (["search", "--clip", "1", "--cluster", "moods:1"], 1, "no clip has cluster moods:1"),
         (["cluster", "--name", "x", "--source", "none"], 1, "no clip has source none"),
-        (["cluster", "--name", "x", "--before", "1999-01-01"], 2, "0 match"),
+        (["cluster", "--name", "x", "--before", "1999-01-01"], 1, "0 match"),
         (["map"], 2, "say what to write"),
         (["map", "--json", "--method", "tsne"], 2, "choose pca or umap"),
-        (["map", "--json", "--colour", "mood"], 2, "choose emotion"),
-        (["map", "--json", "--colour", "cluster"], 2, "name of a clustering"),
+        (["map", "--html", "m.html", "--colour", "mood"], 2, "choose emotion"),
+        (["map", "--html", "m.html", "--colour", "cluster"], 2, "name of a clustering"),
         (["map", "--json", "--limit", "1"], 2, "points"),
         (["map", "--html", "m.html", "--audio-base", "nowhere"], 2, "--audio-base"),
         (["search", "--clip", "1", "--cluster", "moods"], 2, "NAME:3"),

@@ -22,4 +22,4 @@ def test_a_moved_folder(run, tmp_path, voices):
     assert (moved.code, moved.out) == (0, "2 files known in a new place\n")
     (tmp_path / "new" / "a.wav").unlink()
     assert run("locations", "--drop").out == "1 location dropped\n"
-    assert run("relocate", tmp_path / "elsewhere", tmp_path / "new").code == 2
+    assert run("relocate", tmp_path / "elsewhere", tmp_path / "new").code == 1

@@ -36,7 +36,7 @@ class ComparedOut(BaseModel):
     file: str = Field(description="Name of the file, or `clip 42`.")
     emotion: str | None = Field(description="The class scored highest; null without scores.")
     confidence: float | None = Field(description="Its score, 0 to 1.")
-    scores: dict[str, float] | None = Field(description="By class, of a file.")
+    scores: dict[str, float] | None = Field(description="By class; null where it has none.")
 
 
 class UnusableOut(BaseModel):

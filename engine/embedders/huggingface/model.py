@@ -14,7 +14,7 @@ from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.embedders.huggingface.affect import affect_head
 from emotion_search.engine.embedders.huggingface.folder import Wanted
 from emotion_search.engine.embedders.huggingface.load import Loaded
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, UnusableError
 
 LONGEST = 30.0
 """Seconds that go through the network at once: Whisper's window, and the memory of attention."""
@@ -124,7 +124,7 @@ class HuggingFaceEncoder(BaseEmbedder):
             elif layer < len(found.hidden_states):
                 states = found.hidden_states[layer]
             else:
-                raise InvalidInputError(
+                raise UnusableError(
                     f"model {self.name}: the last layer is {len(found.hidden_states) - 1}"
                 )
         window = getattr(self._loaded.extract, "n_samples", 0) * SAMPLE_RATE // self._loaded.rate

@@ -15,7 +15,7 @@ from emotion_search.engine.embedders.base import BaseEmbedder, Embeddings, Float
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.embedders.onnx.description import read_description
 from emotion_search.engine.machine.threads import cores
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, UnusableError
 
 
 class OnnxModel(BaseEmbedder):
@@ -80,7 +80,7 @@ class OnnxModel(BaseEmbedder):
         """
         if not self.classes:
             return super().scores(vectors)
-        raise InvalidInputError(f"the model {self.name} makes scores of audio, not of embeddings")
+        raise UnusableError(f"the model {self.name} makes scores of audio, not of embeddings")
 
     def _input_shape(self) -> list[int | str | None]:
         found = {one.name: one for one in self._session.get_inputs()}

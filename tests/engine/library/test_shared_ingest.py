@@ -272,7 +272,7 @@ def test_the_command_shares_an_ingest_and_says_how_far_it_is(alone: Library, cal
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["CALLS", "--claim", "--watch"], "go with none of --watch"),
+        (["CALLS", "--claim", "--watch"], "--claim goes without --watch"),
         (["CALLS", "--on", "spark://x"], "give local, or ray://HOST:PORT"),
         (["CALLS", "--workers", "2"], "--workers goes with --on"),
         (["--on", "local"], "name folders or files"),

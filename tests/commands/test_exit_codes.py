@@ -1,0 +1,228 @@
+"""Exit codes of all commands: 1 for what cannot be done here, 2 for what makes no sense anywhere,
+options without effect among it."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emotion_search import cli
+from emotion_search.engine.commands.combinations import WITH, WITHOUT
+from emotion_search.engine.settings import Settings
+from emotion_search.index.errors import InvalidInputError
+from tests.commands.test_cli import run
+from tests.conftest import ROOT
+from tests.templates import Template
+
+__all__ = ["run"]
+
+LEAVES: dict[str, Any] = {}
+for _name, _command in cli.LazyCommands().items():
+    _below = getattr(_command, "commands", None) or {}
+    LEAVES |= {f"{_name} {one}": below for one, below in _below.items()} or {_name: _command}
+
+CANNOT = [  # nothing of this name or id; a file that is not there, or is; a place to write to
+    "ingest nowhere",
+    "ingest --manifest none.csv",
+    "status --home none",
+    "list clips --source nobody",
+    "list clips --channel 7",
+    "show 999",
+    "play 999",
+    "extract 999 -o x.wav",
+    "extract 1 -o taken.wav",
+    "extract 1 -o none/x.wav",
+    "open 999",
+    "failures --home none",
+    "locations --home none",
+    "relocate nowhere .",
+    "relocate . nowhere",
+    "forget 999",
+    "forget 999 --dry-run",
+    "forget --speaker nobody --yes",
+    "export --output taken.csv",
+    "export --output none.d/x.csv --speaker nobody",
+    "export --output /dev/null/x",
+    "import none.npy rows.csv",
+    "copy --from sqlite:///none.db --to sqlite:///new.db",
+    "backup taken.tar",
+    "backup /dev/null/x.tar",
+    "restore none.tar --dry-run",
+    "restore taken.tar --home new",
+    "migrate --database sqlite:////dev/null/x.db",
+    "check --home none",
+    "index status --home none",
+    "index rebuild --home none",
+    "index repair --home none",
+    "index verify --home none",
+    "search --clip 999",
+    "search nowhere.wav",
+    "search --clip 1 --cluster moods:9",
+    "search --clip 1 --channel 7",
+    "search --sort angre",
+    "evaluate --task none",
+    "evaluate --html taken.html",
+    "evaluate --embeddings none.npy --labels none.csv",
+    "tune",
+    "tune --restore 9",
+    "demo --audio empty",
+    "predict nowhere.wav",
+    "predict taken.wav --output-dir /dev/null/x",
+    "compare nowhere.wav taken.wav",
+    "compare --clip 1 --clip 999",
+    "compare --clip 1 --clip 2 --csv taken.csv",
+    "compare --clip 1 --clip 2 --html none/x.html",
+    "trend 999",
+    "trend 1 --csv taken.csv",
+    "trend 1 --alert bored>0.1",
+    "cluster --show none",
+    "cluster --delete none",
+    "map --html taken.html",
+    "map --html m.html --clustering none",
+    "embed nowhere.wav --output-dir empty",
+    "embed taken.wav --output-dir /dev/null/x",
+    "label 999 --label x",
+    "label --from none.csv",
+    "suggest --speaker nobody",
+    "train --from none.csv",
+    "train --task none",
+    "classify --task none",
+    "classifiers --task none --delete 1",
+    "serve --database sqlite:////dev/null/x.db",
+    "key create --name a --database sqlite:////dev/null/x.db",
+    "key list --home none",
+    "key revoke nobody",
+    "jobs list --home none",
+    "jobs show 9",
+    "jobs retry 9",
+    "jobs drop 9",
+    "finetune --model acoustic --output taken.wav",
+    "finetune --model acoustic --output out --labels none.csv",
+    "reembed --model ./none",
+    "use none",
+    "models fetch ./none",
+    "models check ./none",
+    "models export ./none --onnx x.onnx",
+    "models export voice --onnx taken.onnx",
+    "models forget none",
+]
+
+
+@pytest.fixture
+def archive(run, tmp_path: Path, voices_archive: Template, monkeypatch):
+    """Runs commands, given as they are typed, in a folder where some names are taken."""
+    voices_archive.place(Settings(home=tmp_path / "home", model="acoustic"))
+    monkeypatch.setenv("EMOTION_SEARCH_MODEL", "acoustic")
+    folder = tmp_path / "here"
+    (folder / "empty").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for ending in ("wav", "csv", "html", "tar", "onnx"):
+        (folder / f"taken.{ending}").write_text("not to be lost")
+    return lambda line: run(*shlex.split(line))
+
+
+def test_what_cannot_be_done_here_is_one_line_and_exit_code_1(archive):
+    named = {name for name in LEAVES for line in CANNOT if line.startswith(name)}
+    assert LEAVES.keys() - named == {"config show"}  # which shows what would be used, if it were
+    wrong = []
+    for line in CANNOT:
+        done = archive(line)
+        if done.code != 1 or not done.err.splitlines()[-1].startswith("error: "):
+            wrong.append((line, done.code, done.out, done.err))
+    assert wrong == []
+    assert {path.read_text() for path in Path().glob("taken.*")} == {"not to be lost"}
+    assert {path.name for path in Path().iterdir() if not path.match("taken.*")} == {"empty"}
+
+
+def test_an_option_that_there_is_not_makes_no_sense(run):
+    for name in LEAVES:
+        done = run(*name.split(), "--nonsense")
+        assert (done.code, done.err.count("\n")) == (2, 1), name
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("export --output ''", "--output"),
+        ("export --output=", "--output"),
+        ("ingest calls --source=", "--source"),
+        ("evaluate --html ''", "--html"),
+        ("embed '' --output-dir x", "an argument"),
+        ("backup ''", "an argument"),
+        ("relocate a ''", "an argument"),
+    ],
+)
+def test_what_is_empty_means_no_folder(run, line, name):
+    done = run(*shlex.split(line))
+    assert (done.code, done.out, done.err) == (2, "", f"error: {name} is empty\n")
+
+
+def words(command: Any, wanted: list[str]) -> list[str]:
+    """A command line with these of its options and arguments, and with those that it needs."""
+    given, asked = [], dict(one.partition("=")[::2] for one in wanted)
+    for option in command.params:
+        name = option.name.upper() if option.param_type_name == "argument" else option.opts[0]
+        if name in asked or option.required:
+            value = asked.pop(name, "") or "2"
+            given += [] if name.isupper() else [name]
+            given += [] if getattr(option, "is_flag", False) else [value]
+    assert not asked, f"{command.name} has no {asked}"
+    return given
+
+
+def test_an_option_without_what_it_goes_with_is_refused(run):
+    for name, rows in WITH.items():
+        for options, others in rows.items():
+            words(LEAVES[name], others.split())  # raises where there is none of this name
+            for option in options.split():
+                done = run(name, *words(LEAVES[name], [option]))
+                assert (done.code, done.out) == (2, ""), (name, option)
+                assert done.err.startswith(f"error: {option} goes with "), (name, option)
+
+
+def test_options_that_mean_nothing_together_are_refused(run):
+    for name, rows in WITHOUT.items():
+        for options, others in rows.items():
+            first, *more = options.split()
+            for one, two in [(first, other) for other in others.split()] + [
+                (option, others.split()[0]) for option in more
+            ]:
+                given = words(LEAVES[name], [one, two])
+                with pytest.raises(InvalidInputError, match=" goes with"):
+                    LEAVES[name].main(given, standalone_mode=False)
+            done = run(name, *given)
+            assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), (name, given)
+
+
+def test_beside_what_they_go_with_they_are_taken(archive):
+    for line in (
+        "search --clip 1 --label anger --task emotion",
+        "list labels --task emotion",
+        "list clips --sort score --order asc",
+        "extract --recording 1 --start 0.2 -o x.wav",
+        "tune --restore 0",
+        "trend 1 --smooth 5 --csv x.csv",
+        "trend 1 --csv x.csv --overwrite",
+        "compare --clip 1 --clip 2 --csv -",
+    ):
+        assert archive(line).code == 0, line
+
+
+def test_ctrl_c_while_the_program_is_imported_leaves_no_traceback():
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from emotion_search.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
