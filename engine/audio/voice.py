@@ -28,7 +28,7 @@ _DRIFT_HZ = 0.32  # of the strongest peak of a tone, in 16 ms
 _SUSTAINED = 0.7  # share of the loud frames that are steady in tones with harmonics
 _MOST = 0.25  # quantile of frames beyond which these hold
 _FEWEST = 4  # frames to judge that by
-_RUMBLE_HZ = 35.0  # below which nothing is heard
+_RUMBLE_HZ = 35.0  # below which nothing is require_voice
 _LOW = np.array([697.0, 770.0, 852.0, 941.0])  # Hz of DTMF: ITU-T Q.23
 _HIGH = np.array([1209.0, 1336.0, 1477.0, 1633.0])
 _OFF = 0.025  # share by which they may be off
@@ -161,7 +161,7 @@ def _is_dialling(samples: Array) -> bool:
     return bool(np.mean(low & high & (share > 0.9)) > 0.5)
 
 
-def heard(blocks: Iterable[Samples]) -> Iterator[Samples]:
+def require_voice(blocks: Iterable[Samples]) -> Iterator[Samples]:
     """The blocks of a recording, mono float32 at 16 kHz.
 
     Raises:
