@@ -193,6 +193,6 @@ def test_rows_that_belong_to_nothing_are_told(sqlite_settings: Settings, voices_
     with sqlite3.connect(settings.home / "archive.db") as database:
         database.execute("DELETE FROM recordings WHERE id = 3")
         database.execute("UPDATE clips SET start_s = 'x' WHERE id = 4")
-    messages = found(settings)
-    assert "clips: 1 rows belong to recordings that are not there" in messages
-    assert "clips: 1 rows have text where numbers belong" in messages
+    told = found(settings)
+    assert "clips: 1 rows belong to recordings that are not there" in told
+    assert "clips: 1 rows have text where numbers belong" in told
