@@ -161,7 +161,7 @@ def _is_dialling(samples: Array) -> bool:
     return bool(np.mean(low & high & (share > 0.9)) > 0.5)
 
 
-def heard(blocks: Iterable[Samples]) -> Iterator[Samples]:
+def require_voice(blocks: Iterable[Samples]) -> Iterator[Samples]:
     """The blocks of a recording, mono float32 at 16 kHz.
 
     Raises:

@@ -130,7 +130,7 @@ def train(
         "metrics": asdict(best.measured),
         "calibration": {
             "kind": checked.kind,
-            "kinds": {kind: asdict(held) for kind, held in checked.kinds.items()},
+            "kinds": {kind: asdict(one) for kind, one in checked.kinds.items()},
             "bins": [asdict(one) for one in checked.bins],
         },
         "versions": {name: version(name) for name in ("emotion-search", "scikit-learn", "numpy")},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -160,7 +160,7 @@ def cluster(
             k=k,
             space_version=space.version,
             parameters=parameters,
-            summary=[one.record() for one in described],
+            summary=[asdict(one) for one in described],
             ids=ids,
             clusters=clusters,
             replace=replace,

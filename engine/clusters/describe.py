@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +64,6 @@ class Described:
     sources: tuple[Excess, ...]
     speakers: int
     speaker_share: float | None
-
-    def record(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return asdict(self)
 
 
 def describe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,7 +125,7 @@ def evaluate(
         notice(f"report in {html}")
     if as_json:
         for result in results:
-            print_json(result.record())
+            print_json(asdict(result))
     elif models:
         print_comparison(results)
     else:

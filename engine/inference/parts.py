@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emotion_search.engine.audio.file import FRAME_HOP, SAMPLE_RATE, SHORTEST, Samples
 from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.speech import CHUNK, LEAST_S, LIKELY, SpeechDetector
-from emotion_search.engine.audio.voice import NO_VOICE, heard, voiceless
+from emotion_search.engine.audio.voice import NO_VOICE, require_voice, voiceless
 from emotion_search.engine.audio.windows import FixedWindows, SpeechWindows, Window, cut
 from emotion_search.engine.embedders.base import Embedder, Embeddings, usable
 from emotion_search.engine.inference.context import Adapted, Context, own_context
@@ -28,7 +28,7 @@ WINDOW_S = 3.0
 
 _WHOLE_S = 15.0  # longest stretch that is embedded at once for a whole recording
 _SHORTEST_S = 0.025
-_HEARD_S = 600.0  # of a file, before what it is adapted to is fixed
+_FIRST_S = 600.0  # of a file, before what it is adapted to is fixed
 _TINY = 1e-38  # least score whose logarithm is taken
 
 Vector = NDArray[np.float32]
@@ -144,7 +144,7 @@ class FileEmbedding:
         head: list[Parts] = []
         for parts in found:
             head.append(parts)
-            if parts.ends[-1] >= _HEARD_S:
+            if parts.ends[-1] >= _FIRST_S:
                 break
         if not head:
             return
@@ -176,7 +176,7 @@ class FileEmbedding:
 
     def _frames(self) -> Iterator[Parts]:
         at = 0
-        for some in stream_frames(heard(self._blocks()), self._embedder):
+        for some in stream_frames(require_voice(self._blocks()), self._embedder):
             if not np.isfinite(some.vectors).all():
                 raise AudioError("gets no usable embedding")
             starts = (at + np.arange(len(some.vectors))) * FRAME_HOP / SAMPLE_RATE
@@ -206,7 +206,7 @@ class FileEmbedding:
         if how.name != "utterance":
             spare = max(_SHORTEST_S, min(1.0, how.window / 2))
             cutter = FixedWindows(how.window, how.hop, spare=spare)
-            yield from cut(heard(self._blocks()), cutter)
+            yield from cut(require_voice(self._blocks()), cutter)
             return
         stretches = cut(self._blocks(), SpeechWindows(_WHOLE_S))
         first = next(stretches, None)

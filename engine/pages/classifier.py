@@ -90,8 +90,8 @@ def left_out(info: ClassifierInfo) -> str:
 def calibration(it: Trained) -> str:
     """The kind that was taken, and how each did, in words."""
     tried = ", ".join(
-        f"{kind} {held.loss:.3f} (error {held.error:.3f})"
-        for kind, held in it.checked.kinds.items()
+        f"{kind} {measured.loss:.3f} (error {measured.error:.3f})"
+        for kind, measured in it.checked.kinds.items()
     )
     return f"{it.checked.kind}, of least log loss on clips left out: {tried}"
 

@@ -59,7 +59,8 @@ def recording_figure(trend: RecordingTrend) -> go.Figure:
     """Of each channel the smoothed scores, stacked, over the two summaries."""
     titles = []
     for one in trend.channels:
-        titles += [f"{_channel(one)}smoothed scores, turning points", "valence and arousal"]
+        channel = f"{one.heading}: " if one.heading else ""
+        titles += [f"{channel}smoothed scores, turning points", "valence and arousal"]
     figure = make_subplots(
         rows=2 * len(trend.channels),
         cols=1,
@@ -173,7 +174,7 @@ def _recording_page(trend: RecordingTrend) -> Iterator[str]:
     yield shown(recording_figure(trend))
     for one in trend.channels:
         if one.channel is not None:
-            yield f"<h2>{escape(_channel(one).rstrip(': '))}</h2>"
+            yield f"<h2>{escape(one.heading)}</h2>"
         yield "<h2>Turning points</h2>"
         rows = [
             (
@@ -219,9 +220,3 @@ def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
     ]
     yield "<h2>Shares with 95 % intervals</h2>"
     yield table((trend.by, "recordings", "speech", *trend.classes, UNCERTAIN), periods)
-
-
-def _channel(one: Trend) -> str:
-    if one.channel is None:
-        return ""
-    return f"channel {one.channel}" + (f" ({one.channel_name})" if one.channel_name else "") + ": "

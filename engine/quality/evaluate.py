@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,10 +89,6 @@ class Evaluation(Retrieval):
     steps: dict[str, float]
     probes: tuple[Probe, ...]
     calibration: CalibrationCheck | None
-
-    def record(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return asdict(self)
 
 
 @alone

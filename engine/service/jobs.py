@@ -23,7 +23,7 @@ from emotion_search.engine.service.board import JobBoard
 from emotion_search.engine.service.spool import Incoming, Received
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.engine.service.work import SHA256, Explain, JobWork, Learn, Work
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import (
     WORK,

@@ -49,7 +49,7 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     runs: Annotated[
-        int, typer.Option(min=1, help="Whose weights are averaged; EmoGator is heard in the first.")
+        int, typer.Option(min=1, help="Whose weights are averaged; EmoGator is used in the first.")
     ] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of torch, and processes.")] = 2,
 ) -> None:
@@ -76,11 +76,11 @@ def main(
     speech = {name: corpus for name, corpus in corpora.items() if name != EMOGATOR}
     trainers = []
     for run in range(runs):
-        heard = corpora if run == 0 or not speech else speech
-        without = {name: some for name, some in left_out.items() if name in heard}
+        used = corpora if run == 0 or not speech else speech
+        without = {name: some for name, some in left_out.items() if name in used}
         plan = Plan(steps=steps, seed=seed, run=run, left_out=without)
         folder = work / f"run-{run}"
-        trainers.append(Trainer(heard, plan, read_encoder(encoder), folder, tell=typer.echo))
+        trainers.append(Trainer(used, plan, read_encoder(encoder), folder, tell=typer.echo))
         trainers[-1].run()
     trainer, *others = trainers
     trainer.average(others)

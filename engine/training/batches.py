@@ -46,8 +46,8 @@ class Corpus:
         """The corpus of these clips."""
         names, labels = np.unique([clip.label for clip in clips], return_inverse=True)
         speakers = np.unique([clip.speaker for clip in clips], return_inverse=True)[1]
-        said = [clip.text or f"clip {i}" for i, clip in enumerate(clips)]
-        texts = np.unique(said, return_inverse=True)[1]
+        sentences = [clip.text or f"clip {i}" for i, clip in enumerate(clips)]
+        texts = np.unique(sentences, return_inverse=True)[1]
         return cls(clips, variants, labels, tuple(map(str, names)), speakers, texts)
 
     def spectrum(self, row: int, variant: int = 0) -> Floats:

@@ -113,13 +113,13 @@ def _own_way(unit: Tensor, batch: Batch) -> Tensor:
 
 def _contrast(unit: Tensor, batch: Batch) -> Tensor:
     """Supervised contrast whose positives have the same label, another speaker and sentence."""
-    alike, mine, said = (
+    alike, mine, same_text = (
         of[:, None] == of[None] for of in (batch.labels, batch.speakers, batch.texts)
     )
-    cosines = unit @ unit.T / _TEMPERATURE + _CONFOUNDED * (~alike & (mine | said))
+    cosines = unit @ unit.T / _TEMPERATURE + _CONFOUNDED * (~alike & (mine | same_text))
     cosines = cosines.masked_fill(torch.eye(len(unit), dtype=torch.bool), -1e9)
     shares = functional.log_softmax(cosines, dim=1)
-    positive = alike & ~mine & ~said
+    positive = alike & ~mine & ~same_text
     counts = positive.sum(dim=1)
     asked = counts > 0
     if not bool(asked.any()):

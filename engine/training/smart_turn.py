@@ -74,15 +74,15 @@ def _from_onnx(path: Path) -> Iterator[tuple[str, Array]]:
     from onnx import numpy_helper
 
     graph = onnx.load(str(path)).graph
-    held = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    for name, values in held.items():
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    for name, values in arrays.items():
         if name.startswith(_PREFIX) and values.dtype == np.float32 and "_scale" not in name:
             yield name.removeprefix(_PREFIX), values
     for part in ("conv1", "conv2"):
         stem = f"{_PREFIX}{part}"
-        yield f"{part}.weight", _plain(held, f"{stem}.weight", 0)
-        bias = held[f"{stem}.bias_quantized"].astype(np.float32)
-        yield f"{part}.bias", bias * held[f"{stem}.bias_quantized_scale"]
+        yield f"{part}.weight", _plain(arrays, f"{stem}.weight", 0)
+        bias = arrays[f"{stem}.bias_quantized"].astype(np.float32)
+        yield f"{part}.bias", bias * arrays[f"{stem}.bias_quantized_scale"]
     used: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
@@ -90,13 +90,13 @@ def _from_onnx(path: Path) -> Iterator[tuple[str, Array]]:
     keys = 0
     for node in (one for one in graph.node if one.op_type == "MatMul"):
         weights = node.input[1].removesuffix("_DequantizeLinear_Output")
-        if f"{weights}_quantized" not in held:
+        if f"{weights}_quantized" not in arrays:
             continue
         name = _bias_added_to(node, used)
         if name is None and re.match(r"layer_norm(_\d+)?_D", node.input[0]):
             name, keys = f"layers.{keys}.self_attn.k_proj", keys + 1  # the only ones without bias
         if name is not None:
-            yield f"{name}.weight", _plain(held, weights, 1).T.copy()
+            yield f"{name}.weight", _plain(arrays, weights, 1).T.copy()
 
 
 def _bias_added_to(node: Any, used: dict[str, list[Any]]) -> str | None:
@@ -114,10 +114,10 @@ def _bias_added_to(node: Any, used: dict[str, list[Any]]) -> str | None:
     return None
 
 
-def _plain(held: dict[str, Any], name: str, axis: int) -> Array:
+def _plain(arrays: dict[str, Any], name: str, axis: int) -> Array:
     """Quantised weights as float32; scales and zero points are one, or one a row of ``axis``."""
-    scale = held[f"{name}_scale"]
-    shape = [-1 if i == axis and scale.ndim else 1 for i in range(held[f"{name}_quantized"].ndim)]
-    zero = held[f"{name}_zero_point"].astype(np.float32).reshape(shape)
-    values = held[f"{name}_quantized"].astype(np.float32) - zero
+    scale = arrays[f"{name}_scale"]
+    shape = [-1 if i == axis and scale.ndim else 1 for i in range(arrays[f"{name}_quantized"].ndim)]
+    zero = arrays[f"{name}_zero_point"].astype(np.float32).reshape(shape)
+    values = arrays[f"{name}_quantized"].astype(np.float32) - zero
     return np.asarray(values * scale.reshape(shape), dtype=np.float32)

@@ -55,24 +55,19 @@ def clip_fields(clip: ClipDetails) -> dict[str, Any]:
 def clip_record(clip: ClipDetails) -> dict[str, Any]:
     """A clip as plain data, for JSON lines: its file by path, numbers rounded."""
     return {
-        **clip_fields(clip),
+        **_rounded(clip_fields(clip)),
         "file": clip.path or clip.name,
         "start": round(clip.start, 3),
         "end": round(clip.end, 3),
         "recorded_at": clip.recorded_at.isoformat() if clip.recorded_at else None,
-        "confidence": None if clip.confidence is None else round(clip.confidence, 6),
-        "scores": {name: round(score, 6) for name, score in clip.scores.items()},
-        "affect": {
-            **{name: round(one, 6) for name, one in clip.affect.items()},
-            "derived": clip.derived,
-        }
-        if clip.affect
-        else None,
-        "predictions": {
-            task: {"value": value, "probability": round(probability, 6)}
-            for task, (value, probability) in clip.predictions.items()
-        },
     }
+
+
+def _rounded(value: Any) -> Any:
+    """Plain data with its numbers to six decimals."""
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def recording_record(one: RecordingDetails) -> dict[str, Any]:

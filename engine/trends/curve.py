@@ -130,7 +130,13 @@ class Trend:
     stretches: tuple[Stretch, ...]
     turns: tuple[Turn, ...]
     peaks: tuple[Peak, ...]
-    marks: tuple[tuple[float, float, str, float], ...]
+
+    @property
+    def heading(self) -> str:
+        """``channel 1 (agent)``; empty of all channels mixed."""
+        if self.channel is None:
+            return ""
+        return f"channel {self.channel}" + (f" ({self.channel_name})" if self.channel_name else "")
 
     def record(self) -> dict[str, Any]:
         """As plain data: NaN is null."""
@@ -210,10 +216,6 @@ def trend_of(
         stretches,
         _turns(stretches),
         _peaks(times, smoothed, classes, options.smooth),
-        tuple(
-            (float(start), float(end), classes[best], float(row[best]))
-            for start, end, best, row in zip(clips.starts, clips.ends, top, scores, strict=True)
-        ),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.embeddings import stream
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import SPEAKER, BaselineRow, Clip, Recording

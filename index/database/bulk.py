@@ -1,17 +1,20 @@
-"""Bulk rows: ids reserved in blocks, COPY and binary cursors on Postgres, executemany on SQLite."""
+"""Many rows at once: chunks of ids, upserts, reserved ids, COPY and binary cursors on Postgres."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Float, Integer, LargeBinary, String, insert, text
+from sqlalchemy import BigInteger, Float, Integer, LargeBinary, String, insert, select, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.schema import Base, UtcDateTime
+from emotion_search.index.database.schema import Base, Clip, UtcDateTime
+
+_Item = TypeVar("_Item")
 
 _POSTGRES = (  # what COPY's binary format calls the types of columns, the first that fits
     (BigInteger, "int8"),
@@ -21,6 +24,21 @@ _POSTGRES = (  # what COPY's binary format calls the types of columns, the first
     (LargeBinary, "bytea"),
     (UtcDateTime, "timestamptz"),
 )
+
+
+def chunks(items: Sequence[_Item], size: int = 500) -> Iterator[Sequence[_Item]]:
+    """The items, so many at a time: both databases limit the parameters of a statement."""
+    for begin in range(0, len(items), size):
+        yield items[begin : begin + size]
+
+
+def known_clips(session: Session, ids: Sequence[int]) -> set[int]:
+    """Those of the ids that are clips of the archive."""
+    return {
+        clip
+        for some in chunks(ids)
+        for clip in session.scalars(select(Clip.id).where(Clip.id.in_(some)))
+    }
 
 
 def reserve_ids(session: Session, table: type[Base], number: int) -> list[int]:
@@ -78,6 +96,33 @@ def fetch_parts(session: Session, statement: str, size: int) -> Iterator[Sequenc
         cursor.execute(statement)
         while part := cursor.fetchmany(size):
             yield part
+
+
+def insert_new(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert ``rows``; one that breaks a unique constraint is left out."""
+    for chunk in chunks(rows):
+        session.execute(_insert(session, table).values(chunk).on_conflict_do_nothing())
+
+
+def insert_or_replace(
+    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert ``rows``; where the primary key is there already, the new values replace the old. Of
+    rows with the same key the last counts."""
+    keys = [column.name for column in table.__table__.primary_key]
+    last = {tuple(row[name] for name in keys): row for row in rows}
+    for chunk in chunks(list(last.values())):
+        statement = _insert(session, table).values(chunk)
+        changed = {name: statement.excluded[name] for name in chunk[0] if name not in keys}
+        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def _insert(session: Session, table: type[Base]) -> Any:
+    if _is_sqlite(session):
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # which loads every driver's dialect
+
+    return postgresql.insert(table)
 
 
 @contextmanager

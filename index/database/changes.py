@@ -12,7 +12,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, outerjoin, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.schema import Archive, Clip, Model
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Float, Integer, Table, and_, delete, exists, func, or_, s
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Base, Embedding

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.bulk import known_clips
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import known_clips
 from emotion_search.index.database.column_rows import fetch_columns, numbers
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote_plus
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session as Session  # for those who hand one on
 
+from emotion_search.index.database.engines import connect, writable
 from emotion_search.index.database.schema import SCHEMA_VERSION
 from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import sync
@@ -34,7 +32,6 @@ from emotion_search.index.errors import (
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
 _TURN_LOCK = _MIGRATION_LOCK + 2
-_CONNECTIONS = 40  # as many as the API has threads; made when needed
 _PATIENT_MS = 2000
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})  # parameters of libpq
 _HIDDEN = "***"  # as SQLAlchemy shows the password before the host
@@ -76,9 +73,9 @@ class Database:
             )
         self.busy_timeout = busy_timeout
         file = self.file
-        self.read_only = file is not None and file.exists() and not _writable(file)
+        self.read_only = file is not None and file.exists() and not writable(file)
         try:
-            self._alchemy = _connect(self.url, busy_timeout, self.read_only)
+            self._alchemy = connect(self.url, busy_timeout, self.read_only)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise UnusableError(
                 "Postgres needs its driver: pip install 'emotion-search[postgres]'"
@@ -346,77 +343,6 @@ def shown(url: URL | str) -> str:
         return _HIDDEN
     hidden = made.update_query_dict(dict.fromkeys(_SECRETS & set(made.query), _HIDDEN))
     return hidden.render_as_string(hide_password=True).replace(quote_plus(_HIDDEN), _HIDDEN)
-
-
-def _writable(file: Path) -> bool:
-    return os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK)
-
-
-def _as_it_is(url: URL, busy_timeout: float) -> sqlite3.Connection:
-    """A connection to a file that cannot be written to, nor anything beside it: SQLite needs its
-    ``-shm`` there, or be told that nobody writes (https://sqlite.org/wal.html#readonly)."""
-    file = Path(url.database or "").absolute()
-    alone = "" if Path(f"{file}-shm").exists() else "&immutable=1"
-    return sqlite3.connect(
-        f"{file.as_uri()}?mode=ro{alone}", uri=True, timeout=busy_timeout, check_same_thread=False
-    )
-
-
-def _connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(
-            url,
-            pool_pre_ping=True,
-            pool_size=5,
-            max_overflow=_CONNECTIONS - 5,
-            connect_args={
-                "connect_timeout": max(1, round(busy_timeout)),
-                "options": f"-c lock_timeout={max(1, round(busy_timeout * 1000))} -c TimeZone=UTC",
-            },
-        )
-    alchemy = create_engine(
-        url,
-        pool_size=_CONNECTIONS,
-        connect_args={"timeout": busy_timeout, "check_same_thread": False},
-        **({"creator": lambda: _as_it_is(url, busy_timeout)} if read_only else {}),
-    )
-
-    @event.listens_for(alchemy, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
-        if read_only:
-            return
-        _enter_wal(connection, busy_timeout)
-        connection.execute("PRAGMA synchronous = FULL")  # what is answered outlasts a power loss
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA cache_size = -16000")  # KiB; searches read all over the file
-        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
-
-    @event.listens_for(alchemy, "begin")
-    def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        if mode is not None:
-            connection.exec_driver_sql(f"BEGIN {mode}")
-
-    return alchemy
-
-
-def _enter_wal(connection: Any, busy_timeout: float) -> None:
-    """Switch a connection to write-ahead logging, as patiently as everything else.
-
-    SQLite's own busy timeout does not cover this: where several processes open a new database at
-    once, the change of mode is refused without a wait.
-    """
-    until = time.monotonic() + busy_timeout
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() >= until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _ensure_identity(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import known_clips
+from emotion_search.index.database.bulk import known_clips
 from emotion_search.index.database.embeddings import Embedded, count_embedded, insert_embeddings
 from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.schema import Archive, Base, Clip, Embedding, Model, Recording

@@ -12,8 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.affect import DIMENSIONS, affect
-from emotion_search.index.database.bulk import fetch, fetch_parts, insert_many
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks, fetch, fetch_parts, insert_many
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo, next_revision

@@ -10,10 +10,8 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, and_, collate, delete, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from emotion_search.index.database.bulk import insert_many
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks, insert_many, insert_or_replace
 from emotion_search.index.database.schema import Failure, Location, Recording
-from emotion_search.index.database.upsert import insert_or_replace
 
 _HIGHEST = chr(0x10FFFF)
 

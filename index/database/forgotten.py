@@ -8,10 +8,9 @@ from collections.abc import Collection
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks, insert_new
 from emotion_search.index.database.models import archive_uuid
 from emotion_search.index.database.schema import Forgotten
-from emotion_search.index.database.upsert import insert_new
 
 
 def note_forgotten(session: Session, sha256: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.affect import DIMENSIONS
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.emotion_names import one_spelling
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import ModelInfo

@@ -8,14 +8,13 @@ import numpy as np
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, aliased
 
+from emotion_search.index.database.bulk import chunks, insert_or_replace, known_clips
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.emotion_names import one_spelling
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import Clip, Label
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.database.text import clean
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids
 

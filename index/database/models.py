@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.bulk import insert_new
 from emotion_search.index.database.schema import Archive, Model, as_details
-from emotion_search.index.database.upsert import insert_new
 from emotion_search.index.errors import ModelMismatchError
 
 

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from emotion_search.index.database.bulk import chunks, insert_or_replace, known_clips
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import chunks, known_clips
 from emotion_search.index.database.classifiers import ClassifierInfo
 from emotion_search.index.database.embeddings import ROWS, as_arrays
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import ClassifierRow, Clip, Embedding, Prediction
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.vectors.arrays import Ids, Vectors
 
 

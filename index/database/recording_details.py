@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.clips import ClipDetails, clip_details, metadata_of
 from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.filters import ClipFilter

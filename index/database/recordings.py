@@ -14,16 +14,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.baselines import forget_speakers
-from emotion_search.index.database.bulk import insert_many, reserve_ids
+from emotion_search.index.database.bulk import chunks, insert_many, insert_or_replace, reserve_ids
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones, insert_embeddings, renew
 from emotion_search.index.database.files import FileFacts, add_locations, ids_of_hashes
 from emotion_search.index.database.labels import spans_of_each
 from emotion_search.index.database.schema import Clip, Label, Location, Metadatum, Recording
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
 from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.database.webhooks import forget_recording_in_deliveries
 from emotion_search.index.errors import NotFoundError
 

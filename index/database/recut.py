@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.changes import note_changed
-from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.embeddings import add_tombstones
 from emotion_search.index.database.labels import agreed_labels, label_clips, spans_of
 from emotion_search.index.database.recordings import NewClip, add_clips

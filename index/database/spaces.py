@@ -12,9 +12,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, defer
 
 from emotion_search.index.database.baselines import centres, places_of, put_baselines, source_means
+from emotion_search.index.database.bulk import insert_or_replace
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
 from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow, as_details
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
 from emotion_search.index.vectors.baselines import FEWEST, Baselines, Place, shrunk

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select, union_all, update
 from sqlalchemy.orm import Session, aliased
 
-from emotion_search.index.database.chunks import chunks
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.schema import SPEAKER, Clip, Recording
 from emotion_search.index.database.spans import Side, Span, span_key
 

@@ -34,8 +34,8 @@ def test_the_prefix_itself_leads_to_the_page_and_a_header_goes_before_the_settin
 ):
     answer = below.get("/tools/emotions", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (308, "/tools/emotions/")
-    told = {"x-forwarded-prefix": "/other/"}
-    assert "/other/openapi.json" in below.get("/docs", headers=told).text
+    headers = {"x-forwarded-prefix": "/other/"}
+    assert "/other/openapi.json" in below.get("/docs", headers=headers).text
     odd = {"x-forwarded-prefix": '/"><script>'}
     assert "<script>/" not in below.get("/docs", headers=odd).text
     assert "/tools/emotions/openapi.json" in below.get("/docs", headers=odd).text

@@ -285,7 +285,7 @@ def test_a_search_waits_for_nobody_and_sees_what_was_committed_before(world: Wor
     calls = []
 
     def ahead(self, session):
-        held = original(self, session)
+        found = original(self, session)
         if not calls:
             calls.append(1)
             from emotion_search.index.database.spaces import standing
@@ -293,7 +293,7 @@ def test_a_search_waits_for_nobody_and_sees_what_was_committed_before(world: Wor
             standing(session, world.archive.model)  # the snapshot begins
             world.write("label", 2)
             world.searchers[0].refresh()
-        return held
+        return found
 
     monkeypatch.setattr(type(searcher.keeper), "at", ahead)
     with searcher.open() as snapshot:

@@ -238,11 +238,11 @@ def test_known_bytes_gain_a_name_and_nothing_else(world: World):
 
 
 def test_a_second_model_is_refused(world: World):
-    told = {
+    messages = {
         "other": "of other: .*leave --model out",
         world.model.name: "other weights of test .*reembed",
     }
-    for name, match in told.items():
+    for name, match in messages.items():
         with pytest.raises(ModelMismatchError, match=match), world.database.write() as session:
             activate_model(session, name=name, fingerprint="0" * 64, dimension=DIM, classes=())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
@@ -109,4 +110,4 @@ def evaluated(
 
     data, space = library.labelled(asked.task, sentence_key=asked.sentence_key)
     found = evaluate(data, space, gallery=asked.gallery(), progress=progress)
-    return EvaluationOut.model_validate({**found.record(), "model": model_name(found.name)})
+    return EvaluationOut.model_validate({**asdict(found), "model": model_name(found.name)})

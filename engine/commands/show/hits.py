@@ -121,7 +121,7 @@ def print_trend(trend: RecordingTrend) -> None:
     print(f"recording {trend.recording}, {trend.name}, {clock(trend.duration)}")
     for one in trend.channels:
         if one.channel is not None:
-            print(f"channel {one.channel}" + (f" ({one.channel_name})" if one.channel_name else ""))
+            print(one.heading)
         top = sorted(one.share.items(), key=lambda pair: -pair[1])
         top.append((UNCERTAIN, one.uncertain))
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in top if share)

@@ -49,8 +49,8 @@ assert isinstance(by_clip, SearchOut), by_clip
 
 found = recording.sync(job.recording, client=client)
 assert isinstance(found, RecordingOut), found
-heard = audio.sync(found.recording, client=client, end=1.0)
-assert isinstance(heard, File), heard
+sound = audio.sync(found.recording, client=client, end=1.0)
+assert isinstance(sound, File), sound
 trend = recording_trend.sync(found.recording, client=client)
 assert isinstance(trend, RecordingTrendOut), trend
-print(found.file, len(by_file.hits), len(by_clip.hits), heard.payload.read(4), len(trend.channels))
+print(found.file, len(by_file.hits), len(by_clip.hits), sound.payload.read(4), len(trend.channels))

@@ -25,12 +25,12 @@ def test_a_clip_is_analysed_and_compared_with_another(
 ):
     page = visit.open("/#/analyse")
     page.get_by_label("Audio files").set_input_files(call)
-    heard = api.post("/v1/predict", files={"file": ("call.wav", call.read_bytes())}).json()
+    predicted = api.post("/v1/predict", files={"file": ("call.wav", call.read_bytes())}).json()
     panel = page.get_by_role("region", name="call.wav")
     expect(panel.get_by_role("list", name="All scores").get_by_role("listitem")).to_have_count(
-        len(heard["scores"])
+        len(predicted["scores"])
     )
-    expect(panel.locator(".verdict")).to_contain_text(f"{round(100 * heard['confidence'])} %")
+    expect(panel.locator(".verdict")).to_contain_text(f"{round(100 * predicted['confidence'])} %")
     expect(panel.locator("canvas[data-ready=yes]").first).to_be_visible()
     expect(panel.locator(".cards .card")).to_have_count(6)
     with page.expect_download() as saved:
@@ -42,7 +42,7 @@ def test_a_clip_is_analysed_and_compared_with_another(
     assert embedding.shape == (dimension,)
     with page.expect_download() as saved:
         panel.get_by_role("button", name="Download result.json").click()
-    assert json.loads(saved.value.path().read_text())["scores"] == heard["scores"]
+    assert json.loads(saved.value.path().read_text())["scores"] == predicted["scores"]
     panel.get_by_role("button", name="Play", exact=True).click()
     until(page, "window.heard.at(-1)?.currentTime > 0.1")
     panel.get_by_label("Scores over time in").select_option("5")

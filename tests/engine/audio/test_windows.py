@@ -58,12 +58,12 @@ def test_overlapping_windows_leave_nothing_out(total, hop):
     cutter = FixedWindows(3.0, hop)
     made = [*cutter.feed(samples[: total // 2]), *cutter.feed(samples[total // 2 :])]
     made += cutter.finish()
-    held = np.zeros(total, bool)
+    covered = np.zeros(total, bool)
     for window in made:
         first, last = round(window.start * 16_000), round(window.end * 16_000)
         assert np.array_equal(window.samples, samples[first:last])
-        held[first:last] = True
-    assert held.all()
+        covered[first:last] = True
+    assert covered.all()
     for before, after in itertools.pairwise(made):
         assert after.start - before.start == pytest.approx(hop, abs=1e-4)
         assert after.end > before.end

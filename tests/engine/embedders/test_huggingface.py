@@ -213,7 +213,7 @@ def test_a_name_is_taken_apart(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "message"),
     [
         ("remote", "wants to run code of its own"),
         ("no extractor", "lacks one of config.json, preprocessor_config.json"),
@@ -227,7 +227,7 @@ def test_a_name_is_taken_apart(tmp_path, monkeypatch):
         ("text", "is no audio encoder"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, told):
+def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, message):
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "bad"
@@ -265,13 +265,13 @@ def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, told):
         with undisturbed():
             bert = transformers.BertModel(transformers.BertConfig(vocab_size=99, **sizes))
             bert.save_pretrained(folder)
-    with pytest.raises(ModelUnavailableError, match=told) as raised:
+    with pytest.raises(ModelUnavailableError, match=message) as raised:
         load(folder)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         ({1: "sad", 2: "happy", 3: "angry"}, "gives no names to classes 0, 1"),
         ({0: 5, 1: "happy", 2: "angry"}, "gives no names to classes 0, 1"),
@@ -279,13 +279,13 @@ def test_what_cannot_be_used_is_told_in_a_line(folders, tmp_path, harm, told):
     ],
 )
 def test_heads_whose_classes_have_no_names_of_their_own_are_refused(
-    folders, tmp_path, labels, told
+    folders, tmp_path, labels, message
 ):
     folder = tmp_path / "odd"
     shutil.copytree(folders["hubert"], folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
-    with pytest.raises(ModelUnavailableError, match=told):
+    with pytest.raises(ModelUnavailableError, match=message):
         load_embedder(f"hf:{folder}", Settings(device="cpu"))
 
 

@@ -115,7 +115,7 @@ def test_a_folder_of_sentence_transformers_gives_its_numbers(folder, clap, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("modules", "told"),
+    ("modules", "message"),
     [
         ('[{"type": "m.Transformer"}, {"type": "m.Normalize"}]', None),
         ('[{"type": "m.Transformer"}, {"type": "m.Dense"}]', "not known here: Dense; a plug-in"),
@@ -123,14 +123,14 @@ def test_a_folder_of_sentence_transformers_gives_its_numbers(folder, clap, tmp_p
         ("{", "modules.json cannot be read"),
     ],
 )
-def test_what_other_modules_would_change_is_refused(folder, tmp_path, modules, told):
+def test_what_other_modules_would_change_is_refused(folder, tmp_path, modules, message):
     copy = tmp_path / "sentences"
     shutil.copytree(folder, copy)
     (copy / "modules.json").write_text(modules)
-    if told is None:
+    if message is None:
         assert load(copy).embed_text(["angry"]).any()
         return
-    with pytest.raises(ModelUnavailableError, match=re.escape(told)):
+    with pytest.raises(ModelUnavailableError, match=re.escape(message)):
         load(copy)
 
 

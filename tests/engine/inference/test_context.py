@@ -100,7 +100,7 @@ def test_an_archive_tells_its_mean_or_the_baseline_of_who_is_named(library: Libr
     fill(library.database, vectors, speakers=speakers, embedder=acoustic())
     (vector,) = windows(call, 12.0)
 
-    def heard(**of: str) -> np.ndarray:
+    def scores(**of: str) -> np.ndarray:
         (whole,) = library.predict(call, **of)
         assert whole.adapted == "archive"
         return rows([whole])[0]
@@ -109,11 +109,11 @@ def test_an_archive_tells_its_mean_or_the_baseline_of_who_is_named(library: Libr
     assert before.adapted == "none"
     library.tune(method=Method.CENTRED)
     mean = normalise(vectors).mean(axis=0)
-    np.testing.assert_allclose(heard(), acoustic().scores(vector[None], mean)[0], atol=1e-5)
+    np.testing.assert_allclose(scores(), acoustic().scores(vector[None], mean)[0], atol=1e-5)
     library.tune(method=Method.BASELINE)
     with library.database.read() as session:
         own = centre_at(session, library.model(), Place(None, "voice2"), vector[None])
     assert np.abs(own - mean).max() > 1e-3
-    named = heard(speaker="voice2")
+    named = scores(speaker="voice2")
     np.testing.assert_allclose(named, acoustic().scores(vector[None], own)[0], atol=1e-5)
-    assert np.abs(named - heard()).max() > 1e-3
+    assert np.abs(named - scores()).max() > 1e-3

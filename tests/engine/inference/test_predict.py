@@ -169,9 +169,9 @@ def hiss(seconds: float, level: float = 0.003) -> np.ndarray:
 @pytest.mark.usefixtures("loud")
 @pytest.mark.parametrize("how", ["utterance", Granularity("window", 3.0)])
 def test_pauses_do_not_count_for_the_file(tmp_path: Path, how):
-    said = np.concatenate([speak("anger", speaker=1, seed=s, seconds=3.0) for s in range(3)])
-    speech = write_wav(tmp_path / "speech.wav", said)
-    paused = write_wav(tmp_path / "paused.wav", np.concatenate([said, hiss(21.0)]))
+    samples = np.concatenate([speak("anger", speaker=1, seed=s, seconds=3.0) for s in range(3)])
+    speech = write_wav(tmp_path / "speech.wav", samples)
+    paused = write_wav(tmp_path / "paused.wav", np.concatenate([samples, hiss(21.0)]))
     alone = write_wav(tmp_path / "alone.wav", hiss(21.0))
     *_, plain = predict_files([speech], Acoustic(), how)
     *parts, whole = predict_files([paused], Acoustic(), how)
@@ -185,11 +185,11 @@ def test_pauses_do_not_count_for_the_file(tmp_path: Path, how):
 
 @pytest.mark.usefixtures("loud")
 def test_silent_frames_do_not_count_for_the_file(embedder, tmp_path: Path):
-    said = speak("anger", speaker=1, seed=0, seconds=3.0)
-    path = write_wav(tmp_path / "x.wav", np.concatenate([said, hiss(9.0)]))
+    speech = speak("anger", speaker=1, seed=0, seconds=3.0)
+    path = write_wav(tmp_path / "x.wav", np.concatenate([speech, hiss(9.0)]))
     *frames, whole = predict_files([path], embedder, "frame", folder=tmp_path / "out")
     logs = np.log([row(frame) for frame in frames])
-    loud = [i for i in range(0, len(said), CHUNK) if np.abs(said[i : i + CHUNK]).max() > 0.02]
+    loud = [i for i in range(0, len(speech), CHUNK) if np.abs(speech[i : i + CHUNK]).max() > 0.02]
     until = loud[-8] / 16_000 + 1.5  # a quarter of a second of what is loud is within reach
     near = np.array([frame.start <= until for frame in frames])
     assert len(frames) == 599

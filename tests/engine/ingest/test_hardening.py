@@ -48,18 +48,18 @@ def test_an_error_of_the_database_ends_an_ingest_and_its_threads(
     settings = sqlite_settings
     with Library.open(settings, create=True) as library:
         library.ingest([])  # the model is known from here on
-        held = []
+        readers = []
 
         def lock(report):
-            if not held:
+            if not readers:
                 other = sqlite3.connect(settings.home / "archive.db", isolation_level=None)
                 other.execute("BEGIN IMMEDIATE")
-                held.append(other)
+                readers.append(other)
 
         write_wav(tmp_path / "calls" / "00.wav", tone(1.0))
         with pytest.raises(DatabaseBusyError):
             library.ingest(find_audio([str(tmp_path / "calls")]).files, progress=lock)
-        held[0].close()
+        readers[0].close()
     assert not [t for t in threading.enumerate() if t.name.startswith("prefetch")]
 
 

@@ -128,10 +128,10 @@ def test_a_server_searches_the_model_that_serves_even_under_a_known_number(archi
         assert after.id == before.id
         archive.use("after it")
         _, searcher = server.searcher()
-        with server.database.read() as session, searcher.keeper.at(session) as (held, _):
+        with server.database.read() as session, searcher.keeper.at(session) as (loaded, _):
             for clip in range(1, 13):
                 unit = normalise(vector(archive, after, clip))
-                assert held.index.candidates(unit, 1).ids[0] == clip
+                assert loaded.index.candidates(unit, 1).ids[0] == clip
 
 
 def test_the_index_that_is_told_of_is_the_one_in_use(archive: Library):

@@ -86,17 +86,17 @@ def brute(data: LabelledVectors) -> dict[str, tuple[float, int, int]]:
     n, several = len(unit), len(np.unique(data.sources)) > 1
     right = {kind: {} for kind in KINDS}
     for a in range(n):
-        said = data.sentences[a]
+        sentence = data.sentences[a]
         for p in range(n):
             if data.labels[p] != data.labels[a] or data.speakers[p] == data.speakers[a]:
                 continue
-            if said and data.sentences[p] == said:
+            if sentence and data.sentences[p] == sentence:
                 continue
             for d in range(n):
                 if data.labels[d] == data.labels[a]:
                     continue
                 voice = data.speakers[d] == data.speakers[a]
-                text = bool(said) and data.sentences[d] == said
+                text = bool(sentence) and data.sentences[d] == sentence
                 home = [data.sources[i] == data.sources[a] for i in (p, d)]
                 kinds = {
                     "nothing": not voice and not text and home == [not several] * 2,
@@ -106,7 +106,7 @@ def brute(data: LabelledVectors) -> dict[str, tuple[float, int, int]]:
                     "both": voice and text and home == [True, True],
                 }
                 score = np.sign(round(unit[a] @ unit[p], 6) - round(unit[a] @ unit[d], 6))
-                for kind in (name for name, held in kinds.items() if held):
+                for kind in (name for name, holds in kinds.items() if holds):
                     right[kind].setdefault(a, []).append((score + 1) / 2)
     return {
         kind: (

@@ -1,7 +1,7 @@
 """A whole evaluation: probes, calibration, report."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def speech(speakers: int = 8, spread: float = 1.0, speaker_weight: float = 1.0) 
 
 def test_an_evaluation_tells_every_part_and_is_json():
     result = evaluate(speech(), Space(), rounds=50)
-    record = json.loads(json.dumps(result.record()))
+    record = json.loads(json.dumps(asdict(result)))
     assert record["gallery"] == "speaker"
     assert record["clips"] == {"emotion0": 48, "emotion1": 48, "emotion2": 48}
     assert record["micro"]["mAP"]["low"] < record["micro"]["mAP"]["value"]

@@ -95,14 +95,14 @@ def test_macro_means_weigh_classes_alike():
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for trial in range(200):
         centres = rng.normal(size=(30, 1))  # of 30 speakers, ten queries each
         values = np.repeat(centres, 10, axis=0) + 0.3 * rng.normal(size=(300, 1))
         groups = np.repeat(np.arange(30).astype(str), 10)
         one = over_queries(values, groups, rounds=300, seed=trial)[0]
-        held += one.low <= 0.0 <= one.high
-    assert 0.88 <= held / 200 <= 0.99
+        covered += one.low <= 0.0 <= one.high
+    assert 0.88 <= covered / 200 <= 0.99
 
 
 def test_a_single_group_gives_no_interval():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
+from emotion_search.index.database.bulk import insert_or_replace
 from emotion_search.index.database.classifiers import ClassifierInfo
 from emotion_search.index.database.clips import count
 from emotion_search.index.database.columns import Columns
@@ -24,7 +25,6 @@ from emotion_search.index.database.schema import (
     Prediction,
     Recording,
 )
-from emotion_search.index.database.upsert import insert_or_replace
 from emotion_search.index.errors import InvalidInputError
 from tests.index.worlds import VectorArchive
 

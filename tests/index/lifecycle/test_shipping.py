@@ -60,9 +60,9 @@ class MemoryEngine:
         self.noted[name] = marks
 
     def search(self, name: str, query: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-        held = self._of(name)
+        stored = self._of(name)
         self.searched += 1
-        scores = {one: float(row @ query) for one, row in held.items()}
+        scores = {one: float(row @ query) for one, row in stored.items()}
         best = sorted(scores, key=scores.__getitem__, reverse=True)[:limit]
         return np.array(best, np.int64), np.array([scores[one] for one in best])
 
@@ -71,15 +71,15 @@ class MemoryEngine:
         self.sent += len(ids)
 
     def delete(self, name: str, ids: np.ndarray) -> None:
-        held = self._of(name)
+        stored = self._of(name)
         if not self.keeps:
             for one in ids.tolist():
-                held.pop(one, None)
+                stored.pop(one, None)
 
     def vectors(self, name: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        held = self._of(name)
-        there = [one for one in ids.tolist() if one in held]
-        rows = np.array([held[one] for one in there], np.float32).reshape(-1, DIM)
+        stored = self._of(name)
+        there = [one for one in ids.tolist() if one in stored]
+        rows = np.array([stored[one] for one in there], np.float32).reshape(-1, DIM)
         return np.array(there, np.int64), rows
 
     def between(self, name: str, low: int, high: int) -> np.ndarray:
@@ -131,9 +131,9 @@ class World:
         with self.archive.database.write() as session:
             remove_recording(session, recording)
 
-    def held(self) -> list[int]:
-        (held,) = self.engine.collections.values()
-        return sorted(held)
+    def stored(self) -> list[int]:
+        (stored,) = self.engine.collections.values()
+        return sorted(stored)
 
     def agrees(self, searcher: Searcher) -> None:
         """Its hits are those of an exact search."""
@@ -172,7 +172,7 @@ def test_searches_ask_the_engine_and_compare_what_it_lacks(world: World):
     assert world.engine.sent == 60  # the newest are compared here
     assert len(searcher.keeper._current.index._recent.ids()) == 5
     searcher.keeper.save()
-    assert world.held() == list(range(1, 66))
+    assert world.stored() == list(range(1, 66))
     assert len(searcher.keeper._current.index._recent.ids()) == 0
     world.agrees(searcher)
     world.agrees(world.searcher())  # from what was saved
@@ -189,15 +189,15 @@ def test_what_is_forgotten_leaves_the_engine_or_is_said_to_be_pending(either: Wo
     assert shipping.state().pending == 1
     shipping.ship()
     assert shipping.state().pending == 0
-    assert 7 not in either.held()
+    assert 7 not in either.stored()
     either.engine.keeps = True
     either.forget(8)
     shipping.ship()
-    assert (shipping.state().pending, 8 in either.held()) == (1, True)
+    assert (shipping.state().pending, 8 in either.stored()) == (1, True)
     either.agrees(searcher)
     either.engine.keeps = False
     shipping.ship()
-    assert (shipping.state().pending, 8 in either.held()) == (0, False)
+    assert (shipping.state().pending, 8 in either.stored()) == (0, False)
     either.engine.down = True
     either.forget(9)
     assert "down" in shipping.state().problem
@@ -237,7 +237,7 @@ def test_a_server_goes_on_until_what_was_erased_is_gone(world: World):
         searcher.keeper.shipping._due = 0.0
         world.agrees(searcher)
         searcher.keeper._courier.join()
-        assert (4 in world.held()) is keeps
+        assert (4 in world.stored()) is keeps
     searcher.keeper.close()
 
 
@@ -263,7 +263,7 @@ def test_a_server_sends_by_itself_what_the_engine_lacks(world: World):
     searcher.keeper.shipping._due = 0.0
     world.agrees(searcher)
     searcher.keeper._courier.join()
-    assert world.held() == list(range(1, 34))
+    assert world.stored() == list(range(1, 34))
     world.agrees(searcher)
     searcher.keeper.close()
 
@@ -274,13 +274,13 @@ def test_an_engine_that_does_not_match_is_made_to(world: World, harm):
     world.add(10)
     world.searcher().keeper.save()
     (name,) = world.engine.collections
-    held = world.engine.collections[name]
+    stored = world.engine.collections[name]
     if harm == "wiped":
         del world.engine.collections[name]
     elif harm == "lost some":
-        del held[29], held[30]
+        del stored[29], stored[30]
     elif harm == "other vectors":
-        world.engine.collections[name] = {one: -row for one, row in held.items()}
+        world.engine.collections[name] = {one: -row for one, row in stored.items()}
     else:
         with world.archive.database.write() as session:
             session.execute(text("DELETE FROM recordings WHERE id > 20"))
@@ -288,7 +288,7 @@ def test_an_engine_that_does_not_match_is_made_to(world: World, harm):
         world.engine.noted[name] = Marks(99, 0)
     searcher = world.searcher("b")
     searcher.keeper.save()
-    assert len(world.held()) == (20 if harm == "older database" else 30)
+    assert len(world.stored()) == (20 if harm == "older database" else 30)
     world.agrees(searcher)
     with searcher.keeper.snapshot() as (session, loaded, _):
         verdict = searcher.keeper.shipping.verify(session, loaded, sample=10)
@@ -311,7 +311,7 @@ def test_a_fill_that_was_broken_off_is_gone_on_with(world: World, monkeypatch):
         shipping.ship()
     assert shipping.state().revision == 0
     assert shipping.ship()
-    assert (world.engine.sent, world.held()) == (40, list(range(1, 41)))
+    assert (world.engine.sent, world.stored()) == (40, list(range(1, 41)))
 
 
 def test_a_sweep_finds_ids_of_one_side_only(world: World, monkeypatch):
@@ -322,16 +322,16 @@ def test_a_sweep_finds_ids_of_one_side_only(world: World, monkeypatch):
     searcher = world.searcher()
     searcher.keeper.save()
     (name,) = world.engine.collections
-    held = world.engine.collections[name]
+    stored = world.engine.collections[name]
     for one in (1, 20, 40):
-        del held[one]
-    held |= {one: np.ones(DIM, np.float32) for one in (-3, 0, *range(100, 130))}
+        del stored[one]
+    stored |= {one: np.ones(DIM, np.float32) for one in (-3, 0, *range(100, 130))}
     with searcher.keeper.snapshot() as (session, loaded, _):
         verdict = searcher.keeper.shipping.verify(session, loaded, sample=10)
     assert (verdict.clips, verdict.missing, verdict.surplus) == (40, 3, 32)
     assert not verdict.is_sound
     assert searcher.keeper.shipping.ship(everything=True)
-    assert world.held() == list(range(1, 41))
+    assert world.stored() == list(range(1, 41))
 
 
 def test_a_sweep_of_an_engine_that_ignores_its_bounds_comes_to_an_end(world: World, monkeypatch):

@@ -18,9 +18,9 @@ DIM = 8
 class LyingEngine:
     """An engine over vectors, which were true once, that answers by the lies that it is given."""
 
-    def __init__(self, held: dict[int, np.ndarray], lies: set[str], seed: int) -> None:
-        self._ids = np.array(sorted(held), np.int64)
-        self._rows = np.stack([held[one] for one in self._ids.tolist()])
+    def __init__(self, stored: dict[int, np.ndarray], lies: set[str], seed: int) -> None:
+        self._ids = np.array(sorted(stored), np.int64)
+        self._rows = np.stack([stored[one] for one in self._ids.tolist()])
         self._lies, self._rng = lies, np.random.default_rng(seed)
         self.asked = list[int]()
 
@@ -59,11 +59,11 @@ def tell(case: int) -> None:
     count = int(rng.integers(1, 120))
     rows = normalise(rng.normal(size=(count, DIM)).astype(np.float32))
     rows[rng.random(count) < 0.1] = rows[0]  # equal ones
-    held = dict(enumerate(rows.copy(), start=1))
+    stored = dict(enumerate(rows.copy(), start=1))
     lies = {lie for lie in LIES if rng.random() < 0.25}
     index = EngineIndex(DIM)
     index.add(np.arange(1, count + 1), rows)
-    engine = LyingEngine(held, lies, case)
+    engine = LyingEngine(stored, lies, case)
     later = int(rng.integers(0, 20))
     recent = np.arange(count + 1, count + later + 1)
     fresh = normalise(rng.normal(size=(later, DIM)).astype(np.float32)) if later else rows[:0]
@@ -72,22 +72,22 @@ def tell(case: int) -> None:
         index.add(recent[: later // 2], fresh[: later // 2])
     if later:
         index.add(recent[later // 2 :], fresh[later // 2 :])
-    held |= dict(zip(recent.tolist(), fresh, strict=True))
+    stored |= dict(zip(recent.tolist(), fresh, strict=True))
     if "stale" in lies:  # the engine knows other vectors of some, and some that are gone
         moved = np.unique(rng.integers(1, count + 1, size=5))
         turned = normalise(rng.normal(size=(len(moved), DIM)).astype(np.float32))
-        held |= dict(zip(moved.tolist(), turned, strict=True))
+        stored |= dict(zip(moved.tolist(), turned, strict=True))
         index.add(moved, turned)
         gone = np.setdiff1d(rng.integers(1, count + 1, size=9), moved)
         index.remove(gone)
-        held = {one: row for one, row in held.items() if one not in set(gone.tolist())}
-    assert index.ids().tolist() == sorted(held)
-    known = np.array(sorted(held))
+        stored = {one: row for one, row in stored.items() if one not in set(gone.tolist())}
+    assert index.ids().tolist() == sorted(stored)
+    known = np.array(sorted(stored))
     allowed = set(known[rng.random(len(known)) < rng.choice([1.0, 0.5, 0.05])].tolist())
     wish = Wish(int(rng.integers(1, 30)), [None, 1, 2][case % 3], 0.99 if case % 16 == 0 else None)
     query = normalise(rng.normal(size=DIM).astype(np.float32))
-    gallery = Dictionary(held, query, lambda one: one // 3, allowed)
-    wide = {one: row.astype(float) for one, row in held.items()}
+    gallery = Dictionary(stored, query, lambda one: one // 3, allowed)
+    wide = {one: row.astype(float) for one, row in stored.items()}
     best = brute_force(wide, query.astype(float), wish, lambda one: one // 3, allowed)
     ids, cosines = nearest(index, query, wish, gallery)
     found = list(zip(ids.tolist(), cosines.tolist(), strict=True))
@@ -122,14 +122,14 @@ def test_an_engine_that_lies_ten_thousand_times_costs_recall_and_never_a_wrong_h
 def test_an_honest_engine_finds_the_true_neighbours(asked):
     rng = np.random.default_rng(0)
     rows = normalise(rng.normal(size=(2000, DIM)).astype(np.float32))
-    held = dict(enumerate(rows))
+    stored = dict(enumerate(rows))
     index = EngineIndex(DIM)
     index.add(np.arange(2000), rows)
-    index.follow(LyingEngine(held, set(), 0), 1, [])
+    index.follow(LyingEngine(stored, set(), 0), 1, [])
     found = 0
     for query in normalise(rng.normal(size=(100, DIM)).astype(np.float32)):
-        gallery = Dictionary(held, query, lambda one: one)
-        true = brute_force(held, query, Wish(10), lambda one: one)
+        gallery = Dictionary(stored, query, lambda one: one)
+        true = brute_force(stored, query, Wish(10), lambda one: one)
         ids, _ = nearest(index, query, Wish(10), gallery)
         found += len({one for one, _ in true} & set(ids.tolist()))
         assert sum(gallery.compared) < 500
@@ -139,7 +139,7 @@ def test_an_honest_engine_finds_the_true_neighbours(asked):
 @pytest.mark.usefixtures("asked")
 def test_what_the_engine_names_too_little_of_is_compared_here_or_refused(monkeypatch):
     rows = normalise(np.random.default_rng(1).normal(size=(400, DIM)).astype(np.float32))
-    held = dict(enumerate(rows))
+    stored = dict(enumerate(rows))
     index = EngineIndex(DIM)
     index.add(np.arange(400), rows)
     asked = []
@@ -149,9 +149,11 @@ def test_what_the_engine_names_too_little_of_is_compared_here_or_refused(monkeyp
         return np.empty(0, np.int64), np.empty(0)
 
     index.follow(names_nothing, 1, [])
-    gallery = Dictionary(held, rows[0], lambda one: one)
+    gallery = Dictionary(stored, rows[0], lambda one: one)
     ids, _ = nearest(index, rows[0], Wish(5), gallery)
-    assert ids.tolist() == [one for one, _ in brute_force(held, rows[0], Wish(5), lambda one: one)]
+    assert ids.tolist() == [
+        one for one, _ in brute_force(stored, rows[0], Wish(5), lambda one: one)
+    ]
     assert len(asked) == 1  # it would name no more
     monkeypatch.setattr(topk, "COMPARABLE", 399)
     with pytest.raises(EngineError, match="names too few"):

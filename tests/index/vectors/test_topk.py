@@ -28,10 +28,10 @@ def quantised(rows: int = 64) -> QuantisedIndex:
     return QuantisedIndex(normalise(sample), count=rows)
 
 
-def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allowed=None):
+def brute_force(stored: dict[int, np.ndarray], query, wish: Wish, recording, allowed=None):
     """The wish by a loop over all."""
     kept, of, chosen = [], Counter(), []
-    rows = sorted((-round(float(v @ query), 6) + 0.0, i) for i, v in held.items())
+    rows = sorted((-round(float(v @ query), 6) + 0.0, i) for i, v in stored.items())
     for minus, i in rows:
         if allowed is not None and i not in allowed:
             continue
@@ -39,10 +39,10 @@ def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allow
             continue
         of[recording(i)] += 1
         if wish.distinct is not None and any(
-            round(float(v.astype(float) @ held[i]), 6) >= wish.distinct for v in chosen
+            round(float(v.astype(float) @ stored[i]), 6) >= wish.distinct for v in chosen
         ):
             continue
-        chosen.append(held[i])
+        chosen.append(stored[i])
         kept.append((i, -minus))
     return kept[: wish.limit]
 
@@ -50,12 +50,12 @@ def brute_force(held: dict[int, np.ndarray], query, wish: Wish, recording, allow
 class Dictionary:
     """A gallery of vectors by id; those that are not in it any more are no hits."""
 
-    def __init__(self, held: dict[int, np.ndarray], query, recording, allowed=None) -> None:
+    def __init__(self, stored: dict[int, np.ndarray], query, recording, allowed=None) -> None:
         self.compared: list[int] = []  # how many at a time
         self.read: list[int] = []
         self.exactly: list[int] = []
-        self._held, self._query, self._recording = held, query, recording
-        self._ids = np.array(sorted(i for i in held if allowed is None or i in allowed), np.int64)
+        self._stored, self._query, self._recording = stored, query, recording
+        self._ids = np.array(sorted(i for i in stored if allowed is None or i in allowed), np.int64)
         self.count = len(self._ids)
 
     def ids(self):
@@ -86,7 +86,7 @@ class Dictionary:
 
     def _rows(self, some):
         assert np.isin(some, self._ids).all()
-        return np.array([self._held[i] for i in some.tolist()], np.float32).reshape(-1, DIM)
+        return np.array([self._stored[i] for i in some.tolist()], np.float32).reshape(-1, DIM)
 
 
 def ask(index: VectorIndex, gallery: Dictionary, query, wish: Wish):
@@ -106,21 +106,21 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.indexes: list[VectorIndex] = [FlatIndex(DIM), quantised()]
-        self.held: dict[int, np.ndarray] = {}
+        self.stored: dict[int, np.ndarray] = {}
 
     @rule(rows=st.dictionaries(ids, vectors, max_size=30))
     def add(self, rows):
         for index in self.indexes:
             if rows:
                 index.add(np.array(list(rows)), np.array(list(rows.values()), np.float32))
-        self.held |= {i: normalise(np.array(v, np.float32)) for i, v in rows.items()}
+        self.stored |= {i: normalise(np.array(v, np.float32)) for i, v in rows.items()}
 
     @rule(gone=st.sets(ids, max_size=10))
     def remove(self, gone):
         for index in self.indexes:
             index.remove(np.array(sorted(gone), np.int64))
-            assert sorted(index.ids().tolist()) == sorted(set(self.held) - gone)
-        self.held = {i: v for i, v in self.held.items() if i not in gone}
+            assert sorted(index.ids().tolist()) == sorted(set(self.stored) - gone)
+        self.stored = {i: v for i, v in self.stored.items() if i not in gone}
 
     @rule(
         query=vectors,
@@ -131,9 +131,9 @@ class Machine(RuleBasedStateMachine):
     def search(self, query, limit, per_recording, allowed):
         unit = normalise(np.array(query, np.float32))
         wish = Wish(limit, per_recording)
-        expected = brute_force(self.held, unit, wish, lambda i: i // 5, allowed)
+        expected = brute_force(self.stored, unit, wish, lambda i: i // 5, allowed)
         for index in self.indexes:
-            found = ask(index, Dictionary(self.held, unit, lambda i: i // 5, allowed), unit, wish)
+            found = ask(index, Dictionary(self.stored, unit, lambda i: i // 5, allowed), unit, wish)
             assert [s for _, s in found] == pytest.approx([s for _, s in expected], abs=2e-6)
             assert [i for i, _ in found] == [i for i, _ in expected]
 
@@ -150,9 +150,9 @@ def index(request: pytest.FixtureRequest) -> VectorIndex:
 
 def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
     one = normalise(np.arange(1, DIM + 1).astype(np.float32))
-    held = dict.fromkeys(range(500), one)
+    stored = dict.fromkeys(range(500), one)
     index.add(np.arange(500)[::-1], np.repeat(one[None], 500, axis=0))
-    found = ask(index, Dictionary(held, one, lambda i: i), one, Wish(10))
+    found = ask(index, Dictionary(stored, one, lambda i: i), one, Wish(10))
     assert found == [(i, 1.0) for i in range(10)]
 
 
@@ -161,21 +161,21 @@ def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
 def test_distinct_hits_are_unlike_each_other(limit, threshold):
     rng = np.random.default_rng(3)
     rows = normalise(rng.normal(size=(300, DIM)).astype(np.float32))
-    held = dict(enumerate(rows))
+    stored = dict(enumerate(rows))
     wish = Wish(limit, distinct=threshold)
     for kind in (FlatIndex(DIM), quantised()):
         kind.add(np.arange(300), rows)
-        found = ask(kind, Dictionary(held, rows[0], lambda i: i), rows[0], wish)
-        expected = brute_force(held, rows[0], wish, lambda i: i)
+        found = ask(kind, Dictionary(stored, rows[0], lambda i: i), rows[0], wish)
+        expected = brute_force(stored, rows[0], wish, lambda i: i)
         assert [i for i, _ in found] == [i for i, _ in expected]
 
 
 def test_few_clips_are_compared_without_the_index():
     rows = normalise(np.random.default_rng(3).normal(size=(900, DIM)).astype(np.float32))
-    held = dict(enumerate(rows))
-    gallery = Dictionary(held, rows[0], lambda i: i, allowed={5, 7, 9})
+    stored = dict(enumerate(rows))
+    gallery = Dictionary(stored, rows[0], lambda i: i, allowed={5, 7, 9})
     found = ask(FlatIndex(DIM), gallery, rows[0], Wish(2))
-    assert found == brute_force(held, rows[0], Wish(2), lambda i: i, {5, 7, 9})
+    assert found == brute_force(stored, rows[0], Wish(2), lambda i: i, {5, 7, 9})
     assert sum(gallery.compared) <= 3
 
 
@@ -215,11 +215,11 @@ def test_fewer_recordings_than_are_wished_for_do_not_cost_a_look_at_every_clip(
 ):
     rows = normalise(np.random.default_rng(4).normal(size=(4000, DIM)).astype(np.float32))
     index.add(np.arange(4000), rows)
-    held = dict(enumerate(rows))
+    stored = dict(enumerate(rows))
     wish = Wish(20, per_recording)
-    gallery = Dictionary(held, rows[0], lambda i: i % 8)
+    gallery = Dictionary(stored, rows[0], lambda i: i % 8)
     found = ask(index, gallery, rows[0], wish)
-    assert found == brute_force(held, rows[0], wish, lambda i: i % 8)
+    assert found == brute_force(stored, rows[0], wish, lambda i: i % 8)
     assert len(found) == 8 * per_recording
     if isinstance(index, FlatIndex):  # estimates from so few bits leave nothing out
         assert sum(gallery.compared) < 2000
@@ -230,11 +230,11 @@ def test_a_large_group_of_duplicates_is_read_once_and_in_parts(index: VectorInde
     same = np.repeat(rng.normal(size=(1, DIM)), 3000, axis=0) + 3e-3 * rng.normal(size=(3000, DIM))
     rows = normalise(np.concatenate([same, rng.normal(size=(50, DIM))]).astype(np.float32))
     index.add(np.arange(len(rows)), rows)
-    held = dict(enumerate(rows))
+    stored = dict(enumerate(rows))
     wish = Wish(5, distinct=0.999)
-    gallery = Dictionary(held, rows[0], lambda i: i)
+    gallery = Dictionary(stored, rows[0], lambda i: i)
     found = ask(index, gallery, rows[0], wish)
-    assert [i for i, _ in found] == [i for i, _ in brute_force(held, rows[0], wish, lambda i: i)]
+    assert [i for i, _ in found] == [i for i, _ in brute_force(stored, rows[0], wish, lambda i: i)]
     times = 1.2 if isinstance(index, FlatIndex) else 3  # of codes the order changes as it goes
     assert sum(gallery.read) < times * len(rows)
     assert max(gallery.read) <= 256
@@ -244,8 +244,8 @@ def test_exact_duplicates_are_not_distinct_whatever_their_rounding(index: Vector
     rows = normalise(np.random.default_rng(6).normal(size=(200, DIM)).astype(np.float32))
     assert (np.einsum("ij,ij->i", rows, rows) < 1).any()
     index.add(np.arange(400), np.concatenate([rows, rows]))
-    held = dict(enumerate(np.concatenate([rows, rows])))
-    found = ask(index, Dictionary(held, rows[0], lambda i: i), rows[0], Wish(200, distinct=1.0))
+    stored = dict(enumerate(np.concatenate([rows, rows])))
+    found = ask(index, Dictionary(stored, rows[0], lambda i: i), rows[0], Wish(200, distinct=1.0))
     assert sorted(i for i, _ in found) == list(range(200))
 
 
@@ -263,19 +263,19 @@ class Ranked:
 
 
 def test_a_search_goes_no_deeper_than_the_rank_of_its_last_hit():
-    held = {i: np.eye(DIM, dtype=np.float32)[0] / i for i in range(1, 41)}
+    stored = {i: np.eye(DIM, dtype=np.float32)[0] / i for i in range(1, 41)}
     query = np.eye(DIM, dtype=np.float32)[0]
     for recording, expected in [(lambda i: i, [5]), (lambda i: (i - 1) // 2, [5, 20])]:
         index = Ranked(40)
-        found = nearest(index, query, Wish(5, 1), Dictionary(held, query, recording))
+        found = nearest(index, query, Wish(5, 1), Dictionary(stored, query, recording))
         assert index.asked == expected
         assert found[0].tolist() == sorted({recording(i): i for i in range(9, 0, -1)}.values())[:5]
 
 
 def test_what_is_not_distinct_is_judged_anew_from_the_first_other_clip():
-    held = dict(enumerate(np.eye(DIM, dtype=np.float32)))
-    held[9] = held[1]
-    gallery = Dictionary(held, held[0], lambda i: i)
+    stored = dict(enumerate(np.eye(DIM, dtype=np.float32)))
+    stored[9] = stored[1]
+    gallery = Dictionary(stored, stored[0], lambda i: i)
     unlike = topk._Unlike(1.0, gallery)
     for ids, most, places in [
         ([0, 1], 2, [0, 1]),
