@@ -5,9 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.library.library import Library
@@ -40,30 +37,6 @@ def found(library: Library, *positive, negative=(), **options) -> list[int]:
 def embedding(library: Library, clip: int) -> np.ndarray:
     with library.database.read() as session:
         return vectors_of(session, library.model(), [clip])[0]
-
-
-unit = arrays.arrays(np.float32, (8,), elements=st.floats(-1, 1, width=32)).filter(
-    lambda vector: np.linalg.norm(vector) > 0.1
-)
-
-
-@given(st.lists(unit, min_size=1, max_size=5), st.lists(unit, max_size=5))
-def test_the_query_is_a_direction_or_an_error(positive, negative):
-    try:
-        vector = rocchio(list(map(normalise, positive)), list(map(normalise, negative)))
-    except InvalidInputError:
-        return
-    assert vector.dtype == np.float32
-    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
-
-
-def test_rocchios_weights():
-    a, b = np.eye(2, dtype=np.float32)
-    assert rocchio([a], []) is a
-    assert rocchio([a, b], []) == pytest.approx(np.sqrt([0.5, 0.5]))
-    assert rocchio([a], [b]) == pytest.approx(np.array([1, -0.25]) / np.sqrt(1.0625))
-    with pytest.raises(InvalidInputError, match="opposite"):
-        rocchio([a, -a], [])
 
 
 def test_a_clip_alone_is_the_search_by_clip(filled: Library):
