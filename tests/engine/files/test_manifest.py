@@ -31,6 +31,7 @@ def test_csv_columns_become_annotations(tmp_path: Path):
         ),
         str(tmp_path / "y.wav"): Annotations(),
     }
+    assert manifest.naive_times == 0
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
