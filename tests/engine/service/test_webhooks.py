@@ -241,6 +241,30 @@ def test_a_name_is_resolved_once_and_refused_if_any_of_its_addresses_is_private(
     assert (asked, connected) == (["mixed.example", "public.example"], ["93.184.216.34"])
 
 
+@pytest.mark.parametrize(("up", "tried"), [(1, 1), (3, 3), (4, 3)])
+def test_of_a_hosts_addresses_three_are_tried_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, up: int, tried: int
+):
+    addresses = [f"93.184.216.{number}" for number in (1, 2, 3, 4)]
+    connected: list[str] = []
+
+    def connect(address: tuple[str, int], **_: object) -> str:
+        connected.append(address[0])
+        if address != (addresses[up - 1], 443):
+            raise ConnectionRefusedError(address[0])
+        return "connection"
+
+    found = [(2, 1, 6, "", (one, 443)) for one in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    if up <= 3:
+        assert module._connected("a.example", 443, ()) == "connection"
+    else:
+        with pytest.raises(ConnectionRefusedError, match=addresses[2]):
+            module._connected("a.example", 443, ())
+    assert connected == addresses[:tried]
+
+
 def test_a_delivery_is_in_hand_of_one_server_until_its_lease_ends(database: Database):
     with database.write() as session:
         hook = add_webhook(session, "https://a.example", "whsec_", ["job.ended"]).id
