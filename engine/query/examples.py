@@ -147,11 +147,16 @@ def resolved(
     if isinstance(example, VectorExample):
         return _outside(Example(_given(snapshot.model, example.vector)[None]), place or Place())
     if isinstance(example, ClipExample):
-        if not 0 < example.clip < 2**63:
-            raise NotFoundError(f"no clip {example.clip} in this archive")
+        _check_id("clip", example.clip)
         return _inside(snapshot, Example(clips=np.array([example.clip], np.int64)))
     assert isinstance(example, SpanExample)
     return _of_span(snapshot, example)
+
+
+def _check_id(what: str, number: int) -> None:
+    """Raise NotFoundError for what no database can be asked for."""
+    if not 0 < number < 2**63:
+        raise NotFoundError(f"no {what} {number} in this archive")
 
 
 def _given(model: ModelInfo, values: Sequence[float]) -> Vectors:
@@ -185,8 +190,7 @@ def _of_span(snapshot: Snapshot, example: SpanExample) -> Resolved:
         raise InvalidInputError(
             f"{example.start:g} to {example.end:g} s is no span: start must come before end"
         )
-    if not 0 < example.recording < 2**63:
-        raise NotFoundError(f"no recording {example.recording} in this archive")
+    _check_id("recording", example.recording)
     session = snapshot.session
     get_recording(session, example.recording)  # raises where there is none
     overlaps = overlapping_clips(

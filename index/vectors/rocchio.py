@@ -20,17 +20,15 @@ def rocchio(positive: Sequence[Vectors], negative: Sequence[Vectors]) -> Vectors
     """Mean direction of ``positive`` less 0.25 of that of ``negative``: float32 (dim,), L2-normal
     (Rocchio, *Relevance feedback in information retrieval*, 1971).
 
-    Each is float32 (dim,) and L2-normalised; one positive alone is returned as it is.
+    Each is float32 (dim,) and L2-normalised; one positive alone comes back as it is.
 
     Raises:
         InvalidInputError: they cancel each other out.
     """
-    if len(positive) == 1 and not negative:
-        return positive[0]
-    mean = direction(np.stack(positive))
-    if negative:
-        mean = np.asarray(mean - np.float32(GAMMA) * direction(np.stack(negative)), np.float32)
-    return normalise(mean)
+    ahead = direction(np.stack(positive))
+    if not negative:
+        return ahead
+    return normalise(ahead - np.float32(GAMMA) * direction(np.stack(negative)))
 
 
 def direction(vectors: Vectors, weights: NDArray[np.float64] | None = None) -> Vectors:

@@ -133,7 +133,7 @@ class _Pool:
         self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
         self._cosines, self._exact = np.empty(0), np.empty(0, np.bool_)
         self._unlike = _Unlike(wish.distinct, gallery) if wish.distinct is not None else None
-        self._best = np.empty(0, np.intp)  # rows
+        self._best: NDArray[np.intp]  # rows
 
     def take(self, ids: Ids) -> None:
         """Compare those of the clips that may be hits and were not taken before."""
@@ -169,10 +169,8 @@ class _Pool:
         return self._most <= len(self._best)
 
     def rank(self) -> int:
-        """How many clips of the index are at least as good as the last of the best, going by how
-        many of those taken may be hits."""
-        if not len(self._best):
-            return 0
+        """How many clips of the index are at least as good as the last of the best, of which there
+        are some, going by how many of those taken may be hits."""
         as_good = int(np.count_nonzero(self._cosines >= self._cosines[self._best[-1]]))
         return ceil(as_good * len(self._seen) / len(self._ids))
 

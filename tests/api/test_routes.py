@@ -59,6 +59,7 @@ def test_clips_are_listed_by_the_score_of_an_emotion(either: TestClient):
     aroused = pages(either, "/v1/clips", limit=5, sort="arousal", min_arousal=0.0)
     arousal = [row["affect"]["arousal"] for row in aroused]
     assert arousal == sorted(arousal, reverse=True)
+    assert aroused
     assert all(row["affect"]["derived"] for row in aroused)
     for unknown in ("sort=zorn", "sort=score&cursor=7", "cursor=01234567,0.5,7"):
         assert_problem(either.get(f"/v1/clips?{unknown}"), 404, "not-found")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, text
+from sqlalchemy import delete, insert, select, text
 
 from emotion_search.index.database.classifiers import ClassifierInfo, delete_classifier
 from emotion_search.index.database.clusterings import add_clustering, delete_clustering
@@ -21,7 +21,7 @@ from emotion_search.index.database.models import score_anew
 from emotion_search.index.database.predictions import put_predictions
 from emotion_search.index.database.recordings import Annotations, annotate, remove_recording
 from emotion_search.index.database.recut import recut_recording
-from emotion_search.index.database.schema import ClassifierRow
+from emotion_search.index.database.schema import ClassifierRow, Embedding
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.search import Searcher
 from tests.index.worlds import VectorArchive, ask
@@ -248,6 +248,28 @@ def test_differences_are_counted_by_clip(world: World):
     world.add()
     with world.archive.database.read() as session:
         assert columns.differences(session) == 9 + 3 + 12
+
+
+@pytest.mark.parametrize("later", [[2, 13], [2, 24], [23, 24]])
+def test_clips_that_are_embedded_later_than_younger_ones_are_in_their_places(
+    world: World, later: list[int]
+):
+    world.add()
+    with world.archive.database.write() as session:
+        of_them = Embedding.clip_id.in_(later)
+        rows = session.execute(select(Embedding.__table__).where(of_them)).mappings().all()
+        session.execute(delete(Embedding).where(of_them))
+        columns = Columns.read(session, world.archive.model, 0)
+        assert columns.count == 22
+        columns.scores(session)
+        session.execute(insert(Embedding.__table__), [dict(row) for row in rows])
+        columns.update(session, np.array(later))
+        assert columns.ids.tolist() == list(range(1, 25))
+        assert columns["recording"].tolist() == [(i - 1) // 3 + 1 for i in range(1, 25)]
+        columns.scores(session)
+        assert columns.differences(session) == 0
+        assert columns.text("source", 1) == "s"
+        assert columns.text("channel_name", 1) is None
 
 
 def test_columns_of_an_archive_without_clips_differ_in_nothing(world: World):

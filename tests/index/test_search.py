@@ -165,17 +165,19 @@ def test_a_saved_index_is_used_and_only_the_tail_applied(world: World, monkeypat
     world.add(2)
     applied = []
     fresh = world.searcher()
-    monkeypatch.setattr(
-        keeper_module,
-        "bring_forward",
-        lambda session, model, loaded, seen: (
-            applied.append(loaded.revision),
-            bring_forward(session, model, loaded, seen),
-        )[1],
-    )
-    hits = find(fresh, QUERY, 10)
-    assert [h.clip.id for h in hits] == world.expected(QUERY, 10)
-    assert (applied, fresh.keeper._current.revision) == ([1], 2)
+
+    def noted(session, model, loaded, seen):
+        since = loaded.revision
+        applied.append((since, *bring_forward(session, model, loaded, seen)))
+        return applied[-1][1:]
+
+    monkeypatch.setattr(keeper_module, "bring_forward", noted)
+    for step in (lambda: None, lambda: world.remove(1), lambda: world.add(3, clips=2)):
+        step()
+        hits = find(fresh, QUERY, 10)
+        assert [h.clip.id for h in hits] == world.expected(QUERY, 10)
+    assert applied == [(1, 1, False), (2, 3, True), (3, 2, False)]
+    assert fresh.keeper._current.revision == 4
 
 
 @pytest.mark.parametrize(

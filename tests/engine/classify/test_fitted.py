@@ -143,6 +143,15 @@ def test_probabilities_sum_to_one_whatever_the_scores(kind, scores, seed):
     assert (decided == margin(scores).max(axis=1)).all()
 
 
+def test_uncalibrated_probabilities_are_by_how_frequent_classes_were_and_never_none():
+    curves = fit_curves(np.zeros((3, 2)), np.array([0, 0, 1]), "none")
+    frequent = np.array([3, 2]) / 5  # with one more of each
+    least = 1 / 5
+    certain = np.array([[1000.0, 0.0]])
+    for scores, shares in ((np.zeros((1, 2)), frequent), (certain, np.array([1.0, 0.0]))):
+        assert curves.probabilities(scores)[0] == pytest.approx(least + (1 - 2 * least) * shares)
+
+
 def test_calibrated_probabilities_hold_on_new_clips():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8000, 1))
@@ -190,6 +199,16 @@ def test_isotonic_regression_is_for_many_clips_and_no_sigmoid():
     assert found.kinds["isotonic"].loss == min(one.loss for one in found.kinds.values())
     assert np.abs(found.curves.probabilities(scores)[:, 1] - yes).mean() < 0.03
     assert checked(scores[:60], y[:60]).kind != "isotonic"
+
+
+@pytest.mark.parametrize(
+    ("clips", "sizes"), [(1, [1]), (19, [19]), (25, [13, 12]), (1000, [100] * 10)]
+)
+def test_bins_of_equal_count_hold_ten_probabilities_at_least(clips: int, sizes: list[int]):
+    values = np.random.default_rng(0).permutation(clips) / clips
+    bins = by_count(values)
+    assert list(map(len, bins)) == sizes
+    assert np.array_equal(values[np.concatenate(bins)], np.sort(values))
 
 
 def test_measures_are_those_of_the_books():

@@ -33,6 +33,7 @@ from emotion_search.index.errors import (
     ModelMismatchError,
     NotFoundError,
 )
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.space import Method, fit_space
 from tests.archives import blobs, fill, twin
 
@@ -407,6 +408,38 @@ def test_suggestions_are_unlabelled_doubtful_and_the_same_again(database: Databa
         suggest(database, model, task="emotion", wanted=ClipFilter(sources=("none",)))
 
 
+def test_the_clip_of_which_there_is_least_doubt_comes_last(sqlite: Database):
+    vectors, labels, speakers = blobs(spread=2.0)
+    model = fill(sqlite, vectors, labels=labels, speakers=speakers)
+    train(sqlite, model, task="emotion", method="linear discriminant", rounds=0)
+    centres = [vectors[first : first + 30].mean(axis=0) for first in (0, 30)]
+    mixed = [share * centres[0] + (1 - share) * centres[1] for share in (0.5, 0.6)]
+    fill(sqlite, np.array(mixed), begin=200)
+    more, less = suggest(sqlite, model, task="emotion", limit=2)
+    assert more.uncertainty > 1.2 * less.uncertainty > 0.2
+    for seed in range(12):
+        assert suggest(sqlite, model, task="emotion", limit=1, seed=seed) == [more]
+
+
+def test_without_a_classifier_the_most_typical_of_each_part_comes_first(sqlite: Database):
+    sizes = [12, 10, 8, 6, 4, 2]
+    part = np.repeat(np.arange(6), sizes)
+    vectors = np.eye(6, 16)[part] + 0.02 * np.random.default_rng(0).normal(size=(42, 16))
+    model = fill(sqlite, vectors)
+    unit = normalise(vectors.astype(np.float32))
+    centres = normalise(np.stack([unit[part == i].mean(axis=0) for i in range(6)]))
+    typical = [1 + int(np.where(part == i, unit @ centres[i], -1).argmax()) for i in range(6)]
+    found = suggest(sqlite, model, task="emotion", limit=3)
+    assert [one.clip.id for one in found] == typical[:3]
+    assert [one.why for one in found] == [
+        f"typical of {size} clips, none of them labelled" for size in sizes[:3]
+    ]
+    with sqlite.write() as session:  # what has labels comes after what has none
+        set_labels(session, [(typical[0], "emotion", "angry")])
+    found = suggest(sqlite, model, task="emotion", limit=3)
+    assert [one.clip.id for one in found] == typical[1:4]
+
+
 def test_a_batch_of_suggestions_is_diverse(sqlite: Database):
     """Of a hundred doubtful clips that are all alike and ten others, not only the first."""
     vectors, labels, speakers = blobs()
@@ -424,7 +457,7 @@ def test_a_batch_of_suggestions_is_diverse(sqlite: Database):
 def test_clips_of_one_recording_take_turns_with_those_of_others(sqlite: Database):
     model = archive(sqlite)
     train(sqlite, model, task="emotion", method="linear discriminant", rounds=0)
-    fill(sqlite, blobs()[0][:8], begin=500)
+    fill(sqlite, np.repeat(blobs()[0][:1], 8, axis=0), begin=500)  # each as doubtful
     with sqlite.write() as session:  # six of the eight clips are of one recording
         session.execute(text("UPDATE clips SET recording_id = 91 WHERE id BETWEEN 91 AND 96"))
         session.execute(text("UPDATE clips SET start_s = id, end_s = id + 0.5 WHERE id > 90"))

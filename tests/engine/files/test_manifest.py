@@ -31,6 +31,7 @@ def test_csv_columns_become_annotations(tmp_path: Path):
         ),
         str(tmp_path / "y.wav"): Annotations(),
     }
+    assert manifest.naive_times == 0
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
@@ -146,8 +147,13 @@ def test_times_without_a_zone_are_utc():
 
 def test_metadata_pairs():
     assert parse_pairs(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
-    for bad in (["a"], ["=b"], ["a=\0"], ["a=1", "a=2"]):
-        with pytest.raises(InvalidInputError):
+    for bad, why in [
+        (["a"], "'a' is not of the form key=value"),
+        (["=b"], "metadata key must have 1 to 200 characters, not 0"),
+        (["a=\0"], "a contains characters that cannot be stored"),
+        (["a=1", "a=2"], "metadata a is given two values"),
+    ]:
+        with pytest.raises(InvalidInputError, match=why):
             parse_pairs(bad)
 
 

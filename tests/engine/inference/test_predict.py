@@ -78,6 +78,19 @@ def test_windows_cover_the_file(clip, window, hop):
     assert np.allclose(row(whole), mean, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "window", "starts"),
+    [(1.0, 0.4, [0, 0.4, 0.8]), (0.99, 0.4, [0, 0.4]), (6.0, 5.0, [0, 5]), (5.99, 5.0, [0])],
+)
+def test_a_rest_of_less_than_half_a_window_or_a_second_joins_the_last(
+    tmp_path: Path, seconds: float, window: float, starts: list[float]
+):
+    file = write_wav(tmp_path / "x.wav", speak("anger", speaker=1, seed=0, seconds=seconds))
+    *parts, _ = predict_files([file], Acoustic(), Granularity("window", window))
+    assert [part.start for part in parts] == pytest.approx(starts)
+    assert parts[-1].end == pytest.approx(seconds)
+
+
 def test_each_file_gets_result_and_embedding(embedder, clip, tmp_path):
     other = write_wav(tmp_path / "b" / "clip.wav", tone(1.0))
     bad = tmp_path / "bad.wav"

@@ -75,5 +75,6 @@ def test_one_side_alone_leaves_no_trace_of_the_other(call, tmp_path: Path):
         )
         spans = [(clip.start, clip.end) for clip in library.clips()]
     agent = [(start, end) for channel, start, end, _, _ in turns if channel == 0]
+    assert spans
     for start, end in spans:
         assert all(min(end, b) - max(start, a) < 0.3 for a, b in agent)

@@ -14,6 +14,7 @@ from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.probes import probe
 from emotion_search.engine.quality.retrieval import Gallery
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.space import Method, Space, fit_space
 
 
@@ -47,7 +48,7 @@ def test_an_evaluation_tells_every_part_and_is_json():
 
 
 def test_galleries_beside_the_first_are_those_that_nobody_asked_for():
-    data = replace(speech(), sources=np.array(["desk", "street"] * 72))
+    data = replace(speech(4), sources=np.array(["desk", "street"] * 36))
     one = evaluate(data, Space(), rounds=0)
     assert [it.gallery for it in (one, *one.galleries)] == ["speaker", "recording", "source"]
     for gallery in (Gallery.SPEAKER, Gallery.RECORDING):
@@ -80,7 +81,7 @@ def test_a_learned_space_is_not_judged_on_the_labels_that_taught_it():
 
 
 def test_the_same_seed_gives_the_same_evaluation():
-    assert evaluate(speech(), Space(), rounds=50) == evaluate(speech(), Space(), rounds=50)
+    assert evaluate(speech(4), Space(), rounds=50) == evaluate(speech(4), Space(), rounds=50)
 
 
 def test_a_probe_is_at_chance_on_labels_that_mean_nothing():
@@ -103,7 +104,7 @@ def test_a_percentile_means_what_it_says_on_other_speakers(method: Method):
     check = check_calibration(speech(40, speaker_weight=0.3), method, seed=0)
     for reading in check.readings:
         assert reading.share == pytest.approx(100 - reading.percentile, rel=0.2)
-        assert reading.deviation > 0
+        assert 0 < reading.deviation < reading.share
 
 
 def test_halves_of_the_speakers_are_halves_of_each_source():
@@ -118,6 +119,28 @@ def test_halves_of_the_speakers_are_halves_of_each_source():
 def test_what_a_percentile_means_is_not_told_from_one_voice():
     assert check_calibration(speech(3), Method.PLAIN, seed=0) is None
     assert check_calibration(speech(4), Method.PLAIN, seed=0) is not None
+
+
+def test_a_percentile_is_that_of_what_is_left_without_baselines():
+    data = speech(12)
+    voice = np.unique(data.speakers, return_inverse=True)[1]
+    unit = normalise(data.vectors)
+    centres = np.stack([unit[voice == one].mean(axis=0) for one in range(12)])[voice]
+    check = check_calibration(replace(data, centres=centres), Method.BASELINE, seed=0)
+    same = check_calibration(replace(data, vectors=unit - centres), Method.PLAIN, seed=0)
+    for one, other in zip(check.readings, same.readings, strict=True):
+        assert one.share == pytest.approx(other.share, abs=0.1)
+    assert check.readings != check_calibration(data, Method.PLAIN, seed=0).readings
+
+
+def test_of_all_pairs_as_many_share_their_label_as_there_are():
+    assert check_calibration(speech(8), Method.PLAIN, seed=0).same == pytest.approx(1 / 3)
+
+
+def test_where_one_voice_alone_has_a_label_no_half_can_be_learned_from():
+    data = speech(4)
+    labels = np.where((data.speakers == "speaker0") & (np.arange(72) % 2), "rare", "common")
+    assert check_calibration(replace(data, labels=labels), Method.LEARNED, seed=0) is None
 
 
 def test_pairs_at_a_high_percentile_share_their_label_more_often():
@@ -144,6 +167,6 @@ def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path):
 
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path: Path):
-    result = evaluate(speech(), Space(), rounds=0)
+    result = evaluate(speech(4), Space(), rounds=0)
     with pytest.raises(InvalidInputError, match="cannot be written"):
         write_report(result, tmp_path / "missing" / "report.html")

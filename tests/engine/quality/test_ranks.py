@@ -1,5 +1,7 @@
 """Rank correlation of labels that are numbers with what is derived from the scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -42,6 +44,21 @@ def test_labels_that_are_words_have_none():
     scores = np.full((4, 4), 0.25, np.float32)
     assert rank_correlations(labelled(["low", "low", "3", "3"], scores), rounds=9, seed=0) == {}
     assert rank_correlations(labelled(["1", "1", "3", "3"], scores), rounds=9, seed=0) == {}
+
+
+def test_a_clip_of_which_any_dimension_is_unknown_is_left_out():
+    scores = np.random.default_rng(0).dirichlet(np.ones(4), 9).astype(np.float32)
+    numbers = np.arange(9) % 4
+    data = labelled(numbers.astype(str).tolist(), scores)
+    known = data.affect.copy()
+    known[4, 0] = np.nan
+    found = rank_correlations(replace(data, affect=known), rounds=0, seed=0)
+    kept = np.delete(np.arange(9), 4)
+    for name, column in zip(DIMENSIONS, known[kept].T, strict=True):
+        assert found[name].value == pytest.approx(spearmanr(numbers[kept], column).statistic)
+    assert rank_correlations(replace(data, affect=None), rounds=0, seed=0) == {}
+    same = replace(data, affect=np.full((9, 3), 0.5))
+    assert rank_correlations(same, rounds=0, seed=0) == {}  # no clip is above another
 
 
 def test_one_speaker_has_no_interval_and_two_have():

@@ -110,6 +110,14 @@ def test_a_single_group_gives_no_interval():
     assert (one.low, one.high) == (None, None)
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 250])
+def test_an_interval_is_asked_for_by_its_rounds(rounds: int):
+    values, groups = np.arange(4.0)[:, None], np.array(list("stuv"))
+    one = over_queries(values, groups, rounds=rounds, seed=0)[0]
+    assert one.value == 1.5
+    assert (one.low is None) == (one.high is None) == (rounds == 0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

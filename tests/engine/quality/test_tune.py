@@ -354,6 +354,7 @@ def test_a_bulk_ingest_fits_the_first_space_and_says_so(
 def test_small_archives_keep_the_plain_space_but_tell_percentiles(filled: Library):
     assert [one.version for one in filled.spaces()] == [0]
     hits = filled.search(1, limit=3)
+    assert len(hits) == 3
     assert all(0 <= hit.percentile <= 100 for hit in hits)
 
 

@@ -5,17 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.query import examples
 from emotion_search.engine.query.examples import (
     ClipExample,
     FileExample,
     SpanExample,
     VectorExample,
+    resolved,
 )
 from emotion_search.engine.query.query import Query, answer
 from emotion_search.index.database.clips import vectors_of
@@ -23,6 +22,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundError
 from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.rocchio import rocchio
 from tests.conftest import tone, write_wav
 
@@ -42,34 +42,26 @@ def embedding(library: Library, clip: int) -> np.ndarray:
         return vectors_of(session, library.model(), [clip])[0]
 
 
-unit = arrays.arrays(np.float32, (8,), elements=st.floats(-1, 1, width=32)).filter(
-    lambda vector: np.linalg.norm(vector) > 0.1
-)
-
-
-@given(st.lists(unit, min_size=1, max_size=5), st.lists(unit, max_size=5))
-def test_the_query_is_a_direction_or_an_error(positive, negative):
-    try:
-        vector = rocchio(list(map(normalise, positive)), list(map(normalise, negative)))
-    except InvalidInputError:
-        return
-    assert vector.dtype == np.float32
-    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
-
-
-def test_rocchios_weights():
-    a, b = np.eye(2, dtype=np.float32)
-    assert rocchio([a], []) is a
-    assert rocchio([a, b], []) == pytest.approx(np.sqrt([0.5, 0.5]))
-    assert rocchio([a], [b]) == pytest.approx(np.array([1, -0.25]) / np.sqrt(1.0625))
-    with pytest.raises(InvalidInputError, match="opposite"):
-        rocchio([a, -a], [])
-
-
 def test_a_clip_alone_is_the_search_by_clip(filled: Library):
     by_library = [hit.clip.id for hit in filled.search(3, limit=100)]
     assert found(filled, ClipExample(3)) == by_library
     assert found(filled, VectorExample(tuple(map(float, embedding(filled, 3))))) == [3, *by_library]
+
+
+def test_a_clip_has_any_id_that_a_database_has():
+    class Everything:
+        """A snapshot in which there is every clip."""
+
+        def place_of(self, clips: np.ndarray) -> Place:
+            return Place("desk", "ann", 7)
+
+    for clip in (1, 2**63 - 1):
+        found = resolved(Everything(), ClipExample(clip))
+        assert found.example.clips.tolist() == [clip]
+        assert (found.recording, found.speaker, found.source) == (7, "ann", "desk")
+    for clip in (0, -1, 2**63):
+        with pytest.raises(NotFoundError, match=f"no clip {clip} in this archive"):
+            resolved(Everything(), ClipExample(clip))
 
 
 def test_a_vector_counts_by_its_direction_alone(filled: Library):
@@ -143,37 +135,52 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
         assert len(two) == 12
 
 
-@pytest.mark.parametrize(
-    ("query", "error", "message"),
-    [
-        (Query([]), InvalidInputError, "positive example"),
-        (Query([ClipExample(1)], limit=0), InvalidInputError, "limit"),
-        (Query([ClipExample(1)], per_recording=0), InvalidInputError, "per_recording"),
-        (Query([ClipExample(99)]), NotFoundError, "no clip 99"),
-        (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
-        (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
-        (Query([SpanExample(2**63)]), NotFoundError, "no recording"),
-        (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
-        (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
-        (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),
-        (Query([VectorExample((0.0,) * 256)]), InvalidInputError, "no direction"),
-        (Query([VectorExample((float("inf"),) * 256)]), InvalidInputError, "no direction"),
-        (Query([ClipExample(1)] * 101), InvalidInputError, "100 examples"),
-        (
-            Query([ClipExample(1), ClipExample(2)], exclude_same="speaker"),
-            InvalidInputError,
-            "several speakers",
-        ),
-        (
-            Query([VectorExample((1.0,) * 256)], exclude_same="recording"),
-            InvalidInputError,
-            "not in the archive",
-        ),
-    ],
-)
-def test_what_makes_no_sense_is_named(filled: Library, query, error, message):
-    with pytest.raises(error, match=message):
-        search(filled, query)
+NONSENSE = [
+    (Query([]), InvalidInputError, "positive example"),
+    (Query([ClipExample(1)], limit=0), InvalidInputError, "limit"),
+    (Query([ClipExample(1)], per_recording=0), InvalidInputError, "per_recording"),
+    (Query([ClipExample(99)]), NotFoundError, "no clip 99"),
+    (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
+    (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
+    (Query([SpanExample(2**63)]), NotFoundError, "no recording"),
+    (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
+    (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
+    (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),
+    (Query([VectorExample((0.0,) * 256)]), InvalidInputError, "no direction"),
+    (Query([VectorExample((float("inf"),) * 256)]), InvalidInputError, "no direction"),
+    (Query([ClipExample(1)] * 101), InvalidInputError, "100 examples"),
+    (
+        Query([ClipExample(1), ClipExample(2)], exclude_same="speaker"),
+        InvalidInputError,
+        "several speakers",
+    ),
+    (
+        Query([VectorExample((1.0,) * 256)], exclude_same="recording"),
+        InvalidInputError,
+        "not in the archive",
+    ),
+]
+
+
+def test_what_makes_no_sense_is_named(filled: Library):
+    for query, error, message in NONSENSE:
+        with pytest.raises(error, match=message):
+            search(filled, query)
+
+
+def test_a_file_is_refused_if_any_of_its_windows_gets_no_usable_embedding(
+    sqlite_settings, voices_archive, tmp_path, monkeypatch
+):
+    voices_archive.place(sqlite_settings)
+    path = write_wav(tmp_path / "x.wav", tone(32.0))
+    answers = iter([True, False])
+    monkeypatch.setattr(examples, "usable", lambda _: next(answers))
+    with (
+        Library.open(sqlite_settings) as library,
+        pytest.raises(AudioError, match=r"x\.wav gets no usable embedding"),
+    ):
+        library.search(path)
+    assert list(answers) == []
 
 
 def test_filters_and_exclusions_hold(filled: Library):

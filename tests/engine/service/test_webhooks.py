@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import update
@@ -239,6 +240,78 @@ def test_a_name_is_resolved_once_and_refused_if_any_of_its_addresses_is_private(
     with pytest.raises(ConnectionRefusedError):
         send(to("https://public.example/"), one, ())
     assert (asked, connected) == (["mixed.example", "public.example"], ["93.184.216.34"])
+
+
+def test_what_comes_of_an_attempt_is_noted(archive: Library, monkeypatch: pytest.MonkeyPatch):
+    Webhooks(archive, {"127.0.0.1"}).add("http://127.0.0.1/", ["job.ended"])
+    monkeypatch.setattr(module, "_AGAIN_IN_S", ())
+    for number, (answer, problem) in enumerate(
+        [
+            (200, None),
+            (299, None),
+            (199, "it was answered with 199"),
+            (300, "it was answered with 300"),
+            (RefusedError("no public address"), "no public address"),
+            (TimeoutError("no answer in time"), "no answer in time"),
+            (OSError(111, "Connection refused"), "it was not sent: Connection refused"),
+            (ValueError("no such host"), "it was not sent: no such host"),
+        ],
+        start=1,
+    ):
+        monkeypatch.setattr(module, "send", Mock(side_effect=[answer]))
+        told(archive, job=number)
+        one = max(delivered(archive), key=lambda one: one.id)
+        assert (one.id, one.problem, one.due_at) == (number, problem, None)
+        assert one.status == (answer if isinstance(answer, int) else None)
+
+
+def test_a_server_that_stops_ends_what_it_sends(archive: Library, monkeypatch: pytest.MonkeyPatch):
+    begun, answered = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> int:
+        begun.set()
+        assert answered.wait(60)
+        return 204
+
+    monkeypatch.setattr(module, "send", slow)
+    server = Webhooks(archive, {"127.0.0.1"})
+    server.add("http://127.0.0.1/", ["job.ended"])
+    told(archive)
+    told(archive)
+    server.deliver()
+    assert begun.wait(60)
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    stopping.join(0.1)
+    assert stopping.is_alive()
+    answered.set()
+    stopping.join(60)
+    later, first = archive.deliveries(1, limit=9, before_id=None)
+    assert (first.status, later.status, later.attempts) == (204, None, 0)  # the next server's
+
+
+@pytest.mark.parametrize(("up", "tried"), [(1, 1), (3, 3), (4, 3)])
+def test_of_a_hosts_addresses_three_are_tried_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, up: int, tried: int
+):
+    addresses = [f"93.184.216.{number}" for number in (1, 2, 3, 4)]
+    connected: list[str] = []
+
+    def connect(address: tuple[str, int], **_: object) -> str:
+        connected.append(address[0])
+        if address != (addresses[up - 1], 443):
+            raise ConnectionRefusedError(address[0])
+        return "connection"
+
+    found = [(2, 1, 6, "", (one, 443)) for one in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    if up <= 3:
+        assert module._connected("a.example", 443, ()) == "connection"
+    else:
+        with pytest.raises(ConnectionRefusedError, match=addresses[2]):
+            module._connected("a.example", 443, ())
+    assert connected == addresses[:tried]
 
 
 def test_a_delivery_is_in_hand_of_one_server_until_its_lease_ends(database: Database):

@@ -73,6 +73,15 @@ def test_a_period_sets_a_rule_off_once_and_counts_all_that_is_in_it(database):
     assert (undated.state, undated.seen) == ("raised", 5)
 
 
+def test_a_period_counts_no_further_than_its_filter_reaches(database):
+    model = fill(database, [(MONDAY, "a", CALM)])
+    keep(database, model, window="week")
+    moments = [MONDAY + timedelta(days=days) for days in (2, 4)]
+    fill(database, list(zip(moments, "aa", (ANGRY, CALM), strict=True)), first=1)
+    wanted = ClipFilter(after=MONDAY + timedelta(days=1), before=MONDAY + timedelta(days=3))
+    assert [one.value for one in checked(database, model, wanted).firings] == [0.75]
+
+
 def test_the_level_is_the_mean_score(database):
     model = fill(database, [(None, "a", CALM)])
     keep(database, model, measure="level", rule="angry > 60%")

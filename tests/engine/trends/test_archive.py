@@ -1,15 +1,17 @@
 """Trends over an archive: shares by period with intervals that hold, and alerts."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
+from scipy.stats import t as student
 from sqlalchemy import update
 
 from emotion_search.engine.trends.archive import archive_trend, interval, write_csv
+from emotion_search.engine.trends.periods import period_after
 from emotion_search.engine.trends.thresholds import parse_alert
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
@@ -208,6 +210,17 @@ def test_the_interval_of_independent_clips_is_wilsons(successes, n):
     assert interval(successes / n, 0.0, n, n) == pytest.approx((wilson.low, wilson.high))
 
 
+def test_the_interval_of_recordings_is_wilsons_for_as_many_clips_as_vary_so():
+    recordings, share, draws = 5, 0.3, 20  # independent ones, corrected for few recordings
+    correction = (norm.ppf(0.975) / student.ppf(0.975, recordings - 1)) ** 2
+    variance = share * (1 - share) / draws * correction
+    for clips in (draws, 10):  # never more draws than clips
+        wilson = binomtest(round(share * min(clips, draws)), min(clips, draws))
+        ends = wilson.proportion_ci(method="wilson")
+        found = interval(share, variance, recordings, clips)
+        assert found == pytest.approx((ends.low, ends.high))
+
+
 def test_the_interval_of_a_period_is_by_how_its_recordings_differ(database):
     differing = [("a", 3.0, 1.0), ("b", 1.0, 3.0), ("c", 2.0, 2.0)]
     model = fill(database, [(MONDAY, s, [("angry", x), ("happy", y)]) for s, x, y in differing])
@@ -230,3 +243,5 @@ def test_a_period_ends_where_the_next_begins(database):
         "week": ("2026-12-28", "2027-01-04"),
         "month": ("2026-12-01", "2027-01-01"),
     }
+    for by in spans:  # beyond the last day that there is
+        assert period_after(date.max, by) == date.max

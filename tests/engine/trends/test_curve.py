@@ -84,24 +84,26 @@ def test_two_odd_clips_at_either_end_are_a_stretch():
 
 
 @given(
-    rows=arrays.arrays(
-        np.float64, st.tuples(st.integers(2, 9), st.just(2)), elements=st.floats(0, 1)
+    drawn=arrays.arrays(
+        np.float64, st.tuples(st.integers(2, 9), st.just(3)), elements=st.floats(0, 1)
     ),
     penalty=st.floats(0.1, 5),
     shortest=st.integers(1, 4),
 )
 @options_of_hypothesis(deadline=None, max_examples=100)
-def test_the_stretches_are_the_best_of_all_that_are_long_enough(rows, penalty, shortest):
-    n = len(rows)
+def test_the_stretches_are_the_best_of_all_that_are_long_enough(drawn, penalty, shortest):
+    rows, weights = drawn[:, :2], 1 + 4 * drawn[:, 2]
+    n, mass = len(rows), weights / weights.mean()
     times = np.arange(n + 1.0)
-    found = change_points(rows, np.ones(n), times, penalty=penalty, shortest=float(shortest))
+    found = change_points(rows, weights, times, penalty=penalty, shortest=float(shortest))
     squares = (np.diff(rows, axis=0) ** 2).sum(axis=1)
     price = penalty * max(np.median(squares) / 1.2, 0.01) * np.log(max(n, 3))
 
     def cost(changes) -> float:
         edges = [0, *changes, n]
-        parts = [rows[a:b] for a, b in pairwise(edges)]
-        return sum(((p - p.mean(axis=0)) ** 2).sum() for p in parts) + price * len(changes)
+        parts = [(rows[a:b], mass[a:b]) for a, b in pairwise(edges)]
+        off = [m @ ((p - np.average(p, axis=0, weights=m)) ** 2).sum(axis=1) for p, m in parts]
+        return sum(off) + price * len(changes)
 
     every = [[i for i in range(1, n) if bits >> (i - 1) & 1] for bits in range(2 ** (n - 1))]
     long = [c for c in every if not c or min(np.diff([0, *c, n])) >= shortest]
@@ -129,6 +131,7 @@ def test_where_nobody_speaks_near_there_is_no_value():
     assert not known[36:469].any()
     record = found.record()
     assert record["points"]["arousal"][200] is None
+    assert record["points"]["arousal"][7] == round(found.arousal[7], 4)
     assert record["channel_name"] == "customer"
 
 

@@ -1,21 +1,23 @@
 """Names of emotions that mean the same, and values of filters that no clip has."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.emotion_names import common, one_spelling, spellings
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.database.known_values import unknown_values
+from emotion_search.index.database.known_values import count_values, unknown_values
 from emotion_search.index.database.matching import matching_ids
-from emotion_search.index.database.schema import Clip, Label, Metadatum, Recording
+from emotion_search.index.database.schema import Clip, ClusteringRow, Label, Metadatum, Recording
 from emotion_search.index.errors import NotFoundError
-from tests.index.worlds import VectorArchive
+from tests.conftest import new_database
+from tests.index.worlds import START, VectorArchive
 
 LABELS = ["Anger", "sadness", "worried", "happy"]
 
@@ -23,7 +25,24 @@ LABELS = ["Anger", "sadness", "worried", "happy"]
 @pytest.fixture
 def archive(database: Database, tmp_path: Path) -> VectorArchive:
     """Four clips; odd ones are of the class angry, even ones calm."""
-    made = VectorArchive(database, tmp_path / "index", 4)
+    return fill(database, tmp_path)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def known(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VectorArchive]:
+    """The same for all tests that only read."""
+    folder = tmp_path_factory.mktemp("known")
+    with new_database(request, folder) as url:
+        database = Database(url)
+        database.create_or_require()
+        yield fill(database, folder)
+        database.close()
+
+
+def fill(database: Database, folder: Path) -> VectorArchive:
+    made = VectorArchive(database, folder / "index", 4)
     made.add(np.eye(4, dtype=np.float32))
     with database.write() as session:
         for clip, label in enumerate(LABELS, start=1):
@@ -56,10 +75,10 @@ def test_nouns_adjectives_and_chinese_words_have_one_common_name():
     ],
 )
 def test_a_filter_finds_an_emotion_by_any_of_its_names(
-    archive: VectorArchive, wanted: ClipFilter, ids: list[int]
+    known: VectorArchive, wanted: ClipFilter, ids: list[int]
 ):
-    with archive.database.read() as session:
-        columns = Columns.read(session, archive.model, 0)
+    with known.database.read() as session:
+        columns = Columns.read(session, known.model, 0)
         assert matching_ids(session, wanted).tolist() == ids
         assert columns.ids[columns.passing(session, wanted)].tolist() == ids
 
@@ -74,13 +93,13 @@ def test_another_task_has_its_values_as_they_are(archive: VectorArchive):
             unknown_values(session, archive.model, found[2])
 
 
-def test_where_nothing_is_predicted_no_prediction_is_known(archive: VectorArchive):
+def test_where_nothing_is_predicted_no_prediction_is_known(known: VectorArchive):
     wanted = ClipFilter(predicted=("anger",))
     nothing = pytest.raises(
         NotFoundError, match=r"^no clip has a prediction under the task emotion$"
     )
-    with archive.database.read() as session, nothing:
-        unknown_values(session, archive.model, wanted)
+    with known.database.read() as session, nothing:
+        unknown_values(session, known.model, wanted)
 
 
 KNOWN = ClipFilter(
@@ -92,9 +111,9 @@ KNOWN = ClipFilter(
 )
 
 
-def test_of_values_that_clips_have_nothing_is_said(archive: VectorArchive):
-    with archive.database.read() as session:
-        assert unknown_values(session, archive.model, KNOWN) == []
+def test_of_values_that_clips_have_nothing_is_said(known: VectorArchive):
+    with known.database.read() as session:
+        assert unknown_values(session, known.model, KNOWN) == []
         assert unknown_values(session, None, ClipFilter(emotions=("x",))) == []
 
 
@@ -110,14 +129,37 @@ def test_of_values_that_clips_have_nothing_is_said(archive: VectorArchive):
     ],
 )
 def test_a_value_that_no_clip_has_is_named_with_the_nearest(
-    archive: VectorArchive, field: str, value: str, sentence: str
+    known: VectorArchive, field: str, value: str, sentence: str
 ):
     beside = replace(KNOWN, **{field: (*getattr(KNOWN, field), value)})
-    with archive.database.read() as session:
-        assert unknown_values(session, archive.model, beside) == [sentence]
+    with known.database.read() as session:
+        assert unknown_values(session, known.model, beside) == [sentence]
         with pytest.raises(NotFoundError) as refused:
-            unknown_values(session, archive.model, replace(KNOWN, **{field: (value,)}))
+            unknown_values(session, known.model, replace(KNOWN, **{field: (value,)}))
     assert str(refused.value) == sentence
+
+
+def test_a_cluster_that_there_is_not_is_named_with_the_nearest(archive: VectorArchive):
+    summary = [{"cluster": 1}, {"cluster": -1}]
+    about = {"method": "kmeans", "k": 2, "space_version": 0, "parameters": {}, "summary": summary}
+    row = {**about, "name": "moods", "model_id": archive.model.id, "created_at": START}
+    with archive.database.write() as session:
+        session.execute(insert(ClusteringRow), [row])
+        assert unknown_values(session, archive.model, ClipFilter(clusters=("moods:1",))) == []
+        beside = ClipFilter(clusters=("moods:noise", "mood:1"))
+        assert unknown_values(session, archive.model, beside) == [
+            "no clip has cluster mood:1; did you mean moods:1 or moods:noise?"
+        ]
+
+
+def test_values_are_counted_the_most_clips_first_and_those_without_one(archive: VectorArchive):
+    with archive.database.write() as session:
+        for clips, source in (((1,), None), ((2, 4), "b")):
+            session.execute(update(Recording).where(Recording.id.in_(clips)).values(source=source))
+        session.execute(update(Recording).where(Recording.id == 3).values(source="a"))
+        session.execute(update(Clip).where(Clip.id == 4).values(recording_id=2))
+        found = [(one.value, one.recordings, one.clips) for one in count_values(session, "source")]
+    assert found == [("b", 1, 2), (None, 1, 1), ("a", 1, 1)]
 
 
 def test_a_name_is_near_by_one_of_its_words(archive: VectorArchive):
@@ -151,11 +193,11 @@ def test_labels_of_one_emotion_go_by_the_name_that_most_of_them_have():
     assert one_spelling(labels) == ["anger", "anger", "anger", "anger", "joy", "worried"]
 
 
-def test_many_values_are_not_listed(archive: VectorArchive):
-    few = replace(archive.model, classes=tuple("abcdefghijkl"))
-    many = replace(archive.model, classes=tuple("abcdefghijklm"))
+def test_many_values_are_not_listed(known: VectorArchive):
+    few = replace(known.model, classes=tuple("abcdefghijkl"))
+    many = replace(known.model, classes=tuple("abcdefghijklm"))
     wanted = ClipFilter(emotions=("zz",))
-    with archive.database.read() as session:
+    with known.database.read() as session:
         with pytest.raises(NotFoundError, match="there are a, b"):
             unknown_values(session, few, wanted)
         with pytest.raises(NotFoundError, match=r"^no clip has emotion zz$"):

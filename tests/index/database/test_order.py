@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
@@ -62,6 +62,13 @@ def test_the_score_is_that_of_the_class_scored_highest(archive: VectorArchive):
     assert ids(page(archive, "score")) == [1, 6, 2, 3, 4, 5]
 
 
+def test_affect_is_that_of_the_clip_whatever_its_emotion(archive: VectorArchive):
+    with archive.database.read() as session:
+        rows = session.execute(select(Embedding.clip_id, Embedding.arousal)).all()
+    found = [(one.clip.id, one.key) for one in page(archive, "arousal").clips]
+    assert found == sorted(map(tuple, rows), key=lambda row: (-row[1], row[0]))
+
+
 def test_ascending_reverses_keys_but_neither_ties_nor_what_is_unknown(archive: VectorArchive):
     assert ids(page(archive, "calm", ascending=True)) == [1, 6, 4, 2, 3, 5]
     assert ids(page(archive, "duration", ascending=True)) == [3, 6, 1, 4, 2, 5]
@@ -99,9 +106,17 @@ def test_filters_and_the_most_of_a_recording_hold(archive: VectorArchive):
     assert ids(page(archive, "recorded_at", per_recording=1, limit=2)) == [4, 1]  # 4-6 go first
 
 
-@pytest.mark.parametrize("wrong", [{"by": "zorn"}, {"by": "calm", "after": "x"}, {"limit": 0}])
-def test_what_cannot_be_meant_is_refused(archive: VectorArchive, wrong: dict):
-    with pytest.raises(InvalidInputError):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"by": "zorn"}, "cannot be sorted by zorn; choose one of score, .*, calm, angry"),
+        ({"by": "calm", "after": "x"}, "x is no place in a list sorted so"),
+        ({"limit": 0}, "limit must be at least 1, not 0"),
+        ({"per_recording": 0}, "per_recording must be at least 1, not 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(archive: VectorArchive, wrong: dict, message: str):
+    with pytest.raises(InvalidInputError, match=message):
         page(archive, **{"by": "score", **wrong})
 
 

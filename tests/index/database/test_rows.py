@@ -136,7 +136,7 @@ def test_what_is_predicted_and_what_cluster_choose_the_same_one_by_one(archive: 
         )
         cases = [
             (ClipFilter(predicted=("joy",)), [1, 2, 4]),
-            (ClipFilter(predicted=("joy",), min_probability=0.15), [2, 4]),
+            (ClipFilter(predicted=("joy",), min_probability=0.2), [2, 4]),
             (ClipFilter(min_probability=0.25), [3, 4]),
             (ClipFilter(predicted=("joy",), task="other"), []),
             (ClipFilter(clusters=("moods:0",)), [1]),

@@ -136,6 +136,23 @@ def test_a_slice_is_on_lease_to_one_and_taken_from_who_is_silent(do, later):
     assert do(slices.claim_slice, "d").id == second.id
 
 
+def test_a_lease_that_would_last_longer_than_any_for_the_clock_went_back_is_none(do, later):
+    listed(do, ["x"])
+    do(slices.claim_slice, "a")
+    later(-LEASE_S)
+    assert do(slices.claim_slice, "b") is None
+    later(-0.001)
+    assert do(slices.claim_slice, "b").attempts == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_workers_on_postgres_take_a_slice_each_without_waiting(database: Database, do):
+    listed(do, ["x"], ["y"])
+    with database.write_beside() as one, database.write_beside() as other:
+        assert slices.claim_slice(one, "a").files == ["x"]
+        assert slices.claim_slice(other, "b").files == ["y"]
+
+
 def test_who_takes_a_slice_knows_what_became_of_it_and_begins_at_its_first_file(do, later):
     listed(do, ["x", "y", "z"])
     slice_id = do(slices.claim_slice, "a").id

@@ -198,6 +198,16 @@ def test_a_new_index_that_cannot_be_made_is_not_tried_by_every_search(
     assert "the last one serves on" in caplog.text
 
 
+def test_vectors_beside_an_index_that_are_not_the_databases_are_noticed(
+    archive: VectorArchive, caplog
+):
+    archive.searcher("quantised").keeper.save()
+    (rows,) = archive.folder.rglob("*.f32")
+    (-np.fromfile(rows, "<f4")).tofile(rows)
+    assert found(ask(archive.searcher("quantised"), vectors(1)[0], 1)) == [(1, 1.0)]
+    assert "does not match the database" in caplog.text
+
+
 def test_a_saved_index_is_checked_whatever_was_added_since(archive: VectorArchive, caplog):
     archive.searcher().keeper.save()
     archive.add(vectors(300, 4))

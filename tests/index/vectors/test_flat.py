@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.flat import FlatIndex
 
 DIM = 4
@@ -21,6 +22,47 @@ def test_a_saved_index_answers_as_before(tmp_path: Path):
     assert (loaded.count, loaded.dimension) == (50, 8)
     before, after = (one.candidates(query, 7) for one in (index, loaded))
     assert after.ids.tolist() == before.ids.tolist()
+
+
+def test_an_id_that_is_there_is_replaced():
+    index = FlatIndex(DIM)
+    eye = np.eye(DIM, dtype=np.float32)
+    for row, ids in enumerate([[7, 3], [7], [3, 8]]):  # the highest alone, a lower one, a new one
+        index.add(np.array(ids), eye[[row] * len(ids)])
+        found = index.candidates(eye[row], 3)
+        assert sorted(found.ids[found.estimates == 1].tolist()) == sorted(ids)
+    assert sorted(index.ids().tolist()) == [3, 7, 8]
+    assert index.trained_on == 3
+
+
+def test_vectors_are_given_back_by_id_and_compared_with_it():
+    rows = normalise(np.random.default_rng(2).normal(size=(6, DIM)).astype(np.float32))
+    index = FlatIndex(DIM)
+    held: dict[int, np.ndarray] = {}
+
+    def check() -> None:
+        asked = np.array([9, 4, 2, 5, 1, 7])
+        known, vectors = index.get(asked)
+        assert known.tolist() == [one in held for one in asked.tolist()]
+        assert np.array_equal(vectors, [held[one] for one in asked.tolist() if one in held])
+        for one in asked.tolist():
+            expected = pytest.approx(held[one] @ rows[0]) if one in held else None
+            assert index.estimate(rows[0], one) == expected
+
+    for ids in ([9, 2, 4], [7, 2]):
+        at = len(held)
+        index.add(np.array(ids), rows[at : at + len(ids)])
+        held |= dict(zip(ids, rows[at:], strict=False))
+        check()
+    index.remove(np.array([4]))
+    del held[4]
+    check()
+    assert index.details() == {}
+
+
+def test_a_sample_says_how_long_vectors_are():
+    assert FlatIndex.trained(np.ones((3, DIM), np.float32), 100).dimension == DIM
+    assert FlatIndex.training_size(100) == 0
 
 
 @pytest.mark.parametrize(

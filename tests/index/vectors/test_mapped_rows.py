@@ -160,6 +160,13 @@ def test_what_a_maker_left_that_is_gone_is_removed(tmp_path: Path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("suffix", [".f32", ".npy", ".lock"])
+def test_any_part_of_what_a_maker_left_is_removed(tmp_path: Path, suffix: str):
+    (tmp_path / "making-gone").with_suffix(suffix).write_bytes(b"left")
+    remove_abandoned(tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_a_disk_that_takes_no_more_leaves_no_rows_and_no_files(tmp_path: Path, caplog):
     writer = RowWriter(tmp_path)
     writer._file.close()

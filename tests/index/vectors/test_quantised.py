@@ -193,6 +193,23 @@ def test_a_vector_on_the_centre_of_its_list_is_found():
         assert i in index.candidates(rows[i], 10).ids
 
 
+@pytest.mark.parametrize("apart", [1, 1000])  # a bitmap of ids, or a set
+def test_only_what_is_allowed_is_a_candidate_and_all_of_it_where_it_is_little(apart: int):
+    rows = normalise(voices(256))
+    index = QuantisedIndex(rows, count=256)
+    index.add(np.arange(256) * apart, rows)
+    allowed = np.array([3, 100, 255, 300]) * apart  # the last is not there
+    found = index.candidates(rows[3], 10, allowed=allowed)
+    assert sorted(found.ids.tolist()) == allowed[:3].tolist()
+    assert found.ids[0] == 3 * apart
+    assert found.complete
+
+
+@pytest.mark.parametrize(("count", "lists"), [(0, 4), (40, 8), (1024, 32), (1_000_000, 1024)])
+def test_there_are_about_as_many_lists_as_the_root_of_the_vectors(count: int, lists: int):
+    assert QuantisedIndex.training_size(count) == 48 * lists
+
+
 def test_vectors_added_after_others_were_removed_are_estimated_as_well():
     rng = np.random.default_rng(0)
     rows = normalise(rng.normal(size=(2000, DIM)).astype(np.float32))

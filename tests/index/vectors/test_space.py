@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.covariance import ledoit_wolf
 
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.models import activate_model
@@ -18,6 +19,7 @@ from emotion_search.index.database.spaces import (
     use_space,
 )
 from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.percentiles import calibrate
 from emotion_search.index.vectors.space import Method, Space, fit_space
 
@@ -64,6 +66,38 @@ def test_a_learned_space_draws_the_classes_of_other_clips_apart():
         cosines = turned @ turned.T
         gaps[method] = cosines[same].mean() - cosines[~same].mean()
     assert gaps[Method.LEARNED] > 2 * gaps[Method.CENTRED]
+
+
+def inverse_covariance(rows: np.ndarray) -> np.ndarray:
+    """Of centred rows, shrunk as Ledoit and Wolf have it, and by its mean eigenvalue."""
+    covariance, _ = ledoit_wolf(rows, assume_centered=True)
+    return np.linalg.inv(covariance + np.trace(covariance) / DIM * np.eye(DIM))
+
+
+def test_a_whitened_space_measures_by_the_inverse_covariance():
+    vectors, _ = crowded(n=50)
+    unit = normalise(vectors).astype(float)
+    matrix = fit_space(Method.WHITENED, vectors).matrix.astype(float)
+    expected = inverse_covariance(unit - unit.mean(axis=0))
+    assert matrix @ matrix.T == pytest.approx(expected, rel=1e-4, abs=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("method", [Method.LEARNED, Method.BASELINE_LEARNED])
+def test_a_learned_space_is_even_within_classes_and_stretched_between_their_means(method: Method):
+    vectors, labels = crowded(n=50)
+    labels[0] = "alone"  # a class of one clip, which says nothing of the others
+    unit = normalise(vectors).astype(float)
+    centres = np.tile(unit[:5].mean(axis=0), (50, 1)) * np.linspace(0.9, 1, 50)[:, None]
+    centred = unit - (centres if method.grouped else unit.mean(axis=0))
+    means = {name: centred[labels == name].mean(axis=0) for name in np.unique(labels)}
+    within = centred - np.stack([means[name] for name in labels])
+    values, directions = np.linalg.eigh(inverse_covariance(within))
+    root = directions * np.sqrt(values) @ directions.T
+    between = np.stack([means[f"c{i}"] @ root for i in range(3)])
+    scatter = np.cov(between.T, bias=True)
+    expected = root @ (np.eye(DIM) + 100 * scatter / np.trace(scatter)) @ root
+    matrix = fit_space(method, vectors, labels, centres).matrix.astype(float)
+    assert matrix @ matrix.T == pytest.approx(expected, rel=1e-4, abs=1e-4 * expected.max())
 
 
 @settings(deadline=None, max_examples=40)
