@@ -19,11 +19,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.combinations import check_combinations
-from emotion_search.engine.commands.common import importing, say_error
+from emotion_search.engine.commands.common import damage_behind, importing, say_error
 from emotion_search.engine.commands.options import clip_filter, with_options
 from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.machine.threads import one_thread_each
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import DOUBTFUL, EmotionSearchError, InvalidInputError
 
 _UsageError: Any = typer.BadParameter.__base__  # of typer's own copy of Click
 
@@ -189,6 +189,10 @@ class Grouped(TyperGroup):
         except KeyboardInterrupt as stop:
             say_error("interrupted; what is not whole is not kept")
             raise typer.Exit(130) from stop
+        except DOUBTFUL as error:
+            if (damage := damage_behind(error)) is None:
+                raise
+            raise damage from error
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""

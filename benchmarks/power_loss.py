@@ -31,6 +31,7 @@ from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.api.learn import learn
 from emotion_search.engine.archive.check import check
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.embedders.acoustic.model import read_weights
 from emotion_search.engine.embedders.registry import load_embedder
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.finetune.tune import Plan
@@ -224,7 +225,11 @@ def assert_kept(kind: str, home: Path, promised: list[str]) -> None:
                 load_embedder(str(folder / "model.safetensors"), library.settings)
             except ModelUnavailableError:
                 assert "tuned" not in told, "a tuned model is lost"
-            assert "tuned" not in told or (folder / "README.md").stat().st_size
+            if "tuned" in told:
+                about, _ = read_weights(folder / "model.safetensors")
+                seed = about["about"]["tuned"]["seed"]
+                assert f"seed {seed};" in (folder / "README.md").read_text(), "files of two models"
+                assert seed >= int(told["tuned"]), "it is an earlier one"
         if "exported" in told:
             lines = (home / "out.csv").read_text().splitlines()
             assert len(lines) == int(told["exported"]) + 1

@@ -74,3 +74,7 @@ class BusyError(EmotionSearchError):
 
 class StorageFullError(EmotionSearchError):
     """No space is left for the database or the index; nothing half-written was kept."""
+
+
+DOUBTFUL = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+"""Errors of code that may have met a damaged row; see ``Database.damage_behind``."""

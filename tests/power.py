@@ -122,12 +122,20 @@ def _rename(names: dict[str, int | None], changes: list[Step]) -> None:
             names[path] = rest[1]
         elif kind == "mkdir":
             names[path] = None
-        elif kind == "rename":
+        elif kind in ("rename", "exchange"):
             target, _ = rest
-            for name in [one for one in names if one == path or one.startswith(f"{path}/")]:
-                names[target + name[len(path) :]] = names.pop(name)
+            moved = _taken(names, path)
+            back = _taken(names, target) if kind == "exchange" else {}
+            names |= {target + rest: number for rest, number in moved.items()}
+            names |= {path + rest: number for rest, number in back.items()}
         else:
             names.pop(path, None)
+
+
+def _taken(names: dict[str, int | None], path: str) -> dict[str, int | None]:
+    """What ``names`` no longer has: a path and all below it, by the rest of the path."""
+    there = [one for one in names if one == path or one.startswith(f"{path}/")]
+    return {name[len(path) :]: names.pop(name) for name in there}
 
 
 @contextmanager
@@ -164,6 +172,8 @@ def usable() -> bool:
 
 def _serve(mount: str, backing: str, record: str) -> None:
     import mfusepy
+
+    from emotion_search.index.disk.sync import exchange
 
     steps: list[Step] = []
 
@@ -267,11 +277,18 @@ def _serve(mount: str, backing: str, record: str) -> None:
             steps.append(("unlink", path[1:], ""))
             return 0
 
-        def rename(self, old: str, new: str) -> int:
+        def rename(self, old: str, new: str, flags: int = 0) -> int:
             self._may_fail()
+            if flags:
+                exchange(Path(self._real(old)), Path(self._real(new)))
+                moved, back = _taken(self._numbers, old), _taken(self._numbers, new)
+                self._numbers |= {new + rest: number for rest, number in moved.items()}
+                self._numbers |= {old + rest: number for rest, number in back.items()}
+                steps.append(("exchange", old[1:], new[1:], ""))
+                return 0
             os.rename(self._real(old), self._real(new))
-            for path in [p for p in self._numbers if p == old or p.startswith(f"{old}/")]:
-                self._numbers[new + path[len(old) :]] = self._numbers.pop(path)
+            for rest, number in _taken(self._numbers, old).items():
+                self._numbers[new + rest] = number
             hidden = os.path.basename(new).startswith(".fuse_hidden")  # removed while it is open
             steps.append(("unlink", old[1:], "") if hidden else ("rename", old[1:], new[1:], ""))
             return 0
@@ -289,7 +306,13 @@ def _serve(mount: str, backing: str, record: str) -> None:
             keys = ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_files", "f_frsize")
             return {key: getattr(found, key) for key in keys}
 
-    mfusepy.FUSE(Passing(), mount, foreground=True, nothreads=True, entry_timeout=0, attr_timeout=0)
+    class Exchanging(mfusepy.FUSE):
+        """Hands on the flags of a rename."""
+
+        def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> int:
+            return self.operations.rename(os.fsdecode(old), os.fsdecode(new), flags)
+
+    Exchanging(Passing(), mount, foreground=True, nothreads=True, entry_timeout=0, attr_timeout=0)
     Path(record).write_bytes(pickle.dumps(steps))
 
 

@@ -1,5 +1,5 @@
-"""Chained Ogg, as of stations that stream and of files that were joined, read link by link: codec,
-rate and channels of each are its own."""
+"""Chained Ogg, as of stations that stream and of files that were joined, and joined AMR, read link
+by link: codec, rate and channels of each are its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from emotion_search.engine.audio.headers import find
 from emotion_search.engine.audio.samples import Samples
 
 _BEGIN = re.compile(rb"OggS\x00[\x02\x06]")  # a page that begins a stream: RFC 3533
+_AMR = re.compile(rb"#!AMR(?:-WB)?\n")  # how a file begins: RFC 4867, 5.1
 _HEAD = 27  # bytes of a page before the lengths of what is in it
 
 
@@ -61,10 +62,13 @@ def _resampled(source: Source, rate: int) -> Iterator[Samples]:
 
 
 def links_of(path: Path) -> list[tuple[int, int]]:
-    """First byte and end of each link of a chained Ogg file; of other files none."""
+    """First byte and end of each link of a chained Ogg file, or of joined AMR; of others none."""
     begins, after = [], -1
     with path.open("rb") as file:
-        if file.read(4) != b"OggS":
+        magic = file.read(9)
+        if _AMR.match(magic):
+            return _cut(path, _joined(path))
+        if magic[:4] != b"OggS":
             return []
         at = find(path, 0, _BEGIN)
         while at is not None:
@@ -76,4 +80,15 @@ def links_of(path: Path) -> list[tuple[int, int]]:
                 begins.append(at)
             after = at + len(head) + len(lengths) + sum(lengths)
             at = find(path, after, _BEGIN)
+    return _cut(path, begins)
+
+
+def _joined(path: Path) -> list[int]:
+    begins = [0]
+    while (at := find(path, begins[-1] + 1, _AMR)) is not None:
+        begins.append(at)
+    return begins
+
+
+def _cut(path: Path, begins: list[int]) -> list[tuple[int, int]]:
     return list(pairwise([*begins, path.stat().st_size])) if len(begins) > 1 else []

@@ -14,6 +14,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
 from emotion_search.engine.audio.headers import Mended, Part, declared, follows
+from emotion_search.engine.audio.raw_frames import raw_frames
 from emotion_search.engine.audio.samples import Samples, samples_of
 from emotion_search.index.errors import AudioError
 
@@ -45,6 +46,8 @@ _DENSEST = 64 * 48_000  # samples a second of all channels
 _BLOCK_S, _BLOCK = 10.0, 1 << 21  # of a block: seconds, and samples of all channels
 _BEFORE_S = 1.0  # a decoder is fed from so far before the point that is wanted
 _SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
+_MPEG = frozenset(["mp3", "mpeg", "mpegts"])
+"""Formats in which frames of MPEG audio are their own, wherever they are."""
 _LOSSY = frozenset(["mp3", "mpegts"])
 """Formats of broadcasts, of which packets may be damaged."""
 _LOST = 0.05  # of their packets, at most
@@ -289,7 +292,7 @@ class Source:
                     yield from resampler.resample(frame)
             if resampler is not None:
                 yield from resampler.resample(None)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, IndexError) as error:  # of a track that PyAV has not
             after = max(0, self._decoded) / self.sample_rate
             self._check_bytes()
             raise AudioError(
@@ -351,7 +354,12 @@ class Source:
             begin = header.after or begin
         if self._decoded == 0:
             raise AudioError("contains no audio")
-        if begin and not self._part and (at := follows(self._path, begin)) is not None:
+        at = None
+        if begin and not self._part:
+            at = follows(self._path, begin)
+            if at is None and "aac" not in self._formats:
+                at = raw_frames(self._path, begin, mpeg=not self._formats & _MPEG)
+        if at is not None:
             raise AudioError(
                 f"ends {after}, but another file of sound follows in it at byte {at}; split them"
             )

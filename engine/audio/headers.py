@@ -101,7 +101,9 @@ def declared(path: Path) -> Declared | None:
             begin, length = (int.from_bytes(head[i : i + 4], order) for i in (4, 8))
             there = max(0, size - begin)
             sizes = {8: min(there, 0xFFFFFFFF).to_bytes(4, order)}
-            return Declared(begin, _known(length), there, sizes=sizes, after=begin + length)
+            after, known = begin + length, _known(length)
+            loose = 0 if known is None or after >= size else _loose(file, None, after, size)
+            return Declared(begin, known, there, sizes=sizes, after=after, loose=loose)
         if magic == b"RIFF" and head[8:] == b"AVI ":
             length = int.from_bytes(head[4:8], "little")
             return Declared(8, _known(length), max(0, size - 8))
@@ -167,12 +169,14 @@ def _asf(file: BinaryIO, size: int) -> Declared | None:
     return Declared(0, _known(int.from_bytes(head[at + 40 : at + 48], "little")), size)
 
 
-def _loose(file: BinaryIO, chunks: _Chunks, at: int, size: int) -> int:
-    """Bytes from ``at`` on that are neither a chunk nor a tag nor padding."""
+def _loose(file: BinaryIO, chunks: _Chunks | None, at: int, size: int) -> int:
+    """Bytes from ``at`` on that are no chunk, where there are such, no tag and no padding."""
     file.seek(at)
     head = file.read(64)
     if not head.strip(b"\0") or head.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
         return 0
+    if chunks is None:
+        return size - at
     name, length = head[: chunks.name], head[chunks.name : chunks.name + chunks.size]
     fits = at + len(name + length) + int.from_bytes(length, chunks.order) - chunks.own <= size + 8
     return 0 if fits and all(32 <= byte < 127 for byte in name[:4]) else size - at

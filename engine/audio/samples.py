@@ -25,6 +25,7 @@ FRAME_HOP = 320
 
 _SCALES = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}
 """Sample formats by the number that stands for full scale."""
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 
 
 def samples_of(frame: AudioFrame) -> Samples:
@@ -37,8 +38,13 @@ def samples_of(frame: AudioFrame) -> Samples:
     name = kind.name.removesuffix("p")
     if name not in _SCALES:
         raise ValueError(f"samples of the format {kind.name}")
-    array: Any = frame.to_ndarray()
-    array = array.T if kind.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    channels, count = frame.layout.nb_channels, frame.samples
+    array: Any
+    if kind.is_planar:  # PyAV's own array of eight channels has a ninth plane, which is none
+        planes = (np.frombuffer(one, _TYPES[name], count) for one in frame.planes[:channels])  # type: ignore[call-overload]
+        array = np.stack([*planes], axis=1)
+    else:
+        array = frame.to_ndarray().reshape(-1, channels)
     if name == "u8":
         array = array.astype(np.float32) - 128
     return np.asarray(array * np.float32(1 / _SCALES[name]), np.float32)

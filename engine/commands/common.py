@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from emotion_search.engine.commands.words import counted
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import DatabaseError, InvalidInputError
 
 if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a second
     from emotion_search.engine.library.library import Library
@@ -112,6 +112,15 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
+_opened: ContextVar[Library | None] = ContextVar("opened", default=None)
+
+
+def damage_behind(error: Exception) -> DatabaseError | None:
+    """What to raise in place of an error, where it is the archive's that was opened last."""
+    library = _opened.get()
+    return None if library is None else library.database.damage_behind(error)
+
+
 @dataclass(frozen=True)
 class ArchiveOptions:
     """The archive that is named."""
@@ -138,6 +147,7 @@ class ArchiveOptions:
             from emotion_search.engine.library.library import Library
 
         library = Library.open(self.settings(**others), create=create)
+        _opened.set(library)
         if wanted is not None:
             try:
                 for sentence in library.unknown_values(wanted):

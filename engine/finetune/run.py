@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,8 +26,17 @@ from emotion_search.engine.finetune.judge import Judgement, classified, groups_o
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
-from emotion_search.index.disk.sync import make_folders
+from emotion_search.index.disk.sync import make_folders, publish
 from emotion_search.index.errors import ConflictError, UnusableError
+
+_STATE = "state"
+_WRITTEN = frozenset(
+    [
+        *(_STATE, "README.md", "model.safetensors"),
+        *("tokens.txt", "config.yaml", "configuration.json", "model.pt"),
+    ]
+)
+"""What is in the folder of a tuned model."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ def finetune(
         source, command: for the card: where the labels are from, and the call.
         stored: embeddings that are there already; then no audio is needed for a head alone.
         resume: go on from a state in ``output``.
-        overwrite: put it over what is there.
+        overwrite: put it in place of a model that is there, at once, when it is whole.
 
     Raises:
         InvalidInputError: labels that nothing can be learned from, layers that there are not, an
@@ -85,8 +96,8 @@ def finetune(
     device = pick_device(settings.device)
     base = open_base(base_name, settings, device)
     check_layers(base, plan.layers)
-    state = output / "state"
-    _check_output(output, resume=resume, overwrite=overwrite)
+    state = output / _STATE
+    replaces = _check_output(output, resume=resume, overwrite=overwrite)
     data = data_hash(examples)
     described = describe(plan, base.fingerprint, data)
     if resume:  # before anything of the run that is there is touched
@@ -128,44 +139,73 @@ def finetune(
                     "no epoch was better than the head alone, which is kept on the model as it was"
                 )
         about = {"task": plan.task, "layers": plan.layers, "seed": plan.seed, "data": data}
-        model = base.write(output, names, head, about)
-        tuned = by_head
-        if epochs:
-            tuned = classified(model, examples, parts, names, settings, decoders)
-        judged = judge(examples, labels, parts, own=own, head=by_head, tuned=tuned)
-        write_card(
-            output,
-            base=base_name,
-            fingerprint=base.fingerprint,
-            plan=plan,
-            classes=names,
-            before=mapping(names, base.classes),
-            counts=Counter(one.label for one in examples),
-            trained_groups=groups_of(examples, parts.train),
-            data=data,
-            source=source,
-            judged=judged,
-            epochs=epochs,
-            command=command,
-            licence=base.licence.format(name=base_name),
-        )
+        with _placed(output, replaces) as folder:
+            model = base.write(folder, names, head, about)
+            tuned = by_head
+            if epochs:
+                tuned = classified(model, examples, parts, names, settings, decoders)
+            judged = judge(examples, labels, parts, own=own, head=by_head, tuned=tuned)
+            write_card(
+                folder,
+                base=base_name,
+                fingerprint=base.fingerprint,
+                plan=plan,
+                classes=names,
+                before=mapping(names, base.classes),
+                counts=Counter(one.label for one in examples),
+                trained_groups=groups_of(examples, parts.train),
+                data=data,
+                source=source,
+                judged=judged,
+                epochs=epochs,
+                command=command,
+                licence=base.licence.format(name=base_name),
+            )
     shutil.rmtree(state, ignore_errors=True)
-    return Finetuned(model, names, epochs, judged)
+    return Finetuned(output / model.relative_to(folder), names, epochs, judged)
 
 
-def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
+@contextmanager
+def _placed(output: Path, replaces: bool) -> Iterator[Path]:
+    """A folder to write the model into, ``output`` or one that takes its place at the end: not by
+    file, since whoever loads the model meanwhile would get parts of both."""
+    if not replaces:
+        yield output
+        return
+    place = Path(os.path.realpath(output))  # or a link would be replaced, and not what it names
+    folder = place.with_name(f".{place.name}.partial")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    try:
+        folder.mkdir()
+        shutil.copymode(place, folder)
+        yield folder
+        publish(folder, place)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what was there, and the state
+
+
+def _check_output(output: Path, *, resume: bool, overwrite: bool) -> bool:
+    """Whether a model is there that is to be replaced."""
     if output.exists() and not output.is_dir():
         raise UnusableError(f"--output {output} is a file, not a folder")
     there = {path.name for path in output.iterdir()} if output.exists() else set()
-    if resume and "state" not in there:
+    if resume and _STATE not in there:
         raise UnusableError(f"--resume: there is no state in {output} to go on from")
-    if "state" in there and not resume and not overwrite:
+    if _STATE in there and not resume and not overwrite:
         raise ConflictError(
             f"{output} holds a run that was not finished: go on by --resume, or begin anew by"
             " --overwrite"
         )
-    if there - {"state"} and not overwrite and not resume:
+    if there - {_STATE} and not overwrite and not resume:
         raise ConflictError(f"{output} is not empty: name another --output, or say --overwrite")
+    if strange := sorted({name.removesuffix(".tmp") for name in there} - _WRITTEN):
+        raise ConflictError(
+            f"{output} holds {strange[0]}, which finetune has not written and would remove: name"
+            " another --output"
+        )
+    if os.path.ismount(output) and there - {_STATE}:
+        raise ConflictError(f"{output} is a mount point: name a folder in it as --output")
+    return bool(there - {_STATE})
 
 
 def card_record(done: Finetuned) -> str:

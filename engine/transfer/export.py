@@ -141,17 +141,12 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     if occupied:
         _check_replaceable(output, database)
     partial = output.with_name(f".{output.name}.partial")
-    aside = output.with_name(f".{output.name}.replaced")
     try:
         make_folders(output.parent)
         _remove(partial)  # of an export that was killed
         with space_needed(output.parent):
             yield partial
-        _remove(aside)
-        if output.exists() and (output.is_dir() or partial.is_dir()):
-            output.rename(aside)  # a folder takes no other's place in one step
         publish(partial, output)
-        _remove(aside)
     except OSError as error:
         raise UnusableError(f"{output} cannot be written: {error.strerror}") from error
     finally:

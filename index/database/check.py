@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import Float, Integer, Table, and_, delete, exists, func, or_, select, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Base, Embedding
+from emotion_search.index.database.wrong_values import wrong_values
 from emotion_search.index.errors import DatabaseError
 
 _RESTORE = "restore a backup, or move the database away and ingest again"
@@ -68,8 +69,8 @@ def check_structure(session: Session) -> Iterator[Damage]:
                 yield Damage("database", str(line), _REINDEX)
     for table in Base.metadata.sorted_tables:
         try:
-            yield from _lost_references(session, table)
-            yield from _no_numbers(session, table)
+            for what in wrong_values(session, table):
+                yield Damage(table.name, what, _CURES.get(table.name, _RESTORE))
             if table is not Embedding.__table__:
                 rows = select(table).execution_options(yield_per=ROWS)
                 with closing(session.execute(rows)) as read:
@@ -79,30 +80,6 @@ def check_structure(session: Session) -> Iterator[Damage]:
             session.rollback()
             reason = "a checksum is wrong" if isinstance(error, DatabaseError) else error
             yield Damage(table.name, _first_line(reason), _CURES.get(table.name, _RESTORE))
-
-
-def _lost_references(session: Session, table: Table) -> Iterator[Damage]:
-    for key in table.foreign_key_constraints:
-        parent = key.referred_table.alias()
-        pairs = [(one.parent, parent.c[one.column.name]) for one in key.elements]
-        lost = select(func.count()).where(
-            *(here.is_not(None) for here, _ in pairs),
-            ~exists().where(and_(*(there == here for here, there in pairs))),
-        )
-        if number := session.scalar(lost.select_from(table)):
-            what = f"{number} rows belong to {key.referred_table.name} that are not there"
-            yield Damage(table.name, what, _RESTORE)
-
-
-def _no_numbers(session: Session, table: Table) -> Iterator[Damage]:
-    """SQLite takes text into columns of numbers, as a changed bit may make of one."""
-    if session.get_bind().dialect.name != "sqlite":
-        return
-    numbers = [one for one in table.c if isinstance(one.type, Integer | Float)]
-    if numbers:
-        wrong = or_(*(func.typeof(one).in_(["text", "blob"]) for one in numbers))
-        if count := session.scalar(select(func.count()).select_from(table).where(wrong)):
-            yield Damage(table.name, f"{count} rows have text where numbers belong", _RESTORE)
 
 
 def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:

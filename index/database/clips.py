@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.affect import follows
-from emotion_search.index.database.embeddings import embeddings_by_id, embeddings_in_order
+from emotion_search.index.database.affect import DIMENSIONS, follows
+from emotion_search.index.database.embeddings import (
+    as_arrays,
+    embeddings_by_id,
+    embeddings_in_order,
+)
 from emotion_search.index.database.files import FAILED, gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.matching import matching
@@ -92,10 +98,15 @@ class ClipDetails:
         return max(self.scores.values(), default=None)
 
 
-_PLAIN = (
-    *("id", "recording_id", "name", "sha256", "source", "speaker"),
-    *("channel", "channel_name", "start", "end"),
-)
+_PLAIN: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "recording_id"), int),
+    **dict.fromkeys(("name", "sha256"), str),
+    **dict.fromkeys(("source", "speaker"), (str, NoneType)),
+    "channel": (int, NoneType),
+    "channel_name": (str, NoneType),
+    **dict.fromkeys(("start", "end"), float),
+}
+"""The first columns that ``_details`` asks for, and what they are."""
 
 
 def list_clips(
@@ -136,15 +147,18 @@ def clip_details(
     )
     classes = model.classes if model else ()
     found = {}
-    for *plain, at, paths, labels, metadata, scores, v, a, d, predictions in rows.all():
+    for *plain, at, paths, labels, metadata, scores, checksum, v, a, d, predictions in rows.all():
+        start, end = plain[-2:]
+        if not all(map(isinstance, plain, _PLAIN.values())) or not 0 <= start <= end < math.inf:
+            raise ValueError(f"clip {plain[0]} is damaged")
         found[plain[0]] = ClipDetails(
             **dict(zip(_PLAIN, plain, strict=True)),
             recorded_at=_moment(at),
             path=_present(sorted(path for (path,) in _parsed(paths))),
             labels=dict(_parsed(labels)),
             metadata=dict(sorted(_parsed(metadata))),
-            scores=_named(classes, scores),
-            affect={} if v is None else {"valence": v, "arousal": a, "dominance": d},
+            scores=_named(plain[0], classes, scores, checksum),
+            affect={} if v is None else dict(zip(DIMENSIONS, map(float, (v, a, d)), strict=True)),
             predictions={task: (value, float(p)) for task, value, p in _parsed(predictions)},
         )
     return [found[clip] for clip in ids if clip in found]
@@ -295,7 +309,7 @@ def _details(sqlite: bool) -> str:
             {several("path", "locations", "recording_id = r.id")},
             {several("task, value", "labels", "clip_id = c.id")},
             {several("key, value", "recording_metadata", "recording_id = r.id")},
-            e.scores, e.valence, e.arousal, e.dominance,
+            e.scores, e.scores_crc32, e.valence, e.arousal, e.dominance,
             {several(f"task, value, {digits}", "predictions", "clip_id = c.id")}
         FROM clips c
         JOIN recordings r ON r.id = c.recording_id
@@ -325,9 +339,13 @@ def _present(paths: Sequence[str]) -> str | None:
     return paths[0] if paths else None
 
 
-def _named(classes: Sequence[str], scores: bytes | None) -> dict[str, float]:
-    values = np.frombuffer(scores or b"", dtype="<f4")
-    return dict(zip(classes, values.tolist(), strict=False)) if len(values) else {}
+def _named(
+    clip: int, classes: Sequence[str], scores: bytes | None, checksum: int | None
+) -> dict[str, float]:
+    if scores is None:
+        return {}
+    (values,) = as_arrays([(clip, scores, checksum)], len(classes))[1].tolist()
+    return dict(zip(classes, values, strict=True))
 
 
 def clips_with_vectors(

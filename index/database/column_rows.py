@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import chunks
+from emotion_search.index.database.embeddings import as_arrays
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import (
     SPEAKER,
@@ -84,9 +85,9 @@ def _under_task(table: type[Label | Prediction], value: Any) -> Ask:
     return lambda task: (table.clip_id, select(table.clip_id, value).where(table.task == task))
 
 
-def _by_model(value: Any) -> Ask:
-    query = select(Embedding.clip_id, value).where(
-        value.is_not(None)
+def _by_model(*values: Any) -> Ask:
+    query = select(Embedding.clip_id, *values).where(
+        values[0].is_not(None)
     )  # imported ones may have none
     return lambda model_id: (Embedding.clip_id, query.where(Embedding.model_id == int(model_id)))
 
@@ -102,13 +103,13 @@ QUERIES: Mapping[str, Ask] = {
     "predicted": _under_task(Prediction, Prediction.value),
     "probability": _under_task(Prediction, Prediction.probability),
     "cluster": _of_clustering,
-    "scores": _by_model(Embedding.scores),
+    "scores": _by_model(Embedding.scores, Embedding.scores_crc32),
     "valence": _by_model(Embedding.valence),
     "arousal": _by_model(Embedding.arousal),
     "dominance": _by_model(Embedding.dominance),
 }
 """By what is known of clips under a task, in a clustering or by a model: the column of clip ids,
-and a query for these and the values."""
+and a query for these and the values (of scores with their checksums)."""
 
 
 def fetch_columns(
@@ -116,17 +117,33 @@ def fetch_columns(
 ) -> list[Column]:
     """The columns of a query's rows, all or those whose key is among ``ids``, each converted."""
     parts = [[convert(()) for convert in converts]]
-    if ids is None:
-        rows = session.execute(query.execution_options(yield_per=_READ)).partitions()
-    else:
-        asked = chunks(ids.tolist(), _ASKED)
-        rows = (session.execute(query.where(key.in_(some))).all() for some in asked)
     parts += [
         [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
-        for part in rows
+        for part in _fetched(session, query, key, ids)
         if part
     ]
     return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
+
+
+def fetch_scores(
+    session: Session, query: Any, key: Any, ids: Ids | None, classes: int
+) -> tuple[Ids, Column]:
+    """Clip ids and scores, float32 (n, classes), of such a query.
+
+    Raises:
+        DatabaseError: some are not what was written; names the clip.
+    """
+    parts = [as_arrays(part, classes) for part in ((), *_fetched(session, query, key, ids))]
+    found, scores = zip(*parts, strict=True)
+    return np.concatenate(found), np.concatenate(scores)
+
+
+def _fetched(session: Session, query: Any, key: Any, ids: Ids | None) -> Iterator[Sequence[Any]]:
+    if ids is None:
+        yield from session.execute(query.execution_options(yield_per=_READ)).partitions()
+        return
+    for some in chunks(ids.tolist(), _ASKED):
+        yield session.execute(query.where(key.in_(some))).all()
 
 
 def alike(ours: Column, true: Column) -> Mask:
@@ -140,11 +157,6 @@ def numbers(kind: Any) -> Convert:
     if np.dtype(kind).kind == "f":
         return lambda values: np.array(values, kind)
     return lambda values: np.array([ABSENT if one is None else one for one in values], kind)
-
-
-def scores_of(classes: int) -> Convert:
-    """Converts stored scores: float32, (n, classes)."""
-    return lambda values: np.frombuffer(b"".join(values), "<f4").reshape(len(values), classes)
 
 
 def moments(values: Sequence[datetime | None]) -> Column:

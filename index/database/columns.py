@@ -27,10 +27,10 @@ from emotion_search.index.database.column_rows import (
     Names,
     alike,
     fetch_columns,
+    fetch_scores,
     microseconds,
     numbers,
     read_clips,
-    scores_of,
 )
 from emotion_search.index.database.filters import AFFECT, ROUNDED_S, ClipFilter, cluster_of
 from emotion_search.index.database.matching import matching_ids
@@ -280,10 +280,11 @@ class Columns:
             self._by_task[kind, task] = column = grown
         names = self._names.get(f"{kind} {task}")
         key, query = QUERIES[kind](task)
-        values: Convert = names.encode if names is not None else numbers(column.dtype)
         if kind == "scores":
-            values = scores_of(column.shape[1])
-        clips, found = fetch_columns(session, query, key, ids, numbers("i8"), values)
+            clips, found = fetch_scores(session, query, key, ids, column.shape[1])
+        else:
+            values: Convert = names.encode if names is not None else numbers(column.dtype)
+            clips, found = fetch_columns(session, query, key, ids, numbers("i8"), values)
         column[rows] = unknown
         known, at = self.rows_of(clips)
         column[at] = found[known]

@@ -17,10 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session as Session  # for those who hand one on
 
 from emotion_search.index.database.engines import connect, writable
-from emotion_search.index.database.schema import SCHEMA_VERSION
+from emotion_search.index.database.schema import SCHEMA_VERSION, Base
+from emotion_search.index.database.wrong_values import wrong_values
 from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import sync
 from emotion_search.index.errors import (
+    DOUBTFUL,
     DatabaseBusyError,
     DatabaseError,
     DatabaseUnreachableError,
@@ -304,6 +306,22 @@ class Database:
         except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
             # Of the driver as it connects, and of stored text that is none any more
             raise self._corrupt(error) from error
+        except DOUBTFUL as error:
+            if (damage := self.damage_behind(error)) is None:
+                raise
+            raise damage from error
+
+    def damage_behind(self, error: BaseException | None) -> DatabaseError | None:
+        """What to raise in place of a ``DOUBTFUL`` error where some rows are damaged; else None."""
+        if isinstance(error, DOUBTFUL):
+            with suppress(SQLAlchemyError), Session(self._snapshots) as session:
+                for table in Base.metadata.sorted_tables:
+                    for what in wrong_values(session, table):
+                        return DatabaseError(
+                            f"{self} is damaged ({table}: {what}); see what else is, and the cure:"
+                            " emotion-search check"
+                        )
+        return None
 
     def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)

@@ -213,8 +213,8 @@ def removed_since(session: Session, model: ModelInfo, revision: int) -> Ids:
 
 
 def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:
-    """Rows of clip id, vector (bytes) and its checksum (None: it has none) as arrays: ids int64
-    (n,), vectors float32 (n, dim).
+    """Rows of clip id, vector or scores (bytes) and its checksum (None: it has none) as arrays: ids
+    int64 (n,), vectors float32 (n, dim).
 
     Raises:
         DatabaseError: a vector is not what was written; names the clip.

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.bulk import chunks
+from emotion_search.index.database.embeddings import as_arrays
 from emotion_search.index.database.emotion_names import one_spelling
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import ModelInfo
@@ -99,8 +100,8 @@ class ClipContext:
         sources: (n,), of the recording; empty text where unknown.
         sentences: what is said in each; empty text where unknown. No array, whose rows would all
             be as long as the longest transcript.
-        scores: float32, (n, classes of the model), NaN where a clip has none.
-        affect: float64, (n, 3), valence, arousal and dominance, likewise.
+        scores: float32, (n, classes of the model).
+        affect: float64, (n, 3), valence, arousal and dominance, NaN where a clip has none.
     """
 
     sources: NDArray[np.str_]
@@ -112,11 +113,14 @@ class ClipContext:
 def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipContext:
     """What is known of clips that have an embedding of the model, in the order of ``ids``; what is
     said in them is under the metadata ``key``."""
-    found: dict[int, tuple[str, str, bytes, list[float | None]]] = {}
+    found: dict[int, tuple[str, str, Any, list[float | None]]] = {}
     dimensions = [getattr(Embedding, name) for name in DIMENSIONS]
     for some in chunks(ids.tolist()):
         rows = session.execute(
-            select(Clip.id, Recording.source, Metadatum.value, Embedding.scores, *dimensions)
+            select(
+                *(Recording.source, Metadatum.value, Clip.id),
+                *(Embedding.scores, Embedding.scores_crc32, *dimensions),
+            )
             .join(Recording, Recording.id == Clip.recording_id)
             .join(Embedding, Embedding.clip_id == Clip.id)
             .outerjoin(
@@ -124,17 +128,13 @@ def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipCo
             )
             .where(Embedding.model_id == model.id, Clip.id.in_(some))
         )
-        for clip, source, sentence, data, *own in rows:
-            found[clip] = (source or "", sentence or "", data, own)
+        for source, sentence, clip, data, checksum, *own in rows:
+            found[clip] = (source or "", sentence or "", (clip, data, checksum), own)
     ordered = [found[clip] for clip in ids.tolist()]
-    scores = np.full((len(ordered), len(model.classes)), np.nan, np.float32)
-    for row, (_, _, data, _) in zip(scores, ordered, strict=True):
-        if data:
-            row[:] = np.frombuffer(data, dtype="<f4")
     return ClipContext(
         np.array([one[0] for one in ordered], dtype=str),
         [one[1] for one in ordered],
-        scores,
+        as_arrays([one[2] for one in ordered], len(model.classes))[1],
         np.array([one[3] for one in ordered], np.float64).reshape(-1, 3),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.embeddings import as_arrays
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Recording
 
 _ROWS = 10_000  # read at a time
+_SCORES = Embedding.clip_id, Embedding.scores, Embedding.scores_crc32
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ def scores_of_recording(
 ) -> list[ChannelScores]:
     """The scored clips of a recording, channel by channel; none where the model has no classes."""
     rows = session.execute(
-        select(Clip.channel, Clip.channel_name, Clip.start, Clip.end, Embedding.scores)
+        select(Clip.channel, Clip.channel_name, Clip.start, Clip.end, *_SCORES)
         .join(Embedding, Embedding.clip_id == Clip.id)
         .where(Clip.recording_id == recording_id, Embedding.model_id == model.id)
         .order_by(Clip.start, Clip.end, Clip.id)
@@ -76,9 +78,8 @@ def scores_of_recording(
             ChannelScores(
                 channel,
                 next((row[1] for row in own if row[1]), None),
-                np.array([row[2] for row in own], dtype=np.float64),
-                np.array([row[3] for row in own], dtype=np.float64),
-                np.frombuffer(b"".join(row[4] for row in own), "<f4").reshape(len(own), width),
+                *_spans([row[2] for row in own], [row[3] for row in own]),
+                as_arrays([row[4:] for row in own], width)[1],
             )
         )
     return found
@@ -91,9 +92,7 @@ def stream_scores(
     with ids beyond ``after_id``."""
     query = (
         matching(wanted)
-        .with_only_columns(
-            Clip.recording_id, Recording.recorded_at, Clip.start, Clip.end, Embedding.scores
-        )
+        .with_only_columns(Clip.recording_id, Recording.recorded_at, Clip.start, Clip.end, *_SCORES)
         .join(Embedding, Embedding.clip_id == Clip.id)
         .where(Embedding.model_id == model.id)
         .order_by(Clip.recording_id, Clip.id)
@@ -103,10 +102,20 @@ def stream_scores(
         query = query.where(Clip.recording_id > after_id)
     width = len(model.classes)
     for rows in session.execute(query).partitions():
-        recordings, moments, starts, ends, scores = zip(*rows, strict=True)
+        recordings, moments, starts, ends, *scores = zip(*rows, strict=True)
+        begin, end = _spans(starts, ends)
         yield ScoredClips(
             np.array(recordings, dtype=np.int64),
             list(moments),
-            np.array(ends, dtype=np.float64) - np.array(starts, dtype=np.float64),
-            np.frombuffer(b"".join(scores), "<f4").reshape(len(rows), width),
+            end - begin,
+            as_arrays(list(zip(*scores, strict=True)), width)[1],
         )
+
+
+def _spans(
+    starts: Sequence[float], ends: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    begin, end = np.array(starts, dtype=np.float64), np.array(ends, dtype=np.float64)
+    if not ((begin >= 0) & (begin <= end) & (end < np.inf)).all():
+        raise ValueError("spans that cannot be")
+    return begin, end

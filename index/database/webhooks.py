@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import DeliveryRow as Row
@@ -20,7 +20,9 @@ from emotion_search.index.errors import ConflictError, NotFoundError
 MOST_WEBHOOKS = 16
 """Most webhooks of an archive."""
 LEASE_S = 120.0
-"""Seconds after which a delivery in hand is taken from a server that is silent."""
+"""Seconds after which a delivery in hand is taken from a server that is silent; at once where the
+clock went back, so that its lease would last longer than any."""
+_PAUSE_S = 86_400.0  # to the next attempt, at most
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,17 @@ def announce(session: Session, event: str, data: Mapping[str, Any]) -> None:
 
 def due_webhooks(session: Session) -> list[int]:
     """Ids of the webhooks to which something is due now."""
-    query = select(Row.webhook_id).where(Row.due_at <= now_of(session)).distinct()
+    query = select(Row.webhook_id).where(_due(now_of(session))).distinct()
     return list(session.scalars(query))
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    in_hand = and_(Row.attempts > 0, Row.problem.is_(None))
+    return or_(
+        Row.due_at <= now,
+        and_(in_hand, Row.due_at > now + timedelta(seconds=2 * LEASE_S)),
+        Row.due_at > now + timedelta(seconds=_PAUSE_S),
+    )
 
 
 def claim_delivery(session: Session, webhook_id: int) -> tuple[WebhookDetails, Delivery] | None:
@@ -115,13 +126,14 @@ def claim_delivery(session: Session, webhook_id: int) -> tuple[WebhookDetails, D
     now = now_of(session)
     row = session.scalar(
         select(Row)
-        .where(Row.webhook_id == webhook_id, Row.due_at <= now)
+        .where(Row.webhook_id == webhook_id, _due(now))
         .order_by(Row.due_at, Row.id)
         .limit(1)
     )
     if row is None:
         return None
     row.attempts, row.due_at = row.attempts + 1, now + timedelta(seconds=LEASE_S)
+    row.problem = None  # until something comes of it
     session.flush()
     return as_details(WebhookDetails, session.get_one(WebhookRow, webhook_id)), as_details(
         Delivery, row

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def sync(path: Path) -> None:
@@ -37,7 +42,8 @@ def make_folders(path: Path, mode: int = 0o777) -> None:
 
 def publish(partial: Path, target: Path) -> None:
     """Give a file, or a folder with all in it, its name: after a loss of power it is there whole,
-    or what was there before is.
+    or what was there before is. Where a folder is replaced, or replaces a file, what was there
+    before has the other name afterwards.
 
     Raises:
         OSError: as ``sync``, and if ``target`` cannot be replaced.
@@ -46,8 +52,28 @@ def publish(partial: Path, target: Path) -> None:
         for path in partial.rglob("*"):
             sync(path)
     sync(partial)
-    partial.replace(target)
+    if target.exists() and (partial.is_dir() or target.is_dir()):
+        exchange(partial, target)
+    else:
+        partial.replace(target)
     sync(target.parent)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two paths change names: at once, or with a moment of neither where the system cannot."""
+    paths = os.fsencode(one), os.fsencode(other)
+    with suppress(AttributeError, OSError, TypeError):  # Linux has it, and most of its file systems
+        if ctypes.CDLL(None).renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0:
+            return
+    aside = other.with_name(f".{other.name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed here
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except OSError:
+        aside.rename(other)
+        raise
+    aside.rename(one)
 
 
 def remove(paths: Iterable[Path]) -> int:

@@ -20,7 +20,9 @@ def test_scores_that_are_to_be_made_anew_are(
     with TestClient(app.create_app(settings)) as client, Library.open(settings) as beside:
         before = client.get("/v1/clips/1").json()["scores"]
         with beside.database.write() as session:
-            session.execute(update(Embedding).values(scores=bytes(32), confidence=0.0))
+            session.execute(
+                update(Embedding).values(scores=bytes(32), scores_crc32=None, confidence=0.0)
+            )
             session.execute(update(Model).values(score_version=1))
         again = pytest.approx(before, abs=1e-6)
         eventually(lambda: client.get("/v1/clips/1").json()["scores"] == again)

@@ -7,6 +7,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -18,6 +19,7 @@ from emotion_search.engine.service.jobs import EndingError, KeyReusedError, TooB
 from emotion_search.engine.service.work import QuarantinedError
 from emotion_search.index.database.jobs import NotRetryableError
 from emotion_search.index.errors import (
+    DOUBTFUL,
     AbsentError,
     AudioError,
     BusyError,
@@ -149,6 +151,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def explained(_: Request, error: Exception) -> JSONResponse:
         return problem(**explain(error))
+
+    async def doubtful(request: Request, error: Exception) -> JSONResponse:
+        database = request.app.state.library.database
+        if (damage := await to_thread.run_sync(database.damage_behind, error)) is None:
+            raise error
+        return problem(**explain(damage))
+
+    for kind in DOUBTFUL:
+        app.add_exception_handler(kind, doubtful)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -1,24 +1,33 @@
 """Damage is found wherever a bit changes, told with its cure, and mended where audio allows."""
 
 import random
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import Session
 
+from emotion_search.engine.api.app import create_app
 from emotion_search.engine.archive.check import check, drop_damaged
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
 from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.schema import Base, Clip
+from emotion_search.index.database.wrong_values import wrong_values
 from emotion_search.index.errors import DatabaseError, EmotionSearchError
 from emotion_search.index.vectors.space import Method
+from tests.commands.test_cli import run
 from tests.conftest import write_wav
 from tests.templates import Template
+
+__all__ = ["run"]  # a fixture
 
 
 def found(settings: Settings, **how: bool) -> list[str]:
@@ -185,14 +194,131 @@ def test_files_that_are_gone_or_changed_are_told(archive: Settings, tmp_path: Pa
     assert gone == line
 
 
-def test_rows_that_belong_to_nothing_are_told(sqlite_settings: Settings, voices_archive: Template):
-    settings = sqlite_settings.model_copy(
-        update={"database_url": f"sqlite:///{sqlite_settings.home / 'archive.db'}"}
-    )
+@pytest.fixture
+def on_sqlite(sqlite_settings: Settings, voices_archive: Template) -> Settings:
+    file = sqlite_settings.home / "archive.db"
+    settings = sqlite_settings.model_copy(update={"database_url": f"sqlite:///{file}"})
     voices_archive.place(settings)
-    with sqlite3.connect(settings.home / "archive.db") as database:
-        database.execute("DELETE FROM recordings WHERE id = 3")
-        database.execute("UPDATE clips SET start_s = 'x' WHERE id = 4")
-    told = found(settings)
-    assert "clips: 1 rows belong to recordings that are not there" in told
-    assert "clips: 1 rows have text where numbers belong" in told
+    return settings
+
+
+UNREADABLE = {
+    "clips": (
+        "start_s = 'x'",
+        "end_s = x'00'",
+        "end_s = 9e999",
+        "recording_id = 'x'",
+        "channel = 'x'",
+    ),
+    "recordings": (
+        *("recorded_at = 'never'", "recorded_at = '2026-02-31 10:00:00.000000'", "recorded_at = 5"),
+        *("name = x'ff'", "duration = 'long'"),
+    ),
+    "embeddings": ("vector = 'text'",),
+    "models": ("classes = 'no'", "classes = '{}'", "classes = '[1]'"),
+}
+IMPOSSIBLE = {
+    "clips": ("start_s = -1.0", "end_s = -1.0", "channel = -1"),
+    "recordings": ("duration = -0.5", "sample_rate = -1", "channels = -1"),
+}
+
+
+def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
+    damages = {
+        **{(table, one): f"have no {one.split()[0]} that can be read"
+           for table, changes in UNREADABLE.items() for one in changes},
+        **{(table, one): "say what cannot be"
+           for table, changes in IMPOSSIBLE.items() for one in changes},
+        ("clips", "recording_id = 99"): "belong to recordings that are not there",
+    }  # fmt: skip
+    database = create_engine(on_sqlite.database_url)
+    with Session(database) as session:
+        for (table, change), what in damages.items():
+            session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
+            told = [
+                (one.name, wrong)
+                for one in Base.metadata.sorted_tables
+                for wrong in wrong_values(session, one)
+            ]
+            assert (table, f"1 rows {what}") in told
+            session.rollback()
+    database.dispose()
+
+
+def test_what_is_missing_is_told(on_sqlite: Settings):
+    file = on_sqlite.home / "archive.db"
+    with sqlite3.connect(file) as database:  # NOT NULL is checked when a row is written
+        database.execute("PRAGMA writable_schema = ON")
+        loose = "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'clips'"
+        database.execute(loose, ("start_s FLOAT NOT NULL", "start_s FLOAT"))
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE clips SET start_s = NULL WHERE id = 2")
+    assert "clips: 1 rows have no start_s that can be read" in found(on_sqlite)
+
+
+@pytest.mark.parametrize("change", [
+    "clips SET start_s = 'x'", "clips SET end_s = 9e999", "recordings SET recorded_at = 'never'",
+    "clips SET recording_id = 99",
+])  # fmt: skip
+def test_no_reader_stumbles_over_a_row_that_cannot_be(
+    on_sqlite: Settings, tmp_path: Path, change: str
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute(f"UPDATE {change} WHERE rowid = 1")
+    readers = [
+        lambda library: library.search(2),
+        lambda library: library.trend(1),
+        lambda library: library.trend_over("day"),
+        lambda library: library.export(tmp_path / "out.csv", overwrite=True),
+    ]
+    told = []
+    for read in readers:
+        try:
+            with Library.open(on_sqlite) as library:
+                read(library)
+        except EmotionSearchError as error:
+            told.append(str(error))
+    assert any("is damaged" in one and one.endswith("emotion-search check") for one in told)
+
+
+def test_command_and_service_say_that_the_archive_is_damaged(on_sqlite: Settings, run):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE recordings SET duration = 'long' WHERE id = 1")
+    done = run("trend", 1)
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert "is damaged (recordings: 1 rows have no duration that can be read)" in done.err
+    service = create_app(on_sqlite)
+    with TestClient(service, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        answer = client.get("/v1/recordings/1")
+    assert answer.status_code == 503
+    assert answer.json()["type"].endswith("database-unavailable")
+
+
+def test_an_error_of_the_program_stays_one(on_sqlite: Settings):
+    with (
+        pytest.raises(ValueError, match="ours"),
+        Library.open(on_sqlite) as library,
+        library.database.read(),
+    ):
+        raise ValueError("ours")
+
+
+def test_damaged_scores_are_not_answered_with(archive: Settings, tmp_path: Path):
+    change(archive, "embeddings", "scores", lambda data: flip(data, 30))
+    with Library.open(archive) as library:
+        (line,) = [one.what for one in check(library)]
+        clip = int(re.search(r"clips (\d+)", line)[1])
+        with library.database.read() as session:
+            recording = session.scalar(select(Clip.recording_id).where(Clip.id == clip))
+        readers = [
+            lambda: library.clip(clip),
+            lambda: library.search(clip % 12 + 1, limit=12),
+            lambda: library.trend(recording),
+            lambda: library.trend_over("day"),
+            lambda: library.sorted_clips("happy"),
+            lambda: library.export(tmp_path / "out.csv"),
+        ]
+        for read in readers:
+            with pytest.raises(DatabaseError, match=r"clip \d+ is damaged; .* check --mend"):
+                read()

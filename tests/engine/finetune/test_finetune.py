@@ -337,10 +337,17 @@ def test_the_command_tells_what_it_did(manifest, tmp_path, run):
     assert record["model"] == str(out / "model.safetensors")
     assert record["judged"]["validation"]["tuned"] > 0.25
     assert "emotion-search finetune --labels" in (out / "README.md").read_text()
+    (out / "tokens.txt").write_text("of a checkpoint that was there before")
     secret = "postgresql+psycopg://me:hunter2@host/calls"
     for private in ("--database", secret), (f"--database={secret}",), ("--home", tmp_path / "x"):
         assert run(*given, *private, "--overwrite").code == 0
         card = (out / "README.md").read_text()
         assert "hunter2" not in card
         assert f"--output {out} --overwrite\n" in card
+        assert {one.name for one in out.iterdir()} == {"README.md", "model.safetensors"}
+        assert [one.name for one in tmp_path.glob(".*")] == []
+    (out / "notes.txt").write_text("mine")
+    refused = run(*given, "--overwrite")
+    assert (refused.code, "notes.txt" in refused.err) == (1, True)
+    (out / "notes.txt").unlink()
     assert (run(*given).code, run(*given, "--overwrite", "--layers", 99).code) == (1, 1)

@@ -17,6 +17,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.service import webhooks as module
 from emotion_search.engine.service.webhooks import RefusedError, Webhooks, is_public, send, sign
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database import webhooks as rows
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.schema import DeliveryRow
 from emotion_search.index.database.webhooks import (
@@ -25,6 +26,7 @@ from emotion_search.index.database.webhooks import (
     add_webhook,
     announce,
     claim_delivery,
+    due_webhooks,
     list_deliveries,
     note_attempt,
 )
@@ -337,3 +339,27 @@ def test_a_delivery_is_in_hand_of_one_server_until_its_lease_ends(database: Data
         assert (still.status, still.due_at) == (None, second.due_at)
         note_attempt(session, second, status=200, problem=None, again_in=None)
     assert claim() is None
+
+
+@pytest.mark.parametrize(("again_in", "waits_h", "due_h"), [(None, 1 / 60, 1), (36_000.0, 1, 48)])
+def test_a_clock_that_goes_back_keeps_no_delivery(
+    database: Database, monkeypatch, again_in, waits_h, due_h
+):
+    def clock_went_back(hours: float) -> None:
+        then = datetime(2026, 5, 1, tzinfo=UTC) - timedelta(hours=hours)
+        monkeypatch.setattr(rows, "now_of", lambda _: then)
+
+    clock_went_back(0)
+    with database.write() as session:
+        hook = add_webhook(session, "https://a.example", "whsec_", ["job.ended"]).id
+        announce(session, "job.ended", {})
+        _, claimed = claim_delivery(session, hook)
+        if again_in is not None:
+            note_attempt(session, claimed, status=500, problem="no", again_in=again_in)
+    for hours, due in ((waits_h, []), (due_h, [hook])):
+        clock_went_back(hours)
+        with database.read() as session:
+            assert due_webhooks(session) == due
+    with database.write() as session:
+        assert claim_delivery(session, hook)[1].attempts == 2
+        assert due_webhooks(session) == []

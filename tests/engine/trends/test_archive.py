@@ -82,7 +82,9 @@ def test_clips_without_a_clear_emotion_count_apart_and_set_nothing_off(database)
     with database.write() as session:
         unsure = np.array([0.45, 0.35, 0.2], "<f4").tobytes()
         session.execute(
-            update(Embedding).where(Embedding.clip_id == 3).values(scores=unsure, confidence=0.45)
+            update(Embedding)
+            .where(Embedding.clip_id == 3)
+            .values(scores=unsure, scores_crc32=None, confidence=0.45)
         )
     found = archive_trend(
         database, model, by="day", alerts=["angry>0.4"], min_confidence=float(np.float32(0.8))

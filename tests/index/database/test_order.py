@@ -31,7 +31,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorArchive]
     with database.write() as session:
         for clip, calm in enumerate(CALM, 1):
             scores = np.array([calm, 1 - calm], "<f4")
-            values = {"scores": scores.tobytes(), "confidence": float(scores.max())}
+            values = {
+                "scores": scores.tobytes(),
+                "scores_crc32": None,
+                "confidence": float(scores.max()),
+            }
             session.execute(update(Embedding).where(Embedding.clip_id == clip).values(values))
             session.execute(update(Clip).where(Clip.id == clip).values(end=float(clip % 3 + 1)))
         session.execute(update(Recording).where(Recording.id == 1).values(recorded_at=None))

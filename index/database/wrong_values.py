@@ -1,0 +1,96 @@
+"""Values that cannot be: missing, of a type that is not their column's, out of range, dangling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    Integer,
+    String,
+    Table,
+    and_,
+    case,
+    column,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from emotion_search.index.database.schema import Base, Clip, Job, Recording, SpaceRow, UtcDateTime
+from emotion_search.index.vectors.space import Method
+
+_LARGEST = 1.7976931348623157e308
+_IMPOSSIBLE: dict[str, ColumnElement[bool]] = {
+    "clips": or_(Clip.start < 0, Clip.end < Clip.start, Clip.end > _LARGEST, Clip.channel < 0),
+    "recordings": or_(Recording.duration < 0, Recording.sample_rate < 0, Recording.channels < 0),
+    "spaces": SpaceRow.method.not_in(list(Method)),
+    "jobs": Job.status.not_in(["queued", "running", "done", "failed"]),
+}
+"""By table: where a row says what cannot be."""
+
+
+def wrong_values(session: Session, table: Table) -> Iterator[str]:
+    """What is wrong with the values of a table, if anything, and in how many rows.
+
+    SQLite takes values of any type into any column, as a changed bit may make of one.
+    """
+    wrong = {}
+    if table.name in _IMPOSSIBLE:
+        wrong["say what cannot be"] = _IMPOSSIBLE[table.name]
+    if session.get_bind().dialect.name == "sqlite":
+        for one in table.columns:
+            found: Any = column(one.name)
+            other = case((found.is_not(None), _other(found, one)))
+            none = null() if one.nullable else found.is_(None)
+            wrong[f"have no {one.name} that can be read"] = or_(other, none)
+    for key in table.foreign_key_constraints:
+        parent = key.referred_table.alias()
+        pairs = [(one.parent, parent.c[one.column.name]) for one in key.elements]
+        there = exists().where(and_(*(there == here for here, there in pairs)))
+        lost = and_(*(here.is_not(None) for here, _ in pairs), ~there)
+        wrong[f"belong to {key.referred_table.name} that are not there"] = lost
+    if not wrong:
+        return
+    counts = session.execute(
+        select(*(func.count().filter(one) for one in wrong.values())).select_from(table)
+    ).one()
+    for what, count in zip(wrong, counts, strict=True):
+        if count:
+            yield f"{count} rows {what}"
+
+
+def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:
+    """Whether a value in SQLite is not of the type that its column has."""
+    stored, kind = func.typeof(value), of.type
+    if isinstance(kind, UtcDateTime):  # 31 February, say, is another day once it is read
+        day = func.strftime("%Y-%m-%d %H:%M:%S", value, "+0 days")
+        return or_(stored != "text", day.is_distinct_from(func.substr(value, 1, 19)))
+    if isinstance(kind, JSON):
+        return or_(
+            stored != "text", case((func.json_valid(value), _other_json(value, of)), else_=True)
+        )
+    if isinstance(kind, Integer | Boolean):
+        return stored != "integer"
+    if isinstance(kind, Float):
+        return or_(stored.not_in(["real", "integer"]), ~value.between(-_LARGEST, _LARGEST))
+    return stored != ("text" if isinstance(kind, String) else "blob")
+
+
+def _other_json(value: Any, of: Column[Any]) -> ColumnElement[bool]:
+    """Whether JSON is not what the column is annotated with, ``Mapped[list[str]]`` or so."""
+    (mapper,) = (one for one in Base.registry.mappers if one.local_table is of.table)
+    (held,) = get_args(mapper.class_.__annotations__[mapper.get_property_by_column(of).key])
+    if held == list[str]:
+        inner = func.json_each(value).table_valued("type")
+        return or_(func.json_type(value) != "array", exists().where(inner.c.type != "text"))
+    is_list = list in {get_origin(one) for one in (held, *get_args(held))}
+    return func.json_type(value) != ("array" if is_list else "object")
