@@ -170,8 +170,8 @@ def _is_tuned(path: Path) -> bool:
 
 def _as_environment(settings: Settings) -> bytes:
     """The settings that are not the defaults, as variables; not where the archive is, nor its
-    model, which it knows."""
-    left_out = {"home", "database_url", "model"} | (
+    model, which it knows, nor the bucket of uploads, in which a copy must not erase."""
+    left_out = {"home", "database_url", "model", "uploads"} | (
         {"index"} if is_address(settings.index) else set()
     )
     noted = settings.model_dump(exclude=left_out, exclude_defaults=True)

@@ -83,7 +83,7 @@ def open_run(session: Session, key: str, named: str, options: Mapping[str, Any])
     if found is not None:
         found.lease_until = until if found.lister is None else found.lease_until
         return found.id
-    session.execute(delete(Run).where(~working, or_(listed, ~_on_lease(Run.lease_until, now))))
+    session.execute(delete(Run).where(~working, or_(listed, ~on_lease(Run.lease_until, now))))
     run = Run(key=key, named=named, options=dict(options), files=0, known=0)
     run.created_at, run.lease_until = datetime.now(UTC), until
     session.add(run)
@@ -95,7 +95,7 @@ def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str
     """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
     listed already."""
     now = now_of(session)
-    free = or_(Run.lister.is_(None), ~_on_lease(Run.lease_until, now))
+    free = or_(Run.lister.is_(None), ~on_lease(Run.lease_until, now))
     taken = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.listed_at.is_(None), free)
@@ -146,7 +146,7 @@ def claim_slice(session: Session, worker: str) -> Claimed | None:
     now = now_of(session)
     row = session.scalar(
         select(Slice)
-        .where(Slice.finished_at.is_(None), ~_on_lease(Slice.lease_until, now))
+        .where(Slice.finished_at.is_(None), ~on_lease(Slice.lease_until, now))
         .order_by(Slice.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -198,7 +198,7 @@ def release_slice(session: Session, slice_id: int, worker: str) -> None:
 
 def anything_left(session: Session) -> bool:
     """Whether somebody lists a run, or is about to, or one of its slices is not finished."""
-    listing = exists().where(Run.listed_at.is_(None), _on_lease(Run.lease_until, now_of(session)))
+    listing = exists().where(Run.listed_at.is_(None), on_lease(Run.lease_until, now_of(session)))
     return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
 
 
@@ -231,7 +231,7 @@ def list_runs(session: Session) -> list[RunStatus]:
         )
     }
     workers: dict[int, list[str]] = {}
-    alive = select(Slice.run_id, Slice.worker).where(_on_lease(Slice.lease_until, now))
+    alive = select(Slice.run_id, Slice.worker).where(on_lease(Slice.lease_until, now))
     for run_id, worker in session.execute(alive.order_by(Slice.worker)):
         workers.setdefault(run_id, []).append(worker or "")
     found = []
@@ -270,7 +270,8 @@ def _note(
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def _on_lease(until: Any, now: datetime) -> ColumnElement[bool]:
+def on_lease(until: Any, now: datetime) -> ColumnElement[bool]:
+    """Whether a lease goes on, in SQL; not one that would last longer than any."""
     longest = now + timedelta(seconds=2 * LEASE_S)
     return and_(until.is_not(None), until >= now, until <= longest)
 
