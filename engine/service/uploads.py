@@ -21,11 +21,11 @@ from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.chunks import chunks
 from emotion_search.index.database.files import (
-    is_object,
-    known_files,
     add_locations,
     find_by_sha256,
     ids_of_hashes,
+    is_object,
+    known_files,
     remove_failures,
 )
 from emotion_search.index.database.forgotten import are_forgotten

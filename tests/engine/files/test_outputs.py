@@ -9,7 +9,12 @@ from typer.testing import CliRunner, Result
 from emotion_search.cli import app
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import ConflictError, EmotionSearchError, StorageError, UnusableError
+from emotion_search.index.errors import (
+    ConflictError,
+    EmotionSearchError,
+    StorageError,
+    UnusableError,
+)
 from tests.buckets import Bucket
 from tests.templates import Template
 
