@@ -18,7 +18,8 @@ COPY engine engine
 COPY index index
 COPY migrations migrations
 COPY emotion_search emotion_search
-RUN pip install --no-cache-dir -c constraints.txt '.[postgres]'
+ARG EXTRAS=postgres
+RUN pip install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"
 
 USER 1000
 ENV EMOTION_SEARCH_HOME=/data MODELSCOPE_CACHE=/models/modelscope HF_HOME=/models/huggingface

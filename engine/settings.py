@@ -17,6 +17,7 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from emotion_search.index.database.files import is_object
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.kinds import is_address
@@ -100,6 +101,11 @@ class Settings(BaseModel):
     max_example_minutes: float = Field(
         default=10.0, gt=0, description="Longest example that the API searches by, in minutes."
     )
+    uploads: str = Field(
+        default="",
+        description="Where servers keep uploads: `s3://BUCKET/PREFIX` (or `gs://`, `az://`), which"
+        " all servers on one database then share; default: the home.",
+    )
     min_confidence: float = Field(
         default=0.4,
         ge=0,
@@ -140,6 +146,13 @@ class Settings(BaseModel):
     def _is_age(cls, text: str | None) -> str | None:
         if text is not None:
             parse_age(text)
+        return text
+
+    @field_validator("uploads")
+    @classmethod
+    def _is_bucket(cls, text: str) -> str:
+        if text and (not is_object(text) or "@" in text):
+            raise ValueError("it is an address such as s3://BUCKET/PREFIX, without credentials")
         return text
 
     @field_validator("index")

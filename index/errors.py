@@ -72,6 +72,10 @@ class BusyError(EmotionSearchError):
     """Somebody else works on the same thing; it can be tried again."""
 
 
+class StorageError(EmotionSearchError):
+    """Object storage cannot be used: not reachable, access denied, no such bucket."""
+
+
 class StorageFullError(EmotionSearchError):
     """No space is left for the database or the index; nothing half-written was kept."""
 

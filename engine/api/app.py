@@ -158,7 +158,9 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 {
                     app.state.jobs.tidy: _TIDY_S,
                     partial(library.rescore, stop=leaving): _TIDY_S,
-                    partial(remove_orphans, library): _ORPHANS_S,
+                    partial(remove_orphans, library): _EXPIRED_S
+                    if settings.uploads
+                    else _ORPHANS_S,
                     Retention(library).apply: _EXPIRED_S,
                     app.state.webhooks.tidy: _EXPIRED_S,
                 }

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from emotion_search.engine.archive.index import open_searcher
+from emotion_search.engine.archive.uploads import uploads_of
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.registry import absolute, family_of, is_path, load_embedder
@@ -45,6 +46,7 @@ class Archive:
 
     Attributes:
         decoders: decode audio in processes of their own.
+        uploads: where bytes of uploads are.
         model_problem: why the model could not be loaded when that was last tried; None if it could,
             or was not tried yet.
     """
@@ -58,6 +60,7 @@ class Archive:
         self.model_problem: EmotionSearchError | None = None
         self._warming: threading.Thread | None = None
         self.decoders = Decoders()
+        self.uploads = uploads_of(settings)
         self._searchers: dict[ModelInfo, Searcher] = {}  # the one used last is the last
         self._serving: ModelInfo | None = None  # when it was last looked
 

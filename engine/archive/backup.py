@@ -18,16 +18,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.files.objects import opened
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.copy import copy_archive, is_empty, snapshot
-from emotion_search.index.database.files import located_files, move_paths
+from emotion_search.index.database.files import is_object, located_files, move_paths
 from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.disk.permissions import make_file, make_folder
 from emotion_search.index.disk.sync import make_folders
-from emotion_search.index.errors import ConflictError, UnusableError
+from emotion_search.index.errors import ConflictError, StorageError, UnusableError
 from emotion_search.index.vectors.kinds import is_address
 
 _FORMAT = 1
@@ -121,10 +122,11 @@ def backup(
     return _described(listed)
 
 
-def restore(settings: Settings, file: Path, *, dry_run: bool = False) -> BackedUp:
+def restore(settings: Settings, file: str | Path, *, dry_run: bool = False) -> BackedUp:
     """Make an archive of a backup, where the settings say; everything is checked first.
 
     Args:
+        file: the backup, or its address in a bucket.
         dry_run: check alone.
 
     Raises:
@@ -170,8 +172,8 @@ def _is_tuned(path: Path) -> bool:
 
 def _as_environment(settings: Settings) -> bytes:
     """The settings that are not the defaults, as variables; not where the archive is, nor its
-    model, which it knows."""
-    left_out = {"home", "database_url", "model"} | (
+    model, which it knows, nor the bucket of uploads, in which a copy must not erase."""
+    left_out = {"home", "database_url", "model", "uploads"} | (
         {"index"} if is_address(settings.index) else set()
     )
     noted = settings.model_dump(exclude=left_out, exclude_defaults=True)
@@ -260,14 +262,14 @@ class _Hashed:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
+def _opened(file: str | Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
     """A backup, and the list of what is in it.
 
     Raises:
         InvalidInputError: it is none, or is not whole.
     """
     try:
-        with tarfile.open(file, "r:") as tar:
+        with opened(str(file)) as (path, _), tarfile.open(path, "r:") as tar:
             content = tar.extractfile(_LIST)
             assert content is not None
             listed = json.load(content)
@@ -277,6 +279,10 @@ def _opened(file: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
             yield tar, listed
     except FileNotFoundError as error:
         raise UnusableError(f"{error.filename}: no such file") from error
+    except OSError as error:
+        if not is_object(str(file)) or error.filename != str(file):
+            raise
+        raise StorageError(f"{file} cannot be read: {error.strerror}") from error
     except (tarfile.TarError, KeyError, ValueError, TypeError, AssertionError) as error:
         raise UnusableError(f"{file} is no backup, or is not whole ({error})") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import saved_index_damage
+from emotion_search.engine.files.objects import gone_among
 from emotion_search.engine.files.scan import sha256_of
 from emotion_search.index.database.check import (
     Damage,
@@ -103,12 +104,12 @@ def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:
 
 
 def _uploads(archive: Archive) -> Iterator[Damage]:
-    incoming = archive.settings.uploads_folder / "incoming"
-    place = incoming / "place"
-    if not place.exists():
+    if (place := archive.uploads.place()) is None:
         return
     with archive.database.read() as session:
-        needed = needed_uploads(session, place.read_text())
-    for job, stored in needed:
-        if not (incoming / stored).exists():
+        needed = needed_uploads(session, place)
+    paths = {job: archive.uploads.incoming(stored) for job, stored in needed}
+    gone = set(gone_among(paths.values()))
+    for job, path in paths.items():
+        if path in gone:
             yield Damage(f"job {job}", "its upload is gone", f"emotion-search jobs drop {job}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from emotion_search.engine.commands.words import counted
 
 def backup(
     archive: ArchiveOptions,
-    file: Annotated[Path, typer.Argument(help="The tar file to write.")],
+    file: Annotated[str, typer.Argument(help="The tar file to write; or s3://BUCKET/NAME.")],
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the archive as it stands now to a file.
@@ -24,18 +23,20 @@ def backup(
 
     \b
     emotion-search backup /backups/archive-2026-11-28.tar
+    emotion-search backup s3://backups/archive-2026-11-28.tar
     """
     from emotion_search.engine.archive.backup import backup as write
     from emotion_search.engine.commands.show.progress import working
+    from emotion_search.engine.files.outputs import output_at
 
-    with working("backup") as progress:
-        done = write(archive.settings(), file, overwrite=overwrite, progress=progress)
+    with output_at(file, overwrite=overwrite) as path, working("backup") as progress:
+        done = write(archive.settings(), path, overwrite=overwrite, progress=progress)
     inside = f"{counted(done.uploads, 'upload')} and {counted(done.models, 'tuned model')}"
     print(f"{file}: {done.size / 1e6:.1f} MB with {inside}")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    file: Annotated[str, typer.Argument(help="A file, or an object, that backup wrote.")],
     into: Annotated[
         str | None, typer.Option(help="Database URL; default: SQLite in the home.")
     ] = None,

@@ -74,7 +74,7 @@ def take_part(
 def print_status(runs: list[RunStatus], as_json: bool) -> None:
     """How far the ingests that workers share are, a record each."""
     if not runs:
-        notice("no ingest is shared; begin one with: emotion-search ingest FOLDER --claim")
+        notice("no work is shared; begin an ingest with: emotion-search ingest FOLDER --claim")
     for run in runs:
         if as_json:
             print_json(asdict(run))

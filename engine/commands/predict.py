@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 def predict(
     archive: ModelOptions,
-    files: Annotated[list[str], typer.Argument(help="Audio files; - for a list on stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Audio files, s3://BUCKET/PREFIX; - for a list on stdin.")
+    ],
     granularity: Annotated[
         str,
         typer.Option(metavar="utterance|window|frame", help="The whole, by window, 50 a second."),
@@ -46,6 +49,7 @@ def predict(
     emotion-search predict clip.wav --model voice
     emotion-search predict call.wav --granularity window --window 5 --json
     find /calls -name '*.wav' | emotion-search predict - --output-dir predictions
+    emotion-search predict s3://calls/2026-11 --json
 
     Scores are adapted to the archive, where there is one of the model, else to each long file.
     """
@@ -57,7 +61,8 @@ def predict(
 
     how = Granularity(granularity, window, hop)
     settings = archive.settings()
-    paths = [Path(line) for one in files for line in (stdin_lines() if one == "-" else [one])]
+    named = [line for one in files for line in (stdin_lines() if one == "-" else [one])]
+    paths, unusable = _paths(named)
     embedder = load_embedder(model_name(settings), settings)
     failed, alone = False, 0
     with context_in(settings, embedder, Place(source, speaker)) as context:
@@ -69,7 +74,7 @@ def predict(
             folder=output_dir,
             overwrite=overwrite,
         )
-        for prediction in run:
+        for prediction in chain(unusable, run):
             failed |= prediction.error is not None
             whole = prediction.granularity == "utterance"
             alone += whole and embedder.adapts and prediction.adapted == "none"
@@ -81,6 +86,25 @@ def predict(
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
+    """Files, and objects at or below addresses; and errors of addresses with none."""
+    from emotion_search.engine.files.scan import Scan
+    from emotion_search.engine.inference.predict import Prediction
+    from emotion_search.index.database.files import is_object
+
+    paths: list[Path | str] = []
+    unusable: list[Prediction] = []
+    for one in named:
+        if is_object(one):
+            scan = Scan([one])
+            paths += [file.path for file in scan]
+            for path, why in scan.found.unusable:
+                unusable.append(Prediction(path, "utterance", error=why))
+        else:
+            paths.append(Path(one))
+    return paths, unusable
 
 
 def _show(prediction: Prediction, *, as_json: bool) -> None:

@@ -26,6 +26,12 @@ def reembed(
     model: Annotated[
         str, typer.Option("--model", help="Hub id, checkpoint folder, .safetensors, 'voice'.")
     ],
+    claim: Annotated[
+        bool,
+        typer.Option(
+            "--claim", help="Share it with all processes, of whatever machine, that say the same."
+        ),
+    ] = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,10 +42,12 @@ def reembed(
 
     \b
     emotion-search reembed --model ~/finetuned
+    emotion-search reembed --model ~/finetuned --claim    # on each machine; see ingest --status
     emotion-search evaluate --models voice --models ~/finetuned
     emotion-search use ~/finetuned
     """
     from emotion_search.engine.commands.show.progress import working
+    from emotion_search.engine.library.shared_reembed import SharedReembed
 
     wanted: list[int] = []
 
@@ -53,7 +61,10 @@ def reembed(
         interruptible() as stop,
         working("reembed") as progress,
     ):
-        done, info = library.reembed(model, progress=update, stop=stop)
+        if claim:
+            done, info = SharedReembed(library, model, progress=update, stop=stop).run()
+        else:
+            done, info = library.reembed(model, progress=update, stop=stop)
         holdings = library.holdings()
     if as_json:
         record = {

@@ -69,6 +69,7 @@ def serve(
         if library.database.read_only:
             raise DatabaseError("a server needs a database that it can write to: copy it first")
         make_folder(settings.uploads_folder)
+        library.uploads.require()
     has_keys = any(key.revoked_at is None for key in known)
     open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
     if known and not has_keys:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 def export(
     archive: ArchiveOptions,
     wanted: ClipFilter,
-    output: Annotated[Path, typer.Option(help="The file; of npy, the folder.")],
+    output: Annotated[
+        str, typer.Option(help="The file, or of npy the folder; or s3://BUCKET/NAME.")
+    ],
     kind: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +52,7 @@ def export(
     emotion-search export --output features
     emotion-search export --output angry.parquet --label anger --source support
     emotion-search export --output frames --granularity frame --speaker anna
+    emotion-search export --output s3://exports/2026-11.parquet
     """
     granularity = choice("--granularity", granularity, ("utterance", "frame"))
     if granularity == "frame" and kind not in (None, "npy"):
@@ -66,9 +69,9 @@ def export(
     for clip, reason in done.failed:
         say_error(f"clip {clip}: {reason}")
     if as_json:
-        print_json({"path": str(done.path), "clips": done.clips, "failed": len(done.failed)})
+        print_json({"path": output, "clips": done.clips, "failed": len(done.failed)})
     else:
-        print(f"{counted(done.clips, 'clip')} in {done.path}")
+        print(f"{counted(done.clips, 'clip')} in {output}")
     if done.failed:
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.scan import facts, printable
+from emotion_search.index.database.files import is_object
 from emotion_search.index.errors import ConflictError
 
 NAME = "unfinished.jsonl"
@@ -55,12 +56,12 @@ class Journal:
                 " finish that, choose another folder, or say --overwrite"
             )
 
-    def ours(self, name: str, file: Path) -> bool:
+    def ours(self, name: str, file: Path | str) -> bool:
         """Whether what is there under ``name`` was written by this run, of this file."""
         known = self._entries.get(name)
         return known is not None and known.file == _entry_of(file).file
 
-    def done(self, name: str, file: Path) -> dict[str, Any] | None:
+    def done(self, name: str, file: Path | str) -> dict[str, Any] | None:
         """What came of a file that the run has finished under ``name``; None if it has not, or the
         file has changed since."""
         known = self._entries.get(name)
@@ -68,11 +69,11 @@ class Journal:
             return None
         return known.record if known == _entry_of(file, known.record) else None
 
-    def begin(self, name: str, file: Path) -> None:
+    def begin(self, name: str, file: Path | str) -> None:
         """Note that output of ``file`` is about to be written under ``name``."""
         self._add(name, _entry_of(file))
 
-    def finish(self, name: str, file: Path, record: Mapping[str, Any]) -> None:
+    def finish(self, name: str, file: Path | str, record: Mapping[str, Any]) -> None:
         """Note what came of it, once all of it is written; plain data."""
         self._add(name, _entry_of(file, dict(record)))
 
@@ -103,10 +104,12 @@ def refuse_occupied(paths: Sequence[Path], *, overwrite: bool) -> None:
         raise ConflictError(f"{there} exists; choose another folder, or say --overwrite")
 
 
-def _entry_of(file: Path, record: dict[str, Any] | None = None) -> _Entry:
-    path = os.path.abspath(file)  # noqa: PTH100 - resolves no links
+def _entry_of(file: Path | str, record: dict[str, Any] | None = None) -> _Entry:
+    path = str(file)
+    if not is_object(path):
+        path = os.path.abspath(file)  # noqa: PTH100 - resolves no links
     try:
-        now = facts(Path(path))
+        now = facts(path)
     except OSError:  # its error is raised when it is read
         return _Entry(printable(path), -1, 0, record)
     return _Entry(printable(path), now.size, now.mtime_ns, record)

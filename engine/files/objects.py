@@ -57,11 +57,11 @@ def object_facts(url: str) -> FileFacts:
         return _facts(url, store.head(key))
 
 
-def listed(url: str) -> Iterator[FileFacts]:
+def listed(url: str, *, may_be_empty: bool = False) -> Iterator[FileFacts]:
     """The object of this address, or all those below it, in the order of the listing.
 
     Raises:
-        OSError, InvalidInputError: as ``object_facts``; neither is there.
+        OSError, InvalidInputError: as ``object_facts``; neither is there, and that may not be.
     """
     store, key = _place(url)
     if key and not url.endswith("/"):
@@ -74,7 +74,7 @@ def listed(url: str) -> Iterator[FileFacts]:
             for meta in some:
                 empty = False
                 yield _facts(f"{root}/{meta['path']}", meta)
-    if empty:
+    if empty and not may_be_empty:
         raise FileNotFoundError(errno.ENOENT, "no such object, and none below it", url)
 
 
@@ -127,8 +127,52 @@ def hash_of_object(url: str) -> str:
     return digest.hexdigest()
 
 
+def put_object(url: str, content: Path | Iterator[bytes]) -> bool:
+    """Store an object, which is there once it is whole; whether its bucket keeps versions.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    store, key = _place(url)
+    with _plain_errors(url):
+        return store.put(key, content)["version"] not in (None, "null")
+
+
+def copy_object(url: str, target: str) -> None:
+    """Have the server of a bucket copy an object within it.
+
+    Raises:
+        OSError: it cannot.
+    """
+    store, key = _place(url)
+    with _plain_errors(url):
+        store.copy(key, _place(target)[1])
+
+
+def require_bucket(url: str) -> None:
+    """Check, without patience, that a bucket can be listed.
+
+    Raises:
+        OSError, InvalidInputError: as ``object_facts``.
+    """
+    store, key = _place(url, patient=False)
+    with _plain_errors(url):
+        next(iter(store.list(key.rstrip("/") or None, chunk_size=1)), None)
+
+
+def drop_object(url: str) -> None:
+    """Delete an object, which its bucket may keep as an earlier version; it may be gone already.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    store, key = _place(url)
+    with suppress(FileNotFoundError), _plain_errors(url):
+        store.delete(key)
+
+
 def remove_object(url: str) -> None:
-    """Delete an object.
+    """Delete an object for good.
 
     Raises:
         OSError: it cannot be, or its bucket would keep it as an earlier version.
@@ -172,8 +216,9 @@ def _facts(url: str, meta: Any) -> FileFacts:
     return FileFacts(url, meta["size"], seconds * 1_000_000_000 + mark)
 
 
-def _place(url: str) -> tuple[Any, str]:
-    """The client of a bucket, and the key of an object in it."""
+def _place(url: str, *, patient: bool = True) -> tuple[Any, str]:
+    """The client of a bucket, and the key of an object in it; one that is not ``patient`` gives up
+    at once."""
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
@@ -183,11 +228,11 @@ def _place(url: str) -> tuple[Any, str]:
     if not bucket:
         raise InvalidInputError(f"{url} names no bucket")
     with _plain_errors(url):
-        return _client(scheme, bucket), key
+        return _client(scheme, bucket, patient), key
 
 
 @lru_cache(32)
-def _client(scheme: str, bucket: str) -> Any:
+def _client(scheme: str, bucket: str, patient: bool) -> Any:
     """A client with its connections."""
     try:
         from obstore.store import AzureStore, GCSStore, S3Store
@@ -196,6 +241,11 @@ def _client(scheme: str, bucket: str) -> Any:
             f"{scheme}:// needs obstore: pip install 'emotion-search[storage]'"
         ) from error
     options: Any = {"client_options": _CLIENT, "retry_config": _RETRIES}
+    if not patient:
+        options = {
+            "client_options": _CLIENT | {"timeout": "5s"},
+            "retry_config": {"max_retries": 0},
+        }
     if scheme == "gs":
         return GCSStore(bucket, **options)
     if scheme == "az":

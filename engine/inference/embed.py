@@ -112,16 +112,16 @@ def write_json(path: Path, content: object) -> None:
     put(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
-def unique_names(files: Sequence[Path]) -> list[str]:
+def unique_names(files: Sequence[Path | str]) -> list[str]:
     """The name of each file without its extension, all different, whatever the letters' case."""
     taken: set[str] = set()
     last: dict[str, int] = {}  # number given, by stem
     names = []
-    for file in files:
-        name, stem = file.stem, file.stem.lower()
+    for own in (Path(file).stem for file in files):
+        name, stem = own, own.lower()
         while name.lower() in taken:
             last[stem] = last.get(stem, 1) + 1
-            name = f"{file.stem}-{last[stem]}"
+            name = f"{own}-{last[stem]}"
         taken.add(name.lower())
         names.append(name)
     return names

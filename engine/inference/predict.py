@@ -21,11 +21,13 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.atomic import put_array
 from emotion_search.engine.files.journal import Journal, refuse_occupied
 from emotion_search.engine.files.npy import NpyWriter
+from emotion_search.engine.files.objects import opened
 from emotion_search.engine.files.scan import printable
 from emotion_search.engine.inference.context import Adapted, Centre, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity, Parts, Vector
 from emotion_search.engine.machine.threads import ahead
+from emotion_search.index.database.files import is_object
 from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import AudioError, UnusableError
 from emotion_search.index.vectors.arrays import normalise
@@ -61,7 +63,7 @@ class Prediction:
 
 
 def predict_files(
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     embedder: Embedder,
     granularity: Granularity | str = "utterance",
     *,
@@ -69,7 +71,8 @@ def predict_files(
     folder: Path | None = None,
     overwrite: bool = False,
 ) -> Iterator[Prediction]:
-    """Predictions of files, one after the other: of each its parts as they come, then the whole.
+    """Predictions of files, or of objects by their addresses, one after the other: of each its
+    parts as they come, then the whole.
 
     Args:
         context: gives what scores are adapted to; each recording itself, if left out.
@@ -88,15 +91,15 @@ def predict_files(
     with closing(Decoders()) as decoders:
         if folder is None:
 
-            def predict(file: Path) -> Iterator[Prediction]:
-                return _or_error(MonoFile(decoders, file), None, embedder, how, context)
+            def predict(file: Path | str) -> Iterator[Prediction]:
+                return _or_error(file, decoders, None, embedder, how, context)
 
             yield from _each(predict, files, how, decoders)
         else:
             yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
 
 
-def together(files: Sequence[Path], embedder: Embedder, context: Context) -> Context:
+def together(files: Sequence[Path | str], embedder: Embedder, context: Context) -> Context:
     """A context that, where another finds none for a recording, gives the mean of these files: of
     twenty or more, or of some of them drawn at random, which are embedded once more for it."""
     if not embedder.adapts or embedder.centre is None or len(files) < _TOGETHER:
@@ -106,12 +109,14 @@ def together(files: Sequence[Path], embedder: Embedder, context: Context) -> Con
     once = threading.Lock()
     found: list[Centre] = []
 
-    def vector(decoders: Decoders, file: Path) -> list[Vector]:
-        embedded = FileEmbedding(MonoFile(decoders, file), model, Granularity(), _no_context)
+    def vector(decoders: Decoders, file: Path | str) -> list[Vector]:
         try:
-            for _ in embedded:
-                pass
-        except AudioError:  # said where its turn comes
+            with opened(str(file)) as (path, _):
+                sound = MonoFile(decoders, path)
+                embedded = FileEmbedding(sound, model, Granularity(), _no_context)
+                for _ in embedded:
+                    pass
+        except (AudioError, OSError):  # said where its turn comes
             return []
         return [embedded.vector]
 
@@ -157,7 +162,7 @@ def _each(
 
 def _into(
     folder: Path,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     decoders: Decoders,
     embedder: Embedder,
     how: Granularity,
@@ -172,7 +177,7 @@ def _into(
     if how.name == "frame":
         embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
 
-    def predict(output: tuple[str, Path]) -> Iterator[Prediction]:
+    def predict(output: tuple[str, Path | str]) -> Iterator[Prediction]:
         name, file = output
         result = folder / name / "result.json"
         known = journal.done(name, file) if result.exists() else None
@@ -182,7 +187,7 @@ def _into(
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
         last = None
-        for last in _or_error(MonoFile(decoders, file), folder / name, embedder, how, context):
+        for last in _or_error(file, decoders, folder / name, embedder, how, context):
             yield last
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
@@ -192,20 +197,27 @@ def _into(
 
 
 def _or_error(
-    audio: MonoFile,
+    file: Path | str,
+    decoders: Decoders,
     target: Path | None,
     embedder: Embedder,
     how: Granularity,
     context: Context | None,
 ) -> Iterator[Prediction]:
-    name = printable(str(audio.path))
+    name = printable(str(file))
     try:
-        if target is None:
-            yield from predictions(name, audio, embedder, how, context=context)
-        else:
-            yield from _written(name, audio, target, embedder, how, context)
+        with opened(str(file)) as (path, _):
+            audio = MonoFile(decoders, path)
+            if target is None:
+                yield from predictions(name, audio, embedder, how, context=context)
+            else:
+                yield from _written(name, audio, target, embedder, how, context)
     except AudioError as error:
         yield Prediction(name, how.name, error=str(error))
+    except OSError as error:
+        if error.filename != str(file) or not is_object(str(file)):
+            raise
+        yield Prediction(name, how.name, error=f"cannot be read ({error.strerror})")
 
 
 def predictions(

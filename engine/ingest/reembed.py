@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from emotion_search.engine.audio.file import SAMPLE_RATE
 from emotion_search.engine.audio.workers import Decoders
@@ -29,7 +30,8 @@ from emotion_search.index.database.models import ModelInfo, register_model, revi
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError
 
-_LISTED = 200  # recordings asked of the database at a time
+LISTED = 200
+"""Recordings that are asked of the database at a time, or are in a slice."""
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Reembedding:
 
     Attributes:
         clips: that got an embedding.
+        recordings, seconds: that were read again, and what was read of them.
         failed: file (or name), reason and number of clips of each recording that could not be
             read again in whole.
         missing, of_clips: clips without an embedding under the model now, and clips that there are.
@@ -45,6 +48,8 @@ class Reembedding:
     """
 
     clips: int = 0
+    recordings: int = 0
+    seconds: float = 0.0
     failed: list[tuple[str, str, int]] = field(default_factory=list)
     missing: int = 0
     of_clips: int = 0
@@ -76,6 +81,23 @@ def reembed(
         NotFoundError: the archive has no clips.
         ModelUnavailableError: the model cannot be loaded.
     """
+    embedder, model = model_to_fill(database, settings, name)
+    run = Refill(database, embedder, model, decoders, settings.decoders, progress, stop)
+    run.count()
+    run.run(chain.from_iterable(unfilled_pages(database, model)))
+    run.count()
+    progress(run.report)
+    return run.report, model
+
+
+def model_to_fill(
+    database: Database, settings: Settings, name: str
+) -> tuple[SharedEmbedder, ModelInfo]:
+    """A model, loaded, that the archive knows from now on.
+
+    Raises:
+        NotFoundError, ModelUnavailableError: see ``reembed``.
+    """
     with database.read() as session:
         if not count(session).clips:
             raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
@@ -88,65 +110,68 @@ def reembed(
             dimension=embedder.dimension,
             classes=embedder.classes,
         )
-    stop = stop or threading.Event()
-    run = _Refill(database, embedder, model, decoders, settings.decoders, progress, stop)
-    return run.run(), model
+    return embedder, model
+
+
+def unfilled_pages(database: Database, model: ModelInfo, after: int = 0) -> Iterator[list[int]]:
+    """Ids of recordings of which some clip lacks an embedding, from beyond ``after``, some at a
+    time."""
+    while True:
+        with database.read() as session:
+            found = unfilled_recordings(session, model.id, after=after, most=LISTED)
+        if not found:
+            return
+        yield found
+        after = found[-1]
 
 
 @dataclass(eq=False)
-class _Refill:
-    """One run over the clips that have no embedding under a model; ``run`` does it all."""
+class Refill:
+    """One run over clips that have no embedding under a model; ``run`` does it all."""
 
     database: Database
     embedder: SharedEmbedder
     model: ModelInfo
     decoders: Decoders
     workers: int
-    progress: Callable[[Reembedding], None]
-    stop: threading.Event
+    progress: Callable[[Reembedding], None] = lambda _: None
+    stop: threading.Event | None = None
     report: Reembedding = field(default_factory=Reembedding)
     waiting: list[tuple[str, DecodedClip]] = field(default_factory=list)
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.batches: Batches[tuple[str, DecodedClip]] = Batches(self.embedder)
+        self.stopped = (self.stop or threading.Event()).is_set
 
-    def run(self) -> Reembedding:
-        """Give every clip an embedding whose audio can be read; what is committed stays, whatever
-        happens to the process, and the next run goes on with what is missing.
+    def run(self, recordings: Iterable[int]) -> Reembedding:
+        """Give every clip of some recordings an embedding whose audio can be read; what is
+        committed stays, whatever happens to the process, and the next run goes on with what is
+        missing.
 
         Raises:
             DatabaseError, StorageFullError: nothing of the batch in hand was kept.
         """
-        self._count()
-        readers = prefetch(self._sources(), self._read, workers=self.workers)
+        readers = prefetch(self._sources(recordings), self._read, workers=self.workers)
         # Or threads would wait for ever after an error, and the model go on.
         with contextlib.closing(readers), contextlib.closing(self.batches):
             for source, clips in readers:
                 self._take(source, clips)
                 self.progress(self.report)
-                if self.stop.is_set():
+                if self.stopped():
                     break
-            self.report.stopped = self.stop.is_set()
+            self.report.stopped = self.stopped()
             for _ in range(2):  # one batch is always ahead
                 self._commit()
-        self._count()
-        self.progress(self.report)
         return self.report
 
-    def _sources(self) -> Iterator[ClipSource]:
-        after = 0
-        while True:
+    def _sources(self, recordings: Iterable[int]) -> Iterator[ClipSource]:
+        for number in recordings:
             with self.database.read() as session:
-                found = unfilled_recordings(session, self.model.id, after=after, most=_LISTED)
-                sources = [
-                    clip_source(session, number, missing_clips(session, self.model.id, number))
-                    for number in found
-                ]
-            if not found:
-                return
-            yield from sources
-            after = found[-1]
+                clips = missing_clips(session, self.model.id, number)
+                source = clip_source(session, number, clips) if clips else None
+            if source is not None:
+                yield source
 
     def _read(self, source: ClipSource) -> Iterator[DecodedClip]:
         """Runs on a thread of its own."""
@@ -163,14 +188,16 @@ class _Refill:
                 left -= 1
                 self.waiting.append((place, clip))
                 self.seconds += len(clip.samples) / SAMPLE_RATE
+                self.report.seconds += len(clip.samples) / SAMPLE_RATE
                 if self.seconds >= BATCH_S:
                     self._commit()
-                if self.stop.is_set():
+                if self.stopped():
                     return
         except AudioError as error:
             reason = str(error)
         except OSError as error:
             reason = f"cannot be read ({error.strerror})"
+        self.report.recordings += 1
         if left:
             self.report.failed.append((place, reason, left))
 
@@ -194,6 +221,7 @@ class _Refill:
                 rescore(session, self.model, self.embedder.scores, since=before)
         self.progress(self.report)
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Note how many clips there are, and how many lack an embedding."""
         with self.database.read() as session:
             self.report.missing, self.report.of_clips = count_missing(session, self.model)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emotion_search.engine.files.disk import upload_lock
 from emotion_search.engine.files.objects import gone_among, is_gone, remove_object
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.index import Indexed
@@ -22,7 +21,6 @@ from emotion_search.index.database.recording_details import (
     recordings_to_forget,
 )
 from emotion_search.index.database.recordings import remove_recording
-from emotion_search.index.disk.sync import remove
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 
@@ -95,16 +93,16 @@ class Forgetting(Indexed):
 
         Raises:
             NotFoundError: no such recording.
+            StorageError: it is erased, but for its bytes in a bucket; a server removes those later.
         """
         try:
             with self.database.read() as session:
                 sha256 = get_recording(session, recording_id).sha256
-            uploads = self.settings.uploads_folder
-            with upload_lock(uploads, sha256):
+            with self.uploads.lock(sha256):
                 with self.database.write() as session:
                     paths = remove_recording(session, recording_id)
                     note_forgotten(session, sha256)
-                remove(uploads.glob(f"{sha256}.*"))
+                self.uploads.remove(sha256, paths)
         finally:  # a call before this one may have ended between its commit and here
             if settle:
                 self.settle()

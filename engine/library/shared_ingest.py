@@ -1,19 +1,10 @@
-"""Workers that share one ingest: files are listed into slices, which workers take on lease.
-
-Any number of processes, on any number of machines with the same database, run one command. One of
-them lists; all of them take slices. Who dies loses its lease, and another goes on where it was.
-"""
+"""Workers that share one ingest: files are listed into slices, which workers take on lease."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-import os
-import platform
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
@@ -23,18 +14,14 @@ from emotion_search.engine.ingest.lookup import Looked, look_up
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.library.shared_work import MOST_DEATHS, Note, SharedWork
 from emotion_search.index.database import slices
 from emotion_search.index.database.files import add_failure, known_files, silent_files
 from emotion_search.index.database.recordings import Annotations
-from emotion_search.index.errors import DatabaseError, EmotionSearchError
-
-log = logging.getLogger(__name__)
 
 SLICE_FILES, SLICE_BYTES = 200, 1 << 28
 """Files, and bytes of them, after which a slice is full."""
-_POLL_S, _TICK_S = 1.0, 0.5  # between looks for a slice that is free, and for a wish to stop
-_MOST = 5  # workers that may die over a slice
-GIVEN_UP = f"was given up: {_MOST} workers died over it, or over a file beside it"
+GIVEN_UP = f"was given up: {MOST_DEATHS} workers died over it, or over a file beside it"
 
 _FILES, _OPTIONS = TypeAdapter(list[FoundFile]), TypeAdapter(IngestOptions)
 
@@ -58,7 +45,7 @@ class Wanted:
     failures: Callable[[], None] = lambda: None
 
 
-class SharedIngest:
+class SharedIngest(SharedWork):
     """One worker; ``run`` works until nothing is left to do for any.
 
     Args:
@@ -78,12 +65,9 @@ class SharedIngest:
         progress: Callable[[int, int], None] = lambda *_: None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._library, self._database = library, library.database
+        super().__init__(library, stop)
         self._wanted, self._progress = wanted, progress
-        self._stop = stop or threading.Event()
-        self.worker = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.report = IngestReport()
-        self._listed = wanted is None
 
     def run(self) -> IngestReport:
         """Take slices until none is left; what this worker did.
@@ -93,18 +77,7 @@ class SharedIngest:
                 hand is left to others.
         """
         run_id = None if self._wanted is None else self._open(self._wanted)
-        while not self._stop.is_set():
-            if run_id is not None and not self._listed:
-                self._list(run_id)
-            with self._database.write_beside() as session:
-                claimed = slices.claim_slice(session, self.worker)
-            if claimed is not None:
-                self._work(claimed)
-                continue
-            with self._database.read() as session:
-                if not slices.anything_left(session):
-                    break
-            self._stop.wait(_POLL_S)
+        self._work_off(run_id, only=False)
         self.report.stopped = self._stop.is_set()
         model = self._library.model()
         if model is not None and self.report.files:
@@ -118,12 +91,7 @@ class SharedIngest:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: see ``run``.
         """
         assert self._wanted is not None
-        run_id = self._open(self._wanted)
-        while not self._stop.is_set():
-            self._list(run_id)
-            if self._listed:
-                break
-            self._stop.wait(_POLL_S)
+        self._list_all(self._open(self._wanted))
 
     def _open(self, wanted: Wanted) -> int:
         """The run that is to be worked on."""
@@ -132,28 +100,16 @@ class SharedIngest:
         with self._database.write() as session:
             return slices.open_run(session, wanted.key, wanted.named, options)
 
-    def _list(self, run_id: int) -> None:
-        """List the files of the run, if nobody else does."""
-        assert self._wanted is not None
-        with self._database.write_beside() as session:
-            ours, last, self._listed = slices.claim_listing(session, run_id, self.worker)
-        if not ours:
-            return
-        complete = False
-        try:
-            complete = self._add_slices(run_id, last)
-            self._wanted.failures()
-        finally:
-            with self._database.write_beside() as session:
-                slices.end_listing(session, run_id, self.worker, complete=complete)
-        self._listed = complete
-
     def _add_slices(self, run_id: int, last: str | None) -> bool:
-        """Whether all files are in slices now; not if the user wants to stop, or another lists."""
         assert self._wanted is not None
-        options = self._wanted.options
+        complete = self._add_files(run_id, last, self._wanted)
+        self._wanted.failures()
+        return complete
+
+    def _add_files(self, run_id: int, last: str | None, wanted: Wanted) -> bool:
+        options = wanted.options
         refused: list[tuple[str, str]] = []
-        files = _after(self._wanted.files, last)
+        files = _after(wanted.files, last)
         for chunk in look_up(
             self._database, files, options, lambda file, why: refused.append((file.path, why))
         ):
@@ -184,67 +140,28 @@ class SharedIngest:
 
     def _work(self, claimed: slices.Claimed) -> None:
         files = _FILES.validate_python(claimed.files)
-        if claimed.attempts > _MOST:
+        if claimed.attempts > MOST_DEATHS:
             self._give_up(claimed, files)
             return
         options = replace(_OPTIONS.validate_python(claimed.options), save_index=False)
-        with self._kept(claimed) as (note, stop):
-            try:
-                report = self._library.ingest(files, options, progress=note, stop=stop)
-            except EmotionSearchError:  # such as of the database: no fault of the files
-                with self._database.write_beside() as session:
-                    slices.release_slice(session, claimed.id, self.worker)
-                raise
-        report.failed += [
-            (path, f"has no clip from {span.start:g} to {span.end:g} s; does it end before?")
-            for path, span in report.lost
-        ]
-        with self._database.write_beside() as session:
-            if report.stopped:
-                slices.release_slice(session, claimed.id, self.worker)
-            else:
-                slices.finish_slice(session, claimed.id, self.worker, _progress(claimed, report))
+        report = IngestReport()
+
+        def work(note: Note, stop: threading.Event) -> tuple[slices.Progress, bool]:
+            nonlocal report
+
+            def progress(report: IngestReport) -> None:
+                note(_progress(claimed, report))
+                self._progress(self.report.files + report.files, self.report.clips + report.clips)
+
+            report = self._library.ingest(files, options, progress=progress, stop=stop)
+            report.failed += [
+                (path, f"has no clip from {span.start:g} to {span.end:g} s; does it end before?")
+                for path, span in report.lost
+            ]
+            return _progress(claimed, report), report.stopped
+
+        self._under_lease(claimed, work)
         self.report += report
-
-    @contextmanager
-    def _kept(
-        self, claimed: slices.Claimed
-    ) -> Iterator[tuple[Callable[[IngestReport], None], threading.Event]]:
-        """Within, the lease of a slice is kept: what to call with reports, and an event that is set
-        when the user wants to stop, or the slice was lost to another worker."""
-        stop, ended, latest = threading.Event(), threading.Event(), [IngestReport()]
-
-        def note(report: IngestReport) -> None:
-            latest[0] = report
-            self._progress(self.report.files + report.files, self.report.clips + report.clips)
-
-        def keep() -> None:
-            waited = 0.0
-            while not ended.wait(_TICK_S):
-                if self._stop.is_set():
-                    stop.set()
-                waited += _TICK_S
-                if waited < slices.LEASE_S / 4:
-                    continue
-                waited = 0.0
-                try:
-                    with self._database.write_beside() as session:
-                        mine = slices.renew(
-                            session, claimed.id, self.worker, _progress(claimed, latest[0])
-                        )
-                except DatabaseError as error:
-                    log.warning("the lease of slice %d is not renewed: %s", claimed.id, error)
-                    continue
-                if not mine:
-                    stop.set()
-
-        keeper = threading.Thread(target=keep, name="lease", daemon=True)
-        keeper.start()
-        try:
-            yield note, stop
-        finally:
-            ended.set()
-            keeper.join()
 
     def _give_up(self, claimed: slices.Claimed, files: Sequence[FoundFile]) -> None:
         """Note what of a slice is not in the archive as failed, and be done with it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.files.outputs import output_at
 from emotion_search.index.database.baselines import located
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.errors import UnusableError
@@ -123,7 +124,7 @@ class Transfers(Archive):
 
     def export(
         self,
-        output: Path,
+        output: str | Path,
         *,
         kind: str | None = None,
         wanted: ClipFilter | None = None,
@@ -131,47 +132,51 @@ class Transfers(Archive):
         overwrite: bool = False,
         progress: Callable[[float, float | None], None] = lambda _done, _total: None,
     ) -> Exported:
-        """Write embeddings, scores, labels and metadata to files; see ``engine.transfer.export``.
+        """Write embeddings, scores, labels and metadata to files, or to the address of a bucket;
+        see ``engine.transfer.export``.
 
         Raises:
             NotFoundError: the archive is empty.
-            InvalidInputError, StorageFullError: nothing half-written is kept.
+            InvalidInputError, StorageError, StorageFullError: nothing half-written is kept.
         """
         from emotion_search.engine.transfer.export import export_archive
 
         model = self._model_here()
-        return export_archive(
-            self.database,
-            model,
-            output,
-            kind=kind,
-            wanted=wanted,
-            raw=raw,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        with output_at(output, overwrite=overwrite) as path:
+            return export_archive(
+                self.database,
+                model,
+                path,
+                kind=kind,
+                wanted=wanted,
+                raw=raw,
+                overwrite=overwrite,
+                progress=progress,
+            )
 
     def export_frames(
-        self, output: Path, *, wanted: ClipFilter | None = None, overwrite: bool = False
+        self, output: str | Path, *, wanted: ClipFilter | None = None, overwrite: bool = False
     ) -> Exported:
-        """Write frames of clips to a folder; see ``engine.transfer.frames``.
+        """Write frames of clips to a folder, or into a bucket; see ``engine.transfer.frames``.
 
         Raises:
             NotFoundError: the archive is empty.
-            InvalidInputError: the model has no frames; ``output`` is there already.
+            InvalidInputError, StorageError: the model has no frames; ``output`` is there already,
+                or cannot be written.
             ModelMismatchError, ModelUnavailableError: see ``embedder``.
         """
         from emotion_search.engine.transfer.frames import export_frames
 
-        return export_frames(
-            self.database,
-            self._model_here(),
-            self.embedder(),
-            self.decoders,
-            output,
-            wanted=wanted,
-            overwrite=overwrite,
-        )
+        with output_at(output, overwrite=overwrite) as path:
+            return export_frames(
+                self.database,
+                self._model_here(),
+                self.embedder(),
+                self.decoders,
+                path,
+                wanted=wanted,
+                overwrite=overwrite,
+            )
 
     def import_embeddings(
         self,

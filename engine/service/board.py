@@ -25,10 +25,13 @@ class JobBoard:
     """Jobs in hand, in memory ahead of the database by some progress.
 
     Safe for use from several threads.
+
+    Args:
+        worker: who has jobs on lease here; None where there are no leases.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, worker: str | None = None) -> None:
+        self._database, self._worker = database, worker
         self._lock = threading.Lock()
         self._live: dict[int, Job] = {}
 
@@ -86,9 +89,10 @@ class JobBoard:
 
         Raises:
             NotFoundError: it is gone, as when its recording was forgotten.
+            LostJobError: another server has it.
         """
         with self._database.write() as session:
-            job = set_job(session, job_id, **values)
+            job = set_job(session, job_id, worker=self._worker, **values)
             if job.finished:
                 about = {"job": job.id, "kind": job.kind, "status": job.status}
                 announce(session, "job.ended", {**about, "recording": job.recording_id})

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import BinaryIO
 
-from filelock import FileLock
-
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.board import JobBoard
-from emotion_search.engine.service.spool import Incoming, Received
+from emotion_search.engine.service.bucket_spool import incoming_of
+from emotion_search.engine.service.spool import Hold, Received
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.engine.service.work import SHA256, Explain, JobWork, Learn, Work
 from emotion_search.index.database.bulk import chunks
@@ -110,8 +109,8 @@ class Jobs:
     ) -> None:
         self._library = library
         self._database = library.database
-        self._incoming = Incoming(library.settings.uploads_folder / "incoming")
-        self.board = JobBoard(library.database)
+        self._incoming = incoming_of(library)
+        self.board = JobBoard(library.database, self._incoming.worker)
         self._stop, self._ending = threading.Event(), threading.Event()
         self._work = JobWork(
             library,
@@ -128,7 +127,7 @@ class Jobs:
         self._learning = ThreadPoolExecutor(1, thread_name_prefix="learning")
         self._lock = threading.Lock()
         self._futures: dict[int, Future[Job]] = {}
-        self._locks: dict[int, FileLock] = {}
+        self._holds: dict[int, Hold] = {}
         self._suspects = threading.Lock()
         self._ended_at: float | None = None
         self.followers = 0
@@ -175,7 +174,7 @@ class Jobs:
                 self._forget_retryable(session, upload)
                 before = self._sent_before(session, upload)
                 same = before or (WORK in new.fields and same_work(session, new.digest)) or None
-                job = same or add_job(session, new)
+                job = same or add_job(session, new, self._incoming.worker)
             if job.digest != new.digest:
                 raise KeyReusedError(
                     "this Idempotency-Key was sent before with another file or other fields;"
@@ -183,13 +182,13 @@ class Jobs:
                 )
             if same is None:
                 kept = True
-                self._enqueue(job, received.lock)
+                self._enqueue(job, received.hold)
             elif before is None:
                 return self.board.get(job.id), False
             return job.as_submitted, before is not None
         finally:
             if not kept:
-                self._incoming.drop(received.stored, received.lock)
+                received.hold.drop()
 
     def retry(self, job_id: int) -> Job:
         """Take up a job anew that failed through no fault of its file's.
@@ -200,7 +199,7 @@ class Jobs:
         """
         with self._database.write() as session:
             job = retry_job(session, job_id)
-        if job.place == self._incoming.place:  # else the server of that home takes it up
+        if job.place == self._incoming.place:  # else a server of that place takes it up
             self._take_up(job)
         return self.board.get(job_id)
 
@@ -262,10 +261,11 @@ class Jobs:
         for threads in (self._threads, self._learning):
             threads.shutdown(wait=True)
         with self._lock:
-            locks, self._locks = self._locks, {}
-        for job_id, lock in locks.items():
+            holds, self._holds = self._holds, {}
+        for job_id, hold in holds.items():
             self.board.remove(job_id)
-            lock.release()
+            hold.release()
+        self._incoming.close()
 
     def _has_model(self) -> bool:
         """Whether the model can be loaded, as far as is known; tries if it could not before."""
@@ -292,33 +292,37 @@ class Jobs:
 
     def _take_up(self, found: Job) -> None:
         """Queue a job that was left, unless somebody works on it."""
-        if self.stopping or (lock := self._incoming.take(found.stored)) is None:
+        if self.stopping or self.board.live(found.id) is not None:
+            return
+        if (hold := self._incoming.take(found.stored)) is None:
             return
         try:
             with self._database.read() as session:  # what was found may be long over
                 job = get_job(session, found.id)
         except NotFoundError:
-            self._incoming.drop(found.stored, lock)
+            hold.drop()
             return
         except BaseException:
-            lock.release()
+            hold.release()
             raise
-        if job.finished:
-            self._incoming.drop(found.stored, lock)
+        if not job.finished:
+            self._enqueue(job, hold)
+        elif job.is_kept:
+            hold.release()
         else:
-            self._enqueue(job, lock)
+            hold.drop()
 
-    def _enqueue(self, job: Job, lock: FileLock) -> None:
+    def _enqueue(self, job: Job, hold: Hold) -> None:
         context = contextvars.copy_context()  # the log tells which request it came with
         self.board.add(job)
         with self._lock:
-            self._locks[job.id] = lock
+            self._holds[job.id] = hold
             try:
                 threads = self._learning if WORK in job.fields else self._threads
                 self._futures[job.id] = threads.submit(context.run, self._run, job)
             except RuntimeError:  # it ended meanwhile: the next start takes it up
                 self.board.remove(job.id)
-                self._locks.pop(job.id).release()
+                self._holds.pop(job.id).release()
 
     def _run(self, job: Job) -> Job:
         # What was begun before and not finished may be what ended the process: it is tried
@@ -328,11 +332,9 @@ class Jobs:
         self.board.remove(job.id)
         with self._lock:
             self._futures.pop(job.id, None)
-            lock = self._locks.pop(job.id, None)
-        if lock is not None and is_over:
-            self._incoming.drop(job.stored, lock)
-        elif lock is not None:
-            lock.release()
+            hold = self._holds.pop(job.id, None)
+        if hold is not None:
+            (hold.drop if is_over else hold.release)()
         return ended
 
     def _sent_before(self, session: Session, upload: Upload) -> Job | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.sessions import reads
-from emotion_search.engine.service.spool import Incoming
+from emotion_search.engine.service.bucket_spool import incoming_of
 from emotion_search.index.database.jobs import (
     Job,
     JobStatus,
@@ -39,8 +39,8 @@ one_job = reads(get_job)
 
 
 def retry(library: Library, ids: Sequence[int] | None) -> list[int]:
-    """Queue failed jobs anew whose uploads are kept, all of them for None; returns their ids. The
-    server of their home begins them within a minute, or when it starts.
+    """Queue failed jobs anew whose uploads are kept, all of them for None; returns their ids. A
+    server of their home, or bucket, begins them within a minute, or when it starts.
 
     Raises:
         NotFoundError: no such job.
@@ -54,26 +54,24 @@ def retry(library: Library, ids: Sequence[int] | None) -> list[int]:
 
 
 def drop(library: Library, job_id: int) -> Job:
-    """Remove a job and, where this home stores it, its upload; returns what it was.
+    """Remove a job and, where this home, or its bucket, stores it, its upload; returns what it was.
 
     Raises:
         NotFoundError: no such job.
         BusyError: a server has it in hand.
     """
     job = one_job(library, job_id)
-    incoming = Incoming(library.settings.uploads_folder / "incoming")
-    incoming.open()
-    here = job.place == incoming.place
-    lock = incoming.take(job.stored) if here else None
-    if here and lock is None:
+    here = job.place == library.uploads.place()
+    hold = incoming_of(library).take(job.stored) if here else None
+    if here and hold is None:
         raise BusyError(f"job {job_id} is in hand of a server; stop that first")
     try:
         with library.database.write() as session:
             remove_job(session, job_id)
     except BaseException:
-        if lock is not None:
-            lock.release()
+        if hold is not None:
+            hold.release()
         raise
-    if lock is not None:
-        incoming.drop(job.stored, lock)
+    if hold is not None:
+        hold.drop()
     return job

@@ -5,25 +5,38 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from filelock import FileLock, Timeout
 
+from emotion_search.engine.archive.uploads import HomeUploads
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import publish, remove, sync
 
-_ABANDONED_S = 3600.0  # after which a stored upload that no job knows is rubbish
+_PART = 1 << 20  # bytes that are read at once
+ABANDONED_S = 3600.0
+"""Seconds after which a stored upload that no job knows is rubbish."""
+
+
+class Hold(Protocol):
+    """An upload that this process alone works on."""
+
+    def release(self) -> None:
+        """Let others have it."""
+
+    def drop(self) -> None:
+        """Remove it: nobody needs it any more."""
 
 
 @dataclass
 class Received:
-    """An upload that is whole on disk, and locked by this process.
+    """An upload that is stored whole.
 
     Attributes:
         stored: its name here.
@@ -32,7 +45,7 @@ class Received:
     """
 
     stored: str
-    lock: FileLock
+    hold: Hold
     sha256: str
     size: int
 
@@ -42,10 +55,13 @@ class Incoming:
 
     Attributes:
         place: a uuid by which the database knows this home.
+        worker: by what name jobs are on lease here; None for locks in their stead.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    worker: str | None = None
+
+    def __init__(self, uploads: HomeUploads) -> None:
+        self._uploads, self._folder = uploads, uploads.folder / "incoming"
         self.place = ""
 
     def open(self) -> None:
@@ -54,6 +70,9 @@ class Incoming:
         make_folder(self._folder)
         self.place = _identity(self._folder / "place")
 
+    def close(self) -> None:
+        """End what ``open`` began."""
+
     def receive(self, content: BinaryIO) -> Received:
         """Store what is read to its end.
 
@@ -61,54 +80,63 @@ class Incoming:
             StorageFullError: no space is left; nothing of it is kept.
         """
         stored = uuid.uuid4().hex
-        lock = self._lock(stored)
-        lock.acquire()
+        hold = _Lock(self._folder / stored)
+        hold.lock.acquire()
+        reading = Hashing(content)
         try:
-            with space_needed(self._folder), make_file(self.path(stored)).open("wb") as file:
-                digest, size = _copied(content, file)
+            with space_needed(self._folder), make_file(self._folder / stored).open("wb") as file:
+                for part in reading:
+                    file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
             sync(self._folder)
         except BaseException:
-            self.drop(stored, lock)
+            hold.drop()
             raise
-        return Received(stored, lock, digest, size)
+        return Received(stored, hold, *reading.found())
 
-    def path(self, stored: str) -> Path:
-        """Where an upload is."""
-        return self._folder / stored
+    def path(self, stored: str) -> str:
+        """Path, or address, of an upload."""
+        return self._uploads.incoming(stored)
 
-    def take(self, stored: str) -> FileLock | None:
-        """The lock on an upload, acquired; None while another thread or process works on it."""
-        lock = self._lock(stored)
+    def take(self, stored: str) -> Hold | None:
+        """An upload for this process alone; None while another, or another thread, works on it."""
+        hold = _Lock(self._folder / stored)
         try:
-            lock.acquire(blocking=False)
+            hold.lock.acquire(blocking=False)
         except Timeout:
             return None
-        return lock
-
-    def drop(self, stored: str, lock: FileLock) -> None:
-        """Remove an upload whose lock was acquired, and the lock."""
-        remove([self.path(stored)])
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+        return hold
 
     def abandoned(self) -> list[str]:
         """Uploads that came an hour ago or longer: rubbish, if no job needs them."""
         old = set()
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process is done with it
-                if path.stem != "place" and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                if path.stem != "place" and time.time() - path.stat().st_mtime > ABANDONED_S:
                     old.add(path.stem)
         return sorted(old)
 
     def remove(self, stored: str) -> None:
         """Remove an upload that no job needs, unless it is being worked on."""
-        if (lock := self.take(stored)) is not None:
-            self.drop(stored, lock)
+        if (hold := self.take(stored)) is not None:
+            hold.drop()
 
-    def _lock(self, stored: str) -> FileLock:
-        return FileLock(self._folder / f"{stored}.lock", mode=FILE, thread_local=False)
+
+class _Lock:
+    """A lock on an upload of the home."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lock = FileLock(path.with_name(f"{path.name}.lock"), mode=FILE, thread_local=False)
+
+    def release(self) -> None:
+        self.lock.release()
+
+    def drop(self) -> None:
+        remove([self._path])
+        Path(self.lock.lock_file).unlink(missing_ok=True)
+        self.lock.release()
 
 
 def _identity(path: Path) -> str:
@@ -121,11 +149,18 @@ def _identity(path: Path) -> str:
         return path.read_text()
 
 
-def _copied(content: BinaryIO, file: BinaryIO) -> tuple[str, int]:
-    """sha256 and size of what was copied."""
-    digest, size = hashlib.sha256(), 0
-    while part := content.read(shutil.COPY_BUFSIZE):  # type: ignore[attr-defined]
-        digest.update(part)
-        size += len(part)
-        file.write(part)
-    return digest.hexdigest(), size
+class Hashing:
+    """Parts of what is read to its end; sha256 and size of it are ``found`` then."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content, self._digest, self._size = content, hashlib.sha256(), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while part := self._content.read(_PART):
+            self._digest.update(part)
+            self._size += len(part)
+            yield part
+
+    def found(self) -> tuple[str, int]:
+        """Sha256 and size."""
+        return self._digest.hexdigest(), self._size

@@ -1,9 +1,8 @@
-"""Taking uploads into the archive; their bytes are kept in the home, under their hash."""
+"""Taking uploads into the archive; their bytes are kept in the home, or in a bucket."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -12,26 +11,36 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from emotion_search.engine.archive.uploads import BucketUploads
 from emotion_search.engine.audio.channels import UNASKED, Channels, parse_channels
-from emotion_search.engine.audio.file import EXTENSIONS
 from emotion_search.engine.files.disk import space_needed, upload_lock
 from emotion_search.engine.files.scan import FoundFile, facts, sha256_of, unchanged
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
+from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.files import (
     add_locations,
     find_by_sha256,
     ids_of_hashes,
+    is_object,
+    known_files,
     remove_failures,
 )
+from emotion_search.index.database.forgotten import are_forgotten
+from emotion_search.index.database.jobs import over_uploads, stored_uploads
 from emotion_search.index.database.recording_details import locations_of
 from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.database.spans import Side
-from emotion_search.index.disk.permissions import make_file
-from emotion_search.index.disk.sync import publish, remove
-from emotion_search.index.errors import AudioError, BusyError, EmotionSearchError, ForgottenError
+from emotion_search.index.disk.sync import remove
+from emotion_search.index.errors import (
+    AudioError,
+    BusyError,
+    EmotionSearchError,
+    ForgottenError,
+    StorageError,
+)
 
 _SILENT = "has no speech in it"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -88,7 +97,7 @@ class UploadFields:
 
 def take_in(
     library: Library,
-    file: Path,
+    file: str | Path,
     *,
     name: str,
     fields: UploadFields | None = None,
@@ -102,7 +111,7 @@ def take_in(
     The same bytes from several senders at once are taken in once.
 
     Args:
-        file: a temporary file; it stays where it is.
+        file: path or, with uploads in a bucket, address; it stays where it is.
         name: what the sender called it; never used as a path.
         fields: annotations and channels; none, and all mixed, where left out.
         sha256: of its bytes; None to have it computed.
@@ -115,14 +124,15 @@ def take_in(
         AudioError: it cannot be used as audio; nothing of it is kept.
         ForgottenError: it was erased before, and is not taken back.
         StorageFullError: no space is left; nothing of it is kept.
+        StorageError: the bucket cannot be used.
     """
     sha256 = sha256 or sha256_of(file)
     fields = fields or UploadFields()
-    folder = library.settings.uploads_folder
+    uploads = library.uploads
     with ExitStack() as stack:
-        stack.enter_context(space_needed(folder))
+        stack.enter_context(space_needed(uploads.folder))
         try:
-            stack.enter_context(upload_lock(folder, sha256, patience=float("inf"), stop=stop))
+            stack.enter_context(uploads.lock(sha256, patience=float("inf"), stop=stop))
         except BusyError as error:
             raise InterruptedUploadError(f"{name} was interrupted; send it again") from error
         with library.database.read() as session:
@@ -131,16 +141,17 @@ def take_in(
         if known is not None:
             again = None
             if not any(unchanged(place.path, place, sha256) for place in places):
-                again = facts(_keep(folder, file, sha256, name))  # nowhere else any more
+                again = facts(uploads.keep(str(file), sha256, name))  # nowhere else any more
             with library.database.write() as session:
                 if again is not None:
                     add_locations(session, [(known, again)])
                 annotate(session, {known: fields.annotations})
             return known, False
-        kept = _keep(folder, file, sha256, name)
+        kept = uploads.keep(str(file), sha256, name)
         recording_id = None
         try:
-            found = FoundFile(facts(kept), replace(fields.annotations, name=name), sha256)
+            annotations = replace(fields.annotations, name=name)
+            found = FoundFile(facts(kept), annotations, None if is_object(kept) else sha256)
             options = IngestOptions(
                 fields.channels, again=fields.again, longest=longest, save_index=False
             )
@@ -156,12 +167,13 @@ def take_in(
                     raise ForgottenError(f"{name} was forgotten before; again=true takes it back")
                 reason = report.failed[0][1] if report.failed else _SILENT
                 if reason.startswith(UNREADABLE):  # our disk's fault, and the upload is kept
-                    raise EmotionSearchError(f"{name} {reason}")
+                    kind = StorageError if is_object(kept) else EmotionSearchError
+                    raise kind(f"{name} {reason}")
                 raise AudioError(f"{name} {reason}")
             return recording_id, report.recordings == 1
         finally:
             if recording_id is None:
-                remove([kept])
+                uploads.remove(sha256, [kept])
 
 
 def remove_orphans(library: Library) -> int:
@@ -180,7 +192,28 @@ def remove_orphans(library: Library) -> int:
             found.setdefault(path.stem, []).append(path)
     with library.database.read() as session:
         orphans = found.keys() - ids_of_hashes(session, list(found)).keys()
-    return removed + sum(_remove_orphan(library, one, found[one]) for one in orphans)
+    removed += sum(_remove_orphan(library, one, found[one]) for one in orphans)
+    return removed + _orphans_in_bucket(library)
+
+
+def _orphans_in_bucket(library: Library) -> int:
+    """Remove objects of jobs that are over, or of what was forgotten, which no recording has; how
+    many. Of others this may be a copy of the database that never knew them."""
+    uploads, removed = library.uploads, 0
+    if not isinstance(uploads, BucketUploads):
+        return 0
+    for some in chunks(list(uploads.kept())):
+        names, hashes = [one.stored for one in some], {one.sha256 for one in some}
+        with library.database.read() as session:
+            known = known_files(session, [one.path for one in some])
+            needed = stored_uploads(session, uploads.place(), names)
+            over, forgotten = over_uploads(session, names), are_forgotten(session, hashes)
+        for one in some:
+            useless = one.stored in over or one.sha256 in forgotten
+            if useless and one.path not in known and one.stored not in needed:
+                uploads.remove(one.sha256, [one.path])
+                removed += 1
+    return removed
 
 
 def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
@@ -193,16 +226,3 @@ def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
             return remove(paths)
     except BusyError:
         return 0
-
-
-def _keep(folder: Path, file: Path, sha256: str, name: str) -> Path:
-    """The bytes of ``file`` in the folder, whole or not at all."""
-    suffix = Path(name).suffix.lower()
-    kept = folder / (sha256 + (suffix if suffix in EXTENSIONS else ".audio"))
-    partial = folder / f"{sha256}.partial"
-    try:
-        shutil.copyfile(file, make_file(partial))
-        publish(partial, kept)
-    finally:
-        partial.unlink(missing_ok=True)
-    return kept

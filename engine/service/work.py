@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from emotion_search.engine.files.objects import is_gone
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.alone import (
@@ -24,13 +24,14 @@ from emotion_search.engine.service.alone import (
 from emotion_search.engine.service.board import JobBoard, Step
 from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
-from emotion_search.index.database.jobs import WORK, Job, JobStatus
+from emotion_search.index.database.jobs import WORK, Job, JobStatus, LostJobError
 from emotion_search.index.errors import (
     DatabaseError,
     EmotionSearchError,
     ModelMismatchError,
     ModelUnavailableError,
     NotFoundError,
+    StorageError,
     StorageFullError,
 )
 
@@ -38,7 +39,13 @@ log = logging.getLogger(__name__)
 
 _SUSPECT = 2  # times that a job was begun and the process ended, after which it gets its own
 _MOST_DEATHS = 3  # of processes of its own; a server that is killed is no fault of the file's
-_PASSING = (DatabaseError, StorageFullError, ModelUnavailableError, ModelMismatchError)
+_PASSING = (
+    DatabaseError,
+    StorageError,
+    StorageFullError,
+    ModelUnavailableError,
+    ModelMismatchError,
+)
 """What a job waits for the end of."""
 _NOTED_EVERY_S = 1.0  # progress in the database
 
@@ -117,6 +124,9 @@ class JobWork:
             # Its recording was forgotten meanwhile, and it with it.
             log.info("job %d is gone", job.id)
             return job, True
+        except LostJobError as error:
+            log.warning("%s", error)
+            return job, False
         except (InterruptedUploadError, StoppedError):
             return self._put_off(job), False
         except _PASSING as error:
@@ -127,7 +137,7 @@ class JobWork:
 
     def _taken_in(self, job: Job) -> Job:
         path = self._incoming.path(job.stored)
-        if not path.exists():
+        if is_gone(path):
             raise UploadGoneError(f"the upload of {job.name} is no longer there; send it again")
         if self._stop.is_set():
             raise InterruptedUploadError(f"{job.name} waits for the next start")
@@ -196,7 +206,7 @@ class JobWork:
             finished_at=datetime.now(UTC),
         )
 
-    def _taken_in_alone(self, path: Path, how: dict[str, Any]) -> tuple[int, bool]:
+    def _taken_in_alone(self, path: str, how: dict[str, Any]) -> tuple[int, bool]:
         """Take in what was begun when the process ended, more than once: by its own fault or by
         chance."""
         progress, stop = how.pop("progress"), how.pop("stop")
@@ -267,7 +277,7 @@ class JobWork:
 
 
 def _take_in(
-    file: Path, how: dict[str, Any], library: Library, progress: Progress, stop: threading.Event
+    file: str, how: dict[str, Any], library: Library, progress: Progress, stop: threading.Event
 ) -> tuple[int, bool]:
     library.embedder()
     progress(BEGUN)

@@ -8,16 +8,21 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import Job as Row
 from emotion_search.index.database.schema import as_details
-from emotion_search.index.errors import InvalidInputError, NotFoundError
+from emotion_search.index.database.slices import LEASE_S, now_of, on_lease
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError, NotFoundError
 
 
 class NotRetryableError(InvalidInputError):
     """The job's upload is not kept, or it has not failed."""
+
+
+class LostJobError(EmotionSearchError):
+    """Another server has the job now."""
 
 
 class JobStatus(StrEnum):
@@ -40,7 +45,7 @@ class NewJob:
     """An upload that was received.
 
     Attributes:
-        place, stored: the home that stores it, and its name there.
+        place, stored: the home, or bucket, that stores it, and its name there.
         owner: who sent it, so that idempotency keys of two senders differ; may be empty.
         digest: sha256 of what was sent, bytes and fields.
         name: what the sender called the file.
@@ -124,11 +129,13 @@ class Job:
         )
 
 
-def add_job(session: Session, new: NewJob) -> Job:
-    """Queue a job, whose idempotency key no other of its owner has."""
+def add_job(session: Session, new: NewJob, worker: str | None = None) -> Job:
+    """Queue a job, whose idempotency key no other of its owner has; on lease to ``worker``."""
     row = Row(
         **vars(new), status=JobStatus.QUEUED, attempts=0, seconds=0.0, created_at=datetime.now(UTC)
     )
+    if worker is not None:
+        row.worker, row.lease_until = worker, now_of(session) + timedelta(seconds=LEASE_S)
     session.add(row)
     session.flush()
     return _job(row)
@@ -181,9 +188,39 @@ def list_jobs(
 
 
 def unfinished_jobs(session: Session, place: str) -> list[Job]:
-    """Jobs whose uploads this home stores and that are not finished, earliest first."""
-    query = select(Row).where(Row.place == place, Row.status.in_(UNFINISHED)).order_by(Row.id)
-    return [_job(row) for row in session.scalars(query)]
+    """Jobs whose uploads this place stores, that are not finished and on lease to nobody, earliest
+    first."""
+    free = ~on_lease(Row.lease_until, now_of(session))
+    query = select(Row).where(Row.place == place, Row.status.in_(UNFINISHED), free)
+    return [_job(row) for row in session.scalars(query.order_by(Row.id))]
+
+
+def lease_job(session: Session, stored: str, worker: str) -> bool:
+    """Whether the job of this upload is on lease to ``worker`` from now on, and to nobody else."""
+    now = now_of(session)
+    taken = session.execute(
+        update(Row)
+        .where(Row.stored == stored, ~on_lease(Row.lease_until, now))
+        .values(worker=worker, lease_until=now + timedelta(seconds=LEASE_S))
+    )
+    return bool(taken.rowcount)  # type: ignore[attr-defined]
+
+
+def renew_jobs(session: Session, worker: str) -> None:
+    """Keep the leases of a worker; of rows that are being written to, the next time."""
+    own = select(Row.id).where(Row.worker == worker, Row.status.in_(UNFINISHED))
+    until = now_of(session) + timedelta(seconds=LEASE_S)
+    free = own.with_for_update(skip_locked=True)
+    session.execute(update(Row).where(Row.id.in_(free)).values(lease_until=until))
+
+
+def release_job(session: Session, stored: str, worker: str) -> None:
+    """Let another worker have the job of this upload at once."""
+    session.execute(
+        update(Row)
+        .where(Row.stored == stored, Row.worker == worker)
+        .values(worker=None, lease_until=None)
+    )
 
 
 def count_failed(session: Session) -> int:
@@ -192,16 +229,21 @@ def count_failed(session: Session) -> int:
     return session.scalar(query) or 0
 
 
-def set_job(session: Session, job_id: int, **values: Any) -> Job:
-    """Change columns of a job.
+def set_job(session: Session, job_id: int, *, worker: str | None = None, **values: Any) -> Job:
+    """Change columns of a job, unless another than ``worker`` has it.
 
     Raises:
         NotFoundError: it is gone, as when its recording was forgotten.
+        LostJobError: another has it.
     """
-    changed = session.execute(update(Row).where(Row.id == job_id).values(**values))
+    change = update(Row).where(Row.id == job_id).values(**values)
+    if worker is not None:
+        change = change.where(or_(Row.worker.is_(None), Row.worker == worker))
+    changed = session.execute(change)
+    job = get_job(session, job_id)
     if not changed.rowcount:  # type: ignore[attr-defined]
-        raise NotFoundError(f"no job {job_id}, or it is no longer kept")
-    return get_job(session, job_id)
+        raise LostJobError(f"job {job_id} is in hand of another server")
+    return job
 
 
 def remove_unfinished(session: Session) -> None:
@@ -247,15 +289,21 @@ def remove_old_jobs(session: Session, age: timedelta) -> None:
 
 
 def stored_uploads(session: Session, place: str, names: Collection[str]) -> set[str]:
-    """Those of ``names`` that a job of this home needs: it is unfinished, or its upload kept."""
+    """Those of ``names`` that a job of this place needs: it is unfinished, or its upload kept."""
     query = select(Row.stored).where(
         Row.place == place, Row.status.in_(UNFINISHED) | _kept(), Row.stored.in_(names)
     )
     return set(session.scalars(query))
 
 
+def over_uploads(session: Session, names: Collection[str]) -> set[str]:
+    """Those of ``names`` that a job had, and needs no more."""
+    over = Row.stored.in_(names), Row.status.not_in(UNFINISHED), ~_kept()
+    return set(session.scalars(select(Row.stored).where(*over)))
+
+
 def needed_uploads(session: Session, place: str) -> list[tuple[int, str]]:
-    """Id and upload's name of every job of this home whose upload has to be there."""
+    """Id and upload's name of every job of this place whose upload has to be there."""
     query = select(Row.id, Row.stored).where(
         Row.place == place, Row.status.in_(UNFINISHED) | _kept()
     )

@@ -1,4 +1,4 @@
-"""Leases: a bulk ingest in slices, each of which one process at a time works on.
+"""Leases: work in slices, a bulk ingest say, each of which one process at a time works on.
 
 A worker that dies lets its lease run out, and another takes the slice. Times are the database's, so
 that clocks of machines need not agree.
@@ -22,13 +22,15 @@ from emotion_search.index.errors import NotFoundError
 LEASE_S = 60.0
 """Seconds after which a slice, or the listing of a run, is taken from a worker that is silent; at
 once where the clock went back, so that its lease would last longer than any."""
+INGEST, REEMBED = "ingest", "reembed"
+"""Kinds of shared work."""
 _LATELY_S = 600.0
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A slice on lease: its files and the options of its run, as plain data; how often it was
-    taken, this time included; and what those before made of it."""
+    """A slice on lease: its files (or recordings) and the options of its run, as plain data; how
+    often it was taken, this time included; and what those before made of it."""
 
     id: int
     files: list[Any]
@@ -51,9 +53,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus(Progress):
-    """A bulk ingest as it stands: the progress of all its slices together.
+    """Shared work as it stands: the progress of all its slices together.
 
     Attributes:
+        kind: ``ingest``, or ``reembed``, of which the files are recordings.
         named: what is taken in.
         listed: whether ``files``, those in slices, are all; ``known`` ones are in none.
         finished: whether all its files are dealt with.
@@ -62,6 +65,7 @@ class RunStatus(Progress):
     """
 
     run: int
+    kind: str
     named: str
     listed: bool
     finished: bool
@@ -72,7 +76,9 @@ class RunStatus(Progress):
     workers: tuple[str, ...]
 
 
-def open_run(session: Session, key: str, named: str, options: Mapping[str, Any]) -> int:
+def open_run(
+    session: Session, key: str, named: str, options: Mapping[str, Any], kind: str = INGEST
+) -> int:
     """The unfinished run of a command, by its key, or a new one, for which those that nobody has
     anything to do for are forgotten; it stays for as long as a lease."""
     now = now_of(session)
@@ -83,8 +89,8 @@ def open_run(session: Session, key: str, named: str, options: Mapping[str, Any])
     if found is not None:
         found.lease_until = until if found.lister is None else found.lease_until
         return found.id
-    session.execute(delete(Run).where(~working, or_(listed, ~_on_lease(Run.lease_until, now))))
-    run = Run(key=key, named=named, options=dict(options), files=0, known=0)
+    session.execute(delete(Run).where(~working, or_(listed, ~on_lease(Run.lease_until, now))))
+    run = Run(kind=kind, key=key, named=named, options=dict(options), files=0, known=0)
     run.created_at, run.lease_until = datetime.now(UTC), until
     session.add(run)
     session.flush()
@@ -95,7 +101,7 @@ def claim_listing(session: Session, run_id: int, worker: str) -> tuple[bool, str
     """Whether ``worker`` is to list the run from now on, and after which path; and whether it is
     listed already."""
     now = now_of(session)
-    free = or_(Run.lister.is_(None), ~_on_lease(Run.lease_until, now))
+    free = or_(Run.lister.is_(None), ~on_lease(Run.lease_until, now))
     taken = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.listed_at.is_(None), free)
@@ -140,13 +146,13 @@ def end_listing(session: Session, run_id: int, worker: str, *, complete: bool) -
     )
 
 
-def claim_slice(session: Session, worker: str) -> Claimed | None:
-    """A slice that nobody works on, now on lease to ``worker``; None if there is none. Workers on
-    Postgres do not wait for each other."""
+def claim_slice(session: Session, worker: str, run_id: int | None = None) -> Claimed | None:
+    """A slice of a run, or of any ingest, that nobody works on, now on lease to ``worker``; None if
+    there is none. Workers on Postgres do not wait for each other."""
     now = now_of(session)
     row = session.scalar(
         select(Slice)
-        .where(Slice.finished_at.is_(None), ~_on_lease(Slice.lease_until, now))
+        .where(_among(run_id), Slice.finished_at.is_(None), ~on_lease(Slice.lease_until, now))
         .order_by(Slice.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -165,7 +171,7 @@ def renew(session: Session, slice_id: int, worker: str, progress: Progress) -> b
     attempts are counted anew."""
     now = now_of(session)
     until = now + timedelta(seconds=LEASE_S)
-    attempts = case((Slice.recordings < progress.recordings, 1), else_=Slice.attempts)
+    attempts = case((Slice.clips < progress.clips, 1), else_=Slice.attempts)
     return _note(
         session, slice_id, worker, progress, seen_at=now, lease_until=until, attempts=attempts
     )
@@ -196,10 +202,14 @@ def release_slice(session: Session, slice_id: int, worker: str) -> None:
     )
 
 
-def anything_left(session: Session) -> bool:
-    """Whether somebody lists a run, or is about to, or one of its slices is not finished."""
-    listing = exists().where(Run.listed_at.is_(None), _on_lease(Run.lease_until, now_of(session)))
-    return bool(session.scalar(select(or_(listing, exists().where(Slice.finished_at.is_(None))))))
+def anything_left(session: Session, run_id: int | None = None) -> bool:
+    """Whether somebody lists a run (this one, or any ingest), or is about to, or one of its slices
+    is not finished."""
+    wanted = Run.kind == INGEST if run_id is None else Run.id == run_id
+    listed = on_lease(Run.lease_until, now_of(session))
+    listing = exists().where(wanted, Run.listed_at.is_(None), listed)
+    open_ = exists().where(_among(run_id), Slice.finished_at.is_(None))
+    return bool(session.scalar(select(or_(listing, open_))))
 
 
 def drop_run(session: Session, run_id: int) -> None:
@@ -210,7 +220,7 @@ def drop_run(session: Session, run_id: int) -> None:
     """
     gone = session.execute(delete(Run).where(Run.id == run_id))
     if not gone.rowcount:  # type: ignore[attr-defined]
-        raise NotFoundError(f"no shared ingest {run_id}; list them with: ingest --status")
+        raise NotFoundError(f"no shared work {run_id}; list it with: ingest --status")
 
 
 def list_runs(session: Session) -> list[RunStatus]:
@@ -231,7 +241,7 @@ def list_runs(session: Session) -> list[RunStatus]:
         )
     }
     workers: dict[int, list[str]] = {}
-    alive = select(Slice.run_id, Slice.worker).where(_on_lease(Slice.lease_until, now))
+    alive = select(Slice.run_id, Slice.worker).where(on_lease(Slice.lease_until, now))
     for run_id, worker in session.execute(alive.order_by(Slice.worker)):
         workers.setdefault(run_id, []).append(worker or "")
     found = []
@@ -241,6 +251,7 @@ def list_runs(session: Session) -> list[RunStatus]:
         found.append(
             RunStatus(
                 run=run.id,
+                kind=run.kind,
                 named=run.named,
                 listed=run.listed_at is not None,
                 finished=run.listed_at is not None and not (row and row.left),
@@ -253,6 +264,13 @@ def list_runs(session: Session) -> list[RunStatus]:
             )
         )
     return found
+
+
+def _among(run_id: int | None) -> ColumnElement[bool]:
+    """Slices of a run, or of ingests."""
+    if run_id is not None:
+        return Slice.run_id == run_id
+    return Slice.run_id.in_(select(Run.id).where(Run.kind == INGEST))
 
 
 def _progress(row: Any) -> Progress:
@@ -270,7 +288,8 @@ def _note(
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
-def _on_lease(until: Any, now: datetime) -> ColumnElement[bool]:
+def on_lease(until: Any, now: datetime) -> ColumnElement[bool]:
+    """Whether a lease goes on, in SQL; not one that would last longer than any."""
     longest = now + timedelta(seconds=2 * LEASE_S)
     return and_(until.is_not(None), until >= now, until <= longest)
 

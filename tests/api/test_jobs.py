@@ -246,8 +246,8 @@ def test_an_upload_goes_on_after_a_restart(settings: Settings, voice: Path, monk
         with voice.open("rb") as content:
             annotations = Annotations(source="desk", recorded_at=datetime(2026, 1, 2, tzinfo=UTC))
             job, _ = gone.submit(Upload(content, "her.wav", UploadFields(annotations)))
-        for lock in gone._locks.values():  # as the kernel does when a process dies
-            lock.release()
+        for hold in gone._holds.values():  # as the kernel does when a process dies
+            hold.release()
         with library.database.write() as session:
             set_job(session, job.id, status="running", attempts=1)
     with TestClient(create_app(settings)) as client:

@@ -84,3 +84,10 @@ def test_passwords_are_not_shown(project: Path):
     assert shown == "postgresql+psycopg://me:***@host/db?password=***"
     project.write_text('database_url = "secret"')
     assert shown_settings(load_settings())["database_url"] == "***"
+
+
+@pytest.mark.parametrize("address", ["/srv/uploads", "s3://me:secret@bucket/x", "ftp://host/x"])
+def test_uploads_go_to_an_address_without_credentials(address: str):
+    with pytest.raises(InvalidInputError, match="such as s3://BUCKET/PREFIX") as refused:
+        load_settings(uploads=address)
+    assert "secret" not in str(refused.value)

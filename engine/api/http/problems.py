@@ -33,6 +33,7 @@ from emotion_search.index.errors import (
     ModelMismatchError,
     ModelUnavailableError,
     NotFoundError,
+    StorageError,
     StorageFullError,
 )
 
@@ -57,6 +58,7 @@ _KINDS: dict[type[EmotionSearchError], tuple[int, str]] = {
     EngineError: (503, "engine-unavailable"),
     DatabaseBusyError: (503, "database-busy"),
     DatabaseError: (503, "database-unavailable"),
+    StorageError: (503, "storage-unavailable"),
     StorageFullError: (507, "storage-full"),
     QuarantinedError: (500, "quarantined"),
     EndingError: (503, "ending"),
@@ -79,6 +81,7 @@ _PLAIN_DETAILS = {  # their messages name files of the server
     "database-busy": "another writer holds the database; try again",
     "database-unavailable": "the database cannot be used; the server's log tells why",
     "engine-unavailable": "the engine that names candidates fails; the server's log tells why",
+    "storage-unavailable": "the bucket of uploads cannot be used; the server's log tells why",
     "storage-full": "the server has no space left; nothing half-written was kept",
 }
 _INVALID = "invalid-request"

@@ -23,8 +23,9 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Whether searches can be answered", response_model_exclude_none=True)
 async def readyz(library: LibraryDep, jobs: JobsDep, gates: GatesDep) -> Health:
-    """Answers once the database can be read and the index is up to date; else a 503 problem that
-    tells why, as while the model cannot be loaded, or the server ends. Needs no key."""
+    """Answers once the database can be read, the bucket of uploads (where there is one) can be
+    listed and the index is up to date; else a 503 problem that tells why, as while the model cannot
+    be loaded, or the server ends. Needs no key."""
     if jobs.stopping:
         raise EndingError("the server is about to end")
     return await gates.signs.run(_check, library)
@@ -32,6 +33,7 @@ async def readyz(library: LibraryDep, jobs: JobsDep, gates: GatesDep) -> Health:
 
 def _check(library: Library) -> Health:
     library.database.require_schema()
+    library.uploads.require()
     library.refresh()
     if library.model_problem is not None:  # uploads wait until it can be loaded
         raise ModelUnavailableError(str(library.model_problem))

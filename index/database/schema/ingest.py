@@ -41,12 +41,13 @@ class Failure(Base):
 
 
 class IngestRun(Base):
-    """A bulk ingest that many processes share: what is taken in, how, and how far it is listed."""
+    """Work that many processes share, a bulk ingest say: on what, how, and how far it is listed."""
 
     __tablename__ = "ingest_runs"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, server_default="ingest")  # ingest, reembed
     key: Mapped[str] = mapped_column(String(64))  # of the command: the same one joins it
     named: Mapped[str] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -100,7 +101,7 @@ class Job(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     status: Mapped[str] = mapped_column(Text)  # queued, running, done, failed
-    place: Mapped[str] = mapped_column(String(36))  # the home that stores the upload
+    place: Mapped[str] = mapped_column(String(36))  # the home, or bucket, that stores the upload
     stored: Mapped[str] = mapped_column(String(32))  # what the upload is called there
     owner: Mapped[str] = mapped_column(Text)  # the API key that sent it; empty without keys
     idempotency_key: Mapped[str | None] = mapped_column(Text)
@@ -108,6 +109,8 @@ class Job(Base):
     name: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     fields: Mapped[dict[str, Any]] = mapped_column("said", JSON)
+    worker: Mapped[str | None] = mapped_column(Text)  # the server that has it, of those in buckets
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(Integer)
     seconds: Mapped[float] = mapped_column(Float)  # embedded so far
     total: Mapped[float | None] = mapped_column(Float)  # by the file's header

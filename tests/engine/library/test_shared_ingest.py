@@ -22,7 +22,7 @@ from emotion_search.cli import app
 from emotion_search.engine.commands.ingest_shared import print_status
 from emotion_search.engine.files.scan import Scan
 from emotion_search.engine.ingest.options import IngestOptions
-from emotion_search.engine.library import shared_ingest
+from emotion_search.engine.library import shared_ingest, shared_work
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.shared_ingest import GIVEN_UP, SharedIngest, Wanted
 from emotion_search.engine.settings import Settings
@@ -37,8 +37,8 @@ from tests.engine.ingest.test_kill import contents, ingest
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of two files, and workers that look for one every hundredth of a second."""
     monkeypatch.setattr(shared_ingest, "SLICE_FILES", 2)
-    monkeypatch.setattr(shared_ingest, "_POLL_S", 0.01)
-    monkeypatch.setattr(shared_ingest, "_TICK_S", 0.01)
+    monkeypatch.setattr(shared_work, "_POLL_S", 0.01)
+    monkeypatch.setattr(shared_work, "_TICK_S", 0.01)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_run_that_is_dropped_is_done_by_nobody(alone: Library, calls: Path):
     with alone.database.write_beside() as session:
         assert not slices.renew(session, claimed.id, "worker", slices.Progress())
     assert SharedIngest(alone, None).run().files == 0
-    with pytest.raises(NotFoundError, match="no shared ingest 9"):
+    with pytest.raises(NotFoundError, match="no shared work 9"):
         alone.drop_shared_ingest(9)
 
 

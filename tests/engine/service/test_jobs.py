@@ -12,6 +12,7 @@ import pytest
 
 from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.api.learn import learn
+from emotion_search.engine.archive.uploads import HomeUploads
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.disk import upload_lock
@@ -216,8 +217,8 @@ def test_what_may_have_ended_the_process_is_tried_alone(
         write_wav(tmp_path / f"{i}.wav", speak("happiness", speaker=i, seed=i)) for i in range(3)
     ]
     left = [submit(gone, path) for path in files]
-    for lock in gone._locks.values():  # as the kernel does when a process dies
-        lock.release()
+    for hold in gone._holds.values():  # as the kernel does when a process dies
+        hold.release()
     with library.database.write() as session:
         for job in left:
             set_job(session, job.id, status=JobStatus.RUNNING, attempts=1)
@@ -322,27 +323,28 @@ def test_jobs_are_forgotten_after_a_week_while_it_serves(library: Library, voice
 
 
 def test_uploads_that_no_job_needs_are_removed(tmp_path: Path, monkeypatch):
-    incoming = Incoming(tmp_path)
+    incoming = Incoming(HomeUploads(tmp_path))
     incoming.open()
+    folder = tmp_path / "incoming"
     old = time.time() - 2 * 3600
     for name in ("a", "b", "c.lock"):
-        (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (old, old))
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (old, old))
     real = Path.iterdir
 
     def vanishing(self):  # another process removes one between the look at the folder and at it
         found = sorted(real(self))
-        (tmp_path / "a").unlink(missing_ok=True)
+        (folder / "a").unlink(missing_ok=True)
         return iter(found)
 
     monkeypatch.setattr(Path, "iterdir", vanishing)
     assert incoming.abandoned() == ["b", "c"]
     held = incoming.take("b")
     incoming.remove("b")
-    assert (tmp_path / "b").exists()  # somebody works on it
+    assert (folder / "b").exists()  # somebody works on it
     held.release()
     incoming.remove("b")
-    assert not (tmp_path / "b").exists()
+    assert not (folder / "b").exists()
 
 
 def test_bytes_of_a_recording_that_another_server_erased_go(settings: Settings, voice, tmp_path):

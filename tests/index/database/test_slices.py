@@ -170,11 +170,11 @@ def test_attempts_are_counted_anew_of_a_slice_that_gets_on(do, later):
     other = do(slices.claim_slice, "o")
     later(LEASE_S + 1)
     assert do(slices.claim_slice, "b").attempts == 2
-    do(slices.renew, slice_id, "b", Progress(done=1))  # a failed file is no recording
+    do(slices.renew, slice_id, "b", Progress(done=1))  # a failed file gives no clip
     later(LEASE_S + 1)
     assert do(slices.claim_slice, "c").attempts == 3
-    do(slices.renew, slice_id, "c", Progress(done=1, recordings=1))
-    do(slices.renew, slice_id, "c", Progress(done=1, recordings=1))
+    do(slices.renew, slice_id, "c", Progress(done=1, clips=1))
+    do(slices.renew, slice_id, "c", Progress(done=1, clips=1))
     later(LEASE_S + 1)
     assert do(slices.claim_slice, "d").attempts == 2
     do(slices.release_slice, slice_id, "d")
@@ -249,7 +249,7 @@ def test_a_run_that_is_dropped_takes_its_slices_with_it(do):
     do(slices.drop_run, run)
     assert status(do).run == kept
     assert do(slices.claim_slice, "a") is None
-    with pytest.raises(NotFoundError, match=f"no shared ingest {run}"):
+    with pytest.raises(NotFoundError, match=f"no shared work {run}"):
         do(slices.drop_run, run)
 
 
