@@ -17,7 +17,7 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.vectors.kinds import is_address

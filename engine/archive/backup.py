@@ -20,9 +20,10 @@ from typing import IO, Any
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.files.objects import opened
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.copy import copy_archive, is_empty, snapshot
-from emotion_search.index.database.files import is_object, located_files, move_paths
+from emotion_search.index.database.files import located_files, move_paths
 from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location

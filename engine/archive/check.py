@@ -10,6 +10,7 @@ from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import saved_index_damage
 from emotion_search.engine.files.objects import gone_among
 from emotion_search.engine.files.scan import sha256_of
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.check import (
     Damage,
     check_embeddings,
@@ -17,7 +18,6 @@ from emotion_search.index.database.check import (
     remove_embeddings,
     seal_embeddings,
 )
-from emotion_search.index.database.files import is_object
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, list_models
 from emotion_search.index.database.recording_details import all_locations

@@ -11,7 +11,7 @@ from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.files.objects import fetched
 from emotion_search.engine.files.scan import unchanged
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.schema import Recording
 from emotion_search.index.database.spans import Span

@@ -92,7 +92,7 @@ def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
     """Files, and objects at or below addresses; and errors of addresses with none."""
     from emotion_search.engine.files.scan import Scan
     from emotion_search.engine.inference.predict import Prediction
-    from emotion_search.index.database.files import is_object
+    from emotion_search.index.database.addresses import is_object
 
     paths: list[Path | str] = []
     unusable: list[Prediction] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from emotion_search.engine.files.atomic import put
 from emotion_search.engine.files.scan import facts, printable
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.errors import ConflictError
 
 NAME = "unfinished.jsonl"

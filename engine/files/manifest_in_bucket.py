@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emotion_search.engine.files.manifest import Manifest, TableForm, read_manifest
 from emotion_search.engine.files.objects import fetched
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.errors import InvalidInputError, UnusableError, reason
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_search.engine.files.disk import space_needed
-from emotion_search.index.database.files import FileFacts, gone, is_object
+from emotion_search.index.database.addresses import is_object
+from emotion_search.index.database.files import FileFacts, gone
 from emotion_search.index.errors import AudioError, InvalidInputError, UnusableError
 
 _PIECE = 1 << 20  # bytes that are read at once, at least

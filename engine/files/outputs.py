@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.files.objects import listed, put_object
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.errors import ConflictError, StorageError
 
 _LAST = "about.json"  # of a folder: where that is, all is

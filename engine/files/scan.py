@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from emotion_search.engine.audio.file import EXTENSIONS
-from emotion_search.index.database.files import FileFacts, is_object
+from emotion_search.index.database.addresses import is_object
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError, UnusableError
 

@@ -12,7 +12,7 @@ from unicodedata import normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emotion_search.engine.files.scan import LONGEST_PATH
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import InvalidInputError
 

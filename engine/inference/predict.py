@@ -27,7 +27,7 @@ from emotion_search.engine.inference.context import Adapted, Centre, Context
 from emotion_search.engine.inference.embed import named_scores, run_of, unique_names, write_json
 from emotion_search.engine.inference.parts import FileEmbedding, Granularity, Parts, Vector
 from emotion_search.engine.machine.threads import ahead
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import AudioError, UnusableError
 from emotion_search.index.vectors.arrays import normalise

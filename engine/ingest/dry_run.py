@@ -14,8 +14,8 @@ from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.lookup import look_up
 from emotion_search.engine.ingest.options import IngestOptions
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import is_object
 from emotion_search.index.errors import AudioError
 
 _TRIED_S = 3.0

@@ -22,6 +22,7 @@ from emotion_search.engine.ingest.read import Cut, Reading, read_cuts
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.ingest.write import Writer
 from emotion_search.engine.machine.memory import release_free_memory
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import (
     Silence,
@@ -30,7 +31,6 @@ from emotion_search.index.database.files import (
     drop_gone,
     find_by_sha256,
     gone,
-    is_object,
     is_silent,
     known_files,
     silent_files,

@@ -17,7 +17,7 @@ from emotion_search.engine.files.objects import opened
 from emotion_search.engine.files.scan import FoundFile, facts
 from emotion_search.engine.files.values import parse_time
 from emotion_search.engine.ingest.options import IngestOptions
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.recordings import Annotations, NewClip, NewRecording
 from emotion_search.index.database.spans import ClipSpan, Span, span_key
 from emotion_search.index.errors import AudioError, InvalidInputError

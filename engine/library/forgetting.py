@@ -11,7 +11,7 @@ from emotion_search.engine.files.objects import gone_among, is_gone, remove_obje
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.engine.library.index import Indexed
 from emotion_search.engine.settings import parse_age
-from emotion_search.index.database.files import is_object
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.forgotten import note_forgotten
 from emotion_search.index.database.recording_details import (

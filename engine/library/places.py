@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.files.objects import gone_among, is_gone, listed
 from emotion_search.engine.files.scan import facts, unchanged
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.files import (
     FileFacts,
     add_locations,
     drop_locations,
     find_by_sha256,
-    is_object,
     located_files,
     move_paths,
 )

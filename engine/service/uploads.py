@@ -19,12 +19,12 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.files import (
     add_locations,
     find_by_sha256,
     ids_of_hashes,
-    is_object,
     known_files,
     remove_failures,
 )

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from emotion_search.engine.files.scan import facts, sha256_of
 from emotion_search.engine.transfer.rows import Row
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts, hashes_at, ids_of_hashes, is_object
+from emotion_search.index.database.files import FileFacts, hashes_at, ids_of_hashes
 
 Identity = tuple[str, FileFacts | None]
 """The sha256 that a recording is known by, and where it lies, so far as that is new."""

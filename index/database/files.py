@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, and_, collate, delete, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks, insert_many, insert_or_replace
 from emotion_search.index.database.schema import Failure, Location, Recording
 
@@ -17,9 +18,6 @@ _HIGHEST = chr(0x10FFFF)
 
 FAILED, SILENT = "failed", "silent"
 """What a row is about: a file that could not be used, or one in which nobody speaks."""
-
-OBJECTS = ("s3://", "gs://", "az://")
-"""How addresses of objects in buckets begin."""
 
 NO_SPEECH = "has no speech in it; with --segments fixed it is taken anyway"
 """The reason of a file in which nobody speaks."""
@@ -62,11 +60,6 @@ class Silence:
     file: FileFacts
     sha256: str
     cut: str
-
-
-def is_object(path: str) -> bool:
-    """Whether a path is the address of an object in a bucket; no absolute path of a file is."""
-    return path.startswith(OBJECTS)
 
 
 def gone(path: str) -> bool:
