@@ -6,7 +6,7 @@ import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
 import { replaceButton } from "./key.js";
 import { add, again, goOn, held, items, queue, wrongPairs } from "./queue.js";
-import { amount, number, t } from "./words.js";
+import { amount, number, t, told } from "./words.js";
 
 const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
@@ -158,7 +158,7 @@ export function jobState(item, retry = null, titled = false) {
     ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
     state === "running" && job.progress.of && h("p.hint", {}, t("{done} of {all}", { done: amount(job.progress.seconds), all: amount(job.progress.of) })),
     state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("Open the recording {name}", { name: file.name }) }, t("Open the recording")),
-    ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, text)),
+    ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, told(text))),
     state === "failed" && h("div.row.between", {}, h("p.why", {}, error), retry && h("button", { type: "button", "aria-label": t("Try again {name}", { name: file.name }), onclick: () => retry([item]) }, t("Try again"))),
   ];
 }

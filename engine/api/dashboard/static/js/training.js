@@ -5,7 +5,7 @@ import { h, fill } from "./dom.js";
 import { CURES } from "./problems.js";
 import { replaceButton } from "./key.js";
 import { events } from "./sse.js";
-import { number, t } from "./words.js";
+import { number, t, told } from "./words.js";
 
 const PAUSE_S = 2;  // before a job is asked for again whose server ended
 const PASSING = [0, 429, 503];
@@ -30,7 +30,7 @@ export function trainer(task, done, signal) {
       }
       const job = await finished(jobs.get(task), tell, signal);
       jobs.delete(task);
-      if (job.status === "failed") throw { message: job.problem.detail };
+      if (job.status === "failed") throw { message: told(job.problem.detail) };
       changed();
       done();
     } catch (error) {
@@ -43,7 +43,7 @@ export function trainer(task, done, signal) {
   function tell({ status, progress, problem }) {
     const bar = h("progress", { max: 1, "aria-label": t("Progress of {name}", { name: task }) });
     if (progress.of) bar.value = progress.seconds / progress.of;
-    fill(told, problem ? t("It waits: {why}", { why: problem.detail }) : status === "queued" ? t("in the queue") : STEPS[progress.step] ?? STEPS.starting,
+    fill(told, problem ? t("It waits: {why}", { why: told(problem.detail) }) : status === "queued" ? t("in the queue") : STEPS[progress.step] ?? STEPS.starting,
       progress.of && ` ${number(progress.seconds)} / ${number(progress.of)}`, status === "running" && bar);
   }
   if (jobs.has(task)) run();
