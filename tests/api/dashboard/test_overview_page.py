@@ -132,7 +132,7 @@ def test_an_alert_tells_its_filters_in_the_words_of_the_pages(
     rule = api.post("/v1/alerts", json={"name": "desk", "rule": "sad>30%", **filters}).json()
     try:
         line = visit.open("/").locator("[data-alert] > small").first
-        expect(line).to_contain_text("Source: desk · ")
+        expect(line).to_contain_text("Source: desk · From")
         expect(line).to_contain_text("Heard by the model: anger")
         expect(line).to_contain_text("From: 1 May 2026")
         visit.page.get_by_role("button", name="中文").click()

@@ -70,7 +70,7 @@ export function alertDesk(stats, signal) {
 
 function line(one, drop) {
   const [, emotion, sign, threshold] = /^(.*)([<>])(.*)$/.exec(one.rule);
-  const about = [MEASURES[one.measure], WINDOWS[one.window], ...Object.entries(one.filters).map(([name, value]) => inWords(name, value))];
+  const about = [MEASURES[one.measure], WINDOWS[one.window], ...inWords(one.filters)];
   return h("li", { dataset: { alert: one.alert } },
     h("span.row.turn", {}, dot(emotion), h("b", {}, one.name), `${emotion === "uncertain" ? UNCERTAIN : named(emotion)} ${SIGNS[sign]} ${Number((100 * threshold).toPrecision(6))} %`),
     h("button.quiet", { type: "button", "aria-label": t("Delete alert {name}", { name: one.name }), onclick: () => drop(one) }, t("Delete")),

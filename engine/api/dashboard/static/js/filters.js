@@ -15,10 +15,11 @@ const TITLES = {
   min_arousal: t("Least arousal"), max_arousal: t("Most arousal"), min_valence: t("Least valence"), max_valence: t("Most valence"),
 };
 
-/** A filter as the pages call it, such as "Source: desk", of its name and value in the API. */
-export function inWords(name, value) {
-  const one = { label: named, emotion: named, after: day, before: day, min_score: percent, min_probability: percent }[name] ?? String;
-  return t("{name}: {value}", { name: TITLES[name] ?? name, value: [value].flat().map(one).join(t(", ")) });
+/** Filters as the pages call them, such as "Source: desk", of their names and values in the API. */
+export function inWords(filters) {
+  const how = { label: named, emotion: named, after: day, before: day, min_score: percent, min_probability: percent };
+  return Object.keys(TITLES).filter((name) => name in filters).map((name) =>
+    t("{name}: {value}", { name: TITLES[name], value: [filters[name]].flat().map(how[name] ?? String).join(t(", ")) }));
 }
 
 /**

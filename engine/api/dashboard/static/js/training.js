@@ -16,15 +16,15 @@ const jobs = new Map();  // ids of those in hand, by task: the page may be left 
 /** A button that trains the classifier of `task` and says what comes of it; calls `done` then. */
 export function trainer(task, done, signal) {
   const button = h("button", { type: "button", onclick: () => run() }, t("Train a classifier"));
-  const told = h("div.row", { role: "status" });
-  const element = h("div.row", {}, button, told);
+  const state = h("div.row", { role: "status" });
+  const element = h("div.row", {}, button, state);
 
   async function run() {
     if (button.ariaDisabled === "true") return;
     button.ariaDisabled = "true";
     try {
       if (!jobs.has(task)) {
-        fill(told, STEPS.starting);
+        fill(state, STEPS.starting);
         const answer = await send("/v1/jobs", { method: "POST", json: { kind: "train", task }, signal });
         jobs.set(task, (await answer.json()).job);
       }
@@ -36,14 +36,14 @@ export function trainer(task, done, signal) {
     } catch (error) {
       if (signal.aborted) return;
       jobs.delete(task);
-      fill(told, h("span.why", {}, [error.message, CURES[error.kind]].filter(Boolean).join(" ")), error.kind === "forbidden" && replaceButton());
+      fill(state, h("span.why", {}, [error.message, CURES[error.kind]].filter(Boolean).join(" ")), error.kind === "forbidden" && replaceButton());
     }
     button.ariaDisabled = "false";
   }
   function tell({ status, progress, problem }) {
     const bar = h("progress", { max: 1, "aria-label": t("Progress of {name}", { name: task }) });
     if (progress.of) bar.value = progress.seconds / progress.of;
-    fill(told, problem ? t("It waits: {why}", { why: told(problem.detail) }) : status === "queued" ? t("in the queue") : STEPS[progress.step] ?? STEPS.starting,
+    fill(state, problem ? t("It waits: {why}", { why: told(problem.detail) }) : status === "queued" ? t("in the queue") : STEPS[progress.step] ?? STEPS.starting,
       progress.of && ` ${number(progress.seconds)} / ${number(progress.of)}`, status === "running" && bar);
   }
   if (jobs.has(task)) run();

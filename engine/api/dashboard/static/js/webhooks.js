@@ -99,18 +99,19 @@ function line(one, drop, signal) {
     }
   }
   return h("li", { dataset: { webhook: one.webhook } },
-    h("b.url", {}, one.url),
-    h("span.row", {},
+    h("b.wide", {}, one.url),
+    h("small", {}, one.events.map((event) => EVENTS[event]).join(t(", "))),
+    h("span.row.wide", {},
       h("button.quiet", { type: "button", "aria-label": t("Send a test to {name}", { name: one.url }), onclick: () => post(`/v1/webhooks/${one.webhook}/test`) }, t("Send a test")),
       h("button.quiet", { type: "button", "aria-label": t("Delete webhook {name}", { name: one.url }), onclick: () => drop(one) }, t("Delete"))),
-    h("small", {}, one.events.map((event) => EVENTS[event]).join(t(", "))), h("div.wide", {}, details));
+    h("div.wide", {}, details));
 }
 
 function delivery(one, replay) {
   const when = moment(one.created_at);
   const state = one.delivered_at ? t("delivered") : !one.due_at ? t("given up") : one.problem ? t("tried again on {when}", { when: moment(one.due_at) }) : t("on its way");
   return h("li", { dataset: { delivery: one.delivery } },
-    h("span.row", {}, when, EVENTS[one.event], h("span.label", {}, state)),
+    h("span.row", {}, h("span", {}, when), h("span", {}, EVENTS[one.event]), h("span.label", {}, state)),
     h("button.quiet", { type: "button", "aria-label": t("Send again: {name}", { name: `${EVENTS[one.event]}, ${when}` }), onclick: replay }, t("Send again")),
     one.problem && h("small.why", {}, told(one.problem)));
 }
