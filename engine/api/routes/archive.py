@@ -54,7 +54,8 @@ class FailureQuery(Asked):
 @router.get("/stats", summary="What the archive holds")
 def stats(library: LibraryDep, _: Reader) -> StatsOut:
     """Counts of recordings, clips, labels and failures, and the embedding model."""
-    return stats_out(library.status())
+    loaded = library.loaded()
+    return stats_out(library.status(), text=loaded is not None and loaded.knows_texts)
 
 
 @router.get("/tasks", summary="List tasks")
