@@ -98,13 +98,7 @@ export function render(main, { signal }) {
   const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
 
   async function label(clip, under, value) {
-    if (!clip) return;
-    try {
-      Object.assign(clip, await setLabel(clip.clip, under, value));
-    } catch (error) {
-      sayFailure(error);
-      return;
-    }
+    Object.assign(clip, await setLabel(clip.clip, under, value));
     changed();
     if (signal.aborted || clip !== current) return;
     if (value === null) { tell(clip); return; }

@@ -459,6 +459,9 @@ export default {
   "{n} min": "{n} 分钟",
   "{n} h": "{n} 小时",
 
+  "Not labelled": "未标注",
+  "there is no clip now": "现在没有片段",
+
   // Alerts, spectrograms, agreement
   "Alerts": "警报",
   "of a recording": "每段录音",
