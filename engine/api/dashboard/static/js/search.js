@@ -99,7 +99,7 @@ function asker(take, pick) {
   const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); pick({ clip: Number(clip.value) }); clip.value = ""; } },
     h("label", { for: "clip-number" }, t("or clip")), clip, h("button", { type: "submit" }, t("Search")));
   const text = h("input", { type: "text", required: true, pattern: ".*\\S.*", id: "in-words", placeholder: t("an angry customer"), maxlength: 1000, autocomplete: "off" });
-  const words = h("form.row", { hidden: true, onsubmit: (event) => { event.preventDefault(); pick({ text: text.value.trim() }); text.value = ""; } },
+  const words = h("form.row.words", { hidden: true, onsubmit: (event) => { event.preventDefault(); pick({ text: text.value.trim() }); text.value = ""; } },
     h("label", { for: "in-words" }, t("or in words")), text, h("button", { type: "submit", "aria-label": t("Search by these words") }, t("Search")));
   remembered("/v1/stats").then((stats) => { words.hidden = !stats.text; }, () => {});  // the page tells why
   return dropZone(take, { lead: [h("b", {}, t("Drop a voice here")), t(" to hear who else sounds like that")], record: true, rest: [form, words] }).element;
