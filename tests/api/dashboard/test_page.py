@@ -36,10 +36,7 @@ _READY = {
     "ingest": "main section h2 >> nth=1",
 }
 
-_OPENS = {
-    "start": ["New alert", "Webhooks", "New webhook"],
-    "recording": ["Spectrogram"],
-}
+_OPENS = {"start": ["New alert", "Webhooks", "New webhook"], "recording": ["Spectrogram"]}
 
 _AXE = """axe.run(document, {
   iframes: false, rules: {"label-content-name-mismatch": {enabled: true}}})"""

@@ -24,7 +24,7 @@ export function explainFields() {
 function tell(field, text) {
   forget(field);
   const wrong = h("small.why", { id: `wrong-${++last}`, "aria-hidden": "true" }, text);  // no part of a label's name
-  const box = field.closest(".field");
+  const box = field.closest(".field, form.row");
   if (box) box.append(wrong);
   else field.after(wrong);
   field.setAttribute("aria-describedby", wrong.id);
