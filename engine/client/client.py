@@ -360,6 +360,10 @@ class Client(Requests):
         """Send nothing there any more."""
         self._call("delete_webhook", webhook=webhook)
 
+    def test_webhook(self, webhook: int) -> dict[str, Any]:
+        """Have an event sent there that says nothing but that it arrives; its delivery."""
+        return dict(self._call("test_webhook", webhook=webhook).json())
+
     def deliveries(self, webhook: int, **query: Any) -> dict[str, Any]:
         """A page of the deliveries of a webhook, latest first: ``data``, and ``next``, the
         ``cursor`` of the page after it."""

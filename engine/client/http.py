@@ -59,6 +59,7 @@ OPERATIONS = {
     "webhooks": ("get", "/v1/webhooks"),
     "add_webhook": ("post", "/v1/webhooks"),
     "delete_webhook": ("delete", "/v1/webhooks/{webhook}"),
+    "test_webhook": ("post", "/v1/webhooks/{webhook}/test"),
     "deliveries": ("get", "/v1/webhooks/{webhook}/deliveries"),
     "replay": ("post", "/v1/webhooks/{webhook}/deliveries/{delivery}/replay"),
 }

@@ -15,7 +15,7 @@ from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
 from emotion_search.engine.files.values import check_text
 from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clip_columns import attributes_of
-from emotion_search.index.database.clusterings import add_clustering, has_clustering, name_taken
+from emotion_search.index.database.clusterings import add_clustering, require_free
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
 from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
@@ -102,8 +102,8 @@ def cluster(
     if method == "kmeans" and least is not None:
         raise InvalidInputError("--least goes with --method hdbscan")
     with database.read() as session:
-        if not replace and has_clustering(session, name):
-            raise name_taken(name)
+        if not replace:
+            require_free(session, name)
         space = unsupervised_space(session, model)
         ids = embedded_ids(session, model, wanted or ClipFilter())
         if len(ids) < max(FEWEST, k or 0):

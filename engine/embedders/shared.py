@@ -156,6 +156,11 @@ class SharedEmbedder:
         """Class scores of embeddings; see ``Embedder``. Too quick to be handed to a thread."""
         return self._embedder.scores(vectors, centre)
 
+    @property
+    def knows_texts(self) -> bool:
+        """Whether ``embed_text`` is to be had."""
+        return isinstance(self._embedder, TextEmbedder)
+
     def embed_text(self, texts: Sequence[str]) -> Floats:
         """Embeddings of texts; see ``TextEmbedder``. Too few to be handed to a thread.
 

@@ -38,6 +38,7 @@ from emotion_search.index.database.webhooks import (
     delete_webhook,
     list_deliveries,
     list_webhooks,
+    queue_test,
     replay_delivery,
 )
 from emotion_search.index.vectors.arrays import Vectors
@@ -104,6 +105,8 @@ class Listing(Archive):
     """A page of the deliveries of a webhook, latest first."""
     replay_delivery = writes(replay_delivery)
     """Have a delivery sent again."""
+    test_webhook = writes(queue_test)
+    """Have an event sent to a webhook that says nothing but that it arrives."""
     shared_ingests = reads(list_runs)
     """The ingests that workers share, as they stand, latest first."""
     drop_shared_ingest = writes(drop_run)

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import nullcontext
@@ -154,10 +154,15 @@ class Jobs:
                 if stored not in needed:
                     self._incoming.remove(stored)
 
-    def submit(self, upload: Upload) -> tuple[Job, bool]:
+    def submit(
+        self, upload: Upload, check: Callable[[Session], None] | None = None
+    ) -> tuple[Job, bool]:
         """Store an upload and queue its job; returns it as it came, and whether the idempotency
         key was that of a job with the same content. Work that is asked for while the same is
         unfinished is that job.
+
+        Args:
+            check: raises where it is known that a new job will fail.
 
         Raises:
             TooBusyError: too many wait.
@@ -174,6 +179,8 @@ class Jobs:
                 self._forget_retryable(session, upload)
                 before = self._sent_before(session, upload)
                 same = before or (WORK in new.fields and same_work(session, new.digest)) or None
+                if same is None and check is not None:
+                    check(session)
                 job = same or add_job(session, new, self._incoming.worker)
             if job.digest != new.digest:
                 raise KeyReusedError(

@@ -11,6 +11,7 @@ from emotion_search.engine.archive.disk_use import DiskUse
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.index.database.jobs import count_failed
+from emotion_search.index.database.webhooks import DeliveryCounts, count_deliveries
 from emotion_search.index.errors import EmotionSearchError
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ class Seen:
         at: on the monotonic clock.
         seconds: that it took.
         failed: uploads that failed in the last days, see ``engine.service.jobs.KEPT``.
+        deliveries: of webhooks, by what became of them.
     """
 
     at: float
     seconds: float
     failed: int
+    deliveries: DeliveryCounts
 
 
 class Watch:
@@ -70,7 +73,7 @@ class Watch:
         began = time.monotonic()
         try:
             with self._library.database.read() as session:
-                failed = count_failed(session)
+                failed, deliveries = count_failed(session), count_deliveries(session)
         except EmotionSearchError as error:
             if not self._failing:
                 log.warning("%s", error)
@@ -79,7 +82,7 @@ class Watch:
         if self._failing:
             log.info("the database answers again")
         self._failing = False
-        self.seen = Seen(time.monotonic(), time.monotonic() - began, failed)
+        self.seen = Seen(time.monotonic(), time.monotonic() - began, failed, deliveries)
 
     def measure(self) -> None:
         """Look at the disk."""

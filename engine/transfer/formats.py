@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from emotion_search.engine.files.npy import NpyWriter
 from emotion_search.engine.files.tables import CsvWriter, load_parquet
 from emotion_search.engine.transfer.records import clip_record, model_record
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.models import ModelInfo
 
 SCORE = "score:"
 """Begins the column of a class's scores."""
+AFFECT = "affect:"
+"""Begins the column of valence, arousal or dominance."""
 
 
 Write = Callable[[Sequence[ClipDetails], NDArray[np.float32]], None]
@@ -59,6 +62,7 @@ def row(clip: ClipDetails, model: ModelInfo, known: Sequence[str]) -> dict[str, 
     }
     flat |= {f"label:{task}": clip.labels.get(task) for task in known if task != EMOTION}
     flat |= {f"{SCORE}{name}": clip.scores.get(name) for name in model.classes}
+    flat |= {f"{AFFECT}{name}": clip.affect.get(name) for name in DIMENSIONS}
     flat["metadata"] = json.dumps(dict(clip.metadata), ensure_ascii=False)
     return flat
 
@@ -121,6 +125,7 @@ def _parquet_file(path: Path, model: ModelInfo, known: Sequence[str]) -> Iterato
 
     kinds = {"clip": pa.int64(), "recording": pa.int64(), "channel": pa.int32()}
     kinds |= {"start": pa.float64(), "end": pa.float64()}
+    kinds |= {f"{AFFECT}{name}": pa.float64() for name in DIMENSIONS}
     fields = [
         (name, pa.float32() if name.startswith(SCORE) else kinds.get(name, pa.string()))
         for name in columns(model, known)
@@ -149,4 +154,5 @@ def columns(model: ModelInfo, known: Sequence[str]) -> list[str]:
     own = ["clip", "recording", "sha256", "path", "channel", "channel_name", "start", "end"]
     own += ["source", "speaker", "recorded_at", "label"]
     own += [f"label:{task}" for task in known if task != EMOTION]
-    return [*own, *(f"{SCORE}{name}" for name in model.classes), "metadata"]
+    own += [f"{SCORE}{name}" for name in model.classes]
+    return [*own, *(f"{AFFECT}{name}" for name in DIMENSIONS), "metadata"]

@@ -264,7 +264,15 @@ def _recording(
             ),
         ),
         clips=[
-            NewClip(row.channel, row.start, row.end, vector, row.scores, row.channel_name)
+            NewClip(
+                row.channel,
+                row.start,
+                row.end,
+                vector,
+                row.scores,
+                row.channel_name,
+                affect=row.affect,
+            )
             for row, vector in rows
         ],
         cut="import",

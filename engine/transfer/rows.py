@@ -22,7 +22,8 @@ from emotion_search.engine.files.values import (
     parse_path,
     parse_time,
 )
-from emotion_search.engine.transfer.formats import SCORE
+from emotion_search.engine.transfer.formats import AFFECT, SCORE
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.filters import EMOTION
 from emotion_search.index.database.text import clean
 
@@ -31,7 +32,7 @@ _TASK = "label:"
 _CLIP = ("id", "path", "file", "sha256", "channel", "channel_name", "start", "end", "duration")
 _ABOUT = ("source", "speaker", "recorded_at", "label", "labels", "scores", "metadata", "embedding")
 _ELSEWHERE = ("clip", "recording", "similarity", "percentile", "space")  # another archive's
-_SCORED = frozenset(("emotion", "confidence", "affect"))  # which follow from the scores beside them
+_SCORED = frozenset(("emotion", "confidence"))  # which follow from the scores beside them
 _NO_SCORES = np.empty(0, np.float32)
 _OWN = frozenset((*_CLIP, *_ABOUT, *_ELSEWHERE))
 
@@ -46,6 +47,7 @@ class Row:
         start, end: seconds; both 0 where not given.
         duration: of the recording, as far as it is known.
         scores: float32, (classes,).
+        affect: valence, arousal and dominance, float64, (3,); None where not given.
         labels, speaker: of the clip; labels are values by task.
         metadata, source, recorded_at: of the recording.
     """
@@ -61,6 +63,7 @@ class Row:
     duration: float
     labels: Mapping[str, str]
     scores: NDArray[np.float32]
+    affect: NDArray[np.float64] | None
     metadata: Mapping[str, str]
     source: str | None
     speaker: str | None
@@ -131,6 +134,7 @@ def read_row(cells: Mapping[str, Any], folder: Path, classes: Sequence[str]) -> 
         duration=max(duration, end),
         labels=_labels(cells, texts),
         scores=_scores(cells, classes),
+        affect=_affect(cells),
         metadata=_metadata(cells, texts),
         source=check_cell("source", texts),
         speaker=check_cell("speaker", texts),
@@ -165,6 +169,21 @@ def _scores(cells: Mapping[str, Any], classes: Sequence[str]) -> NDArray[np.floa
     return scores
 
 
+def _affect(cells: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    given = cells.get("affect")
+    if not isinstance(given, dict):
+        given = {one: cells.get(AFFECT + one) for one in DIMENSIONS}
+    if all(given.get(one) in (None, "") for one in DIMENSIONS):
+        return None
+    try:
+        affect = np.array([float(given[one]) for one in DIMENSIONS])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"needs all of {', '.join(AFFECT + one for one in DIMENSIONS)}") from error
+    if not (np.abs(affect) <= 1).all():
+        raise ValueError(f"{', '.join(DIMENSIONS)} are -1 to 1")
+    return affect
+
+
 def _metadata(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, str]:
     given = cells.get("metadata")
     if isinstance(given, str) and given.strip():
@@ -176,7 +195,11 @@ def _metadata(cells: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, s
         raise ValueError("metadata is not a JSON object")
     pairs = [(str(k), _text(v)) for k, v in (given or {}).items()]
     own = _OWN | _SCORED if isinstance(cells.get("scores"), dict) else _OWN
-    pairs += [(k, v) for k, v in texts.items() if k not in own and not k.startswith((_TASK, SCORE))]
+    pairs += [
+        (k, v)
+        for k, v in texts.items()
+        if k not in own and not k.startswith((_TASK, SCORE, AFFECT))
+    ]
     return {check_text("metadata key", k): clean(k, v) for k, v in pairs if v}
 
 

@@ -44,7 +44,9 @@ def parse_alert(text: str, classes: Sequence[str]) -> Alert:
     sign = ">" if ">" in text else "<"
     emotion, _, share = (part.strip() for part in text.partition(sign))
     number = share.removesuffix("%").rstrip()
-    strange = not number.replace(".", "", 1).isdecimal() or not emotion or set(emotion) & set("<=>")
+    digits = number.replace(".", "", 1)
+    is_number = digits.isascii() and digits.isdecimal()
+    strange = not is_number or not emotion or set(emotion) & set("<=>")
     if strange or len(text) > LONGEST_ALERT:
         raise InvalidInputError(
             f"alert {text[:LONGEST_ALERT]!r}: write EMOTION>SHARE, such as 'angry>0.3', in at most"

@@ -77,10 +77,9 @@ def add_clustering(
     Raises:
         ConflictError: the name is taken, and ``replace`` is not set.
     """
-    old = _id_of(session, name)
-    if old is not None:
-        if not replace:
-            raise name_taken(name)
+    if not replace:
+        require_free(session, name)
+    elif (old := _id_of(session, name)) is not None:
         _delete(session, old)
     row = ClusteringRow(
         name=name,
@@ -112,9 +111,16 @@ def add_clustering(
     note_changed(session, Clip.id.in_(of_it))
 
 
-def has_clustering(session: Session, name: str) -> bool:
-    """Whether there is a clustering of this name."""
-    return _id_of(session, name) is not None
+def require_free(session: Session, name: str) -> None:
+    """Refuse a name that a clustering has.
+
+    Raises:
+        ConflictError: it is taken.
+    """
+    if _id_of(session, name) is not None:
+        raise ConflictError(
+            f"there is a clustering {name} already; choose another name, or replace it (--replace)"
+        )
 
 
 def list_clusterings(session: Session, name: str | None = None) -> list[ClusteringInfo]:
@@ -185,13 +191,6 @@ def delete_clustering(session: Session, name: str) -> None:
     if clustering is None:
         raise _unknown(session, name)
     _delete(session, clustering)
-
-
-def name_taken(name: str) -> ConflictError:
-    """The error for a name that a clustering has already."""
-    return ConflictError(
-        f"there is a clustering {name} already; choose another name, or replace it (--replace)"
-    )
 
 
 def _id_of(session: Session, name: str) -> int | None:

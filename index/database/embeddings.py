@@ -23,7 +23,7 @@ from emotion_search.index.vectors.arrays import Ids, Vectors, positions
 ROWS = 4096
 """Vectors read at a time."""
 
-Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]
+Embedded = tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.floating] | None]
 """Id of a clip, its embedding (dim,), its scores (classes,), and its valence, arousal and dominance
 (3,) where the model has its own."""
 

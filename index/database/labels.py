@@ -105,7 +105,14 @@ def list_tasks(session: Session) -> dict[str, int]:
 
 def label_pairs(session: Session, task: str, other: str) -> dict[tuple[str, str], int]:
     """Number of clips by their label under one task and under another, of those that have both;
-    emotions go by one name each."""
+    emotions go by one name each.
+
+    Raises:
+        NotFoundError: no clip has a label under one of them.
+    """
+    for name in (task, other):
+        if session.scalar(select(Label.clip_id).where(Label.task == name).limit(1)) is None:
+            raise no_labels(session, name)
     one, two = aliased(Label), aliased(Label)
     query = (
         select(one.value, two.value, func.count())

@@ -72,7 +72,7 @@ class Annotations:
 class NewClip:
     """A clip to add: its channel (None for all mixed down) and what that is called, its span in
     seconds, its embedding (float32, (dim,)) and scores (float32, (classes,)), who speaks where its
-    recording has several speakers, and valence, arousal and dominance (float32, (3,)) where the
+    recording has several speakers, and valence, arousal and dominance (floats, (3,)) where the
     model has its own."""
 
     channel: int | None
@@ -82,7 +82,7 @@ class NewClip:
     scores: NDArray[np.float32]
     channel_name: str | None = None
     speaker: str | None = None
-    affect: NDArray[np.float32] | None = None
+    affect: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, eq=False)

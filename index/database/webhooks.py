@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.schema import DeliveryRow as Row
@@ -19,6 +19,8 @@ from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_WEBHOOKS = 16
 """Most webhooks of an archive."""
+TEST = "webhook.test"
+"""Type of an event that any webhook gets when it is asked for, to see whether it arrives."""
 LEASE_S = 120.0
 """Seconds after which a delivery in hand is taken from a server that is silent; at once where the
 clock went back, so that its lease would last longer than any."""
@@ -97,13 +99,30 @@ def delete_webhook(session: Session, webhook_id: int) -> None:
 
 def announce(session: Session, event: str, data: Mapping[str, Any]) -> None:
     """Queue an event for each webhook that wants its type; it is sent if the transaction is."""
-    now = now_of(session)
     for one in list_webhooks(session):
         if event in one.events:
-            body = json.dumps({"type": event, "timestamp": now.isoformat(), "data": data})
-            row = Row(webhook_id=one.id, event=event, body=body, attempts=0)
-            row.message, row.created_at, row.due_at = f"msg_{secrets.token_hex(16)}", now, now
-            session.add(row)
+            _queue(session, one.id, event, data)
+
+
+def queue_test(session: Session, webhook_id: int) -> Delivery:
+    """Queue an event for one webhook that says nothing but that it arrives.
+
+    Raises:
+        NotFoundError: no such webhook.
+    """
+    if session.get(WebhookRow, webhook_id) is None:
+        raise NotFoundError(f"no webhook {webhook_id}")
+    return as_details(Delivery, _queue(session, webhook_id, TEST, {"webhook": webhook_id}))
+
+
+def _queue(session: Session, webhook_id: int, event: str, data: Mapping[str, Any]) -> Row:
+    now = now_of(session)
+    body = json.dumps({"type": event, "timestamp": now.isoformat(), "data": data})
+    row = Row(webhook_id=webhook_id, event=event, body=body, attempts=0)
+    row.message, row.created_at, row.due_at = f"msg_{secrets.token_hex(16)}", now, now
+    session.add(row)
+    session.flush()
+    return row
 
 
 def due_webhooks(session: Session) -> list[int]:
@@ -181,6 +200,29 @@ def list_deliveries(
     if before_id is not None:
         query = query.where(Row.id < before_id)
     return [as_details(Delivery, row) for row in session.scalars(query)]
+
+
+@dataclass(frozen=True)
+class DeliveryCounts:
+    """How many deliveries that are kept arrived, were given up, and wait for an attempt; since when
+    the oldest of these does."""
+
+    delivered: int
+    failed: int
+    waiting: int
+    oldest: datetime | None
+
+
+def count_deliveries(session: Session) -> DeliveryCounts:
+    """Deliveries by what became of them, of all webhooks."""
+    waits = Row.due_at.is_not(None)
+    query = select(
+        func.count(Row.delivered_at),
+        func.count(case((waits, None), (Row.delivered_at.is_(None), 1))),
+        func.count(Row.due_at),
+        func.min(case((waits, Row.created_at))),
+    )
+    return DeliveryCounts(*session.execute(query).one())
 
 
 def replay_delivery(session: Session, webhook_id: int, delivery_id: int) -> Delivery:

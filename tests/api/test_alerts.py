@@ -60,6 +60,9 @@ def test_an_alert_is_set_off_by_an_upload_and_sent_to_a_webhook(client: TestClie
     ("changes", "status"),
     [
         ({"rule": "angry"}, 422),
+        ({"rule": "angry>101%"}, 422),
+        ({"rule": "angry<-1%"}, 422),
+        ({"rule": "angry>0.\N{FULLWIDTH DIGIT FIVE}"}, 422),
         ({"rule": "bored>0.5"}, 404),
         ({"rule": "uncertain>0.5"}, 422),
         ({"window": "year"}, 422),

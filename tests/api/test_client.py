@@ -215,8 +215,9 @@ def test_alerts_and_webhooks_are_kept_and_deleted(service: Client):
     assert made.pop("secret").startswith("whsec_")
     assert service.webhooks() == [made]
     assert service.deliveries(made["webhook"], limit=5) == {"data": [], "next": None}
-    with pytest.raises(ProblemError, match="no delivery 1"):
-        service.replay(made["webhook"], 1)
+    assert service.test_webhook(made["webhook"])["event"] == "webhook.test"
+    with pytest.raises(ProblemError, match="no delivery 99"):
+        service.replay(made["webhook"], 99)
     service.delete_webhook(made["webhook"])
     assert service.webhooks() == []
 

@@ -80,6 +80,22 @@ def test_work_is_a_job_with_steps_and_a_result(learning: TestClient):
     assert again.json() == job  # as the first time, although it is done by now
 
 
+def test_the_name_of_a_clustering_that_is_taken_is_refused_at_once_and_not_when_sent_again(
+    learning: TestClient,
+):
+    asked = {"kind": "cluster", "name": "moods", "k": 3}
+    key = {"idempotency-key": "one"}
+    job = learning.post("/v1/jobs", json=asked, headers=key).json()["job"]
+    finished(learning, job)
+    learning.app.state.library.cluster("moods", k=3)
+    assert learning.post("/v1/jobs", json=asked, headers=key).json()["job"] == job
+    refused = assert_problem(learning.post("/v1/jobs", json=asked), 409, "conflict")
+    assert "moods already" in refused["detail"]
+    assert learning.get("/v1/jobs").json()["data"][0]["job"] == job  # none was made
+    again = learning.post("/v1/jobs", json=asked | {"replace": True})
+    assert again.status_code == 202
+
+
 def test_who_asks_for_work_that_is_being_done_gets_that_job(
     sqlite_settings: Settings, instant, monkeypatch: pytest.MonkeyPatch
 ):

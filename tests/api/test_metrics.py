@@ -75,6 +75,8 @@ def test_jobs_disk_and_decoders(client: TestClient, tmp_path: Path, monkeypatch)
     before = metrics(client)
     assert before["emotion_search_jobs_failed"] == 0
     assert before["emotion_search_jobs_oldest_seconds"] == 0
+    assert before["emotion_search_webhook_oldest_seconds"] == 0
+    assert before["emotion_search_webhook_deliveries waiting"] == 0
     assert before["emotion_search_archive_bytes database"] > 50_000
     free, total = (before[f"emotion_search_disk_bytes {state}"] for state in ("free", "total"))
     assert 0 < free < total
@@ -84,11 +86,16 @@ def test_jobs_disk_and_decoders(client: TestClient, tmp_path: Path, monkeypatch)
     good = write_wav(tmp_path / "good.wav", tone(1.0))
     client.post("/v1/recordings?wait=true", files=upload(good))
     look(client)
+    client.post("/v1/webhooks", json={"url": "https://hooks.invalid/x", "events": ["alert.fired"]})
+    client.post("/v1/webhooks/1/test")
+    look(client)
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     monkeypatch.setattr(client.app.state.jobs.board, "oldest", lambda: an_hour_ago)
     after = metrics(client)
     assert after["emotion_search_jobs_failed"] == 1
     assert after["emotion_search_jobs_oldest_seconds"] == pytest.approx(3600, abs=60)
+    assert after["emotion_search_webhook_deliveries waiting"] == 1
+    assert 0 < after["emotion_search_webhook_oldest_seconds"] < 60
     assert after["emotion_search_decoders idle"] >= 1
     assert after["emotion_search_decoders busy"] == 0
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -91,7 +92,7 @@ class Metrics(Collector):
         yield _gauge(
             "jobs_oldest_seconds",
             "Since the oldest upload in hand came; 0 where none is.",
-            max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0,
+            _age(oldest),
         )
         decoders = dict(zip(("busy", "idle"), library.decoders.counts(), strict=True))
         yield _gauges("decoders", "Processes that decode audio.", "state", decoders)
@@ -110,6 +111,11 @@ class Metrics(Collector):
             ("seconds", "Time that the model took.", busy),
         ):
             yield CounterMetricFamily(f"emotion_search_model_{name}", about, value=value)
+
+
+def _age(moment: datetime | None) -> float:
+    """Seconds since then; 0 for never."""
+    return max(0.0, time.time() - moment.timestamp()) if moment else 0.0
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:
@@ -134,6 +140,15 @@ def _of_database(watch: Watch) -> Iterator[Metric]:
         "jobs_failed",
         "Uploads and other jobs that failed in the last seven days, on any server of the database.",
         watch.seen.failed,
+    )
+    sent = watch.seen.deliveries
+    states = {"delivered": sent.delivered, "failed": sent.failed, "waiting": sent.waiting}
+    about = "Events to webhooks in the last seven days; `failed` is not tried any more."
+    yield _gauges("webhook_deliveries", about, "state", states)
+    yield _gauge(
+        "webhook_oldest_seconds",
+        "Since the oldest event that is not delivered yet.",
+        _age(sent.oldest),
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from emotion_search.engine.api.http.access import Admin, Reader, Writer
 from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import LibraryDep, in_thread
-from emotion_search.engine.api.http.openapi import json_or_form
+from emotion_search.engine.api.http.openapi import answers, json_or_form
 from emotion_search.engine.api.http.problems import without_paths
 from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
@@ -54,7 +54,8 @@ class FailureQuery(Asked):
 @router.get("/stats", summary="What the archive holds")
 def stats(library: LibraryDep, _: Reader) -> StatsOut:
     """Counts of recordings, clips, labels and failures, and the embedding model."""
-    return stats_out(library.status())
+    loaded = library.loaded()
+    return stats_out(library.status(), text=loaded is not None and loaded.knows_texts)
 
 
 @router.get("/tasks", summary="List tasks")
@@ -75,7 +76,7 @@ def labels(
     return Counts.of(library.labels(task))
 
 
-@router.get("/agreement", summary="Agreement of two labellers")
+@router.get("/agreement", summary="Agreement of two labellers", responses=answers(404))
 def agreement(
     library: LibraryDep,
     _: Reader,

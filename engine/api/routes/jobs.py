@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -20,11 +21,12 @@ from emotion_search.engine.api.http.problems import body
 from emotion_search.engine.api.http.sse import BEAT, BEAT_S, event, events_of, stream
 from emotion_search.engine.api.wire.filters import MOST_LISTED, page_of
 from emotion_search.engine.api.wire.jobs import JobKind, JobOut, JobPage, JobState, Progress
-from emotion_search.engine.api.wire.learn import WorkIn
+from emotion_search.engine.api.wire.learn import ClusterIn, WorkIn
 from emotion_search.engine.api.wire.problems import Problem
 from emotion_search.engine.service.jobs import Jobs, TooBusyError, Upload
 from emotion_search.engine.service.keys import Scope
 from emotion_search.engine.service.work import NOTICES, RESULT, STEP, Work
+from emotion_search.index.database.clusterings import require_free
 from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import NotFoundError
 
@@ -111,6 +113,9 @@ async def work(
     asked = (await json_body(request, WorkIn)).root
     if asked.kind in ("tune", "reembed"):
         caller.require(Scope.ADMIN)
+    check = None
+    if isinstance(asked, ClusterIn) and not asked.replace:
+        check = partial(require_free, name=asked.name)
     plain = asked.model_dump(mode="json")
     upload = Upload(
         content=io.BytesIO(json.dumps(plain, sort_keys=True).encode()),
@@ -119,7 +124,7 @@ async def work(
         owner=caller.owner,
         idempotency_key=idempotency_key,
     )
-    job, replayed = await gates.uploads.run(jobs.submit, upload)
+    job, replayed = await gates.uploads.run(jobs.submit, upload, check)
     response.headers["location"] = f"{request.scope.get('root_path', '')}/v1/jobs/{job.id}"
     if replayed:
         response.headers["idempotent-replayed"] = "true"

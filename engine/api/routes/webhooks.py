@@ -1,4 +1,4 @@
-"""Webhooks: make, list, delete; their deliveries, and sending one again."""
+"""Webhooks: make, list, test, delete; their deliveries, and sending one again."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ def deliveries(
 def replay(library: LibraryDep, webhook: WebhookId, delivery: DeliveryId, _: Admin) -> DeliveryOut:
     """Sends it again within seconds, whatever became of it, under the same `webhook-id`."""
     return _out(library.replay_delivery(webhook, delivery))
+
+
+@router.post("/{webhook}/test", status_code=202, summary="Test a webhook")
+def send_test(library: LibraryDep, webhook: WebhookId, _: Admin) -> DeliveryOut:
+    """Sends `webhook.test` there within seconds, whatever types of events it is for; its delivery
+    tells what came of it."""
+    return _out(library.test_webhook(webhook))
 
 
 def _out(one: Delivery) -> DeliveryOut:

@@ -122,7 +122,7 @@ class DeliveryOut(BaseModel):
 
     delivery: int = Field(description="Id of the delivery.")
     message: str = Field(description="The header `webhook-id`, the same at every attempt.")
-    event: Event
+    event: Event | Literal["webhook.test"]
     body: str = Field(description="What is sent: JSON.")
     attempts: int
     due_at: datetime | None = Field(description="When it is tried again; null where it is not.")

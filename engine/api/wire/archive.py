@@ -92,6 +92,10 @@ class StatsOut(BaseModel):
         description="What the model's scores are adapted to: the `mean` of the archive, `baselines`"
         " of speakers, recordings and sources, or null for nothing."
     )
+    text: bool = Field(
+        default=False,
+        description="Whether clips are found by words, too; false until the model is loaded.",
+    )
     min_confidence: float = Field(
         description="Least score of a clip's top class; below, the clip counts as uncertain."
     )
@@ -108,9 +112,9 @@ class Health(BaseModel):
     )
 
 
-def stats_out(status: Status) -> StatsOut:
-    """What the archive holds, as the API's answer."""
-    fields = status_record(status)
+def stats_out(status: Status, *, text: bool) -> StatsOut:
+    """What the archive holds, and whether its model knows texts, as the API's answer."""
+    fields = {**status_record(status), "text": text}
     fields["duration"] = status.counts.duration
     fields["model"] = model_name(status.model.name) if status.model else None
     return StatsOut.model_validate(fields)

@@ -66,6 +66,9 @@ def test_a_classifier_is_trained_or_the_page_says_why_not(visit: Visit, api: htt
     expect(panel).to_contain_text("Version 1 knows even, odd and", timeout=60_000)
     expect(panel).to_contain_text(re.compile(r"UAR \d+ % \(95 % interval \d+ % to \d+ %\)"))
     expect(panel).to_contain_text("Left out, of too few clips or one voice alone: rare (1 clip)")
+    training = {"kind": "train", "task": "turn"}
+    api.post("/v1/jobs", json=training)  # as another tab does
+    expect(panel).to_contain_text("Version 2 knows", timeout=60_000)
     api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})
     earlier = visit.open("/#/ingest").get_by_role("region", name="Uploads of the last days")
     with page.expect_response("**/v1/jobs?limit=*"):
@@ -119,4 +122,9 @@ def test_the_agreement_of_two_people_who_label_under_a_task_each_is_shown(
     panel.get_by_label("mood with").select_option("mood, Ann")
     expect(panel).to_contain_text("4 clips have a label under both; 75 % agree.")
     expect(panel).to_contain_text("Cohen's kappa 0.50")
+    fifth = api.get("/v1/clips", params={"limit": 5}).json()["data"][4]["clip"]
+    labels.append({"clip": fifth, "task": "mood", "value": "up"})
+    api.post("/v1/labels", json={"labels": labels[-1:]})  # while it is looked at
+    expect(page.get_by_role("region", name="Classifier")).to_contain_text("5 labels")
+    expect(panel.get_by_label("mood with")).to_have_value("mood, Ann")
     api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})

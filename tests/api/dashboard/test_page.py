@@ -36,6 +36,8 @@ _READY = {
     "ingest": "main section h2 >> nth=1",
 }
 
+_OPENS = {"start": ["New alert", "Webhooks", "New webhook"], "recording": ["Spectrogram"]}
+
 _AXE = """axe.run(document, {
   iframes: false, rules: {"label-content-name-mismatch": {enabled: true}}})"""
 
@@ -58,7 +60,7 @@ def ready(api: httpx.Client, call: Path, expect):
         if name == "analyse":
             page.get_by_label("Audio files").set_input_files(call_file)
         expect(page.locator(_READY[name])).to_be_visible(timeout=15_000)
-        if opens := {"start": "New alert", "recording": "Spectrogram"}.get(name):
+        for opens in _OPENS.get(name, []):
             page.get_by_text(opens).click()
         return page
 

@@ -255,3 +255,25 @@ def test_the_outline_is_that_of_the_sound(visit: Visit):
         content,
     )
     assert found == pytest.approx([1, 0.244, 0.488, 0.732, 0.977], abs=0.01)
+
+
+@pytest.mark.slow
+def test_words_are_an_example_where_the_model_knows_texts(visit: Visit, api: httpx.Client, expect):
+    page = visit.open()
+    expect(page.locator(".found .card").first).to_be_visible()
+    assert api.get("/v1/stats").json()["text"] is False
+    expect(page.get_by_label("or in words")).to_be_hidden()
+    knows = {**api.get("/v1/stats").json(), "text": True}
+    page.route("**/v1/stats", lambda route: route.fulfill(json=knows))
+    page.reload()
+    visit.expect("/v1/search")
+    page.get_by_label("or in words").fill("an angry customer")
+    with page.expect_request("**/v1/search") as asked:
+        page.get_by_label("or in words").press("Enter")
+    assert asked.value.post_data_json["positive"] == [{"text": "an angry customer"}]
+    assert "text=an+angry+customer" in page.url
+    expect(page.get_by_role("alert")).to_contain_text("knows no texts")  # as this model does not
+    page.get_by_role("button", name="More like “an angry customer”; press to turn").click()
+    assert "nottext=an+angry+customer" in page.url
+    page.get_by_role("button", name="Remove “an angry customer”").click()
+    expect(page.locator(".found .card").first).to_be_visible()

@@ -173,5 +173,6 @@ def test_an_archive_is_searched_by_words_on_the_command_line_and_over_http(
         body = {"positive": [{"text": "an angry customer"}]}
         answer = client.post("/v1/search", json=body).json()
         assert {hit["clip"]: hit["similarity"] for hit in answer["hits"]} == near
+        assert client.get("/v1/stats").json()["text"] is True
         body = {"positive": [{"text": "angry " * 100}]}
         assert client.post("/v1/search", json=body).status_code == 422

@@ -6,6 +6,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from emotion_search.engine.quality.agreement import agreement_of
 from emotion_search.index.database.labels import label_pairs, set_labels
+from emotion_search.index.errors import NotFoundError
 from tests.engine.trends.test_archive import fill
 
 
@@ -33,6 +34,9 @@ def test_only_clips_with_both_labels_count_and_emotions_by_any_name(database):
         set_labels(session, [(clip, "emotion", label) for clip, label, _ in given])
         set_labels(session, [(clip, "emotion, Ann", other) for clip, _, other in given if other])
         pairs = label_pairs(session, "emotion", "emotion, Ann")
+        for tasks in (("emotion, Anne", "emotion"), ("emotion", "emotion, Anne")):
+            with pytest.raises(NotFoundError, match=r"task emotion, Anne.*emotion, Ann"):
+                label_pairs(session, *tasks)
     assert pairs == {("angry", "angry"): 1, ("angry", "happy"): 1} or (
         pairs == {("anger", "anger"): 1, ("anger", "happy"): 1}
     )

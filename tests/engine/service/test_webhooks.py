@@ -21,11 +21,13 @@ from emotion_search.index.database import webhooks as rows
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.schema import DeliveryRow
 from emotion_search.index.database.webhooks import (
+    TEST,
     Delivery,
     WebhookDetails,
     add_webhook,
     announce,
     claim_delivery,
+    count_deliveries,
     due_webhooks,
     list_deliveries,
     note_attempt,
@@ -112,6 +114,31 @@ def test_an_event_arrives_signed_and_once(archive: Library, receiver: Receiver):
     assert headers["webhook-signature"] == sign(made.secret, one.message, at, body)
     assert (one.attempts, one.status, one.problem, one.due_at) == (1, 204, None, None)
     assert one.delivered_at is not None
+
+
+def test_a_test_is_sent_to_a_webhook_that_is_for_other_events(archive: Library, receiver: Receiver):
+    made = Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["alert.fired"])
+    archive.test_webhook(made.id)
+    (one,) = delivered(archive)
+    assert (one.event, one.status) == (TEST, 204)
+    assert json.loads(receiver.arrived[0][1])["data"] == {"webhook": made.id}
+    with pytest.raises(NotFoundError, match="no webhook 9"):
+        archive.test_webhook(9)
+
+
+def test_deliveries_are_counted_by_what_became_of_them(archive: Library, receiver: Receiver):
+    Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
+    for number in range(4):
+        told(archive, job=number)
+    receiver.answers = [200, 500]
+    delivered(archive)  # up to the one that fails
+    with archive.database.write() as session:
+        claimed = claim_delivery(session, 1)
+        note_attempt(session, claimed[1], status=500, problem="no", again_in=None)
+        found = count_deliveries(session)
+    assert (found.delivered, found.failed, found.waiting) == (1, 1, 2)
+    waiting = [one for one in archive.deliveries(1, limit=9, before_id=None) if one.due_at]
+    assert found.oldest == min(one.created_at for one in waiting)
 
 
 def test_what_is_not_taken_is_tried_again_later_and_given_up_at_last(

@@ -100,6 +100,22 @@ def test_what_was_exported_comes_back_the_same(filled, tmp_path, name):
         assert [(h.clip.id, h.similarity) for h in copy.search(4)] == ours
 
 
+@pytest.mark.parametrize(
+    ("name", "scores"), [("feat", {"angry": 0.7, "happy": 0.3}), ("x.parquet", {})]
+)
+def test_a_models_own_arousal_comes_back_and_derived_is_derived(blank, tmp_path, name, scores):
+    own = {"affect": {"valence": -0.25, "arousal": 0.875, "dominance": 0.1}}
+    rows = [{"id": "a", "scores": scores, **own}, {"id": "b", "scores": scores}]
+    blank.import_embeddings(*write(tmp_path / "in", rows, np.ones((2, 4))), model="mine")
+    blank.export(tmp_path / name)
+    with Library.open(Settings(home=tmp_path / "copy"), create=True) as copy:
+        copy.import_embeddings(tmp_path / name)
+        one, two = copy.clips()
+    assert [one.affect, two.affect] == [clip.affect for clip in blank.clips()]
+    assert (one.affect, one.derived, one.metadata) == (own["affect"], False, {})
+    assert (bool(two.affect), two.derived) == (bool(scores), bool(scores))
+
+
 def test_audio_ingested_later_is_the_recording_that_was_imported(filled, tmp_path, voices):
     filled.export(tmp_path / "feat")
     with Library.open(Settings(home=tmp_path / "copy", model="acoustic"), create=True) as copy:
@@ -245,6 +261,8 @@ def test_new_spans_join_a_known_recording(blank, tmp_path):
         ({"recorded_at": "monday"}, "ISO 8601"),
         ({"channel": "left"}, "channel"),
         ({"metadata": "{"}, "not JSON"),
+        ({"affect": {"valence": 0.5}}, "needs all of affect:valence, affect:arousal"),
+        ({"affect:valence": 0, "affect:arousal": 1.01, "affect:dominance": 0}, "are -1 to 1"),
     ],
 )
 def test_a_bad_row_is_named_and_nothing_is_taken(blank, tmp_path, change, message):

@@ -3,8 +3,10 @@
 import { read, send } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
 import { dot, named, plain, sorted, UNCERTAIN } from "./emotions.js";
+import { inWords } from "./filters.js";
 import { missing, sayFailure } from "./problems.js";
-import { day, moment, percent, t } from "./words.js";
+import { sure } from "./sure.js";
+import { day, moment, percent, t, translated } from "./words.js";
 
 const WINDOWS = { recording: t("of a recording"), day: t("of a day"), week: t("of a week"), month: t("of a month") };
 const MEASURES = { share: t("share of time"), level: t("mean score") };
@@ -46,6 +48,7 @@ export function alertDesk(stats, signal) {
     }
   }
   async function drop({ alert, name }) {
+    if (!(await sure(t("Delete alert {name}?", { name }), [t("The rule and what raised it are forgotten. It cannot be undone.")], t("Delete")))) return;
     try {
       await send(`/v1/alerts/${alert}`, { method: "DELETE" });
       toast(t("Alert {name} is deleted", { name }));
@@ -67,12 +70,12 @@ export function alertDesk(stats, signal) {
 
 function line(one, drop) {
   const [, emotion, sign, threshold] = /^(.*)([<>])(.*)$/.exec(one.rule);
-  const about = [MEASURES[one.measure], WINDOWS[one.window], ...Object.entries(one.filters).map(([name, value]) => `${name}=${[value].flat().join(", ")}`)];
+  const about = [MEASURES[one.measure], WINDOWS[one.window], ...inWords(one.filters)];
   return h("li", { dataset: { alert: one.alert } },
     h("span.row.turn", {}, dot(emotion), h("b", {}, one.name), `${emotion === "uncertain" ? UNCERTAIN : named(emotion)} ${SIGNS[sign]} ${Number((100 * threshold).toPrecision(6))} %`),
     h("button.quiet", { type: "button", "aria-label": t("Delete alert {name}", { name: one.name }), onclick: () => drop(one) }, t("Delete")),
     h("small", {}, about.join(" · ")),
-    h("small", {}, h("span.label", {}, STATES[one.state]), ` ${one.problem ?? ""}`, one.fired_at && t(" last raised on {when} ", { when: moment(one.fired_at) }),
+    h("small", {}, h("span.label", {}, STATES[one.state]), ` ${translated(one.problem ?? "")}`, one.fired_at && t(" last raised on {when} ", { when: moment(one.fired_at) }),
       one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.period ? day(fired.period.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`])));
 }
 

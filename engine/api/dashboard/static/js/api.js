@@ -1,13 +1,13 @@
 // Calls of the API: the key where one is needed, problems as errors, patience where it is asked for.
 
 import { askForKey } from "./key.js";
-import { t } from "./words.js";
+import { t, translated } from "./words.js";
 
 /** What the API answers is wrong (problem details, RFC 9457). */
 export class Problem extends Error {
   constructor(status, problem = {}, after = 0) {
-    const parts = (problem.errors ?? []).map((one) => `${one.where}: ${one.message}`);
-    super(problem.detail ?? (parts.join("; ") || t("the server answered {status}", { status })));
+    const faults = (problem.errors ?? []).map((one) => `${one.where.replace(/^body\./, "")}: ${translated(one.message)}`).join("; ");
+    super(faults || (problem.detail ? translated(problem.detail) : t("the server answered {status}", { status })));
     this.status = status;
     this.after = after;  // seconds until it is worth another try; 0 if that is not known
     this.kind = (problem.type ?? "").split(":").pop();

@@ -8,6 +8,7 @@ import * as keys from "./keys.js";
 import { arrive, depart, enter, recall } from "./place.js";
 import { problemBox, emptyBox } from "./problems.js";
 import { amount, language, LANGUAGES, plural, t } from "./words.js";
+import { explainFields } from "./wrong.js";
 
 const PAGES = [
   { path: /^\/$/, page: "overview", link: "#/", title: t("Overview"), load: () => import("./overview.js") },
@@ -129,6 +130,7 @@ frame();
 themes();
 languages();
 keys.install();
+explainFields();
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 document.getElementById("help").addEventListener("click", keys.help);
 // A file dropped beside a drop zone must not replace the page.

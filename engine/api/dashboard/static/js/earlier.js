@@ -4,7 +4,7 @@ import { read } from "./api.js";
 import { fill, h, refill } from "./dom.js";
 import { items } from "./queue.js";
 import { missing, sayFailure } from "./problems.js";
-import { moment, number, plural, t } from "./words.js";
+import { moment, number, plural, t, translated } from "./words.js";
 
 const LISTED = 20;
 const MOST_LISTED = 500;
@@ -16,7 +16,7 @@ export const WORDS = { waiting: t("waiting"), sending: t("sending…"), queued: 
 export function uploads(signal) {
   const table = listing(t("Uploads of the last days"), "/v1/jobs", [t("File"), t("State"), t("When"), t("Recording")], t("None yet."), (job) => [
     job.file,
-    job.status === "failed" ? job.problem.detail : WORDS[job.status],
+    job.status === "failed" ? translated(job.problem.detail) : WORDS[job.status],
     moment(job.created_at),
     job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("open {name}", { name: job.file }) }, t("open")) : "",
   ], signal, (job) => job.kind === "upload" && !items.some((one) => one.job?.job === job.job));
@@ -31,7 +31,7 @@ export function uploads(signal) {
 /** Files that the command line could not ingest, and how many there are. */
 export function failures(signal) {
   const table = listing(t("Files that could not be ingested"), "/v1/failures", [t("File"), t("Why"), t("Tried"), t("When")], t("None. Failed uploads are told above, with the reason."),
-    (one) => [one.file, one.reason, plural(one.attempts, "time"), moment(one.failed_at)], signal);
+    (one) => [one.file, translated(one.reason), plural(one.attempts, "time"), moment(one.failed_at)], signal);
   table.load();
   read("/v1/stats", { signal }).then((stats) => table.count(stats.failures), () => {});  // the table tells why
   return table.element;

@@ -5,9 +5,22 @@ import { remembered } from "./api.js";
 import { h, fill, refill } from "./dom.js";
 import { dot, named, sorted } from "./emotions.js";
 import { missing } from "./problems.js";
-import { number, percent, t } from "./words.js";
+import { day, number, percent, t } from "./words.js";
 
 const MOST_SHOWN = 60;
+const TITLES = {
+  label: t("Label"), emotion: t("Heard by the model"), source: t("Source"), speaker: t("Speaker"), channel: t("Channel"), metadata: t("Metadata"),
+  after: t("From"), before: t("Before"), min_score: t("Least score"), min_duration: t("Least seconds"), max_duration: t("Most seconds"),
+  task: t("Task"), predicted: t("Predicted"), min_probability: t("Least probability"), cluster: t("Cluster"),
+  min_arousal: t("Least arousal"), max_arousal: t("Most arousal"), min_valence: t("Least valence"), max_valence: t("Most valence"),
+};
+
+/** Filters as the pages call them, such as "Source: desk", of their names and values in the API. */
+export function inWords(filters) {
+  const how = { label: named, emotion: named, after: day, before: day, min_score: percent, min_probability: percent };
+  return Object.keys(TITLES).filter((name) => name in filters).map((name) =>
+    t("{name}: {value}", { name: TITLES[name], value: [filters[name]].flat().map(how[name] ?? String).join(t(", ")) }));
+}
 
 /**
  * The form of filters: its element, and `tell(query)`, which shows those of a query.
@@ -18,15 +31,15 @@ export function filterPanel(set, { hits = true } = {}) {
   const clear = h("button.quiet", { type: "button", hidden: true, onclick: () => { heading.focus(); set(null); } }, t("Clear all"));
   const heading = h("h2", { tabindex: "-1" }, t("Filters"), count);
   const parts = [
-    choices("label", t("Label"), labels, set, named),
-    choices("emotion", t("Heard by the model"), classes, set, named),
+    choices("label", TITLES.label, labels, set, named),
+    choices("emotion", TITLES.emotion, classes, set, named),
     least(set),
-    choices("source", t("Source"), sources, set),
-    tokens("speaker", t("Speaker"), "emodb_08", set),
-    tokens("channel", t("Channel"), "customer", set),
-    tokens("metadata", t("Metadata"), "key=value", set, (text) => (/^[^=]+=/.test(text) ? null : t("Write it as key=value."))),
+    choices("source", TITLES.source, sources, set),
+    tokens("speaker", TITLES.speaker, "emodb_08", set),
+    tokens("channel", TITLES.channel, "customer", set),
+    tokens("metadata", TITLES.metadata, "key=value", set, (text) => (/^[^=]+=/.test(text) ? null : t("Write it as key=value."))),
   ];
-  const recorded = [date("after", t("From"), set), date("before", t("Before"), set)];
+  const recorded = [date("after", TITLES.after, set), date("before", TITLES.before, set)];
   const length = [figure("min_duration", t("Least"), { min: 0, step: "any", inputmode: "decimal" }, set), figure("max_duration", t("Most"), { min: 0, step: "any", inputmode: "decimal" }, set)];
   const most = hits ? [
     figure("per_recording", t("Per recording"), { min: 0, max: 1000, step: 1, placeholder: "1", title: t("Most hits of one recording; 0: all") }, set, t("0: all")),

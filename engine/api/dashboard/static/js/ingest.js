@@ -6,7 +6,7 @@ import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
 import { replaceButton } from "./key.js";
 import { add, again, goOn, held, items, queue, wrongPairs } from "./queue.js";
-import { amount, number, t } from "./words.js";
+import { amount, number, t, translated } from "./words.js";
 
 const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
@@ -42,7 +42,6 @@ export function render(main, { signal }) {
     for (const name of PAIRS) fields[name].setCustomValidity(wrongPairs(fields[name].value));
     const all = [...channels.fields(), ...Object.values(fields)];
     const bad = all.filter((field) => !field.checkValidity());
-    for (const field of all) tellWrong(field);
     for (const name of PAIRS) fields[name].setCustomValidity("");
     zone.say(bad.length ? t("Nothing was sent: correct what is marked in the form, then try again.") : "");
     bad[0]?.focus();
@@ -85,20 +84,8 @@ export function render(main, { signal }) {
   tell();
 }
 
-/** A field with its title and a hint; what is wrong with it stands below it. */
-function labelled(title, input, hint) {
-  const wrong = h("p.why", { id: `${input.id}-wrong`, role: "status" });
-  input.setAttribute("aria-describedby", wrong.id);
-  input.addEventListener("input", () => { fill(wrong); input.removeAttribute("aria-invalid"); });
-  return h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint), wrong);
-}
-
-function tellWrong(field) {
-  const good = field.checkValidity();
-  fill(document.getElementById(`${field.id}-wrong`), good ? "" : field.validationMessage);
-  if (good) field.removeAttribute("aria-invalid");
-  else field.ariaInvalid = "true";
-}
+/** A field with its title and a hint. */
+const labelled = (title, input, hint) => h("div.field", {}, h("label", { for: input.id }, title), input, hint && h("p.hint", {}, hint));
 
 /** Which channels of the files become clips, and what they are called. */
 function channelChoice() {
@@ -112,7 +99,6 @@ function channelChoice() {
   const second = h("input", { type: "text", id: "said-second", maxlength: 50, autocomplete: "off", placeholder: "customer", value: said.second ?? "" });
   const names = h("div.pair", { hidden: now() !== "named", oninput: () => { said.first = first.value; said.second = second.value; } },
     labelled(t("First channel"), first), labelled(t("Second channel"), second));
-  for (const one of [first, second]) one.addEventListener("input", () => { for (const other of [first, second]) other.setCustomValidity(""); });
   const element = h("fieldset.channels", {}, h("legend", {}, t("Channels")),
     ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: said.channels === value, onchange: () => { said.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
     names,
@@ -158,7 +144,7 @@ export function jobState(item, retry = null, titled = false) {
     ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
     state === "running" && job.progress.of && h("p.hint", {}, t("{done} of {all}", { done: amount(job.progress.seconds), all: amount(job.progress.of) })),
     state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("Open the recording {name}", { name: file.name }) }, t("Open the recording")),
-    ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, text)),
+    ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, translated(text))),
     state === "failed" && h("div.row.between", {}, h("p.why", {}, error), retry && h("button", { type: "button", "aria-label": t("Try again {name}", { name: file.name }), onclick: () => retry([item]) }, t("Try again"))),
   ];
 }

@@ -9,7 +9,7 @@ let asking = null;
 export function askForKey(used) {
   const now = sessionStorage.getItem("key");
   if (now !== used) return Promise.resolve(true);
-  asking ??= ask(used ? t("That key is not in force") : t("This archive needs a key")).finally(() => { asking = null; });
+  asking ??= ask(used ? t("That key is not in force") : t("This archive needs a key"), used).finally(() => { asking = null; });
   return asking;
 }
 
@@ -28,15 +28,14 @@ function forget() {
   location.reload();
 }
 
-function ask(title) {
+function ask(title, used = null) {
   return new Promise((resolve) => {
-    const field = h("input", { type: "password", id: "key-field", autocomplete: "off", required: true, spellcheck: "false" });
+    const field = h("input", { type: "password", id: "key-field", autocomplete: "off", required: true, pattern: ".*\\S.*", spellcheck: "false", value: used ?? "" });
     let given = false;
     const dialog = h("dialog.ask", { "aria-labelledby": "key-title" },
       h("form", {
         onsubmit: (event) => {
           event.preventDefault();
-          if (!field.value.trim()) return;
           sessionStorage.setItem("key", field.value.trim());
           given = true;
           dialog.close();

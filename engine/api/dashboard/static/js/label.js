@@ -8,6 +8,7 @@ import { labelDesk } from "./desk.js";
 import { fill, h, clock, refill } from "./dom.js";
 import { named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
+import { followArchive } from "./live.js";
 import { setLabel, tasks } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { trainer } from "./training.js";
@@ -15,9 +16,10 @@ import { playButton, wave } from "./wave.js";
 import { number, percent, plural, t } from "./words.js";
 
 const FETCHED = 20;
+const REST_MS = 1000;  // between looks at what others label and train
 
 export function render(main, { signal }) {
-  let [waiting, current, task, turn, labelled] = [[], null, "emotion", 0, 0];
+  let [waiting, current, task, turn, labelled, reported, looking] = [[], null, "emotion", 0, 0, "", 0];
   const past = [];  // clips that were labelled or passed over, the last one at the end
   const seen = new Set();
 
@@ -31,10 +33,12 @@ export function render(main, { signal }) {
   const tools = h("div.row.between", {}, h("div.row", {}, back, skip), h("label.check", {}, sound, t("Play each clip at once")));
   const panel = h("section.panel.stack", { "aria-label": t("The clip to label") }, place, desk.element, tools);
   const [report, agreed] = [h("div"), h("div")];
+  let training = trainer(task, classifier, signal);
 
   /** Begin with the clips that are worth a label under a task. */
   function begin(name) {
     [task, waiting, current] = [name, [], null];
+    training = trainer(task, classifier, signal);
     turn++;
     past.length = 0;
     seen.clear();
@@ -94,13 +98,7 @@ export function render(main, { signal }) {
   const nothing = () => emptyBox(t("Nothing is left to label"), t("Every clip has a label under this task, or the archive is empty."), h("a.button", { href: "#/" }, t("To the start")));
 
   async function label(clip, under, value) {
-    if (!clip) return;
-    try {
-      Object.assign(clip, await setLabel(clip.clip, under, value));
-    } catch (error) {
-      sayFailure(error);
-      return;
-    }
+    Object.assign(clip, await setLabel(clip.clip, under, value));
     changed();
     if (signal.aborted || clip !== current) return;
     if (value === null) { tell(clip); return; }
@@ -110,17 +108,22 @@ export function render(main, { signal }) {
   /** What the classifier of the task knows already. */
   async function classifier() {
     const now = turn;
+    clearTimeout(looking);
     try {
       const [{ data }, counts] = await Promise.all([read("/v1/classifiers", { signal }), read(`/v1/labels?task=${encodeURIComponent(task)}`, { signal })]);
       if (now !== turn) return;
       const latest = data.filter((one) => one.task === task).at(-1);
       const many = counts.data.reduce((sum, one) => sum + one.count, 0);
+      const content = JSON.stringify([task, latest?.version, latest?.predictions, many]);
+      if (content === reported) return;
+      reported = content;
       refill(report, h("section.panel.stack", { "aria-label": t("Classifier") }, h("h2", {}, t("Classifier")),
         h("p", {}, t("{labels} under this task.", { labels: plural(many, "label") }), " ", latest ? "" : t("No classifier has been trained yet.")),
         latest && knows(latest),
-        trainer(task, classifier, signal)));
+        training));
       agreement(agreed, task, signal);
     } catch (error) {
+      reported = "";
       if (!signal.aborted) fill(report, missing(t("The classifiers are not known"), error));
     }
   }
@@ -138,13 +141,16 @@ export function render(main, { signal }) {
     panel, report, agreed);
   classifier();
   next();
+  followArchive(() => { clearTimeout(looking); looking = setTimeout(classifier, REST_MS); }, signal);
+  signal.addEventListener("abort", () => clearTimeout(looking));
 }
 
 /** How far the labels of a task agree with those of another, which somebody else may have given. */
 async function agreement(place, task, signal) {
   const others = (await tasks()).filter((one) => one !== task);
   const answer = h("p", { role: "status" });
-  const other = h("select", { onchange: tell }, others.map((value) => h("option", { value }, value)));
+  const before = place.querySelector("select")?.value;
+  const other = h("select", { name: "other", onchange: tell }, others.map((value) => h("option", { value, selected: value === before }, value)));
   async function tell() {
     const asked = other.value;
     try {
@@ -153,10 +159,10 @@ async function agreement(place, task, signal) {
       fill(answer, clips ? t("{clips} have a label under both; {share} agree.", { clips: plural(clips, "clip"), share: percent(agreed / clips) }) : t("No clip has a label under both."),
         kappa !== null && h("b", {}, ` ${t("Cohen's kappa {kappa}", { kappa: number(kappa, 2) })}`));
     } catch (error) {
-      if (!signal.aborted) fill(answer, missing(t("Not read"), error));
+      if (!signal.aborted) fill(answer, error.kind === "not-found" ? t("No clip has a label under both.") : missing(t("Not read"), error));
     }
   }
-  fill(place, others.length > 0 && h("section.panel.stack", { "aria-label": t("Agreement") }, h("h2", {}, t("Agreement")),
+  refill(place, others.length > 0 && h("section.panel.stack", { "aria-label": t("Agreement") }, h("h2", {}, t("Agreement")),
     h("p.hint", {}, t("Two people label under a task each; this compares them.")),
     h("label.row.choice", {}, h("span", {}, t("{task} with", { task })), other), answer));
   if (others.length) tell();

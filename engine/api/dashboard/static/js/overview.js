@@ -10,6 +10,7 @@ import { dot, named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
 import { followArchive } from "./live.js";
 import { busyBox, emptyBox, missing, problemBox } from "./problems.js";
+import { webhookDesk } from "./webhooks.js";
 import { amount, day, number, percent, plural, t } from "./words.js";
 
 const PERIODS = { day: t("days"), week: t("weeks"), month: t("months") };
@@ -25,7 +26,7 @@ export function render(main, { params, signal }) {
   const whole = [
     counts,
     section(t("Emotions over time"), h("div.row.between", {}, h("h2", {}, t("Emotions over time")), choice), shares),
-    section(t("Alerts"), h("h2", {}, t("Alerts")), watched),
+    section(t("Alerts"), h("h2", {}, t("Alerts")), watched, webhookDesk(signal)),
     h("div.halves", {}, section(t("Turned most"), h("h2", {}, t("Turned most")), turns), section(t("Labels"), h("h2", {}, t("Labels")), labelled), section(t("State"), h("h2", {}, t("State")), state)),
   ];
   fill(main, title, busyBox(t("Reading…")));

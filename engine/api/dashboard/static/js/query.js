@@ -1,5 +1,5 @@
 // A search and its address: all that a link can carry is in it, so that it can be shared.
-//   #/search?clip=42&span=7:12.5-20&span=7:12.5-20:1&not=43&label=anger&limit=40
+//   #/search?clip=42&span=7:12.5-20&span=7:12.5-20:1&not=43&text=an+angry+customer&label=anger&limit=40
 // (a stretch of a recording, and the same of its second channel). Of a file it has a name that this
 // tab alone knows: file=3f2a91c0.
 
@@ -41,6 +41,7 @@ export class Query {
     const params = new URLSearchParams();
     for (const one of this.examples) {
       if (one.clip) params.append(one.against ? "not" : "clip", one.clip);
+      else if (one.text) params.append(one.against ? "nottext" : "text", one.text);
       else if (one.file) params.append(one.against ? "notfile" : "file", one.file);
       else params.append(one.against ? "notspan" : "span", spanOf(one));
     }
@@ -81,7 +82,7 @@ export class Query {
   body() {
     const filters = {};
     for (const [name, value] of Object.entries(this.filters)) filters[name] = NUMBERS.has(name) ? Number(value) : value;
-    const wire = ({ clip, recording, start, end, channel }) => (clip ? { clip } : { recording, start, end, channel });
+    const wire = ({ clip, text, recording, start, end, channel }) => (clip ? { clip } : text ? { text } : { recording, start, end, channel });
     const [archived, uploaded] = [this.usable.filter((one) => !one.file), this.usable.filter((one) => one.file)];
     const json = {
       ...filters,
@@ -109,6 +110,7 @@ export class Query {
 function exampleOf(name, value) {
   if (["clip", "not"].includes(name) && /^[1-9]\d{0,15}$/.test(value)) return { clip: Number(value), against: name === "not" };
   if (["file", "notfile"].includes(name) && /^[0-9a-f]{8}$/.test(value)) return { file: value, against: name === "notfile" };
+  if (["text", "nottext"].includes(name) && value.trim()) return { text: value.trim(), against: name === "nottext" };
   const span = /^([1-9]\d{0,15}):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)(?::(\d{1,2}))?$/.exec(value);
   if (!["span", "notspan"].includes(name) || !span) return null;
   return { recording: Number(span[1]), start: Number(span[2]), end: Number(span[3]), channel: span[4] && Number(span[4]), against: name === "notspan" };
@@ -117,4 +119,4 @@ function exampleOf(name, value) {
 /** A stretch as an address has it. */
 export const spanOf = ({ recording, start, end, channel }) => `${recording}:${start}-${end}${channel === undefined || channel === null ? "" : `:${channel}`}`;
 
-const same = (a, b) => ["clip", "file", "recording", "start", "end", "channel", "against"].every((name) => a[name] === b[name]);
+const same = (a, b) => ["clip", "file", "text", "recording", "start", "end", "channel", "against"].every((name) => a[name] === b[name]);

@@ -4,7 +4,7 @@
 import { changed, read, send } from "./api.js";
 import { askForKey } from "./key.js";
 import { events } from "./sse.js";
-import { t } from "./words.js";
+import { t, translated } from "./words.js";
 
 const AT_ONCE = 2;
 const POLL_S = 1;
@@ -138,7 +138,7 @@ function unique() {
 function take(item, job) {
   if (job.status === "done" && item.state !== "done") changed();
   Object.assign(item, { job, state: job.status });
-  if (job.status === "failed") item.error = job.problem?.detail ?? t("it could not be taken in");
+  if (job.status === "failed") item.error = job.problem ? translated(job.problem.detail) : t("it could not be taken in");
 }
 
 const open = () => items.filter((one) => ["queued", "running"].includes(one.state));

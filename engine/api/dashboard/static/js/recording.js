@@ -136,12 +136,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   }
 
   async function label(clip, task, value) {
-    try {
-      Object.assign(clip, await setLabel(clip.clip, task, value));
-    } catch (error) {
-      sayFailure(error);
-      return;
-    }
+    Object.assign(clip, await setLabel(clip.clip, task, value));
     if (signal.aborted) return;
     tell(clip);
     toast(value === null ? t("Clip {n} has no label now", { n: clip.clip }) : t("Clip {n}: {label}", { n: clip.clip, label: value }));

@@ -10,6 +10,7 @@ import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { csv, save } from "./save.js";
 import { labelAll } from "./selection.js";
+import { sure } from "./sure.js";
 import { amount, day, number, plural, t } from "./words.js";
 
 const PAGE = 50;
@@ -131,7 +132,7 @@ export function render(main, { params, signal }) {
     dialog.showModal();
   }
   async function erase(some) {
-    if (!(await sure(some))) return;
+    if (!(await sureOf(some))) return;
     let done = 0;
     try {
       for (const { recording } of some) {
@@ -161,17 +162,9 @@ const state = (params) => ({
 const labelled = (title, field) => h("label.field", {}, h("span", {}, title), field);
 
 /** Ask whether these are to be erased. */
-function sure(some) {
-  return new Promise((resolve) => {
-    const what = plural(some.length, "recording");
-    let yes = false;
-    const dialog = h("dialog", { "aria-labelledby": "erase-title" }, h("form", { onsubmit: (event) => { event.preventDefault(); yes = true; dialog.close(); } },
-      h("h2", { id: "erase-title" }, t("Erase {what}?", { what })),
-      h("p", {}, some.slice(0, 5).map((one) => one.file).join(", "), some.length > 5 && ` ${t("and {n} more", { n: number(some.length - 5) })}`),
-      h("p", {}, t("This erases them for good: clips, embeddings, labels, and the audio that was uploaded. It cannot be undone. Files that came from a folder stay there.")),
-      h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, t("Cancel")), h("button.danger", { type: "submit" }, t("Erase")))));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(yes); });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+function sureOf(some) {
+  const named = some.slice(0, 5).map((one) => one.file).join(", ");
+  const rest = some.length > 5 ? ` ${t("and {n} more", { n: number(some.length - 5) })}` : "";
+  return sure(t("Erase {what}?", { what: plural(some.length, "recording") }), [named + rest,
+    t("This erases them for good: clips, embeddings, labels, and the audio that was uploaded. It cannot be undone. Files that came from a folder stay there.")], t("Erase"));
 }

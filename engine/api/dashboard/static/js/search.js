@@ -43,7 +43,7 @@ export function render(main, { params, signal }) {
 
   fill(main,
     h("h1", {}, t("Find voices that sound alike")),
-    asker(take, (clip) => add({ clip, against: false })),
+    asker(take, (one) => add({ ...one, against: false })),
     examples, status,
     h("div.columns", {},
       h("aside", { "aria-label": t("Filters") }, h("details", { open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, t("Filters"), count), filters.element)),
@@ -95,15 +95,19 @@ export function render(main, { params, signal }) {
 }
 
 function asker(take, pick) {
-  const clip = h("input", { type: "number", min: 1, step: 1, id: "clip-number", placeholder: "42", inputmode: "numeric" });
-  const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); if (clip.value) { pick(Number(clip.value)); clip.value = ""; } } },
+  const clip = h("input", { type: "number", min: 1, max: Number.MAX_SAFE_INTEGER, step: 1, required: true, id: "clip-number", placeholder: "42", inputmode: "numeric" });
+  const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); pick({ clip: Number(clip.value) }); clip.value = ""; } },
     h("label", { for: "clip-number" }, t("or clip")), clip, h("button", { type: "submit" }, t("Search")));
-  return dropZone(take, { lead: [h("b", {}, t("Drop a voice here")), t(" to hear who else sounds like that")], record: true, rest: form }).element;
+  const text = h("input", { type: "text", required: true, pattern: ".*\\S.*", id: "in-words", placeholder: t("an angry customer"), maxlength: 1000, autocomplete: "off" });
+  const words = h("form.row.words", { hidden: true, onsubmit: (event) => { event.preventDefault(); pick({ text: text.value.trim() }); text.value = ""; } },
+    h("label", { for: "in-words" }, t("or in words")), text, h("button", { type: "submit", "aria-label": t("Search by these words") }, t("Search")));
+  remembered("/v1/stats").then((stats) => { words.hidden = !stats.text; }, () => {});  // the page tells why
+  return dropZone(take, { lead: [h("b", {}, t("Drop a voice here")), t(" to hear who else sounds like that")], record: true, rest: [form, words] }).element;
 }
 
 function chips(query, go) {
   const all = query.examples.map((one) => {
-    const [text, note] = one.file ? fileText(one) : [archiveText(one), null];
+    const [text, note] = one.file ? fileText(one) : [one.text ? t("“{words}”", { words: one.text }) : archiveText(one), null];
     return chip(text, one, note, () => go(query.without(one)), () => go(query.without(one).withExample({ ...one, against: !one.against })));
   });
   if (!all.length) return [];

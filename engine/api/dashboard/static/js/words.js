@@ -1,16 +1,29 @@
 // Words, numbers and dates in the reader's language: English as the code has it, or the catalogue of
 // another one, as the browser prefers or the switch at the top says.
 
-const CATALOGUES = { zh: () => import("./words/zh.js") };
+const CATALOGUES = { zh: () => Promise.all([import("./words/zh.js"), import("./words/zh-server.js")]) };
 export const LANGUAGES = { en: "English", zh: "中文" };
 
 const wanted = localStorage.getItem("language") ?? navigator.language.slice(0, 2);
 export const language = wanted in LANGUAGES ? wanted : "en";
-const catalogue = (await CATALOGUES[language]?.())?.default ?? {};
+const [catalogue, server] = ((await CATALOGUES[language]?.()) ?? [{}, {}]).map((one) => one.default ?? {});
 
 /** A text in the reader's language, with `{name}` replaced by the value of that name. */
 export function t(text, values = {}) {
   return (catalogue[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+// A text as a pattern; a file's name at its beginning may be missing.
+const patternOf = (text) => new RegExp(`^${text.replace(/[$()*+.?[\\\]^|]/g, "\\$&").replace(/^\{file\} /, "(?:(?<file>.+?) )?").replace(/\{(\w+)\}/g, "(?<$1>.*?)")}$`, "s");
+const patterns = Object.entries(server).map(([text, ours]) => [patternOf(text), ours]);
+
+/** A sentence of the server's in the reader's language; as it is where the catalogue has none like it. */
+export function translated(text) {
+  for (const [pattern, ours] of patterns) {
+    const found = pattern.exec(text);
+    if (found) return ours.replace(/\{(\w+)\}/g, (_, name) => found.groups[name] ?? "").trim();
+  }
+  return text;
 }
 
 /** So many of something: `plural(3, "clip")`; catalogues have it under "{n} clips". */
