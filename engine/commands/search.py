@@ -118,9 +118,9 @@ def search(
             "give an example: an audio file, --clip ID or --text WORDS; or --sort score, which"
             " needs none"
         )
-    for one in examples or []:
-        if one.name.isdecimal() and not one.exists():
-            raise UnusableError(f"{one}: no such file; clip {one} is asked for by --clip {one}")
+    for file in examples or []:
+        if file.name.isdecimal() and not file.exists():
+            raise UnusableError(f"{file}: no such file; clip {file} is asked for by --clip {file}")
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
         excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))
