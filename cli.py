@@ -284,7 +284,11 @@ def _run() -> int:
             error.show()  # nothing was asked for
         else:
             path = error.ctx.command_path if error.ctx is not None else "emotion-search"
-            say_error(f"{error.format_message().rstrip('.')} (see {path} --help)")
+            text = error.format_message().rstrip(".")
+            if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):
+                given = error.__cause__.errors()[0]["input"]  # pydantic's, which does not name it
+                text = text.replace("Input should", f"{given} should").partition(", unable to")[0]
+            say_error(f"{text} (see {path} --help)")
         return 2
     except EmotionSearchError as error:
         say_error(str(error))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import shlex
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -59,12 +62,15 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         archive += f" --database {settings.database_url}"
     if usual.model is not None:
         archive += f" --model {settings.model}"
-    program = f"emotion-search search {archive}"
+    program = "emotion-search"
+    if shutil.which(program) is None:  # its environment is not activated
+        program = shlex.quote(sys.argv[0])
     yield "\nNext:"
-    yield f"  {program} --clip {min(report.clips, 20)}                 # ask with another clip"
-    yield f"  {program} YOUR.wav                  # ask with a file of your own"
-    yield f"  emotion-search serve {archive}    # the API: http://127.0.0.1:8000/docs"
-    yield "  emotion-search ingest YOUR_FOLDER --model voice          # an archive of your own"
+    clip = min(report.clips, 20)
+    yield f"  {program} search {archive} --clip {clip}                 # ask with another clip"
+    yield f"  {program} search {archive} YOUR.wav                  # ask with a file of your own"
+    yield f"  {program} serve {archive}    # the API: http://127.0.0.1:8000/docs"
+    yield f"  {program} ingest YOUR_FOLDER --model voice          # an archive of your own"
     yield f"The demo's archive stays until you delete it: rm -r {home}"
 
 

@@ -57,6 +57,6 @@ def check(
             record = {"damages": 0, "recordings": counts.recordings, "clips": counts.clips}
             print_json({**record, "models": [one.model.name for one in models], "audio": audio})
     if number:
-        raise EmotionSearchError(f"{number} damages were found; each line names the cure")
+        raise EmotionSearchError(f"{counted(number, 'damage')} found; each line names the cure")
     if not as_json:
         print("no damage found")

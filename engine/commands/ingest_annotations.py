@@ -125,12 +125,13 @@ class PathRuleOptions:
 
         given, label_from = self.label_map or [], self.label_from
         codes: dict[str, str] = {}
+        corpora = {_plain(name): naming for name, naming in CORPORA.items()}
         for name in (one for one in given if "=" not in one):
-            if name.lower() not in CORPORA:
+            if _plain(name) not in corpora:
                 raise InvalidInputError(
                     f"--label-map {name}: give CODE=LABEL, or one of {', '.join(CORPORA)}"
                 )
-            naming = CORPORA[name.lower()]
+            naming = corpora[_plain(name)]
             label_from = label_from or naming.pattern
             codes |= naming.labels
         codes |= parse_pairs((one for one in given if "=" in one), "--label-map")
@@ -139,6 +140,11 @@ class PathRuleOptions:
                 "--label-map needs --label-from, which says where the codes are"
             )
         return PathRule(label_from, codes) if label_from else None
+
+
+def _plain(name: str) -> str:
+    """``EMO-DB``, ``emo_db`` and ``emodb`` are one corpus."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _says_which_day(date_format: str) -> bool:

@@ -17,7 +17,7 @@ from emotion_search.engine.commands.common import (
     notice,
     print_json,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, UnusableError
 
 if TYPE_CHECKING:
     from emotion_search.index.database.filters import ClipFilter
@@ -118,6 +118,9 @@ def search(
             "give an example: an audio file, --clip ID or --text WORDS; or --sort score, which"
             " needs none"
         )
+    for file in examples or []:
+        if file.name.isdecimal() and not file.exists():
+            raise UnusableError(f"{file}: no such file; clip {file} is asked for by --clip {file}")
     excluded: ExcludeSame | None = None
     if exclude_same is not None:
         excluded = choice("--across (or --exclude-same)", exclude_same, get_args(ExcludeSame))

@@ -83,7 +83,8 @@ class Tuning:
         """What spoke for the method, in words."""
         judged = "judged on unseen speakers" if self.quality else "too few labels to judge by"
         own, sources = self.groups
-        return f"{own} speakers or recordings and {sources} sources have baselines; {judged}"
+        of = f"{own} speakers or recordings and {sources} source{'s' * (sources != 1)}"
+        return f"{of} have baselines; {judged}"
 
 
 @alone

@@ -124,7 +124,8 @@ def _id_of(session: Session, path: Path) -> int:
     if known is None and path.is_file():
         known = find_by_sha256(session, sha256_of(path))
     if known is None:
-        raise NotFoundError(
-            f"{path} is not in this archive; take it in with: emotion-search ingest {path}"
-        )
+        cure = f"take it in with: emotion-search ingest {path}"
+        if not path.exists():
+            cure = "nor is there such a file; emotion-search list recordings has those that are"
+        raise NotFoundError(f"{path} is not in this archive; {cure}")
     return known

@@ -56,6 +56,7 @@ def test_labels_are_read_off_names_with_codes(run, tmp_path, voices):
     [
         (["--label-from", "/([A-Z]+)-x"], "it is in no path, such as"),
         (["--label-map", "ravdess"], "--label-map ravdess: no name is as there, such as"),
+        (["--label-map", "Crema_D"], "--label-map crema-d: no name is as there, such as"),
         (["--label-from", "name:(\\d)", "--label-map", "9=joy"], "no path has a code of 9; "),
         (["--manifest", "other.csv"], "no row of other.csv is for any of these files, such as"),
     ],
