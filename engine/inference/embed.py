@@ -130,8 +130,16 @@ def unique_names(files: Sequence[Path | str]) -> list[str]:
 def _export(audio: MonoFile, target: Path, embedder: Embedder, how: Granularity) -> Exported:
     """Write one embedding; a file that is no audio leaves nothing."""
     name = printable(str(audio.path))
+    embedded = FileEmbedding(audio, embedder, how)
     try:
-        embedded = _write_embedding(audio, target, embedder, how)
+        if how.name == "utterance":
+            for _ in embedded:
+                pass
+            put_array(target, embedded.vector)
+        else:  # a row a part; memory stays flat
+            with NpyWriter(target, embedder.dimension) as out:
+                for parts in embedded:
+                    out.append(parts.vectors)
     except AudioError as error:
         return Exported(name, error=str(error))
     named = named_scores(embedder.classes, embedded.scores)
@@ -145,26 +153,6 @@ def _export(audio: MonoFile, target: Path, embedder: Embedder, how: Granularity)
         scores=named,
         adapted=embedded.adapted,
     )
-
-
-def _write_embedding(
-    audio: MonoFile, target: Path, embedder: Embedder, how: Granularity
-) -> FileEmbedding:
-    """Write a file's embedding to ``target``, a vector or one row a part; memory stays flat.
-
-    Raises:
-        AudioError: the file cannot be used; nothing is left.
-    """
-    embedded = FileEmbedding(audio, embedder, how)
-    if how.name == "utterance":
-        for _ in embedded:
-            pass
-        put_array(target, embedded.vector)
-    else:
-        with NpyWriter(target, embedder.dimension) as out:
-            for parts in embedded:
-                out.append(parts.vectors)
-    return embedded
 
 
 def named_scores(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, float]:

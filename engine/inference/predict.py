@@ -88,15 +88,16 @@ def predict_files(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     require_scores(embedder)
+    predictor = _Predictor(embedder, how, context)
     with closing(Decoders()) as decoders:
         if folder is None:
 
             def predict(file: Path | str) -> Iterator[Prediction]:
-                return _or_error(file, decoders, None, embedder, how, context)
+                return predictor.file(file, decoders)
 
             yield from _each(predict, files, how, decoders)
         else:
-            yield from _into(folder, files, decoders, embedder, how, context, overwrite=overwrite)
+            yield from _into(folder, files, decoders, predictor, overwrite=overwrite)
 
 
 def together(files: Sequence[Path | str], embedder: Embedder, context: Context) -> Context:
@@ -113,7 +114,7 @@ def together(files: Sequence[Path | str], embedder: Embedder, context: Context) 
         try:
             with opened(str(file)) as (path, _):
                 sound = MonoFile(decoders, path)
-                embedded = FileEmbedding(sound, model, Granularity(), _no_context)
+                embedded = FileEmbedding(sound, model, Granularity(), lambda _: Centre())
                 for _ in embedded:
                     pass
         except (AudioError, OSError):  # said where its turn comes
@@ -142,10 +143,6 @@ def together(files: Sequence[Path | str], embedder: Embedder, context: Context) 
     return centre
 
 
-def _no_context(_: Vector) -> Centre:
-    return Centre()
-
-
 def _each(
     predict: Callable[[T], Iterator[Prediction]],
     files: Sequence[T],
@@ -164,12 +161,11 @@ def _into(
     folder: Path,
     files: Sequence[Path | str],
     decoders: Decoders,
-    embedder: Embedder,
-    how: Granularity,
-    context: Context | None,
+    predictor: _Predictor,
     *,
     overwrite: bool,
 ) -> Iterator[Prediction]:
+    embedder, how = predictor.embedder, predictor.how
     named = list(zip(unique_names(files), files, strict=True))
     journal = Journal(folder, run_of(embedder, how), anew=overwrite)
     others = [folder / name for name, file in named if not journal.ours(name, file)]
@@ -187,37 +183,13 @@ def _into(
         journal.begin(name, file)
         result.unlink(missing_ok=True)  # of what is written over
         last = None
-        for last in _or_error(file, decoders, folder / name, embedder, how, context):
+        for last in predictor.file(file, decoders, folder / name):
             yield last
         if last is not None and last.error is None:
             journal.finish(name, file, vars(last))
 
     yield from _each(predict, named, how, decoders)
     journal.end()
-
-
-def _or_error(
-    file: Path | str,
-    decoders: Decoders,
-    target: Path | None,
-    embedder: Embedder,
-    how: Granularity,
-    context: Context | None,
-) -> Iterator[Prediction]:
-    name = printable(str(file))
-    try:
-        with opened(str(file)) as (path, _):
-            audio = MonoFile(decoders, path)
-            if target is None:
-                yield from predictions(name, audio, embedder, how, context=context)
-            else:
-                yield from _written(name, audio, target, embedder, how, context)
-    except AudioError as error:
-        yield Prediction(name, how.name, error=str(error))
-    except OSError as error:
-        if error.filename != str(file) or not is_object(str(file)):
-            raise
-        yield Prediction(name, how.name, error=f"cannot be read ({error.strerror})")
 
 
 def predictions(
@@ -239,10 +211,7 @@ def predictions(
     """
     how = Granularity(granularity) if isinstance(granularity, str) else granularity
     require_scores(embedder)
-    embedded = FileEmbedding(audio, embedder, how, context)
-    for parts in embedded:
-        yield from _of_parts(name, parts, embedded, embedder, how)
-    yield whole_prediction(name, embedded, embedder)
+    yield from _Predictor(embedder, how, context).predictions(name, audio)
 
 
 def require_scores(embedder: Embedder) -> None:
@@ -258,46 +227,80 @@ def require_scores(embedder: Embedder) -> None:
         )
 
 
-def _written(
-    name: str,
-    audio: MonoFile,
-    target: Path,
-    embedder: Embedder,
-    how: Granularity,
-    context: Context | None,
-) -> Iterator[Prediction]:
-    """As ``predictions``, and the files of ``target``."""
-    embedded = FileEmbedding(audio, embedder, how, context)
-    vectors_path, scores_path = target / "embedding.npy", target / "scores.npy"
-    make_folders(target)
-    try:
-        if how.name == "utterance":
-            for _ in embedded:
-                pass
-            put_array(vectors_path, embedded.vector)
-            scores_path.unlink(missing_ok=True)  # of parts, written over
-        else:
-            with (
-                NpyWriter(vectors_path, embedder.dimension) as vectors,
-                NpyWriter(scores_path, len(embedder.classes)) as scores,
-            ):
-                for parts in embedded:
-                    vectors.append(parts.vectors)
-                    scores.append(parts.scores)
-                    yield from _of_parts(name, parts, embedded, embedder, how)
-    finally:
-        if not any(target.iterdir()):
-            target.rmdir()
-    prediction = whole_prediction(name, embedded, embedder)
-    _write_result(target, prediction, embedder, how, embedded.duration)
-    yield prediction
+@dataclass(frozen=True)
+class _Predictor:
+    """A model, how finely it predicts, and what gives what its scores are adapted to."""
 
+    embedder: Embedder
+    how: Granularity
+    context: Context | None
 
-def _of_parts(
-    name: str, parts: Parts, embedded: FileEmbedding, embedder: Embedder, how: Granularity
-) -> Iterator[Prediction]:
-    for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
-        yield _prediction(name, how.name, start, end, embedder, row, embedded.adapted)
+    def file(
+        self, file: Path | str, decoders: Decoders, target: Path | None = None
+    ) -> Iterator[Prediction]:
+        """Predictions of a file, which are written to ``target``, too; or why there are none."""
+        name = printable(str(file))
+        try:
+            with opened(str(file)) as (path, _):
+                audio = MonoFile(decoders, path)
+                if target is None:
+                    yield from self.predictions(name, audio)
+                else:
+                    yield from self._written(name, audio, target)
+        except AudioError as error:
+            yield Prediction(name, self.how.name, error=str(error))
+        except OSError as error:
+            if error.filename != str(file) or not is_object(str(file)):
+                raise
+            yield Prediction(name, self.how.name, error=f"cannot be read ({error.strerror})")
+
+    def predictions(self, name: str, audio: MonoFile) -> Iterator[Prediction]:
+        """See the function of this name."""
+        embedded = FileEmbedding(audio, self.embedder, self.how, self.context)
+        for parts in embedded:
+            yield from self._of_parts(name, parts, embedded)
+        yield whole_prediction(name, embedded, self.embedder)
+
+    def _written(self, name: str, audio: MonoFile, target: Path) -> Iterator[Prediction]:
+        embedded = FileEmbedding(audio, self.embedder, self.how, self.context)
+        vectors_path, scores_path = target / "embedding.npy", target / "scores.npy"
+        make_folders(target)
+        try:
+            if self.how.name == "utterance":
+                for _ in embedded:
+                    pass
+                put_array(vectors_path, embedded.vector)
+                scores_path.unlink(missing_ok=True)  # of parts, written over
+            else:
+                with (
+                    NpyWriter(vectors_path, self.embedder.dimension) as vectors,
+                    NpyWriter(scores_path, len(self.embedder.classes)) as scores,
+                ):
+                    for parts in embedded:
+                        vectors.append(parts.vectors)
+                        scores.append(parts.scores)
+                        yield from self._of_parts(name, parts, embedded)
+        finally:
+            if not any(target.iterdir()):
+                target.rmdir()
+        whole = whole_prediction(name, embedded, self.embedder)
+        result = {
+            **{key: getattr(whole, key) for key in ("emotion", "confidence", "scores", "adapted")},
+            "granularity": self.how.name,
+            "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+            "file": name,
+            "duration": round(embedded.duration, 3),
+            "model": self.embedder.name,
+        }
+        if self.how.name == "window":
+            result |= {"window": self.how.window, "hop": self.how.hop or self.how.window}
+        write_json(target / "result.json", result)
+        yield whole
+
+    def _of_parts(self, name: str, parts: Parts, embedded: FileEmbedding) -> Iterator[Prediction]:
+        how, embedder = self.how.name, self.embedder
+        for start, end, row in zip(parts.starts, parts.ends, parts.scores, strict=True):
+            yield _prediction(name, how, start, end, embedder, row, embedded.adapted)
 
 
 def whole_prediction(name: str, embedded: FileEmbedding, embedder: Embedder) -> Prediction:
@@ -312,29 +315,10 @@ def _prediction(
     start: float,
     end: float,
     embedder: Embedder,
-    scores: np.ndarray[tuple[int], np.dtype[np.float32]],
+    scores: Vector,
     adapted: Adapted,
 ) -> Prediction:
     named = named_scores(embedder.classes, scores)
     top = embedder.classes[int(np.argmax(scores))]
     span = round(float(start), 3), round(float(end), 3)
     return Prediction(file, granularity, *span, top, named[top], named, adapted)
-
-
-def _write_result(
-    target: Path, prediction: Prediction, embedder: Embedder, how: Granularity, duration: float
-) -> None:
-    result = {
-        "emotion": prediction.emotion,
-        "confidence": prediction.confidence,
-        "scores": prediction.scores,
-        "adapted": prediction.adapted,
-        "granularity": how.name,
-        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
-        "file": prediction.file,
-        "duration": round(duration, 3),
-        "model": embedder.name,
-    }
-    if how.name == "window":
-        result |= {"window": how.window, "hop": how.hop or how.window}
-    write_json(target / "result.json", result)

@@ -69,7 +69,7 @@ def test_windows_that_overlap_count_once(call: Path):
 
 
 def test_what_comes_after_ten_minutes_moves_nothing(call: Path, monkeypatch):
-    monkeypatch.setattr(parts, "_HEARD_S", 6.0)
+    monkeypatch.setattr(parts, "_FIRST_S", 6.0)
     *found, _ = predict_files([call], acoustic(), Granularity("window", 1.0))
     vectors = windows(call, 1.0)
     expected = acoustic().scores(vectors, shrunk(vectors[:6]))
