@@ -290,7 +290,7 @@ def test_where_an_engine_names_too_few_all_are_compared_unless_they_are_too_many
         held = {i: query / i for i in range(1, count + 1)}
         gallery = Dictionary(held, query, lambda i: i)
         if count == 41 and (named is None or named < limit):
-            with pytest.raises(EngineError, match="names too few|does not answer"):
+            with pytest.raises(EngineError, match=r"names too few|does not answer"):
                 nearest(Engine(count, named), query, Wish(limit), gallery)
         else:
             found = nearest(Engine(count, named), query, Wish(limit), gallery)
