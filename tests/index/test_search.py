@@ -23,12 +23,15 @@ from emotion_search.index.database.recordings import (
     add_recordings,
     remove_recording,
 )
+from emotion_search.index.database.spaces import put_calibration
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
 from emotion_search.index.lifecycle import keeper as keeper_module
 from emotion_search.index.lifecycle.catch_up import bring_forward
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Searcher, Target
+from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.percentiles import calibrate
 from emotion_search.index.vectors.topk import Wish
 from tests.index.worlds import VectorArchive
 
@@ -310,6 +313,49 @@ def test_few_recordings_are_found_without_comparing_every_clip(
         truth = searcher.search(Target([Example(rows[:1])], wish, without=[8001], exact=True))
         assert [hit.clip.id for hit in hits] == [hit.clip.id for hit in truth]
         assert len(hits) == most
+
+
+def test_hits_and_comparisons_have_the_percentiles_of_the_calibration_that_there_is(
+    sqlite: Database, tmp_path: Path
+):
+    archive = VectorArchive(sqlite, tmp_path / "index", DIM)
+    rows = np.random.default_rng(0).normal(size=(20, DIM)).astype(np.float32)
+    archive.add(rows)
+    searcher = archive.searcher()
+    unit = normalise(rows)
+    two = [Example(clips=np.array([1])), Example(rows[4:5])]
+    calibrations = [
+        calibrate(lambda _, turned=turned: turned, np.arange(20), np.zeros(20), clips=clips)
+        for clips, turned in ((20, rows), (21, rows[:, :2]))
+    ]
+    for calibration in (None, *calibrations):
+        if calibration is not None:
+            with sqlite.write() as session:
+                put_calibration(session, archive.model, 0, calibration)
+        with searcher.open() as snapshot:
+            cosines, percentiles = snapshot.compare(two)
+        assert cosines == pytest.approx(unit[[0, 4]] @ unit[[0, 4]].T, abs=1e-6)
+        hits = find(searcher, rows[0], 5)
+        of_a_text = searcher.search(Target([Example(rows[:1], place=None)], Wish(5)))
+        assert [hit.similarity for hit in of_a_text] == [hit.similarity for hit in hits]
+        assert {hit.percentile for hit in of_a_text} == {None}
+        if calibration is None:
+            assert percentiles is None
+            assert {hit.percentile for hit in hits} == {None}
+        else:
+            similar = np.array([hit.similarity for hit in hits])
+            expected = calibration.percentile(similar)
+            assert [hit.percentile for hit in hits] == pytest.approx(expected, abs=1e-3)
+            assert np.array_equal(percentiles, calibration.percentile(cosines))
+
+
+def test_the_rank_of_a_score_is_the_share_of_clips_that_have_less(sqlite: Database, tmp_path: Path):
+    archive = VectorArchive(sqlite, tmp_path / "index", DIM)
+    archive.add(np.eye(10, DIM, dtype=np.float32) + 1)  # odd ones are angry, by a hundredth each
+    with archive.searcher().open() as snapshot:
+        assert snapshot.rank("angry", 0.05) == 70.0
+        assert snapshot.rank("angry", 0.0501) == 80.0
+        assert snapshot.rank("calm", 1.0) == 100.0
 
 
 def test_model_info_survives_the_database(world: World):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
+from emotion_search.engine.audio import voice
 from emotion_search.engine.audio.file import decode
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.audio.voice import voiceless
@@ -67,6 +68,58 @@ CLICKS = {
     "a click in hiss": 0.9 * (AT == 40_000) + SILENT["hiss"],
     "a step": 0.3 * (AT > 40_000),
 }
+
+
+@pytest.mark.parametrize("size", [512, 1024])
+@pytest.mark.parametrize("count", [300, 5000])
+def test_spectra_are_of_windowed_frames_a_quarter_apart_without_what_is_not_heard(
+    size: int, count: int
+):
+    samples = RNG.normal(size=count).astype(np.float32)
+    padded = np.append(samples, np.zeros(max(0, size - count), np.float32))
+    frames = [padded[i : i + size] for i in range(0, len(padded) - size + 1, size // 4)]
+    expected = np.abs(np.fft.rfft(np.array(frames) * np.hanning(size), axis=1)) ** 2
+    hz = np.fft.rfftfreq(size, 1 / 16_000)
+    expected[:, hz <= 35] = 0
+    assert voice._spectra(samples, size) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("hz", [101.3, 440.0, 1000.7, 3456.7])
+def test_the_pitch_of_a_tone_is_found_between_the_bins(hz: float):
+    found = voice._pitch(voice._spectra(sine(hz).astype(np.float32), 1024))
+    assert found == pytest.approx(hz, abs=0.5)
+
+
+def test_the_share_of_the_two_strongest_peaks_is_told_and_where_these_are():
+    two = voice._spectra((sine(700) + 2 * sine(1300)).astype(np.float32), 1024)
+    share, hz = voice._peaks(two, 1024)
+    assert share.min() > 0.999
+    assert hz[:, 0] == pytest.approx(1300, abs=8)  # half a bin
+    assert hz[:, 1] == pytest.approx(700, abs=8)
+    three = voice._spectra((sine(700) + 2 * sine(1300) + sine(3000)).astype(np.float32), 1024)
+    assert voice._peaks(three, 1024)[0] == pytest.approx(5 / 6, abs=0.01)
+    assert voice._peaks(voice._spectra(RNG.normal(size=16_000), 1024), 1024)[0].mean() < 0.1
+
+
+def test_loud_frames_are_a_tenth_of_the_loudest_and_steady_ones_as_loud_as_those_around():
+    levels = np.array([1.0] * 12 + [0.1] * 12 + [0.099] * 12 + [0.5] * 5 + [0.7] + [0.85] * 12)
+    loud, steady = voice._steady(levels[:, None])
+    assert np.array_equal(loud, levels >= 0.1)
+    around = [levels[max(0, i - 4) : i + 5].max() for i in range(len(levels))]
+    assert np.array_equal(steady, loud & (levels >= 0.8 * np.array(around)))
+    assert 0 < steady.sum() < loud.sum()
+
+
+@pytest.mark.parametrize(
+    ("db", "fade", "hiss"), [(-61, 0, True), (-59, 0, False), (-70, 2, True), (-70, 5, False)]
+)
+def test_hiss_is_below_60_db_and_of_a_level_that_stays(db: float, fade: float, hiss: bool):
+    noise = np.random.default_rng(0).normal(size=80_000)
+    noise *= 10 ** (np.linspace(0, -fade, 80_000) / 20)
+    noise *= 10 ** (db / 20) / np.sqrt(np.mean(noise**2))
+    peak = np.abs(noise).max()
+    samples = (noise / peak).astype(np.float32)
+    assert voice._is_hiss(samples, voice._spectra(samples, 1024), peak) is hiss
 
 
 @pytest.mark.parametrize("name", CLICKS)

@@ -217,6 +217,8 @@ def test_measures_are_those_of_the_books():
     found = measure(true, given_, groups, 3, rounds=200)
     assert found.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 1))
     assert found.recall == pytest.approx((2 / 3, 1 / 2, 1))
+    assert found.precision == pytest.approx((2 / 3, 1 / 2, 1))
+    assert found.accuracy == pytest.approx(4 / 6)
     assert found.uar.value == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert found.f1.value == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert found.uar.low < found.uar.value < found.uar.high

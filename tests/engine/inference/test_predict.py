@@ -1,6 +1,7 @@
 """Emotion labels of files: the whole and its parts agree, and their files say the same."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 import torch
 
 from emotion_search.engine.audio.file import decode
+from emotion_search.engine.audio.mono import MonoFile
 from emotion_search.engine.audio.speech import CHUNK
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.inference.context import Centre, own_context
-from emotion_search.engine.inference.parts import Granularity
+from emotion_search.engine.inference.parts import FileEmbedding, Granularity, _Speech
 from emotion_search.engine.inference.predict import predict_files, together
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.arrays import normalise
@@ -180,6 +183,25 @@ def hiss(seconds: float, level: float = 0.003) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("loud")
+def test_somebody_speaks_in_a_span_for_a_quarter_of_a_second_or_half_of_it():
+    speech = _Speech()
+    for level, chunks in ((0.0, 10), (0.5, 8), (0.0, 10)):  # speech from 0.32 to 0.576 s
+        speech.listen(np.full(chunks * CHUNK, level, np.float32))
+    spans = {
+        (0.32, 0.576): True,
+        (0.0, 0.575): True,  # chunks that are begun count whole
+        (0.0, 0.544): False,  # seven of them are 0.224 s
+        (0.36, 0.575): True,  # which is all of this
+        (0.29, 0.384): True,  # two of three
+        (0.2, 0.384): False,  # and of six
+        (0.0, 0.3): False,
+        (0.6, 9.0): False,
+    }
+    starts, ends = np.array(list(spans)).T
+    assert speech.within(starts, ends).tolist() == list(spans.values())
+
+
+@pytest.mark.usefixtures("loud")
 @pytest.mark.parametrize("how", ["utterance", Granularity("window", 3.0)])
 def test_pauses_do_not_count_for_the_file(tmp_path: Path, how):
     samples = np.concatenate([speak("anger", speaker=1, seed=s, seconds=3.0) for s in range(3)])
@@ -214,6 +236,21 @@ def test_silent_frames_do_not_count_for_the_file(embedder, tmp_path: Path):
     assert np.abs(softmax(logs) - row(whole)).max() > 1e-3
     distance = np.abs(softmax(logs[near]) - row(whole)).max()
     assert distance < np.abs(softmax(logs) - row(whole)).max() / 10
+
+
+@pytest.mark.usefixtures("loud")
+def test_frames_within_a_second_and_a_half_of_speech_count(embedder, tmp_path: Path):
+    said = speak("anger", speaker=1, seed=0, seconds=2.0)
+    samples = np.concatenate([hiss(4.0), said, hiss(6.0)])
+    path = write_wav(tmp_path / "x.wav", samples)
+    with closing(Decoders()) as decoders:
+        parts = list(FileEmbedding(MonoFile(decoders, path), embedder, Granularity("frame")))
+    starts, spoken = (np.concatenate([getattr(p, n) for p in parts]) for n in ("starts", "spoken"))
+    peaks = np.abs(samples[: len(samples) // CHUNK * CHUNK].reshape(-1, CHUNK)).max(axis=1)
+    loud = np.flatnonzero(peaks > 0.02) * CHUNK / 16_000
+    near = (starts >= loud[7] - 1.5) & (starts <= loud[-8] + 1.5)  # a quarter of a second of it
+    assert 150 < near.sum() < len(near) / 2
+    assert np.count_nonzero(spoken != near) <= 8  # at either end, for chunks are longer than frames
 
 
 def test_where_nothing_is_speech_what_can_be_a_voice_counts(tmp_path: Path):

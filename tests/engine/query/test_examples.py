@@ -137,7 +137,13 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
 
 NONSENSE = [
     (Query([]), InvalidInputError, "positive example"),
-    (Query([ClipExample(1)], limit=0), InvalidInputError, "limit"),
+    (Query([ClipExample(1)], limit=0), InvalidInputError, "limit must be 1 to 1000, not 0"),
+    (Query([ClipExample(1)], limit=1001), InvalidInputError, "limit must be 1 to 1000, not 1001"),
+    (Query([ClipExample(1)], distinct=1.01), InvalidInputError, "from -1 to 1, not 1.01"),
+    (Query([ClipExample(1)], distinct=-1.01), InvalidInputError, "from -1 to 1, not -1.01"),
+    (Query([ClipExample(1)] * 60, [ClipExample(2)] * 41), InvalidInputError, "100 examples"),
+    (Query([ClipExample(1)], speaker="voice0"), InvalidInputError, "say whose files are"),
+    (Query([ClipExample(1)], source="studio"), InvalidInputError, "say whose files are"),
     (Query([ClipExample(1)], per_recording=0), InvalidInputError, "per_recording"),
     (Query([ClipExample(99)]), NotFoundError, "no clip 99"),
     (Query([ClipExample(2**70)]), NotFoundError, "no clip"),
@@ -166,6 +172,9 @@ def test_what_makes_no_sense_is_named(filled: Library):
     for query, error, message in NONSENSE:
         with pytest.raises(error, match=message):
             search(filled, query)
+    most = Query([ClipExample(1)] * 60, [ClipExample(2)] * 40, limit=1000, distinct=1.0)
+    assert len(search(filled, most)) == 10
+    assert len(search(filled, replace(most, distinct=-1.0))) == 1  # all others are as like as that
 
 
 def test_a_file_is_refused_if_any_of_its_windows_gets_no_usable_embedding(

@@ -159,7 +159,16 @@ def test_values_are_counted_the_most_clips_first_and_those_without_one(archive: 
         session.execute(update(Recording).where(Recording.id == 3).values(source="a"))
         session.execute(update(Clip).where(Clip.id == 4).values(recording_id=2))
         found = [(one.value, one.recordings, one.clips) for one in count_values(session, "source")]
+        session.execute(insert(Label), [{"clip_id": 1, "task": "mood", "value": "low"}])
+        of_task = [
+            [
+                (one.value, one.clips)
+                for one in count_values(session, "label", ClipFilter(task=task))
+            ]
+            for task in ("emotion", "mood")
+        ]
     assert found == [("b", 1, 2), (None, 1, 1), ("a", 1, 1)]
+    assert of_task == [[(label, 1) for label in sorted(LABELS)], [("low", 1)]]
 
 
 def test_a_name_is_near_by_one_of_its_words(archive: VectorArchive):

@@ -23,6 +23,7 @@ from emotion_search.index.database.recordings import (
     ids_of_hashes,
     recording_at,
     remove_recording,
+    replace_content,
 )
 from emotion_search.index.database.schema import Clip, Label, Recording
 from emotion_search.index.database.spaces import standing
@@ -204,6 +205,22 @@ def test_spans_that_a_recording_has_not_yet_are_added_to_it(sqlite: Database, mo
         assert add_spans(session, model.id, [(1, more), (2, [])]) == [0, 0]
         owners = session.scalars(select(Clip.recording_id)).all()
         assert [owners.count(1), owners.count(2)] == [6, 4]
+
+
+def test_a_recording_of_other_bytes_keeps_its_clips_and_annotations(
+    sqlite: Database, model: ModelInfo
+):
+    with sqlite.write() as session:
+        add_recordings(session, model.id, [call(1, Annotations(source="desk")), call(2)])
+        grown = replace(call(3), duration=5.0, sample_rate=16_000, channels=1)
+        replace_content(session, 1, grown)
+        rows = session.scalars(select(Recording).order_by(Recording.id)).all()
+        assert [(one.sha256, one.source, one.duration) for one in rows] == [
+            (grown.sha256, "desk", 5.0),
+            (call(2).sha256, None, 2.0),
+        ]
+        assert (rows[0].sample_rate, rows[0].channels) == (16_000, 1)
+        assert len(session.scalars(select(Clip.id)).all()) == 8
 
 
 def test_recordings_are_found_by_their_bytes_and_by_where_these_were(

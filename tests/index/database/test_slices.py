@@ -186,6 +186,8 @@ def test_attempts_are_counted_anew_of_a_slice_that_gets_on(do, later):
 
 def test_what_is_finished_is_over(do):
     run = listed(do, ["x", "y"], ["z"])
+    begun = status(do)
+    assert [getattr(begun, name) for name in vars(Progress())] == [0] * 5
     slice_id = do(slices.claim_slice, "a").id
     done = Progress(done=1, failed=1, recordings=1, clips=2, seconds=3.0)
     assert do(slices.finish_slice, slice_id, "a", done)

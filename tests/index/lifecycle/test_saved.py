@@ -198,6 +198,21 @@ def test_a_new_index_that_cannot_be_made_is_not_tried_by_every_search(
     assert "the last one serves on" in caplog.text
 
 
+def test_columns_that_had_to_be_read_anew_are_saved_again_and_others_are_not(
+    archive: VectorArchive, no_build
+):
+    archive.searcher().keeper.save()
+    (columns,) = archive.folder.rglob("*.npz")
+    written = columns.stat().st_mtime_ns
+    no_build()
+    ask(archive.searcher(), vectors(1)[0])
+    assert columns.stat().st_mtime_ns == written
+    columns.write_bytes(b"harmed")
+    ask(archive.searcher(), vectors(1)[0])
+    assert len(saved_ids(archive)) == 400
+    assert_whole(archive)
+
+
 def test_vectors_beside_an_index_that_are_not_the_databases_are_noticed(
     archive: VectorArchive, caplog
 ):

@@ -88,7 +88,7 @@ def test_a_learned_space_is_even_within_classes_and_stretched_between_their_mean
     labels[0] = "alone"  # a class of one clip, which says nothing of the others
     unit = normalise(vectors).astype(float)
     centres = np.tile(unit[:5].mean(axis=0), (50, 1)) * np.linspace(0.9, 1, 50)[:, None]
-    centred = unit - (centres if method.grouped else unit.mean(axis=0))
+    centred = unit - (centres if method is Method.BASELINE_LEARNED else unit.mean(axis=0))
     means = {name: centred[labels == name].mean(axis=0) for name in np.unique(labels)}
     within = centred - np.stack([means[name] for name in labels])
     values, directions = np.linalg.eigh(inverse_covariance(within))
@@ -137,6 +137,15 @@ def test_one_class_teaches_nothing():
     vectors, _ = crowded()
     with pytest.raises(InvalidInputError, match="two classes"):
         fit_space(Method.LEARNED, vectors, np.array(["a"] * len(vectors)))
+
+
+@pytest.mark.parametrize("method", [Method.BASELINE, Method.BASELINE_LEARNED])
+def test_a_space_of_baselines_is_fitted_to_what_is_left_without_them(method: Method):
+    vectors, labels = crowded()
+    with pytest.raises(InvalidInputError, match="needs to know whose clips they are"):
+        fit_space(method, vectors, labels)
+    assert method.grouped
+    assert method.learned is (method is Method.BASELINE_LEARNED)
 
 
 def test_classes_whose_means_coincide_make_a_space_all_the_same():

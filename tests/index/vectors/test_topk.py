@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from emotion_search.index.errors import EngineError
 from emotion_search.index.lifecycle.gallery import EveryVector
 from emotion_search.index.vectors import topk
 from emotion_search.index.vectors.arrays import cosines, normalise
@@ -270,6 +271,37 @@ def test_a_search_goes_no_deeper_than_the_rank_of_its_last_hit():
         found = nearest(index, query, Wish(5, 1), Dictionary(stored, query, recording))
         assert index.asked == expected
         assert found[0].tolist() == sorted({recording(i): i for i in range(9, 0, -1)}.values())[:5]
+
+
+class Engine:
+    """An index that names its first clips and then has no more to say, or fails at once."""
+
+    def __init__(self, count: int, named: int | None) -> None:
+        self.count, self._named = count, named
+
+    def candidates(self, query, rank, *, allowed=None) -> Candidates:
+        if self._named is None:
+            raise EngineError("it does not answer")
+        ids = np.arange(1, self._named + 1)
+        return Candidates(ids, 1.0 / ids, rank, complete=False, exhausted=True)
+
+
+@pytest.mark.parametrize("named", [None, 5])
+@pytest.mark.parametrize("limit", [5, 6])
+def test_where_an_engine_names_too_few_all_are_compared_unless_they_are_too_many(
+    monkeypatch: pytest.MonkeyPatch, named: int | None, limit: int
+):
+    monkeypatch.setattr(topk, "COMPARABLE", 40)
+    query = np.eye(DIM, dtype=np.float32)[0]
+    for count in (40, 41):
+        held = {i: query / i for i in range(1, count + 1)}
+        gallery = Dictionary(held, query, lambda i: i)
+        if count == 41 and (named is None or named < limit):
+            with pytest.raises(EngineError, match=r"names too few|does not answer"):
+                nearest(Engine(count, named), query, Wish(limit), gallery)
+        else:
+            found = nearest(Engine(count, named), query, Wish(limit), gallery)
+            assert found[0].tolist() == list(range(1, limit + 1))
 
 
 def test_what_is_not_distinct_is_judged_anew_from_the_first_other_clip():
