@@ -34,6 +34,7 @@ from emotion_search.index.errors import (
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
 _WRITE_LOCK = _MIGRATION_LOCK + 1
 _TURN_LOCK = _MIGRATION_LOCK + 2
+_IDLE_MS = 25_000  # within a transaction that writes: less than others wait for it, 30 s
 _PATIENT_MS = 2000
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})  # parameters of libpq
 _HIDDEN = "***"  # as SQLAlchemy shows the password before the host
@@ -139,6 +140,9 @@ class Database:
             ) as session,
             session.begin(),
         ):
+            if not self.is_sqlite:  # who was cut off meanwhile, or hangs, keeps no lock
+                limit = f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_MS:d}"
+                session.execute(text(limit))
             yield session
 
     @contextmanager

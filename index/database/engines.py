@@ -44,6 +44,10 @@ def connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
             max_overflow=_CONNECTIONS - 5,
             connect_args={
                 "connect_timeout": max(1, round(busy_timeout)),
+                "keepalives_idle": 30,  # a network that is cut is noticed within about a minute,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 60_000,  # also by who waits for what it sent to arrive
                 "options": f"-c lock_timeout={max(1, round(busy_timeout * 1000))} -c TimeZone=UTC",
             },
         )

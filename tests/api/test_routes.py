@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import sqlalchemy
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
@@ -16,6 +17,7 @@ from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.files import FileFacts, Silence, add_failure, add_silence
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import files_with, tone, write_wav
+from tests.templates import Template
 
 WAIT = "/v1/recordings?wait=true"
 
@@ -389,3 +391,16 @@ def test_tasks_may_have_slashes_in_their_names(client: TestClient):
         answer = client.put(path, json={"value": "clear"})
         assert answer.json()["labels"]["voice/quality"] == "clear"
         assert "voice/quality" not in client.delete(path).json()["labels"]
+
+
+def test_a_server_that_is_older_than_the_database_is_not_ready_and_serves_what_it_can(
+    voices_archive: Template, tmp_path: Path, caplog
+):
+    settings = Settings(home=tmp_path / "home", model="acoustic")
+    voices_archive.place(settings)
+    with TestClient(create_app(settings)) as client:
+        with client.app.state.library.database.write() as session:
+            session.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
+        assert_problem(client.get("/readyz"), 503, "database-unavailable")
+        assert "was written by a newer emotion-search (9999" in caplog.text
+        assert client.post("/v1/search", json={"clip": 1}).status_code == 200

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from emotion_search.index.database.schema import SCHEMA_VERSION, Base
 from emotion_search.index.errors import (
     DatabaseBusyError,
     DatabaseError,
+    DatabaseUnreachableError,
     InvalidInputError,
     StorageFullError,
 )
@@ -265,3 +267,13 @@ def test_a_log_that_is_being_read_is_not_emptied(tmp_path: Path, monkeypatch):
         assert not made.empty_log()
     assert made.empty_log()
     made.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_who_hangs_while_it_writes_keeps_nobody_waiting(database: Database, monkeypatch):
+    monkeypatch.setattr("emotion_search.index.database.connection._IDLE_MS", 200)
+    with pytest.raises(DatabaseUnreachableError), database.write() as hung:
+        time.sleep(0.5)
+        with database.write() as session:
+            session.execute(text("SELECT 1"))
+        hung.execute(text("SELECT 1"))
