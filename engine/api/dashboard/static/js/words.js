@@ -21,7 +21,7 @@ const patterns = Object.entries(server).map(([text, ours]) => [patternOf(text), 
 export function translated(text) {
   for (const [pattern, ours] of patterns) {
     const found = pattern.exec(text);
-    if (found) return ours.replace(/\{(\w+)\}/g, (_, name) => found.groups[name] ?? "").trim();
+    if (found) return ours.replace(/\{(\w+)\}/g, (_, name) => translated(found.groups[name] ?? "")).trim();
   }
   return text;
 }

@@ -22,6 +22,8 @@ export default {
   "the archive is empty: its model, and so its emotions, come first": "档案是空的：先添加录音，才知道有哪些情绪",
 
   // What is asked
+  "Value error, {what}": "{what}",
+  "Input should be a valid datetime or date, {why}": "不是有效的日期时间",
   "Field required": "必填",
   "Extra inputs are not permitted": "不认识此字段",
   "Input should be greater than or equal to {n}": "不得小于 {n}",
@@ -37,12 +39,13 @@ export default {
   "no clip {n} in this archive": "档案中没有片段 {n}",
   "no recording {n} in this archive": "档案中没有录音 {n}",
   "no job {n}, or it is no longer kept": "没有任务 {n}，或已不再保留",
-  "recording {n} has no clip{channel} between {start} s and {end}": "录音 {n} 在 {start} 秒到 {end} 之间没有片段",
+  "recording {n} has no clip{channel} between {start} s and {end}": "录音 {n} 的这一段（{start} s 到 {end}）没有片段",
   "the recording has {n} s, none from {start} s on": "录音长 {n} 秒，{start} 秒之后没有内容",
   "{start} to {end} s is no span: start must come before end": "{start} 到 {end} 秒不是区段：起点必须早于终点",
   "the example is not in the archive, so it has no recording": "示例不在档案中，因此没有所属录音",
   "the example's {what} is not known to the archive": "档案不知道示例的 {what}",
   "the examples have several {what}s; only one can be left out": "示例有多个 {what}，只能排除一个",
+  "the model {model} knows no texts: models of sound and text do, such as hf:laion/larger_clap_music_and_speech (emotion-search reembed moves an archive)": "模型 {model} 不懂文字：兼懂声音与文字的模型才行，如 hf:laion/larger_clap_music_and_speech（可用 emotion-search reembed 迁移档案）",
   "the text is empty: say what clips should sound like": "文字是空的：请写出应该听起来像什么",
   "the text is too long for {model}: {n} tokens, {most} at most": "文字对 {model} 来说太长：{n} 个词元，最多 {most} 个",
   "a map needs {least} clips at least; {n} match": "地图至少需要 {least} 个片段，现有 {n} 个",
