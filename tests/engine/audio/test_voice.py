@@ -42,6 +42,8 @@ TONES = {
     "sine": sine(440),
     "long": sine(1000, 15.0),
     "short": sine(300, 0.3),
+    "beep": sine(1000, 0.1),
+    "shortest": sine(220, 0.03),
     "hum": sine(50),
     "dial": sine(350) + sine(440),
     "ringing": sine(440) + sine(480),
@@ -58,6 +60,9 @@ SILENT = {
     "offset": np.full(80_000, 0.1),
     "last bit": RNG.integers(-1, 2, 80_000) / 32_768,
     "hiss": 1e-4 * RNG.normal(size=80_000),
+    "white noise": 0.05 * RNG.normal(size=80_000),
+    "half a second of noise": 0.3 * RNG.normal(size=8_000),
+    "pink noise": np.fft.irfft(np.fft.rfft(RNG.normal(size=80_000)) / np.arange(1, 40_002) ** 0.5),
 }
 
 AT = np.arange(80_000)
@@ -159,7 +164,9 @@ def test_what_is_too_short_for_a_clip_is_not_judged():
 
 
 def test_breath_is_let_pass():
-    assert not voiceless(0.02 * RNG.normal(size=16_000).astype(np.float32))
+    swell = np.sin(np.pi * np.arange(16_000) / 16_000)
+    assert not voiceless((0.02 * swell * RNG.normal(size=16_000)).astype(np.float32))
+    assert not voiceless(0.02 * RNG.normal(size=7_000).astype(np.float32))
 
 
 def test_a_voice_after_tones_is_a_voice():
