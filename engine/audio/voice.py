@@ -20,9 +20,15 @@ Array = NDArray[np.floating]
 
 _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
+_BREATH_S = 0.5  # that is as loud for longer is none
+_NOISE_DB = (
+    2.0,
+    10.0,
+)  # deviations of most frequencies' levels: in noise 5.6, and near in few frames
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
 _LOBE_HZ = 47.0  # on either side of a peak that belong to it
 _IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
+_BRIEF, _IN_PEAK = 2048, 0.9985  # samples, of which one peak has this share in a beep
 _ALIKE, _SAME = 0.985, 0.997  # cosine of spectra of a tone 32 ms apart; that alone says so
 _DRIFT_HZ = 0.32  # of the strongest peak of a tone, in 16 ms
 _SUSTAINED = 0.7  # share of the loud frames that are steady in tones with harmonics
@@ -39,12 +45,12 @@ _CLICK_LEVEL = 0.05  # of the strongest change of the signal, below which a clic
 def voiceless(samples: Samples) -> bool:
     """Whether nothing in mono float32 samples (n,) at 16 kHz can be a voice.
 
-    Silent is what 16 bits do not hold, or is below -60 dBFS and about as loud in every frame. A
-    tone has nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a
-    pitch that stays; those of a voice move. Clicks, and steps from one level to another, last less
-    than a syllable does. What is so for the most part, by its louder frames, is searched for
-    speech. Noise that is louder may be breath, and is let pass, as is what is too
-    short for a clip.
+    Silent is what 16 bits do not hold. Noise is about as loud in every frame, for half a second or
+    below -60 dBFS; what is shorter and louder may be breath, and is let pass. A tone has
+    nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a pitch that
+    stays; those of a voice move. Clicks, and steps from one level to another, last less than a
+    syllable does. What is so for the most part, by its louder frames, is searched for speech. What
+    is too short for a clip is let pass.
     """
     if len(samples) < SHORTEST:
         return False
@@ -55,22 +61,31 @@ def voiceless(samples: Samples) -> bool:
     centred = centred / np.float32(peak)
     power = _spectra(centred, 1024)
     suspect = (
-        _is_hiss(centred, power, peak)
+        _is_noise(centred, power, peak)
         or _is_tone(power)
+        or _is_beep(centred)
         or _is_dialling(centred)
         or _is_clicks(centred)
     )
     return suspect and spoken([centred / 2]) < LEAST_S
 
 
-def _is_hiss(samples: Array, power: Array, peak: float) -> bool:
-    """Whether samples are quiet, once their peak is what it was, and of a level that stays."""
-    level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64))) + 20 * np.log10(peak)
-    if level >= _QUIET_DB:
-        return False
+def _is_noise(samples: Array, power: Array, peak: float) -> bool:
+    """Whether the level stays, and samples are quiet, once their peak is what it was, or are half a
+    second or more of noise: the power of a frequency has an exponential distribution there."""
     decibels = 10 * np.log10(np.maximum(power.sum(axis=1), 1e-20))
-    spread = np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1)
-    return bool(spread < _EVEN_DB)
+    if np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1) >= _EVEN_DB:
+        return False
+    level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64))) + 20 * np.log10(peak)
+    if level < _QUIET_DB:
+        return True
+    if len(samples) < _BREATH_S * SAMPLE_RATE:
+        return False
+    apart = power[::4]  # frames that share no sample
+    strong = apart[:, apart.mean(axis=0) >= apart.mean()]
+    deviations = np.std(10 * np.log10(strong + 1e-12 * power.max()), axis=0)
+    least, most = np.quantile(deviations, [0.1, 0.9])
+    return bool(_NOISE_DB[0] < least and most < _NOISE_DB[1])
 
 
 def _is_tone(power: Array) -> bool:
@@ -90,6 +105,19 @@ def _is_tone(power: Array) -> bool:
         return False
     in_peaks = np.quantile(_peaks(power[steady], 1024)[0], _MOST)
     return bool(in_peaks >= _IN_PEAKS or alike >= _ALIKE)
+
+
+def _is_beep(samples: Array) -> bool:
+    """Whether samples too short for several frames have all their power in one peak, as no voice of
+    EMO-DB has in any of 1800 places."""
+    size = len(samples)
+    if size >= _BRIEF:
+        return False
+    power = np.square(np.abs(np.fft.rfft(samples * np.hanning(size), _BRIEF)))
+    power[: int(_RUMBLE_HZ * _BRIEF / SAMPLE_RATE) + 1] = 0
+    lobe = 2.2 * _BRIEF / size  # bins on either side; of a Hann window it is 2
+    near = np.abs(np.arange(len(power)) - power.argmax()) <= lobe
+    return bool(power[near].sum() >= _IN_PEAK * power.sum())
 
 
 def _pitch(power: Array) -> Array:

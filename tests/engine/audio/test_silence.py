@@ -89,7 +89,8 @@ def test_silence_that_changed_is_read_anew(library: Library, quiet: Path):
 
 
 def test_other_options_listen_again_to_what_had_no_speech(library: Library, tmp_path: Path):
-    noise = 0.02 * np.random.default_rng(0).normal(size=20 * 16_000)  # it may be breath
+    breath = np.sin(np.arange(20 * 16_000) / 16_000) ** 2  # as it swells
+    noise = 0.02 * breath * np.random.default_rng(0).normal(size=20 * 16_000)
     path = write_wav(tmp_path / "noise.wav", noise.astype(np.float32))
     assert ingest(library, path).silent == 1
     library.settings = library.settings.model_copy(update={"segments": "fixed"})

@@ -14,7 +14,7 @@ from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.inference.predict import predict_files
 from emotion_search.engine.library.library import Library
 from emotion_search.index.errors import AudioError
-from tests.conftest import write_wav
+from tests.conftest import tone, write_wav
 
 RNG = np.random.default_rng(0)
 LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
@@ -42,6 +42,8 @@ TONES = {
     "sine": sine(440),
     "long": sine(1000, 15.0),
     "short": sine(300, 0.3),
+    "beep": sine(1000, 0.1),
+    "shortest": sine(220, 0.03),
     "hum": sine(50),
     "dial": sine(350) + sine(440),
     "ringing": sine(440) + sine(480),
@@ -58,6 +60,9 @@ SILENT = {
     "offset": np.full(80_000, 0.1),
     "last bit": RNG.integers(-1, 2, 80_000) / 32_768,
     "hiss": 1e-4 * RNG.normal(size=80_000),
+    "white noise": 0.05 * RNG.normal(size=80_000),
+    "half a second of noise": 0.3 * RNG.normal(size=8_000),
+    "pink noise": np.fft.irfft(np.fft.rfft(RNG.normal(size=80_000)) / np.arange(1, 40_002) ** 0.5),
 }
 
 AT = np.arange(80_000)
@@ -110,16 +115,26 @@ def test_loud_frames_are_a_tenth_of_the_loudest_and_steady_ones_as_loud_as_those
     assert 0 < steady.sum() < loud.sum()
 
 
-@pytest.mark.parametrize(
-    ("db", "fade", "hiss"), [(-61, 0, True), (-59, 0, False), (-70, 2, True), (-70, 5, False)]
-)
-def test_hiss_is_below_60_db_and_of_a_level_that_stays(db: float, fade: float, hiss: bool):
-    noise = np.random.default_rng(0).normal(size=80_000)
-    noise *= 10 ** (np.linspace(0, -fade, 80_000) / 20)
+@pytest.mark.parametrize(("db", "fade", "size", "is_noise"), [
+    (-61, 0, 7_000, True), (-59, 0, 7_000, False), (-70, 2, 80_000, True), (-70, 5, 80_000, False),
+    (-20, 0, 8_000, True), (-20, 0, 7_900, False), (-20, 2, 80_000, True), (-20, 5, 80_000, False),
+])  # fmt: skip
+def test_noise_is_of_a_level_that_stays_and_quiet_or_half_a_second(
+    db: float, fade: float, size: int, is_noise: bool
+):
+    noise = np.random.default_rng(0).normal(size=size)
+    noise *= 10 ** (np.linspace(0, -fade, size) / 20)
     noise *= 10 ** (db / 20) / np.sqrt(np.mean(noise**2))
     peak = np.abs(noise).max()
     samples = (noise / peak).astype(np.float32)
-    assert voice._is_hiss(samples, voice._spectra(samples, 1024), peak) is hiss
+    assert voice._is_noise(samples, voice._spectra(samples, 1024), peak) is is_noise
+
+
+@pytest.mark.parametrize("hz", [100, 150, 220, 300, 500])
+def test_a_hum_whose_pitch_moves_is_no_noise(hz: float):
+    hum = tone(2.0, hz)
+    samples = hum / np.abs(hum).max()
+    assert not voice._is_noise(samples, voice._spectra(samples, 1024), 0.4)
 
 
 @pytest.mark.parametrize("name", CLICKS)
@@ -159,7 +174,9 @@ def test_what_is_too_short_for_a_clip_is_not_judged():
 
 
 def test_breath_is_let_pass():
-    assert not voiceless(0.02 * RNG.normal(size=16_000).astype(np.float32))
+    swell = np.sin(np.pi * np.arange(16_000) / 16_000)
+    assert not voiceless((0.02 * swell * RNG.normal(size=16_000)).astype(np.float32))
+    assert not voiceless(0.02 * RNG.normal(size=7_000).astype(np.float32))
 
 
 def test_a_voice_after_tones_is_a_voice():

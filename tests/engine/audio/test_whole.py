@@ -20,7 +20,9 @@ from tests.reading import read_span
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
 OTHER = 0.5 * speak("sadness", speaker=1, seed=1, seconds=1.5)
-JOINED = ["mp3", "flac", "ogg", "opus", "aac", "ac3", "mp2", "g722", "mkv", "mka", "webm", "avi"]
+JOINED = [
+    *("mp3", "flac", "ogg", "opus", "aac", "amr", "ac3", "mp2", "g722", "mkv", "mka", "webm", "avi")
+]
 """Formats in which FFmpeg goes on where another file follows."""
 
 
@@ -235,3 +237,33 @@ def test_a_damaged_size_of_64_bits_is_the_files_fault(ending, order, size, tmp_p
     path.write_bytes(content[:at] + size.to_bytes(8, order) + content[at + 8 :])
     with pytest.raises(AudioError, match=r"truncated|cannot be decoded"):
         decode(path)
+
+
+@pytest.mark.parametrize("kind", ["aac", "mp3", "mp2"])
+@pytest.mark.parametrize("ending", ["flac", "wav", "au", "avi", "m4a", "ogg", "mkv"])
+def test_raw_frames_behind_the_end_are_told(ending: str, kind: str, tmp_path: Path):
+    path = write_as(tmp_path / "first", VOICE, ending)
+    decode(path)
+    behind = stream_as if kind in STREAMED else write_as
+    path.write_bytes(path.read_bytes() + behind(tmp_path / "b", OTHER, kind).read_bytes())
+    with pytest.raises(AudioError, match=r"another file|something else|breaks off"):
+        decode(path)
+
+
+def test_eight_channels_in_planes_are_read(tmp_path: Path):
+    channels = np.zeros((48_000, 8), np.float32)
+    channels[:, 1] = soxr.resample(VOICE, 16_000, 48_000)[:48_000]
+    frame = av.AudioFrame.from_ndarray(channels.reshape(1, -1), format="flt", layout="7.1")
+    frame.sample_rate = 48_000
+    with av.open(str(tmp_path / "x.m4a"), "w", format="ipod") as out:
+        stream = out.add_stream("aac", rate=48_000, layout="7.1")
+        resampler = av.AudioResampler("fltp", "7.1", 48_000, frame_size=1024)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(piece))
+        out.mux(stream.encode(None))
+    with AudioFile(tmp_path / "x.m4a") as file:
+        assert file.channels == 8
+        read = [np.concatenate(one) for one in zip(*file.tracks(list(range(8))), strict=True)]
+    levels = [np.abs(one).max() for one in read]
+    assert max(levels) > 0.2
+    assert sum(level > 0.05 for level in levels) == 1

@@ -97,6 +97,12 @@ class GivenSpeech:
         return chances
 
 
+def breath(size: int) -> np.ndarray:
+    """Noise that swells, as no machine's does."""
+    swell = np.sin(np.arange(size) / 3000) ** 2
+    return (swell * np.random.default_rng(0).normal(size=size)).astype(np.float32)
+
+
 @settings(deadline=None)  # the machine may be busy
 @given(
     stretches=st.lists(
@@ -109,7 +115,7 @@ def test_clips_of_speech_hold_all_speech_and_keep_the_bounds(stretches, block, l
     chances = np.concatenate(
         [np.full(int(s * 16_000 / CHUNK) + 1, p, np.float32) for s, p in stretches]
     )
-    samples = np.random.default_rng(0).normal(size=len(chances) * CHUNK).astype(np.float32)
+    samples = breath(len(chances) * CHUNK)
     cutter = SpeechWindows(longest, GivenSpeech(chances))
     blocks = [samples[i : i + block] for i in range(0, len(samples), block)]
     with patch.object(windows, "voiceless", return_value=False):  # noise may be breath: slowly
@@ -141,8 +147,7 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
 def spoken(chances: np.ndarray) -> list[tuple[float, float]]:
     """Clips of up to 10 s of a call in which speech is this likely."""
     cutter = SpeechWindows(10.0, GivenSpeech(chances))
-    noise = np.random.default_rng(0).normal(size=len(chances) * CHUNK).astype(np.float32)
-    made = [*cutter.feed(noise), *cutter.finish()]
+    made = [*cutter.feed(breath(len(chances) * CHUNK)), *cutter.finish()]
     return [(window.start, window.end) for window in made]
 
 

@@ -179,7 +179,8 @@ def loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hiss(seconds: float, level: float = 0.003) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=round(seconds * 16_000))
-    return (level * noise).astype(np.float32)
+    swell = 0.7 + 0.5 * np.sin(np.arange(len(noise)) / 3000)  # or it could not be breath
+    return (level * swell * noise).astype(np.float32)
 
 
 @pytest.mark.usefixtures("loud")

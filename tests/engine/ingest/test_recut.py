@@ -139,7 +139,8 @@ def test_several_names_of_the_same_bytes_are_cut_once(library: Library, call: Pa
 def test_a_recording_in_which_the_new_cut_finds_no_speech_leaves_the_archive(
     library: Library, tmp_path: Path
 ):
-    noise = 0.02 * np.random.default_rng(0).normal(size=20 * 16_000)
+    breath = np.sin(np.arange(20 * 16_000) / 16_000) ** 2
+    noise = 0.02 * breath * np.random.default_rng(0).normal(size=20 * 16_000)
     path = write_wav(tmp_path / "x.wav", noise.astype(np.float32))
     ingest(library, path, window=15)
     library.settings = library.settings.model_copy(update={"segments": "speech"})
