@@ -140,8 +140,7 @@ class Checked(TyperCommand):
             if value:
                 there[name] = value
             source = ctx.get_parameter_source(option.name)
-            is_given = source is not None and source.name == "COMMANDLINE"
-            if is_given and value is not None and value is not False:
+            if source is not None and source.name == "COMMANDLINE" and value is not None:
                 given[name] = value
         check_combinations(str(self.name), given, there)
         return super().invoke(ctx)
@@ -284,11 +283,7 @@ def _run() -> int:
             error.show()  # nothing was asked for
         else:
             path = error.ctx.command_path if error.ctx is not None else "emotion-search"
-            text = error.format_message().rstrip(".")
-            if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):
-                given = error.__cause__.errors()[0]["input"]  # pydantic's, which does not name it
-                text = text.replace("Input should", f"{given} should").partition(", unable to")[0]
-            say_error(f"{text} (see {path} --help)")
+            say_error(f"{_misuse(error)} (see {path} --help)")
         return 2
     except EmotionSearchError as error:
         say_error(str(error))
@@ -302,6 +297,24 @@ def _run() -> int:
         return 1
     finally:
         gc.freeze()  # or the interpreter looks through everything once more before it ends
+
+
+def _misuse(error: Any) -> str:
+    """What typer says is wrong; with the value that is no number, and the option that a command
+    without arguments may have been meant to have."""
+    text: str = error.format_message().rstrip(".")
+    if hasattr(error.__cause__, "errors"):  # pydantic's
+        given = error.__cause__.errors()[0]["input"]
+        return text.replace("Input should", f"{given} should").partition(", unable to")[0]
+    params = [] if error.ctx is None else error.ctx.command.params
+    if "unexpected extra" in text and all(one.param_type_name == "option" for one in params):
+        own = [one for one in params if one.name not in _SHARED and not one.is_flag]
+        if own and own[0].name != "task":
+            filters = inspect.signature(clip_filter).parameters
+            own = [one for one in own if one.name not in filters]
+        if own:
+            return f"{text}; did you mean {own[0].opts[0]}?"
+    return text
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from emotion_search.engine.commands.words import counted
-from emotion_search.index.errors import DatabaseError, InvalidInputError
+from emotion_search.index.errors import DatabaseError, InvalidInputError, UnusableError
 
 if TYPE_CHECKING:  # pydantic, numpy and SQLAlchemy would cost --help half a second
     from emotion_search.engine.library.library import Library
@@ -257,6 +258,22 @@ def stdin_lines() -> list[str]:
     """Paths from standard input, one a line or ended by NUL, in whatever bytes they are."""
     text = os.fsdecode(sys.stdin.buffer.read())
     return [line for line in text.split("\0" if "\0" in text else "\n") if line.strip()]
+
+
+def audio_files(named: str) -> list[Path]:
+    """A file, or the audio files of a folder by path.
+
+    Raises:
+        UnusableError: the folder has none.
+    """
+    from emotion_search.engine.files.scan import Scan
+
+    if not Path(named).is_dir():
+        return [Path(named)]
+    files = [Path(one.path) for one in Scan([named])]
+    if not files:
+        raise UnusableError(f"{named} holds no audio files")
+    return files
 
 
 _no_notices = ContextVar("no_notices", default=False)

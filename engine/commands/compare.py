@@ -13,11 +13,12 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
     OverwriteOption,
+    audio_files,
     importing,
     print_json,
     say_error,
 )
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError
 
 if TYPE_CHECKING:
     from emotion_search.engine.library.compare import Comparison
@@ -54,7 +55,7 @@ def compare(
 
     for path in (csv, html):
         check_target(path, overwrite=overwrite)
-    each: list[int | Path] = [path for one in things or [] for path in _files(one)]
+    each: list[int | Path] = [path for one in things or [] for path in audio_files(one)]
     each += clip or []
     if len(each) > _WIDE and not (as_json or csv or html):
         raise InvalidInputError(
@@ -87,18 +88,6 @@ def compare(
         print(f"matrix in {' and '.join(str(one) for one in (csv, html) if one)}")
     if found.unusable:
         raise typer.Exit(1)
-
-
-def _files(named: str) -> list[Path]:
-    """A file, or the audio files of a folder by path."""
-    from emotion_search.engine.files.scan import Scan
-
-    if not Path(named).is_dir():
-        return [Path(named)]
-    files = [Path(one.path) for one in Scan([named])]
-    if not files:
-        raise UnusableError(f"{named} holds no audio files")
-    return files
 
 
 def _write(target: Path, found: Comparison) -> None:

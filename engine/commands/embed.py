@@ -11,6 +11,7 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
     OverwriteOption,
+    audio_files,
     print_json,
     say_error,
 )
@@ -18,7 +19,7 @@ from emotion_search.engine.commands.common import (
 
 def embed(
     archive: ModelOptions,
-    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    files: Annotated[list[str], typer.Argument(help="Audio files, and folders of them.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
     granularity: Annotated[
         str,
@@ -41,11 +42,12 @@ def embed(
     from emotion_search.engine.inference.embed import export_files
     from emotion_search.engine.library.library import model_name
 
+    paths = [path for one in files for path in audio_files(one)]
     settings = archive.settings()
     embedder = load_embedder(model_name(settings), settings)
     failed = 0
     for done in export_files(
-        files, output_dir, embedder, granularity=granularity, overwrite=overwrite
+        paths, output_dir, embedder, granularity=granularity, overwrite=overwrite
     ):
         failed += done.error is not None
         if as_json:

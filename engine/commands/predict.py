@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
     OverwriteOption,
+    audio_files,
     notice,
     print_json,
     say_error,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 def predict(
     archive: ModelOptions,
     files: Annotated[
-        list[str], typer.Argument(help="Audio files, s3://BUCKET/PREFIX; - for a list on stdin.")
+        list[str],
+        typer.Argument(help="Audio files, folders, s3://BUCKET/PREFIX; - for a list on stdin."),
     ],
     granularity: Annotated[
         str,
@@ -89,7 +91,8 @@ def predict(
 
 
 def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
-    """Files, and objects at or below addresses; and errors of addresses with none."""
+    """Files, also of folders, and objects at or below addresses; and errors of addresses with
+    none."""
     from emotion_search.engine.files.scan import Scan
     from emotion_search.engine.inference.predict import Prediction
     from emotion_search.index.database.addresses import is_object
@@ -103,7 +106,7 @@ def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
             for path, why in scan.found.unusable:
                 unusable.append(Prediction(path, "utterance", error=why))
         else:
-            paths.append(Path(one))
+            paths += audio_files(one)
     return paths, unusable
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,21 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     assert (named.code, "there is none here" in named.err) == (1, True)
     frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
     assert (frames.code, "granularity window" in frames.err) == (1, True)
+
+
+def test_predict_and_embed_take_folders(run, voices, tmp_path):
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for name in ("anger-0", "sadness-1"):
+        shutil.copy(voices / f"{name}.wav", folder)
+    (folder / "notes.txt").write_text("no audio")
+    given = (folder, "--model", "acoustic", "--json")
+    files = [str(folder / "anger-0.wav"), str(folder / "sadness-1.wav")]
+    assert [one["file"] for one in run("predict", *given).records] == files
+    done = run("embed", *given, "--output-dir", tmp_path / "out")
+    assert [one["file"] for one in done.records] == files
+    none = run("predict", tmp_path / "out")
+    assert (none.code, none.err) == (1, f"error: {tmp_path / 'out'} holds no audio files\n")
 
 
 def test_predict_writes_the_files_of_each_clip(run, voices, tmp_path, checkpoint):

@@ -28,7 +28,17 @@ def test_filters_and_shared_options_have_sections_and_types_are_words(run):
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [("serch", "search"), ("index verfy", "verify"), ("search --lmit 3", "--limit")],
+    [
+        ("serch", "search"),
+        ("index verfy", "verify"),
+        ("search --lmit 3", "--limit"),
+        ("cluster moods", "did you mean --name?"),
+        ("map map.html", "did you mean --html?"),
+        ("train satisfaction", "did you mean --task?"),
+        ("export features", "Missing option '--output'"),
+        ("show 1 2", "extra argument(s) (2) (see"),
+        ("status now", "extra argument(s) (now) (see"),
+    ],
 )
 def test_a_misspelt_command_or_option_is_answered_with_the_nearest(run, words, meant):
     done = run(*words.split())
