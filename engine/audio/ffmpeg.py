@@ -11,7 +11,6 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
 
 from emotion_search.engine.audio.headers import Mended, Part, declared, follows
 from emotion_search.engine.audio.raw_frames import raw_frames
@@ -79,12 +78,12 @@ class Source:
             streams = self._container.streams.audio
             if not streams:
                 raise AudioError("has no sound track")
-            usable = [one for one in streams if _context(one) is not None] or streams[:1]
+            usable = [one for one in streams if one.codec_context is not None] or streams[:1]
             self.tracks = len(usable)
             if track >= self.tracks:
                 raise AudioError(f"has no sound track {track + 1} (it has {self.tracks})")
             self._stream = usable[track]
-            context = _context(self._stream)
+            context: Any = self._stream.codec_context
             if context is None:
                 raise AudioError("has a sound track of a kind that cannot be decoded")
             if context.name.startswith("adpcm_g726"):  # what FFmpeg makes of G.721 is noise
@@ -394,11 +393,6 @@ class Source:
         if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
             return None
         return promised
-
-
-def _context(stream: AudioStream) -> Any:
-    """The decoder of a stream; None where there is none."""
-    return stream.codec_context
 
 
 def _reason(error: Exception) -> str:

@@ -124,8 +124,9 @@ class ClipFilter:
         for text in self.clusters:
             cluster_of(text)
         for one in FIELDS:
-            what, value = f"filter {one.name}", getattr(self, one.attribute)
-            _, least, most = one.about
+            if not (value := getattr(self, one.attribute)):
+                continue
+            what, (_, least, most) = f"filter {one.name}", one.about
             if one.type == Texts:
                 if len(value) > MOST_VALUES:
                     raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")

@@ -88,9 +88,9 @@ def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:
 def _other_json(value: Any, of: Column[Any]) -> ColumnElement[bool]:
     """Whether JSON is not what the column is annotated with, ``Mapped[list[str]]`` or so."""
     (mapper,) = (one for one in Base.registry.mappers if one.local_table is of.table)
-    (held,) = get_args(mapper.class_.__annotations__[mapper.get_property_by_column(of).key])
-    if held == list[str]:
+    (kind,) = get_args(mapper.class_.__annotations__[mapper.get_property_by_column(of).key])
+    if kind == list[str]:
         inner = func.json_each(value).table_valued("type")
         return or_(func.json_type(value) != "array", exists().where(inner.c.type != "text"))
-    is_list = list in {get_origin(one) for one in (held, *get_args(held))}
+    is_list = list in {get_origin(one) for one in (kind, *get_args(kind))}
     return func.json_type(value) != ("array" if is_list else "object")

@@ -56,8 +56,8 @@ def test_the_best_is_stored_with_where_it_comes_from(database: Database, tmp_pat
     assert record["data"]["groups"] == 6
     assert record["setting"] == done.best.title.removeprefix("linear discriminant, ")
     assert record["data"]["left_out"] == {}
-    held = record["calibration"]["kinds"]
-    assert record["calibration"]["kind"] == min(held, key=lambda kind: held[kind]["loss"])
+    kinds = record["calibration"]["kinds"]
+    assert record["calibration"]["kind"] == min(kinds, key=lambda kind: kinds[kind]["loss"])
     assert sum(map(sum, record["metrics"]["confusion"])) == 90
     write_report(done, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
@@ -77,8 +77,8 @@ def test_no_speaker_is_on_both_sides_of_any_split(sqlite: Database):
         ).examples
         splits = splits_of(examples.classes, examples.groups)
         assert len(splits) == (6 if speakers == 6 else 5)
-        held = np.concatenate([rows for _, rows in splits])
-        assert sorted(held) == list(range(len(examples.ids)))
+        tested = np.concatenate([rows for _, rows in splits])
+        assert sorted(tested) == list(range(len(examples.ids)))
         for fit, rows in splits:
             assert not set(examples.groups[fit]) & set(examples.groups[rows])
 

@@ -292,8 +292,8 @@ def test_heads_whose_classes_have_no_names_of_their_own_are_refused(
 def test_a_model_of_another_rate_takes_the_shortest_clip(folders, tmp_path):
     folder = tmp_path / "phone"
     shutil.copytree(folders["wav2vec2"], folder)
-    said = json.loads((folder / "preprocessor_config.json").read_text())
-    (folder / "preprocessor_config.json").write_text(json.dumps(said | {"sampling_rate": 8000}))
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(config | {"sampling_rate": 8000}))
     vectors = load(folder).embed([np.ones(400, np.float32)]).vectors
     assert np.isfinite(vectors).all()
 

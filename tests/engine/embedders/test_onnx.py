@@ -26,7 +26,7 @@ pytest.importorskip("onnxscript")
 CLASSES = ["sad", "angry"]
 
 
-def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, **said) -> Path:
+def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, **described) -> Path:
     """A file that describes a clip by its mean, its mean square and its peak."""
     from onnx import TensorProto, helper
 
@@ -51,7 +51,7 @@ def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, *
             for n, v in (("flat", -1), ("zero", 0), ("two", 2), ("width", width))
         ),
     ]
-    first = "m" if "features" in said else 1
+    first = "m" if "features" in described else 1
     shape = ["n"] if rank == 1 else [first, "n"] if rank == 2 else [1, "m", "n"]
     graph = helper.make_graph(
         nodes,
@@ -66,7 +66,7 @@ def write(folder: Path, *, width: int = 3, rank: int = 1, factor: float = 1.0, *
     path = folder / "model.onnx"
     onnx.save(model, path)
     usual = {"input": "samples", "vector": "vector", "dimension": 3}
-    given = usual | {"scores": "scores", "classes": CLASSES} | said
+    given = usual | {"scores": "scores", "classes": CLASSES} | described
     path.with_suffix(".json").write_text(
         json.dumps({k: v for k, v in given.items() if v is not None})
     )
@@ -146,8 +146,8 @@ def test_a_file_of_features_is_given_those_that_are_declared(tmp_path, rank):
     window = np.hanning(401)[:400]
     power = np.abs(np.fft.rfft(frames * window, 512)) ** 2
     wanted = np.log10(np.maximum(power @ np.array(bands).T, 1e-6))
-    said = MEL | {"center": False, "log": "log10", "floor": 1e-6}
-    found = load(write(tmp_path, rank=rank, features=said)).embed([clip]).vectors[0]
+    described = MEL | {"center": False, "log": "log10", "floor": 1e-6}
+    found = load(write(tmp_path, rank=rank, features=described)).embed([clip]).vectors[0]
     assert found == pytest.approx([wanted.mean(), (wanted**2).mean(), wanted.max()], rel=1e-3)
 
 
@@ -164,10 +164,10 @@ def test_features_that_make_no_sense_are_told_in_a_line(tmp_path):
 def test_the_fingerprint_goes_by_file_and_description_and_data_beside(tmp_path):
     path = write(tmp_path)
     before = load(path).fingerprint
-    said = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(said | {"about": "mine"}))
+    described = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(described | {"about": "mine"}))
     assert load(path).fingerprint == before
-    path.with_suffix(".json").write_text(json.dumps(said | {"classes": ["a", "b"]}))
+    path.with_suffix(".json").write_text(json.dumps(described | {"classes": ["a", "b"]}))
     renamed = load(path).fingerprint
     (tmp_path / "model.onnx.data").write_bytes(b"weights")
     assert len({before, renamed, load(path).fingerprint}) == 3
@@ -184,7 +184,7 @@ def test_the_fingerprint_goes_by_the_file_of_any_name_and_not_by_others_beside(t
 
 
 @pytest.mark.parametrize(
-    ("said", "fault"),
+    ("described", "fault"),
     [
         ({"dimension": 4}, r"vector is float32 of shape \(3,\); .* says float32 of shape \(1, 4\)"),
         ({"classes": ["a", "b", "c"]}, r"scores is float32 of shape \(2,\)"),
@@ -200,9 +200,9 @@ def test_the_fingerprint_goes_by_the_file_of_any_name_and_not_by_others_beside(t
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
     ],
 )
-def test_a_file_that_is_not_what_its_description_says_is_refused(tmp_path, said, fault):
+def test_a_file_that_is_not_what_its_description_says_is_refused(tmp_path, described, fault):
     with pytest.raises(ModelUnavailableError, match=fault):
-        load(write(tmp_path, **said))
+        load(write(tmp_path, **described))
 
 
 def test_what_is_no_model_is_refused(tmp_path):
@@ -256,8 +256,8 @@ def test_exported_emotion2vec_answers_as_funasr_does(checkpoint, tmp_path):
 def test_a_file_that_gives_other_numbers_is_not_written(tmp_path, monkeypatch):
     from emotion_search.engine.embedders.onnx import export
 
-    monkeypatch.setattr(export, "_write", lambda model, said, path: path.touch())
-    monkeypatch.setattr(export, "compare", lambda path, model, said: {1.0: float("nan")})
+    monkeypatch.setattr(export, "_write", lambda model, described, path: path.touch())
+    monkeypatch.setattr(export, "compare", lambda path, model, described: {1.0: float("nan")})
     with pytest.raises(ModelUnavailableError, match=r"differs from .* not written"):
         export.export_onnx(Voice(), tmp_path / "e.onnx")
     assert [*tmp_path.iterdir()] == []

@@ -65,10 +65,10 @@ def test_clips_and_texts_are_embedded_as_transformers_does_it(folder, clap):
         inputs = extract(samples, sampling_rate=48_000, return_tensors="pt")
         theirs = model.get_audio_features(**inputs).pooler_output[0].numpy()
         words = tokens(["an angry customer"], return_tensors="pt")
-        said = model.get_text_features(**words).pooler_output[0].numpy()
+        expected = model.get_text_features(**words).pooler_output[0].numpy()
     ours = clap.vector(tone(0.9))
     assert ours @ theirs / np.linalg.norm(ours) > 0.999  # resampled to 48 kHz here
-    assert np.allclose(clap.embed_text(["an angry customer"])[0], said, atol=1e-6)
+    assert np.allclose(clap.embed_text(["an angry customer"])[0], expected, atol=1e-6)
 
 
 def test_a_long_clip_goes_through_in_pieces_none_of_which_is_left_out(clap):

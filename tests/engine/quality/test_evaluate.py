@@ -154,13 +154,13 @@ def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path):
     labels = np.array([{"0": "anger", "1": "sad", "2": "<irony>"}[one[-1]] for one in data.labels])
     scores = np.random.default_rng(0).dirichlet([1, 1], len(labels)).astype(np.float32)
     sources = np.array(["desk", "street"] * 72)
-    told = {"labels": labels, "scores": scores, "score_classes": ("angry", "sad")}
-    write_report(evaluate(replace(data, sources=sources, **told), Space(), rounds=20), path)
+    known = {"labels": labels, "scores": scores, "score_classes": ("angry", "sad")}
+    write_report(evaluate(replace(data, sources=sources, **known), Space(), rounds=20), path)
     page = path.read_text()
     assert "Query by example with made" in page
     assert page.count('class="plotly-graph-div"') == 12
-    for told in ("among other sources", "with the speaker kept in", "Reliability of the scores"):
-        assert told in page
+    for text in ("among other sources", "with the speaker kept in", "Reliability of the scores"):
+        assert text in page
     assert "&lt;irony&gt; 48 (no class of the model)" in page
     assert "no labelled clip has the metadata key text" in page
     assert '<script src="http' not in page

@@ -8,20 +8,24 @@ import pytest
 from sqlalchemy import delete, select
 
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import FileFacts, add_failure, list_failures
+from emotion_search.index.database.files import (
+    FileFacts,
+    add_failure,
+    add_locations,
+    find_by_sha256,
+    hashes_at,
+    ids_of_hashes,
+    list_failures,
+    recording_at,
+)
 from emotion_search.index.database.models import ModelInfo, activate_model
 from emotion_search.index.database.recordings import (
     Annotations,
     NewClip,
     NewRecording,
-    add_locations,
     add_recordings,
     add_spans,
     annotate,
-    find_by_sha256,
-    hashes_at,
-    ids_of_hashes,
-    recording_at,
     remove_recording,
     replace_content,
 )
