@@ -237,7 +237,7 @@ def test_vectors_beside_an_index_that_are_not_the_databases_are_noticed(
 ):
     archive.searcher("quantised").keeper.save()
     (rows,) = archive.folder.rglob("*.f32")
-    (-np.fromfile(rows, "<f4")).tofile(rows)
+    (np.fromfile(rows, "<f4") + np.float32(1e-3)).tofile(rows)
     assert found(ask(archive.searcher("quantised"), vectors(1)[0], 1)) == [(1, 1.0)]
     assert "does not match the database" in caplog.text
 
