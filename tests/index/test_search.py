@@ -24,6 +24,7 @@ from emotion_search.index.database.recordings import (
     remove_recording,
 )
 from emotion_search.index.database.spaces import put_calibration
+from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import ModelMismatchError, NotFoundError
 from emotion_search.index.lifecycle import keeper as keeper_module
 from emotion_search.index.lifecycle.catch_up import bring_forward
@@ -31,6 +32,7 @@ from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Example, Searcher, Target
 from emotion_search.index.vectors.arrays import normalise
+from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.percentiles import calibrate
 from emotion_search.index.vectors.topk import Wish
 from tests.index.worlds import VectorArchive
@@ -336,9 +338,11 @@ def test_hits_and_comparisons_have_the_percentiles_of_the_calibration_that_there
             cosines, percentiles = snapshot.compare(two)
         assert cosines == pytest.approx(unit[[0, 4]] @ unit[[0, 4]].T, abs=1e-6)
         hits = find(searcher, rows[0], 5)
-        of_a_text = searcher.search(Target([Example(rows[:1], place=None)], Wish(5)))
+        text = Example(rows[:1], place=None)
+        of_a_text = searcher.search(Target([text], Wish(5)))
         assert [hit.similarity for hit in of_a_text] == [hit.similarity for hit in hits]
-        assert {hit.percentile for hit in of_a_text} == {None}
+        beside = searcher.search(Target([Example(rows[1:2])], Wish(5), [text]))
+        assert {hit.percentile for hit in (*of_a_text, *beside)} == {None}
         if calibration is None:
             assert percentiles is None
             assert {hit.percentile for hit in hits} == {None}
@@ -347,6 +351,17 @@ def test_hits_and_comparisons_have_the_percentiles_of_the_calibration_that_there
             expected = calibration.percentile(similar)
             assert [hit.percentile for hit in hits] == pytest.approx(expected, abs=1e-3)
             assert np.array_equal(percentiles, calibration.percentile(cosines))
+
+
+def test_clips_are_from_where_their_recording_is_and_by_who_speaks_in_all_of_them(world: World):
+    one = world.add(1, clips=2, source="desk", speaker="ann")
+    two = world.add(2, clips=2, source="desk", spans=(Span(0.0, 1.0, None, {}, "bob"),))
+    with world.searchers[0].open() as snapshot:
+        assert snapshot.place_of(np.array([1, 2])) == Place("desk", "ann", one)
+        assert snapshot.place_of(np.array([3, 4])) == Place("desk", None, two)
+        assert snapshot.place_of(np.array([3])) == Place("desk", "bob", two)
+        with pytest.raises(NotFoundError, match="no clip 99 in this archive"):
+            snapshot.place_of(np.array([1, 99]))
 
 
 def test_the_rank_of_a_score_is_the_share_of_clips_that_have_less(sqlite: Database, tmp_path: Path):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
+from scipy.special import expit
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 
@@ -150,6 +151,20 @@ def test_uncalibrated_probabilities_are_by_how_frequent_classes_were_and_never_n
     certain = np.array([[1000.0, 0.0]])
     for scores, shares in ((np.zeros((1, 2)), frequent), (certain, np.array([1.0, 0.0]))):
         assert curves.probabilities(scores)[0] == pytest.approx(least + (1 - 2 * least) * shares)
+
+
+def test_a_sigmoid_is_the_likeliest_for_platts_targets():
+    random = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [30, 10, 5])
+    scores = 0.5 * random.normal(size=(45, 3)) + 0.6 * np.eye(3)[y]
+    curves = fit_curves(scores, y, "sigmoid")
+    for c, (slope, offset) in enumerate(zip(curves.x, curves.y, strict=True)):
+        yes, no = (y == c).sum(), (y != c).sum()
+        target = np.where(y == c, (yes + 1) / (yes + 2), 1 / (no + 2))
+        off = expit(slope * margin(scores)[:, c] + offset) - target
+        assert slope > 0
+        assert off.sum() == pytest.approx(0, abs=1e-2)  # where the slope of the loss is none
+        assert margin(scores)[:, c] @ off == pytest.approx(0, abs=1e-2)
 
 
 def test_calibrated_probabilities_hold_on_new_clips():

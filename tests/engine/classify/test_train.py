@@ -53,6 +53,7 @@ def test_the_best_is_stored_with_where_it_comes_from(database: Database, tmp_pat
     assert (info.task, info.version, info.classes) == ("emotion", 1, ("class0", "class1", "class2"))
     record = json.loads(json.dumps(info.provenance))
     assert record["fingerprint"] == model.fingerprint
+    assert record["labels"] == "archive"
     assert record["data"]["groups"] == 6
     assert record["setting"] == done.best.title.removeprefix("linear discriminant, ")
     assert record["data"]["left_out"] == {}
@@ -187,6 +188,7 @@ def test_labels_from_a_table_are_used_and_not_stored(sqlite: Database, tmp_path:
     rows = [f"{name},{label}" for name, label in zip(names, labels, strict=True)]
     table.write_text(f"{column},label\n" + "\n".join(rows))
     done = train(sqlite, model, task="mood", table=table, rounds=0)
+    assert done.classifier.provenance["labels"] == str(table)
     assert done.best.measured.uar.value > 0.95
     with sqlite.read() as session:
         assert session.scalar(text("SELECT count(*) FROM labels")) == 0

@@ -77,11 +77,15 @@ def test_what_comes_after_ten_minutes_moves_nothing(call: Path, monkeypatch):
 
 
 def test_frames_are_adapted_to_windows_of_themselves(call: Path):
+    some = windows(call, 2.0)
+
     class Framed(Acoustic):
-        """Whose frames are random."""
+        """Whose frames are each about like one of the call's windows."""
 
         def frames(self, clip) -> Frames:
-            vectors = np.random.default_rng(0).normal(size=((len(clip) - 400) // 320 + 1, 256))
+            count = (len(clip) - 400) // 320 + 1
+            noise = np.random.default_rng(0).normal(size=(count, 256))
+            vectors = some[np.arange(count) * 6 // count] + noise * some.std(axis=0)
             vectors = vectors.astype(np.float32)
             return Frames(vectors, self.scores(vectors))
 
@@ -90,7 +94,11 @@ def test_frames_are_adapted_to_windows_of_themselves(call: Path):
     *found, _ = predict_files([file], Framed(), "frame")
     vectors = Framed().frames(longer).vectors
     means = vectors[:750].reshape(5, 150, -1).mean(axis=1)
-    np.testing.assert_allclose(rows(found), acoustic().scores(vectors, shrunk(means)), atol=1e-5)
+    expected = acoustic().scores(vectors, shrunk(means))
+    np.testing.assert_allclose(rows(found), expected, atol=1e-5)
+    late = vectors[1:601].reshape(4, 150, -1).mean(axis=1)
+    for other in (acoustic().scores(vectors), acoustic().scores(vectors, shrunk(late))):
+        assert np.abs(other - expected).max() > 1e-3  # or the rest would say little
 
 
 def test_an_archive_tells_its_mean_or_the_baseline_of_who_is_named(library: Library, call: Path):

@@ -41,7 +41,7 @@ def test_triplets_of_four_clips_by_hand():
     found = {kind: (t.right.value, t.anchors, t.triplets) for kind, t in one.triplets.items()}
     assert found == {"sentence": (0.5, 4, 4), "speaker": (0.75, 4, 4)}
     assert set(one.left_out) == {"nothing", "source", "both"}
-    assert one.left_out["nothing"] == "there is no such triplet"
+    assert one.left_out["nothing"] == one.left_out["both"] == "there is no such triplet"
     assert one.left_out["source"] == "all labelled clips are of one source"
 
 

@@ -145,7 +145,7 @@ def test_where_one_voice_alone_has_a_label_no_half_can_be_learned_from():
 
 def test_pairs_at_a_high_percentile_share_their_label_more_often():
     check = check_calibration(speech(speaker_weight=0.2, spread=0.5), Method.PLAIN, seed=0)
-    assert check.readings[-1].same > check.same + 0.3
+    assert 1 >= check.readings[-1].same > check.same + 0.3
 
 
 def test_the_report_is_one_page_that_asks_for_nothing(tmp_path: Path):

@@ -150,6 +150,8 @@ NONSENSE = [
     (Query([SpanExample(99)]), NotFoundError, "no recording 99"),
     (Query([SpanExample(2**63)]), NotFoundError, "no recording"),
     (Query([SpanExample(1, 2.0, 1.0)]), InvalidInputError, "no span"),
+    (Query([SpanExample(1, 1.0, 1.0)]), InvalidInputError, "1 to 1 s is no span"),
+    (Query([SpanExample(1, -0.5, 1.0)]), InvalidInputError, "-0.5 to 1 s is no span"),
     (Query([SpanExample(1, channel=5)]), InvalidInputError, "no clip of channel"),
     (Query([VectorExample((1.0,))]), InvalidInputError, "have 256"),
     (Query([VectorExample((0.0,) * 256)]), InvalidInputError, "no direction"),

@@ -2,15 +2,20 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
 
 from emotion_search.engine.library.library import Library
@@ -139,6 +144,43 @@ def test_deliveries_are_counted_by_what_became_of_them(archive: Library, receive
     assert (found.delivered, found.failed, found.waiting) == (1, 1, 2)
     waiting = [one for one in archive.deliveries(1, limit=9, before_id=None) if one.due_at]
     assert found.oldest == min(one.created_at for one in waiting)
+
+
+def certificate(file: Path) -> Path:
+    """A key and a certificate of ``localhost`` that it signed itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = serialization.Encoding.PEM
+    file.write_bytes(key.private_bytes(pem, *plain) + made.public_bytes(pem))
+    return file
+
+
+def test_by_https_an_event_goes_to_whom_the_certificate_names_alone(
+    archive: Library, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = certificate(tmp_path / "own.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own)
+    receiver.socket = tls.wrap_socket(receiver.socket, server_side=True)
+    hosts = frozenset({"localhost", "127.0.0.1"})
+    url = f"https://localhost:{receiver.server_port}/hook"
+    Webhooks(archive, hosts).add(url, ["job.ended"])
+    monkeypatch.setattr(module, "_AGAIN_IN_S", ())
+    for trusted, problem in (
+        (certificate(tmp_path / "other.pem"), "certificate verify failed"),
+        (own, None),
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        told(archive)
+        one = max(delivered(archive, hosts), key=lambda one: one.id)
+        assert problem in one.problem if problem else one.status == 204
+    assert len(receiver.arrived) == 1
 
 
 def test_what_is_not_taken_is_tried_again_later_and_given_up_at_last(

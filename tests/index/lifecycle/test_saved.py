@@ -198,6 +198,25 @@ def test_a_new_index_that_cannot_be_made_is_not_tried_by_every_search(
     assert "the last one serves on" in caplog.text
 
 
+def test_an_index_is_saved_after_a_search_once_much_has_changed(
+    archive: VectorArchive, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keeper_module, "_QUICK_S", 60.0)  # no save is too slow for the next
+    searcher = archive.searcher()
+    for least, added, saved in [
+        (400, 0, 400),
+        (30, 29, 400),
+        (30, 1, 430),
+        (1, 20, 430),  # nor is it a twentieth of all
+        (1, 2, 452),
+    ]:
+        monkeypatch.setattr(keeper_module, "_SAVE_AFTER", least)
+        if added:
+            archive.add(vectors(added))
+        ask(searcher, vectors(1)[0])
+        assert len(saved_ids(archive)) == saved
+
+
 def test_columns_that_had_to_be_read_anew_are_saved_again_and_others_are_not(
     archive: VectorArchive, no_build
 ):
@@ -218,7 +237,7 @@ def test_vectors_beside_an_index_that_are_not_the_databases_are_noticed(
 ):
     archive.searcher("quantised").keeper.save()
     (rows,) = archive.folder.rglob("*.f32")
-    (-np.fromfile(rows, "<f4")).tofile(rows)
+    (np.fromfile(rows, "<f4") + np.float32(1e-3)).tofile(rows)
     assert found(ask(archive.searcher("quantised"), vectors(1)[0], 1)) == [(1, 1.0)]
     assert "does not match the database" in caplog.text
 
