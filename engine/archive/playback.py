@@ -9,6 +9,7 @@ from pathlib import Path
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.audio.channels import track_of
 from emotion_search.engine.audio.file import Samples
+from emotion_search.engine.files.object_parts import fetched_part
 from emotion_search.engine.files.objects import fetched
 from emotion_search.engine.files.scan import unchanged
 from emotion_search.index.database.addresses import is_object
@@ -62,7 +63,10 @@ def read_span(archive: Archive, recording: Recording, span: Span, what: str) -> 
     Raises:
         NotFoundError: its file is no longer there, has changed or cannot be read; names ``what``.
     """
-    with file_of_recording(archive, recording.id, recording.sha256) as path:
+    with ExitStack() as stack:
+        path = _part(archive, recording.id, span, stack)
+        if path is None:
+            path = stack.enter_context(file_of_recording(archive, recording.id, recording.sha256))
         try:
             return archive.decoders.read_span(
                 path,
@@ -73,6 +77,18 @@ def read_span(archive: Archive, recording: Recording, span: Span, what: str) -> 
             )
         except (AudioError, OSError) as error:
             raise NotFoundError(f"{what} cannot be played: {reason(error)}") from error
+
+
+def _part(archive: Archive, recording_id: int, span: Span, stack: ExitStack) -> Path | None:
+    """What is needed of a recording that lies in a bucket alone; None where that is all of it."""
+    with archive.database.read() as session:
+        places = locations_of(session, recording_id)
+    if not places or not all(is_object(place.path) for place in places):
+        return None
+    try:
+        return stack.enter_context(fetched_part(places[0], span.start, span.end))
+    except OSError:  # the whole may be at another place; else its error is told
+        return None
 
 
 @contextmanager

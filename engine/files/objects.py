@@ -32,6 +32,7 @@ _PIECE = 1 << 20  # bytes that are read at once, at least
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _CLIENT = {"allow_http": True, "timeout": "1h", "read_timeout": "30s", "connect_timeout": "5s"}
 _AT_ONCE = 16  # objects that are asked for at the same time
+_PUT_AT_ONCE = 4  # parts of an object on their way, of 5 MiB each
 _DENIED = re.compile(r"status code: 40[13]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
 _NO_CREDENTIALS = re.compile(r"169\.254\.|session\.get_credentials")  # asked of the machine
@@ -89,7 +90,7 @@ def fetched(url: str, expected: FileFacts | None = None) -> Iterator[Fetched]:
         StorageFullError: no space is left for the copy.
     """
     store, key = _place(url)
-    with _scratch(url) as (copy, path):
+    with scratch(url) as (copy, path):
         digest = hashlib.sha256()
         with _plain_errors(url):
             answer = store.get(key)
@@ -102,6 +103,18 @@ def fetched(url: str, expected: FileFacts | None = None) -> Iterator[Fetched]:
                     copy.write(piece)
                 copy.flush()
         yield Fetched(path, facts, digest.hexdigest())
+
+
+def range_of_object(url: str, first: int, last: int) -> tuple[FileFacts, bytes]:
+    """An object as it is now, and its bytes from ``first`` up to ``last``, or its end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    store, key = _place(url)
+    with _plain_errors(url):
+        answer = store.get(key, options={"range": (first, last)})
+        return _facts(url, answer.meta), bytes(answer.bytes())
 
 
 @contextmanager
@@ -136,7 +149,8 @@ def put_object(url: str, content: Path | Iterator[bytes]) -> bool:
     """
     store, key = _place(url)
     with _plain_errors(url):
-        return store.put(key, content)["version"] not in (None, "null")
+        stored = store.put(key, content, max_concurrency=_PUT_AT_ONCE)
+    return stored["version"] not in (None, "null")
 
 
 def copy_object(url: str, target: str) -> None:
@@ -260,9 +274,9 @@ def _client(scheme: str, bucket: str, patient: bool) -> Any:
 
 
 @contextmanager
-def _scratch(url: str) -> Iterator[tuple[Any, Path]]:
-    """A file for a copy, and a path by which other processes of this user may read it. On Linux it
-    has no name in any folder, so that nothing is left of it even after a kill."""
+def scratch(url: str) -> Iterator[tuple[Any, Path]]:
+    """A file for a copy of an object, and a path by which other processes of this user may read it.
+    On Linux it has no name in any folder, so that nothing is left of it even after a kill."""
     if sys.platform == "linux":
         with tempfile.TemporaryFile() as file:
             yield file, Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")

@@ -3,19 +3,24 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner, Result
 
 from emotion_search.cli import app
 from emotion_search.engine.archive.check import check
-from emotion_search.engine.files import objects
+from emotion_search.engine.archive.playback import span_of_recording
+from emotion_search.engine.files import object_parts, objects
 from emotion_search.engine.files.manifest_in_bucket import manifest_named
 from emotion_search.engine.files.scan import Scan, facts, find_audio, sha256_of
+from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 from tests.buckets import KEY, SECRET, Bucket
+from tests.conftest import write_wav
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +116,38 @@ def test_clips_play_until_their_object_is_something_else(filled: Library, bucket
     bucket.put(key, b"other")
     with pytest.raises(NotFoundError, match="no longer there, or has changed"):
         filled.clip_audio(1)
+
+
+@pytest.mark.parametrize("kind", ["PCM_16", "ULAW"])
+def test_of_a_long_recording_only_a_part_is_read_and_sounds_the_same(
+    archive: Library, bucket: Bucket, tmp_path: Path, monkeypatch, kind: str
+):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (160 * 8000, 2))
+    path = write_wav(tmp_path / "long.wav", sound, 8000, subtype=kind)
+    url = bucket.put("long.wav", path)
+    archive.ingest(Scan([url]), IngestOptions(segments="fixed"))
+    (recording,) = archive.recordings()
+    read = []
+    whole = objects.range_of_object
+
+    def noted(url: str, first: int, last: int):
+        facts, part = whole(url, first, last)
+        read.append(len(part))
+        return facts, part
+
+    monkeypatch.setattr(object_parts, "range_of_object", noted)
+    for start, end in ((0.0, 1.0), (2.5, 4.0), (99.3, 104.1), (158.0, 160.0)):
+        heard, rate = span_of_recording(archive, recording, start=start, end=end, channel=1)
+        first = round(start * 8000)
+        assert rate == 8000
+        assert heard == pytest.approx(
+            soundfile.read(path)[0][first : first + len(heard), 1], abs=1e-6
+        )
+        assert len(heard) == round((end - start) * 8000)
+    assert sum(read) < path.stat().st_size / 2
+    bucket.put("long.wav", write_wav(path, sound / 2, 8000, subtype=kind))  # as long as before
+    with pytest.raises(NotFoundError, match="no longer there, or has changed"):
+        span_of_recording(archive, recording, start=99.0, end=100.0, channel=1)
 
 
 def test_check_locations_and_forget_see_what_became_of_objects(filled: Library, bucket: Bucket):
