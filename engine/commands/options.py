@@ -35,6 +35,7 @@ def _option(one: FilterField) -> Parameter:
     else:
         if kind == Texts:
             kind, text = list[str] | None, f"{text.removesuffix('.')}; repeatable."
+            metavar = "NAME:3" if name == "cluster" else None
         elif kind == datetime | None:
             kind, metavar = str | None, "TIME"
         kind = Annotated[kind, typer.Option(help=text, metavar=metavar)]

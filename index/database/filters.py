@@ -132,7 +132,7 @@ class ClipFilter:
                     raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")
                 object.__setattr__(self, one.attribute, tuple(clean(what, text) for text in value))
             elif isinstance(value, float | int) and not least <= value <= most:
-                raise InvalidInputError(f"{what} is {least:g} to {most:g}, not {value:g}")
+                raise InvalidInputError(f"{what} is {least:g} to {most:,g}, not {value:g}")
         what = "filter metadata"
         if len(self.metadata) > MOST_PAIRS:
             raise InvalidInputError(f"{what} has more than {2 * MOST_PAIRS} values")
