@@ -13,8 +13,8 @@ from emotion_search.index.errors import AudioError
 __all__ = ["EXTENSIONS", "FRAME_HOP", "SAMPLE_RATE", "SHORTEST", "AudioFile", "Samples", "decode"]
 
 _NAMES = (
-    "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac g722 m4a m4b m4v mka mkv"
-    " mov mp2 mp3 mp4 mpeg mpg oga ogg opus qcp rf64 snd spx w64 wav webm wma wmv wv"
+    "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac flv g722 m4a m4b m4v mka"
+    " mkv mov mp2 mp3 mp4 mpeg mpg oga ogg opus qcp rf64 snd spx tta voc w64 wav webm wma wmv wv"
 )
 EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
 """Lower-case extensions by which files are found in folders; of videos the sound is used."""
