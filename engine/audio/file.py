@@ -13,13 +13,14 @@ from emotion_search.index.errors import AudioError
 __all__ = ["EXTENSIONS", "FRAME_HOP", "SAMPLE_RATE", "SHORTEST", "AudioFile", "Samples", "decode"]
 
 _NAMES = (
-    "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac g722 m4a m4b m4v mka mkv"
-    " mov mp2 mp3 mp4 mpeg mpg oga ogg opus qcp rf64 snd spx w64 wav webm wma wmv wv"
+    "3g2 3gp aac ac3 aif aifc aiff amr ape asf au avi awb caf eac3 flac flv g722 m4a m4b m4v mka"
+    " mkv mov mp2 mp3 mp4 mpeg mpg oga ogg opus qcp rf64 snd spx tta voc w64 wav webm wma wmv wv"
 )
 EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
 """Lower-case extensions by which files are found in folders; of videos the sound is used."""
 
 _CANCELLED = 0.1  # of the channels' power: left of it in their sum, where they cancel each other
+_PIECE_S, _MUCH = 0.5, 0.05  # of pieces that are judged; share of the power in some that is much
 _LOUDER = 4.0  # times the power of a channel that was taken: another is taken then
 
 
@@ -47,7 +48,7 @@ class AudioFile:
         self._source, self.notices = open_track(path, track)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0
-        self._mixer = _Mixer()
+        self._mixer = _Mixer(self.sample_rate)
         try:
             self._check([channel])
         except AudioError:
@@ -140,10 +141,12 @@ class _Mixer:
     """Mixes channels down; where they cancel each other out, takes the louder one.
 
     Channels cancel where their sum has less than a tenth of the sum of their powers; of
-    independent ones it has all. Judged block by block.
+    independent ones it has all. Judged by half-seconds: where much of a block would be lost, none
+    of it is mixed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int) -> None:
+        self._piece = int(_PIECE_S * rate)
         self._taken: int | None = None
 
     @property
@@ -161,9 +164,13 @@ class _Mixer:
         number = frames.shape[1]
         if number == 1 or not len(frames):
             return mix
-        powers = np.mean(np.square(frames, dtype=np.float64), axis=0)
-        if float(np.mean(np.square(number * mix, dtype=np.float64))) >= _CANCELLED * powers.sum():
+        pieces = np.arange(0, len(frames), self._piece)
+        powers = np.add.reduceat(np.square(frames, dtype=np.float64), pieces, axis=0)
+        left = np.add.reduceat(np.square(number * mix, dtype=np.float64), pieces)
+        lost = powers[left < _CANCELLED * powers.sum(axis=1)].sum()
+        if lost <= _MUCH * powers.sum():
             return mix
+        powers = powers.sum(axis=0)
         loudest = int(powers.argmax())
         if self._taken is None or powers[loudest] > _LOUDER * powers[self._taken]:
             self._taken = loudest

@@ -57,6 +57,12 @@ def test_folders_are_searched_for_it(ending: str, tmp_path: Path):
     assert [file.path for file in find_audio([str(tmp_path)]).files] == [str(path)]
 
 
+@pytest.mark.parametrize("ending", ["flv", "tta", "voc"])
+def test_folders_are_searched_for_what_is_rare(ending: str, tmp_path: Path):
+    (tmp_path / f"voice.{ending}").touch()
+    assert len(find_audio([str(tmp_path)]).files) == 1
+
+
 @pytest.mark.parametrize("ending", ["m4a", "webm", "mkv", "flac", "wav", "mp3", "mov"])
 def test_channels_are_kept_apart(ending: str, tmp_path: Path):
     other = 0.5 * speak("sadness", speaker=1, seed=1, seconds=2.0)

@@ -69,6 +69,16 @@ def test_the_louder_side_is_taken_where_sides_cancel(tmp_path: Path):
     assert notices == ["its channels cancel each other out: channel 1 is taken, not the mix"]
 
 
+def test_sides_that_cancel_for_a_while_are_not_mixed(tmp_path: Path):
+    other = VOICE.copy()
+    other[len(VOICE) // 2 :] *= -0.9
+    samples, notices = read(
+        write_wav(tmp_path / "x.wav", np.stack([VOICE, other], 1), subtype="FLOAT")
+    )
+    assert np.array_equal(samples, VOICE)
+    assert notices == ["its channels cancel each other out: channel 0 is taken, not the mix"]
+
+
 def test_a_silent_side_is_mixed_in(tmp_path: Path):
     sides = np.stack([VOICE, np.zeros_like(VOICE)], 1)
     samples, notices = read(write_wav(tmp_path / "x.wav", sides, subtype="FLOAT"))
