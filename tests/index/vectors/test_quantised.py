@@ -227,6 +227,9 @@ def test_searches_go_as_far_as_true_neighbours_lay_when_it_was_measured():
         assert 8 <= index.probes_and_depth(rank)[0] <= index.lists
         assert max(64, 1.5 * rank) <= index.probes_and_depth(rank)[1] < 1000
     assert index.probes_and_depth(15) == index.probes_and_depth(20)
+    nearest[:, 19] = 999  # which most searches come upon no sooner than among all
+    index.measure(queries, nearest, np.take_along_axis(cosines, nearest, axis=1), 0.999)
+    assert index.probes_and_depth(20)[1] == 8 * 20
     assert index.probes_and_depth(41) == (index.lists, np.ceil(41 * index._measured[20][1] / 20))
 
 
