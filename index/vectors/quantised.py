@@ -107,8 +107,7 @@ class QuantisedIndex(VectorIndex):
 
     def ids(self) -> Ids:
         """All ids, list by list."""
-        parts = [self.ids_in(one) for one in range(self.lists)]
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return np.concatenate([self.ids_in(one) for one in range(self.lists)])
 
     def ids_in(self, one: int) -> Ids:
         """The ids in a list, counted from 0."""

@@ -272,6 +272,16 @@ def test_clips_that_are_embedded_later_than_younger_ones_are_in_their_places(
         assert columns.text("channel_name", 1) is None
 
 
+def test_a_label_alone_that_is_another_is_a_difference_once_it_was_asked_for(world: World):
+    with world.archive.database.write() as session:
+        columns = Columns.read(session, world.archive.model, 0)
+        columns.passing(session, ClipFilter(labels=("rare",)))
+        session.execute(text("UPDATE labels SET value = 'odd' WHERE clip_id = 5"))
+        assert columns.differences(session) == 1
+        assert columns.differences(session, np.array([5])) == 1
+        assert columns.differences(session, np.array([4, 6])) == 0
+
+
 def test_columns_of_an_archive_without_clips_differ_in_nothing(world: World):
     for _ in range(4):
         world.write("remove", 0)

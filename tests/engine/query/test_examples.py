@@ -131,6 +131,7 @@ def test_per_recording_leaves_exactly_the_best_of_each(fixed_windows, sqlite_set
             first.setdefault(hit.clip.recording_id, hit.clip.id)
         query = Query([ClipExample(1)], limit=5, per_recording=1)
         assert [hit.clip.id for hit in search(library, query)] == list(first.values())[:5]
+        assert search(library, Query([ClipExample(1)], limit=5)) == search(library, query)
         two = search(library, replace(query, per_recording=2, limit=100))
         assert len(two) == 12
 

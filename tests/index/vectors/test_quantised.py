@@ -205,6 +205,34 @@ def test_only_what_is_allowed_is_a_candidate_and_all_of_it_where_it_is_little(ap
     assert found.complete
 
 
+def test_searches_go_as_far_as_true_neighbours_lay_when_it_was_measured():
+    rows, queries = normalise(voices(1000)), normalise(voices(50, seed=9))
+    index = QuantisedIndex(rows, count=1000)
+    index.add(np.arange(1000), rows)
+    cosines = queries @ rows.T
+    nearest = np.argsort(-cosines, axis=1)[:, :20]
+    every = [index.candidates(query, 1000) for query in queries]  # not measured: all are looked at
+    assert {len(one.ids) for one in every} == {1000}
+    errors = [
+        one.estimates[np.isin(one.ids, near)] - true[one.ids[np.isin(one.ids, near)]]
+        for one, near, true in zip(every, nearest, cosines, strict=True)
+    ]
+    index.measure(queries, nearest, np.take_along_axis(cosines, nearest, axis=1), 0.999)
+    assert index.spread == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+    assert list(index.details()["reach"]) == ["1", "10", "20"]
+    for rank in (1, 10, 20):
+        found = [index.candidates(query, rank).ids for query in queries]
+        both = zip(nearest, found, strict=True)
+        assert np.mean([np.isin(near[:rank], ids) for near, ids in both]) >= 0.999
+        assert 8 <= index.probes_and_depth(rank)[0] <= index.lists
+        assert max(64, 1.5 * rank) <= index.probes_and_depth(rank)[1] < 1000
+    assert index.probes_and_depth(15) == index.probes_and_depth(20)
+    nearest[:, 19] = 999  # which most searches come upon no sooner than among all
+    index.measure(queries, nearest, np.take_along_axis(cosines, nearest, axis=1), 0.999)
+    assert index.probes_and_depth(20)[1] == 8 * 20
+    assert index.probes_and_depth(41) == (index.lists, np.ceil(41 * index._measured[20][1] / 20))
+
+
 @pytest.mark.parametrize(("count", "lists"), [(0, 4), (40, 8), (1024, 32), (1_000_000, 1024)])
 def test_there_are_about_as_many_lists_as_the_root_of_the_vectors(count: int, lists: int):
     assert QuantisedIndex.training_size(count) == 48 * lists
