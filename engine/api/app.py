@@ -85,6 +85,7 @@ GRACE_S = 30.0
 
 _MOST_QUEUED = 200  # uploads that may be unfinished before others are refused
 _TIDY_S, _ORPHANS_S = 60.0, 600.0  # how often jobs and scores, and kept uploads, are looked after
+_LEFT_S = 20.0  # jobs that other servers left
 _EXPIRED_S = 3600.0  # and recordings that are old enough to be erased
 
 _DESCRIPTION = """
@@ -166,8 +167,13 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                 }
             )
             upkeep.start()
-            calls = {app.state.alerts.check: CHECK_S, app.state.webhooks.deliver: DELIVER_S}
-            news = Upkeep(calls)
+            news = Upkeep(
+                {
+                    app.state.alerts.check: CHECK_S,
+                    app.state.webhooks.deliver: DELIVER_S,
+                    app.state.jobs.take_left: _LEFT_S,
+                }
+            )
             news.start()
             watch = Watch(library)
             watch.start()

@@ -143,16 +143,21 @@ class Jobs:
         with self._database.write() as session:
             remove_old_jobs(session, KEPT)
         if self._has_model():
-            with self._database.read() as session:
-                left = unfinished_jobs(session, self._incoming.place)
-            for job in left:
-                self._take_up(job)
+            self.take_left()
         for old in chunks(self._incoming.abandoned(), _TIDIED):
             with self._database.read() as session:
                 needed = stored_uploads(session, self._incoming.place, old)
             for stored in old:
                 if stored not in needed:
                     self._incoming.remove(stored)
+
+    def take_left(self) -> None:
+        """Take up jobs that nobody works on, unless the model could not be loaded. Done often."""
+        if self._library.model_problem is None:
+            with self._database.read() as session:
+                left = unfinished_jobs(session, self._incoming.place)
+            for job in left:
+                self._take_up(job)
 
     def submit(
         self, upload: Upload, check: Callable[[Session], None] | None = None

@@ -22,7 +22,7 @@ pytestmark = [
 CODE = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     "import emotion_search.index.database.slices as slices; slices.LEASE_S = 2.0\n"
-    "import emotion_search.engine.api.app as app; app._TIDY_S = 0.5\n"
+    "import emotion_search.engine.api.app as app; app._LEFT_S = 0.5\n"
     "from emotion_search.cli import main; main()"
 )
 UPLOADS = 6
