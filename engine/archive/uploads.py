@@ -60,11 +60,7 @@ class HomeUploads:
         remove(self.folder.glob(f"{sha256}.*"))
 
     def require(self) -> None:
-        """Check that uploads can be stored and read.
-
-        Raises:
-            StorageError: they cannot.
-        """
+        """Raise StorageError where uploads cannot be stored and read; of a home, never."""
 
 
 @dataclass(frozen=True)

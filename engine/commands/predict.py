@@ -12,7 +12,6 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
     OverwriteOption,
-    audio_files,
     notice,
     print_json,
     say_error,
@@ -91,23 +90,15 @@ def predict(
 
 
 def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
-    """Files, also of folders, and objects at or below addresses; and errors of addresses with
-    none."""
+    """Files, and objects at or below addresses; and errors of addresses with none."""
     from emotion_search.engine.files.scan import Scan
     from emotion_search.engine.inference.predict import Prediction
     from emotion_search.index.database.addresses import is_object
 
-    paths: list[Path | str] = []
-    unusable: list[Prediction] = []
-    for one in named:
-        if is_object(one):
-            scan = Scan([one])
-            paths += [file.path for file in scan]
-            for path, why in scan.found.unusable:
-                unusable.append(Prediction(path, "utterance", error=why))
-        else:
-            paths += audio_files(one)
-    return paths, unusable
+    scan = Scan([one for one in named if is_object(one)])
+    paths: list[Path | str] = [Path(one) for one in named if not is_object(one)]
+    paths += [one.path for one in scan]
+    return paths, [Prediction(path, "utterance", error=why) for path, why in scan.found.unusable]
 
 
 def _show(prediction: Prediction, *, as_json: bool) -> None:

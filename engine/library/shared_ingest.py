@@ -77,7 +77,7 @@ class SharedIngest(SharedWork):
                 hand is left to others.
         """
         run_id = None if self._wanted is None else self._open(self._wanted)
-        self._work_off(run_id, only=False)
+        self._work_off(run_id, None)
         self.report.stopped = self._stop.is_set()
         model = self._library.model()
         if model is not None and self.report.files:
@@ -91,7 +91,10 @@ class SharedIngest(SharedWork):
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: see ``run``.
         """
         assert self._wanted is not None
-        self._list_all(self._open(self._wanted))
+        run_id = self._open(self._wanted)
+        self._list(run_id)
+        while not self._listed and not self._stop.wait(1.0):
+            self._list(run_id)
 
     def _open(self, wanted: Wanted) -> int:
         """The run that is to be worked on."""

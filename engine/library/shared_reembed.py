@@ -55,7 +55,7 @@ class SharedReembed(SharedWork):
         with self._database.write() as session:
             key, named = f"reembed {model.fingerprint[:50]}", f"reembed under {model.name}"
             run_id = slices.open_run(session, key, named, {}, slices.REEMBED)
-        self._work_off(run_id, only=True)
+        self._work_off(run_id, run_id)
         whole.report.stopped = self._stop.is_set()
         whole.count()
         self._progress(whole.report)

@@ -51,10 +51,8 @@ class SharedWork(ABC):
     def _work(self, claimed: slices.Claimed) -> None:
         """Work on a slice; see ``_under_lease``."""
 
-    def _work_off(self, run_id: int | None, *, only: bool) -> None:
-        """List a run, or none, and take slices, of that run ``only`` or of any ingest, until none
-        is left."""
-        of_run = run_id if only else None
+    def _work_off(self, run_id: int | None, of_run: int | None) -> None:
+        """List a run, or none, and take slices of a run, or of any ingest, until none is left."""
         while not self._stop.is_set():
             if run_id is not None and not self._listed:
                 self._list(run_id)
@@ -66,14 +64,6 @@ class SharedWork(ABC):
             with self._database.read() as session:
                 if not slices.anything_left(session, of_run):
                     break
-            self._stop.wait(_POLL_S)
-
-    def _list_all(self, run_id: int) -> None:
-        """Put all of a run into slices, or wait until another worker has."""
-        while not self._stop.is_set():
-            self._list(run_id)
-            if self._listed:
-                break
             self._stop.wait(_POLL_S)
 
     def _list(self, run_id: int) -> None:

@@ -114,7 +114,6 @@ class Jobs:
         self._stop, self._ending = threading.Event(), threading.Event()
         self._work = JobWork(
             library,
-            self._incoming,
             self.board,
             explain=explain,
             learn=learn,

@@ -95,10 +95,6 @@ class Incoming:
             raise
         return Received(stored, hold, *reading.found())
 
-    def path(self, stored: str) -> str:
-        """Path, or address, of an upload."""
-        return self._uploads.incoming(stored)
-
     def take(self, stored: str) -> Hold | None:
         """An upload for this process alone; None while another, or another thread, works on it."""
         hold = _Lock(self._folder / stored)

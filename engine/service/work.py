@@ -22,7 +22,6 @@ from emotion_search.engine.service.alone import (
     do_alone,
 )
 from emotion_search.engine.service.board import JobBoard, Step
-from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.uploads import InterruptedUploadError, UploadFields, take_in
 from emotion_search.index.database.jobs import WORK, Job, JobStatus, LostJobError
 from emotion_search.index.errors import (
@@ -97,7 +96,6 @@ class JobWork:
     def __init__(
         self,
         library: Library,
-        incoming: Incoming,
         board: JobBoard,
         *,
         explain: Explain,
@@ -107,7 +105,6 @@ class JobWork:
         ending: threading.Event,
     ) -> None:
         self._library = library
-        self._incoming = incoming
         self._board = board
         self._explain = explain
         self._longest = longest
@@ -136,7 +133,7 @@ class JobWork:
             return self._failed(job, error)
 
     def _taken_in(self, job: Job) -> Job:
-        path = self._incoming.path(job.stored)
+        path = self._library.uploads.incoming(job.stored)
         if is_gone(path):
             raise UploadGoneError(f"the upload of {job.name} is no longer there; send it again")
         if self._stop.is_set():

@@ -37,7 +37,7 @@ def test_home_and_its_files_are_their_owners_alone(voices: Path, tmp_path: Path,
         soundfile.write(sent, np.roll(sound, 100), rate)
         with sent.open("rb") as content:
             received = incoming.receive(content)
-        take_in(library, incoming.path(received.stored), name="sent.wav")
+        take_in(library, library.uploads.incoming(received.stored), name="sent.wav")
         files = [path for path in home.rglob("*") if path.is_file()]
         assert {path.suffix for path in files} >= {".db", ".faiss", ".json", ".wav", ".lock"}
         assert {path.name: oct(path.stat().st_mode & 0o777) for path in files} == {
