@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,7 +161,8 @@ def classifiers(
     from emotion_search.engine.commands.show.classifiers import print_classifiers
 
     of = "" if task is None else f" of the task {task}"
-    nothing = f"no classifier{of} yet; train one with: emotion-search train --task TASK"
+    train = f"emotion-search train --task {shlex.quote(task or 'TASK')}"
+    nothing = f"no classifier{of} yet; train one with: {train}"
     print_found(found, as_json, vars, print_classifiers, nothing)
 
 

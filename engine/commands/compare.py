@@ -31,7 +31,9 @@ def compare(
     things: Annotated[
         list[str] | None, typer.Argument(help="Audio files, and folders of them.")
     ] = None,
-    clip: Annotated[list[int] | None, typer.Option(help="A clip, by id; repeatable.")] = None,
+    clip: Annotated[
+        list[int] | None, typer.Option(min=1, metavar="N", help="A clip, by id; repeatable.")
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="Write the matrix of cosines here; - for stdout.")
     ] = None,

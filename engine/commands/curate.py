@@ -180,6 +180,8 @@ def label(
         labels = [(clip, task, text) for clip in clips or []]
     with archive.open() as library:
         known = library.labels(task) if value is not None else {}
+        if remove and task not in (tasks := library.tasks()):
+            raise NotFoundError(f"no clip has a label under the task {task}{nearest(task, tasks)}")
         unknown = library.label(labels)
     if known and value is not None and known.keys().isdisjoint(spellings([value])):
         notice(f"{value} is a new label under the task {task}{nearest(value, known)}")

@@ -33,20 +33,23 @@ def models(archive: ArchiveOptions, ctx: typer.Context, as_json: JsonOption = Fa
     emotion-search models check /path/to/checkpoint
     emotion-search models export /path/to/checkpoint --onnx model.onnx
     """
+    from emotion_search.engine.archive.database import database_exists
     from emotion_search.engine.embedders.catalogue import list_models
-    from emotion_search.engine.library.library import archive_holdings
 
     if ctx.invoked_subcommand is not None:
         if archive != ArchiveOptions() or as_json:
             raise InvalidInputError(f"options go after the command: {ctx.invoked_subcommand}")
         return
-    settings = archive.settings()
+    settings, holdings = archive.settings(), []
+    if database_exists(settings):
+        with archive.open() as library:
+            holdings = library.holdings()
     table = PlainTable()
     table.column("model")
     table.column("dim.", justify="right", no_wrap=True)
     for name in ("scores", "licence", "here"):
         table.column(name)
-    for one in list_models(settings, archive_holdings(settings)):
+    for one in list_models(settings, holdings):
         if as_json:
             print_json(vars(one))
         else:

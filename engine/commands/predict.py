@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     ModelOptions,
     OverwriteOption,
+    audio_files,
     notice,
     print_json,
     say_error,
@@ -90,13 +91,15 @@ def predict(
 
 
 def _paths(named: list[str]) -> tuple[list[Path | str], list[Prediction]]:
-    """Files, and objects at or below addresses; and errors of addresses with none."""
+    """Files, also of folders, and objects at or below addresses; and errors of these."""
     from emotion_search.engine.files.scan import Scan
     from emotion_search.engine.inference.predict import Prediction
     from emotion_search.index.database.addresses import is_object
 
     scan = Scan([one for one in named if is_object(one)])
-    paths: list[Path | str] = [Path(one) for one in named if not is_object(one)]
+    paths: list[Path | str] = [
+        path for one in named if not is_object(one) for path in audio_files(one)
+    ]
     paths += [one.path for one in scan]
     return paths, [Prediction(path, "utterance", error=why) for path, why in scan.found.unusable]
 

@@ -30,14 +30,16 @@ def search(
         list[Path] | None, typer.Argument(help="Audio files that sound like what you look for.")
     ] = None,
     clip: Annotated[
-        list[int] | None, typer.Option(help="A clip of the archive as example; repeatable.")
+        list[int] | None,
+        typer.Option(min=1, metavar="N", help="A clip of the archive as example; repeatable."),
     ] = None,
     unlike: Annotated[
         list[Path] | None,
         typer.Option(help="An audio file that hits should not sound like; repeatable."),
     ] = None,
     unlike_clip: Annotated[
-        list[int] | None, typer.Option(help="A clip that they should not; repeatable.")
+        list[int] | None,
+        typer.Option(min=1, metavar="N", help="A clip that they should not; repeatable."),
     ] = None,
     text: Annotated[
         list[str] | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from sqlalchemy import (
@@ -25,17 +25,49 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.schema import Base, Clip, Job, Recording, SpaceRow, UtcDateTime
+from emotion_search.index.database.filters import NOISE
+from emotion_search.index.database.schema import (
+    Base,
+    ClassifierRow,
+    Clip,
+    ClusterMember,
+    DeliveryRow,
+    Job,
+    Prediction,
+    Recording,
+    SpaceRow,
+    UtcDateTime,
+)
 from emotion_search.index.vectors.space import Method
 
 _LARGEST = 1.7976931348623157e308
+_ROUNDED = 1e-6  # play in a probability
 _IMPOSSIBLE: dict[str, ColumnElement[bool]] = {
     "clips": or_(Clip.start < 0, Clip.end < Clip.start, Clip.end > _LARGEST, Clip.channel < 0),
     "recordings": or_(Recording.duration < 0, Recording.sample_rate < 0, Recording.channels < 0),
-    "spaces": SpaceRow.method.not_in(list(Method)),
-    "jobs": Job.status.not_in(["queued", "running", "done", "failed"]),
+    "spaces": or_(SpaceRow.method.not_in(list(Method)), SpaceRow.clips < 0),
+    "jobs": or_(Job.status.not_in(["queued", "running", "done", "failed"]), Job.attempts < 0),
+    "classifiers": ClassifierRow.version < 1,
+    "predictions": ~Prediction.probability.between(-_ROUNDED, 1 + _ROUNDED),
+    "cluster_members": ClusterMember.cluster < NOISE,
+    "webhook_deliveries": DeliveryRow.attempts < 0,
 }
 """By table: where a row says what cannot be."""
+
+_NUMBER = ("integer", "real")
+_PARTS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
+    ("classifiers", "provenance"): {"$.metrics.uar.value": _NUMBER, "$.data.clips": ("integer",)},
+    ("clusterings", "summary"): {
+        "$.cluster": ("integer",),
+        "$.size": ("integer",),
+        "$.share": _NUMBER,
+        "$.cohesion": _NUMBER,
+        "$.typical": ("array",),
+    },
+    ("jobs", "problem"): {"$.status": ("integer",), "$.detail": ("text",)},
+}
+"""By table and column: what readers find in its JSON, or in each item of a list, and of which types
+SQLite has it to be."""
 
 
 def wrong_values(session: Session, table: Table) -> Iterator[str]:
@@ -93,4 +125,22 @@ def _other_json(value: Any, of: Column[Any]) -> ColumnElement[bool]:
         inner = func.json_each(value).table_valued("type")
         return or_(func.json_type(value) != "array", exists().where(inner.c.type != "text"))
     is_list = list in {get_origin(one) for one in (kind, *get_args(kind))}
-    return func.json_type(value) != ("array" if is_list else "object")
+    other = func.json_type(value) != ("array" if is_list else "object")
+    wanted = _PARTS.get((of.table.name, of.name))
+    if wanted is None:
+        return other
+    if not is_list:
+        return or_(other, _lacks(value, wanted))
+    item = func.json_each(value).table_valued("type", "value")
+    lacks = case((item.c.type != "object", True), else_=_lacks(item.c.value, wanted))
+    return or_(other, exists().where(lacks))
+
+
+def _lacks(value: Any, wanted: Mapping[str, tuple[str, ...]]) -> ColumnElement[bool]:
+    """Whether an object of JSON has not what is wanted at each path."""
+    return or_(
+        *(
+            func.coalesce(func.json_type(value, path), "").not_in(types)
+            for path, types in wanted.items()
+        )
+    )

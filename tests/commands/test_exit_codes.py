@@ -86,6 +86,7 @@ CANNOT = [  # nothing of this name or id; a file that is not there, or is; a pla
     "embed taken.wav --output-dir /dev/null/x",
     "label 999 --label x",
     "label --from none.csv",
+    "label 1 --task none --remove",
     "suggest --speaker nobody",
     "train --from none.csv",
     "train --task none",
@@ -160,6 +161,24 @@ def test_what_is_empty_means_no_folder(run, line, name):
     assert (done.code, done.out, done.err) == (2, "", f"error: {name} is empty\n")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "search --clip 0",
+        "search --clip 1 --unlike-clip -3",
+        "compare --clip 0 --clip 1",
+        "search --clip 1 --after 2026-02-01 --before 2026-02-01",
+        "list clips --min-duration 5 --max-duration 4.9",
+        "trend --by week --min-arousal 0.5 --max-arousal 0.1",
+        "export -o x.csv --min-valence 0.1 --max-valence 0",
+        "extract --recording 1 --start 2 --end 1 -o x.wav",
+    ],
+)
+def test_what_no_archive_could_have_makes_no_sense(archive, line):
+    done = archive(line)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+
+
 def words(command: Any, wanted: list[str]) -> list[str]:
     """A command line with these of its options and arguments, and with those that it needs."""
     given, asked = [], dict(one.partition("=")[::2] for one in wanted)
@@ -200,6 +219,7 @@ def test_options_that_mean_nothing_together_are_refused(run):
 def test_beside_what_they_go_with_they_are_taken(archive):
     for line in (
         "search --clip 1 --label anger --task emotion",
+        "list clips --min-duration 1 --max-duration 1 --after 2026-01-01 --before 2026-01-02",
         "list labels --task emotion",
         "list clips --sort score --order asc",
         "extract --recording 1 --start 0.2 -o x.wav",

@@ -216,10 +216,33 @@ UNREADABLE = {
     ),
     "embeddings": ("vector = 'text'",),
     "models": ("classes = 'no'", "classes = '{}'", "classes = '[1]'"),
+    "classifiers": (
+        "provenance = '{}'",
+        """provenance = '{"metrics": {"uar": {"value": "x"}}, "data": {"clips": 3}}'""",
+    ),
+    "clusterings": ("summary = '{}'", "summary = '[7]'", "summary = '[{}]'"),
+    "jobs": ("problem = '{}'", "problem = 'no'"),
+}
+LEARNED = [
+    "classifiers VALUES (1, 1, 't', 1, 'm', '[]', 0, :provenance, x'00', :now)",
+    "predictions VALUES ('t', 1, 1, 'a', 0.5)",
+    "clusterings VALUES (1, 'c', 1, 'm', 2, 0, '{}', :summary, :now)",
+    "cluster_members VALUES (1, 1, -1)",
+    "jobs (id, status, place, stored, owner, digest, name, size, said, attempts, seconds, problem,"
+    " created_at) VALUES (1, 'failed', '', '', '', '', '', 0, '{}', 0, 0, :problem, :now)",
+]
+GIVEN = {
+    "provenance": '{"metrics": {"uar": {"value": 1}}, "data": {"clips": 3}}',
+    "summary": '[{"cluster": 0, "size": 1, "share": 1.0, "cohesion": 1.0, "typical": [1]}]',
+    "problem": '{"status": 422, "detail": "no"}',
+    "now": "2026-11-29 08:00:00.000000",
 }
 IMPOSSIBLE = {
     "clips": ("start_s = -1.0", "end_s = -1.0", "channel = -1"),
     "recordings": ("duration = -0.5", "sample_rate = -1", "channels = -1"),
+    "classifiers": ("version = 0",),
+    "predictions": ("probability = -0.5", "probability = 1.5"),
+    "cluster_members": ("cluster = -9",),
 }
 
 
@@ -233,6 +256,10 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
     }  # fmt: skip
     database = create_engine(on_sqlite.database_url)
     with Session(database) as session:
+        for one in LEARNED:
+            session.execute(text(f"INSERT INTO {one}"), GIVEN)
+        session.commit()
+        assert not [one for one in Base.metadata.sorted_tables if list(wrong_values(session, one))]
         for (table, change), what in damages.items():
             session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
             told = [
