@@ -157,6 +157,17 @@ def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
     assert found == [(i, 1.0) for i in range(10)]
 
 
+def test_an_id_that_is_there_is_replaced(index: VectorIndex):
+    eye = np.eye(DIM, dtype=np.float32)
+    held: dict[int, np.ndarray] = {}
+    for row, some in enumerate([[7, 3], [7], [3, 8], [8]]):  # the highest alone, a lower one, …
+        index.add(np.array(some), eye[[row] * len(some)])
+        held |= dict.fromkeys(some, eye[row])
+        assert sorted(index.ids().tolist()) == sorted(held)
+        found = ask(index, Dictionary(held, eye[row], lambda i: i), eye[row], Wish(9))
+        assert found == brute_force(held, eye[row], Wish(9), lambda i: i)
+
+
 @given(limit=st.integers(1, 20), threshold=st.floats(0.2, 0.95))
 @settings(max_examples=20, deadline=None)
 def test_distinct_hits_are_unlike_each_other(limit, threshold):
