@@ -285,7 +285,6 @@ def test_what_is_missing_is_told(on_sqlite: Settings):
 
 @pytest.mark.parametrize("change", [
     "clips SET start_s = 'x'", "clips SET end_s = 9e999", "recordings SET recorded_at = 'never'",
-    "clips SET recording_id = 99",
 ])  # fmt: skip
 def test_no_reader_stumbles_over_a_row_that_cannot_be(
     on_sqlite: Settings, tmp_path: Path, change: str
