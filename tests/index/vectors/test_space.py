@@ -138,7 +138,7 @@ def test_one_class_teaches_nothing():
     vectors, _ = crowded()
     for others in ([], ["b"], ["b", "c"]):  # nor do classes of a single clip
         labels = np.array(["a"] * (len(vectors) - len(others)) + others)
-        with pytest.raises(InvalidInputError, match="two classes .*; there is 1"):
+        with pytest.raises(InvalidInputError, match=r"two classes .*; there is 1"):
             fit_space(Method.LEARNED, vectors, labels)
 
 
