@@ -134,6 +134,14 @@ def test_equal_vectors_make_no_space(method: Method):
         fit_space(method, np.ones((50, DIM), np.float32), np.array(["a", "b"] * 25))
 
 
+def test_a_space_needs_two_embeddings():
+    two = np.eye(2, DIM, dtype=np.float32)
+    turned = fit_space(Method.CENTRED, two).apply(two)
+    assert turned[0] @ turned[1] == pytest.approx(-1)
+    with pytest.raises(InvalidInputError, match="two embeddings at least; there are 1"):
+        fit_space(Method.CENTRED, two[:1])
+
+
 def test_one_class_teaches_nothing():
     vectors, _ = crowded()
     for others in ([], ["b"], ["b", "c"]):  # nor do classes of a single clip
