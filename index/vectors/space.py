@@ -161,8 +161,7 @@ def _learned(centred: Array, labels: NDArray[np.str_]) -> Array:
     means = np.stack([centred[classes == i].mean(axis=0) for i in range(len(counts))])
     root = _inverse_root(centred - means[classes])
     between = (means[counts > 1] @ root) - (means[counts > 1] @ root).mean(axis=0)
-    scatter = between.T @ between / len(names)
-    values, directions = np.linalg.eigh(scatter)
+    values, directions = np.linalg.eigh(between.T @ between)
     values = np.maximum(values, 0)
     stretched = np.sqrt(1 + _STRETCH * values / max(values.sum(), 1e-30))  # 0 where means coincide
     return np.asarray(root @ (directions * stretched))

@@ -85,7 +85,8 @@ def test_a_whitened_space_measures_by_the_inverse_covariance():
 @pytest.mark.parametrize("method", [Method.LEARNED, Method.BASELINE_LEARNED])
 def test_a_learned_space_is_even_within_classes_and_stretched_between_their_means(method: Method):
     vectors, labels = crowded(n=50)
-    labels[0] = "alone"  # a class of one clip, which says nothing of the others
+    labels[0] = "c8"  # a class of one clip, which says nothing of the others
+    labels[1:3] = "c9"
     unit = normalise(vectors).astype(float)
     centres = np.tile(unit[:5].mean(axis=0), (50, 1)) * np.linspace(0.9, 1, 50)[:, None]
     centred = unit - (centres if method is Method.BASELINE_LEARNED else unit.mean(axis=0))
@@ -93,7 +94,7 @@ def test_a_learned_space_is_even_within_classes_and_stretched_between_their_mean
     within = centred - np.stack([means[name] for name in labels])
     values, directions = np.linalg.eigh(inverse_covariance(within))
     root = directions * np.sqrt(values) @ directions.T
-    between = np.stack([means[f"c{i}"] @ root for i in range(3)])
+    between = np.stack([means[name] @ root for name in ("c0", "c1", "c2", "c9")])
     scatter = np.cov(between.T, bias=True)
     expected = root @ (np.eye(DIM) + 100 * scatter / np.trace(scatter)) @ root
     matrix = fit_space(method, vectors, labels, centres).matrix.astype(float)
@@ -133,10 +134,20 @@ def test_equal_vectors_make_no_space(method: Method):
         fit_space(method, np.ones((50, DIM), np.float32), np.array(["a", "b"] * 25))
 
 
+def test_a_space_needs_two_embeddings():
+    two = np.eye(2, DIM, dtype=np.float32)
+    turned = fit_space(Method.CENTRED, two).apply(two)
+    assert turned[0] @ turned[1] == pytest.approx(-1)
+    with pytest.raises(InvalidInputError, match="two embeddings at least; there are 1"):
+        fit_space(Method.CENTRED, two[:1])
+
+
 def test_one_class_teaches_nothing():
     vectors, _ = crowded()
-    with pytest.raises(InvalidInputError, match="two classes"):
-        fit_space(Method.LEARNED, vectors, np.array(["a"] * len(vectors)))
+    for others in ([], ["b"], ["b", "c"]):  # nor do classes of a single clip
+        labels = np.array(["a"] * (len(vectors) - len(others)) + others)
+        with pytest.raises(InvalidInputError, match=r"two classes .*; there is 1"):
+            fit_space(Method.LEARNED, vectors, labels)
 
 
 @pytest.mark.parametrize("method", [Method.BASELINE, Method.BASELINE_LEARNED])
