@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,9 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.trends.alerts import check, checked_rule
 from emotion_search.index.database.alerts import AlertDetails, NewAlert, add_alert
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.errors import DOUBTFUL, NotFoundError
+
+log = logging.getLogger(__name__)
 
 CHECK_S = 2.0
 """Seconds from one check to the next."""
@@ -50,11 +53,14 @@ class Alerts:
         if model is None:
             return
         for one in self._library.alerts():
-            check(
-                self._library.database,
-                model,
-                one,
-                self._wanted(one.filters),
-                min_confidence=self._library.settings.min_confidence,
-            )
+            try:
+                check(
+                    self._library.database,
+                    model,
+                    one,
+                    self._wanted(one.filters),
+                    min_confidence=self._library.settings.min_confidence,
+                )
+            except DOUBTFUL as error:  # a damaged row; the other rules are checked all the same
+                log.warning("alert %s cannot be checked: %s", one.id, error)
         self._rest_until = time.monotonic() + _REST * (time.monotonic() - began)

@@ -42,4 +42,6 @@ class Upkeep:
                 call()
             except (EmotionSearchError, OSError) as error:
                 log.warning("%s: %s", call, error)
+            except Exception:  # of a damaged row, say: the other calls go on, and so does this
+                log.exception("%s", call)
             due[call] = time.monotonic() + self._every[call]

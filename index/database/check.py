@@ -23,11 +23,17 @@ _RESTORE = "restore a backup, or move the database away and ingest again"
 _REINDEX = (
     "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
 )
+_RETRAIN = "emotion-search classifiers --task TASK --delete VERSION, then train and classify"
 _CURES = {
     "spaces": "emotion-search tune --restore 0, then tune",
     "baselines": "emotion-search tune --restore 0, then tune",
     "calibrations": "emotion-search tune --restore, to the space that serves",
-    "classifiers": "emotion-search train, the task named there",
+    "classifiers": _RETRAIN,
+    "predictions": _RETRAIN,
+    "clusterings": "emotion-search cluster --delete NAME, and make it anew",
+    "cluster_members": "emotion-search cluster --delete NAME, and make it anew",
+    "jobs": "emotion-search jobs drop ID",
+    "alerts": "delete the alert (DELETE /v1/alerts/ID, or in the dashboard) and make it anew",
     "models": "restore a backup, or emotion-search reembed under another model",
 }
 _LINES = 20  # of what SQLite finds, at most

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.filters import NOISE
 from emotion_search.index.database.schema import (
+    AlertRow,
     Base,
     ClassifierRow,
     Clip,
@@ -50,7 +51,15 @@ _IMPOSSIBLE: dict[str, ColumnElement[bool]] = {
     "classifiers": ClassifierRow.version < 1,
     "predictions": ~Prediction.probability.between(-_ROUNDED, 1 + _ROUNDED),
     "cluster_members": ClusterMember.cluster < NOISE,
-    "webhook_deliveries": DeliveryRow.attempts < 0,
+    "alerts": or_(
+        AlertRow.measure.not_in(["share", "level"]),
+        AlertRow.window.not_in(["recording", "day", "week", "month"]),
+        AlertRow.state.not_in(["waiting", "quiet", "raised", "failed"]),
+    ),
+    "webhook_deliveries": or_(
+        DeliveryRow.attempts < 0,
+        DeliveryRow.event.not_in(["job.ended", "alert.fired", "webhook.test"]),
+    ),
 }
 """By table: where a row says what cannot be."""
 
@@ -64,7 +73,11 @@ _PARTS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
         "$.cohesion": _NUMBER,
         "$.typical": ("array",),
     },
-    ("jobs", "problem"): {"$.status": ("integer",), "$.detail": ("text",)},
+    ("jobs", "problem"): {
+        "$.status": ("integer",),
+        "$.kind": ("text", "null"),
+        "$.detail": ("text",),
+    },
 }
 """By table and column: what readers find in its JSON, or in each item of a list, and of which types
 SQLite has it to be."""

@@ -230,11 +230,14 @@ LEARNED = [
     "cluster_members VALUES (1, 1, -1)",
     "jobs (id, status, place, stored, owner, digest, name, size, said, attempts, seconds, problem,"
     " created_at) VALUES (1, 'failed', '', '', '', '', '', 0, '{}', 0, 0, :problem, :now)",
+    "alerts VALUES (1, 'a', 'angry>0.3', 'share', 'day', '{}', 0, 'quiet', NULL, :now, NULL, NULL)",
+    "webhooks VALUES (1, 'https://a.example', 's', '[]', :now)",
+    "webhook_deliveries VALUES (1, 1, 'm', 'job.ended', '{}', 0, NULL, NULL, NULL, :now, NULL)",
 ]
 GIVEN = {
     "provenance": '{"metrics": {"uar": {"value": 1}}, "data": {"clips": 3}}',
     "summary": '[{"cluster": 0, "size": 1, "share": 1.0, "cohesion": 1.0, "typical": [1]}]',
-    "problem": '{"status": 422, "detail": "no"}',
+    "problem": '{"status": 422, "kind": null, "detail": "no"}',
     "now": "2026-11-29 08:00:00.000000",
 }
 IMPOSSIBLE = {
@@ -243,6 +246,8 @@ IMPOSSIBLE = {
     "classifiers": ("version = 0",),
     "predictions": ("probability = -0.5", "probability = 1.5"),
     "cluster_members": ("cluster = -9",),
+    "alerts": ("measure = 'x'", "\"window\" = 'x'", "state = 'x'"),
+    "webhook_deliveries": ("attempts = -1", "event = 'x'"),
 }
 
 
