@@ -83,6 +83,8 @@ def _is_noise(samples: Array, power: Array, peak: float) -> bool:
         return False
     apart = power[::4]  # frames that share no sample
     strong = apart[:, apart.mean(axis=0) >= apart.mean()]
+    if strong.shape[1] < _FREQUENCIES:
+        return False
     deviations = np.std(10 * np.log10(strong + 1e-12 * power.max()), axis=0)
     least, most = np.quantile(deviations, [0.1, 0.9])
     return bool(_NOISE_DB[0] < least and most < _NOISE_DB[1])
