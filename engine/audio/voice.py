@@ -20,6 +20,7 @@ Array = NDArray[np.floating]
 
 _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
+_FREQUENCIES = 25  # that are strong in noise, at least; hums have fewer
 _BREATH_S = 0.5  # that is as loud for longer is none
 _NOISE_DB = (
     2.0,
