@@ -20,11 +20,9 @@ Array = NDArray[np.floating]
 
 _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
+_FREQUENCIES = 25  # that are strong in noise, at least; hums have fewer
 _BREATH_S = 0.5  # that is as loud for longer is none
-_NOISE_DB = (
-    2.0,
-    10.0,
-)  # deviations of most frequencies' levels: in noise 5.6, and near in few frames
+_NOISE_DB = 2.0, 10.0  # deviations of most frequencies: 5.6, and near that in few frames
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
 _LOBE_HZ = 47.0  # on either side of a peak that belong to it
 _IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
@@ -83,6 +81,8 @@ def _is_noise(samples: Array, power: Array, peak: float) -> bool:
         return False
     apart = power[::4]  # frames that share no sample
     strong = apart[:, apart.mean(axis=0) >= apart.mean()]
+    if strong.shape[1] < _FREQUENCIES:
+        return False
     deviations = np.std(10 * np.log10(strong + 1e-12 * power.max()), axis=0)
     least, most = np.quantile(deviations, [0.1, 0.9])
     return bool(_NOISE_DB[0] < least and most < _NOISE_DB[1])

@@ -73,6 +73,8 @@ def scores_of_recording(
     for channel, chosen in sorted(
         channels.items(), key=lambda pair: -1 if pair[0] is None else pair[0]
     ):
+        if channel is not None and not (isinstance(channel, int) and channel >= 0):
+            raise ValueError(f"channel {channel!r}")
         own = [rows[i] for i in chosen]
         found.append(
             ChannelScores(

@@ -52,7 +52,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory):
 )
 def test_the_name_of_an_upload_is_never_a_path(limited: TestClient, tmp_path: Path, name: str):
     path = tmp_path / "x.wav"
-    soundfile.write(path, np.random.default_rng(len(name)).uniform(-0.1, 0.1, 8000), 16_000)
+    soundfile.write(path, np.random.default_rng(len(name)).uniform(-0.1, 0.1, 7000), 16_000)
     answer = limited.post(WAIT, files=upload(path, name))
     assert answer.status_code in (200, 201), answer.text
     shown = answer.json()["clips"][0]["file"]

@@ -78,9 +78,25 @@ def belongs_to(column: str, *, primary_key: bool = False) -> Any:
 
 
 def as_details(kind: type[T], row: Any, **others: Any) -> T:
-    """A dataclass of ``others``, and of those columns of a row that it has fields of."""
-    names = (field.name for field in fields(kind) if field.name not in others)
-    return kind(**{name: getattr(row, name) for name in names}, **others)
+    """A dataclass of ``others``, and of those columns of a row that it has fields of.
+
+    Raises:
+        ValueError: a column holds something else than the field is annotated with.
+    """
+    values = {}
+    for field in fields(kind):
+        if field.name not in others:
+            values[field.name] = value = getattr(row, field.name)
+            named = str(field.type)
+            plain = _PLAIN.get(named.removesuffix(" | None"))
+            absent = value is None and named.endswith("None")
+            if plain is not None and not absent and not isinstance(value, plain):
+                raise ValueError(f"{value!r} for {field.name}")
+    return kind(**values, **others)
+
+
+_PLAIN: dict[str, Any] = {"str": str, "int": int, "float": (float, int), "datetime": datetime}
+"""Types by what annotations call them."""
 
 
 class Base(DeclarativeBase):

@@ -290,6 +290,7 @@ def test_what_is_missing_is_told(on_sqlite: Settings):
 
 @pytest.mark.parametrize("change", [
     "clips SET start_s = 'x'", "clips SET end_s = 9e999", "recordings SET recorded_at = 'never'",
+    "clips SET channel = 'x'", "models SET name = x'ff'", "recordings SET name = x'ff'",
 ])  # fmt: skip
 def test_no_reader_stumbles_over_a_row_that_cannot_be(
     on_sqlite: Settings, tmp_path: Path, change: str
