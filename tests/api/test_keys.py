@@ -233,7 +233,7 @@ def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch)
     home = ["--home", str(tmp_path / "home"), "--model", "acoustic"]
     with pytest.raises(InvalidInputError, match="key create"):
         run(capsys, "serve", "--host", "0.0.0.0", *home)
-    with pytest.raises(InvalidInputError, match="not both"):
+    with pytest.raises(InvalidInputError, match="goes without"):
         run(capsys, "serve", "--open-to-anyone", "--published-locally", *home)
     run(capsys, "serve", "--host", "0.0.0.0", "--open-to-anyone", *home)
     run(capsys, "serve", "--host", "0.0.0.0", "--published-locally", *home)

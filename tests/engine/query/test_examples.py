@@ -91,7 +91,8 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
 ):
     path = tmp_path / "long.wav"
     rng = np.random.default_rng(0)
-    write_wav(path, rng.uniform(-0.5, 0.5, 16_000 * 40).astype(np.float32))
+    swell = np.sin(np.arange(16_000 * 40) / 3000) ** 2  # noise of one level is no clip
+    write_wav(path, (swell * rng.uniform(-0.5, 0.5, 16_000 * 40)).astype(np.float32))
     settings = sqlite_settings.model_copy(update={"segments": "fixed"})
     with Library.open(settings, create=True) as library:
         from emotion_search.engine.files.scan import find_audio

@@ -27,7 +27,7 @@ def test_sources_sentences_and_scores_of_clips_in_the_order_asked_for(database: 
             session, name="m", fingerprint="f" * 64, dimension=3, classes=("a", "b")
         )
         for i, known in enumerate(KNOWN):
-            scores = np.array([0.25, 0.75] if i else [], np.float32)
+            scores = np.array([0.25, 0.75] if i else [0.5, 0.5], np.float32)
             clips = [NewClip(None, t, t + 1.0, np.ones(3, np.float32), scores) for t in (0.0, 1.0)]
             facts = FileFacts(f"/{i}.wav", 1, 1)
             new = NewRecording(facts, f"{i}.wav", f"{i:064d}", 2.0, 16_000, 1, known, clips)
@@ -42,5 +42,5 @@ def test_sources_sentences_and_scores_of_clips_in_the_order_asked_for(database: 
     assert lines == ["", "1", "2", "1"]
     assert voices.tolist() == ["speaker t", "speaker s", "recording 2", "speaker s"]
     np.testing.assert_array_equal(found.scores[[0, 2]], [[0.25, 0.75]] * 2)
-    assert np.isnan(found.scores[[1, 3]]).all()
+    np.testing.assert_array_equal(found.scores[[1, 3]], [[0.5, 0.5]] * 2)
     assert found.scores.dtype == np.float32

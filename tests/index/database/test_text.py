@@ -58,6 +58,8 @@ def test_a_migration_brings_what_is_stored_into_nfc(filled: Library):
             session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("DROP INDEX ix_clips_speaker"))
         session.execute(text("ALTER TABLE clips DROP COLUMN speaker"))
+        for name in ("worker", "lease_until"):
+            session.execute(text(f"ALTER TABLE jobs DROP COLUMN {name}"))
         for name in DIMENSIONS:
             session.execute(text(f"ALTER TABLE embeddings DROP COLUMN {name}"))
     database.migrate()
