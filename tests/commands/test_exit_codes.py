@@ -140,6 +140,14 @@ def test_what_cannot_be_done_here_is_one_line_and_exit_code_1(archive):
     assert {path.name for path in Path().iterdir() if not path.match("taken.*")} == {"empty"}
 
 
+def test_a_file_beside_the_target_is_left_alone(archive):
+    for name in ("x.csv.tmp", "x.wav.tmp"):
+        Path(name).write_text("mine")
+    assert archive("compare --clip 1 --clip 2 --csv x.csv").code == 0
+    assert archive("extract 1 -o x.wav").code == 0
+    assert [Path(name).read_text() for name in ("x.csv.tmp", "x.wav.tmp")] == ["mine", "mine"]
+
+
 def test_a_port_that_is_taken_cannot_be_had_here(archive):
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = archive(f"serve --port {other.getsockname()[1]}")
