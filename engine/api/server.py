@@ -24,7 +24,7 @@ from emotion_search.engine.api.http.connections import Connection, overdue
 from emotion_search.engine.api.http.logs import configure
 from emotion_search.engine.api.http.metrics import COUNTERS
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError
+from emotion_search.index.errors import EmotionSearchError, UnusableError
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +77,12 @@ def run(settings: Settings, *, host: str, port: int, open_to: OpenTo, workers: i
             is mapped from files they share.
 
     Raises:
-        InvalidInputError: the address cannot be listened on.
+        UnusableError: the address cannot be listened on.
     """
     try:
         listening = _listen(host, port, workers)
     except OSError as error:
-        raise InvalidInputError(
+        raise UnusableError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
     line = f"serving on http://{_shown(host)}:{listening[0].getsockname()[1]} (Ctrl-C ends it)"

@@ -70,12 +70,14 @@ def backup(
         progress: called with how many uploads are in it, and of how many; the database goes first.
 
     Raises:
-        InvalidInputError: the file is there already.
+        InvalidInputError: the file is there already, or its folder is not.
         DatabaseError: there is no archive, or it cannot be read.
         StorageFullError: no space is left; no file is.
     """
     if file.exists() and not overwrite:
         raise ConflictError(f"{file} is there already: name another, or say --overwrite")
+    if not (parent := file.absolute().parent).is_dir():
+        raise UnusableError(f"{file} cannot be written: there is no folder {parent}")
     began = datetime.now(UTC)
     partial = file.with_name(f"{file.name}.partial")
     with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:

@@ -198,7 +198,9 @@ def _check_output(output: Path, *, resume: bool, overwrite: bool) -> bool:
         )
     if there - {_STATE} and not overwrite and not resume:
         raise ConflictError(f"{output} is not empty: name another --output, or say --overwrite")
-    if strange := sorted({name.removesuffix(".tmp") for name in there} - _WRITTEN):
+    if strange := sorted(
+        {name.removeprefix(".").removesuffix(".tmp") for name in there} - _WRITTEN
+    ):
         raise ConflictError(
             f"{output} holds {strange[0]}, which finetune has not written and would remove: name"
             " another --output"

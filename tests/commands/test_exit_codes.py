@@ -2,6 +2,7 @@
 options without effect among it."""
 
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ CANNOT = [  # nothing of this name or id; a file that is not there, or is; a pla
     "copy --from sqlite:///none.db --to sqlite:///new.db",
     "backup taken.tar",
     "backup /dev/null/x.tar",
+    "backup none/x.tar",
     "restore none.tar --dry-run",
     "restore taken.tar --home new",
     "migrate --database sqlite:////dev/null/x.db",
@@ -136,6 +138,21 @@ def test_what_cannot_be_done_here_is_one_line_and_exit_code_1(archive):
     assert wrong == []
     assert {path.read_text() for path in Path().glob("taken.*")} == {"not to be lost"}
     assert {path.name for path in Path().iterdir() if not path.match("taken.*")} == {"empty"}
+
+
+def test_a_file_beside_the_target_is_left_alone(archive):
+    for name in ("x.csv.tmp", "x.wav.tmp"):
+        Path(name).write_text("mine")
+    assert archive("compare --clip 1 --clip 2 --csv x.csv").code == 0
+    assert archive("extract 1 -o x.wav").code == 0
+    assert [Path(name).read_text() for name in ("x.csv.tmp", "x.wav.tmp")] == ["mine", "mine"]
+
+
+def test_a_port_that_is_taken_cannot_be_had_here(archive):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = archive(f"serve --port {other.getsockname()[1]}")
+    assert (done.code, done.out) == (1, "")
+    assert "choose another --port" in done.err
 
 
 def test_an_option_that_there_is_not_makes_no_sense(run):
