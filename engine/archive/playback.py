@@ -19,7 +19,6 @@ from emotion_search.index.database.spans import Span
 from emotion_search.index.errors import (
     AbsentError,
     AudioError,
-    InvalidInputError,
     NotFoundError,
     UnusableError,
     reason,
@@ -41,14 +40,14 @@ def span_of_recording(
     Raises:
         NotFoundError: no such recording, or its file is no longer there or has changed.
         AbsentError: no such channel, or nothing of the recording there.
-        InvalidInputError: an end before the start, or a stretch longer than ten minutes.
+        UnusableError: a stretch longer than ten minutes.
     """
     with archive.database.read() as session:
         recording = get_recording(session, recording_id)
     duration, channels = recording.duration, recording.channels
     stop = duration if end is None else min(end, duration)
     if end is not None and not start < end:
-        raise InvalidInputError(f"{start:g} to {end:g} s is no stretch: start must come before end")
+        raise AbsentError(f"{start:g} to {end:g} s is no stretch: start must come before end")
     if not start < stop:
         raise AbsentError(f"the recording has {duration:.2f} s, none from {start:g} s on")
     if stop - start > LONGEST:

@@ -210,10 +210,11 @@ def _sound(library: Library, what: SoundOptions) -> tuple[Samples, int]:
     """What is asked for: mono float32 (n,), and its sample rate in Hz."""
     from emotion_search.engine.archive.playback import span_of_recording
 
+    start, end, channel = what.start or 0.0, what.end, what.channel
+    if end is not None and not start < end:
+        raise InvalidInputError(f"--start {start:g} --end {end:g}: nothing is between them")
     _recording_of(library, what)  # raises where there is none
-    start, end, channel = what.start, what.end, what.channel
     if what.recording is not None:
-        start = start or 0.0
         return span_of_recording(library, what.recording, start=start, end=end, channel=channel)
     assert what.clip is not None
     samples, rate, _ = library.clip_audio(what.clip)
