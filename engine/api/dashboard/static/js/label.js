@@ -9,7 +9,7 @@ import { fill, h, clock, refill } from "./dom.js";
 import { named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
 import { followArchive } from "./live.js";
-import { setLabel, tasks } from "./labelling.js";
+import { setLabel } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { trainer } from "./training.js";
 import { playButton, wave } from "./wave.js";
@@ -147,19 +147,21 @@ export function render(main, { signal }) {
 
 /** How far the labels of a task agree with those of another, which somebody else may have given. */
 async function agreement(place, task, signal) {
-  const others = (await tasks()).filter((one) => one !== task);
+  const known = (await read("/v1/tasks", { signal })).data.map((one) => one.name);
+  const others = known.filter((one) => one !== task);
   const answer = h("p", { role: "status" });
   const before = place.querySelector("select")?.value;
   const other = h("select", { name: "other", onchange: tell }, others.map((value) => h("option", { value, selected: value === before }, value)));
   async function tell() {
     const asked = other.value;
+    if (!known.includes(task)) { fill(answer, t("No clip has a label under both.")); return; }
     try {
       const { clips, agreed, kappa } = await read(`/v1/agreement?${new URLSearchParams({ task, other: asked })}`, { signal });
       if (other.value !== asked) return;
       fill(answer, clips ? t("{clips} have a label under both; {share} agree.", { clips: plural(clips, "clip"), share: percent(agreed / clips) }) : t("No clip has a label under both."),
         kappa !== null && h("b", {}, ` ${t("Cohen's kappa {kappa}", { kappa: number(kappa, 2) })}`));
     } catch (error) {
-      if (!signal.aborted) fill(answer, error.kind === "not-found" ? t("No clip has a label under both.") : missing(t("Not read"), error));
+      if (!signal.aborted) fill(answer, missing(t("Not read"), error));
     }
   }
   refill(place, others.length > 0 && h("section.panel.stack", { "aria-label": t("Agreement") }, h("h2", {}, t("Agreement")),
