@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from emotion_search.index.database.affect import DIMENSIONS, follows
 from emotion_search.index.database.embeddings import (
-    as_arrays,
+    check_bytes,
     embeddings_by_id,
     embeddings_in_order,
 )
@@ -344,8 +344,8 @@ def _named(
 ) -> dict[str, float]:
     if scores is None:
         return {}
-    (values,) = as_arrays([(clip, scores, checksum)], len(classes))[1].tolist()
-    return dict(zip(classes, values, strict=True))
+    check_bytes(clip, scores, checksum, len(classes))
+    return dict(zip(classes, np.frombuffer(scores, "<f4").tolist(), strict=True))
 
 
 def clips_with_vectors(

@@ -212,6 +212,18 @@ def removed_since(session: Session, model: ModelInfo, revision: int) -> Ids:
     return np.fromiter(session.scalars(query), dtype=np.int64)
 
 
+def check_bytes(clip: int, stored: bytes, checksum: int | None, dimension: int) -> None:
+    """Check a vector, or scores, of a clip.
+
+    Raises:
+        DatabaseError: it is not what was written.
+    """
+    if len(stored) != 4 * dimension or checksum not in (None, crc32(stored)):
+        raise DatabaseError(
+            f"the embedding of clip {clip} is damaged; make it anew by: emotion-search check --mend"
+        )
+
+
 def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:
     """Rows of clip id, vector or scores (bytes) and its checksum (None: it has none) as arrays: ids
     int64 (n,), vectors float32 (n, dim).
@@ -220,11 +232,7 @@ def as_arrays(rows: Sequence[Any], dimension: int) -> tuple[Ids, Vectors]:
         DatabaseError: a vector is not what was written; names the clip.
     """
     for clip, vector, checksum in rows:
-        if len(vector) != 4 * dimension or checksum not in (None, crc32(vector)):
-            raise DatabaseError(
-                f"the embedding of clip {clip} is damaged; make it anew by: emotion-search check"
-                " --mend"
-            )
+        check_bytes(clip, vector, checksum, dimension)
     ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
     data = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")
     return ids, np.asarray(data.reshape(len(rows), dimension), dtype=np.float32)
