@@ -83,7 +83,7 @@ def test_the_seven_uses_print_what_their_page_shows(walk, place: Path, emodb: Pa
     lines = [line for block in shown for line in block.splitlines()]
     assert len(lines) > 20
     other = [line for line in lines if shape(line) not in printed]
-    assert len(other) <= len(lines) // 5, other  # which of two is taken, say, may differ by machine
+    assert len(other) <= len(lines) // 5, other  # three lines once did, for a reason not known
 
 
 def shape(line: str) -> str:
