@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import chunks
@@ -66,13 +66,22 @@ class Names:
 
 
 def read_clips(
-    session: Session, model: ModelInfo, names: Mapping[str, Names], ids: Ids | None
+    session: Session,
+    model: ModelInfo,
+    names: Mapping[str, Names],
+    ids: Ids | None,
+    since: int | None = None,
 ) -> tuple[Ids, dict[str, Column]]:
     """The clips of ``ids`` (None for all) that have an embedding of a model, ascending, and their
-    columns; texts are encoded by ``names``."""
+    columns; texts are encoded by ``names``. With ``since`` only what changed after this
+    revision."""
     converts = [convert or names[name].encode for name, (_, convert) in _OF_CLIPS.items()]
-    query = _CLIPS.where(Embedding.model_id == model.id)
-    columns = fetch_columns(session, query, Embedding.clip_id, ids, *converts)
+    if since is None:
+        query = _CLIPS.where(Embedding.model_id == model.id)
+        columns = fetch_columns(session, query, Embedding.clip_id, ids, *converts)
+    else:
+        changed = session.execute(_CHANGED, {"model": model.id, "since": since})
+        columns = _converted(changed.partitions(), converts)
     order = np.argsort(columns[0])
     found = {name: values[order] for name, values in zip(_OF_CLIPS, columns, strict=True)}
     return found.pop("clip"), found | {"there": np.ones(len(order), np.bool_)}
@@ -116,13 +125,17 @@ def fetch_columns(
     session: Session, query: Any, key: Any, ids: Ids | None, *converts: Convert
 ) -> list[Column]:
     """The columns of a query's rows, all or those whose key is among ``ids``, each converted."""
-    parts = [[convert(()) for convert in converts]]
-    parts += [
+    return _converted(_fetched(session, query, key, ids), converts)
+
+
+def _converted(parts: Iterable[Sequence[Any]], converts: Sequence[Convert]) -> list[Column]:
+    columns = [[convert(()) for convert in converts]]
+    columns += [
         [convert(values) for convert, values in zip(converts, zip(*part, strict=True), strict=True)]
-        for part in _fetched(session, query, key, ids)
+        for part in parts
         if part
     ]
-    return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
+    return [np.concatenate(of_one) for of_one in zip(*columns, strict=True)]
 
 
 def fetch_scores(
@@ -187,3 +200,7 @@ _CLIPS = (
     .join(Clip, Clip.id == Embedding.clip_id)
     .join(Recording, Recording.id == Clip.recording_id)
 )
+_CHANGED = _CLIPS.where(
+    Embedding.model_id + 0 == bindparam("model"),  # so that SQLite begins with the clips
+    Clip.revision > bindparam("since"),
+).execution_options(yield_per=_READ)

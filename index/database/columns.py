@@ -111,13 +111,26 @@ class Columns:
         found, read = read_clips(session, self._model, self._names, ids)
         if ids is None:
             self._install(found, read)
-            return
+        else:
+            self._take(session, found, read)
+
+    def update_changed(self, session: Session) -> Ids:
+        """Read anew the clips that changed since ``revision``; returns their ids, ascending."""
+        found, read = read_clips(session, self._model, self._names, None, since=self.revision)
+        self._take(session, found, read)
+        return found
+
+    def _take(self, session: Session, found: Ids, read: Mapping[str, Column]) -> None:
+        """Put what was read of these clips (ascending) in its rows, and what is known of them under
+        the tasks that were asked for; of many clips that is read when it is next asked for."""
         known, rows = find(self.ids, found)
         if not known.all():
             self._append(found[~known], {name: values[~known] for name, values in read.items()})
             rows = find(self.ids, found)[1]
         for name, values in read.items():
             self._columns[name][rows] = values
+        if len(found) > _ALL * self._count:
+            self._by_task.clear()
         for kind, task in self._by_task:
             self._fill(session, kind, task, found, rows)
 

@@ -58,23 +58,22 @@ def bring_forward(
 ) -> tuple[int, bool]:
     """Add, remove and read anew what was committed since, up to what the session sees; done twice
     it is the same as once. Returns how many clips that were, and whether any of them went."""
-    index, since = loaded.index, loaded.revision
-    changed_rows = select(Clip.id).where(Clip.revision > loaded.columns.revision)
-    changed = [np.fromiter(session.scalars(changed_rows), dtype=np.int64)]
-    before, gone = index.count, np.empty(0, np.int64)
+    index, since, columns = loaded.index, loaded.revision, loaded.columns
+    before, gone, added = index.count, np.empty(0, np.int64), [np.empty(0, np.int64)]
     if since < seen.revision:
         for ids, vectors in stream(session, model, since):
             index.add(ids, loaded.space.turn(session, ids, vectors))
-            changed.append(ids)
+            added.append(ids)
         gone = removed_since(session, model, since)
         before = index.count
         index.remove(gone)
-        loaded.columns.remove(gone)
-    anew = np.unique(np.concatenate(changed))
+        columns.remove(gone)
+    anew = np.unique(np.concatenate(added))
     if len(anew):
-        loaded.columns.update(session, anew)
-    loaded.revision, loaded.columns.revision = seen.revision, seen.changes
-    return len(anew) + len(gone), index.count < before
+        columns.update(session, anew)
+    changed = columns.update_changed(session)
+    loaded.revision, columns.revision = seen.revision, seen.changes
+    return len(np.union1d(anew, changed)) + len(gone), index.count < before
 
 
 def latest_ids(session: Session, model: ModelInfo, revision: int) -> Ids:
