@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from emotion_search.engine.api.http.deps import Gates, GatesDep
+from emotion_search.engine.api.http.deps import Gates
 from emotion_search.engine.api.http.gates import owner
 from emotion_search.engine.api.http.origins import is_answered, refuse_foreign_page
 from emotion_search.engine.api.http.unknown_parameters import require_known
@@ -62,7 +62,6 @@ class Needs:
     async def __call__(
         self,
         request: Request,
-        gates: GatesDep,
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> Caller:
         """Who sent the request.
@@ -73,17 +72,15 @@ class Needs:
             RequestValidationError: the route has no such query parameter.
         """
         refuse_foreign_page(request, request.app.state.cors_origins)
-        caller = await self._caller(request, gates, given)
+        caller = await self._caller(request, given)
         owner.set(caller.owner)
         require_known(request)
         return caller
 
-    async def _caller(
-        self, request: Request, gates: Gates, given: HTTPAuthorizationCredentials | None
-    ) -> Caller:
+    async def _caller(self, request: Request, given: HTTPAuthorizationCredentials | None) -> Caller:
         ring: KeyRing = request.app.state.keys
         if not ring.is_fresh:
-            await self._refresh(gates, ring)
+            await self._refresh(request.app.state.gates, ring)
         if not ring.are_wanted and given is None:
             _require_neighbour(request)
             return Caller("", Scope.ADMIN)

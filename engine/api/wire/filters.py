@@ -123,9 +123,9 @@ def _parameter(one: FilterField) -> tuple[Any, Any]:
     text, least, most = one.about
     if one.type == Texts:
         kind = list[Cluster] if one.name == "cluster" else list[Text]
-        return kind, Field(default=[], max_length=MOST_VALUES, description=text)
+        return kind, Field(default_factory=list, max_length=MOST_VALUES, description=text)
     if one.name == "metadata":
-        return list[Pair], Field(default=[], max_length=MOST_PAIRS, description=text)
+        return list[Pair], Field(default_factory=list, max_length=MOST_PAIRS, description=text)
     if one.name == "task":
         return Text, Field(default=EMOTION, description=text)
     if one.type == datetime | None:

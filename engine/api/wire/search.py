@@ -158,10 +158,12 @@ class SearchIn(SearchOptions):
         default=None, description="Short for a positive example, beside those of `positive`."
     )
     positive: list[AnyIn] = Field(
-        default=[], max_length=MOST_EXAMPLES, description="What hits should sound like."
+        default_factory=list, max_length=MOST_EXAMPLES, description="What hits should sound like."
     )
     negative: list[AnyIn] = Field(
-        default=[], max_length=MOST_EXAMPLES, description="What they should not sound like."
+        default_factory=list,
+        max_length=MOST_EXAMPLES,
+        description="What they should not sound like.",
     )
 
     def examples(self) -> tuple[list[AnyExample], list[AnyExample]]:
@@ -177,10 +179,12 @@ class UploadSearch(SearchOptions):
     """A search by audio files: its options as fields of the form, or all in ``query``."""
 
     file: list[File] = Field(
-        default=[], max_length=MOST_FILES, description="Audio files that hits should sound like."
+        default_factory=list,
+        max_length=MOST_FILES,
+        description="Audio files that hits should sound like.",
     )
     negative_file: list[File] = Field(
-        default=[],
+        default_factory=list,
         max_length=MOST_FILES,
         description="Audio files that they should not sound like.",
     )
