@@ -339,10 +339,10 @@ def test_uploads_that_no_job_needs_are_removed(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(Path, "iterdir", vanishing)
     assert incoming.abandoned() == ["b", "c"]
-    held = incoming.take("b")
+    hold = incoming.take("b")
     incoming.remove("b")
     assert (folder / "b").exists()  # somebody works on it
-    held.release()
+    hold.release()
     incoming.remove("b")
     assert not (folder / "b").exists()
 
