@@ -35,11 +35,6 @@ from emotion_search.index.errors import (
 from tests.conftest import eventually, write_wav
 
 
-@pytest.fixture
-def voice(tmp_path: Path) -> Path:
-    return write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
-
-
 def jobs_of(library: Library, *, at_once: int = 1) -> Jobs:
     made = Jobs(library, explain=explain, learn=learn, at_once=at_once, most=9, longest=60)
     made.start()
@@ -54,24 +49,6 @@ def submit(jobs: Jobs, path: Path, name: str = "call.wav") -> Job:
 def row(library: Library, job: Job) -> Job:
     with library.database.read() as session:
         return get_job(session, job.id)
-
-
-@pytest.fixture
-def blocked(monkeypatch: pytest.MonkeyPatch):
-    """Taking in waits until told to go on, or to stop."""
-    import emotion_search.engine.service.work as module
-
-    asked, go = threading.Event(), threading.Event()
-
-    def waiting(library, file, *, stop, **how):
-        asked.set()
-        while not (go.is_set() or stop.is_set()):
-            time.sleep(0.01)
-        return take_in(library, file, stop=stop, **how)
-
-    monkeypatch.setattr(module, "take_in", waiting)
-    yield asked, go
-    go.set()
 
 
 def test_an_upload_is_hashed_once_as_it_arrives(library: Library, voice: Path, monkeypatch):
