@@ -28,6 +28,7 @@ from emotion_search.index.errors import (
     DatabaseError,
     InvalidInputError,
     UnusableError,
+    reason,
 )
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
@@ -305,7 +306,7 @@ class Database:
         except PoolTimeoutError as error:
             raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
         except SQLAlchemyError as error:
-            raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
+            raise DatabaseError(f"{self}: {reason(error)}") from error
         except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
             # Of the driver as it connects, and of stored text that is none any more
             raise corrupt(str(self), error) from error

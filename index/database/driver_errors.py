@@ -9,6 +9,7 @@ from emotion_search.index.errors import (
     DatabaseError,
     DatabaseUnreachableError,
     StorageFullError,
+    reason,
 )
 
 
@@ -16,8 +17,8 @@ def translated(
     error: DBAPIError, database: str, busy_timeout: float
 ) -> DatabaseError | StorageFullError:
     """An error that SQLAlchemy passed on, of a ``database`` by its shown URL."""
-    reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-    low = reason.lower()
+    why = reason(error.orig if isinstance(error.orig, Exception) else error)
+    low = why.lower()
     if "database is locked" in low or "table is locked" in low or "lock timeout" in low:
         return DatabaseBusyError(
             f"{database} is locked by another writer (waited {busy_timeout:g} s);"
@@ -29,15 +30,15 @@ def translated(
             " what was committed is kept"
         )
     if "not a database" in low or "malformed" in low:
-        return corrupt(database, reason)
+        return corrupt(database, why)
     if "unable to open" in low or "readonly" in low:
-        return DatabaseError(f"{database} cannot be opened for writing ({reason})")
+        return DatabaseError(f"{database} cannot be opened for writing ({why})")
     if error.connection_invalidated or "connection" in low:
         return DatabaseUnreachableError(
-            f"{database} cannot be reached ({reason}); once it can, run the same command again:"
+            f"{database} cannot be reached ({why}); once it can, run the same command again:"
             " what was committed is kept"
         )
-    return DatabaseError(f"{database}: {reason}")
+    return DatabaseError(f"{database}: {why}")
 
 
 def corrupt(database: str, reason: object) -> DatabaseError:
