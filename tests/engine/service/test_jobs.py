@@ -23,6 +23,7 @@ from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans, take_in
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database import jobs as rows
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import (
@@ -162,12 +163,10 @@ def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice:
 
 
 def test_a_job_that_ended_elsewhere_is_not_done_again(library: Library, voice: Path, monkeypatch):
-    import emotion_search.engine.service.jobs as module
-
     first = jobs_of(library)
     job = submit(first, voice)
     eventually(lambda: row(library, job).finished and first.board.live(job.id) is None)
-    monkeypatch.setattr(module, "unfinished_jobs", lambda *_: [job])  # as it was found before
+    monkeypatch.setattr(rows, "unfinished_jobs", lambda *_: [job])  # as it was found before
     second = jobs_of(library)
     second.stop(20)
     first.stop(5)
