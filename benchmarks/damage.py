@@ -294,8 +294,8 @@ def answers(whole: Path, name: str, seed: int) -> dict[str, tuple[int, str, list
         done = CliRunner().invoke(app, [*command.format(out=out).split(), "--home", str(home)])
         errors = done.stderr.splitlines()
         if done.exception is not None and not isinstance(done.exception, SystemExit):
-            told = isinstance(done.exception, EmotionSearchError | OSError)
-            errors.append(f"{'error: ' if told else 'Traceback '}{done.exception!r}")
+            reported = isinstance(done.exception, EmotionSearchError | OSError)
+            errors.append(f"{'error: ' if reported else 'Traceback '}{done.exception!r}")
         made = "".join(sorted(path.read_text() for path in out.iterdir()))
         found[command] = (done.exit_code, done.stdout + made, errors)
     return found | asked(home)
@@ -311,12 +311,12 @@ def asked(home: Path) -> dict[str, tuple[int, str, list[str]]]:
                 answer = client.get(f"/v1/{request}")
                 problem = answer.headers["content-type"] == "application/problem+json"
                 code = int(answer.status_code >= 400)
-                told = problem and answer.status_code != 500
-                errors = [f"{'error:' if told else 'Traceback'} {answer.text}"] * code
+                reported = problem and answer.status_code != 500
+                errors = [f"{'error:' if reported else 'Traceback'} {answer.text}"] * code
                 found[f"GET {request}"] = (code, answer.text, errors)
     except Exception as error:  # noqa: BLE001 - it does not start
-        told = isinstance(error, EmotionSearchError)
-        return {"GET": (1, "", [f"{'error:' if told else 'Traceback'} {error!r}"])}
+        reported = isinstance(error, EmotionSearchError)
+        return {"GET": (1, "", [f"{'error:' if reported else 'Traceback'} {error!r}"])}
     return found
 
 

@@ -41,8 +41,8 @@ def main() -> None:
             files = _variants(folder, samples, ending)
             vector = embedder.embed([decode(files["whole"])]).vectors[0]
             cosine = vector @ true / np.linalg.norm(vector) / np.linalg.norm(true)
-            told = [_told(files[kind]) if kind in files else "" for kind in _KINDS]
-            print(f"{ending:<10}{cosine:>7.4f}" + "".join(f"{one:>16}" for one in told))
+            seconds = [_seconds_read(files[kind]) if kind in files else "" for kind in _KINDS]
+            print(f"{ending:<10}{cosine:>7.4f}" + "".join(f"{one:>16}" for one in seconds))
 
 
 def _variants(folder: Path, samples: np.ndarray, ending: str) -> dict[str, Path]:
@@ -63,7 +63,7 @@ def _variants(folder: Path, samples: np.ndarray, ending: str) -> dict[str, Path]
     return {"whole": whole, **made}
 
 
-def _told(path: Path) -> str:
+def _seconds_read(path: Path) -> str:
     try:
         ours = f"{len(decode(path)) / 16_000:.2f}"
     except AudioError:

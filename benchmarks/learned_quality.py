@@ -104,10 +104,10 @@ def by_folds(
         names, _, path = fold.partition("=")
         features = normalise(Acoustic(Path(path)).embed(audio).vectors)
         examples: Examples = examples_of(clips, features)
-        held = np.flatnonzero(np.isin(clips.speakers, names.split(",")))
+        left_out = np.flatnonzero(np.isin(clips.speakers, names.split(",")))
         rest = np.flatnonzero(~np.isin(clips.speakers, names.split(",")))
-        scores = held_out_scores(examples, [(rest, held)], method)
-        given[held] = scores[held].argmax(axis=1)
+        scores = held_out_scores(examples, [(rest, left_out)], method)
+        given[left_out] = scores[left_out].argmax(axis=1)
     assert (given >= 0).all(), "the folds do not name every speaker"
     return measure(examples.classes, given, examples.groups, len(examples.names))
 

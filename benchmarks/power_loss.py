@@ -187,8 +187,8 @@ def assert_kept(kind: str, home: Path, promised: list[str]) -> None:
     """What was promised holds in a home that a loss of power left."""
     if "opened" not in promised:
         return
-    told = dict(one.split("-", 1) for one in promised if "-" in one)
-    of = {name: [o.split("-", 1)[1] for o in promised if o.startswith(f"{name}-")] for name in told}
+    last = dict(one.split("-", 1) for one in promised if "-" in one)
+    of = {name: [o.split("-", 1)[1] for o in promised if o.startswith(f"{name}-")] for name in last}
     if kind == "migrate":
         database = Database(home / "archive.db")
         assert "migrated" not in promised or database.schema_version() == SCHEMA_VERSION
@@ -224,15 +224,15 @@ def assert_kept(kind: str, home: Path, promised: list[str]) -> None:
             try:
                 load_embedder(str(folder / "model.safetensors"), library.settings)
             except ModelUnavailableError:
-                assert "tuned" not in told, "a tuned model is lost"
-            if "tuned" in told:
+                assert "tuned" not in last, "a tuned model is lost"
+            if "tuned" in last:
                 about, _ = read_weights(folder / "model.safetensors")
                 seed = about["about"]["tuned"]["seed"]
                 assert f"seed {seed};" in (folder / "README.md").read_text(), "files of two models"
-                assert seed >= int(told["tuned"]), "it is an earlier one"
-        if "exported" in told:
+                assert seed >= int(last["tuned"]), "it is an earlier one"
+        if "exported" in last:
             lines = (home / "out.csv").read_text().splitlines()
-            assert len(lines) == int(told["exported"]) + 1
+            assert len(lines) == int(last["exported"]) + 1
         if "used" in promised:
             model = library.model()
             assert model is not None

@@ -67,9 +67,9 @@ def triplets(vectors: Vectors, labels: np.ndarray, speakers: np.ndarray, texts: 
     random, similar = np.random.default_rng(0), unit @ unit.T
     right: dict[str, list[bool]] = {"nothing": [], "text": [], "speaker": [], "both": []}
     for i in range(len(unit)):
-        alike, mine, said = labels == labels[i], speakers == speakers[i], texts == texts[i]
-        (positives,) = np.nonzero(alike & ~mine & ~said)
-        shared = (~mine & ~said, ~mine & said, mine & ~said, mine & said)
+        alike, mine, same_text = labels == labels[i], speakers == speakers[i], texts == texts[i]
+        (positives,) = np.nonzero(alike & ~mine & ~same_text)
+        shared = (~mine & ~same_text, ~mine & same_text, mine & ~same_text, mine & same_text)
         for kind, which in zip(right, shared, strict=True):
             (others,) = np.nonzero(which & ~alike)
             if len(positives) and len(others):
@@ -87,11 +87,11 @@ def judged_scores(scores: Vectors, labels: np.ndarray) -> str:
     known = np.array([CLASSES[one] != "other" for one in meant])
     meant, scores = meant[known], scores[known]
     own = np.unique(meant)
-    said, among = scores.argmax(axis=1), own[scores[:, own].argmax(axis=1)]
-    sure, right = scores.max(axis=1), said == meant
+    predicted, among = scores.argmax(axis=1), own[scores[:, own].argmax(axis=1)]
+    sure, right = scores.max(axis=1), predicted == meant
     bins = np.minimum((sure * 10).astype(int), 9)
     gap = sum(abs((right[bins == b]).sum() - sure[bins == b].sum()) for b in range(10)) / len(meant)
-    uar = [np.mean([(of[meant == one] == one).mean() for one in own]) for of in (among, said)]
+    uar = [np.mean([(of[meant == one] == one).mean() for one in own]) for of in (among, predicted)]
     return f"UAR own classes {uar[0]:.3f}  eight {uar[1]:.3f}  calibration error {gap:.3f}"
 
 

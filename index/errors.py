@@ -6,8 +6,11 @@ class EmotionSearchError(Exception):
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, for people: of an error of the system without its number and its file."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    """What went wrong, in a line for people: of an error of the system without its number and its
+    file, of one without words its kind."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class InvalidInputError(EmotionSearchError):

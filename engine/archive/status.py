@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emotion_search.index.database.clips import Counts
+from emotion_search.index.database.known_values import Counts
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import SpaceInfo
 

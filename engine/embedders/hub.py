@@ -154,5 +154,5 @@ def _snapshot(model: str, hub: str, *, local_files_only: bool) -> Path | None:
     except Exception as error:  # noqa: BLE001 - the clients raise dozens of kinds, all meaning no
         log.debug("%s: %s", model, error)
         if not local_files_only:
-            log.warning("%s: %s", hub, str(error).strip().splitlines()[0] if str(error) else error)
+            log.warning("%s: %s", hub, reason(error))
         return None

@@ -22,19 +22,9 @@ from emotion_search.engine.ingest.read import Cut, Reading, read_cuts
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.ingest.write import Writer
 from emotion_search.engine.machine.memory import release_free_memory
+from emotion_search.index.database import files as rows
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.files import (
-    Silence,
-    add_failure,
-    add_locations,
-    drop_gone,
-    find_by_sha256,
-    gone,
-    is_silent,
-    known_files,
-    silent_files,
-)
 from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.models import ModelInfo, revision_and_space
 from emotion_search.index.database.recording_details import get_recording, locations_of
@@ -207,11 +197,11 @@ class Ingest:
         options = self.options
         wanted = options.cut_for(file.annotations.spans)
         with self.database.read() as session:
-            known = find_by_sha256(session, sha256)
+            known = rows.find_by_sha256(session, sha256)
             cut = current_cut(session, known) if known is not None and options.recut else None
             erased = known is None and not options.again and are_forgotten(session, [sha256])
-            silent = known is None and not options.retry and is_silent(session, sha256, wanted)
-            noted = silent_files(session, [file.path]).get(file.path) if silent else None
+            silent = known is None and not options.retry and rows.is_silent(session, sha256, wanted)
+            noted = rows.silent_files(session, [file.path]).get(file.path) if silent else None
         if erased:
             self.report.forgotten += 1
             return None
@@ -228,7 +218,7 @@ class Ingest:
             same_track = track_of(cut.how) == options.channels.sound_track
             return Reading(file, sha256, recut=known, there=cut.clips if same_track else {})
         reading = Reading(file, sha256)
-        if silent and noted == Silence(file.facts, sha256, wanted):
+        if silent and noted == rows.Silence(file.facts, sha256, wanted):
             self.report.known += 1
             return None
         if silent:
@@ -242,13 +232,13 @@ class Ingest:
         if is_object(file.path):  # which nobody appends to
             return None
         with self.database.read() as session:
-            before = known_files(session, [file.path]).get(file.path)
+            before = rows.known_files(session, [file.path]).get(file.path)
             if before is None or not 0 < before.file.size < file.facts.size:
                 return None
             places = locations_of(session, before.recording_id)
             row = get_recording(session, before.recording_id)
             sha256, cut = row.sha256, current_cut(session, before.recording_id)
-        if cut is None or any(p.path != file.path and not gone(p.path) for p in places):
+        if cut is None or any(p.path != file.path and not rows.gone(p.path) for p in places):
             return None
         if not goes_on(Path(file.path), before.file.size, sha256):
             return None
@@ -307,11 +297,11 @@ class Ingest:
         with self.database.write() as session:
             before = revision_and_space(session, self.model.id)[0]
             for path, reason in self._failed:
-                add_failure(session, path, reason)
+                rows.add_failure(session, path, reason)
             self._writer.silent(session, self._silent.values(), done)
             moved = self._writer.recordings(session, (r for r in complete if not r.refused), done)
             for reading in moved:
-                add_failure(session, reading.file.path, _MOVED)
+                rows.add_failure(session, reading.file.path, _MOVED)
                 done.failed.append((reading.file.path, _MOVED))
             if self.embedder.adapts:
                 rescore(session, self.model, self.embedder.scores, since=before)
@@ -325,9 +315,9 @@ class Ingest:
     def _seen_again(self, recording_id: int, file: FoundFile) -> None:
         with self.database.write() as session:
             places = {place.path for place in locations_of(session, recording_id)}
-            moved = drop_gone(session, sorted(places - {file.path}))
+            moved = rows.drop_gone(session, sorted(places - {file.path}))
             if exists(session, recording_id):  # another process may have forgotten it since
-                add_locations(session, [(recording_id, file.facts)])
+                rows.add_locations(session, [(recording_id, file.facts)])
                 self._writer.annotate(session, recording_id, file, self.report)
         if file.path in places:
             self.report.known += 1

@@ -18,7 +18,6 @@ from emotion_search.engine.ingest.pipeline import BATCH_S
 from emotion_search.engine.ingest.prefetch import prefetch
 from emotion_search.engine.ingest.reread import ClipSource, DecodedClip, clip_source, decode_clips
 from emotion_search.engine.settings import Settings
-from emotion_search.index.database.clips import count
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import (
     add_embeddings,
@@ -26,6 +25,7 @@ from emotion_search.index.database.coverage import (
     missing_clips,
     unfilled_recordings,
 )
+from emotion_search.index.database.known_values import count
 from emotion_search.index.database.models import ModelInfo, register_model, revision_and_space
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError

@@ -9,14 +9,8 @@ from emotion_search.engine.files.scan import FoundFile
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.read import Reading
 from emotion_search.engine.ingest.report import IngestReport
+from emotion_search.index.database import files
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.files import (
-    Silence,
-    add_locations,
-    add_silence,
-    drop_gone,
-    find_by_sha256,
-)
 from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.labels import spans_without_clip
 from emotion_search.index.database.recording_details import locations_of
@@ -52,7 +46,7 @@ class Writer:
             done.silent += len(reading.aliases)
             for file in (reading.file, *reading.aliases):
                 cut = self.options.cut_for(file.annotations.spans)
-                add_silence(session, Silence(file.facts, reading.sha256, cut))
+                files.add_silence(session, files.Silence(file.facts, reading.sha256, cut))
 
     def recordings(
         self, session: Session, readings: Iterable[Reading], done: IngestReport
@@ -92,7 +86,7 @@ class Writer:
         recording_id, file = reading.recut, reading.file
         assert recording_id is not None
         cut = self.options.cut_for(file.annotations.spans)
-        if reading.grown and find_by_sha256(session, reading.sha256) is not None:
+        if reading.grown and files.find_by_sha256(session, reading.sha256) is not None:
             return False
         added = recut_recording(
             session,
@@ -109,8 +103,8 @@ class Writer:
             new = reading.row(self.options)
             replace_content(session, recording_id, new)
             done.duration += new.duration
-        drop_gone(session, [place.path for place in locations_of(session, recording_id)])
-        add_locations(session, [(recording_id, file.facts)])
+        files.drop_gone(session, [place.path for place in locations_of(session, recording_id)])
+        files.add_locations(session, [(recording_id, file.facts)])
         self.annotate(session, recording_id, file, done)
         done.recut += not reading.grown
         done.grown += reading.grown
@@ -130,7 +124,7 @@ class Writer:
     def _aliases(
         self, session: Session, recording_id: int, reading: Reading, done: IngestReport
     ) -> None:
-        add_locations(session, [(recording_id, alias.facts) for alias in reading.aliases])
+        files.add_locations(session, [(recording_id, alias.facts) for alias in reading.aliases])
         for alias in reading.aliases:
             self.annotate(session, recording_id, alias, done)
 

@@ -20,9 +20,10 @@ from emotion_search.engine.library.transfer import Transfers
 from emotion_search.engine.query.examples import AnyExample, as_example
 from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
-from emotion_search.index.database.clips import ClipDetails, count
+from emotion_search.index.database.clips import ClipDetails
 from emotion_search.index.database.files import add_failure, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.known_values import count
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
 from emotion_search.index.database.order import Order
 from emotion_search.index.database.spaces import list_spaces

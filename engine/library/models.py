@@ -13,13 +13,7 @@ import numpy as np
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import remove_index
 from emotion_search.engine.embedders.registry import absolute
-from emotion_search.index.database.coverage import (
-    Holding,
-    drop_model,
-    holding_called,
-    require_filled,
-    switch_model,
-)
+from emotion_search.index.database import coverage
 from emotion_search.index.database.embeddings import embeddings_by_id
 from emotion_search.index.database.models import ModelInfo, list_models
 from emotion_search.index.errors import DatabaseBusyError
@@ -60,7 +54,7 @@ class Switching(Archive):
             stop=stop,
         )
 
-    def use(self, name: str, *, partial: bool = False) -> Holding:
+    def use(self, name: str, *, partial: bool = False) -> coverage.Holding:
         """Let another model serve whose embeddings the archive holds; its space, percentiles and
         index are made first, while the last one serves.
 
@@ -71,14 +65,14 @@ class Switching(Archive):
         from emotion_search.engine.quality.tune import resettle
 
         with self.database.read() as session:
-            model = holding_called(session, absolute(name)).model
-            require_filled(session, model, partial=partial)
+            model = coverage.holding_called(session, absolute(name)).model
+            coverage.require_filled(session, model, partial=partial)
         resettle(self.database, model, at=self.settings.tune_at)
         self._follow(model)
         self._search(model).keeper.save()
         with self.database.write() as session:
-            switch_model(session, model, partial=partial)
-            return holding_called(session, model.fingerprint)
+            coverage.switch_model(session, model, partial=partial)
+            return coverage.holding_called(session, model.fingerprint)
 
     def forget_model(self, name: str) -> tuple[ModelInfo, int]:
         """Remove a model that does not serve, with its embeddings and its index.
@@ -87,8 +81,8 @@ class Switching(Archive):
             NotFoundError, InvalidInputError: there is no such model; it serves.
         """
         with self.database.write() as session:
-            model = holding_called(session, absolute(name)).model
-            removed = drop_model(session, model)
+            model = coverage.holding_called(session, absolute(name)).model
+            removed = coverage.drop_model(session, model)
         with self._opening:
             searcher = self._searchers.pop(model, None)
         if searcher is not None:

@@ -8,16 +8,10 @@ from dataclasses import dataclass, field, replace
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.files.objects import gone_among, is_gone, listed
 from emotion_search.engine.files.scan import facts, unchanged
+from emotion_search.index.database import files as rows
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks
-from emotion_search.index.database.files import (
-    FileFacts,
-    add_locations,
-    drop_locations,
-    find_by_sha256,
-    located_files,
-    move_paths,
-)
+from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.schema import Failure
 from emotion_search.index.errors import AbsentError, UnusableError
 
@@ -41,14 +35,14 @@ class Placing(Archive):
     def vanished(self) -> list[str]:
         """Paths at which recordings were seen, and where nothing is any more."""
         with self.database.read() as session:
-            paths = [file.path for _, file in located_files(session)]
+            paths = [file.path for _, file in rows.located_files(session)]
         return gone_among(paths)
 
     def drop_vanished(self) -> int:
         """Forget the paths that ``vanished``; their recordings stay. Returns how many."""
         found = self.vanished()
         with self.database.write() as session:
-            return drop_locations(session, found)
+            return rows.drop_locations(session, found)
 
     def relocate(self, old: str, new: str, *, dry_run: bool = False) -> Relocated:
         """Files of a folder are in another one now: note where, without hashing what has the same
@@ -72,7 +66,7 @@ class Placing(Archive):
         elif not os.path.isdir(new):  # noqa: PTH112
             raise UnusableError(f"{new} is no folder")
         with self.database.read() as session:
-            known = list(located_files(session, old))
+            known = list(rows.located_files(session, old))
         if not known:
             raise AbsentError(f"no recording is known to lie in {old}")
         done = Relocated()
@@ -90,15 +84,15 @@ class Placing(Archive):
         for some in chunks(found):
             left = gone_among(path for _, path, _ in some)
             with self.database.write() as session:
-                drop_locations(session, left)
-                add_locations(
+                rows.drop_locations(session, left)
+                rows.add_locations(
                     session,
                     [
                         (recording, file)
                         for sha256, _, file in some
-                        if (recording := find_by_sha256(session, sha256)) is not None
+                        if (recording := rows.find_by_sha256(session, sha256)) is not None
                     ],
                 )
         with self.database.write() as session:
-            move_paths(session, Failure, old, new)
+            rows.move_paths(session, Failure, old, new)
         return done

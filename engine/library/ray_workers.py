@@ -15,7 +15,7 @@ from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
 from emotion_search.engine.settings import load_settings
-from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError
+from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError, reason
 
 LOCAL = "local"
 _POLL_S = 1.0
@@ -111,8 +111,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         ray.init(logging_level="error", log_to_driver=False, **where)
     except Exception as error:  # Ray has no common class of them
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EmotionSearchError(f"Ray at {address} cannot be used: {why}") from error
+        raise EmotionSearchError(f"Ray at {address} cannot be used: {reason(error)}") from error
     try:
         yield ray
     finally:

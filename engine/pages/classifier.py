@@ -9,18 +9,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from emotion_search.engine.classify.train import Trained
+from emotion_search.engine.pages import page
 from emotion_search.engine.pages.evaluation import interval
-from emotion_search.engine.pages.page import (
-    FAINT,
-    INK,
-    STRONG,
-    confusion,
-    error_bars,
-    figure_html,
-    reliability,
-    table,
-    write_page,
-)
 from emotion_search.index.database.classifiers import ClassifierInfo
 
 METHODS = ("", "UAR", "macro F1", "accuracy")
@@ -33,29 +23,29 @@ def write_report(trained: Trained, path: Path) -> None:
         InvalidInputError: it cannot be written.
     """
     info = trained.classifier
-    write_page(path, f"Classifier {info.task} {info.version}: {info.method}", _body(trained))
+    page.write_page(path, f"Classifier {info.task} {info.version}: {info.method}", _body(trained))
 
 
 def _body(it: Trained) -> Iterator[str]:
     info, measured = it.classifier, it.best.measured
     yield f"<p>{escape(what(it))}</p>"
     yield "<h2>Methods</h2>"
-    yield table(METHODS, methods_of(it))
+    yield page.table(METHODS, methods_of(it))
     yield "<p>Intervals are 95 %, bootstrapped over the groups that were left out. The"
     yield " best of several is flattered a little by having been chosen on the same clips.</p>"
-    yield figure_html(_bars(it), "Unweighted average recall beside chance")
+    yield page.figure_html(_bars(it), "Unweighted average recall beside chance")
     counts = map(sum, measured.confusion)
     rates = [[f"{one:.3f}" for one in rate] for rate in (measured.recall, measured.precision)]
     yield "<h2>Classes</h2>"
-    yield table(
+    yield page.table(
         ("", "clips", "recall", "precision"), zip(info.classes, counts, *rates, strict=True)
     )
-    yield figure_html(confusion(info.classes, measured.confusion), "Confusion")
+    yield page.figure_html(page.confusion(info.classes, measured.confusion), "Confusion")
     yield "<h2>Probabilities</h2>"
     yield f"<p>Calibration: {calibration(it)}. Each clip is judged by curves fitted without its"
     yield " group; the error is how far the probabilities are on average from the share that is"
     yield " right (expected calibration error).</p>"
-    yield figure_html(reliability(it.checked.bins), "Reliability of the probabilities")
+    yield page.figure_html(page.reliability(it.checked.bins), "Reliability of the probabilities")
 
 
 def methods_of(it: Trained) -> list[tuple[str, ...]]:
@@ -103,12 +93,12 @@ def _bars(it: Trained) -> go.Figure:
             go.Bar(
                 x=[one.name for one in it.compared],
                 y=[v.value for v in values],
-                error_y=error_bars(values),
-                marker_color=[STRONG if one is it.best else FAINT for one in it.compared],
+                error_y=page.error_bars(values),
+                marker_color=[page.STRONG if one is it.best else page.FAINT for one in it.compared],
             )
         ]
     )
     chance = 1 / len(it.classifier.classes)
-    figure.add_hline(chance, line_color=INK, annotation_text="chance")
+    figure.add_hline(chance, line_color=page.INK, annotation_text="chance")
     figure.update_yaxes(range=[0, 1])
     return figure

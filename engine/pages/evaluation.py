@@ -8,17 +8,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from emotion_search.engine.pages.page import (
-    FAINT,
-    INK,
-    STRONG,
-    confusion,
-    error_bars,
-    figure_html,
-    reliability,
-    table,
-    write_page,
-)
+from emotion_search.engine.pages import page
 from emotion_search.engine.quality.calibration import CalibrationCheck
 from emotion_search.engine.quality.evaluate import Evaluation, Retrieval
 from emotion_search.engine.quality.retrieval import METRICS
@@ -43,7 +33,7 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
         InvalidInputError: it cannot be written.
     """
     title = f"Query by example with {evaluation.name}, {evaluation.space} space"
-    write_page(path, title, _page(evaluation))
+    page.write_page(path, title, _page(evaluation))
 
 
 def _page(it: Evaluation) -> Iterator[str]:
@@ -52,41 +42,41 @@ def _page(it: Evaluation) -> Iterator[str]:
         yield f"<p>{LEARNED[0].upper()}{LEARNED[1:]}, but for the steps of the space and the"
         yield " percentiles.</p>"
     yield "<h2>Retrieval</h2>"
-    yield table(RETRIEVAL, retrieval(it))
+    yield page.table(RETRIEVAL, retrieval(it))
     measured = {name: estimate.value for name, estimate in it.macro.items()}
     figure = _bars({"measured": measured, "chance": it.chance_macro})
-    figure.data[0].error_y = error_bars([*it.macro.values()])
-    yield figure_html(figure, "Retrieval metrics beside chance, over classes")
+    figure.data[0].error_y = page.error_bars([*it.macro.values()])
+    yield page.figure_html(figure, "Retrieval metrics beside chance, over classes")
     for other in it.galleries:
         yield f"<h2>Retrieval {GALLERIES[other.gallery]}</h2><p>{_asked(other)}</p>"
-        yield table(RETRIEVAL, retrieval(other))
+        yield page.table(RETRIEVAL, retrieval(other))
     yield "<h2>By class</h2>"
     classes = {name: values["mAP"] for name, values in it.by_class.items()}
-    yield figure_html(_bars({"mAP": classes}), "Mean average precision by class")
+    yield page.figure_html(_bars({"mAP": classes}), "Mean average precision by class")
     yield from _confounds(it)
     if it.scores is not None:
         yield from _scores(it.scores)
     if it.ranks:
         yield "<h2>Labels that are numbers</h2><p>Spearman's rank correlation with valence,"
         yield " arousal and dominance.</p>"
-        yield table(("", "rho"), [(name, interval(rho)) for name, rho in it.ranks.items()])
+        yield page.table(("", "rho"), [(name, interval(rho)) for name, rho in it.ranks.items()])
     if it.steps:
         yield "<h2>Steps of the space</h2><p>mAP on random halves of the speakers; each space was"
         yield " fitted to the other half.</p>"
-        yield figure_html(_bars({"mAP": it.steps}, text=True), "mAP by method of the space")
+        yield page.figure_html(_bars({"mAP": it.steps}, text=True), "mAP by method of the space")
     for one in it.probes:
         yield f"<h2>{escape(one.name)} probe: UAR {one.uar:.3f} (chance {one.chance:.3f})</h2>"
         yield f"<p>Each clip was classified by one of {one.folds} classifiers, which had not"
         yield " trained on its speaker (its recording, where speakers are not known).</p>"
-        yield figure_html(
-            confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
+        yield page.figure_html(
+            page.confusion(one.classes, one.confusion), f"Confusion of the {one.name} probe"
         )
     if it.calibration is not None:
         yield "<h2>What a percentile means</h2><p>Calibrated on half of the speakers, read on pairs"
         yield " of their clips with those by the other half, over several halves (mean and standard"
         yield " deviation), beside what the percentile says.</p>"
-        yield figure_html(_calibration(it.calibration), "Pairs above each percentile")
-        yield figure_html(
+        yield page.figure_html(_calibration(it.calibration), "Pairs above each percentile")
+        yield page.figure_html(
             _lift(it.calibration), "Pairs with the same label among those above each percentile"
         )
 
@@ -114,16 +104,16 @@ def _confounds(it: Evaluation) -> Iterator[str]:
         yield " saying something else (as far as that is known), and a distractor of another"
         yield " label, which shares with the anchor what is named: how often the first is"
         yield " nearer.</p>"
-        yield table(TRIPLETS, triplets(it))
+        yield page.table(TRIPLETS, triplets(it))
         rows = [f"<li>{escape(shared(k))}: {escape(why)}</li>" for k, why in it.left_out.items()]
         yield f"<p>Left out:</p><ul>{''.join(rows)}</ul>" if rows else ""
     if it.triplets:
         right = {shared(kind): one.right.value for kind, one in it.triplets.items()}
         figure = _bars({"right": right})
-        figure.data[0].error_y = error_bars([one.right for one in it.triplets.values()])
-        figure.add_hline(0.5, line_color=INK, annotation_text="chance")
+        figure.data[0].error_y = page.error_bars([one.right for one in it.triplets.values()])
+        figure.add_hline(0.5, line_color=page.INK, annotation_text="chance")
         figure.update_yaxes(range=[0, 1])
-        yield figure_html(figure, "Triplets that are right")
+        yield page.figure_html(figure, "Triplets that are right")
     if it.nearest:
         yield "<h2>Whose the nearest are</h2><p>Of the ten nearest among all other clips, the share"
         yield " that is of the query's own; of ten in random order, chance.</p>"
@@ -131,23 +121,25 @@ def _confounds(it: Evaluation) -> Iterator[str]:
         chance = {f"own {name}": one.chance for name, one in it.nearest.items()}
         figure = _bars({"measured": shares, "chance": chance})
         figure.update_traces(texttemplate="%{y:.3f}").update_yaxes(range=[0, 1.02])
-        yield figure_html(figure, "Share of the ten nearest")
+        yield page.figure_html(figure, "Share of the ten nearest")
 
 
 def _scores(it: ClassScores) -> Iterator[str]:
     yield "<h2>The model's own class scores</h2>"
     yield f"<p>{it.clips} clips. {escape(lost(it))}</p>"
-    yield table(
+    yield page.table(
         ("highest score among", "UAR", "chance"),
         [
             ("all classes", interval(it.uar), f"{it.chance:.3f}"),
             ("classes that are labels", interval(it.uar_own), f"{it.chance_own:.3f}"),
         ],
     )
-    yield figure_html(_bars({"of labels": it.labelled, "predicted": it.given}), "Shares of classes")
-    yield figure_html(confusion(it.classes, it.confusion), "Confusion")
+    yield page.figure_html(
+        _bars({"of labels": it.labelled, "predicted": it.given}), "Shares of classes"
+    )
+    yield page.figure_html(page.confusion(it.classes, it.confusion), "Confusion")
     yield f"<p>Expected calibration error {it.error:.3f}, in bins a tenth wide.</p>"
-    yield table(
+    yield page.table(
         ("score", "clips", "mean score", "share right"),
         [
             (f"{low:.1f}–{low + 0.1:.1f}", one.clips, f"{one.said:.3f}", f"{one.right:.3f}")
@@ -155,7 +147,7 @@ def _scores(it: ClassScores) -> Iterator[str]:
             for low in [min(9, int(one.said * 10)) / 10]
         ],
     )
-    yield figure_html(reliability(it.bins), "Reliability of the scores")
+    yield page.figure_html(page.reliability(it.bins), "Reliability of the scores")
 
 
 def _what(it: Evaluation) -> str:
@@ -194,7 +186,7 @@ def interval(estimate: Estimate) -> str:
 
 def _bars(series: Mapping[str, Mapping[str, float]], *, text: bool = False) -> go.Figure:
     """Bars of values by name, of one or two series."""
-    colours = (STRONG, FAINT)
+    colours = (page.STRONG, page.FAINT)
     return go.Figure(
         [
             go.Bar(
@@ -227,7 +219,7 @@ def _calibration(it: CalibrationCheck) -> go.Figure:
 def _lift(it: CalibrationCheck) -> go.Figure:
     same = {f"{one.percentile:g}": one.same for one in it.readings if one.same is not None}
     figure = _bars({"same label": same})
-    figure.add_hline(it.same, line_color=INK, annotation_text="all pairs")
+    figure.add_hline(it.same, line_color=page.INK, annotation_text="all pairs")
     figure.update_xaxes(title="percentile", type="category")
     figure.update_yaxes(title="share of pairs", range=[0, 1])
     return figure

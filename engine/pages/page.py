@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.files.atomic import put
-from emotion_search.index.errors import ConflictError, EmotionSearchError, UnusableError
+from emotion_search.index.errors import ConflictError, EmotionSearchError, UnusableError, reason
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -116,9 +116,8 @@ def write_png(figure: go.Figure, path: Path) -> None:
     try:
         picture = figure.to_image(format="png", width=960, scale=2)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EmotionSearchError(
-            f"the browser that draws a PNG does not work here ({reason}); install Chrome or"
+            f"the browser that draws a PNG does not work here ({reason(error)}); install Chrome or"
             " Chromium, or use --html"
         ) from error
     path.write_bytes(picture)

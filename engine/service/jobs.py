@@ -22,23 +22,10 @@ from emotion_search.engine.service.bucket_spool import incoming_of
 from emotion_search.engine.service.spool import Hold, Received
 from emotion_search.engine.service.uploads import UploadFields
 from emotion_search.engine.service.work import SHA256, Explain, JobWork, Learn, Work
+from emotion_search.index.database import jobs as rows
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.connection import Session
-from emotion_search.index.database.jobs import (
-    WORK,
-    Job,
-    NewJob,
-    add_job,
-    find_job,
-    get_job,
-    list_jobs,
-    release_key,
-    remove_old_jobs,
-    retry_job,
-    same_work,
-    stored_uploads,
-    unfinished_jobs,
-)
+from emotion_search.index.database.jobs import WORK, Job, NewJob
 from emotion_search.index.errors import EmotionSearchError, NotFoundError
 
 log = logging.getLogger(__name__)
@@ -140,12 +127,12 @@ class Jobs:
         """Take up jobs that nobody works on, once the model can be loaded; forget old ones, and
         remove uploads that no job needs. Done now and then."""
         with self._database.write() as session:
-            remove_old_jobs(session, KEPT)
+            rows.remove_old_jobs(session, KEPT)
         if self._has_model():
             self.take_left()
         for old in chunks(self._incoming.abandoned(), _TIDIED):
             with self._database.read() as session:
-                needed = stored_uploads(session, self._incoming.place, old)
+                needed = rows.stored_uploads(session, self._incoming.place, old)
             for stored in old:
                 if stored not in needed:
                     self._incoming.remove(stored)
@@ -154,7 +141,7 @@ class Jobs:
         """Take up jobs that nobody works on, unless the model could not be loaded. Done often."""
         if self._library.model_problem is None:
             with self._database.read() as session:
-                left = unfinished_jobs(session, self._incoming.place)
+                left = rows.unfinished_jobs(session, self._incoming.place)
             for job in left:
                 self._take_up(job)
 
@@ -182,10 +169,12 @@ class Jobs:
             with self._database.write() as session:
                 self._forget_retryable(session, upload)
                 before = self._sent_before(session, upload)
-                same = before or (WORK in new.fields and same_work(session, new.digest)) or None
+                same = (
+                    before or (WORK in new.fields and rows.same_work(session, new.digest)) or None
+                )
                 if same is None and check is not None:
                     check(session)
-                job = same or add_job(session, new, self._incoming.worker)
+                job = same or rows.add_job(session, new, self._incoming.worker)
             if job.digest != new.digest:
                 raise KeyReusedError(
                     "this Idempotency-Key was sent before with another file or other fields;"
@@ -209,7 +198,7 @@ class Jobs:
             NotRetryableError: its upload is not kept, or it has not failed.
         """
         with self._database.write() as session:
-            job = retry_job(session, job_id)
+            job = rows.retry_job(session, job_id)
         if job.place == self._incoming.place:  # else a server of that place takes it up
             self._take_up(job)
         return self.board.get(job_id)
@@ -235,7 +224,7 @@ class Jobs:
         """Up to ``limit`` jobs of these statuses and kinds (none means any) as they stand, latest
         first, from before ``before_id``."""
         with self._database.read() as session:
-            found = list_jobs(
+            found = rows.list_jobs(
                 session, statuses=statuses, kinds=kinds, limit=limit, before_id=before_id
             )
         return [self.board.live(job.id) or job for job in found]
@@ -309,7 +298,7 @@ class Jobs:
             return
         try:
             with self._database.read() as session:  # what was found may be long over
-                job = get_job(session, found.id)
+                job = rows.get_job(session, found.id)
         except NotFoundError:
             hold.drop()
             return
@@ -351,10 +340,10 @@ class Jobs:
     def _sent_before(self, session: Session, upload: Upload) -> Job | None:
         if upload.idempotency_key is None:
             return None
-        return find_job(session, owner=upload.owner, key=upload.idempotency_key)
+        return rows.find_job(session, owner=upload.owner, key=upload.idempotency_key)
 
     def _forget_retryable(self, session: Session, upload: Upload) -> None:
         """A job that failed through no fault of the sender's does not use up its key."""
         before = self._sent_before(session, upload)
         if before is not None and before.is_kept:
-            release_key(session, before.id)
+            rows.release_key(session, before.id)

@@ -7,14 +7,8 @@ from collections.abc import Iterator, Sequence
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.sessions import reads
 from emotion_search.engine.service.bucket_spool import incoming_of
-from emotion_search.index.database.jobs import (
-    Job,
-    JobStatus,
-    get_job,
-    list_jobs,
-    remove_job,
-    retry_job,
-)
+from emotion_search.index.database import jobs as rows
+from emotion_search.index.database.jobs import Job, JobStatus
 from emotion_search.index.errors import BusyError
 
 _PAGE = 500
@@ -27,14 +21,16 @@ def all_jobs(
     before: int | None = None
     while True:
         with library.database.read() as session:
-            page = list_jobs(session, statuses=statuses, kinds=kinds, limit=_PAGE, before_id=before)
+            page = rows.list_jobs(
+                session, statuses=statuses, kinds=kinds, limit=_PAGE, before_id=before
+            )
         yield from page
         if len(page) < _PAGE:
             return
         before = page[-1].id
 
 
-one_job = reads(get_job)
+one_job = reads(rows.get_job)
 """One job, by its id; ``NotFoundError`` where there is none, or it is no longer kept."""
 
 
@@ -50,7 +46,7 @@ def retry(library: Library, ids: Sequence[int] | None) -> list[int]:
         failed = all_jobs(library, [JobStatus.FAILED])
         ids = sorted(job.id for job in failed if job.is_kept)
     with library.database.write() as session:
-        return [retry_job(session, job_id).id for job_id in ids]
+        return [rows.retry_job(session, job_id).id for job_id in ids]
 
 
 def drop(library: Library, job_id: int) -> Job:
@@ -67,7 +63,7 @@ def drop(library: Library, job_id: int) -> Job:
         raise BusyError(f"job {job_id} is in hand of a server; stop that first")
     try:
         with library.database.write() as session:
-            remove_job(session, job_id)
+            rows.remove_job(session, job_id)
     except BaseException:
         if hold is not None:
             hold.release()

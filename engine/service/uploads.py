@@ -19,15 +19,9 @@ from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.ingest.pipeline import UNREADABLE
 from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
+from emotion_search.index.database import files as rows
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks
-from emotion_search.index.database.files import (
-    add_locations,
-    find_by_sha256,
-    ids_of_hashes,
-    known_files,
-    remove_failures,
-)
 from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.jobs import over_uploads, stored_uploads
 from emotion_search.index.database.recording_details import locations_of
@@ -136,7 +130,7 @@ def take_in(
         except BusyError as error:
             raise InterruptedUploadError(f"{name} was interrupted; send it again") from error
         with library.database.read() as session:
-            known = find_by_sha256(session, sha256)
+            known = rows.find_by_sha256(session, sha256)
             places = locations_of(session, known) if known is not None else []
         if known is not None:
             again = None
@@ -144,7 +138,7 @@ def take_in(
                 again = facts(uploads.keep(str(file), sha256, name))  # nowhere else any more
             with library.database.write() as session:
                 if again is not None:
-                    add_locations(session, [(known, again)])
+                    rows.add_locations(session, [(known, again)])
                 annotate(session, {known: fields.annotations})
             return known, False
         kept = uploads.keep(str(file), sha256, name)
@@ -157,9 +151,9 @@ def take_in(
             )
             report = library.ingest([found], options, progress=progress, stop=stop)
             with library.database.write() as session:
-                recording_id = find_by_sha256(session, sha256)
+                recording_id = rows.find_by_sha256(session, sha256)
                 if recording_id is None:  # the sender gets the error; a note would name our copy
-                    remove_failures(session, [found.path])
+                    rows.remove_failures(session, [found.path])
             if recording_id is None:
                 if report.stopped and not report.failed:
                     raise InterruptedUploadError(f"{name} was interrupted; send it again")
@@ -191,7 +185,7 @@ def remove_orphans(library: Library) -> int:
         elif _HASH.fullmatch(path.stem):
             found.setdefault(path.stem, []).append(path)
     with library.database.read() as session:
-        orphans = found.keys() - ids_of_hashes(session, list(found)).keys()
+        orphans = found.keys() - rows.ids_of_hashes(session, list(found)).keys()
     removed += sum(_remove_orphan(library, one, found[one]) for one in orphans)
     return removed + _orphans_in_bucket(library)
 
@@ -205,7 +199,7 @@ def _orphans_in_bucket(library: Library) -> int:
     for some in chunks(list(uploads.kept())):
         names, hashes = [one.stored for one in some], {one.sha256 for one in some}
         with library.database.read() as session:
-            known = known_files(session, [one.path for one in some])
+            known = rows.known_files(session, [one.path for one in some])
             needed = stored_uploads(session, uploads.place(), names)
             over, forgotten = over_uploads(session, names), are_forgotten(session, hashes)
         for one in some:
@@ -221,7 +215,7 @@ def _remove_orphan(library: Library, sha256: str, paths: list[Path]) -> int:
     try:
         with upload_lock(library.settings.uploads_folder, sha256, patience=0):
             with library.database.read() as session:
-                if find_by_sha256(session, sha256) is not None:
+                if rows.find_by_sha256(session, sha256) is not None:
                     return 0
             return remove(paths)
     except BusyError:

@@ -1,10 +1,9 @@
-"""Reading clips: details, pages, vectors, and counts over the archive."""
+"""Reading clips: details, pages, vectors."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.affect import DIMENSIONS, follows
@@ -22,23 +21,13 @@ from emotion_search.index.database.embeddings import (
     embeddings_by_id,
     embeddings_in_order,
 )
-from emotion_search.index.database.files import FAILED, gone
+from emotion_search.index.database.files import gone
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import (
-    Archive,
-    Clip,
-    Embedding,
-    Failure,
-    Label,
-    Metadatum,
-    Recording,
-)
+from emotion_search.index.database.schema import Clip, Embedding, Metadatum
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Vectors
-
-_NO_SOURCE = "(none)"
 
 
 @dataclass(frozen=True)
@@ -215,71 +204,6 @@ def vectors_of(session: Session, model: ModelInfo, ids: Sequence[int]) -> Vector
                 f" reembed --model {model.name}"
             )
     return stored[[rows[clip_id] for clip_id in ids]]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much an archive holds; durations in seconds."""
-
-    recordings: int
-    clips: int
-    labelled: int
-    failures: int
-    duration: float
-    sources: Mapping[str, int]
-    labels: Mapping[str, int]
-    emotions: Mapping[str, int]
-    undated: int
-
-
-def count(session: Session) -> Counts:
-    """Counts over the whole archive: clips by source, by emotion label and by the class that the
-    active model scores highest, most first; recordings without a time of recording."""
-    recordings, duration = session.execute(
-        select(func.count(), func.coalesce(func.sum(Recording.duration), 0.0))
-    ).one()
-    by_source = session.execute(
-        select(Recording.source, func.count())
-        .join(Clip, Clip.recording_id == Recording.id)
-        .group_by(Recording.source)
-    )
-    by_label = session.execute(
-        select(Label.value, func.count()).where(Label.task == EMOTION).group_by(Label.value)
-    )
-    by_emotion = session.execute(
-        select(Embedding.emotion, func.count())
-        .where(
-            Embedding.model_id == select(Archive.active_model_id).scalar_subquery(),
-            Embedding.emotion.is_not(None),
-        )
-        .group_by(Embedding.emotion)
-    )
-    labels = _most_first(by_label)
-    return Counts(
-        recordings=recordings,
-        clips=session.scalar(select(func.count()).select_from(Clip)) or 0,
-        labelled=sum(labels.values()),
-        failures=session.scalar(
-            select(func.count()).select_from(Failure).where(Failure.kind == FAILED)
-        )
-        or 0,
-        duration=float(duration),
-        sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
-        labels=labels,
-        emotions=_most_first(by_emotion),
-        undated=session.scalar(
-            select(func.count()).select_from(Recording).where(Recording.recorded_at.is_(None))
-        )
-        or 0,
-    )
-
-
-def _most_first(rows: Any) -> dict[str, int]:
-    """Counts by name, summed where a name comes more than once."""
-    summed: Counter[str] = Counter()
-    for name, number in rows:
-        summed[str(name)] += int(number)
-    return dict(sorted(summed.items(), key=lambda row: (-row[1], row[0])))
 
 
 @cache

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session as Session  # for those who hand one on
 
+from emotion_search.index.database.driver_errors import corrupt, translated
 from emotion_search.index.database.engines import connect, writable
 from emotion_search.index.database.schema import SCHEMA_VERSION, Base
 from emotion_search.index.database.wrong_values import wrong_values
@@ -25,10 +26,9 @@ from emotion_search.index.errors import (
     DOUBTFUL,
     DatabaseBusyError,
     DatabaseError,
-    DatabaseUnreachableError,
     InvalidInputError,
-    StorageFullError,
     UnusableError,
+    reason,
 )
 
 _MIGRATION_LOCK = 0x656D6F  # "emo": any number that other programs are unlikely to lock
@@ -302,14 +302,14 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise self._translate(error) from error
+            raise translated(error, str(self), self.busy_timeout) from error
         except PoolTimeoutError as error:
             raise DatabaseBusyError(f"{self}: all connections are in use; try again") from error
         except SQLAlchemyError as error:
-            raise DatabaseError(f"{self}: {str(error).splitlines()[0]}") from error
+            raise DatabaseError(f"{self}: {reason(error)}") from error
         except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
             # Of the driver as it connects, and of stored text that is none any more
-            raise self._corrupt(error) from error
+            raise corrupt(str(self), error) from error
         except DOUBTFUL as error:
             if (damage := self.damage_behind(error)) is None:
                 raise
@@ -326,35 +326,6 @@ class Database:
                             " emotion-search check"
                         )
         return None
-
-    def _translate(self, error: DBAPIError) -> DatabaseError | StorageFullError:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        low = reason.lower()
-        if "database is locked" in low or "table is locked" in low or "lock timeout" in low:
-            return DatabaseBusyError(
-                f"{self} is locked by another writer (waited {self.busy_timeout:g} s);"
-                " try again when it is done"
-            )
-        if "disk is full" in low or "no space left" in low or "disk full" in low:
-            return StorageFullError(
-                f"no space left for {self}; free some and run the same command again:"
-                " what was committed is kept"
-            )
-        if "not a database" in low or "malformed" in low:
-            return self._corrupt(reason)
-        if "unable to open" in low or "readonly" in low:
-            return DatabaseError(f"{self} cannot be opened for writing ({reason})")
-        if error.connection_invalidated or "connection" in low:
-            return DatabaseUnreachableError(
-                f"{self} cannot be reached ({reason}); once it can, run the same command again:"
-                " what was committed is kept"
-            )
-        return DatabaseError(f"{self}: {reason}")
-
-    def _corrupt(self, reason: object) -> DatabaseError:
-        return DatabaseError(
-            f"{self} is corrupt ({reason}); restore a backup, or move it away and ingest again"
-        )
 
 
 def shown(url: URL | str) -> str:

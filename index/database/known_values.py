@@ -1,8 +1,9 @@
-"""Sources, speakers and labels of an archive, counted; filter values that it does not know."""
+"""What an archive holds, counted: clips by source, speaker, label; values that it has not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,14 +11,18 @@ from sqlalchemy import ColumnElement, Text, and_, cast, distinct, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.emotion_names import spellings
+from emotion_search.index.database.files import FAILED
 from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter, cluster_of
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.nearest import nearest
 from emotion_search.index.database.schema import (
     SPEAKER,
+    Archive,
     Clip,
     ClusteringRow,
+    Embedding,
+    Failure,
     Label,
     Metadatum,
     Prediction,
@@ -25,6 +30,7 @@ from emotion_search.index.database.schema import (
 )
 from emotion_search.index.errors import NotFoundError
 
+_NO_SOURCE = "(none)"
 _MOST = 10_000  # known values that are looked through
 
 ValueKind = Literal["source", "speaker", "label"]
@@ -56,6 +62,71 @@ def count_values(
     counted = query.with_only_columns(column, func.count(distinct(Clip.recording_id)), func.count())
     found = [ValueCount(*row) for row in session.execute(counted.group_by(column))]
     return sorted(found, key=lambda one: (-one.clips, one.value or ""))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much an archive holds; durations in seconds."""
+
+    recordings: int
+    clips: int
+    labelled: int
+    failures: int
+    duration: float
+    sources: Mapping[str, int]
+    labels: Mapping[str, int]
+    emotions: Mapping[str, int]
+    undated: int
+
+
+def count(session: Session) -> Counts:
+    """Counts over the whole archive: clips by source, by emotion label and by the class that the
+    active model scores highest, most first; recordings without a time of recording."""
+    recordings, duration = session.execute(
+        select(func.count(), func.coalesce(func.sum(Recording.duration), 0.0))
+    ).one()
+    by_source = session.execute(
+        select(Recording.source, func.count())
+        .join(Clip, Clip.recording_id == Recording.id)
+        .group_by(Recording.source)
+    )
+    by_label = session.execute(
+        select(Label.value, func.count()).where(Label.task == EMOTION).group_by(Label.value)
+    )
+    by_emotion = session.execute(
+        select(Embedding.emotion, func.count())
+        .where(
+            Embedding.model_id == select(Archive.active_model_id).scalar_subquery(),
+            Embedding.emotion.is_not(None),
+        )
+        .group_by(Embedding.emotion)
+    )
+    labels = _most_first(by_label)
+    return Counts(
+        recordings=recordings,
+        clips=session.scalar(select(func.count()).select_from(Clip)) or 0,
+        labelled=sum(labels.values()),
+        failures=session.scalar(
+            select(func.count()).select_from(Failure).where(Failure.kind == FAILED)
+        )
+        or 0,
+        duration=float(duration),
+        sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
+        labels=labels,
+        emotions=_most_first(by_emotion),
+        undated=session.scalar(
+            select(func.count()).select_from(Recording).where(Recording.recorded_at.is_(None))
+        )
+        or 0,
+    )
+
+
+def _most_first(rows: Any) -> dict[str, int]:
+    """Counts by name, summed where a name comes more than once."""
+    summed: Counter[str] = Counter()
+    for name, number in rows:
+        summed[str(name)] += int(number)
+    return dict(sorted(summed.items(), key=lambda row: (-row[1], row[0])))
 
 
 def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter) -> list[str]:

@@ -158,6 +158,28 @@ class VectorIndex(Estimator, ABC):
         """Write the index to a file."""
 
 
+class FaissIndex(VectorIndex):
+    """A ``VectorIndex`` by an index of FAISS's."""
+
+    _faiss: Any
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return int(self._faiss.d)
+
+    @property
+    def count(self) -> int:
+        """How many vectors are in it."""
+        return int(self._faiss.ntotal)
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file."""
+        import faiss
+
+        faiss.write_index(self._faiss, str(path))
+
+
 def read_faiss(path: Path, kind: type[F]) -> F:
     """An index of a kind of FAISS's from a file.
 

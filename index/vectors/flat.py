@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.vectors.arrays import TIE, Ids, Vectors, checked, find
-from emotion_search.index.vectors.base import Candidates, VectorIndex, read_faiss
+from emotion_search.index.vectors.base import Candidates, FaissIndex, read_faiss
 
 _SPARE = 16  # candidates beyond the limit, so that most ties at the end are seen at once
 
 
-class FlatIndex(VectorIndex):
+class FlatIndex(FaissIndex):
     """A ``VectorIndex`` that compares the query with every vector."""
 
     kind: ClassVar[str] = "flat"
@@ -38,16 +38,6 @@ class FlatIndex(VectorIndex):
         index = cls.__new__(cls)
         index._faiss = read_faiss(path, faiss.IndexIDMap2)
         return index
-
-    @property
-    def dimension(self) -> int:
-        """Length of the vectors."""
-        return int(self._faiss.d)
-
-    @property
-    def count(self) -> int:
-        """How many vectors are in it."""
-        return int(self._faiss.ntotal)
 
     def ids(self) -> Ids:
         """All ids, in storage order."""
@@ -96,7 +86,3 @@ class FlatIndex(VectorIndex):
         estimates = similarities[0][there].astype(np.float64)
         better = int(np.count_nonzero(estimates > estimates[-1] + TIE)) if len(estimates) else 0
         return Candidates(found[0][there], estimates, better, complete)
-
-    def save(self, path: Path) -> None:
-        """Write the index to a file."""
-        faiss.write_index(self._faiss, str(path))

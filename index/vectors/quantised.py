@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.index.vectors.arrays import Ids, Vectors, checked
-from emotion_search.index.vectors.base import Candidates, VectorIndex, read_faiss
+from emotion_search.index.vectors.base import Candidates, FaissIndex, read_faiss
 from emotion_search.index.vectors.mapped_rows import one_thread
 
 _TRAINED_A_LIST = 48  # vectors, for each list, that the centres of the lists are trained on
@@ -31,7 +31,7 @@ _ITERATIONS = 10
 _SHIFT = 0.01  # by which centres are moved: a vector that lies on its centre would have no code
 
 
-class QuantisedIndex(VectorIndex):
+class QuantisedIndex(FaissIndex):
     """A ``VectorIndex`` of one-bit codes, whose estimates have to be checked on true vectors.
 
     Args:
@@ -79,16 +79,6 @@ class QuantisedIndex(VectorIndex):
         index._measured = {int(rank): (int(n), int(m)) for rank, (n, m) in details["reach"].items()}
         index.recall = details["recall"]
         return index
-
-    @property
-    def dimension(self) -> int:
-        """Length of the vectors."""
-        return int(self._faiss.d)
-
-    @property
-    def count(self) -> int:
-        """How many vectors are in it."""
-        return int(self._faiss.ntotal)
 
     @property
     def lists(self) -> int:
@@ -226,10 +216,6 @@ class QuantisedIndex(VectorIndex):
             "reach": {str(rank): pair for rank, pair in self._measured.items()},
             "recall": self.recall,
         }
-
-    def save(self, path: Path) -> None:
-        """Write the index to a file."""
-        faiss.write_index(self._faiss, str(path))
 
     def _remove_from(self, lists: Any, one: int, places: NDArray[np.intp]) -> None:
         """Empty places (ascending) of a list; its last vectors move into the gaps.

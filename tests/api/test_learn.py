@@ -30,7 +30,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def here(settings, given, *, progress, stop, patience):
         with Library.open(settings) as library:
-            return given(library, lambda told: isinstance(told, Step) and progress(told), stop)
+            return given(library, lambda step: isinstance(step, Step) and progress(step), stop)
 
     monkeypatch.setattr(work, "do_alone", here)
 

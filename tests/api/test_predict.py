@@ -63,7 +63,9 @@ def test_frames_are_told_of_a_model_that_has_them(tmp_path: Path, checkpoint: Pa
         ({"limit": "2"}, 422, "invalid-request"),
     ],
 )
-def test_what_cannot_be_told_is_said(reading: TestClient, voice: Path, fields, status, kind):
+def test_what_cannot_be_predicted_is_refused(
+    reading: TestClient, voice: Path, fields, status, kind
+):
     assert_problem(reading.post("/v1/predict", files=upload(voice), data=fields), status, kind)
 
 

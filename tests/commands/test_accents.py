@@ -15,6 +15,6 @@ NFC, NFD = "Größe", unicodedata.normalize("NFD", "Größe")
 def test_a_task_is_named_in_nfc(run, manifest, command):
     ingest(run, manifest)
     run("label", 1, 2, "--task", NFD, "--label", "a")
-    said = run(command, "--task", NFD).err
-    assert NFC in said
-    assert NFD not in said
+    error = run(command, "--task", NFD).err
+    assert NFC in error
+    assert NFD not in error

@@ -109,8 +109,8 @@ def test_ingest_then_search_then_status(run, manifest: Path, voices: Path):
     header = table.out.splitlines()[0].split()
     assert header == ["cosine", "perc.", "clip", "label", "emotion", "same", "file"]
     assert len(table.out.splitlines()) == 3
-    heard = hits[0]["scores"][hits[0]["emotion"]]
-    assert heard == hits[0]["confidence"] == max(hits[0]["scores"].values())
+    highest = hits[0]["scores"][hits[0]["emotion"]]
+    assert highest == hits[0]["confidence"] == max(hits[0]["scores"].values())
 
     status = run("status", "--json").records[0]
     assert (status["clips"], status["recordings"], status["model"]) == (12, 12, "acoustic")

@@ -198,9 +198,9 @@ def test_a_model_that_serves_in_the_plain_space_where_another_was_is_told_of(
     ingest(run, manifest)
     spaces = [Mock(version=2, method=Method.BASELINE), None]
     monkeypatch.setattr(Library, "status", lambda _: Mock(space=spaces.pop(0)))
-    told = run("use", "acoustic").err
-    assert "acoustic serves in the plain space" in told
-    assert "baseline; fit one by: emotion-search tune" in told
+    notice = run("use", "acoustic").err
+    assert "acoustic serves in the plain space" in notice
+    assert "baseline; fit one by: emotion-search tune" in notice
 
 
 def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint):

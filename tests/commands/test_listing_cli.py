@@ -148,12 +148,12 @@ def test_a_clip_is_played_by_what_there_is(archive, tmp_path: Path, monkeypatch)
     monkeypatch.setenv("PATH", str(player.parent))
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # cannot be imported
     assert "install FFmpeg" in archive("play", 2).err
-    player.write_text(f"#!{sys.executable}\nimport sys\nopen({str(tmp_path / 'heard')!r}, 'wb')"
+    player.write_text(f"#!{sys.executable}\nimport sys\nopen({str(tmp_path / 'played')!r}, 'wb')"
                       ".write(sys.stdin.buffer.read())\n")  # fmt: skip
     player.chmod(0o700)
     assert archive("play", 2).code == 0
     archive("extract", 2, "-o", tmp_path / "clip.wav")
-    assert (tmp_path / "heard").read_bytes() == (tmp_path / "clip.wav").read_bytes()
+    assert (tmp_path / "played").read_bytes() == (tmp_path / "clip.wav").read_bytes()
     player.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('audio open failed')\n")
     assert "extract ID" in archive("play", 2).err
 

@@ -7,17 +7,7 @@ from pathlib import Path
 
 from emotion_search.engine.commands.show.tables import PlainTable, print_row, print_table
 from emotion_search.engine.commands.words import counted
-from emotion_search.engine.pages.evaluation import (
-    GALLERIES,
-    LEARNED,
-    RETRIEVAL,
-    TRIPLETS,
-    interval,
-    lost,
-    retrieval,
-    shared,
-    triplets,
-)
+from emotion_search.engine.pages import evaluation as report
 from emotion_search.engine.quality.evaluate import Evaluation
 from emotion_search.engine.quality.retrieval import METRICS
 from emotion_search.engine.quality.scores import ClassScores
@@ -29,17 +19,17 @@ def print_evaluation(it: Evaluation) -> None:
     """The evaluation as tables on stdout."""
     print(f"{it.name}, {it.space} space: {_clips(it)}")
     if it.learned:
-        print(f"{LEARNED}, but for mAP by space (what it gains on others) and percentiles")
+        print(f"{report.LEARNED}, but for mAP by space (what it gains on others) and percentiles")
     print(f"{counted(it.queries, 'query')}, galleries without the same {it.gallery}", end="")
     print(f"; {it.unanswerable} of them had nothing to find" if it.unanswerable else "")
-    print_table(RETRIEVAL, retrieval(it), wrap=False)
+    print_table(report.RETRIEVAL, report.retrieval(it), wrap=False)
     print_row("mAP by class", ", ".join(f"{n} {v['mAP']:.3f}" for n, v in it.by_class.items()))
     for other in it.galleries:
         values = (
-            f"{name} {interval(other.macro[name])} (chance {other.chance_macro[name]:.3f})"
+            f"{name} {report.interval(other.macro[name])} (chance {other.chance_macro[name]:.3f})"
             for name in ("mAP", "P@10")
         )
-        print_row("over classes", f"{GALLERIES[other.gallery]}: {', '.join(values)}")
+        print_row("over classes", f"{report.GALLERIES[other.gallery]}: {', '.join(values)}")
     if it.nearest:
         own = (f"{k} {v.share:.3f} (chance {v.chance:.3f})" for k, v in it.nearest.items())
         print_row("ten nearest", f"of one's own {', '.join(own)}")
@@ -47,7 +37,7 @@ def print_evaluation(it: Evaluation) -> None:
     if it.scores is not None:
         _print_scores(it.scores)
     if it.ranks:
-        found = "  ".join(f"{name} {interval(rho)}" for name, rho in it.ranks.items())
+        found = "  ".join(f"{name} {report.interval(rho)}" for name, rho in it.ranks.items())
         print(f"rank correlation of labels with {found}")
     if it.steps:
         steps = ", ".join(f"{name} {value:.3f}" for name, value in it.steps.items())
@@ -72,9 +62,9 @@ def _clips(it: Evaluation) -> str:
 
 def _print_triplets(it: Evaluation) -> None:
     if it.triplets:
-        print_table(TRIPLETS, triplets(it), wrap=False)
+        print_table(report.TRIPLETS, report.triplets(it), wrap=False)
     for kind, why in it.left_out.items():
-        print(f"left out: {shared(kind)} ({why})")
+        print(f"left out: {report.shared(kind)} ({why})")
 
 
 def _share(share: float | None) -> str:
@@ -84,13 +74,14 @@ def _share(share: float | None) -> str:
 def _print_scores(it: ClassScores) -> None:
     print_row(
         "class scores",
-        f"UAR {interval(it.uar)} (chance {it.chance:.3f}), among the labels' classes"
-        f" {interval(it.uar_own)} (chance {it.chance_own:.3f}); calibration error {it.error:.3f}",
+        f"UAR {report.interval(it.uar)} (chance {it.chance:.3f}), among the labels' classes"
+        f" {report.interval(it.uar_own)} (chance {it.chance_own:.3f});"
+        f" calibration error {it.error:.3f}",
     )
     shares = (f"{name} {it.given[name]:.2f} ({it.labelled[name]:.2f})" for name in it.classes)
     print_row("given (labels)", ", ".join(shares))
-    if lost(it):
-        print(lost(it))
+    if report.lost(it):
+        print(report.lost(it))
 
 
 def print_comparison(results: Sequence[Evaluation]) -> None:
@@ -99,14 +90,14 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
     print(_clips(first))
     print(f"galleries without the same {first.gallery}")
     if any(one.learned for one in results):
-        print(LEARNED)
+        print(report.LEARNED)
     table = PlainTable("over classes")
     for name in (*(Path(one.name).name for one in results), "chance"):
         table.column(name, no_wrap=True)
     table.row("space", *(one.space for one in results), "")
     for name in METRICS:
         chance = f"{first.chance_macro[name]:.3f}"
-        table.row(name, *(interval(one.macro[name]) for one in results), chance)
+        table.row(name, *(report.interval(one.macro[name]) for one in results), chance)
     for method in first.steps:
         if any(method not in one.steps for one in results):
             continue
@@ -116,14 +107,14 @@ def print_comparison(results: Sequence[Evaluation]) -> None:
         name = f"UAR, {probes[0].name} probe"
         table.row(name, *(f"{p.uar:.3f}" for p in probes), f"{probes[0].chance:.3f}")
     for kind in first.triplets:
-        right = (interval(one.triplets[kind].right) for one in results)
-        table.row(f"triplets, shared: {shared(kind)}", *right, "0.500")
+        right = (report.interval(one.triplets[kind].right) for one in results)
+        table.row(f"triplets, shared: {report.shared(kind)}", *right, "0.500")
     for name, nearest in first.nearest.items():
         shares = (f"{one.nearest[name].share:.3f}" for one in results)
         table.row(f"own {name} among ten", *shares, f"{nearest.chance:.3f}")
     scores = [one.scores for one in results]
     if any(scores):
-        uar = ("–" if one is None else interval(one.uar_own) for one in scores)
+        uar = ("–" if one is None else report.interval(one.uar_own) for one in scores)
         error = ("–" if one is None else f"{one.error:.3f}" for one in scores)
         table.row("UAR, class scores, labels' classes", *uar, "")
         table.row("calibration error", *error, "")

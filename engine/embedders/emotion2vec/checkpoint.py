@@ -141,8 +141,8 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
             f"{path} holds more than weights, or is no checkpoint; it is not loaded"
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelUnavailableError(f"{path} is truncated or no checkpoint ({reason})") from error
+        why = reason(error)
+        raise ModelUnavailableError(f"{path} is truncated or no checkpoint ({why})") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from emotion_search.engine.embedders.huggingface.folder import weight_files
 from emotion_search.engine.embedders.huggingface.load import Loaded
 from emotion_search.index.database.affect import DIMENSIONS
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, reason
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,7 @@ def _tensors(loaded: Loaded, names: list[str]) -> dict[str, Tensor]:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 found |= {name: state[name] for name in names if name in state}
     except Exception as error:
-        first = (str(error).strip() or repr(error)).splitlines()[0]
         raise ModelUnavailableError(
-            f"model {loaded.name}: its head cannot be read: {first}"
+            f"model {loaded.name}: its head cannot be read: {reason(error)}"
         ) from error
     return {name: found[name] for name in names if name in found}

@@ -19,7 +19,7 @@ from emotion_search.engine.embedders.huggingface.folder import (
     parse,
 )
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, reason
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,8 @@ def _downloaded(name: str, wanted: Wanted) -> Path:
             if is_whole(folder):
                 return folder
     except (OSError, ValueError) as error:
-        first = (str(error).strip() or repr(error)).splitlines()[0]
-        raise ModelUnavailableError(f"model {name} could not be downloaded: {first}") from error
+        why = reason(error)
+        raise ModelUnavailableError(f"model {name} could not be downloaded: {why}") from error
     raise ModelUnavailableError(
         f"model {name} is no audio model for transformers: it lacks a preprocessor_config.json or"
         " weights"

@@ -106,7 +106,7 @@ def _load(folder: Path, name: str) -> tuple[Any, Any]:
             extractors: Any = transformers.AutoFeatureExtractor
             extract = extractors.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        text = (str(error).strip() or repr(error)).splitlines()[0]
+        text = reason(error)
         if "trust_remote_code" in str(error):
             text = "it wants to run code of its own (trust_remote_code); not loaded"
         raise ModelUnavailableError(f"model {name} cannot be loaded: {text}") from error

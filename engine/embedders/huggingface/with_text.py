@@ -15,7 +15,7 @@ from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.embedders.huggingface.folder import TOKENS, Wanted
 from emotion_search.engine.embedders.huggingface.load import Loaded
 from emotion_search.engine.embedders.quiet import undisturbed
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError
+from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, reason
 
 
 class SpeechAndText(BaseEmbedder):
@@ -51,9 +51,8 @@ class SpeechAndText(BaseEmbedder):
                 tokenizers: Any = transformers.AutoTokenizer
                 self._tokens = tokenizers.from_pretrained(loaded.folder, trust_remote_code=False)
         except Exception as error:
-            text = (str(error).strip() or repr(error)).splitlines()[0]
             raise ModelUnavailableError(
-                f"model {self.name}: its tokenizer cannot be loaded: {text}"
+                f"model {self.name}: its tokenizer cannot be loaded: {reason(error)}"
             ) from error
         places = getattr(self._model.config.text_config, "max_position_embeddings", 514)
         self._most = min(self._tokens.model_max_length, places - 2)  # RoBERTa's begin at 2

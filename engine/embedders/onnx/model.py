@@ -15,7 +15,7 @@ from emotion_search.engine.embedders.base import BaseEmbedder, Embeddings, Float
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.embedders.onnx.description import read_description
 from emotion_search.engine.machine.threads import cores
-from emotion_search.index.errors import ModelUnavailableError, UnusableError
+from emotion_search.index.errors import ModelUnavailableError, UnusableError, reason
 
 
 class OnnxModel(BaseEmbedder):
@@ -111,9 +111,8 @@ class OnnxModel(BaseEmbedder):
         try:
             found = self._session.run(self._outputs, {self._description.input: given})
         except Exception as error:  # onnxruntime's own kinds have no common one
-            first = str(error).strip().splitlines()[0]
             raise ModelUnavailableError(
-                f"{self._path} does not run on {len(piece)} samples: {first}"
+                f"{self._path} does not run on {len(piece)} samples: {reason(error)}"
             ) from error
         vector = self._checked(found[0], self._outputs[0], self.dimension)
         if not self.classes:
@@ -151,5 +150,5 @@ def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelUnavailableError(f"{path} is no ONNX model that runs here: {first}") from error
+        why = reason(error)
+        raise ModelUnavailableError(f"{path} is no ONNX model that runs here: {why}") from error

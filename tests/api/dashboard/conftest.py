@@ -35,10 +35,10 @@ _FLAGS = [
 ]
 
 # Remembers what is played, for the tests to look at.
-_EAR = """
-window.heard = [];
+_RECORD_PLAYED = """
+window.played = [];
 const play = HTMLMediaElement.prototype.play;
-HTMLMediaElement.prototype.play = function () { window.heard.push(this); return play.call(this); };
+HTMLMediaElement.prototype.play = function () { window.played.push(this); return play.call(this); };
 """
 
 
@@ -53,9 +53,9 @@ class Visit:
         self.page = context.new_page()
         self.page.set_viewport_size({"width": width, "height": 800})
         self.page.emulate_media(color_scheme=scheme)
-        self.page.add_init_script(_EAR)
+        self.page.add_init_script(_RECORD_PLAYED)
         self.page.set_default_timeout(15_000)
-        self.page.on("console", self._said)
+        self.page.on("console", self._logged)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.hosts.add(_host(request.url)))
 
@@ -76,7 +76,7 @@ class Visit:
         assert self.errors == []
         assert self.hosts <= {_host(self.address), ""}, "a request left the server"
 
-    def _said(self, message) -> None:
+    def _logged(self, message) -> None:
         failed = "Failed to load resource" in message.text
         url = urlsplit(message.location.get("url", "")).path
         known = failed and any(one in url for one in self.expected)

@@ -44,7 +44,7 @@ def test_a_clip_is_analysed_and_compared_with_another(
         panel.get_by_role("button", name="Download result.json").click()
     assert json.loads(saved.value.path().read_text())["scores"] == predicted["scores"]
     panel.get_by_role("button", name="Play", exact=True).click()
-    until(page, "window.heard.at(-1)?.currentTime > 0.1")
+    until(page, "window.played.at(-1)?.currentTime > 0.1")
     panel.get_by_label("Scores over time in").select_option("5")
     expect(panel.get_by_label("Scores over time in")).to_be_focused()
 

@@ -97,11 +97,11 @@ def test_a_click_opens_a_clip_and_hovering_plays_if_wanted(page, api: httpx.Clie
 
     hover()
     page.wait_for_timeout(600)
-    assert page.evaluate("window.heard.length") == 0  # nobody wants it
+    assert page.evaluate("window.played.length") == 0  # nobody wants it
     page.get_by_label("Play on hover").check()
     with page.expect_response(re.compile(r"/v1/clips/\d+/audio")) as answer:
         hover()
-    until(page, "window.heard.length && window.heard.at(-1).currentTime > 0")
+    until(page, "window.played.length && window.played.at(-1).currentTime > 0")
     clip = re.search(r"/v1/clips/(\d+)/audio", answer.value.url)[1]  # one may lie on another
     page.wait_for_timeout(300)  # as a hand would: plotly.js looks what is under it now and then
     page.mouse.down()

@@ -98,8 +98,8 @@ def test_a_click_plays_from_there(page, recording: dict, expect):
     box = area.bounding_box()
     area.click(position={"x": box["width"] / 2, "y": 40})
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    until(page, "window.heard.at(-1)?.currentTime > 0")
-    at = page.evaluate("window.heard.at(-1).currentTime")
+    until(page, "window.played.at(-1)?.currentTime > 0")
+    at = page.evaluate("window.played.at(-1).currentTime")
     assert at == pytest.approx(recording["duration"] / 2, abs=1)
     expect(page.locator(".playhead")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -169,7 +169,7 @@ def test_channels_have_lanes_and_a_trend_is_drawn_where_there_is_one(
     rows = page.locator(".rows .span").all_inner_texts()
     assert rows == sorted(rows)
     page.get_by_role("button", name="0:12", exact=True).click()
-    until(page, "window.heard.at(-1)?.currentTime > 10")
+    until(page, "window.played.at(-1)?.currentTime > 10")
 
 
 def test_the_clips_of_two_channels_are_in_the_order_of_time(visit: Visit, duo, api, expect):

@@ -127,19 +127,19 @@ def test_a_file_is_analysed_as_it_is_predicted_with_its_rank_and_its_windows(
     reading: TestClient, call: Path
 ):
     file = {"file": ("a.wav", call.read_bytes())}
-    told = reading.post("/dashboard/analyse", files=file, data={"window": "1"}).json()
+    answer = reading.post("/dashboard/analyse", files=file, data={"window": "1"}).json()
     predicted = reading.post("/v1/predict", files=file).json()
-    assert {name: told[name] for name in ("emotion", "confidence", "scores")} == {
+    assert {name: answer[name] for name in ("emotion", "confidence", "scores")} == {
         name: predicted[name] for name in ("emotion", "confidence", "scores")
     }
     clips = reading.get("/v1/clips", params={"limit": 500}).json()["data"]
-    lower = [one["scores"][told["emotion"]] < told["confidence"] - 1e-6 for one in clips]
-    assert told["rank"] == pytest.approx(100 * np.mean(lower), abs=100 / len(clips))
-    starts = np.array([part["start"] for part in told["parts"]])
+    lower = [one["scores"][answer["emotion"]] < answer["confidence"] - 1e-6 for one in clips]
+    assert answer["rank"] == pytest.approx(100 * np.mean(lower), abs=100 / len(clips))
+    starts = np.array([part["start"] for part in answer["parts"]])
     assert len(starts) > 20
     assert starts % 0.5 == pytest.approx(0)
-    assert (told["duration"], told["parts"][-1]["end"]) == pytest.approx((29.6, 29.6), abs=3)
-    assert told["frames"] is False
+    assert (answer["duration"], answer["parts"][-1]["end"]) == pytest.approx((29.6, 29.6), abs=3)
+    assert answer["frames"] is False
     assert_problem(reading.post("/dashboard/analyse", files=file, data={"window": "0.1"}), 422)
 
 
@@ -179,10 +179,10 @@ def test_every_answer_of_the_server_that_is_in_chinese_is_one():
     table = (static / "words" / "zh-server.js").read_text()
     pairs = re.findall(rf"^  {text}: {text},$", table, re.M)
     assert len(pairs) == len(re.findall('^  "', table, re.M)) > 50
-    said = {one["message_template_python"] for one in list_all_errors()}
+    messages = {one["message_template_python"] for one in list_all_errors()}
     for folder in ("engine", "index"):
-        said |= {*texts_of(ROOT / folder)}
-    plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in said}
+        messages |= {*texts_of(ROOT / folder)}
+    plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in messages}
     strange = []
     for english, chinese in pairs:
         wanted = re.sub(r"\{\w+\}", "{}", english.removeprefix("{file} "))

@@ -69,12 +69,12 @@ def test_a_play_button_plays_exactly_the_span(visit: Visit, api: httpx.Client, e
     card.get_by_role("button", name=re.compile("^Play")).click()
     stop = card.get_by_role("button", name=re.compile("^Stop"))
     expect(stop).to_be_visible()
-    until(page, "window.heard.at(-1)?.currentTime > 0.1")
-    lasts = page.evaluate("window.heard.at(-1).duration")
+    until(page, "window.played.at(-1)?.currentTime > 0.1")
+    lasts = page.evaluate("window.played.at(-1).duration")
     assert lasts == pytest.approx(clip["end"] - clip["start"], abs=2 / RATE)
     stop.click()
     expect(card.get_by_role("button", name=re.compile("^Play"))).to_be_visible()
-    assert page.evaluate("window.heard.at(-1).paused")
+    assert page.evaluate("window.played.at(-1).paused")
 
 
 @pytest.mark.slow

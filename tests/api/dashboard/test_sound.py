@@ -54,7 +54,7 @@ def test_a_recording_of_more_than_a_minute_is_heard_on_to_its_end(
     page.get_by_role("button", name="Play from").click()
     until(page, "window.times.some(one => one.startsWith('1:00') || one.startsWith('1:01'))")
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    until(page, "window.heard.at(-1).currentTime > 0.3")
+    until(page, "window.played.at(-1).currentTime > 0.3")
     expect(page.get_by_role("button", name="Play all")).to_be_visible()  # it has ended
     times = [
         60 * int(minutes) + float(seconds)
@@ -78,7 +78,7 @@ def test_what_is_to_be_heard_waits_for_no_waveform(visit: Visit, expect):
     sounds.came(5)
     assert f"/clips/{wanted}/" in sounds.routes[4].request.url
     sounds.let()
-    until(page, "window.heard.length && !window.heard.at(-1).paused")
+    until(page, "window.played.length && !window.played.at(-1).paused")
 
 
 def test_waveforms_that_are_scrolled_past_are_not_fetched(visit: Visit, expect):
@@ -109,12 +109,12 @@ def test_a_clip_is_silent_once_a_filter_takes_its_card_away(visit: Visit, expect
     number = card.get_attribute("data-clip")
     card.locator(".play").click()
     expect(card.locator(".play.playing")).to_be_visible()
-    until(page, "window.heard.length && !window.heard.at(-1).paused")
-    page.evaluate("window.heard.at(-1).loop = true")  # it would not end by itself
+    until(page, "window.played.length && !window.played.at(-1).paused")
+    page.evaluate("window.played.at(-1).loop = true")  # it would not end by itself
     page.evaluate("location.hash = '#/search?source=studio'")
     expect(page.locator(f".card[data-clip='{number}']")).to_have_count(0)
     expect(page.locator(".play.playing")).to_have_count(0)
-    until(page, "window.heard.at(-1).paused")
+    until(page, "window.played.at(-1).paused")
 
 
 def test_a_finger_that_scrolls_over_the_waveform_plays_nothing(visit: Visit, api, expect):
@@ -133,6 +133,6 @@ def test_a_finger_that_scrolls_over_the_waveform_plays_nothing(visit: Visit, api
     touch(0, 40)
     touch(60, 0)
     expect(page.get_by_role("button", name="Play all")).to_be_visible()
-    assert page.evaluate("window.heard.length") == 0
+    assert page.evaluate("window.played.length") == 0
     touch(1, 1)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()

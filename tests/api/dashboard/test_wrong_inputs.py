@@ -7,7 +7,7 @@ from tests.api.dashboard.conftest import Visit, clip_of
 pytestmark = pytest.mark.slow
 
 FIELDS = [
-    # page, what is opened first, field, what is typed, what is said
+    # page, what is opened first, field, what is typed, the message
     ("/", ["New alert"], "Per cent", "101", "less than or equal to 100"),
     ("/", ["Webhooks", "New webhook"], "URL", "example.com", "enter a URL"),
     ("/#/search", [], "or clip", "0", "greater than or equal to 1"),
@@ -28,7 +28,7 @@ def test_what_cannot_be_is_said_below_the_field_which_keeps_it(visit: Visit, api
     recording = clip_of(api, source="desk")["recording"]
     sent = []
     visit.page.on("request", lambda one: one.method == "POST" and sent.append(one.url))
-    for path, opened, name, typed, told in FIELDS:
+    for path, opened, name, typed, message in FIELDS:
         visit.page.goto("about:blank")  # or a field of the page before would do
         page = visit.open(path.format(recording=recording))
         for summary in opened:
@@ -40,7 +40,7 @@ def test_what_cannot_be_is_said_below_the_field_which_keeps_it(visit: Visit, api
         field.press("Enter")
         field.blur()
         wrong = page.locator(f"#{field.get_attribute('aria-describedby')}")
-        expect(wrong).to_contain_text(told)
+        expect(wrong).to_contain_text(message)
         expect(field).to_have_attribute("aria-invalid", "true")
         expect(field).to_have_value(typed)
         assert wrong.bounding_box()["y"] >= field.bounding_box()["y"], name

@@ -267,12 +267,12 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
         assert not [one for one in Base.metadata.sorted_tables if list(wrong_values(session, one))]
         for (table, change), what in damages.items():
             session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
-            told = [
+            named = [
                 (one.name, wrong)
                 for one in Base.metadata.sorted_tables
                 for wrong in wrong_values(session, one)
             ]
-            assert (table, f"1 rows {what}") in told
+            assert (table, f"1 rows {what}") in named
             session.rollback()
     database.dispose()
 
@@ -303,14 +303,14 @@ def test_no_reader_stumbles_over_a_row_that_cannot_be(
         lambda library: library.trend_over("day"),
         lambda library: library.export(tmp_path / "out.csv", overwrite=True),
     ]
-    told = []
+    errors = []
     for read in readers:
         try:
             with Library.open(on_sqlite) as library:
                 read(library)
         except EmotionSearchError as error:
-            told.append(str(error))
-    assert any("is damaged" in one and one.endswith("emotion-search check") for one in told)
+            errors.append(str(error))
+    assert any("is damaged" in one and one.endswith("emotion-search check") for one in errors)
 
 
 def test_command_and_service_say_that_the_archive_is_damaged(on_sqlite: Settings, run):

@@ -139,13 +139,13 @@ def test_of_a_long_recording_only_a_part_is_read_and_sounds_the_same(
 
     monkeypatch.setattr(object_parts, "range_of_object", noted)
     for start, end in ((0.0, 1.0), (2.5, 4.0), (39.3, 44.1), (58.0, 60.0)):
-        heard, rate = span_of_recording(archive, recording, start=start, end=end, channel=1)
+        samples, rate = span_of_recording(archive, recording, start=start, end=end, channel=1)
         first = round(start * 16_000)
         assert rate == 16_000
-        assert heard == pytest.approx(
-            soundfile.read(path)[0][first : first + len(heard), 1], abs=1e-6
+        assert samples == pytest.approx(
+            soundfile.read(path)[0][first : first + len(samples), 1], abs=1e-6
         )
-        assert len(heard) == round((end - start) * 16_000)
+        assert len(samples) == round((end - start) * 16_000)
     assert sum(read) < path.stat().st_size / 2
     bucket.put("long.wav", write_wav(path, sound / 2, subtype=kind))  # as long as before
     with pytest.raises(NotFoundError, match="no longer there, or has changed"):

@@ -241,8 +241,8 @@ def test_silent_frames_do_not_count_for_the_file(embedder, tmp_path: Path):
 
 @pytest.mark.usefixtures("loud")
 def test_frames_within_a_second_and_a_half_of_speech_count(embedder, tmp_path: Path):
-    said = speak("anger", speaker=1, seed=0, seconds=2.0)
-    samples = np.concatenate([hiss(4.0), said, hiss(6.0)])
+    utterance = speak("anger", speaker=1, seed=0, seconds=2.0)
+    samples = np.concatenate([hiss(4.0), utterance, hiss(6.0)])
     path = write_wav(tmp_path / "x.wav", samples)
     with closing(Decoders()) as decoders:
         parts = list(FileEmbedding(MonoFile(decoders, path), embedder, Granularity("frame")))

@@ -43,14 +43,14 @@ def test_a_worker_that_is_cut_off_loses_its_slice_and_finds_out(database_url: st
         write_wav(tmp_path / "calls" / f"{number:03}.wav", tone(0.6, 100 + number))
     network = Cut(database_url, tmp_path / "net")
     lonely = worker(tmp_path / "lonely", network.url, tmp_path / "calls")
-    while not (held := claimed(database_url)) and lonely.poll() is None:
+    while not (before := claimed(database_url)) and lonely.poll() is None:
         time.sleep(0.02)
     network.cut()
     other = worker(tmp_path / "other", database_url, tmp_path / "calls")
     assert other.wait() == 0
     done = contents(database_url)
     assert len({path for path, *_ in done}) == len(done) == FILES
-    assert attempts(database_url) > held  # of the slice that was taken over
+    assert attempts(database_url) > before  # of the slice that was taken over
     assert lonely.poll() is None  # it waits
     network.mend()
     assert lonely.wait(60) in (0, 1)

@@ -120,9 +120,9 @@ def test_the_command_shares_it_and_says_what_it_did(
     done = CliRunner().invoke(app, ["reembed", "--model", other, "--claim", "--json", *home])
     record = json.loads(done.stdout)
     assert (record["clips"], record["missing"], record["of_clips"]) == (12, 0, 12)
-    told = CliRunner().invoke(app, ["ingest", "--status", *home]).stdout
-    assert "reembed under" in told
-    assert "files    12 of 12 done, 0 failed" in told
+    status = CliRunner().invoke(app, ["ingest", "--status", *home]).stdout
+    assert "reembed under" in status
+    assert "files    12 of 12 done, 0 failed" in status
 
 
 def process(home: Path, url: str, model: str) -> subprocess.Popen[bytes]:

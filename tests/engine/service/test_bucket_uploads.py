@@ -1,6 +1,5 @@
 """Uploads in a bucket, on a real S3 server: any server takes them, plays them and erases them."""
 
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.api.learn import learn
 from emotion_search.engine.archive.check import check
-from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files import objects
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service import kept, work
@@ -27,17 +25,12 @@ from emotion_search.index.database.files import located_files
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
 from emotion_search.index.errors import BusyError, StorageError
 from tests.buckets import Bucket
-from tests.conftest import eventually, write_wav
+from tests.conftest import eventually
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.parametrize("database_url", ["postgres"], indirect=True),
 ]
-
-
-@pytest.fixture
-def voice(tmp_path: Path) -> Path:
-    return write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
 
 
 @pytest.fixture
@@ -66,22 +59,6 @@ def leases(monkeypatch: pytest.MonkeyPatch):
         ahead[0] += seconds
 
     return wait
-
-
-@pytest.fixture
-def blocked(monkeypatch: pytest.MonkeyPatch):
-    """Taking in waits until told to go on, or to stop."""
-    asked, go = threading.Event(), threading.Event()
-
-    def waiting(library, file, *, stop, **how):
-        asked.set()
-        while not (go.is_set() or stop.is_set()):
-            time.sleep(0.01)
-        return take_in(library, file, stop=stop, **how)
-
-    monkeypatch.setattr(work, "take_in", waiting)
-    yield asked, go
-    go.set()
 
 
 def jobs_of(library: Library) -> Jobs:

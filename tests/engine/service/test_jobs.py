@@ -23,6 +23,7 @@ from emotion_search.engine.service.spool import Incoming
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.engine.service.uploads import remove_orphans, take_in
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database import jobs as rows
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import (
@@ -33,11 +34,6 @@ from emotion_search.index.errors import (
     NotFoundError,
 )
 from tests.conftest import eventually, write_wav
-
-
-@pytest.fixture
-def voice(tmp_path: Path) -> Path:
-    return write_wav(tmp_path / "new.wav", speak("anger", speaker=7, seed=3))
 
 
 def jobs_of(library: Library, *, at_once: int = 1) -> Jobs:
@@ -54,24 +50,6 @@ def submit(jobs: Jobs, path: Path, name: str = "call.wav") -> Job:
 def row(library: Library, job: Job) -> Job:
     with library.database.read() as session:
         return get_job(session, job.id)
-
-
-@pytest.fixture
-def blocked(monkeypatch: pytest.MonkeyPatch):
-    """Taking in waits until told to go on, or to stop."""
-    import emotion_search.engine.service.work as module
-
-    asked, go = threading.Event(), threading.Event()
-
-    def waiting(library, file, *, stop, **how):
-        asked.set()
-        while not (go.is_set() or stop.is_set()):
-            time.sleep(0.01)
-        return take_in(library, file, stop=stop, **how)
-
-    monkeypatch.setattr(module, "take_in", waiting)
-    yield asked, go
-    go.set()
 
 
 def test_an_upload_is_hashed_once_as_it_arrives(library: Library, voice: Path, monkeypatch):
@@ -185,12 +163,10 @@ def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice:
 
 
 def test_a_job_that_ended_elsewhere_is_not_done_again(library: Library, voice: Path, monkeypatch):
-    import emotion_search.engine.service.jobs as module
-
     first = jobs_of(library)
     job = submit(first, voice)
     eventually(lambda: row(library, job).finished and first.board.live(job.id) is None)
-    monkeypatch.setattr(module, "unfinished_jobs", lambda *_: [job])  # as it was found before
+    monkeypatch.setattr(rows, "unfinished_jobs", lambda *_: [job])  # as it was found before
     second = jobs_of(library)
     second.stop(20)
     first.stop(5)
@@ -339,10 +315,10 @@ def test_uploads_that_no_job_needs_are_removed(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(Path, "iterdir", vanishing)
     assert incoming.abandoned() == ["b", "c"]
-    held = incoming.take("b")
+    hold = incoming.take("b")
     incoming.remove("b")
     assert (folder / "b").exists()  # somebody works on it
-    held.release()
+    hold.release()
     incoming.remove("b")
     assert not (folder / "b").exists()
 

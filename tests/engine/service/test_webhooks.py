@@ -79,7 +79,7 @@ def archive(sqlite_settings: Settings) -> Iterator[Library]:
         yield opened
 
 
-def told(archive: Library, event: str = "job.ended", **data: object) -> None:
+def announced(archive: Library, event: str = "job.ended", **data: object) -> None:
     with archive.database.write() as session:
         announce(session, event, data)
 
@@ -105,8 +105,8 @@ def test_the_signature_is_that_of_the_standards_own_example():
 
 def test_an_event_arrives_signed_and_once(archive: Library, receiver: Receiver):
     made = Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
-    told(archive, job=7)
-    told(archive, "alert.fired")  # which it did not ask for
+    announced(archive, job=7)
+    announced(archive, "alert.fired")  # which it did not ask for
     (one,) = delivered(archive)
     delivered(archive)
     ((headers, body),) = receiver.arrived
@@ -134,7 +134,7 @@ def test_a_test_is_sent_to_a_webhook_that_is_for_other_events(archive: Library, 
 def test_deliveries_are_counted_by_what_became_of_them(archive: Library, receiver: Receiver):
     Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
     for number in range(4):
-        told(archive, job=number)
+        announced(archive, job=number)
     receiver.answers = [200, 500]
     delivered(archive)  # up to the one that fails
     with archive.database.write() as session:
@@ -177,7 +177,7 @@ def test_by_https_an_event_goes_to_whom_the_certificate_names_alone(
         (own, None),
     ):
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-        told(archive)
+        announced(archive)
         one = max(delivered(archive, hosts), key=lambda one: one.id)
         assert problem in one.problem if problem else one.status == 204
     assert len(receiver.arrived) == 1
@@ -189,7 +189,7 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_at_last(
     Webhooks(archive, {"127.0.0.1"}).add(receiver.url, ["job.ended"])
     receiver.answers = [500, 302, 410]  # a redirect is not followed
     monkeypatch.setattr(module, "_AGAIN_IN_S", (0.0, 3600.0))
-    told(archive)
+    announced(archive)
     delivered(archive)
     (one,) = delivered(archive)
     assert (one.attempts, one.status, one.problem) == (2, 302, "it was answered with 302")
@@ -215,7 +215,7 @@ def test_a_receiver_that_does_not_answer_in_time_holds_nobody(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         Webhooks(archive, {"127.0.0.1"}).add(url, ["job.ended"])
-        told(archive)
+        announced(archive)
 
         def drip() -> None:
             taken, _ = silent.accept()
@@ -330,7 +330,7 @@ def test_what_comes_of_an_attempt_is_noted(archive: Library, monkeypatch: pytest
         start=1,
     ):
         monkeypatch.setattr(module, "send", Mock(side_effect=[answer]))
-        told(archive, job=number)
+        announced(archive, job=number)
         one = max(delivered(archive), key=lambda one: one.id)
         assert (one.id, one.problem, one.due_at) == (number, problem, None)
         assert one.status == (answer if isinstance(answer, int) else None)
@@ -347,8 +347,8 @@ def test_a_server_that_stops_ends_what_it_sends(archive: Library, monkeypatch: p
     monkeypatch.setattr(module, "send", slow)
     server = Webhooks(archive, {"127.0.0.1"})
     server.add("http://127.0.0.1/", ["job.ended"])
-    told(archive)
-    told(archive)
+    announced(archive)
+    announced(archive)
     server.deliver()
     assert begun.wait(60)
     stopping = threading.Thread(target=server.stop)

@@ -9,11 +9,11 @@ from sqlalchemy import func, insert, select, text, update
 
 from emotion_search.index.database.bulk import insert_or_replace
 from emotion_search.index.database.classifiers import ClassifierInfo
-from emotion_search.index.database.clips import count
 from emotion_search.index.database.columns import Columns
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.files import add_failure, list_failures, remove_failures_under
 from emotion_search.index.database.filters import ClipFilter
+from emotion_search.index.database.known_values import count
 from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.predictions import next_unclassified
 from emotion_search.index.database.schema import (

@@ -260,8 +260,8 @@ def test_a_saved_index_may_be_ahead_of_a_searchs_snapshot(archive: VectorArchive
         archive.add(vectors(1, 4))
         archive.searcher().keeper.save()
         no_build()
-        with archive.searcher().keeper.at(early) as (held, _):
-            assert held.revision == 2
+        with archive.searcher().keeper.at(early) as (loaded, _):
+            assert loaded.revision == 2
 
 
 def test_an_index_that_another_thread_brings_forward_is_kept(
@@ -283,8 +283,8 @@ def test_an_index_that_another_thread_brings_forward_is_kept(
             return latest
 
         monkeypatch.setattr(searcher.keeper, "_latest", then_more)
-        with searcher.keeper.at(early) as (held, _):
-            assert held.revision == 3
+        with searcher.keeper.at(early) as (loaded, _):
+            assert loaded.revision == 3
 
 
 def test_vectors_beside_an_index_are_published_with_it_at_once(archive: VectorArchive):

@@ -27,24 +27,24 @@ def test_a_saved_index_answers_as_before(tmp_path: Path):
 def test_vectors_are_given_back_by_id_and_compared_with_it():
     rows = normalise(np.random.default_rng(2).normal(size=(6, DIM)).astype(np.float32))
     index = FlatIndex(DIM)
-    held: dict[int, np.ndarray] = {}
+    stored: dict[int, np.ndarray] = {}
 
     def check() -> None:
         asked = np.array([9, 4, 2, 5, 1, 7])
         known, vectors = index.get(asked)
-        assert known.tolist() == [one in held for one in asked.tolist()]
-        assert np.array_equal(vectors, [held[one] for one in asked.tolist() if one in held])
+        assert known.tolist() == [one in stored for one in asked.tolist()]
+        assert np.array_equal(vectors, [stored[one] for one in asked.tolist() if one in stored])
         for one in asked.tolist():
-            expected = pytest.approx(held[one] @ rows[0]) if one in held else None
+            expected = pytest.approx(stored[one] @ rows[0]) if one in stored else None
             assert index.estimate(rows[0], one) == expected
 
     for ids in ([9, 2, 4], [7, 2]):
-        at = len(held)
+        at = len(stored)
         index.add(np.array(ids), rows[at : at + len(ids)])
-        held |= dict(zip(ids, rows[at:], strict=False))
+        stored |= dict(zip(ids, rows[at:], strict=False))
         check()
     index.remove(np.array([4]))
-    del held[4]
+    del stored[4]
     check()
     assert (index.details(), index.trained_on) == ({}, 3)
 

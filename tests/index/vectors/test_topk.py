@@ -159,13 +159,13 @@ def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex):
 
 def test_an_id_that_is_there_is_replaced(index: VectorIndex):
     eye = np.eye(DIM, dtype=np.float32)
-    held: dict[int, np.ndarray] = {}
+    stored: dict[int, np.ndarray] = {}
     for row, some in enumerate([[7, 3], [7], [3, 8], [8]]):  # the highest alone, a lower one, …
         index.add(np.array(some), eye[[row] * len(some)])
-        held |= dict.fromkeys(some, eye[row])
-        assert sorted(index.ids().tolist()) == sorted(held)
-        found = ask(index, Dictionary(held, eye[row], lambda i: i), eye[row], Wish(9))
-        assert found == brute_force(held, eye[row], Wish(9), lambda i: i)
+        stored |= dict.fromkeys(some, eye[row])
+        assert sorted(index.ids().tolist()) == sorted(stored)
+        found = ask(index, Dictionary(stored, eye[row], lambda i: i), eye[row], Wish(9))
+        assert found == brute_force(stored, eye[row], Wish(9), lambda i: i)
 
 
 @given(limit=st.integers(1, 20), threshold=st.floats(0.2, 0.95))
@@ -305,8 +305,8 @@ def test_where_an_engine_names_too_few_all_are_compared_unless_they_are_too_many
     monkeypatch.setattr(topk, "COMPARABLE", 40)
     query = np.eye(DIM, dtype=np.float32)[0]
     for count in (40, 41):
-        held = {i: query / i for i in range(1, count + 1)}
-        gallery = Dictionary(held, query, lambda i: i)
+        stored = {i: query / i for i in range(1, count + 1)}
+        gallery = Dictionary(stored, query, lambda i: i)
         if count == 41 and (named is None or named < limit):
             with pytest.raises(EngineError, match=r"names too few|does not answer"):
                 nearest(Engine(count, named), query, Wish(limit), gallery)
