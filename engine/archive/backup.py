@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.engine.files.objects import opened
+from emotion_search.engine.machine.progress import Progress, adding_up, unwatched
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
@@ -56,18 +57,14 @@ class BackedUp:
 
 
 def backup(
-    settings: Settings,
-    file: Path,
-    *,
-    overwrite: bool = False,
-    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+    settings: Settings, file: Path, *, overwrite: bool = False, progress: Progress = unwatched
 ) -> BackedUp:
     """Write the archive as it stands now to a tar file, while it serves and is written to: the
     database, uploads, tuned models, and the settings that are not the defaults; no addresses with
     passwords, nor audio of the user's own. The file has its name once it is whole.
 
     Args:
-        progress: called with how many uploads are in it, and of how many; the database goes first.
+        progress: called with how much of the database is copied, then with bytes of the file.
 
     Raises:
         InvalidInputError: the file is there already, or its folder is not.
@@ -83,7 +80,7 @@ def backup(
     with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:
         copied = Path(folder) / _DATABASE
         with closing(Database(settings.database)) as source:
-            snapshot(source, copied)
+            snapshot(source, copied, progress)
         with closing(Database(copied)) as database:
             with database.write() as session:
                 remove_unfinished(session)  # their bytes are not here
@@ -95,18 +92,21 @@ def backup(
                 models = {m.fingerprint: Path(m.name) for m in list_models(session)}
             database.empty_log()
         tuned = {key: path for key, path in models.items() if _is_tuned(path)}
+        parts = {
+            f"{_MODELS}/{key[:16]}/{part.relative_to(path.parent).as_posix()}": part
+            for key, path in tuned.items()
+            for part in (sorted(path.rglob("*")) if path.is_dir() else [path])
+            if part.is_file()
+        }
+        total = sum(map(_size, (copied, *uploads, *parts.values())))
         try:
-            with tarfile.open(make_file(partial), "w") as tar:
-                writer = _Writer(tar)
+            with tarfile.TarFile(make_file(partial), "w", copybufsize=_BLOCK) as tar:
+                writer = _Writer(tar, adding_up(progress, total))
                 writer.add(_DATABASE, copied)
-                for number, path in enumerate(uploads, start=1):
+                for path in uploads:
                     writer.add(f"{_UPLOADS}/{path.name}", path, may_be_gone=True)
-                    progress(number, len(uploads))
-                for key, path in tuned.items():
-                    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                        inside = part.relative_to(path.parent).as_posix()
-                        if part.is_file():
-                            writer.add(f"{_MODELS}/{key[:16]}/{inside}", part)
+                for name, path in parts.items():
+                    writer.add(name, path)
                 writer.put(_SETTINGS, _as_environment(settings))
                 listed = {
                     "format": _FORMAT,
@@ -125,12 +125,15 @@ def backup(
     return _described(listed)
 
 
-def restore(settings: Settings, file: str | Path, *, dry_run: bool = False) -> BackedUp:
+def restore(
+    settings: Settings, file: str | Path, *, dry_run: bool = False, progress: Progress = unwatched
+) -> BackedUp:
     """Make an archive of a backup, where the settings say; everything is checked first.
 
     Args:
         file: the backup, or its address in a bucket.
         dry_run: check alone.
+        progress: called with bytes read, then, of another kind of database, with rows written.
 
     Raises:
         InvalidInputError: no backup, a damaged one, or there is an archive already.
@@ -139,9 +142,10 @@ def restore(settings: Settings, file: str | Path, *, dry_run: bool = False) -> B
     """
     home = settings.home
     with _opened(file) as (tar, listed):
+        seen = adding_up(progress, _described(listed).size)
         if dry_run:
             for name, noted in listed["files"].items():
-                _extract(tar, name, noted, None)
+                _extract(tar, name, noted, None, seen)
             return _described(listed)
         with closing(Database(settings.database)) as target:
             if not is_empty(target):
@@ -149,7 +153,7 @@ def restore(settings: Settings, file: str | Path, *, dry_run: bool = False) -> B
             make_folder(home)
             with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
                 for name, noted in listed["files"].items():
-                    _extract(tar, name, noted, Path(folder) / name)
+                    _extract(tar, name, noted, Path(folder) / name, seen)
                 restored = Path(folder) / _DATABASE
                 _adopt(restored, listed, home)
                 for part in (_UPLOADS, _MODELS, _SETTINGS):
@@ -159,7 +163,7 @@ def restore(settings: Settings, file: str | Path, *, dry_run: bool = False) -> B
                     _publish(restored, target.file)
                 else:
                     with closing(Database(restored)) as source:
-                        copy_archive(source, target)
+                        copy_archive(source, target, progress)
     return _described(listed)
 
 
@@ -171,6 +175,14 @@ def _is_tuned(path: Path) -> bool:
         return True
     card = path / "README.md"
     return card.is_file() and card.read_text(encoding="utf-8", errors="replace").startswith(_CARD)
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; 0 where it was erased meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _as_environment(settings: Settings) -> bytes:
@@ -227,8 +239,8 @@ def _described(listed: Mapping[str, Any]) -> BackedUp:
 class _Writer:
     """Adds members to a tar file, and notes size and sha256 of each in ``files``."""
 
-    def __init__(self, tar: tarfile.TarFile) -> None:
-        self._tar = tar
+    def __init__(self, tar: tarfile.TarFile, seen: Callable[[float], None]) -> None:
+        self._tar, self._seen = tar, seen
         self.files: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, path: Path, *, may_be_gone: bool = False) -> None:
@@ -247,20 +259,21 @@ class _Writer:
     def _write(self, name: str, content: IO[bytes], size: int) -> None:
         member = tarfile.TarInfo(name)
         member.size = size
-        hashed = _Hashed(content)
+        hashed = _Hashed(content, self._seen)
         self._tar.addfile(member, hashed)
         self.files[name] = {"size": size, "sha256": hashed.digest.hexdigest()}
 
 
 class _Hashed:
-    """A file that hashes what is read of it."""
+    """A file that hashes what is read of it; ``seen`` is called with how many bytes more it is."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.digest = file, hashlib.sha256()
+    def __init__(self, file: IO[bytes], seen: Callable[[float], None]) -> None:
+        self._file, self._seen, self.digest = file, seen, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self.digest.update(data)
+        self._seen(len(data))
         return data
 
 
@@ -291,7 +304,11 @@ def _opened(file: str | Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]
 
 
 def _extract(
-    tar: tarfile.TarFile, name: str, noted: Mapping[str, Any], target: Path | None
+    tar: tarfile.TarFile,
+    name: str,
+    noted: Mapping[str, Any],
+    target: Path | None,
+    seen: Callable[[float], None],
 ) -> None:
     """Read a member and compare it with its checksum; write it where a target is given.
 
@@ -304,7 +321,7 @@ def _extract(
     content = tar.extractfile(name)
     if content is None:
         raise ValueError(f"{name} is no file")
-    hashed = _Hashed(content)
+    hashed = _Hashed(content, seen)
     if target is not None:
         make_folder(target.parent)
     with make_file(target).open("wb") if target else io.BytesIO() as out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion_search.engine.machine.progress import Progress, adding_up, unwatched
 from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
 from emotion_search.index.database.clusterings import members
@@ -100,10 +102,13 @@ class Maps:
         task: str = EMOTION,
         clustering: str | None = None,
         wanted: ClipFilter | None = None,
+        progress: Progress = unwatched,
     ) -> Map:
         """The map of the clips that pass the filter, at most ``limit`` of them, drawn at random.
 
         The same archive gives the same map. Labels, predictions and clusters are always fresh.
+        ``progress`` is called with how many of their embeddings are read, then, of UMAP, with how
+        many of its epochs are over.
 
         Raises:
             InvalidInputError: too few clips, or too many points; UMAP is not installed.
@@ -120,7 +125,7 @@ class Maps:
                 with self._lock:
                     placed = self._placed.get(key)
             if placed is None:
-                placed = _place(session, model, method, limit, chosen)
+                placed = _place(session, model, method, limit, chosen, progress)
                 if chosen.is_empty:
                     with self._lock:
                         self._placed[key] = placed
@@ -133,20 +138,27 @@ class Maps:
 
 
 def _place(
-    session: Session, model: ModelInfo, method: How, limit: int, wanted: ClipFilter
+    session: Session,
+    model: ModelInfo,
+    method: How,
+    limit: int,
+    wanted: ClipFilter,
+    progress: Progress,
 ) -> _Placed:
     space = active_space(session, model)
     ids = embedded_ids(session, model, wanted)
     if len(ids) < FEWEST:
         raise AbsentError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
     drawn = draw(ids, limit)
-    vectors = np.concatenate(
-        [space.turn(session, i, v) for i, v in vectors_by_id(session, model, drawn)]
-    )
+    turned, read = [], adding_up(progress, len(drawn))
+    for some, stored in vectors_by_id(session, model, drawn):
+        turned.append(space.turn(session, some, stored))
+        read(len(some))
+    vectors = np.concatenate(turned)
     if method == "pca":
         xy, explained = pca(vectors)
         return drawn, xy, explained, len(ids)
-    return drawn, umap(vectors), None, len(ids)
+    return drawn, umap(vectors, progress), None, len(ids)
 
 
 @alone
@@ -169,7 +181,7 @@ def pca(vectors: Vectors) -> tuple[Vectors, tuple[float, float]]:
 
 
 @alone
-def umap(vectors: Vectors) -> Vectors:
+def umap(vectors: Vectors, progress: Progress = unwatched) -> Vectors:
     """A plane in which neighbours stay neighbours, float32 (n, 2): UMAP (McInnes, Healy and
     Melville, 2018) by cosine. Distances between far points mean little.
 
@@ -190,8 +202,22 @@ def umap(vectors: Vectors) -> Vectors:
         raise UnusableError("UMAP needs its package: pip install umap-learn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a seed makes it use one thread, which it warns of
-        made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=0)
+        shown = {"disable": False, "file": _Epochs(progress), "bar_format": "{n}/{total}"}
+        made = UMAP(n_neighbors=_UMAP_FROM, metric="cosine", random_state=0, tqdm_kwds=shown)
         return np.asarray(made.fit_transform(vectors), dtype=np.float32)
+
+
+class _Epochs(io.TextIOBase):
+    """What UMAP's bar is drawn on: passes on how many epochs are over, and of how many."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def write(self, text: str) -> int:
+        done, _, total = text.strip().partition("/")
+        if total:
+            self._progress(float(done), float(total))
+        return len(text)
 
 
 def _clusters(session: Session, name: str, ids: Ids) -> Attribute:

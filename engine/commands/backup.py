@@ -56,8 +56,8 @@ def restore(
     from emotion_search.engine.commands.show.progress import working
 
     settings = ArchiveOptions(home, into).settings()
-    with working("restore"):
-        done = read(settings, file, dry_run=dry_run)
+    with working("restore") as progress:
+        done = read(settings, file, dry_run=dry_run, progress=progress)
     if dry_run:
         print(f"{file} is whole: of {done.created_at:%Y-%m-%d %H:%M} UTC, {done.size / 1e6:.1f} MB")
         return

@@ -142,8 +142,9 @@ def map(  # noqa: A001
     how = choice("--method", method, METHODS)
     if clustering is not None and colour == "emotion":
         colour = "cluster"
-    with archive.open(wanted=wanted) as library:
-        from emotion_search.engine.commands.show.progress import working
+    from emotion_search.engine.commands.show.progress import working
+
+    with archive.open(wanted=wanted) as library, working("map") as progress:
         from emotion_search.engine.pages import map as page
 
         if embed_audio > page.MOST_EMBEDDED:
@@ -152,11 +153,15 @@ def map(  # noqa: A001
         if audio_base:
             sound = page.api_url(audio_base)
         if embed_audio:
-            sound = page.embedded(library.clip_audio, embed_audio)
-        with working("map"):
-            made = library.map(
-                method=how, limit=limit, task=wanted.task, clustering=clustering, wanted=wanted
-            )
+            sound = page.embedded(library.clip_audio, embed_audio, progress)
+        made = library.map(
+            method=how,
+            limit=limit,
+            task=wanted.task,
+            clustering=clustering,
+            wanted=wanted,
+            progress=progress,
+        )
         page.coloured(made, colour)
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.archive.archive import Archive
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.index.database.filters import EMOTION, ClipFilter
 
 if TYPE_CHECKING:  # scikit-learn would cost every command a second
@@ -32,7 +33,7 @@ class Learned(Archive):
         method: str | None = None,
         rounds: int = 1000,
         seed: int = 0,
-        progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+        progress: Progress = unwatched,
     ) -> Trained:
         """Train a classifier on the labels of a task; see ``engine.classify.train``.
 
@@ -137,6 +138,7 @@ class Learned(Archive):
         task: str = EMOTION,
         clustering: str | None = None,
         wanted: ClipFilter | None = None,
+        progress: Progress = unwatched,
     ) -> Map:
         """Clips as points in a plane; see ``engine.clusters.project``.
 
@@ -156,4 +158,5 @@ class Learned(Archive):
             task=task,
             clustering=clustering,
             wanted=wanted,
+            progress=progress,
         )

@@ -8,3 +8,15 @@ Progress = Callable[[float, float | None], None]
 
 def unwatched(_done: float, _total: float | None) -> None:
     """The ``Progress`` of work whose progress nobody asks for."""
+
+
+def adding_up(progress: Progress, total: float) -> Callable[[float], None]:
+    """Called with how much more is done, tells ``progress`` how much that is in all."""
+    done = 0.0
+
+    def add(more: float) -> None:
+        nonlocal done
+        done += more
+        progress(done, total)
+
+    return add

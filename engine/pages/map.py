@@ -17,6 +17,7 @@ import soxr
 
 from emotion_search.engine.audio.file import Samples
 from emotion_search.engine.clusters.project import Map
+from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.pages.page import STYLE, laid_out, shown, write_page
 from emotion_search.index.database.clip_columns import Attribute
 from emotion_search.index.database.clips import ClipDetails
@@ -246,7 +247,9 @@ def data_url(samples: Samples, rate: int) -> str:
 
 
 def embedded(
-    audio: Callable[[int], tuple[Samples, int, ClipDetails]], most: int
+    audio: Callable[[int], tuple[Samples, int, ClipDetails]],
+    most: int,
+    progress: Progress = unwatched,
 ) -> Callable[[ClipDetails], str | None]:
     """Audio within the page, for the first ``most`` clips whose file can be read; then silence."""
     left = most
@@ -260,6 +263,7 @@ def embedded(
         except EmotionSearchError:  # its file is gone: the point stays, silent
             return None
         left -= 1
+        progress(most - left, most)
         return data_url(samples, rate)
 
     return sound

@@ -16,7 +16,7 @@ from emotion_search.engine.emotions import PLAIN
 from emotion_search.engine.trends.changes import change_points
 from emotion_search.index.database.affect import affect
 from emotion_search.index.database.emotion_names import common
-from emotion_search.index.database.scores import ChannelScores
+from emotion_search.index.database.scores import ChannelScores, seconds_of
 from emotion_search.index.errors import InvalidInputError, UnusableError
 
 Array = NDArray[np.float64]
@@ -180,8 +180,8 @@ def trend_of(
     Raises:
         InvalidInputError: the clips have no length.
     """
-    lengths = clips.ends - clips.starts
-    if not (lengths > 0).all():
+    lengths = seconds_of(clips.starts, clips.ends)
+    if not (clips.ends > clips.starts).all():
         raise UnusableError("clips without a span in time have no trend")
     scores = clips.scores.astype(np.float64)
     times = _grid(float(clips.ends.max()))
@@ -203,7 +203,7 @@ def trend_of(
         clips.channel_name,
         tuple(classes),
         len(scores),
-        _covered(clips.starts, clips.ends),
+        float(lengths.sum()),
         times,
         smoothed,
         valence,
@@ -290,12 +290,6 @@ def _peaks(times: Array, smoothed: Array, classes: Sequence[str], width: float) 
         best = sorted(at - 1, key=lambda i: -curve[i])[:_MOST_PEAKS]
         found += [Peak(name, _round(times[i], 3), _round(curve[i])) for i in sorted(best)]
     return tuple(found)
-
-
-def _covered(starts: Array, ends: Array) -> float:
-    """Seconds that lie in some span; ``starts`` ascend."""
-    before = np.concatenate([[-np.inf], np.maximum.accumulate(ends)[:-1]])
-    return float(np.maximum(ends - np.maximum(starts, before), 0.0).sum())
 
 
 def _round(value: float, digits: int = 6) -> float:

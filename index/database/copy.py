@@ -21,6 +21,7 @@ from emotion_search.index.errors import (
 )
 
 _ROWS = 1000
+_PAGES = 2000  # of SQLite, between two reports
 
 
 def copy_archive(
@@ -62,10 +63,17 @@ def copy_archive(
     return done
 
 
-def snapshot(source: Database, file: Path) -> None:
+def snapshot(
+    source: Database,
+    file: Path,
+    progress: Callable[[float, float | None], None] = lambda _done, _total: None,
+) -> None:
     """Write the archive as it stands at one moment to a new SQLite file, while others write.
 
     SQLite's own backup copies pages; of Postgres, rows of one ``REPEATABLE READ`` are copied.
+
+    Args:
+        progress: called with how many pages, or rows, are there, and of how many.
 
     Raises:
         DatabaseError: the source cannot be used.
@@ -74,14 +82,20 @@ def snapshot(source: Database, file: Path) -> None:
     source.require_schema()
     if source.file is None:
         with closing(Database(file)) as target:
-            copy_archive(source, target)
+            copy_archive(source, target, progress)
         return
     try:
         with (
             closing(sqlite3.connect(source.file, timeout=source.busy_timeout)) as one,
             closing(sqlite3.connect(file)) as other,
         ):
-            one.backup(other)  # all pages in one step, in one read transaction
+            one.execute("BEGIN")
+            one.execute("SELECT 1 FROM sqlite_schema").fetchone()  # all pages of this moment
+            one.backup(
+                other,
+                pages=_PAGES,
+                progress=lambda _status, left, total: progress(total - left, total),
+            )
             other.execute("PRAGMA journal_mode = DELETE")  # it is one file
     except sqlite3.Error as error:
         if "full" in str(error):

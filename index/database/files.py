@@ -19,7 +19,7 @@ _HIGHEST = chr(0x10FFFF)
 FAILED, SILENT = "failed", "silent"
 """What a row is about: a file that could not be used, or one in which nobody speaks."""
 
-NO_SPEECH = "has no speech in it; with --segments fixed it is taken anyway"
+NO_SPEECH = "has no speech in it; emotion-search ingest --segments fixed takes it anyway"
 """The reason of a file in which nobody speaks."""
 
 

@@ -133,8 +133,8 @@ def no_labels(session: Session, task: str) -> NotFoundError:
     labels are given."""
     near = nearest(task, list_tasks(session))
     return NotFoundError(
-        f"no clip has a label under the task {task}{near}; give labels in a manifest, by ingest"
-        f" --label, or by: emotion-search label --task {task}"
+        f"no clip has a label under the task {task}{near}; give labels in a manifest,"
+        f" or by: emotion-search label --task {task}"
     )
 
 

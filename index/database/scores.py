@@ -18,6 +18,8 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Recording
 
 _ROWS = 10_000  # read at a time
+_MOST_CHANNELS = 1 << 16
+_SPAN = Clip.start, Clip.end
 _SCORES = Embedding.clip_id, Embedding.scores, Embedding.scores_crc32
 
 
@@ -45,7 +47,7 @@ class ScoredClips:
     Attributes:
         recordings: int64, (n,).
         recorded_at: when each recording was; None where that is not known.
-        seconds: float64, (n,), of the clips.
+        seconds: float64, (n,), of the clips; see ``seconds_of``.
         scores: float32, (n, classes).
     """
 
@@ -94,7 +96,7 @@ def stream_scores(
     with ids beyond ``after_id``."""
     query = (
         matching(wanted)
-        .with_only_columns(Clip.recording_id, Recording.recorded_at, Clip.start, Clip.end, *_SCORES)
+        .with_only_columns(Clip.recording_id, Recording.recorded_at, Clip.channel, *_SPAN, *_SCORES)
         .join(Embedding, Embedding.clip_id == Clip.id)
         .where(Embedding.model_id == model.id)
         .order_by(Clip.recording_id, Clip.id)
@@ -104,14 +106,32 @@ def stream_scores(
         query = query.where(Clip.recording_id > after_id)
     width = len(model.classes)
     for rows in session.execute(query).partitions():
-        recordings, moments, starts, ends, *scores = zip(*rows, strict=True)
-        begin, end = _spans(starts, ends)
+        recordings, moments, channels, starts, ends, *scores = zip(*rows, strict=True)
+        known = np.array(recordings, dtype=np.int64)
+        sides = np.array([-1 if one is None else one for one in channels], dtype=np.int64)
         yield ScoredClips(
-            np.array(recordings, dtype=np.int64),
+            known,
             list(moments),
-            end - begin,
+            seconds_of(*_spans(starts, ends), known * _MOST_CHANNELS + sides),
             as_arrays(list(zip(*scores, strict=True)), width)[1],
         )
+
+
+def seconds_of(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], groups: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """The time of each clip, float64 (n,), of which what several clips of a group (of one channel)
+    cover is divided among them, so that no second of it counts twice: windows overlap, the last one
+    of a recording most."""
+    if groups is not None:  # one after the other
+        after = np.unique(groups, return_inverse=True)[1] * (ends.max(initial=0.0) + 1.0)
+        starts, ends = starts + after, ends + after
+    edges = np.unique(np.concatenate([starts, ends]))
+    first, last = np.searchsorted(edges, starts), np.searchsorted(edges, ends)
+    begun, over = (np.bincount(one, minlength=len(edges)) for one in (first, last))
+    at_once = np.maximum(np.cumsum(begun - over), 1)[:-1]
+    until = np.concatenate([[0.0], np.cumsum(np.diff(edges) / at_once)])
+    return np.asarray(until[last] - until[first])
 
 
 def _spans(

@@ -220,7 +220,9 @@ def drop_run(session: Session, run_id: int) -> None:
     """
     gone = session.execute(delete(Run).where(Run.id == run_id))
     if not gone.rowcount:  # type: ignore[attr-defined]
-        raise NotFoundError(f"no shared work {run_id}; list it with: ingest --status")
+        raise NotFoundError(
+            f"no shared work {run_id}; list it with: emotion-search ingest --status"
+        )
 
 
 def list_runs(session: Session) -> list[RunStatus]:

@@ -266,7 +266,9 @@ def serving_baselines(session: Session, model: ModelInfo) -> int | None:
 
 
 def _no_space(version: int) -> NotFoundError:
-    return NotFoundError(f"no space {version} in this archive; list them with: tune --list")
+    return NotFoundError(
+        f"no space {version} in this archive; list them with: emotion-search tune --list"
+    )
 
 
 def get_calibration(session: Session, model: ModelInfo, version: int) -> Calibration | None:

@@ -61,6 +61,8 @@ def test_frames_are_told_of_a_model_that_has_them(tmp_path: Path, checkpoint: Pa
         ({"granularity": "window", "window": "1", "hop": "2"}, 422, "invalid-input"),
         ({"window": "nan"}, 422, "invalid-request"),
         ({"limit": "2"}, 422, "invalid-request"),
+        ({"window": "2"}, 422, "invalid-request"),  # of no effect
+        ({"granularity": "utterance", "hop": "1"}, 422, "invalid-request"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(

@@ -11,7 +11,7 @@ import sqlalchemy
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
-from emotion_search.engine.api.http.problems import without_paths
+from emotion_search.engine.api.http.problems import answered, without_paths
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.files import FileFacts, Silence, add_failure, add_silence
@@ -211,6 +211,22 @@ def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):
 )
 def test_paths_are_cut_from_details(text: str, expected: str):
     assert without_paths(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("choose another, or replace it (--replace)", "choose another, or replace it (replace)"),
+        ("choose --exclude-same recording", "choose exclude_same recording"),
+        (
+            "none; label by: emotion-search label --task x",
+            "none; label by: emotion-search label --task x",
+        ),
+        ("a--b stays, as does -- alone", "a--b stays, as does -- alone"),
+    ],
+)
+def test_details_name_fields_where_messages_name_options(text: str, expected: str):
+    assert answered(text) == expected
 
 
 def test_every_answer_has_a_request_id(reading: TestClient):

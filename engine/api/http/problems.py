@@ -98,6 +98,9 @@ def kinds_of(status: int) -> list[str]:
 _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
 
 
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+
+
 def problem(
     status: int, kind: str | None, detail: str, headers: dict[str, str] | None = None, **more: Any
 ) -> JSONResponse:
@@ -138,13 +141,20 @@ def explain(error: Exception) -> dict[str, Any]:
             detail = _PLAIN_DETAILS.get(kind)
             if detail is not None:
                 log.warning("%s", error)
-            return {"status": status, "kind": kind, "detail": detail or without_paths(str(error))}
-    return {"status": 500, "kind": "unexpected", "detail": without_paths(str(error))}
+            return {"status": status, "kind": kind, "detail": detail or answered(str(error))}
+    return {"status": 500, "kind": "unexpected", "detail": answered(str(error))}
 
 
 def without_paths(text: str) -> str:
     """``text`` with the last part alone of every absolute path in it."""
     return _PATH.sub(r"\1", text)
+
+
+def answered(text: str) -> str:
+    """``text`` without paths of the server, and with fields in place of options of the command line
+    that are not of a command in it."""
+    ours, command, rest = without_paths(text).partition("emotion-search ")
+    return _OPTION.sub(lambda one: one[1].replace("-", "_"), ours) + command + rest
 
 
 def install(app: FastAPI) -> None:
@@ -186,7 +196,7 @@ def faults(error: RequestValidationError) -> dict[str, Any]:
     errors = [
         {
             "where": printable(".".join(str(part) for part in one["loc"]))[:500],
-            "message": printable(one["msg"])[:500],
+            "message": answered(printable(one["msg"]))[:500],
         }
         for one in error.errors()[:20]
     ]

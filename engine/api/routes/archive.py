@@ -13,7 +13,7 @@ from emotion_search.engine.api.http.access import Admin, Reader, Writer
 from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import LibraryDep, in_thread
 from emotion_search.engine.api.http.openapi import answers, json_or_form
-from emotion_search.engine.api.http.problems import without_paths
+from emotion_search.engine.api.http.problems import answered
 from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
     Counts,
@@ -156,7 +156,7 @@ def failures(
                 {
                     **vars(one),
                     "file": Path(one.path).name,
-                    "reason": without_paths(one.reason.replace(f"{Path(one.path).parent}/", "")),
+                    "reason": answered(one.reason.replace(f"{Path(one.path).parent}/", "")),
                 }
             )
             for one in page

@@ -95,7 +95,7 @@ VISIBLE = _like(rf"^{_VISIBLE}[^\x00]*$")
 Pair = Annotated[
     str,
     _CLEAN,
-    _by(lambda text: parse_pairs([text])),
+    _by(lambda text: parse_pairs([text], "pair")),
     _like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$"),
 ]
 """``key=value``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from emotion_search.engine.api.http.bodies import Asked, File
 from emotion_search.engine.api.wire.filters import Text
@@ -40,6 +40,14 @@ class UploadPredict(Asked):
 
     speaker: Text | None = Field(default=None, description="Whose it is, as the archive says.")
     source: Text | None = Field(default=None, description="Where from, as the archive says.")
+
+    @model_validator(mode="after")
+    def _have_effect(self) -> UploadPredict:
+        if self.granularity != "window":
+            for name in ("window", "hop"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} goes with granularity window")
+        return self
 
     def how(self) -> Granularity:
         """As the library takes it.

@@ -15,6 +15,7 @@ from pydantic_core._pydantic_core import list_all_errors
 from emotion_search.engine.api.dashboard import assets as assets_module
 from emotion_search.engine.api.dashboard.assets import assets
 from emotion_search.engine.api.dashboard.peaks import MOST, outline
+from emotion_search.engine.api.http.problems import answered
 from emotion_search.engine.audio.file import AudioFile
 from emotion_search.index.errors import NotFoundError
 from tests.api.conftest import assert_problem
@@ -181,8 +182,14 @@ def test_every_answer_of_the_server_that_is_in_chinese_is_one():
     assert len(pairs) == len(re.findall('^  "', table, re.M)) > 50
     messages = {one["message_template_python"] for one in list_all_errors()}
     for folder in ("engine", "index"):
+<<<<<<< HEAD
         messages |= {*texts_of(ROOT / folder)}
     plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in messages}
+=======
+        said |= {*texts_of(ROOT / folder)}
+    said |= {answered(one) for one in said}
+    plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in said}
+>>>>>>> h/cli
     strange = []
     for english, chinese in pairs:
         wanted = re.sub(r"\{\w+\}", "{}", english.removeprefix("{file} "))

@@ -22,7 +22,8 @@ from emotion_search.index.database.recordings import (
     NewRecording,
     add_recordings,
 )
-from emotion_search.index.database.schema import Embedding
+from emotion_search.index.database.schema import Clip, Embedding
+from emotion_search.index.database.scores import seconds_of
 from emotion_search.index.errors import InvalidInputError
 
 CLASSES = ("angry", "happy", "neutral")
@@ -71,6 +72,24 @@ def test_shares_by_week_are_of_time(database):
     only = archive_trend(database, model, by="day", wanted=ClipFilter(sources=("a",)))
     assert [bucket.key for bucket in only.buckets] == ["2026-01-05", "2026-01-12"]
     assert [b.key for b in archive_trend(database, model, by="month").buckets] == ["2026-01"]
+
+
+def test_no_second_counts_twice_where_windows_overlap(sqlite: Database):
+    model = fill(sqlite, [(MONDAY, "a", [("angry", 5.0), ("neutral", 5.0)])])
+    with sqlite.write() as session:  # the last window begins where the recording allows
+        session.execute(update(Clip).where(Clip.id == 2).values(start=1.0, end=6.0))
+    (found,) = archive_trend(sqlite, model, by="day").buckets
+    assert (found.clips, found.seconds) == (2, 6.0)
+    assert found.emotions["angry"].share == pytest.approx(0.5)
+
+
+def test_time_that_clips_of_a_channel_share_is_divided_among_them():
+    starts, ends = np.array([0.0, 4.0, 2.0, 0.0]), np.array([6.0, 8.0, 2.0, 8.0])
+    one = np.zeros(4, np.int64)
+    assert seconds_of(starts, ends, one).tolist() == pytest.approx([8 / 3, 5 / 3, 0.0, 11 / 3])
+    assert seconds_of(starts, ends, one).sum() == 8.0
+    apart = np.arange(4)  # of four channels
+    assert seconds_of(starts, ends, apart).tolist() == pytest.approx([6.0, 4.0, 0.0, 8.0])
 
 
 def test_clips_without_a_clear_emotion_count_apart_and_set_nothing_off(database):

@@ -49,12 +49,12 @@ export default {
   "the text is empty: say what clips should sound like": "文字是空的：请写出应该听起来像什么",
   "the text is too long for {model}: {n} tokens, {most} at most": "文字对 {model} 来说太长：{n} 个词元，最多 {most} 个",
   "a map needs {least} clips at least; {n} match": "地图至少需要 {least} 个片段，现有 {n} 个",
-  "UMAP needs more than {least} clips; {n} match: take --method pca": "UMAP 需要超过 {least} 个片段，现有 {n} 个：请选 PCA",
+  "UMAP needs more than {least} clips; {n} match: take method pca": "UMAP 需要超过 {least} 个片段，现有 {n} 个：请选 PCA",
   "all embeddings are equal: there is no map of them": "所有嵌入向量相同，无法绘制地图",
   "fewer than two of them can be compared: {why}": "可比较的不足两个：{why}",
 
   // Labels, classifiers
-  "no clip has a label under the task {task}; give labels in a manifest, by ingest --label, or by: emotion-search label --task {again}": "任务 {task} 下没有带标签的片段，请先标注",
+  "no clip has a label under the task {task}; give labels in a manifest, or by: emotion-search label --task {again}": "任务 {task} 下没有带标签的片段，请先标注",
   "a classifier needs two classes of {least} clips, each by more than one {who}; under the task {task} there are: {there}. Label more of {rest}; which clips may help says: emotion-search suggest --task {again}": "分类器至少需要两类、每类 {least} 个片段、来自不止一个声音；任务 {task} 下有：{there}。请多标注：{rest}",
 
   // Alerts, webhooks
