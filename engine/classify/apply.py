@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.classify.calibrate import Curves, curves_of, likeliest
+from emotion_search.engine.classify.calibrate import Curves, curves_of
 from emotion_search.engine.classify.fitted import Fitted, from_bytes
 from emotion_search.engine.classify.heldout import HeldOut, held_out_of
 from emotion_search.index.database.classifiers import ClassifierInfo, get_classifier
@@ -43,12 +43,12 @@ class Ready:
         """The class given to each of the clips ``ids`` with ``vectors`` (float32 (n, dim)), (n,),
         and the probabilities of all classes, (n, classes).
 
-        The class given is the likeliest. Of an example it is the prediction made without its
-        speaker.
+        The decision weighs every class the same; the probabilities go by how frequent the classes
+        were among the examples. So a clip may be given a rare class at a probability below half.
+        Of an example it is the prediction made without its speaker.
         """
         scores = self.fitted.scores(self.space.turn(session, ids, vectors))
-        chances = self.curves.probabilities(scores)
-        given = likeliest(chances, scores)
+        given, chances = scores.argmax(axis=1), self.curves.probabilities(scores)
         self.held_out.put(ids, given, chances)
         return given, chances
 

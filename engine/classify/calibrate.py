@@ -66,13 +66,6 @@ def curves_of(arrays: Mapping[str, NDArray[np.generic]]) -> Curves:
     return Curves(kind, x, y, arrays["starts"].astype(np.int64))
 
 
-def likeliest(chances: Array, scores: Array) -> NDArray[np.int64]:
-    """The class of the highest probability, (n,), by probabilities and scores (n, classes); of
-    equally likely ones that of the higher score."""
-    best = chances == chances.max(axis=1, keepdims=True)
-    return np.asarray(np.where(best, scores, -np.inf).argmax(axis=1))
-
-
 def margin(scores: Array) -> Array:
     """The score of each class less the best of the others, (n, classes)."""
     ordered = np.sort(scores, axis=1)

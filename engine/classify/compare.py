@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from emotion_search.engine.classify.calibrate import KINDS, Curves, Kind, fit_curves, likeliest
+from emotion_search.engine.classify.calibrate import KINDS, Curves, Kind, fit_curves
 from emotion_search.engine.classify.examples import Examples
 from emotion_search.engine.classify.fitted import Fitted
 from emotion_search.engine.classify.methods import METHODS
@@ -33,12 +33,12 @@ _LEAST = 1e-15  # probability, where its logarithm is taken
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """How a method did on every clip, by a classifier trained without its speaker.
+    """How a method did, and the scores of every clip by a classifier trained without its speaker.
 
     Attributes:
         name: of the method.
-        measured: of the likeliest classes.
-        checked: its probabilities.
+        measured: of its decisions.
+        scores: float64 (n, classes).
         setting: the one of the method's settings that is chosen where all clips are known. What
             judges a clip was chosen, too, without its speaker.
         seconds: that it took.
@@ -46,7 +46,7 @@ class Compared:
 
     name: str
     measured: Measured
-    checked: Checked
+    scores: Array
     setting: int
     seconds: float
 
@@ -77,7 +77,6 @@ class Checked:
         kind: of calibration, the one of least log loss.
         curves: fitted to all held-out scores; what serves.
         chances: float64 (n, classes), of each clip by curves that were fitted without its part.
-        given: int64 (n,), the likeliest class of each.
         bins: reliability of these.
         kinds: how each kind of calibration did.
     """
@@ -85,7 +84,6 @@ class Checked:
     kind: Kind
     curves: Curves
     chances: Array
-    given: NDArray[np.int64]
     bins: tuple[Bin, ...]
     kinds: dict[Kind, Reliability]
 
@@ -136,16 +134,15 @@ def compare(
             step=lambda: progress(next(steps), len(methods) * len(splits)),
         )
         setting = choose_setting(examples, everything, name, seed=seed)
-        checked = check_probabilities(examples, splits, scores)
         measured = measure(
             examples.classes,
-            checked.given,
+            scores.argmax(axis=1),
             examples.groups,
             len(examples.names),
             rounds=rounds,
             seed=seed,
         )
-        found.append(Compared(name, measured, checked, setting, time.perf_counter() - began))
+        found.append(Compared(name, measured, scores, setting, time.perf_counter() - began))
     return found
 
 
@@ -214,21 +211,18 @@ def best_of(compared: Sequence[Compared]) -> Compared:
 def check_probabilities(examples: Examples, splits: Sequence[Split], scores: Array) -> Checked:
     """Calibrate held-out scores by each kind of curves, judge each part by those fitted to the
     other parts, and take the kind of least log loss; of equal ones the simplest."""
-    true, rows = examples.classes, np.arange(len(scores))
+    true, decided, rows = examples.classes, scores.argmax(axis=1), np.arange(len(scores))
     chances: dict[Kind, Array] = {}
-    given: dict[Kind, NDArray[np.int64]] = {}
     kinds: dict[Kind, Reliability] = {}
     for kind in KINDS:
         found = chances[kind] = np.empty_like(scores)
         for fit, test in splits:
             found[test] = fit_curves(scores[fit], true[fit], kind).probabilities(scores[test])
         loss = -np.log(np.maximum(found[rows, true], _LEAST)).mean()
-        given[kind] = likeliest(found, scores)
-        sure = found[rows, given[kind]]
-        error = reliability(sure, given[kind] == true, by_count(sure))[1]
+        sure = found[rows, decided]
+        error = reliability(sure, decided == true, by_count(sure))[1]
         kinds[kind] = Reliability(float(loss), error)
     kind = min(KINDS, key=lambda one: kinds[one].loss)
-    sure = chances[kind][rows, given[kind]]
-    bins, _ = reliability(sure, given[kind] == true, by_count(sure))
-    curves = fit_curves(scores, true, kind)
-    return Checked(kind, curves, chances[kind], given[kind], tuple(bins), kinds)
+    sure = chances[kind][rows, decided]
+    bins, _ = reliability(sure, decided == true, by_count(sure))
+    return Checked(kind, fit_curves(scores, true, kind), chances[kind], tuple(bins), kinds)

@@ -33,8 +33,8 @@ class Linear:
     kind: ClassVar[str] = "linear"
 
     def scores(self, features: Vectors) -> Array:
-        """Scores by class, float64 (n, classes), of features float32 (n, dim): log-likelihoods but
-        for a constant, and too sure of themselves."""
+        """Scores by class, float64 (n, classes), of features float32 (n, dim): the class of the
+        highest is the decision. Log-likelihoods but for a constant, and too sure of themselves."""
         return np.asarray(features.astype(np.float64) @ self.weights + self.bias)
 
 

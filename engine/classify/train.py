@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from emotion_search.engine.classify.compare import Compared, best_of, compare, splits_of
+from emotion_search.engine.classify.compare import (
+    Checked,
+    Compared,
+    best_of,
+    check_probabilities,
+    compare,
+    splits_of,
+)
 from emotion_search.engine.classify.examples import MOST, Examples, LeftOut, choose, examples_of
 from emotion_search.engine.classify.fitted import to_bytes
 from emotion_search.engine.classify.heldout import HeldOut
@@ -38,6 +45,7 @@ class Trained:
         examples: what it was trained on.
         compared: every method, on the same splits.
         best: the one that was taken.
+        checked: its probabilities.
         folds: how often each method was fitted to be judged.
         left_out: classes that were not learned.
     """
@@ -46,6 +54,7 @@ class Trained:
     examples: Examples
     compared: tuple[Compared, ...]
     best: Compared
+    checked: Checked
     folds: int
     left_out: dict[str, LeftOut]
 
@@ -95,8 +104,8 @@ def train(
     tried = tuple(METHODS) if method is None else (method,)
     compared = compare(examples, splits, methods=tried, rounds=rounds, seed=seed, progress=progress)
     best = best_of(compared)
-    checked = best.checked
-    held_out = HeldOut(examples.ids, checked.given, checked.chances)
+    checked = check_probabilities(examples, splits, best.scores)
+    held_out = HeldOut(examples.ids, best.scores.argmax(axis=1), checked.chances)
     fitted = METHODS[best.name].fit(examples.features, examples.classes, seed)[best.setting]
     provenance: dict[str, Any] = {
         "model": model.name,
@@ -138,4 +147,4 @@ def train(
             parameters=to_bytes(fitted, {**checked.curves.arrays(), **held_out.arrays()}),
         )
         info = next(one for one in list_classifiers(session, task) if one.id == number)
-    return Trained(info, examples, tuple(compared), best, len(splits), chosen.left_out)
+    return Trained(info, examples, tuple(compared), best, checked, len(splits), chosen.left_out)

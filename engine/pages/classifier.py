@@ -45,9 +45,7 @@ def _body(it: Trained) -> Iterator[str]:
     yield f"<p>Calibration: {calibration(it)}. Each clip is judged by curves fitted without its"
     yield " group; the error is how far the probabilities are on average from the share that is"
     yield " right (expected calibration error).</p>"
-    yield page.figure_html(
-        page.reliability(it.best.checked.bins), "Reliability of the probabilities"
-    )
+    yield page.figure_html(page.reliability(it.checked.bins), "Reliability of the probabilities")
 
 
 def methods_of(it: Trained) -> list[tuple[str, ...]]:
@@ -83,9 +81,9 @@ def calibration(it: Trained) -> str:
     """The kind that was taken, and how each did, in words."""
     tried = ", ".join(
         f"{kind} {measured.loss:.3f} (error {measured.error:.3f})"
-        for kind, measured in it.best.checked.kinds.items()
+        for kind, measured in it.checked.kinds.items()
     )
-    return f"{it.best.checked.kind}, of least log loss on clips left out: {tried}"
+    return f"{it.checked.kind}, of least log loss on clips left out: {tried}"
 
 
 def _bars(it: Trained) -> go.Figure:

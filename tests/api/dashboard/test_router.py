@@ -182,14 +182,9 @@ def test_every_answer_of_the_server_that_is_in_chinese_is_one():
     assert len(pairs) == len(re.findall('^  "', table, re.M)) > 50
     messages = {one["message_template_python"] for one in list_all_errors()}
     for folder in ("engine", "index"):
-<<<<<<< HEAD
         messages |= {*texts_of(ROOT / folder)}
+    messages |= {answered(one) for one in messages}
     plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in messages}
-=======
-        said |= {*texts_of(ROOT / folder)}
-    said |= {answered(one) for one in said}
-    plain = {re.sub(r"(\{\w*\})+|'\{\}'", "{}", one) for one in said}
->>>>>>> h/cli
     strange = []
     for english, chinese in pairs:
         wanted = re.sub(r"\{\w+\}", "{}", english.removeprefix("{file} "))

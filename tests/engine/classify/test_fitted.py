@@ -10,14 +10,7 @@ from scipy.special import expit
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 
-from emotion_search.engine.classify.calibrate import (
-    KINDS,
-    Kind,
-    curves_of,
-    fit_curves,
-    likeliest,
-    margin,
-)
+from emotion_search.engine.classify.calibrate import KINDS, Kind, curves_of, fit_curves, margin
 from emotion_search.engine.classify.compare import (
     Checked,
     check_probabilities,
@@ -184,23 +177,6 @@ def test_calibrated_probabilities_hold_on_new_clips():
         decided = scores[4000:].argmax(axis=1)
         confidence = curves.probabilities(scores[4000:])[np.arange(4000), decided]
         assert reliability(confidence, decided == y[4000:], by_count(confidence))[1] < 0.03
-
-
-def test_the_class_given_is_the_likeliest_whatever_the_scores_say():
-    rng = np.random.default_rng(0)
-    chances = rng.dirichlet([1.0, 1.0, 20.0], 2000)
-    scores = np.log(chances / chances.mean(axis=0))  # every class weighs the same
-    for kind in KINDS:
-        found = fit_curves(scores, drawn(chances), kind).probabilities(scores)
-        given = likeliest(found, scores)
-        assert (found[np.arange(2000), given] == found.max(axis=1)).all()
-        assert (given != scores.argmax(axis=1)).mean() > 0.2
-
-
-def test_of_equally_likely_classes_the_one_of_the_higher_score_is_given():
-    chances = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2]])
-    scores = np.array([[0.0, 1.0, 9.0], [1.0, 0.0, 9.0]])
-    np.testing.assert_array_equal(likeliest(chances, scores), [1, 0])
 
 
 def checked(scores: np.ndarray, y: np.ndarray) -> Checked:

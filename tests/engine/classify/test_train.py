@@ -252,12 +252,11 @@ def test_an_example_is_classified_as_without_its_speaker(database: Database):
     done = train(database, model, task="emotion", method="random forest", rounds=0)
     classify(database, model, task="emotion")
     record = predictions(database)
-    checked = done.best.checked
-    given = checked.chances.argmax(axis=1)
+    given = done.best.scores.argmax(axis=1)
     names = done.examples.names
     assert [record[i][0] for i in range(1, 91)] == [names[c] for c in given]
     chances = [record[i][1] for i in range(1, 91)]
-    np.testing.assert_allclose(chances, checked.chances[np.arange(90), given], atol=1e-6)
+    np.testing.assert_allclose(chances, done.checked.chances[np.arange(90), given], atol=1e-6)
     assert np.mean(chances) == pytest.approx(done.best.measured.accuracy, abs=0.1)
     ready = load(database, model)
     ids = np.array([3, 500])
