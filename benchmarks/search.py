@@ -3,13 +3,15 @@
     python -m benchmarks.search --clips 100000 --dimension 1024
     python -m benchmarks.search --clips 1000000 --dimension 1024 --work /var/tmp/million
     python -m benchmarks.search --clips 100000 --real ../shared/data/emodb
+    python -m benchmarks.search --clips 300000 --work … --engine milvus+http://127.0.0.1:19530
 
 The archive (in ``--work``, kept for the next run; ``--database`` for Postgres) is filled from a
 fixed seed, or from real speech repeated with perturbation. Queries are embeddings like the others,
 but not of the archive, or, with ``--outside``, of another corpus. *search* is what a program calls,
 with the details of ten hits, one a recording. Both sides use ``--threads`` threads, answer one
 query at a time, and take turns after twenty, which were asked once before they are timed (what they
-need is in memory then); the flat peer knows beforehand which clips pass.
+need is in memory then); the flat peer knows beforehand which clips pass. With ``--engine``, one
+names candidates: it is sent what it has not yet, and nothing is added or labelled.
 """
 
 from __future__ import annotations
@@ -41,8 +43,11 @@ from emotion_search.index.database.matching import matching_ids
 from emotion_search.index.database.models import active_model, archive_uuid
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
+from emotion_search.index.lifecycle.shipping import Shipping
 from emotion_search.index.search import Example, Searcher, Target
 from emotion_search.index.vectors.arrays import Vectors
+from emotion_search.index.vectors.kinds import IndexKind
+from emotion_search.index.vectors.milvus import Milvus
 from emotion_search.index.vectors.topk import Wish
 
 BLOCK = 20
@@ -75,6 +80,8 @@ def main() -> None:
     parser.add_argument("--outside", type=Path, help="queries of another corpus, .npy")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--database")
+    parser.add_argument("--engine", help="as EMOTION_SEARCH_INDEX")
+    parser.add_argument("--home", type=Path, help="of the index, if not --work")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -110,8 +117,12 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         print(f"bulk read: {count / (time.perf_counter() - start):,.0f} vectors/s")
 
     def searcher() -> Searcher:
-        cache = IndexCache(work / "index", archive=uuid, model=model.fingerprint)
-        return Searcher(database, model, IndexKeeper(database, model, cache, asked="quantised"))
+        home = given.home or work
+        cache = IndexCache(home / "index", archive=uuid, model=model.fingerprint)
+        shipping = Shipping(database, model, Milvus(given.engine), uuid) if given.engine else None
+        asked: IndexKind = "engine" if shipping else "quantised"
+        keeper = IndexKeeper(database, model, cache, asked=asked, shipping=shipping)
+        return Searcher(database, model, keeper)
 
     before = resident()
     one = searcher()
@@ -168,6 +179,8 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     exact = [timed(lambda q=q: one.search(target(q, exact=True))) for q in unit[:20]]
     alone = [timed(lambda q=q: flat.search(q[None], 10)) for q in unit[:20]]
     print(f"exact: {np.median(exact):.1f} ms, FAISS flat {np.median(alone):.1f} ms")
+    if given.engine:
+        return
 
     usual = np.median([timed(lambda q=q: one.search(target(q))) for q in unit[:50]])
     changed = []

@@ -44,7 +44,11 @@ class Cut:
         while True:
             near, _ = self._listening.accept()
             far = socket.socket(socket.AF_UNIX)
-            far.connect(self._target)
+            try:
+                far.connect(self._target)
+            except OSError:  # it is down
+                near.close()
+                continue
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
 
     def _forward(self, near: socket.socket, far: socket.socket) -> None:

@@ -156,6 +156,7 @@ def test_commands_and_service_say_what_the_engine_is_up_to(archive, engine, monk
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1].startswith("error: the engine at milvus+http://***@")
     assert "Traceback" not in failed.stderr
-    other = command(archive, "index", "repair", index="milvus+http://tok@127.0.0.1:1")
-    assert (other.returncode, "tok@" in other.stderr) == (1, False)
-    assert "fails: Fail connecting" in other.stderr
+    for word in ("repair", "rebuild"):
+        other = command(archive, "index", word, index="milvus+http://tok@127.0.0.1:1")
+        assert (other.returncode, "tok@" in other.stderr) == (1, False)
+        assert "fails: Fail connecting" in other.stderr.splitlines()[-1]

@@ -225,7 +225,8 @@ def gone_among(paths: Iterable[str]) -> list[str]:
 
 
 def _facts(url: str, meta: Any) -> FileFacts:
-    tag = hashlib.sha256(f"{meta['e_tag']}".encode()).digest()
+    quoted = '"{}"'.format(str(meta["e_tag"]).strip('"'))  # Azure's listings leave them out
+    tag = hashlib.sha256(quoted.encode()).digest()
     seconds = int(meta["last_modified"].timestamp())
     mark = int.from_bytes(tag[:8], "little") % 1_000_000_000
     return FileFacts(url, meta["size"], seconds * 1_000_000_000 + mark)

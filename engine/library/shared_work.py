@@ -7,10 +7,7 @@ loses its lease, and another goes on where it was.
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +36,7 @@ class SharedWork(ABC):
     def __init__(self, library: Library, stop: threading.Event | None) -> None:
         self._library, self._database = library, library.database
         self._stop = stop or threading.Event()
-        self.worker = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.worker = slices.worker_name()
         self._listed = False
 
     @abstractmethod

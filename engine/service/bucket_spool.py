@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import time
 import uuid
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from emotion_search.engine.service.spool import ABANDONED_S, Hashing, Hold, Inco
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import lease_job, release_job, renew_jobs
-from emotion_search.index.database.slices import LEASE_S
+from emotion_search.index.database.slices import LEASE_S, worker_name
 from emotion_search.index.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -33,7 +31,7 @@ class BucketIncoming(Incoming):
         super().__init__(uploads)
         self._root, self._database = uploads.incoming(""), database
         self.place = uploads.place()
-        self.worker = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.worker = worker_name()
         self._upkeep = Upkeep({self._renew: LEASE_S / 4})
 
     def open(self) -> None:

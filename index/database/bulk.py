@@ -99,22 +99,25 @@ def fetch_parts(session: Session, statement: str, size: int) -> Iterator[Sequenc
 
 
 def insert_new(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert ``rows``; one that breaks a unique constraint is left out."""
-    for chunk in chunks(rows):
-        session.execute(_insert(session, table).values(chunk).on_conflict_do_nothing())
+    """Insert ``rows``, all of the same columns; one that breaks a unique constraint is left out."""
+    if rows:
+        session.connection().execute(_insert(session, table).on_conflict_do_nothing(), rows)
 
 
 def insert_or_replace(
     session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert ``rows``; where the primary key is there already, the new values replace the old. Of
-    rows with the same key the last counts."""
+    """Insert ``rows``, all of the same columns; where the primary key is there already, the new
+    values replace the old. Of rows with the same key the last counts."""
+    if not rows:
+        return
     keys = [column.name for column in table.__table__.primary_key]
-    last = {tuple(row[name] for name in keys): row for row in rows}
-    for chunk in chunks(list(last.values())):
-        statement = _insert(session, table).values(chunk)
-        changed = {name: statement.excluded[name] for name in chunk[0] if name not in keys}
-        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+    statement = _insert(session, table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    # A statement a row: one of many rows takes SQLAlchemy longer to write than a database to do.
+    session.connection().execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=changed), rows
+    )
 
 
 def _insert(session: Session, table: type[Base]) -> Any:

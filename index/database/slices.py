@@ -6,6 +6,9 @@ that clocks of machines need not agree.
 
 from __future__ import annotations
 
+import os
+import platform
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,6 +77,11 @@ class RunStatus(Progress):
     clips_per_second: float
     audio_per_second: float
     workers: tuple[str, ...]
+
+
+def worker_name() -> str:
+    """A name for a worker that no other has: its machine, its process, and something random."""
+    return f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def open_run(

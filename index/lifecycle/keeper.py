@@ -16,7 +16,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import count_embedded
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import Standing, active_space, standing
-from emotion_search.index.errors import EmotionSearchError, StorageFullError
+from emotion_search.index.errors import EmotionSearchError, EngineError, StorageFullError
 from emotion_search.index.lifecycle.build import StoppedError, build
 from emotion_search.index.lifecycle.catch_up import IndexState, LoadedIndex, agrees, bring_forward
 from emotion_search.index.lifecycle.rwlock import ReadWriteLock
@@ -140,12 +140,15 @@ class IndexKeeper:
 
         Raises:
             StorageFullError: it serves, and cannot be saved; a notice says why.
+            EngineError: the engine does not have all clips yet.
         """
         with self._database.read() as session, self._lock.writing():
             self._replace(session)
         self.save()
         if self._unsaved:
             raise StorageFullError("the index was made anew, but is not saved")
+        if (trouble := self.state().trouble) is not None:
+            raise EngineError(trouble)
 
     def is_building(self) -> bool:
         """Whether a new index is being made in the background."""

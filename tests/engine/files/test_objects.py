@@ -1,6 +1,7 @@
 """Recordings in a bucket: found, taken in once, played, checked, erased; errors in one line."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,24 @@ def test_a_listing_gives_audio_of_any_name_but_hidden_ones(bucket: Bucket):
     assert sorted(one.path for one in scan) == sorted(f"{bucket.url}/{name}" for name in names)
     assert scan.found.passed_over == {".vox": 1}
     assert not scan.found.unusable
+
+
+def test_quotes_around_an_etag_which_azure_leaves_out_of_listings_make_no_other_object(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def meta(tag: str) -> dict[str, object]:
+        at = datetime(2026, 11, 29, tzinfo=UTC)
+        return {"path": "in/a.wav", "size": 5, "last_modified": at, "e_tag": tag}
+
+    class Azure:
+        def list(self, _: str):
+            yield [meta("0x1")]
+
+        def head(self, _: str):
+            return meta('"0x1"')
+
+    monkeypatch.setattr(objects, "_client", lambda *_: Azure())
+    assert [*objects.listed("az://calls/in/")] == [objects.object_facts("az://calls/in/a.wav")]
 
 
 def test_facts_are_those_of_the_listing_and_change_with_the_content(bucket: Bucket):
