@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from emotion_search.engine.commands.combinations import check_combinations
-from emotion_search.engine.commands.common import damage_behind, importing, say_error
+from emotion_search.engine.commands.common import damage_behind, importing, say_error, until_end
 from emotion_search.engine.commands.options import clip_filter, with_options
 from emotion_search.engine.commands.show.terminal import plain_streams
 from emotion_search.engine.machine.threads import one_thread_each
@@ -184,7 +185,9 @@ class Grouped(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that is asked for; Ctrl-C ends it with a line and exit code 130."""
         try:
-            return super().invoke(ctx)
+            with ExitStack() as stack:
+                until_end.set(stack)
+                return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             say_error("interrupted; what is not whole is not kept")
             raise typer.Exit(130) from stop

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.files.disk import output_lock, space_needed
 from emotion_search.engine.files.objects import opened
 from emotion_search.engine.machine.progress import Progress, adding_up, unwatched
 from emotion_search.engine.settings import Settings
@@ -71,10 +71,17 @@ def backup(
         DatabaseError: there is no archive, or it cannot be read.
         StorageFullError: no space is left; no file is.
     """
-    if file.exists() and not overwrite:
-        raise ConflictError(f"{file} is there already: name another, or say --overwrite")
     if not (parent := file.absolute().parent).is_dir():
         raise UnusableError(f"{file} cannot be written: there is no folder {parent}")
+    with output_lock(file):
+        if file.exists() and not overwrite:
+            raise ConflictError(f"{file} is there already: name another, or say --overwrite")
+        return _write(settings, file, progress)
+
+
+def _write(
+    settings: Settings, file: Path, progress: Callable[[float, float | None], None]
+) -> BackedUp:
     began = datetime.now(UTC)
     partial = file.with_name(f"{file.name}.partial")
     with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:

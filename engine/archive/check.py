@@ -15,11 +15,12 @@ from emotion_search.index.database.check import (
     Damage,
     check_embeddings,
     check_structure,
+    lost_embeddings,
     remove_embeddings,
     seal_embeddings,
 )
 from emotion_search.index.database.jobs import needed_uploads
-from emotion_search.index.database.models import ModelInfo, list_models
+from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.recording_details import all_locations
 from emotion_search.index.errors import DatabaseError
 
@@ -51,10 +52,13 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
 
 def drop_damaged(archive: Archive) -> list[ModelInfo]:
     """Remove damaged embeddings, of clips that stay; the models under which some have to be made
-    anew."""
+    anew, as of clips that lost theirs."""
     with archive.database.read() as session:
         found = {model: check_embeddings(session, model) for model in list_models(session)}
+        serving = active_model(session) if lost_embeddings(session) else None
     damaged = {model: read.damaged for model, read in found.items() if read.damaged}
+    if serving is not None:
+        damaged.setdefault(serving, [])
     with archive.database.write() as session:
         for model, clips in damaged.items():
             remove_embeddings(session, model, clips)

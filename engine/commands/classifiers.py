@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     SeedOption,
     TaskOption,
     as_compared,
+    claim,
     notice,
     print_found,
     print_json,
@@ -61,9 +62,8 @@ def train(
     emotion-search train --task satisfaction
     emotion-search train --task satisfaction --from labels.csv --html report.html
     """
-    from emotion_search.engine.pages.page import check_target
 
-    check_target(html, overwrite=overwrite)
+    claim(html, overwrite=overwrite)
     with archive.open() as library:
         from emotion_search.engine.commands.show.classifiers import print_trained
         from emotion_search.engine.commands.show.progress import working

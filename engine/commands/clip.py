@@ -20,6 +20,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
     OverwriteOption,
+    claim,
     print_json,
 )
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -146,11 +147,10 @@ def extract(
     """
     from emotion_search.engine.audio.samples import wav
     from emotion_search.engine.files.atomic import put
-    from emotion_search.engine.pages.page import check_target
 
     if output.suffix.lower() not in ("", ".wav", ".wave"):
         raise InvalidInputError(f"{output}: what is written is WAV; name it {output.stem}.wav")
-    check_target(output, overwrite=overwrite)
+    claim(output, overwrite=overwrite)
     with archive.open() as library:
         samples, rate = _sound(library, what)
     if str(output) == "-":

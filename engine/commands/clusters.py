@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     OverwriteOption,
     SeedOption,
     choice,
+    claim,
     notice,
     print_found,
     print_json,
@@ -133,10 +134,8 @@ def map(  # noqa: A001
     emotion-search map --json --limit 500
     """
     from emotion_search.engine.clusters.project import METHODS
-    from emotion_search.engine.pages.page import check_target
 
-    for path in (html, png):
-        check_target(path, overwrite=overwrite)
+    claim(html, png, overwrite=overwrite)
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
     how = choice("--method", method, METHODS)

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -114,6 +114,10 @@ def importing() -> Iterator[None]:
 
 
 _opened: ContextVar[Library | None] = ContextVar("opened", default=None)
+
+
+until_end: ContextVar[ExitStack] = ContextVar("until_end")
+"""What is closed when the command ends."""
 
 
 def damage_behind(error: Exception) -> DatabaseError | None:
@@ -245,6 +249,32 @@ def age(option: str, text: str) -> timedelta:
         return parse_age(text)
     except ValueError as error:
         raise InvalidInputError(f"{option}: {error}") from error
+
+
+def lock_output(path: Path) -> None:
+    """Have other runs refused that write this file or folder, until the command ends.
+
+    Raises:
+        ConflictError: another run is writing it.
+    """
+    from emotion_search.engine.files.disk import output_lock
+
+    until_end.get().enter_context(output_lock(path))
+
+
+def claim(*targets: Path | None, overwrite: bool) -> None:
+    """Refuse files that cannot be written, or that another run is writing, before anything is done
+    for them; until the command ends no other run writes them. None and -, stdout, are fine.
+
+    Raises:
+        ConflictError, UnusableError: see ``lock_output`` and ``check_target``.
+    """
+    from emotion_search.engine.pages.page import check_target
+
+    for path in targets:
+        if path is not None and str(path) != "-":
+            lock_output(path)
+        check_target(path, overwrite=overwrite)
 
 
 def pairs(meta: list[str] | None) -> dict[str, str]:

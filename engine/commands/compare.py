@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     ModelOptions,
     OverwriteOption,
     audio_files,
+    claim,
     importing,
     print_json,
     say_error,
@@ -53,10 +54,8 @@ def compare(
     """
     with importing():
         from emotion_search.engine.library.compare import compare as compare_all
-        from emotion_search.engine.pages.page import check_target
 
-    for path in (csv, html):
-        check_target(path, overwrite=overwrite)
+    claim(csv, html, overwrite=overwrite)
     each: list[int | Path] = [path for one in things or [] for path in audio_files(one)]
     each += clip or []
     if len(each) > _WIDE and not (as_json or csv or html):

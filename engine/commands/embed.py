@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     ModelOptions,
     OverwriteOption,
     audio_files,
+    lock_output,
     print_json,
     say_error,
 )
@@ -44,6 +45,7 @@ def embed(
 
     paths = [path for one in files for path in audio_files(one)]
     settings = archive.settings()
+    lock_output(output_dir)
     embedder = load_embedder(model_name(settings), settings)
     failed = 0
     for done in export_files(

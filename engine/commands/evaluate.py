@@ -15,6 +15,7 @@ from emotion_search.engine.commands.common import (
     SeedOption,
     TaskOption,
     choice,
+    claim,
     notice,
     print_json,
 )
@@ -82,13 +83,12 @@ def evaluate(
     """
     from emotion_search.engine.commands.show.evaluation import print_comparison, print_evaluation
     from emotion_search.engine.commands.show.progress import working
-    from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.quality.evaluate import evaluate as measure
     from emotion_search.engine.quality.labelled import read_labelled_vectors
     from emotion_search.engine.quality.retrieval import Gallery
     from emotion_search.index.vectors.space import Space
 
-    check_target(html, overwrite=overwrite)
+    claim(html, overwrite=overwrite)
     if space != "current":
         choice("--space", space, _SPACES)
     gallery = None

@@ -19,6 +19,7 @@ from emotion_search.engine.commands.common import (
     OverwriteOption,
     SeedOption,
     TaskOption,
+    lock_output,
     notice,
     print_json,
 )
@@ -91,6 +92,7 @@ def finetune(
         test=tuple(test or ()),
     )
     settings = archive.settings(device=device)
+    lock_output(output)
     command = shlex.join(["emotion-search", *_public(sys.argv[1:])])
     arguments: dict[str, Any] = {
         "resume": resume,

@@ -12,6 +12,7 @@ from emotion_search.engine.commands.common import (
     DeviceOption,
     JsonOption,
     OverwriteOption,
+    claim,
     print_json,
 )
 from emotion_search.engine.commands.show.tables import PlainTable
@@ -125,9 +126,8 @@ def export_model(
     """
     from emotion_search.engine.embedders.onnx.export import export_onnx
     from emotion_search.engine.embedders.registry import family_of
-    from emotion_search.engine.pages.page import check_target
 
-    check_target(onnx, overwrite=overwrite)
+    claim(onnx, overwrite=overwrite)
     model = family_of(name).load(name, ArchiveOptions().settings(device="cpu"))
     exported = export_onnx(model, onnx)
     for seconds, difference in exported.differences.items():

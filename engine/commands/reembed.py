@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from emotion_search.engine.commands.common import (
     say_first,
 )
 from emotion_search.engine.commands.words import counted
+from emotion_search.index.errors import DatabaseError
 
 if TYPE_CHECKING:
     from emotion_search.engine.ingest.reembed import Reembedding
@@ -120,7 +122,9 @@ def use(
     emotion-search use voice
     """
     with archive.open() as library:
-        before = library.status().space
+        before = None
+        with suppress(DatabaseError):  # of an archive that does not say which model serves
+            before = library.status().space
         holding = library.use(model, partial=partial)
         after = library.status().space
     if before is not None and before.version and not (after is not None and after.version):

@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
     OverwriteOption,
+    claim,
     notice,
     print_json,
 )
@@ -70,11 +71,9 @@ def trend(
     emotion-search trend call.wav --json
     emotion-search trend --by week --source support --alert 'angry>0.3'
     """
-    from emotion_search.engine.pages.page import check_target
     from emotion_search.engine.trends.curve import Options
 
-    for path in (html, png, table):
-        check_target(path, overwrite=overwrite)
+    claim(html, png, table, overwrite=overwrite)
     if as_json and str(table) == "-":
         raise InvalidInputError("--json and --csv - both write to stdout; choose one of them")
     if (recording is None) == (by is None):

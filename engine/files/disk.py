@@ -1,8 +1,9 @@
-"""Upload locks, and disk-full errors."""
+"""Locks on uploads and on outputs, and disk-full errors."""
 
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_search.index.disk.permissions import FILE, make_folder
-from emotion_search.index.errors import BusyError, StorageFullError
+from emotion_search.index.errors import BusyError, ConflictError, StorageFullError
 
 
 @contextmanager
@@ -27,6 +28,36 @@ def space_needed(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFullError(f"no space left in {folder}; free some and try again") from error
         raise
+
+
+@contextmanager
+def output_lock(path: Path) -> Iterator[None]:
+    """Within, no other run writes this file or folder; whether it is there is asked within, too.
+    Where its folder takes no locks, nothing is locked.
+
+    Raises:
+        ConflictError: another run is writing it.
+    """
+    place = Path(os.path.realpath(path))
+    device = place.exists() and not (place.is_file() or place.is_dir())  # /dev/stdout, say
+    if device or not place.parent.is_dir():  # which the lock would make
+        yield
+        return
+    lock = FileLock(place.with_name(f".{place.name}.lock"), timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ConflictError(
+            f"{path} is being written by another run; choose another name, or wait for its end"
+        ) from error
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # before the release, as below
+        lock.release()
 
 
 @contextmanager

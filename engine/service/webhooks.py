@@ -42,8 +42,6 @@ log = logging.getLogger(__name__)
 
 DELIVER_S = 1.0
 """Seconds between looks for what is due."""
-EVENTS = ("job.ended", "alert.fired")
-"""Types of events."""
 URL = (
     r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
     r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emotion_search.engine.files.disk import space_needed
+from emotion_search.engine.files.disk import output_lock, space_needed
 from emotion_search.engine.machine.progress import Progress, unwatched
 from emotion_search.engine.transfer.formats import writer
 from emotion_search.engine.transfer.records import model_record
@@ -130,28 +130,36 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
     Where the block raises, what it wrote is removed.
 
     Raises:
-        InvalidInputError: ``output`` is there already, or cannot be written; to be overwritten, it
-            is a folder that is no export, or the database.
+        InvalidInputError: ``output`` is there already, another run writes it, or it cannot be
+            written; to be overwritten, it is a folder that is no export, or the database.
         StorageFullError: no space is left.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolves no links
-    occupied = output.exists() and not (output.is_dir() and not any(output.iterdir()))
-    if occupied and not overwrite:
-        raise ConflictError(f"{output} exists; choose another name, or say --overwrite")
-    if occupied:
-        _check_replaceable(output, database)
     partial = output.with_name(f".{output.name}.partial")
-    try:
+    with _writable(output):
         make_folders(output.parent)
-        _remove(partial)  # of an export that was killed
-        with space_needed(output.parent):
-            yield partial
-        publish(partial, output)
+    with output_lock(output):
+        occupied = output.exists() and not (output.is_dir() and not any(output.iterdir()))
+        if occupied and not overwrite:
+            raise ConflictError(f"{output} exists; choose another name, or say --overwrite")
+        if occupied:
+            _check_replaceable(output, database)
+        try:
+            with _writable(output), space_needed(output.parent):
+                _remove(partial)  # of an export that was killed
+                yield partial
+                publish(partial, output)
+        finally:
+            with suppress(OSError):  # where there is no folder: that is the error above
+                _remove(partial)
+
+
+@contextmanager
+def _writable(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UnusableError(f"{output} cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):  # where there is no folder: that is the error above
-            _remove(partial)
 
 
 def write_about(folder: Path, model: ModelInfo, clips: int, granularity: str) -> None:

@@ -83,7 +83,7 @@ def recording_trend(
         name, duration = row.name, row.duration
         channels = scores_of_recording(session, model, recording)
     if not channels:
-        raise NotFoundError(f"recording {recording} has no clips under model {model.name}")
+        raise NotFoundError(f"recording {recording} has no scored clips under model {model.name}")
     trends = tuple(
         trend_of(channel, model.classes, options, min_confidence=min_confidence)
         for channel in channels

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Table, delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Base, Embedding
-from emotion_search.index.database.wrong_values import wrong_values
+from emotion_search.index.database.schema import Base, Clip, Embedding
+from emotion_search.index.database.wrong_values import (
+    NO_EMBEDDING,
+    NO_MODEL,
+    out_of_range,
+    wrong_values,
+)
 from emotion_search.index.errors import DatabaseError
 
 _RESTORE = "restore a backup, or move the database away and ingest again"
@@ -35,6 +40,11 @@ _CURES = {
     "jobs": "emotion-search jobs drop ID",
     "alerts": "delete the alert (DELETE /v1/alerts/ID, or in the dashboard) and make it anew",
     "models": "restore a backup, or emotion-search reembed under another model",
+    "embeddings": "emotion-search check --mend; else restore a backup",
+    "labels": "emotion-search label CLIP --task TASK, with --label or --remove",
+    "webhooks": "delete the webhook (DELETE /v1/webhooks/ID, or in the dashboard) and make it anew",
+    NO_EMBEDDING: "emotion-search check --mend",
+    NO_MODEL: "emotion-search use MODEL",
 }
 _LINES = 20  # of what SQLite finds, at most
 
@@ -76,7 +86,8 @@ def check_structure(session: Session) -> Iterator[Damage]:
     for table in Base.metadata.sorted_tables:
         try:
             for what in wrong_values(session, table):
-                yield Damage(table.name, what, _CURES.get(table.name, _RESTORE))
+                cure = _CURES.get(what.partition(" rows ")[2]) or _cure(table)
+                yield Damage(table.name, what, cure)
             if table is not Embedding.__table__:
                 rows = select(table).execution_options(yield_per=ROWS)
                 with closing(session.execute(rows)) as read:
@@ -85,7 +96,13 @@ def check_structure(session: Session) -> Iterator[Damage]:
         except (SQLAlchemyError, DatabaseError, ValueError, TypeError) as error:
             session.rollback()
             reason = "a checksum is wrong" if isinstance(error, DatabaseError) else error
-            yield Damage(table.name, _first_line(reason), _CURES.get(table.name, _RESTORE))
+            yield Damage(table.name, _first_line(reason), _cure(table))
+
+
+def lost_embeddings(session: Session) -> bool:
+    """Whether some clip lost its embedding."""
+    wrong = wrong_values(session, Base.metadata.tables[Clip.__tablename__])
+    return any(what.endswith(NO_EMBEDDING) for what in wrong)
 
 
 def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
@@ -103,15 +120,17 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
         Embedding.scores_crc32,
         Embedding.emotion,
         Embedding.confidence,
+        out_of_range(Base.metadata.tables[Embedding.__tablename__]),
     ).where(Embedding.model_id == model.id)
-    for clip, vector, of_vector, scores, of_scores, emotion, confidence in session.execute(
-        query.execution_options(yield_per=ROWS)
-    ):
+    rows = session.execute(query.execution_options(yield_per=ROWS))
+    for clip, vector, of_vector, scores, of_scores, emotion, confidence, out in rows:
         found.clips += 1
         found.unsealed += of_vector is None
+        unscored = emotion is None and not scores  # of a version that stored none
         whole = (
-            len(vector) == model.dimension * 4
-            and len(scores) == len(model.classes) * 4
+            not out
+            and len(vector) == model.dimension * 4
+            and (unscored or len(scores) == len(model.classes) * 4)
             and of_vector in (None, crc32(vector))
             and of_scores in (None, crc32(scores))
         )
@@ -157,6 +176,10 @@ def remove_embeddings(session: Session, model: ModelInfo, clips: list[int]) -> N
         session.execute(
             delete(Embedding).where(Embedding.model_id == model.id, Embedding.clip_id.in_(some))
         )
+
+
+def _cure(table: Table) -> str:
+    return _CURES.get(table.name, _RESTORE)
 
 
 def _first_line(error: object) -> str:

@@ -266,7 +266,7 @@ def _present(paths: Sequence[str]) -> str | None:
 def _named(
     clip: int, classes: Sequence[str], scores: bytes | None, checksum: int | None
 ) -> dict[str, float]:
-    if scores is None:
+    if scores is None or not (scores or checksum):  # of a version that stored none
         return {}
     check_bytes(clip, scores, checksum, len(classes))
     return dict(zip(classes, np.frombuffer(scores, "<f4").tolist(), strict=True))

@@ -95,9 +95,8 @@ def _under_task(table: type[Label | Prediction], value: Any) -> Ask:
 
 
 def _by_model(*values: Any) -> Ask:
-    query = select(Embedding.clip_id, *values).where(
-        values[0].is_not(None)
-    )  # imported ones may have none
+    known = Embedding.emotion if values[0] is Embedding.scores else values[0]
+    query = select(Embedding.clip_id, *values).where(known.is_not(None))  # some have none
     return lambda model_id: (Embedding.clip_id, query.where(Embedding.model_id == int(model_id)))
 
 

@@ -51,9 +51,9 @@ class MissingClip:
 def list_holdings(session: Session) -> list[Holding]:
     """The models of the archive, in the order in which they came."""
     clips = session.execute(select(func.count()).select_from(Clip)).scalar_one()
-    active = active_model(session)
+    active = session.scalar(select(Archive.active_model_id))
     return [
-        Holding(model, count_embedded(session, model), clips, model == active)
+        Holding(model, count_embedded(session, model), clips, model.id == active)
         for model in list_models(session)
     ]
 

@@ -100,7 +100,7 @@ class ClipContext:
         sources: (n,), of the recording; empty text where unknown.
         sentences: what is said in each; empty text where unknown. No array, whose rows would all
             be as long as the longest transcript.
-        scores: float32, (n, classes of the model).
+        scores: float32, (n, classes of the model); NaN where a clip has none.
         affect: float64, (n, 3), valence, arousal and dominance, NaN where a clip has none.
     """
 
@@ -131,10 +131,14 @@ def context_of(session: Session, model: ModelInfo, ids: Ids, key: str) -> ClipCo
         for source, sentence, clip, data, checksum, *own in rows:
             found[clip] = (source or "", sentence or "", (clip, data, checksum), own)
     ordered = [found[clip] for clip in ids.tolist()]
+    stored = [one[2] for one in ordered]
+    scored = [n for n, (_, data, checksum) in enumerate(stored) if data or checksum]
+    scores = np.full((len(ordered), len(model.classes)), np.nan, np.float32)
+    scores[scored] = as_arrays([stored[n] for n in scored], len(model.classes))[1]
     return ClipContext(
         np.array([one[0] for one in ordered], dtype=str),
         [one[1] for one in ordered],
-        as_arrays([one[2] for one in ordered], len(model.classes))[1],
+        scores,
         np.array([one[3] for one in ordered], np.float64).reshape(-1, 3),
     )
 

@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import insert_new
-from emotion_search.index.database.schema import Archive, Model, as_details
-from emotion_search.index.errors import ModelMismatchError
+from emotion_search.index.database.schema import Archive, Clip, Model, as_details
+from emotion_search.index.errors import DatabaseError, ModelMismatchError
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,19 @@ def archive_uuid(session: Session) -> str:
 
 
 def active_model(session: Session) -> ModelInfo | None:
-    """The model whose embeddings the archive serves; None while it has none."""
+    """The model whose embeddings the archive serves; None while it has none.
+
+    Raises:
+        DatabaseError: it has clips, and names no model.
+    """
     row = session.execute(
         select(Model).join(Archive, Archive.active_model_id == Model.id)
     ).scalar_one_or_none()
+    if row is None and session.scalar(select(Clip.id).limit(1)) is not None:
+        raise DatabaseError(
+            "the archive is damaged: it does not say which model serves; see which it has, and the"
+            " cure: emotion-search check"
+        )
     return None if row is None else _info(row)
 
 

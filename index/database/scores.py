@@ -21,6 +21,7 @@ _ROWS = 10_000  # read at a time
 _MOST_CHANNELS = 1 << 16
 _SPAN = Clip.start, Clip.end
 _SCORES = Embedding.clip_id, Embedding.scores, Embedding.scores_crc32
+_SCORED = Embedding.emotion.is_not(None)  # else of a version that stored no scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def scores_of_recording(
     rows = session.execute(
         select(Clip.channel, Clip.channel_name, Clip.start, Clip.end, *_SCORES)
         .join(Embedding, Embedding.clip_id == Clip.id)
-        .where(Clip.recording_id == recording_id, Embedding.model_id == model.id)
+        .where(Clip.recording_id == recording_id, Embedding.model_id == model.id, _SCORED)
         .order_by(Clip.start, Clip.end, Clip.id)
     ).all()
     channels: dict[int | None, list[int]] = {}
@@ -98,7 +99,7 @@ def stream_scores(
         matching(wanted)
         .with_only_columns(Clip.recording_id, Recording.recorded_at, Clip.channel, *_SPAN, *_SCORES)
         .join(Embedding, Embedding.clip_id == Clip.id)
-        .where(Embedding.model_id == model.id)
+        .where(Embedding.model_id == model.id, _SCORED)
         .order_by(Clip.recording_id, Clip.id)
         .execution_options(yield_per=_ROWS)
     )

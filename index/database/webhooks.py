@@ -19,6 +19,8 @@ from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_WEBHOOKS = 16
 """Most webhooks of an archive."""
+EVENTS = ("job.ended", "alert.fired")
+"""Types of events."""
 TEST = "webhook.test"
 """Type of an event that any webhook gets when it is asked for, to see whether it arrives."""
 LEASE_S = 120.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from sqlalchemy import (
@@ -18,6 +18,7 @@ from sqlalchemy import (
     case,
     column,
     exists,
+    false,
     func,
     null,
     or_,
@@ -25,43 +26,118 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.filters import NOISE
+from emotion_search.index.database.filters import FIELDS, NOISE, Texts
 from emotion_search.index.database.schema import (
     AlertRow,
+    Archive,
     Base,
     ClassifierRow,
     Clip,
+    ClusteringRow,
     ClusterMember,
-    DeliveryRow,
-    Job,
+    Embedding,
     Prediction,
     Recording,
-    SpaceRow,
     UtcDateTime,
+    WebhookRow,
 )
+from emotion_search.index.database.webhooks import EVENTS, TEST
 from emotion_search.index.vectors.space import Method
 
+NO_EMBEDDING = "have no embedding"
+NO_MODEL = "name no model that serves, though there are clips"
+
 _LARGEST = 1.7976931348623157e308
-_ROUNDED = 1e-6  # play in a probability
-_IMPOSSIBLE: dict[str, ColumnElement[bool]] = {
-    "clips": or_(Clip.start < 0, Clip.end < Clip.start, Clip.end > _LARGEST, Clip.channel < 0),
-    "recordings": or_(Recording.duration < 0, Recording.sample_rate < 0, Recording.channels < 0),
-    "spaces": or_(SpaceRow.method.not_in(list(Method)), SpaceRow.clips < 0),
-    "jobs": or_(Job.status.not_in(["queued", "running", "done", "failed"]), Job.attempts < 0),
-    "classifiers": ClassifierRow.version < 1,
-    "predictions": ~Prediction.probability.between(-_ROUNDED, 1 + _ROUNDED),
-    "cluster_members": ClusterMember.cluster < NOISE,
-    "alerts": or_(
-        AlertRow.measure.not_in(["share", "level"]),
-        AlertRow.window.not_in(["recording", "day", "week", "month"]),
-        AlertRow.state.not_in(["waiting", "quiet", "raised", "failed"]),
-    ),
-    "webhook_deliveries": or_(
-        DeliveryRow.attempts < 0,
-        DeliveryRow.event.not_in(["job.ended", "alert.fired", "webhook.test"]),
+_ROUNDED = 1e-3  # play in a score
+_LONGEST_S = 1e9
+_PLAY_S = 1.0  # of a span beyond the end of its recording
+_SCORE, _AFFECT = (-_ROUNDED, 1 + _ROUNDED), (-1 - _ROUNDED, 1 + _ROUNDED)
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "recordings.sample_rate": (0, 1e7),  # 0 of an import, whose audio nobody has read
+    "recordings.channels": (1, 65_535),
+    "clips.channel": (0, 65_534),
+    "embeddings.confidence": _SCORE,
+    "embeddings.valence": _AFFECT,
+    "embeddings.arousal": _AFFECT,
+    "embeddings.dominance": _AFFECT,
+    "predictions.probability": _SCORE,
+    "classifiers.version": (1, 2**31 - 1),
+    "cluster_members.cluster": (NOISE, 2**31 - 1),
+    "spaces.gain": (-2, 2),
+    "alert_firings.value": _SCORE,
+    "locations.mtime_ns": (-(2**63), 2**63 - 1),
+    "failures.mtime_ns": (-(2**63), 2**63 - 1),
+}
+"""The least and the most of a number; any other is not negative, and one that is not whole is
+``_LONGEST_S`` at most."""
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "spaces.method": list(Method),
+    "jobs.status": ["queued", "running", "done", "failed"],
+    "failures.kind": ["failed", "silent"],
+    "alerts.measure": ["share", "level"],
+    "alerts.window": ["recording", "day", "week", "month"],
+    "alerts.state": ["waiting", "quiet", "raised", "failed"],
+    "webhook_deliveries.event": [*EVENTS, TEST],
+}
+_NEVER_EMPTY = {
+    *("labels.task", "labels.value", "predictions.task", "predictions.value", "classifiers.task"),
+    *("recordings.source", "recordings.speaker", "recording_metadata.key", "locations.path"),
+    *("clips.speaker", "clips.channel_name", "models.name", "clusterings.name", "webhooks.url"),
+    *("alerts.name", "alerts.rule"),
+}
+
+
+_IN_RECORDING = select(Recording.id).where(
+    Recording.id == Clip.recording_id, Recording.sample_rate > 0
+)
+_EMBEDDED = select(Embedding.clip_id).where(Embedding.clip_id == Clip.id).correlate(Clip)
+
+
+def _lacks_the_model_of(known: Any, learned: Any, by: Any) -> ColumnElement[bool]:
+    """Whether something is known of a clip that came of an embedding which is not there."""
+    under = Embedding.model_id == learned.model_id
+    there = exists().where(Embedding.clip_id == known.clip_id, under)
+    return (
+        select(known.clip_id)
+        .join(learned, learned.id == by)
+        .where(known.clip_id == Clip.id, ~there)
+        .exists()
+    )
+
+
+_CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
+    "clips": {
+        "end before they begin": Clip.end < Clip.start,
+        "end after their recording does": _IN_RECORDING.where(
+            Clip.end > Recording.duration + _PLAY_S
+        ).exists(),
+        "are of a channel that their recording has not": _IN_RECORDING.where(
+            Clip.channel >= Recording.channels
+        ).exists(),
+        NO_EMBEDDING: or_(
+            ~_EMBEDDED.exists(),
+            _lacks_the_model_of(Prediction, ClassifierRow, Prediction.classifier_id),
+            _lacks_the_model_of(ClusterMember, ClusteringRow, ClusterMember.clustering_id),
+        ),
+    },
+    "archive": {NO_MODEL: and_(Archive.active_model_id.is_(None), select(Clip.id).exists())},
+}
+"""By table: what is wrong where a row denies others, or itself."""
+
+_FILTERS: dict[str, Any] = {
+    one.name: list if one.type == Texts or one.name == "metadata"
+    else (int, float) if one.type in (float, float | None) else str
+    for one in FIELDS
+}  # fmt: skip
+_FITS: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+    "webhooks": (WebhookRow.events, lambda events: {*events} <= {*EVENTS}),
+    "alerts": (
+        AlertRow.filters,
+        lambda filters: all(isinstance(filters[one], _FILTERS.get(one, ())) for one in filters),
     ),
 }
-"""By table: where a row says what cannot be."""
+"""By table of few rows: a column of JSON, and whether its readers can use a value."""
 
 _NUMBER = ("integer", "real")
 _PARTS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
@@ -88,15 +164,16 @@ def wrong_values(session: Session, table: Table) -> Iterator[str]:
 
     SQLite takes values of any type into any column, as a changed bit may make of one.
     """
-    wrong = {}
-    if table.name in _IMPOSSIBLE:
-        wrong["say what cannot be"] = _IMPOSSIBLE[table.name]
-    if session.get_bind().dialect.name == "sqlite":
-        for one in table.columns:
+    wrong: dict[str, ColumnElement[bool]] = {}
+    for one in table.columns:
+        if session.get_bind().dialect.name == "sqlite":
             found: Any = column(one.name)
             other = case((found.is_not(None), _other(found, one)))
             none = null() if one.nullable else found.is_(None)
             wrong[f"have no {one.name} that can be read"] = or_(other, none)
+        if (out := _out_of_range(one)) is not None:
+            wrong[f"have a {one.name} that cannot be"] = out
+    wrong |= _CONTRADICTED.get(table.name, {})
     for key in table.foreign_key_constraints:
         parent = key.referred_table.alias()
         pairs = [(one.parent, parent.c[one.column.name]) for one in key.elements]
@@ -111,6 +188,29 @@ def wrong_values(session: Session, table: Table) -> Iterator[str]:
     for what, count in zip(wrong, counts, strict=True):
         if count:
             yield f"{count} rows {what}"
+    if table.name in _FITS and not any(counts):
+        stored, fits = _FITS[table.name]
+        if count := sum(not fits(value) for value in session.scalars(select(stored))):
+            yield f"{count} rows have {stored.name} that nothing can use"
+
+
+def out_of_range(table: Table) -> ColumnElement[bool]:
+    """Whether some value of a row is none that its column can have."""
+    return or_(false(), *(out for one in table.columns if (out := _out_of_range(one)) is not None))
+
+
+def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
+    """Whether a value is none that its column can have; None where it may be any."""
+    name = str(of)
+    if name in _CHOICES:
+        return of.not_in(_CHOICES[name])
+    if name in _NEVER_EMPTY:
+        return of == ""
+    if not isinstance(of.type, Integer | Float):
+        return None
+    if isinstance(of.type, Integer) and name not in _RANGES:
+        return of < 0
+    return ~of.between(*_RANGES.get(name, (0, _LONGEST_S)))
 
 
 def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:

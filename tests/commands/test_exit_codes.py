@@ -12,6 +12,7 @@ import pytest
 
 from emotion_search import cli
 from emotion_search.engine.commands.combinations import WITH, WITHOUT
+from emotion_search.engine.files.disk import output_lock
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import InvalidInputError
 from tests.commands.test_cli import run
@@ -146,6 +147,30 @@ def test_a_file_beside_the_target_is_left_alone(archive):
     assert archive("compare --clip 1 --clip 2 --csv x.csv").code == 0
     assert archive("extract 1 -o x.wav").code == 0
     assert [Path(name).read_text() for name in ("x.csv.tmp", "x.wav.tmp")] == ["mine", "mine"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export --output x",
+        "export --output x --overwrite",
+        "backup x",
+        "extract 1 -o x",
+        "compare --clip 1 --clip 2 --csv x",
+        "embed taken.wav --output-dir x",
+        "finetune --model acoustic --output x",
+    ],
+)
+def test_what_another_run_is_writing_is_left_to_it(archive, line):
+    with output_lock(Path("x")):
+        done = archive(line)
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert done.err.endswith(
+        "x is being written by another run; choose another name, or wait for its end\n"
+    )
+    assert not Path("x").exists()
+    assert not list(Path().glob(".x*"))
 
 
 def test_a_port_that_is_taken_cannot_be_had_here(archive):

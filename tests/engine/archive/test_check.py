@@ -230,24 +230,45 @@ LEARNED = [
     "cluster_members VALUES (1, 1, -1)",
     "jobs (id, status, place, stored, owner, digest, name, size, said, attempts, seconds, problem,"
     " created_at) VALUES (1, 'failed', '', '', '', '', '', 0, '{}', 0, 0, :problem, :now)",
-    "alerts VALUES (1, 'a', 'angry>0.3', 'share', 'day', '{}', 0, 'quiet', NULL, :now, NULL, NULL)",
-    "webhooks VALUES (1, 'https://a.example', 's', '[]', :now)",
+    "failures VALUES ('/a', 'no', 1, :now, 'failed', NULL, NULL, NULL, NULL)",
+    "alerts VALUES (1, 'a', 'angry>0.3', 'share', 'day', :filters, 0, 'quiet', NULL, :now,"
+    " NULL, NULL)",
+    "webhooks VALUES (1, 'https://a.example', 's', :events, :now)",
     "webhook_deliveries VALUES (1, 1, 'm', 'job.ended', '{}', 0, NULL, NULL, NULL, :now, NULL)",
 ]
 GIVEN = {
     "provenance": '{"metrics": {"uar": {"value": 1}}, "data": {"clips": 3}}',
     "summary": '[{"cluster": 0, "size": 1, "share": 1.0, "cohesion": 1.0, "typical": [1]}]',
+    "events": '["job.ended"]',
+    "filters": '{"source": ["desk"], "min_score": 0.5, "after": "2026-01-01T00:00:00Z"}',
     "problem": '{"status": 422, "kind": null, "detail": "no"}',
     "now": "2026-11-29 08:00:00.000000",
 }
 IMPOSSIBLE = {
-    "clips": ("start_s = -1.0", "end_s = -1.0", "channel = -1"),
-    "recordings": ("duration = -0.5", "sample_rate = -1", "channels = -1"),
+    "clips": ("start_s = -1.0", "end_s = 9e99", "channel = -1", "speaker = ''"),
+    "recordings": (
+        *("duration = -0.5", "duration = 9e99", "sample_rate = -1", "channels = 0"),
+        *("speaker = ''", "source = ''"),
+    ),
+    "embeddings": ("valence = 99", "arousal = -99", "confidence = 1.5", "revision = -1"),
+    "labels": ("value = ''", "task = ''"),
+    "failures": ("attempts = -1", "kind = 'x'"),
     "classifiers": ("version = 0",),
-    "predictions": ("probability = -0.5", "probability = 1.5"),
+    "predictions": ("probability = -0.5", "probability = 1.5", "value = ''"),
     "cluster_members": ("cluster = -9",),
-    "alerts": ("measure = 'x'", "\"window\" = 'x'", "state = 'x'"),
+    "jobs": ("status = 'x'", "seconds = -1", "size = -1"),
+    "alerts": ("measure = 'x'", "window = 'x'", "state = 'x'", "seen = -1"),
     "webhook_deliveries": ("attempts = -1", "event = 'x'"),
+}
+CONTRADICTED = {
+    ("clips", "end_s = -1.0"): "end before they begin",
+    ("clips", "end_s = 9"): "end after their recording does",
+    ("clips", "channel = 1"): "are of a channel that their recording has not",
+    ("clips", "recording_id = 99"): "belong to recordings that are not there",
+    ("archive", "active_model_id = NULL"): "name no model that serves, though there are clips",
+    ("alerts", """filters = '{"bogus": 1}'"""): "have filters that nothing can use",
+    ("alerts", """filters = '{"min_score": "x"}'"""): "have filters that nothing can use",
+    ("webhooks", """events = '["zig"]'"""): "have events that nothing can use",
 }
 
 
@@ -255,9 +276,9 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
     damages = {
         **{(table, one): f"have no {one.split()[0]} that can be read"
            for table, changes in UNREADABLE.items() for one in changes},
-        **{(table, one): "say what cannot be"
+        **{(table, one): f"have a {one.split()[0]} that cannot be"
            for table, changes in IMPOSSIBLE.items() for one in changes},
-        ("clips", "recording_id = 99"): "belong to recordings that are not there",
+        **CONTRADICTED,
     }  # fmt: skip
     database = create_engine(on_sqlite.database_url)
     with Session(database) as session:
@@ -267,14 +288,43 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
         assert not [one for one in Base.metadata.sorted_tables if list(wrong_values(session, one))]
         for (table, change), what in damages.items():
             session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
-            named = [
-                (one.name, wrong)
-                for one in Base.metadata.sorted_tables
-                for wrong in wrong_values(session, one)
-            ]
-            assert (table, f"1 rows {what}") in named
+            assert f"1 rows {what}" in list(wrong_values(session, Base.metadata.tables[table]))
             session.rollback()
     database.dispose()
+
+
+def test_a_clip_that_lost_its_embedding_is_told_and_gets_it_again(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("DELETE FROM embeddings WHERE clip_id = 5")
+    with Library.open(on_sqlite) as library:
+        lost = [f"{one.where}: {one.what}; {one.cure}" for one in check(library)]
+        assert "clips: 1 rows have no embedding; emotion-search check --mend" in lost
+        (model,) = drop_damaged(library)
+        assert library.reembed(model.name)[0].clips == 1
+        library.rebuild_index()
+    assert found(on_sqlite) == []
+
+
+def test_an_archive_that_does_not_say_which_model_serves_is_not_taken_for_an_empty_one(
+    on_sqlite: Settings, run
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE archive SET active_model_id = NULL")
+    done = run("search", "--clip", 1)
+    assert done.code == 1
+    assert "does not say which model serves" in done.err
+    assert done.err.rstrip().endswith("emotion-search check")
+    assert run("use", "acoustic").code == 0
+    assert found(on_sqlite) == []
+
+
+def test_what_a_classifier_predicts_tells_of_an_embedding_that_is_gone(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        for one in LEARNED[:2]:
+            database.execute(f"INSERT INTO {one}", GIVEN)
+        database.execute("INSERT INTO models VALUES (2, 'b', 'g', 4, '[]', 1, 0, 0, NULL, NULL)")
+        database.execute("UPDATE embeddings SET model_id = 2 WHERE clip_id IN (1, 2)")
+    assert "clips: 1 rows have no embedding" in found(on_sqlite)
 
 
 def test_what_is_missing_is_told(on_sqlite: Settings):

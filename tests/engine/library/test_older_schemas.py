@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from emotion_search import ClipFilter, Library, Settings
+from emotion_search.engine.archive.check import check
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.schema import SCHEMA_VERSION
 from emotion_search.index.errors import DatabaseError
 
 DIM, CLIPS = 8, 12
 VECTORS = np.random.default_rng(0).normal(size=(CLIPS, DIM)).astype("<f4")
-SCORES = np.array([0.75, 0.25], "<f4").tobytes()
+SCORED = {
+    "scores": np.array([0.75, 0.25], "<f4").tobytes(), "emotion": "angry", "confidence": 0.75,
+    "valence": -0.54, "arousal": 0.375, "dominance": 0.105,
+}  # fmt: skip
 THEN = "2025-05-01 00:00:00.000000"
 ROWS: dict[str, list[dict[str, object]]] = {
     "models": [{
@@ -33,9 +37,8 @@ ROWS: dict[str, list[dict[str, object]]] = {
               for i in range(1, CLIPS + 1)],
     "labels": [{"clip_id": i, "task": "emotion", "value": "joy" if i % 2 else "anger"}
                for i in range(1, CLIPS + 1)],
-    "embeddings": [{"clip_id": i, "model_id": 1, "revision": i, "scores": SCORES,
-                    "vector": VECTORS[i - 1].tobytes(), "emotion": "angry", "confidence": 0.75,
-                    "valence": -0.54, "arousal": 0.375, "dominance": 0.105}
+    "embeddings": [{"clip_id": i, "model_id": 1, "revision": i, "scores": b"",
+                    "vector": VECTORS[i - 1].tobytes(), **(SCORED if i < CLIPS else {})}
                    for i in range(1, CLIPS + 1)],
     "failures": [{"path": "/calls/bad.wav", "reason": "no audio", "attempts": 1,
                   "failed_at": THEN}],
@@ -88,9 +91,12 @@ def test_an_archive_of_an_earlier_schema_is_migrated_searched_and_verified(
         )  # fmt: skip
         assert [clip.id for clip in library.clips(wanted)] == [4, 10]
         assert library.clip(1).path == "/calls/1.wav"
-        assert [clip.id for clip in library.clips(ClipFilter(min_arousal=0.37))] == [*range(1, 13)]
+        assert [clip.id for clip in library.clips(ClipFilter(min_arousal=0.37))] == [*range(1, 12)]
         assert library.clip(1).affect["valence"] == pytest.approx(-0.75 * 0.51 - 0.25 * 0.63)
+        assert library.clip(CLIPS).emotion is None
+        assert library.trend_over("day").total.clips == CLIPS - 1
         assert library.verify_index().is_sound
+        assert list(check(library)) == []
         assert [one.reason for one in library.failures()] == ["no audio"]
         library.forget(3)
         assert library.status().counts.clips == CLIPS - 1
