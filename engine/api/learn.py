@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from emotion_search.engine.api.wire import learn as wire
 from emotion_search.engine.api.wire.classifiers import classifier_out
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.clusters import clustering_details
 from emotion_search.engine.api.wire.evaluation import evaluated
-from emotion_search.engine.api.wire.learn import (
-    AnyWork,
-    ClusterIn,
-    EvaluateIn,
-    ReembedIn,
-    TrainIn,
-    TuneIn,
-    WorkIn,
-)
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.alone import Progress
 from emotion_search.engine.service.board import Step
@@ -28,16 +20,16 @@ def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[s
     Raises:
         EmotionSearchError: as the method of ``Library``.
     """
-    asked: AnyWork = WorkIn.model_validate(given).root
+    asked: wire.AnyWork = wire.WorkIn.model_validate(given).root
     match asked:
-        case EvaluateIn():
+        case wire.EvaluateIn():
             found = evaluated(
                 library, asked, lambda done, of: progress(Step("comparing spaces", done, of))
             )
             return found.model_dump(mode="json")
-        case TrainIn():
+        case wire.TrainIn():
             return _trained(library, asked, progress)
-        case ClusterIn():
+        case wire.ClusterIn():
             clustered = library.cluster(
                 asked.name,
                 method=asked.method,
@@ -47,17 +39,17 @@ def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[s
                 progress=lambda text: progress(Step(text)),
             )
             return clustering_details(library.clustering(clustered.name)).model_dump(mode="json")
-        case TuneIn():
+        case wire.TuneIn():
             tuned = library.tune(
                 task=asked.task,
                 progress=lambda done, of: progress(Step("comparing spaces", done, of)),
             )
             return {"space": tuned.version, "method": tuned.method.value, "why": tuned.why}
-        case ReembedIn():
+        case wire.ReembedIn():
             return _reembedded(library, asked, progress)
 
 
-def _trained(library: Library, asked: TrainIn, progress: Progress) -> dict[str, Any]:
+def _trained(library: Library, asked: wire.TrainIn, progress: Progress) -> dict[str, Any]:
     trained = library.train(
         asked.task, progress=lambda done, of: progress(Step("training", done, of))
     )
@@ -72,7 +64,7 @@ def _trained(library: Library, asked: TrainIn, progress: Progress) -> dict[str, 
     return classifier_out(made).model_dump(mode="json")
 
 
-def _reembedded(library: Library, asked: ReembedIn, progress: Progress) -> dict[str, Any]:
+def _reembedded(library: Library, asked: wire.ReembedIn, progress: Progress) -> dict[str, Any]:
     done, model = library.reembed(
         asked.model,
         progress=lambda one: progress(

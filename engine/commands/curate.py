@@ -28,7 +28,7 @@ from emotion_search.index.database.nearest import nearest
 from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from emotion_search.index.database.recording_details import Counts
+    from emotion_search.index.database.recording_details import Contents
 
 
 def failures(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
@@ -129,7 +129,7 @@ def forget(
         raise typer.Exit(1)
 
 
-def _count(there: Counts, ids: list[int]) -> None:
+def _count(there: Contents, ids: list[int]) -> None:
     """Say what would be forgotten, and which ids are none."""
     print(
         f"{counted(len(there.ids), 'recording')} would be forgotten:"

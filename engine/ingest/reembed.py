@@ -22,10 +22,10 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.coverage import (
     add_embeddings,
     count_missing,
+    has_clips,
     missing_clips,
     unfilled_recordings,
 )
-from emotion_search.index.database.known_values import count
 from emotion_search.index.database.models import ModelInfo, register_model, revision_and_space
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.errors import AudioError, NotFoundError
@@ -99,7 +99,7 @@ def model_to_fill(
         NotFoundError, ModelUnavailableError: see ``reembed``.
     """
     with database.read() as session:
-        if not count(session).clips:
+        if not has_clips(session):
             raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
     embedder = load_embedder(name, settings)
     with database.write() as session:

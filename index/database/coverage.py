@@ -84,6 +84,11 @@ def holding_called(session: Session, name: str) -> Holding:
     return found[0]
 
 
+def has_clips(session: Session) -> bool:
+    """Whether the archive has any clip."""
+    return bool(session.scalar(select(exists(select(Clip.id)))))
+
+
 def count_missing(session: Session, model: ModelInfo) -> tuple[int, int]:
     """How many clips lack an embedding under the model, and how many clips there are."""
     clips = session.execute(select(func.count()).select_from(Clip)).scalar_one()

@@ -139,7 +139,7 @@ def all_locations(session: Session) -> Iterator[tuple[int, str, str | None, bool
 
 
 @dataclass
-class Counts:
+class Contents:
     """What there is of some recordings: ids of those that there are, ascending; how many clips,
     labels and known places of files they have; their length in seconds."""
 
@@ -150,9 +150,9 @@ class Counts:
     duration: float = 0.0
 
 
-def counts_of(session: Session, ids: Sequence[int]) -> Counts:
+def counts_of(session: Session, ids: Sequence[int]) -> Contents:
     """What there is of the recordings with these ids."""
-    counts = Counts([])
+    counts = Contents([])
     for some in chunks(sorted(set(ids))):
         clips = Clip.recording_id.in_(some)
         found = session.execute(

@@ -9,15 +9,7 @@ from fastapi import APIRouter, Path, Query
 from emotion_search.engine.api.http.access import Reader
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import answers
-from emotion_search.engine.api.wire.clusters import (
-    ClusteringDetails,
-    Clusterings,
-    MapOut,
-    MapQuery,
-    Point,
-    clustering_details,
-    clustering_out,
-)
+from emotion_search.engine.api.wire import clusters as wire
 from emotion_search.engine.files.values import LONGEST
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.text import clean
@@ -29,8 +21,8 @@ Name = Annotated[str, Path(max_length=LONGEST, description="Name of the clusteri
 
 @router.get("/map", summary="Clips as points in a plane", responses=answers(404, 429))
 async def read_map(
-    library: LibraryDep, gates: GatesDep, query: Annotated[MapQuery, Query()], _: Reader
-) -> MapOut:
+    library: LibraryDep, gates: GatesDep, query: Annotated[wire.MapQuery, Query()], _: Reader
+) -> wire.MapOut:
     """The clips that pass the filters, or a sample of them, projected by PCA or UMAP.
 
     Points are kept until clips come or go; labels, predictions and clusters are always fresh.
@@ -38,7 +30,7 @@ async def read_map(
     return await gates.pictures.run(_map, library, query)
 
 
-def _map(library: Library, query: MapQuery) -> MapOut:
+def _map(library: Library, query: wire.MapQuery) -> wire.MapOut:
     wanted = query.wanted()
     made = library.map(
         method=query.method,
@@ -47,8 +39,8 @@ def _map(library: Library, query: MapQuery) -> MapOut:
         clustering=None if query.clustering is None else clean("clustering", query.clustering),
         wanted=wanted,
     )
-    return MapOut(
-        points=[Point.model_validate(record) for record in made.records()],
+    return wire.MapOut(
+        points=[wire.Point.model_validate(record) for record in made.records()],
         clips=made.clips,
         method=made.method,
         explained=made.explained,
@@ -58,12 +50,12 @@ def _map(library: Library, query: MapQuery) -> MapOut:
 
 
 @router.get("/clusterings", summary="List the saved clusterings")
-def list_clusterings(library: LibraryDep, _: Reader) -> Clusterings:
+def list_clusterings(library: LibraryDep, _: Reader) -> wire.Clusterings:
     """All of them, by name."""
-    return Clusterings(data=[clustering_out(one) for one in library.clusterings()])
+    return wire.Clusterings(data=[wire.clustering_out(one) for one in library.clusterings()])
 
 
 @router.get("/clusterings/{name:path}", summary="Read a clustering")
-def read_clustering(library: LibraryDep, name: Name, _: Reader) -> ClusteringDetails:
+def read_clustering(library: LibraryDep, name: Name, _: Reader) -> wire.ClusteringDetails:
     """One of them, with what each of its clusters holds."""
-    return clustering_details(library.clustering(clean("name", name)))
+    return wire.clustering_details(library.clustering(clean("name", name)))

@@ -17,17 +17,11 @@ from emotion_search.engine.api.http.etags import IfNoneMatch, is_known, unchange
 from emotion_search.engine.api.http.openapi import headers, json_or_form
 from emotion_search.engine.api.http.ranges import AUDIO, IfRange, Range, ranged
 from emotion_search.engine.api.routes.jobs import IdempotencyKey, job_out
+from emotion_search.engine.api.wire import recordings as wire
 from emotion_search.engine.api.wire.annotations import UploadRecording
 from emotion_search.engine.api.wire.clips import ClipPage, clip_out
 from emotion_search.engine.api.wire.filters import Paging, RecordingQuery, page_of
 from emotion_search.engine.api.wire.jobs import JobOut
-from emotion_search.engine.api.wire.recordings import (
-    Erased,
-    RecordingOut,
-    RecordingPage,
-    TakenIn,
-    recording_out,
-)
 from emotion_search.engine.archive.playback import span_of_recording
 from emotion_search.engine.audio.samples import wav
 from emotion_search.engine.library.library import Library
@@ -50,12 +44,12 @@ _CLIPS_SHOWN = 500
     openapi_extra={"requestBody": json_or_form(form=UploadRecording)},
     responses={
         200: {
-            "model": TakenIn,
+            "model": wire.TakenIn,
             "description": "With `wait`: its bytes were known already.",
             "headers": headers("Location", "Idempotent-Replayed"),
         },
         201: {
-            "model": TakenIn,
+            "model": wire.TakenIn,
             "description": "With `wait`: taken in.",
             "headers": headers("Location", "Idempotent-Replayed"),
         },
@@ -141,10 +135,10 @@ def _patience(wait: bool, prefer: str | None) -> float:
     return min(float(found[1]), _LONGEST_WAIT_S) if found[1] else _LONGEST_WAIT_S
 
 
-def _taken_in(library: Library, job: Job) -> TakenIn:
+def _taken_in(library: Library, job: Job) -> wire.TakenIn:
     assert job.recording_id is not None
     clips = library.clip_page(job.recording_id, limit=_CLIPS_SHOWN)
-    return TakenIn(
+    return wire.TakenIn(
         recording=job.recording_id,
         new=bool(job.is_new),
         clips=[clip_out(clip) for clip in clips],
@@ -160,7 +154,7 @@ def _answer(answer: Any, status: int, headers: dict[str, str]) -> JSONResponse:
 @router.get("", summary="List recordings")
 def recordings(
     library: LibraryDep, query: Annotated[RecordingQuery, Query()], _: Reader
-) -> RecordingPage:
+) -> wire.RecordingPage:
     """Recordings of which some clip passes the filters, a page at a time. In another order than
     that of ids, a recording that comes or goes meanwhile moves the pages after it."""
     by_id = query.sort == "id"
@@ -171,13 +165,15 @@ def recordings(
     page, following = page_of(found, query.limit)
     if following is not None and not by_id:
         following = query.cursor + len(page)
-    return RecordingPage(data=[recording_out(one) for one in page], next=following, total=total)
+    return wire.RecordingPage(
+        data=[wire.recording_out(one) for one in page], next=following, total=total
+    )
 
 
 @router.get("/{recording}", summary="Read a recording")
-def recording(library: LibraryDep, recording: RecordingId, _: Reader) -> RecordingOut:
+def recording(library: LibraryDep, recording: RecordingId, _: Reader) -> wire.RecordingOut:
     """One recording, with counts of its clips and labels."""
-    return recording_out(library.recording(recording))
+    return wire.recording_out(library.recording(recording))
 
 
 @router.get("/{recording}/clips", summary="List a recording's clips")
@@ -220,9 +216,9 @@ async def audio(
 
 
 @router.delete("/{recording}", summary="Erase a recording")
-def erase(library: LibraryDep, recording: RecordingId, _: Admin) -> Erased:
+def erase(library: LibraryDep, recording: RecordingId, _: Admin) -> wire.Erased:
     """Erases rows, embeddings, labels, index entries and jobs, and the bytes if they were
     uploaded; a file that was ingested from a folder stays where it is."""
     clips = library.recording(recording).clips
     library.forget(recording)
-    return Erased(recording=recording, clips=clips)
+    return wire.Erased(recording=recording, clips=clips)

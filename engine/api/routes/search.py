@@ -22,16 +22,9 @@ from emotion_search.engine.api.http.bodies import (
 )
 from emotion_search.engine.api.http.deps import GatesDep, LibraryDep
 from emotion_search.engine.api.http.openapi import json_or_form
+from emotion_search.engine.api.wire import search as wire
 from emotion_search.engine.api.wire.clips import hit_body, model_name
 from emotion_search.engine.api.wire.problems import Problem
-from emotion_search.engine.api.wire.search import (
-    BatchIn,
-    BatchOut,
-    BatchResult,
-    SearchIn,
-    SearchOut,
-    UploadSearch,
-)
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.query.examples import FileExample
 from emotion_search.engine.query.query import Query, answer
@@ -43,8 +36,8 @@ router = APIRouter(prefix="/v1", tags=["search"])
 @router.post(
     "/search",
     summary="Find clips that sound like examples",
-    response_model=SearchOut,
-    openapi_extra={"requestBody": json_or_form(SearchIn, UploadSearch)},
+    response_model=wire.SearchOut,
+    openapi_extra={"requestBody": json_or_form(wire.SearchIn, wire.UploadSearch)},
 )
 async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
     """Examples are clips, stretches of recordings and vectors (JSON), or uploaded audio files (a
@@ -56,14 +49,14 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
     """
     kind = media_type(request)
     if kind == "application/json":
-        asked = await json_body(request, SearchIn)
+        asked = await json_body(request, wire.SearchIn)
         query = asked.with_examples(*asked.examples())
         return await gates.queries.run(_answer, library, query)
     if kind == "multipart/form-data":
         gates.uploads.refuse_if_full()  # before the files are sent, where that can be known
         async with (
             gates.arriving.entered(),
-            form_body(request, UploadSearch, files=MOST_FILES) as form,
+            form_body(request, wire.UploadSearch, files=MOST_FILES) as form,
         ):
             return await gates.uploads.run(_by_files, library, form)
     raise HTTPException(
@@ -74,17 +67,17 @@ async def search(request: Request, library: LibraryDep, gates: GatesDep, _: Read
 @router.post(
     "/search/batch",
     summary="Answer several searches at once",
-    response_model=BatchOut,
-    openapi_extra={"requestBody": json_or_form(BatchIn)},
+    response_model=wire.BatchOut,
+    openapi_extra={"requestBody": json_or_form(wire.BatchIn)},
 )
 async def search_batch(request: Request, library: LibraryDep, gates: GatesDep, _: Reader) -> Any:
     """Up to 50 searches, each as `/v1/search` takes it as JSON; one that cannot be answered has its
     own problem and does not spoil the others."""
-    asked = await json_body(request, BatchIn)
+    asked = await json_body(request, wire.BatchIn)
     return await gates.queries.run(_answers, library, asked)
 
 
-def _by_files(library: Library, form: UploadSearch) -> Response:
+def _by_files(library: Library, form: wire.UploadSearch) -> Response:
     asked = form.query
     beside = form.model_fields_set - {"query", "file", "negative_file"}
     if asked and beside:
@@ -113,13 +106,15 @@ def _found(library: Library, query: Query) -> dict[str, Any]:
     return {"hits": [hit_body(hit) for hit in found.hits], "model": model_name(found.model.name)}
 
 
-def _answers(library: Library, asked: BatchIn) -> BatchOut:
+def _answers(library: Library, asked: wire.BatchIn) -> wire.BatchOut:
     results = []
     for one in asked.queries:
         try:
-            found = SearchOut.model_validate(_found(library, one.with_examples(*one.examples())))
-            results.append(BatchResult(answer=found))
+            found = wire.SearchOut.model_validate(
+                _found(library, one.with_examples(*one.examples()))
+            )
+            results.append(wire.BatchResult(answer=found))
         except EmotionSearchError as error:
             fault = problems.body(**problems.explain(error))
-            results.append(BatchResult(problem=Problem.model_validate(fault)))
-    return BatchOut(results=results)
+            results.append(wire.BatchResult(problem=Problem.model_validate(fault)))
+    return wire.BatchOut(results=results)

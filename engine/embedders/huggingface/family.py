@@ -7,23 +7,13 @@ from pathlib import Path
 
 from emotion_search.engine.embedders.base import Embedder
 from emotion_search.engine.embedders.family import Family
-from emotion_search.engine.embedders.huggingface.folder import (
-    CARD,
-    DESCRIPTIONS,
-    MODULES,
-    TOKENS,
-    WEIGHTS,
-    Wanted,
-    is_whole,
-    licence_in,
-    parse,
-)
+from emotion_search.engine.embedders.huggingface import folder as folders
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import ModelUnavailableError, reason
 
 log = logging.getLogger(__name__)
 
-_BESIDE = ("tokenizer*", "merges.txt", CARD, MODULES)
+_BESIDE = ("tokenizer*", "merges.txt", folders.CARD, folders.MODULES)
 
 
 class HuggingFaceFamily(Family):
@@ -33,7 +23,7 @@ class HuggingFaceFamily(Family):
 
     def path(self, name: str) -> str:
         """The folder or hub id in a name."""
-        return parse(name).source
+        return folders.parse(name).source
 
     def files(self, name: str, settings: Settings) -> Path:
         """The folder; of a hub id, in the cache of ``huggingface_hub``, downloaded if it must be.
@@ -41,10 +31,10 @@ class HuggingFaceFamily(Family):
         Raises:
             ModelUnavailableError: it is not to be had, or lacks files.
         """
-        wanted = parse(name)
+        wanted = folders.parse(name)
         folder = Path(wanted.source).expanduser()
         if folder.is_dir():
-            if not is_whole(folder):
+            if not folders.is_whole(folder):
                 raise ModelUnavailableError(
                     f"model folder {folder} lacks one of config.json, preprocessor_config.json,"
                     " model.safetensors (or pytorch_model.bin): save it by save_pretrained of"
@@ -57,7 +47,7 @@ class HuggingFaceFamily(Family):
 
     def load(self, name: str, settings: Settings) -> Embedder:
         """See ``Family``."""
-        wanted, folder = parse(name), self.files(name, settings)
+        wanted, folder = folders.parse(name), self.files(name, settings)
         try:
             import transformers  # noqa: F401 - FunASR brings it; other installations may lack it
         except ImportError as error:
@@ -74,16 +64,16 @@ class HuggingFaceFamily(Family):
 
     def licence(self, name: str, settings: Settings) -> str | None:
         """The licence that the model card in the folder or the cache names."""
-        wanted = parse(name)
+        wanted = folders.parse(name)
         folder = Path(wanted.source).expanduser()
-        return licence_in(folder if folder.is_dir() else _cached(wanted))
+        return folders.licence_in(folder if folder.is_dir() else _cached(wanted))
 
     def place(self, name: str, settings: Settings) -> str:
         """The folder in the hub's cache, or ``not downloaded``."""
-        return str(_cached(parse(name)) or "not downloaded")
+        return str(_cached(folders.parse(name)) or "not downloaded")
 
 
-def _cached(wanted: Wanted) -> Path | None:
+def _cached(wanted: folders.Wanted) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
@@ -92,10 +82,10 @@ def _cached(wanted: Wanted) -> Path | None:
         )
     except (OSError, ValueError):  # among them all errors of this client
         return None
-    return folder if is_whole(folder) else None
+    return folder if folders.is_whole(folder) else None
 
 
-def _downloaded(name: str, wanted: Wanted) -> Path:
+def _downloaded(name: str, wanted: folders.Wanted) -> Path:
     from huggingface_hub import snapshot_download
 
     from emotion_search.engine.embedders.hub import require_reachable
@@ -103,15 +93,15 @@ def _downloaded(name: str, wanted: Wanted) -> Path:
     require_reachable(name, "huggingface")
     log.warning("downloading %s; this happens once", name)
     try:
-        for weights in WEIGHTS:
+        for weights in folders.WEIGHTS:
             folder = Path(
                 snapshot_download(
                     wanted.source,
                     revision=wanted.revision,
-                    allow_patterns=[*DESCRIPTIONS, *TOKENS, *_BESIDE, weights],
+                    allow_patterns=[*folders.DESCRIPTIONS, *folders.TOKENS, *_BESIDE, weights],
                 )
             )
-            if is_whole(folder):
+            if folders.is_whole(folder):
                 return folder
     except (OSError, ValueError) as error:
         why = reason(error)

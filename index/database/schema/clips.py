@@ -11,14 +11,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     String,
     Text,
     func,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from emotion_search.index.database.schema.columns import Base, BigId, UtcDateTime, belongs_to
+from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
 
 
 class Archive(Base):
@@ -47,15 +46,15 @@ class Recording(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(Text)
-    source: Mapped[str | None] = mapped_column(Text)
-    speaker: Mapped[str | None] = mapped_column(Text)
-    recorded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    duration: Mapped[float] = mapped_column(Float)
-    sample_rate: Mapped[int] = mapped_column(Integer)
-    channels: Mapped[int] = mapped_column(Integer)
-    cut: Mapped[str | None] = mapped_column(Text)  # how its clips were made
-    ingested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    name: Mapped[str]
+    source: Mapped[str | None]
+    speaker: Mapped[str | None]
+    recorded_at: Mapped[datetime | None]
+    duration: Mapped[float]
+    sample_rate: Mapped[int]
+    channels: Mapped[int]
+    cut: Mapped[str | None]  # how its clips were made
+    ingested_at: Mapped[datetime]
 
 
 # Written twice, so that a check notices where table and index differ; Postgres cannot index longer
@@ -90,7 +89,7 @@ class Metadatum(Base):
 
     recording_id: Mapped[int] = belongs_to("recordings.id", primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[str] = mapped_column(Text)
+    value: Mapped[str]
 
 
 # Postgres cannot index a text of several kilobytes (a transcript, say), so its beginning stands in.
@@ -111,9 +110,9 @@ class Clip(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     recording_id: Mapped[int] = belongs_to("recordings.id")
-    channel: Mapped[int | None] = mapped_column(Integer)  # None: all channels mixed down
-    channel_name: Mapped[str | None] = mapped_column(Text)  # agent, customer
-    speaker: Mapped[str | None] = mapped_column(Text)  # where the recording has several
+    channel: Mapped[int | None]  # None: all channels mixed down
+    channel_name: Mapped[str | None]  # agent, customer
+    speaker: Mapped[str | None]  # where the recording has several
     start: Mapped[float] = mapped_column("start_s", Float)
     end: Mapped[float] = mapped_column("end_s", Float)
     revision: Mapped[int] = mapped_column(BigInteger, server_default="0")  # see ``changes``
@@ -134,7 +133,7 @@ class Label(Base):
 
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     task: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[str] = mapped_column(Text)
+    value: Mapped[str]
 
 
 class Embedding(Base):
@@ -151,17 +150,17 @@ class Embedding(Base):
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger)
-    vector: Mapped[bytes] = mapped_column(LargeBinary)
-    scores: Mapped[bytes] = mapped_column(LargeBinary)
+    vector: Mapped[bytes]
+    scores: Mapped[bytes]
     # Not within them, as ``Sealed`` has it: searches read vectors past SQLAlchemy. None until a
     # check, in archives of earlier versions.
     vector_crc32: Mapped[int | None] = mapped_column(BigInteger)
     scores_crc32: Mapped[int | None] = mapped_column(BigInteger)
-    emotion: Mapped[str | None] = mapped_column(Text)  # the class of the highest score, and it
-    confidence: Mapped[float | None] = mapped_column(Float)
-    valence: Mapped[float | None] = mapped_column(Float)  # of the scores; see ``affect``
-    arousal: Mapped[float | None] = mapped_column(Float)
-    dominance: Mapped[float | None] = mapped_column(Float)
+    emotion: Mapped[str | None]  # the class of the highest score, and it
+    confidence: Mapped[float | None]
+    valence: Mapped[float | None]  # of the scores; see ``affect``
+    arousal: Mapped[float | None]
+    dominance: Mapped[float | None]
     # By which centres the scores were made; 0: by none, or by ones that do not count any more
     score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 

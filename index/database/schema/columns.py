@@ -5,15 +5,18 @@
 import zlib
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Integer,
     LargeBinary,
+    Text,
     TypeDecorator,
 )
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -100,4 +103,11 @@ _PLAIN: dict[str, Any] = {"str": str, "int": int, "float": (float, int), "dateti
 
 
 class Base(DeclarativeBase):
-    """Declarative base of all tables."""
+    """Declarative base of all tables; what is annotated alone is a column of the usual type."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        float: Float,
+        datetime: UtcDateTime,
+        **dict.fromkeys((list[str], list[Any], list[dict[str, Any]], dict[str, Any]), JSON),
+    }

@@ -3,20 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Float,
-    Index,
-    Integer,
-    String,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from emotion_search.index.database.schema.columns import Base, BigId, UtcDateTime, belongs_to
+from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
 
 
 class Failure(Base):
@@ -30,14 +20,14 @@ class Failure(Base):
     __table_args__ = (Index("ix_failures_sha256", "sha256"),)
 
     path: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text)
-    attempts: Mapped[int] = mapped_column(Integer)
-    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str]
+    attempts: Mapped[int]
+    failed_at: Mapped[datetime]
     kind: Mapped[str] = mapped_column(Text, default="failed", server_default="failed")
     size: Mapped[int | None] = mapped_column(BigInteger)
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None] = mapped_column(String(64))
-    cut: Mapped[str | None] = mapped_column(Text)
+    cut: Mapped[str | None]
 
 
 class IngestRun(Base):
@@ -49,15 +39,15 @@ class IngestRun(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     kind: Mapped[str] = mapped_column(Text, server_default="ingest")  # ingest, reembed
     key: Mapped[str] = mapped_column(String(64))  # of the command: the same one joins it
-    named: Mapped[str] = mapped_column(Text)
-    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    named: Mapped[str]
+    options: Mapped[dict[str, Any]]
     files: Mapped[int] = mapped_column(BigInteger)  # that were put into slices
     known: Mapped[int] = mapped_column(BigInteger)  # that were known, and are in none
-    last: Mapped[str | None] = mapped_column(Text)  # path of the last file that is in either
-    lister: Mapped[str | None] = mapped_column(Text)
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last: Mapped[str | None]  # path of the last file that is in either
+    lister: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    listed_at: Mapped[datetime | None]
 
 
 class IngestSlice(Base):
@@ -72,19 +62,19 @@ class IngestSlice(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     run_id: Mapped[int] = belongs_to("ingest_runs.id")
-    files: Mapped[list[Any]] = mapped_column(JSON)  # emptied once they are done
-    number: Mapped[int] = mapped_column(Integer)  # of files
-    attempts: Mapped[int] = mapped_column(Integer)
-    worker: Mapped[str | None] = mapped_column(Text)
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when its worker last wrote
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    done: Mapped[int] = mapped_column(Integer)  # files dealt with, and what they gave, so far
-    recordings: Mapped[int] = mapped_column(Integer)
-    clips: Mapped[int] = mapped_column(Integer)
-    failed: Mapped[int] = mapped_column(Integer)
-    seconds: Mapped[float] = mapped_column(Float)  # of audio
+    files: Mapped[list[Any]]  # emptied once they are done
+    number: Mapped[int]  # of files
+    attempts: Mapped[int]
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]  # when its worker last wrote
+    finished_at: Mapped[datetime | None]
+    done: Mapped[int]  # files dealt with, and what they gave, so far
+    recordings: Mapped[int]
+    clips: Mapped[int]
+    failed: Mapped[int]
+    seconds: Mapped[float]  # of audio
 
 
 class Job(Base):
@@ -100,23 +90,23 @@ class Job(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    status: Mapped[str] = mapped_column(Text)  # queued, running, done, failed
+    status: Mapped[str]  # queued, running, done, failed
     place: Mapped[str] = mapped_column(String(36))  # the home, or bucket, that stores the upload
     stored: Mapped[str] = mapped_column(String(32))  # what the upload is called there
-    owner: Mapped[str] = mapped_column(Text)  # the API key that sent it; empty without keys
-    idempotency_key: Mapped[str | None] = mapped_column(Text)
+    owner: Mapped[str]  # the API key that sent it; empty without keys
+    idempotency_key: Mapped[str | None]
     digest: Mapped[str] = mapped_column(String(64))  # of bytes and fields
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
     fields: Mapped[dict[str, Any]] = mapped_column("said", JSON)
-    worker: Mapped[str | None] = mapped_column(Text)  # the server that has it, of those in buckets
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    attempts: Mapped[int] = mapped_column(Integer)
-    seconds: Mapped[float] = mapped_column(Float)  # embedded so far
-    total: Mapped[float | None] = mapped_column(Float)  # by the file's header
+    worker: Mapped[str | None]  # the server that has it, of those in buckets
+    lease_until: Mapped[datetime | None]
+    attempts: Mapped[int]
+    seconds: Mapped[float]  # embedded so far
+    total: Mapped[float | None]  # by the file's header
     recording_id: Mapped[int | None] = belongs_to("recordings.id")
-    is_new: Mapped[bool | None] = mapped_column(Boolean)
+    is_new: Mapped[bool | None]
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]

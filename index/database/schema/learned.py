@@ -3,16 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from emotion_search.index.database.schema.columns import (
-    Base,
-    BigId,
-    Sealed,
-    UtcDateTime,
-    belongs_to,
-)
+from emotion_search.index.database.schema.columns import Base, BigId, Sealed, belongs_to
 
 
 class ClassifierRow(Base):
@@ -26,14 +20,14 @@ class ClassifierRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    task: Mapped[str] = mapped_column(Text)
-    version: Mapped[int] = mapped_column(Integer)  # of the task's, from 1
-    method: Mapped[str] = mapped_column(Text)
-    classes: Mapped[list[str]] = mapped_column(JSON)
-    space_version: Mapped[int] = mapped_column(Integer)
-    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    task: Mapped[str]
+    version: Mapped[int]  # of the task's, from 1
+    method: Mapped[str]
+    classes: Mapped[list[str]]
+    space_version: Mapped[int]
+    provenance: Mapped[dict[str, Any]]
     parameters: Mapped[bytes] = mapped_column(Sealed)  # safetensors
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime]
 
 
 class Prediction(Base):
@@ -48,8 +42,8 @@ class Prediction(Base):
     task: Mapped[str] = mapped_column(Text, primary_key=True)
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     classifier_id: Mapped[int] = belongs_to("classifiers.id")
-    value: Mapped[str] = mapped_column(Text)
-    probability: Mapped[float] = mapped_column(Float)
+    value: Mapped[str]
+    probability: Mapped[float]
 
 
 Index("ix_predictions_clip_id", Prediction.clip_id)  # for the cascade of a clip
@@ -64,12 +58,12 @@ class ClusteringRow(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
-    method: Mapped[str] = mapped_column(Text)
-    k: Mapped[int] = mapped_column(Integer)
-    space_version: Mapped[int] = mapped_column(Integer)
-    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
-    summary: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # what each cluster holds
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    method: Mapped[str]
+    k: Mapped[int]
+    space_version: Mapped[int]
+    parameters: Mapped[dict[str, Any]]
+    summary: Mapped[list[dict[str, Any]]]  # what each cluster holds
+    created_at: Mapped[datetime]
 
 
 class ClusterMember(Base):
@@ -82,4 +76,4 @@ class ClusterMember(Base):
 
     clip_id: Mapped[int] = belongs_to("clips.id", primary_key=True)
     clustering_id: Mapped[int] = belongs_to("clusterings.id", primary_key=True)
-    cluster: Mapped[int] = mapped_column(Integer)
+    cluster: Mapped[int]

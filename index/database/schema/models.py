@@ -2,26 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Float,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    String,
-    Text,
-)
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from emotion_search.index.database.schema.columns import (
-    Base,
-    BigId,
-    Sealed,
-    UtcDateTime,
-    belongs_to,
-)
+from emotion_search.index.database.schema.columns import Base, BigId, Sealed, belongs_to
 
 
 class Model(Base):
@@ -32,10 +16,10 @@ class Model(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - as with clips
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
     fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
-    dimension: Mapped[int] = mapped_column(Integer)
-    classes: Mapped[list[str]] = mapped_column(JSON)
+    dimension: Mapped[int]
+    classes: Mapped[list[str]]
     revision: Mapped[int] = mapped_column(BigInteger, default=0)
     space_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     score_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
@@ -50,14 +34,14 @@ class SpaceRow(Base):
 
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
-    method: Mapped[str] = mapped_column(Text)
-    task: Mapped[str | None] = mapped_column(Text)  # whose labels taught it
+    method: Mapped[str]
+    task: Mapped[str | None]  # whose labels taught it
     clips: Mapped[int] = mapped_column(BigInteger)  # how many it was fitted on
     mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32, as the matrix is
     matrix: Mapped[bytes | None] = mapped_column(Sealed)
-    gain: Mapped[float | None] = mapped_column(Float)
-    baselines: Mapped[int | None] = mapped_column(Integer)  # the version whose baselines it takes
-    fitted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    gain: Mapped[float | None]
+    baselines: Mapped[int | None]  # the version whose baselines it takes
+    fitted_at: Mapped[datetime]
 
 
 class BaselineRow(Base):
@@ -75,10 +59,10 @@ class BaselineRow(Base):
     model_id: Mapped[int] = mapped_column(BigId, primary_key=True)
     space_version: Mapped[int] = mapped_column(Integer, primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)  # see ``baselines.keys_of``
-    source: Mapped[str | None] = mapped_column(Text)
-    speaker: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None]
+    speaker: Mapped[str | None]
     recording_id: Mapped[int | None] = belongs_to("recordings.id")
-    channel: Mapped[int | None] = mapped_column(Integer)
+    channel: Mapped[int | None]
     clips: Mapped[int] = mapped_column(BigInteger)
     mean: Mapped[bytes] = mapped_column(Sealed)  # little-endian float32
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from emotion_search.index.database.schema.columns import Base, BigId, UtcDateTime, belongs_to
+from emotion_search.index.database.schema.columns import Base, BigId, belongs_to
 
 
 class ApiKey(Base):
@@ -16,12 +16,12 @@ class ApiKey(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(16), unique=True)  # the token's first part
     sha256: Mapped[str] = mapped_column(String(64))  # of the whole token
-    scope: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scope: Mapped[str]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class AlertRow(Base):
@@ -32,16 +32,16 @@ class AlertRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
-    rule: Mapped[str] = mapped_column(Text)  # angry>0.3
-    measure: Mapped[str] = mapped_column(Text)  # share, level
-    window: Mapped[str] = mapped_column(Text)  # recording, day, week, month
-    filters: Mapped[dict[str, Any]] = mapped_column(JSON)  # of which clips, as the API has them
+    rule: Mapped[str]  # angry>0.3
+    measure: Mapped[str]  # share, level
+    window: Mapped[str]  # recording, day, week, month
+    filters: Mapped[dict[str, Any]]  # of which clips, as the API has them
     seen: Mapped[int] = mapped_column(BigInteger)  # the last recording that it was checked with
-    state: Mapped[str] = mapped_column(Text)  # waiting, quiet, raised, failed
-    problem: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    fired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    state: Mapped[str]  # waiting, quiet, raised, failed
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    fired_at: Mapped[datetime | None]
 
 
 class Firing(Base):
@@ -58,8 +58,8 @@ class Firing(Base):
     alert_id: Mapped[int] = belongs_to("alerts.id")
     recording_id: Mapped[int | None] = belongs_to("recordings.id")
     period: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
-    value: Mapped[float] = mapped_column(Float)
-    fired_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    value: Mapped[float]
+    fired_at: Mapped[datetime]
 
 
 class WebhookRow(Base):
@@ -70,9 +70,9 @@ class WebhookRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     url: Mapped[str] = mapped_column(Text, unique=True)
-    secret: Mapped[str] = mapped_column(Text)
-    events: Mapped[list[str]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    secret: Mapped[str]
+    events: Mapped[list[str]]
+    created_at: Mapped[datetime]
 
 
 class DeliveryRow(Base):
@@ -88,11 +88,11 @@ class DeliveryRow(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     webhook_id: Mapped[int] = belongs_to("webhooks.id")
     message: Mapped[str] = mapped_column(String(40))  # the same at every attempt
-    event: Mapped[str] = mapped_column(Text)
-    body: Mapped[str] = mapped_column(Text)
-    attempts: Mapped[int] = mapped_column(Integer)
-    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: nothing more is tried
-    status: Mapped[int | None] = mapped_column(Integer)  # HTTP, of the last attempt
-    problem: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    event: Mapped[str]
+    body: Mapped[str]
+    attempts: Mapped[int]
+    due_at: Mapped[datetime | None]  # None: nothing more is tried
+    status: Mapped[int | None]  # HTTP, of the last attempt
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]
