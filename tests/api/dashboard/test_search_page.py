@@ -169,7 +169,7 @@ def test_a_browser_without_a_microphone_is_told(visit: Visit, expect):
     visit.page.add_init_script(missing)
     page = visit.open()
     page.get_by_role("button", name="Record").click()
-    expect(page.locator(".said")).to_contain_text("cannot record")
+    expect(page.locator(".wrong")).to_contain_text("cannot record")
 
 
 @pytest.mark.slow

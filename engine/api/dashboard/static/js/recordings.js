@@ -5,7 +5,6 @@ import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
-import { followArchive } from "./live.js";
 import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { csv, save } from "./save.js";
@@ -149,7 +148,7 @@ export function render(main, { params, signal }) {
   }
 
   start();
-  followArchive(() => load(0, Math.max(PAGE, Math.min(MOST_LISTED, rows.length))).catch(() => {}), signal);
+  document.addEventListener("archivechange", () => load(0, Math.max(PAGE, Math.min(MOST_LISTED, rows.length))).catch(() => {}), { signal });
   return { update: (now) => { asked = state(now); start(); } };
 }
 
