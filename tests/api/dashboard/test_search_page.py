@@ -132,7 +132,8 @@ def test_what_the_model_hears_filters_from_a_least_score_on(
     page.locator("input[name=min_score]").fill("0.5")
     until(page, "location.hash.includes('min_score=0.5')")
     expect(page.locator(".found[aria-busy=false]")).to_be_visible()
-    asked = {"emotion": emotion, "min_score": 0.5, "limit": 24}
+    asked = {"emotion": emotion, "min_score": 0.5, "limit": 24, "sort": emotion}
+    expect(page.locator(".found h2")).to_have_text(re.compile("most .+ first"))
     clips = api.get("/v1/clips", params=asked).json()["data"]
     shown = [one.get_attribute("data-clip") for one in page.locator(".found .card").all()]
     assert shown == [str(one["clip"]) for one in clips]

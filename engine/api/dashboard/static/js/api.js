@@ -82,19 +82,19 @@ export function upload(path, body, headers, signal, told) {
 
 export const read = async (path, options) => (await send(path, options)).json();
 
-/** Rows of a list, page by page, up to `most` of them. */
-export async function readAll(path, { most = 5000, signal } = {}) {
+/** Rows of a list, page by page from `cursor`, up to `most` of them; whether there are more, and how many in all. */
+export async function readAll(path, { most = 5000, cursor = null, signal } = {}) {
   const rows = [];
-  let cursor = null;
+  let total;
   do {
     const url = new URL(path, location.origin);
     url.searchParams.set("limit", Math.min(500, most - rows.length));
     if (cursor !== null) url.searchParams.set("cursor", cursor);
     const page = await read(url.pathname + url.search, { signal });
     rows.push(...page.data);
-    cursor = page.next;
+    ({ next: cursor, total } = page);
   } while (cursor !== null && rows.length < most);
-  return { rows, more: cursor !== null };
+  return { rows, more: cursor !== null, total };
 }
 
 const kept = new Map();

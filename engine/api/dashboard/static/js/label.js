@@ -87,7 +87,21 @@ export function render(main, { signal }) {
         Object.keys(clip.scores).length ? scoreBars(clip.scores, t("All scores")) : scoreless()),
     ]);
     tell(clip);
+    meanwhile();
     if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);
+  }
+  /** Show what somebody else has labelled the clip since it was chosen; go on if it was erased. */
+  async function meanwhile() {
+    const clip = current;
+    if (!clip) return;
+    try {
+      const { labels } = await read(`/v1/clips/${clip.clip}`, { signal });
+      if (clip !== current || JSON.stringify(labels) === JSON.stringify(clip.labels)) return;
+      clip.labels = labels;
+      tell(clip);
+    } catch (error) {
+      if (error.kind === "not-found" && clip === current) { current = null; next(); }
+    }
   }
   function tell(clip) {
     fill(factsBox, facts(clip));
@@ -138,7 +152,7 @@ export function render(main, { signal }) {
     panel, report, agreed);
   classifier();
   next();
-  document.addEventListener("archivechange", () => { classifier(); if (place.querySelector(".empty")) next(); }, { signal });
+  document.addEventListener("archivechange", () => { classifier(); meanwhile(); if (place.querySelector(".empty")) next(); }, { signal });
 }
 
 /** How far the labels of a task agree with those of another, which somebody else may have given. */
