@@ -35,6 +35,9 @@ def test_a_key_labels_the_clip_and_leads_to_the_next(visit: Visit, api: httpx.Cl
     page.keyboard.press("0")
     expect(page.locator(".facts .unlabelled")).to_be_visible()
     assert api.get(f"/v1/clips/{clip}").json()["labels"] == {}
+    api.put(f"/v1/clips/{clip}/labels/emotion", json={"value": "boredom"})  # as somebody else does
+    expect(page.locator(".facts .label")).to_have_text("boredom", timeout=10_000)
+    api.delete(f"/v1/clips/{clip}/labels/emotion")
 
 
 def clips_of(api: httpx.Client, clip: int) -> str:

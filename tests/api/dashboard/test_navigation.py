@@ -198,3 +198,22 @@ def test_how_many_were_found_is_said_and_no_more(visit: Visit, api: httpx.Client
     page = visit.open(f"/#/search?clip={clip_of(api, label='anger')['clip']}")
     expect(page.locator("[role=status]", has_text=re.compile(r"^\d+ hits"))).to_have_count(1)
     assert page.locator(".found").get_attribute("aria-live") is None
+
+
+def test_a_page_comes_back_by_itself_when_its_server_does(visit: Visit, expect):
+    visit.expect("/v1/")
+    visit.page.route("**/v1/**", lambda route: route.abort())
+    page = visit.open("/#/recordings")
+    expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
+    page.unroute("**/v1/**")
+    expect(page.locator("tbody tr").first).to_be_visible(timeout=15_000)
+
+
+def test_pages_that_were_not_opened_yet_can_be_without_the_server(visit: Visit, expect):
+    page = visit.open()
+    expect(page.locator(".found .card").first).to_be_visible()
+    until(page, "performance.getEntriesByName(new URL('assets/js/ingest.js', location)).length")
+    visit.expect("/assets/")
+    page.route("**/assets/**", lambda route: route.abort())
+    page.get_by_role("link", name="Recordings").click()
+    expect(page.locator("tbody tr").first).to_be_visible()

@@ -27,7 +27,8 @@ def test_the_archive_is_told_and_its_emotions_over_time_by_source(
     stats = api.get("/v1/stats").json()
     expect(page.locator(".figures")).to_contain_text(str(stats["clips"]))
     expect(page.locator(".chart")).to_have_count(len(stats["classes"]) + 1)
-    expect(page.get_by_text(re.compile("Of the latest|No recording turned"))).to_be_visible()
+    turned = page.get_by_role("region", name="Turned most")
+    expect(turned).to_contain_text(re.compile("Of the latest|No recording turned"))
     with page.expect_response("**/v1/trends?*source=*") as asked:
         over = page.get_by_role("region", name="Emotions over time")
         over.get_by_label("Source").select_option(next(iter(stats["sources"])))

@@ -1,11 +1,14 @@
 """A recording in a browser: seen, heard from any place, labelled by keyboard, searched from."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
+from emotion_search.engine.audio.synthetic_voices import speak
 from tests.api.dashboard.conftest import Visit, until
+from tests.conftest import write_wav
 
 pytestmark = pytest.mark.slow
 
@@ -257,3 +260,20 @@ def test_a_spectrogram_is_drawn_when_it_is_asked_for(visit: Visit, api: httpx.Cl
     )
     assert set(loudest) == {32}  # 1 kHz, of 512 samples at 16 kHz
     assert len(loudest) == 122
+
+
+def test_what_others_label_appears_and_that_they_erased_it(
+    visit: Visit, api: httpx.Client, tmp_path: Path, expect
+):
+    file = write_wav(tmp_path / "shared.wav", speak("anger", speaker=81, seed=81))
+    sent = {"file": (file.name, file.read_bytes())}
+    number = api.post("/v1/recordings?wait=true", files=sent).json()["recording"]
+    clip = api.get(f"/v1/recordings/{number}/clips").json()["data"][0]["clip"]
+    visit.expect(f"/v1/recordings/{number}")
+    with visit.page.expect_response("**/v1/events"):
+        page = visit.open(f"/#/recordings/{number}")
+    expect(page.locator(".rows")).to_contain_text("no label")
+    api.put(f"/v1/clips/{clip}/labels/emotion", json={"value": "anger"})
+    expect(page.locator(".rows .label")).to_have_text("anger", timeout=10_000)
+    api.delete(f"/v1/recordings/{number}")
+    expect(page.get_by_role("heading", name="It was erased")).to_be_visible(timeout=10_000)

@@ -66,3 +66,16 @@ def test_all_clips_of_chosen_recordings_get_one_label(visit: Visit, api: httpx.C
     for clip in api.get("/v1/clips", params={"limit": 500}).json()["data"]:
         api.delete(f"/v1/clips/{clip['clip']}/labels/heat")  # the archive is other tests', too
     assert labels == [{"name": "hot", "count": 3}]
+
+
+def test_a_name_cannot_look_like_another_one_nor_push_the_columns_away(
+    visit: Visit, api: httpx.Client, expect
+):
+    found = api.get("/v1/recordings").json()
+    found["data"][0]["file"] = "call \u202egnp.wav"
+    found["data"][1]["file"] = "x" * 240
+    visit.page.route("**/v1/recordings?*", lambda route: route.fulfill(json=found))
+    page = visit.open("/#/recordings")
+    expect(page.locator("tbody a").first).to_have_text("call \ufffdgnp.wav")
+    table = page.get_by_role("region", name="Recordings")
+    assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth")

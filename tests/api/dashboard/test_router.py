@@ -5,6 +5,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -17,6 +18,8 @@ from emotion_search.engine.api.dashboard.assets import assets
 from emotion_search.engine.api.dashboard.peaks import MOST, outline
 from emotion_search.engine.api.http.problems import answered
 from emotion_search.engine.audio.file import AudioFile
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.trends.curve import Stretch
 from emotion_search.index.errors import NotFoundError
 from tests.api.conftest import assert_problem
 from tests.conftest import ROOT, tone, write_wav
@@ -193,3 +196,23 @@ def test_every_answer_of_the_server_that_is_in_chinese_is_one():
         assert len({*names}) == len(names), english
         assert {*re.findall(r"\{\w+\}", chinese)} <= {*names}, english
     assert strange == []
+
+
+def test_recordings_with_the_angriest_stretch_come_first(
+    reading: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    def channel(name: str, *heard: tuple[str, float]) -> SimpleNamespace:
+        spans = [Stretch(n, n + 1, emotion, {emotion: x}) for n, (emotion, x) in enumerate(heard)]
+        return SimpleNamespace(channel_name=name, stretches=spans, turns=())
+
+    trends = {
+        1: [channel("agent", ("angry", 0.4)), channel("customer", ("sad", 0.9), ("angry", 0.5))],
+        2: [channel("customer", ("Anger", 0.8))],
+        3: [channel("customer", ("happy", 0.9))],
+    }
+    monkeypatch.setattr(
+        Library, "trend", lambda _, number: SimpleNamespace(channels=trends.get(number, []))
+    )
+    found = reading.get("/dashboard/turns").json()["angriest"]
+    assert [(one["recording"], one["stretch"]["start"]) for one in found] == [(2, 0), (1, 1)]
+    assert found[1]["channel_name"] == "customer"

@@ -132,7 +132,8 @@ def test_what_the_model_hears_filters_from_a_least_score_on(
     page.locator("input[name=min_score]").fill("0.5")
     until(page, "location.hash.includes('min_score=0.5')")
     expect(page.locator(".found[aria-busy=false]")).to_be_visible()
-    asked = {"emotion": emotion, "min_score": 0.5, "limit": 24}
+    asked = {"emotion": emotion, "min_score": 0.5, "limit": 24, "sort": emotion}
+    expect(page.locator(".found h2")).to_have_text(re.compile("most .+ first"))
     clips = api.get("/v1/clips", params=asked).json()["data"]
     shown = [one.get_attribute("data-clip") for one in page.locator(".found .card").all()]
     assert shown == [str(one["clip"]) for one in clips]
@@ -169,7 +170,7 @@ def test_a_browser_without_a_microphone_is_told(visit: Visit, expect):
     visit.page.add_init_script(missing)
     page = visit.open()
     page.get_by_role("button", name="Record").click()
-    expect(page.locator(".said")).to_contain_text("cannot record")
+    expect(page.locator(".wrong")).to_contain_text("cannot record")
 
 
 @pytest.mark.slow

@@ -66,6 +66,22 @@ def test_all_files_are_sent_before_the_first_is_embedded(visit: Visit, tmp_path:
     expect(page.locator(".summary")).to_have_text("5 of 5 done")
 
 
+def test_what_is_not_sent_yet_can_be_cancelled(visit: Visit, tmp_path: Path, expect):
+    sent = posts(visit)
+    going = hold(visit.page, SENDING, "POST")
+    visit.expect("/v1/recordings")
+    page = visit.open("/#/ingest")
+    drop(page, ".zone", voices(tmp_path, 4, 70))
+    going.came(2)
+    page.get_by_role("button", name="Cancel many0.wav").click()  # one that is being sent
+    going.came(3)
+    expect(page.locator(".job")).to_have_count(3)
+    page.get_by_role("button", name="Cancel all not sent yet").click()
+    expect(page.locator(".job")).to_have_count(0)
+    assert page.evaluate(LEAVES)  # nothing is left to ask about
+    assert len(sent) == 3
+
+
 def test_the_tab_asks_before_it_is_closed_while_files_are_unsent(
     visit: Visit, tmp_path: Path, expect
 ):

@@ -8,11 +8,11 @@ pytestmark = pytest.mark.slow
 
 FIELDS = [
     # page, what is opened first, field, what is typed, the message
-    ("/", ["New alert"], "Per cent", "101", "less than or equal to 100"),
-    ("/", ["Webhooks", "New webhook"], "URL", "example.com", "enter a URL"),
-    ("/#/search", [], "or clip", "0", "greater than or equal to 1"),
+    ("/", ["New alert"], "Per cent", "101", "It must be 100 or less."),
+    ("/", ["Webhooks", "New webhook"], "URL", "example.com", "Write a whole address"),
+    ("/#/search", [], "or clip", "0", "It must be 1 or more."),
     ("/#/search", [], "Metadata", "queue", "Write it as key=value."),
-    ("/#/search", [], "Least", "-1", "greater than or equal to 0"),
+    ("/#/search", [], "Least", "-1", "It must be 0 or more."),
     ("/#/recordings/{recording}", [], "From", "soon", "Write seconds, or minutes and seconds"),
 ]
 
@@ -49,6 +49,14 @@ def test_what_cannot_be_is_said_below_the_field_which_keeps_it(visit: Visit, api
         field.press("Backspace")
         expect(wrong).to_have_count(0)
     assert sent == []
+
+
+def test_it_is_said_in_the_language_of_the_page_and_not_of_the_browser(visit: Visit, expect):
+    page = visit.open()
+    page.get_by_role("button", name="中文").click()
+    page.get_by_label("或片段").fill("0")
+    page.get_by_label("或片段").press("Enter")
+    expect(page.locator("small.why")).to_have_text("不能小于 1。")
 
 
 def test_a_label_that_is_not_taken_is_kept_and_why_stands_beside_it(visit: Visit, api, expect):

@@ -12,7 +12,7 @@ import { classesOf, Timeline } from "./timeline.js";
 import { dot, named } from "./emotions.js";
 import { bind } from "./keys.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
-import { add, queue } from "./queue.js";
+import { add, items, queue } from "./queue.js";
 import { jobState } from "./ingest.js";
 import { save } from "./save.js";
 import { turnList } from "./turns.js";
@@ -206,7 +206,7 @@ export function npy(vector) {
 
 function keeping(slot, signal) {
   const place = h("div", { "aria-live": "polite" });
-  const tell = () => fill(place, slot.job ? jobState(slot.job) : h("div.row", {},
+  const tell = () => fill(place, items.includes(slot.job) ? jobState(slot.job) : h("div.row", {},
     h("button", { type: "button", onclick: () => { [slot.job] = add([slot.file], {}); tell(); } }, t("Keep in archive")),
     h("p.hint", {}, t("Or with source, speaker and labels: "), h("a", { href: "#/ingest" }, t("Add")))));
   queue.addEventListener("change", () => slot.job && tell(), { signal });

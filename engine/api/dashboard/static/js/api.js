@@ -15,6 +15,9 @@ export class Problem extends Error {
   }
 }
 
+/** That no answer came. */
+export const unreachable = () => new Problem(0, { title: t("No answer"), detail: t("the server cannot be reached; is it still running?") });
+
 const TRIES = 4;
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
@@ -43,7 +46,7 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem(0, { title: t("No answer"), detail: t("the server cannot be reached; is it still running?") });
+      throw unreachable();
     }
     if (answer.ok) return answer;
     const problem = await answer.json().catch(() => ({}));
@@ -58,21 +61,40 @@ export async function send(path, { method = "GET", json, body, headers = {}, sig
   }
 }
 
+/** POST a form once; `told(share)` of how much of it is sent, which `fetch` does not say. The answer. */
+export function upload(path, body, headers, signal, told) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", at(path));
+    for (const [name, value] of Object.entries({ ...headers, ...authorization() })) request.setRequestHeader(name, value);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", ({ loaded, total }) => told(loaded / total));
+    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("abort", () => reject(signal.reason));
+    request.addEventListener("load", () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(new Problem(request.status, request.response ?? {}, Number(request.getResponseHeader("retry-after")) || 0));
+    });
+    signal.addEventListener("abort", () => request.abort());
+    request.send(body);
+  });
+}
+
 export const read = async (path, options) => (await send(path, options)).json();
 
-/** Rows of a list, page by page, up to `most` of them. */
-export async function readAll(path, { most = 5000, signal } = {}) {
+/** Rows of a list, page by page from `cursor`, up to `most` of them; whether there are more, and how many in all. */
+export async function readAll(path, { most = 5000, cursor = null, signal } = {}) {
   const rows = [];
-  let cursor = null;
+  let total;
   do {
     const url = new URL(path, location.origin);
     url.searchParams.set("limit", Math.min(500, most - rows.length));
     if (cursor !== null) url.searchParams.set("cursor", cursor);
     const page = await read(url.pathname + url.search, { signal });
     rows.push(...page.data);
-    cursor = page.next;
+    ({ next: cursor, total } = page);
   } while (cursor !== null && rows.length < most);
-  return { rows, more: cursor !== null };
+  return { rows, more: cursor !== null, total };
 }
 
 const kept = new Map();

@@ -2,9 +2,10 @@
 
 import { player } from "./audio.js";
 import { fill, h, icon } from "./dom.js";
-import { changed, remembered } from "./api.js";
+import { changed, remembered, unreachable } from "./api.js";
 import { replaceKey, tellKey } from "./key.js";
 import * as keys from "./keys.js";
+import { followArchive } from "./live.js";
 import { arrive, depart, enter, recall } from "./place.js";
 import { problemBox, emptyBox } from "./problems.js";
 import { amount, language, LANGUAGES, plural, t } from "./words.js";
@@ -66,8 +67,12 @@ async function show() {
   }
   const turn = leaving.signal;
   try {
-    const page = await found.load();
+    const page = await found.load().catch(() => null);
     if (turn.aborted) return;
+    if (!page) {  // a module that failed once a browser does not ask for again
+      fill(main, problemBox(unreachable(), () => location.reload()));
+      return;
+    }
     fill(main);
     shown = { path, ...(page.render(main, { params, id: Number(path.match(found.path)[1]), signal: turn }) ?? {}) };
   } catch (error) {
@@ -138,6 +143,8 @@ for (const what of ["dragover", "drop"]) window.addEventListener(what, (event) =
 fill(document.getElementById("key"), icon("key"));
 document.getElementById("key").addEventListener("click", replaceKey);
 document.addEventListener("keychange", () => { changed(); shown = { path: null }; show(); });
+document.addEventListener("archivechange", tellArchive);
 window.addEventListener("hashchange", show);
 tellKey();
-show();
+show().then(() => { for (const one of PAGES) one.load().catch(() => {}); });  // the server may be away when they are wanted
+followArchive();

@@ -16,13 +16,16 @@ export function h(tag, props = {}, ...children) {
     else if (["value", "checked", "disabled", "selected", "hidden", "open", "indeterminate"].includes(key)) made[key] = value;
     else made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false));
-  return made;
+  return fill(made, ...children);
 }
+
+// Characters that show nothing, or turn the text around them: in a file's name they could make it look like another.
+const UNSEEN = /[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Replace what an element holds. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false));
+  element.replaceChildren(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false)
+    .map((one) => (typeof one === "string" ? one.replace(UNSEEN, "\ufffd") : one)));
   return element;
 }
 

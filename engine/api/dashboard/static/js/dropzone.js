@@ -10,7 +10,7 @@ import { t } from "./words.js";
  * @param how {lead: what stands above, record: whether it records, rest: elements beside}
  */
 export function dropZone(take, { lead, record = false, rest = null, tall = false }) {
-  const alert = h("p.said", { role: "alert" });
+  const alert = h("p.wrong", { role: "alert" });
   const say = (text) => fill(alert, text);
   const given = (files) => { say(""); if (files.length) take(files); };
   const chooser = h("input", { type: "file", accept: "audio/*,video/*,.flac,.opus,.ogg,.m4a", multiple: true, hidden: true, "aria-label": t("Audio files"), onchange: () => { given([...chooser.files]); chooser.value = ""; } });

@@ -25,6 +25,7 @@ export function uploads(signal) {
     if (!signal.aborted && table.rows().some((job) => ["queued", "running"].includes(job.status))) setTimeout(() => signal.aborted || look(), REFRESH_S * 1000);
   };
   look();
+  document.addEventListener("archivechange", table.load, { signal });
   return table.element;
 }
 

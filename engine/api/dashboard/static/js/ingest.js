@@ -5,18 +5,19 @@ import { dropZone } from "./dropzone.js";
 import { failures, uploads, WORDS } from "./earlier.js";
 import { bind } from "./keys.js";
 import { replaceButton } from "./key.js";
-import { add, again, goOn, held, items, queue, wrongPairs } from "./queue.js";
+import { add, again, cancel, goOn, items, obstacle, queue, wrongPairs } from "./queue.js";
 import { amount, number, t, translated } from "./words.js";
 
 const MOST_SHOWN = 200;
 const REST_MS = 250;  // between looks at what has changed: of many files many change at once
+const UNSENT = ["waiting", "sending"];
 const ORDER = { failed: 0, running: 1, sending: 1, queued: 2, waiting: 3, done: 4 };
 
-const said = {};  // what was last said about files, as other pages are looked at in between
+const entered = {};  // what the form says, as other pages are looked at in between
 const shown = new WeakMap();  // elements by item
 
 export function render(main, { signal }) {
-  const input = (name, props) => h("input", { type: "text", name, id: `said-${name}`, maxlength: 200, autocomplete: "off", value: said[name] ?? "", ...props });
+  const input = (name, props) => h("input", { type: "text", name, id: `about-${name}`, maxlength: 200, autocomplete: "off", value: entered[name] ?? "", ...props });
   const fields = {
     source: input("source", { placeholder: "support-2026" }),
     speaker: input("speaker"),
@@ -26,7 +27,7 @@ export function render(main, { signal }) {
     metadata: input("metadata", { placeholder: "queue=billing, team=north", maxlength: 2000 }),
   };
   const channels = channelChoice();
-  const form = h("form.about", { onsubmit: (event) => event.preventDefault(), oninput: () => { for (const [name, field] of Object.entries(fields)) said[name] = field.value; } },
+  const form = h("form.about", { onsubmit: (event) => event.preventDefault(), oninput: () => { for (const [name, field] of Object.entries(fields)) entered[name] = field.value; } },
     h("h2", {}, t("About the next files")),
     channels.element,
     labelled(t("Source"), fields.source, t("Where they come from")),
@@ -54,6 +55,7 @@ export function render(main, { signal }) {
   const summary = h("p.summary", { role: "status" });
   const hold = h("div.hold", {});
   const all = h("button", { type: "button", hidden: true, onclick: () => retry(items.filter((one) => one.state === "failed")) }, t("Try all failed again"));
+  const none = h("button", { type: "button", hidden: true, onclick: () => cancel(items.filter((one) => UNSENT.includes(one.state))) }, t("Cancel all not sent yet"));
   const list = h("ol.jobs", { "aria-label": t("Files on their way") });
   const rest = h("p.hint", { hidden: true });
 
@@ -61,10 +63,11 @@ export function render(main, { signal }) {
   function tell() {
     waiting = 0;
     const many = (...states) => items.filter((one) => states.includes(one.state)).length;
-    const [done, failed, unsent] = [many("done"), many("failed"), many("waiting", "sending")];
+    const [done, failed, unsent] = [many("done"), many("failed"), many(...UNSENT)];
     fill(summary, items.length ? [t("{done} of {all} done", { done: number(done), all: number(items.length) }), failed && t("{n} failed", { n: number(failed) }), unsent && t("{n} not sent yet: keep this tab open", { n: number(unsent) })].filter(Boolean).join(t(", ")) : "");
-    refill(hold, held ? [holding()] : []);
+    refill(hold, obstacle ? [holding()] : []);
     all.hidden = failed < 2;
+    none.hidden = unsent < 2;
     const sorted = items.map((item, place) => ({ item, place })).sort((a, b) => ORDER[a.item.state] - ORDER[b.item.state] || b.place - a.place).slice(0, MOST_SHOWN).map((one) => one.item);
     refill(list, sorted.map((item) => tellItem(item, retry)), zone.element.querySelector("button"));
     rest.hidden = items.length <= MOST_SHOWN;
@@ -77,7 +80,7 @@ export function render(main, { signal }) {
   fill(main, h("h1", {}, t("Add recordings")),
     h("p.lead", {}, t("Each is cut into clips where somebody speaks, and can be found by its sound as soon as it is in.")),
     h("div.columns.wide.adding", {},
-      h("div.stack", {}, zone.element, h("div.row.between", {}, summary, all), hold, list, rest),
+      h("div.stack", {}, zone.element, h("div.row.between", {}, summary, h("div.row", {}, none, all)), hold, list, rest),
       form,
       h("div.stack", {}, uploads(signal), failures(signal))));
   bind([]);
@@ -94,13 +97,13 @@ function channelChoice() {
     ["split", t("Each by itself"), t("Two people on a call each have clips of their own.")],
     ["named", t("By name"), t("Only the channels you name are taken in.")],
   ];
-  const now = () => said.channels ?? "mix";
-  const first = h("input", { type: "text", id: "said-first", maxlength: 50, autocomplete: "off", placeholder: "agent", value: said.first ?? "" });
-  const second = h("input", { type: "text", id: "said-second", maxlength: 50, autocomplete: "off", placeholder: "customer", value: said.second ?? "" });
-  const names = h("div.pair", { hidden: now() !== "named", oninput: () => { said.first = first.value; said.second = second.value; } },
+  const now = () => entered.channels ?? "mix";
+  const first = h("input", { type: "text", id: "about-first", maxlength: 50, autocomplete: "off", placeholder: "agent", value: entered.first ?? "" });
+  const second = h("input", { type: "text", id: "about-second", maxlength: 50, autocomplete: "off", placeholder: "customer", value: entered.second ?? "" });
+  const names = h("div.pair", { hidden: now() !== "named", oninput: () => { entered.first = first.value; entered.second = second.value; } },
     labelled(t("First channel"), first), labelled(t("Second channel"), second));
   const element = h("fieldset.channels", {}, h("legend", {}, t("Channels")),
-    ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: said.channels === value, onchange: () => { said.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
+    ways.map(([value, title, hint]) => h("label.way", {}, h("input", { type: "radio", name: "channels", value, checked: entered.channels === value, onchange: () => { entered.channels = value; names.hidden = value !== "named"; } }), h("span", {}, title, h("small", {}, hint)))),
     names,
     h("p.hint", {}, t("Agents must not be scored silently: the EU AI Act, article 5(1)(f), forbids inferring emotions at work except for medical or safety reasons. To take in the customer alone, name that channel and leave the agent's empty.")));
   return {
@@ -111,27 +114,30 @@ function channelChoice() {
       return [first, second];
     },
     // Nothing where nothing was chosen: then the answer says that they were mixed.
-    value: () => (now() !== "named" ? said.channels ?? "" : [[first, 0], [second, 1]].filter(([field]) => field.value.trim()).map(([field, place]) => `${field.value.trim()}=${place}`).join(",")),
+    value: () => (now() !== "named" ? entered.channels ?? "" : [[first, 0], [second, 1]].filter(([field]) => field.value.trim()).map(([field, place]) => `${field.value.trim()}=${place}`).join(",")),
   };
 }
 
 function holding() {
   return h("div.problem", { role: "alert" },
-    h("p", {}, held.passing ? t("Sending waits a little and then goes on: {why}", { why: held.text }) : t("Stopped: {why}", { why: held.text })),
+    h("p", {}, obstacle.passing ? t("Sending waits a little and then goes on: {why}", { why: obstacle.text }) : t("Stopped: {why}", { why: obstacle.text })),
     h("div.row", {},
-      h("button", { type: "button", onclick: goOn }, held.passing ? t("Try now") : t("Go on")),
-      ["forbidden", "unauthorized"].includes(held.kind) && replaceButton()));
+      h("button", { type: "button", onclick: goOn }, obstacle.passing ? t("Try now") : t("Go on")),
+      ["forbidden", "unauthorized"].includes(obstacle.kind) && replaceButton()));
 }
 
 /** The element of an item, told anew where the item has changed. */
 function tellItem(item, retry) {
   const known = shown.get(item);
-  const now = JSON.stringify([item.state, item.job?.progress, item.error]);
+  const now = JSON.stringify([item.state, item.sent, item.job?.progress, item.error]);
   if (known?.now === now && known.retry === retry) return known.element;
   const element = known?.element ?? h("li.job", {});
   shown.set(item, { element, now, retry });
   element.className = `job ${item.state}`;
-  return refill(element, [h("div.row.between", {}, h("b", {}, item.file.name), stateOf(item)), jobState(item, retry, true)]);
+  const name = item.file.name;
+  const drop = (what, title) => h("button.quiet", { type: "button", "aria-label": title, onclick: () => cancel([item]) }, what);
+  return refill(element, [h("div.row.between", {}, h("b", {}, name), h("span.row", {}, stateOf(item),
+    UNSENT.includes(item.state) && drop(t("Cancel"), t("Cancel {name}", { name })), item.state === "failed" && drop(t("Remove"), t("Remove {name}", { name })))), jobState(item, retry, true)]);
 }
 
 const stateOf = ({ state, job }) => h("span.state", {}, state === "done" && job.new === false ? t("was in the archive already") : WORDS[state]);
@@ -141,7 +147,7 @@ export function jobState(item, retry = null, titled = false) {
   const { state, job, error, file } = item;
   return [
     !titled && h("p.row", {}, stateOf(item)),
-    ["sending", "queued", "running"].includes(state) && bar(job?.progress.fraction, file.name),
+    ["sending", "queued", "running"].includes(state) && bar(job ? job.progress.fraction : item.sent, file.name),
     state === "running" && job.progress.of && h("p.hint", {}, t("{done} of {all}", { done: amount(job.progress.seconds), all: amount(job.progress.of) })),
     state === "done" && h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("Open the recording {name}", { name: file.name }) }, t("Open the recording")),
     ...(state === "done" ? job.notices ?? [] : []).map((text) => h("p.hint", {}, translated(text))),

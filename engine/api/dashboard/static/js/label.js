@@ -8,7 +8,6 @@ import { labelDesk } from "./desk.js";
 import { fill, h, clock, refill } from "./dom.js";
 import { named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
-import { followArchive } from "./live.js";
 import { setLabel } from "./labelling.js";
 import { busyBox, emptyBox, missing, problemBox, sayFailure } from "./problems.js";
 import { trainer } from "./training.js";
@@ -16,10 +15,9 @@ import { playButton, wave } from "./wave.js";
 import { number, percent, plural, t } from "./words.js";
 
 const FETCHED = 20;
-const REST_MS = 1000;  // between looks at what others label and train
 
 export function render(main, { signal }) {
-  let [waiting, current, task, turn, labelled, reported, looking] = [[], null, "emotion", 0, 0, "", 0];
+  let [waiting, current, task, turn, labelled, reported] = [[], null, "emotion", 0, 0, ""];
   const past = [];  // clips that were labelled or passed over, the last one at the end
   const seen = new Set();
 
@@ -89,7 +87,21 @@ export function render(main, { signal }) {
         Object.keys(clip.scores).length ? scoreBars(clip.scores, t("All scores")) : scoreless()),
     ]);
     tell(clip);
+    meanwhile();
     if (sound.checked && navigator.userActivation?.hasBeenActive) player.play(key, clip.audio).catch(sayFailure);
+  }
+  /** Show what somebody else has labelled the clip since it was chosen; go on if it was erased. */
+  async function meanwhile() {
+    const clip = current;
+    if (!clip) return;
+    try {
+      const { labels } = await read(`/v1/clips/${clip.clip}`, { signal });
+      if (clip !== current || JSON.stringify(labels) === JSON.stringify(clip.labels)) return;
+      clip.labels = labels;
+      tell(clip);
+    } catch (error) {
+      if (error.kind === "not-found" && clip === current) { current = null; next(); }
+    }
   }
   function tell(clip) {
     fill(factsBox, facts(clip));
@@ -108,7 +120,6 @@ export function render(main, { signal }) {
   /** What the classifier of the task knows already. */
   async function classifier() {
     const now = turn;
-    clearTimeout(looking);
     try {
       const [{ data }, counts] = await Promise.all([read("/v1/classifiers", { signal }), read(`/v1/labels?task=${encodeURIComponent(task)}`, { signal })]);
       if (now !== turn) return;
@@ -141,8 +152,7 @@ export function render(main, { signal }) {
     panel, report, agreed);
   classifier();
   next();
-  followArchive(() => { clearTimeout(looking); looking = setTimeout(classifier, REST_MS); }, signal);
-  signal.addEventListener("abort", () => clearTimeout(looking));
+  document.addEventListener("archivechange", () => { classifier(); meanwhile(); if (place.querySelector(".empty")) next(); }, { signal });
 }
 
 /** How far the labels of a task agree with those of another, which somebody else may have given. */

@@ -22,7 +22,7 @@ const NONE = "(none)";
 export function render(main, { params, signal }) {
   let asked = state(params);
   let turn = new AbortController();
-  let [points, picked, ready, held, hovering, clusterings] = [[], new Set(), false, false, 0, []];
+  let [points, picked, ready, labelling, hovering, clusterings] = [[], new Set(), false, false, 0, []];
 
   const frame = h("iframe", { src: at("/assets/map/frame.html"), sandbox: "allow-scripts", title: t("Map of clips; the panel beside it does the same by keyboard"), tabindex: "-1" });
   const note = h("p.hint", { role: "status" });
@@ -117,18 +117,18 @@ export function render(main, { params, signal }) {
   }
 
   function choose(clips, redraw = true) {
-    if (held) return;  // these are being labelled, by the panel that tells how far that is
+    if (labelling) return;  // these are being labelled, by the panel that tells how far that is
     picked = new Set(clips);
     tell();
     if (redraw) draw();
   }
 
   function tell() {
-    if (held) return;
+    if (labelling) return;
     const chosen = points.filter((one) => picked.has(one.clip));
     refill(panel, [
       legend(),
-      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelling: (begun) => { held = begun; if (!begun) load(); }, signal }) : h("p.hint", {}, t("Click a point to hear its clip; circle some to label or export them. Or take a whole group above.")),
+      chosen.length === 1 ? single(chosen[0].clip) : chosen.length ? selectionPanel(chosen, { clear: () => choose([]), labelling: (begun) => { labelling = begun; if (!begun) load(); }, signal }) : h("p.hint", {}, t("Click a point to hear its clip; circle some to label or export them. Or take a whole group above.")),
     ]);
   }
 

@@ -8,13 +8,11 @@ import { shareCharts } from "./charts.js";
 import { clock, fill, h, refill } from "./dom.js";
 import { dot, named, scoreless } from "./emotions.js";
 import { bind } from "./keys.js";
-import { followArchive } from "./live.js";
 import { busyBox, emptyBox, missing, problemBox } from "./problems.js";
 import { webhookDesk } from "./webhooks.js";
 import { amount, day, number, percent, plural, t } from "./words.js";
 
 const PERIODS = { day: t("days"), week: t("weeks"), month: t("months") };
-const REST_MS = 2000;  // between looks at what has changed
 const CHECKED_MS = 6000;  // after which alerts have been checked with it
 
 export function render(main, { params, signal }) {
@@ -73,17 +71,15 @@ export function render(main, { params, signal }) {
     const query = new URLSearchParams({ ...(changed.by !== "week" && { by: changed.by }), ...(changed.source && { source: changed.source }) });
     location.hash = `#/${query.size ? `?${query}` : ""}`;
   };
-  let waiting = 0;
   let checked = 0;
-  const soon = () => {
-    waiting ||= setTimeout(() => { waiting = 0; load(); }, REST_MS);
+  document.addEventListener("archivechange", () => {
+    load();
     clearTimeout(checked);
     checked = setTimeout(() => alerts?.load(), CHECKED_MS);
-  };
-  signal.addEventListener("abort", () => { clearTimeout(waiting); clearTimeout(checked); });
+  }, { signal });
+  signal.addEventListener("abort", () => clearTimeout(checked));
   bind([]);
   load();
-  followArchive(soon, signal);
   return { update: (changed) => { asked = chosen(changed); load(); } };
 }
 
@@ -112,14 +108,19 @@ function chooser(title, options, now, set) {
     options.map(([value, text]) => h("option", { value, selected: value === now }, text))));
 }
 
-/** Recordings with the greatest turn, each with a link to its place. */
-const turnedMost = ({ data, of }) => (data.length
-  ? [h("ol.plain-list", {}, data.map(turn)), h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))]
-  : h("p.hint", {}, t("No recording turned: their emotions stay about the same.")));
+/** Recordings with the greatest turn, then those with the angriest stretch, each with a link to its place. */
+const turnedMost = ({ data, angriest, of }) => [
+  data.length ? h("ol.plain-list", {}, data.map((one) => place(one, one.turn.time, one.turn.rises, t("{emotion} +{rise} at {time}", { emotion: named(one.turn.rises), rise: percent(one.turn.rise), time: clock(one.turn.time) }))))
+    : h("p.hint", {}, t("No recording turned: their emotions stay about the same.")),
+  angriest.length > 0 && [h("h2", {}, t("Angriest")), h("ol.plain-list", {}, angriest.map((one) => {
+    const { start, end, emotion, scores } = one.stretch;
+    return place(one, start, emotion, t("{emotion} {share}, {start} to {end}", { emotion: named(emotion), share: percent(scores[emotion]), start: clock(start), end: clock(end) }));
+  }))],
+  data.length + angriest.length > 0 && h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))];
 
-const turn = ({ recording, file, turn: { time, rises, rise }, channel_name: who, source, recorded_at: when }) => h("li", {},
+const place = ({ recording, file, channel_name: who, source, recorded_at: when }, time, emotion, text) => h("li", {},
   h("a", { href: `#/recordings/${recording}?at=${time.toFixed(1)}` }, file),
-  h("span.row.turn", {}, dot(rises), t("{emotion} +{rise} at {time}", { emotion: named(rises), rise: percent(rise), time: clock(time) })),
+  h("span.row.turn", {}, dot(emotion), text),
   h("small", {}, [who, source, when && day(when)].filter(Boolean).join(" · ")));
 
 function labels(stats) {

@@ -23,15 +23,17 @@ const TITLES = {
   "too-busy": t("Too busy"),
 };
 
-/** A problem as a box with what to do about it. */
+/** A problem as a box with what to do about it; tried `again` also when the archive changes, or its server is back. */
 export function problemBox(error, again) {
-  return h("div.problem", { role: "alert" },
+  const box = h("div.problem", { role: "alert" },
     h("h2", {}, TITLES[error.kind] ?? t("Something went wrong")),
     h("p", {}, error.message),
     CURES[error.kind] && h("p.hint", {}, CURES[error.kind]),
     h("div.row", {},
       again && h("button", { type: "button", onclick: again }, t("Try again")),
       error.kind === "forbidden" && replaceButton()));
+  if (again) document.addEventListener("archivechange", () => box.isConnected && again(), { once: true });
+  return box;
 }
 
 /** Say in passing that something failed; that it was called off is no failure. */

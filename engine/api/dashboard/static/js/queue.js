@@ -1,7 +1,7 @@
 // Files on their way into the archive: sent a few at a time, then followed until they are in it.
 // They outlast the page that shows them, but not the tab: it asks before it is closed.
 
-import { changed, read, send } from "./api.js";
+import { changed, read, send, upload } from "./api.js";
 import { askForKey } from "./key.js";
 import { events } from "./sse.js";
 import { t, translated } from "./words.js";
@@ -15,14 +15,14 @@ const MOST_FOLLOWED = 2;  // a browser has six connections to a server, and page
 const GONE = { state: "failed", error: t("the server knows its job no longer: the recording was erased") };
 const NO_USE = [401, 403, 507];  // no file would be taken
 
-/** `{file, about, key, state, job, error}`; states: waiting, sending, queued, running, done, failed. */
+/** `{file, about, key, state, sent, job, error}`; states: waiting, sending, queued, running, done, failed. */
 export const items = [];
 
 /** Tells `change` when something about the items has, or about what holds them up. */
 export const queue = new EventTarget();
 
 /** What keeps those that wait from being sent: `{text, kind, passing}`; null if nothing does. */
-export let held = null;
+export let obstacle = null;
 let pause = 0;
 
 /** Send these as well; `about` is what is known about them, as `{name: text}`. Their items. */
@@ -39,18 +39,27 @@ export function again(some, about) {
   pump();
 }
 
-/** Try at once what is held up. */
+/** Take these off the list; what is being sent is not sent any further. */
+export function cancel(some) {
+  for (const item of some) {
+    items.splice(items.indexOf(item), 1);
+    item.stop?.abort();
+  }
+  pump();
+}
+
+/** Try at once what is kept from being sent. */
 export function goOn() {
   clearTimeout(pause);
-  held = null;
+  obstacle = null;
   pump();
   follow();
 }
 
 function hold(error) {
   clearTimeout(pause);
-  held = { text: error.message, kind: error.kind, passing: PASSING.includes(error.status) };
-  if (held.passing) pause = setTimeout(goOn, (error.after || PAUSE_S) * 1000);
+  obstacle = { text: error.message, kind: error.kind, passing: PASSING.includes(error.status) };
+  if (obstacle.passing) pause = setTimeout(goOn, (error.after || PAUSE_S) * 1000);
   notify();
 }
 
@@ -65,7 +74,7 @@ const ask = (event) => event.preventDefault();
 function pump() {
   let sending = items.filter((one) => one.state === "sending").length;
   for (const item of items) {
-    if (held || sending >= AT_ONCE) break;
+    if (obstacle || sending >= AT_ONCE) break;
     if (item.state !== "waiting") continue;
     item.state = "sending";
     sending++;
@@ -76,13 +85,14 @@ function pump() {
 
 async function post(item) {
   const used = sessionStorage.getItem("key");
+  Object.assign(item, { sent: 0, stop: new AbortController() });
   try {
     await look(item.file);
-    const answer = await send("/v1/recordings", { method: "POST", body: form(item), headers: { "idempotency-key": item.key }, once: true });
-    take(item, await answer.json());
+    const sent = (share) => { item.sent = share; notify(); };
+    take(item, await upload("/v1/recordings", form(item), { "idempotency-key": item.key }, item.stop.signal, sent));
     follow();
   } catch (error) {
-    await refused(item, error, used);
+    if (!item.stop.signal.aborted) await refused(item, error, used);
   }
 }
 
@@ -93,7 +103,7 @@ async function refused(item, error, used) {
     return;
   }
   item.state = "waiting";
-  if (held) return;  // the other one was refused as well, and shown
+  if (obstacle) return;  // the other one was refused as well, and shown
   hold(error);
   if (error.status === 401 && (await askForKey(used))) goOn();
 }
@@ -202,5 +212,5 @@ async function news(some) {
   notify();
 }
 
-document.addEventListener("keychange", () => { if (held) goOn(); });
-addEventListener("online", () => { if (held?.passing) goOn(); });
+document.addEventListener("keychange", () => { if (obstacle) goOn(); });
+addEventListener("online", () => { if (obstacle?.passing) goOn(); });

@@ -44,6 +44,7 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
   const clips = rows.sort((a, b) => a.start - b.start || (a.channel ?? 0) - (b.channel ?? 0) || a.clip - b.clip);
   const byId = new Map(clips.map((clip) => [clip.clip, clip]));
   const lanes = lanesOf(clips, trend);
+  let counts = JSON.stringify(recording.labels);
   let current = null;
   let part = null;
   let allScores = false;
@@ -142,6 +143,28 @@ function show(main, recording, { rows, more }, trend, wanted, signal) {
     toast(value === null ? t("Clip {n} has no label now", { n: clip.clip }) : t("Clip {n}: {label}", { n: clip.clip, label: value }));
   }
 
+  /** Show what others have labelled, or that the recording was erased. */
+  async function news() {
+    const path = `/v1/recordings/${recording.recording}`;
+    try {
+      const counted = JSON.stringify((await read(path, { signal })).labels);
+      if (counted === counts) return;
+      counts = counted;
+      for (const { clip, labels } of (await readAll(`${path}/clips`, { most: MOST_CLIPS, signal })).rows) {
+        const known = byId.get(clip);
+        if (!known || JSON.stringify(known.labels) === JSON.stringify(labels)) continue;
+        known.labels = labels;
+        tell(known);
+      }
+    } catch (error) {
+      if (error.kind !== "not-found") return;
+      player.stop();
+      bind([]);
+      fill(main, h("h1", {}, recording.file), emptyBox(t("It was erased"), t("Somebody erased this recording while it was open here."), h("a.button", { href: "#/recordings" }, t("Recordings"))));
+    }
+  }
+  document.addEventListener("archivechange", news, { signal });
+
   const step = (by) => {
     if (clips.length) select(clips[Math.max(0, Math.min(clips.length - 1, clips.indexOf(current) + by))]);
   };
@@ -228,7 +251,7 @@ function row(clip, least, pick) {
   const labels = h("span", {});
   const button = h("button.pick", { type: "button", "aria-pressed": "false", onclick: pick },
     h("span.span", {}, clock(clip.start, true)),
-    h("span.heard", {}, best ? [dot(best.name), emotion] : "", clip.channel_name && h("small", {}, clip.channel_name)),
+    h("span.emotion", {}, best ? [dot(best.name), emotion] : "", clip.channel_name && h("small", {}, clip.channel_name)),
     labels);
   const element = h("li", { dataset: { clip: clip.clip } }, button);
   const tell = () => fill(labels, Object.keys(clip.labels).length ? h("span.label", {}, Object.entries(clip.labels).map(([task, value]) => (task === "emotion" ? named(value) : value)).join(t(", "))) : h("span.unlabelled", {}, t("no label")));

@@ -1,11 +1,10 @@
 // All recordings: found by file name and filters, in order; chosen ones are exported or erased.
 
-import { changed, read, readAll, send } from "./api.js";
+import { changed, readAll, send } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
 import { dot, named } from "./emotions.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
-import { followArchive } from "./live.js";
 import { busyBox, emptyBox, problemBox, sayFailure } from "./problems.js";
 import { Query } from "./query.js";
 import { csv, save } from "./save.js";
@@ -17,7 +16,6 @@ const PAGE = 50;
 const ORDERS = { newest: t("newest first"), oldest: t("oldest first"), longest: t("longest first"), shortest: t("shortest first"), share: t("most of what is filtered first") };
 const COLUMNS = ["recording", "file", "source", "speaker", "recorded_at", "duration", "channels", "clips", "labels", "sha256"];
 const TYPING_MS = 250;
-const MOST_LISTED = 500;
 
 export function render(main, { params, signal }) {
   let asked = state(params);
@@ -54,9 +52,9 @@ export function render(main, { params, signal }) {
     const stopped = AbortSignal.any([turn.signal, signal]);
     list.setAttribute("aria-busy", "true");
     const query = asked.query.listing();
-    for (const [name, value] of Object.entries({ file: asked.text, sort: asked.order, limit, cursor: skip })) query.set(name, value);
-    const found = await read(`/v1/recordings?${query}`, { signal: stopped });
-    rows = skip ? [...rows, ...found.data] : found.data;
+    for (const [name, value] of Object.entries({ file: asked.text, sort: asked.order })) query.set(name, value);
+    const found = await readAll(`/v1/recordings?${query}`, { most: limit, cursor: skip, signal: stopped });
+    rows = skip ? [...rows, ...found.rows] : found.rows;
     total = found.total;
     for (const one of rows) if (chosen.has(one.recording)) chosen.set(one.recording, one);
     tell();
@@ -149,7 +147,7 @@ export function render(main, { params, signal }) {
   }
 
   start();
-  followArchive(() => load(0, Math.max(PAGE, Math.min(MOST_LISTED, rows.length))).catch(() => {}), signal);
+  document.addEventListener("archivechange", () => load(0, Math.max(PAGE, rows.length)).catch(() => {}), { signal });
   return { update: (now) => { asked = state(now); start(); } };
 }
 

@@ -3,7 +3,7 @@
 import { read, remembered } from "./api.js";
 import { card, placeOf } from "./card.js";
 import { fill, h, icon, clock, refill, toast } from "./dom.js";
-import { dot } from "./emotions.js";
+import { dot, named } from "./emotions.js";
 import { dropZone } from "./dropzone.js";
 import { filterPanel } from "./filters.js";
 import { bind } from "./keys.js";
@@ -167,6 +167,8 @@ async function browse(query, signal, { add, go }) {
     return emptyBox(t("The archive is empty"), t("Add recordings, and every clip of them can be found by how it sounds."), h("a.button.primary", { href: "#/ingest" }, t("Add recordings")));
   }
   const params = query.listing();
+  const [emotion] = stats.classes.filter((one) => query.filters.emotion?.length === 1 && query.filters.emotion[0] === one);
+  if (emotion) params.set("sort", emotion);
   const list = h("ol.cards", {});
   const more = h("button", { type: "button", onclick: further }, t("Show more"));
   async function next(count) {
@@ -194,7 +196,7 @@ async function browse(query, signal, { add, go }) {
   for (let left = recall("browsed") ?? BROWSED; left > 0 && !more.hidden; left -= LISTED) await next(Math.min(left, LISTED));
   return [
     query.examples.length > 0 && h("p.hint", { role: "status" }, t("Give an example of what clips should sound like, too: there is none to search with, so the archive is shown.")),
-    h("h2", { tabindex: "-1" }, query.filtered ? t("Clips that pass the filters") : t("Or start from a clip of the archive")),
+    h("h2", { tabindex: "-1" }, emotion ? t("Clips that pass the filters, most {emotion} first", { emotion: named(emotion) }) : query.filtered ? t("Clips that pass the filters") : t("Or start from a clip of the archive")),
     list.children.length ? list : emptyBox(t("No clip passes these filters"), t("Take some away, or all of them."), clearing(query, go)),
     h("div.row.centre", {}, more),
   ];

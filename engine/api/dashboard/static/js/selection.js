@@ -44,7 +44,7 @@ export function labelAll(points, labelling, signal) {
   const names = h("datalist", { id: "all-labels" });
   const status = h("p.hint", { role: "status" });
   labelsOf("emotion").then((found) => fill(names, found.map((value) => h("option", { value }))), (error) => fill(status, t("The labels in use are not known: {why}", { why: error.message })));
-  const written = { required: true, pattern: ".*\\S.*", title: t("More than spaces"), maxlength: 200, autocomplete: "off" };
+  const written = { required: true, pattern: ".*\\S.*", maxlength: 200, autocomplete: "off" };
   const task = h("input", { type: "text", ...written, value: "emotion", "aria-label": t("Task") });
   const value = h("input", { type: "text", ...written, placeholder: t("label"), "aria-label": t("Label for all"), list: "all-labels" });
   const button = h("button.primary", { type: "submit" }, t("Label all"));

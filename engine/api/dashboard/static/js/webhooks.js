@@ -2,7 +2,7 @@
 
 import { read, send } from "./api.js";
 import { fill, h, refill, toast } from "./dom.js";
-import { missing, sayFailure } from "./problems.js";
+import { busyBox, missing, sayFailure } from "./problems.js";
 import { sure } from "./sure.js";
 import { moment, t, translated } from "./words.js";
 
@@ -39,6 +39,7 @@ export function webhookDesk(signal) {
     }
   }
   async function load() {
+    if (!list.children.length) fill(list, busyBox(t("Reading…")));
     try {
       const { data } = await read("/v1/webhooks", { signal });
       refill(list, [data.length ? h("ul.plain-list", {}, data.map((one) => line(one, drop, signal)))
