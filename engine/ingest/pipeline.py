@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from emotion_search.engine.audio.channels import track_of
@@ -25,8 +26,8 @@ from emotion_search.engine.machine.memory import release_free_memory
 from emotion_search.index.database import files as rows
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.connection import Database
-from emotion_search.index.database.forgotten import are_forgotten
-from emotion_search.index.database.models import ModelInfo, revision_and_space
+from emotion_search.index.database.forgotten import digest_of
+from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
 from emotion_search.index.database.recording_details import get_recording, locations_of
 from emotion_search.index.database.recordings import Annotations, NewClip, exists
 from emotion_search.index.database.recut import Cut as CurrentCut
@@ -192,23 +193,29 @@ class Ingest:
         else:
             self._silent[reading.sha256] = reading
 
+    @cached_property
+    def _salt(self) -> str:
+        with self.database.read() as session:
+            return archive_uuid(session)
+
     def _begun(self, file: FoundFile, sha256: str) -> Reading | None:
         """A file that has to be read beyond its hash; None if these bytes are known well enough."""
         options = self.options
         wanted = options.cut_for(file.annotations.spans)
+        digest = digest_of(self._salt, sha256)
         with self.database.read() as session:
-            known = rows.find_by_sha256(session, sha256)
+            before = rows.seen_before(session, file.path, sha256, digest, wanted)
+            known = before.recording
             cut = current_cut(session, known) if known is not None and options.recut else None
-            erased = known is None and not options.again and are_forgotten(session, [sha256])
-            silent = known is None and not options.retry and rows.is_silent(session, sha256, wanted)
+            silent = known is None and not options.retry and before.silent
             noted = rows.silent_files(session, [file.path]).get(file.path) if silent else None
-        if erased:
+        if known is None and before.erased and not options.again:
             self.report.forgotten += 1
             return None
         if (same := self._silent.get(sha256)) is not None:  # in this batch
             same.aliases.append(file)
             return None
-        if known is None and (grown := self._grown(file)) is not None:
+        if known is None and before.located and (grown := self._grown(file)) is not None:
             return Reading(file, sha256, recut=grown[0], there=grown[1].clips, grown=True)
         if known is not None:
             if cut is None or not cut_otherwise(cut.how, wanted):

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, and_, collate, delete, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, collate, delete, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks, insert_many, insert_or_replace
-from emotion_search.index.database.schema import Failure, Location, Recording
+from emotion_search.index.database.schema import Failure, Forgotten, Location, Recording
 
 _HIGHEST = chr(0x10FFFF)
 
@@ -60,6 +60,35 @@ class Silence:
     file: FileFacts
     sha256: str
     cut: str
+
+
+@dataclass(frozen=True)
+class SeenBefore:
+    """What an archive knows of a file's bytes and of its path.
+
+    Attributes:
+        recording: with these bytes; None if unknown.
+        erased: such a one was erased.
+        silent: these bytes are known to give no clip, cut so.
+        located: some recording was seen at this path.
+    """
+
+    recording: int | None
+    erased: bool
+    silent: bool
+    located: bool
+
+
+_SEEN_BEFORE = select(
+    select(Recording.id).where(Recording.sha256 == bindparam("sha256")).scalar_subquery(),
+    exists().where(Forgotten.digest == bindparam("digest")),
+    exists().where(
+        Failure.sha256 == bindparam("sha256"),
+        Failure.kind == SILENT,
+        Failure.cut == bindparam("cut"),
+    ),
+    exists().where(Location.path == bindparam("path")),
+)
 
 
 def gone(path: str) -> bool:
@@ -212,12 +241,15 @@ def silent_files(session: Session, paths: Sequence[str]) -> dict[str, Silence]:
     }
 
 
-def is_silent(session: Session, sha256: str, cut: str) -> bool:
-    """Whether these bytes are known to give no clip when they are cut so."""
-    query = select(Failure.path).where(
-        Failure.sha256 == sha256, Failure.kind == SILENT, Failure.cut == cut
-    )
-    return session.execute(query.limit(1)).first() is not None
+def seen_before(session: Session, path: str, sha256: str, digest: str, cut: str) -> SeenBefore:
+    """What is known of a file that is about to be read, in one statement: it is asked for each.
+
+    Args:
+        digest: of these bytes, as ``forgotten.digest_of`` gives it.
+        cut: how it would be cut.
+    """
+    given = {"path": path, "sha256": sha256, "digest": digest, "cut": cut}
+    return SeenBefore(*session.execute(_SEEN_BEFORE, given).one())
 
 
 def list_failures(

@@ -44,7 +44,7 @@ def test_what_is_forgotten_while_it_is_read_stays_forgotten(
     filled: Library, voices: Path, monkeypatch
 ):
     filled.forget(3)
-    monkeypatch.setattr("emotion_search.engine.ingest.pipeline.are_forgotten", lambda *_: set())
+    monkeypatch.setattr("emotion_search.engine.ingest.pipeline.digest_of", lambda *_: "")
     report = ingest(filled, voices)
     assert (report.forgotten, report.recordings) == (1, 0)
 
