@@ -131,7 +131,7 @@ def map(  # noqa: A001
 
     \b
     emotion-search map --html map.html --colour label
-    emotion-search map --html map.html --method umap --colour cluster --clustering moods
+    emotion-search map --html map.html --method umap --clustering moods
     emotion-search map --json --limit 500
     """
     from emotion_search.engine.clusters.project import METHODS
