@@ -64,7 +64,7 @@ def run(given: argparse.Namespace, folder: Path, decoders: Decoders) -> None:
             test = tuple(speakers[fold :: given.folds])
             plan = Plan(layers=layers, test=test, epochs=given.epochs, rate=given.rate)
             done = finetune(
-                examples,
+                lambda: examples,
                 absolute(given.base),
                 folder / f"{layers}-{fold}",
                 plan,

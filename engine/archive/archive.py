@@ -132,7 +132,7 @@ class Archive:
             return known
 
     def _load(self, active: ModelInfo | None) -> SharedEmbedder:
-        self._check_name(active)
+        self.check_name(active)
         default = active.name if active else DEFAULT_MODEL
         name = absolute(self.settings.model or default)
         try:
@@ -226,7 +226,7 @@ class Archive:
             ModelMismatchError: the settings name another model than the archive's.
         """
         model = self._model_here()
-        self._check_name(model)
+        self.check_name(model)
         self._serving = model
         return model, self._search(model)
 
@@ -261,10 +261,13 @@ class Archive:
             raise NotFoundError("the archive is empty; fill it with: emotion-search ingest FOLDER")
         return model
 
-    def _check_name(self, active: ModelInfo | None) -> None:
+    def check_name(self, active: ModelInfo | None) -> None:
         """Refuse a model that cannot be the archive's, before anything is loaded.
 
         A folder or file may hold the same weights under another name: its fingerprint decides.
+
+        Raises:
+            ModelMismatchError: the settings name another.
         """
         asked = self.settings.model
         if active is None or asked is None or absolute(asked) == absolute(active.name):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -116,10 +118,13 @@ class Maps:
         """
         if not FEWEST <= limit <= MOST:
             raise InvalidInputError(f"a map has {FEWEST} to {MOST} points, not {limit}")
+        if method == "umap" and find_spec("umap") is None:
+            raise UnusableError("UMAP needs its package: pip install umap-learn")
         chosen = wanted or ClipFilter()
         with database.read() as session:
             revision, version = revision_and_space(session, model.id)
             key = (model.fingerprint, revision, version, method, limit)
+            named = None if clustering is None else members(session, clustering)
             placed = None
             if chosen.is_empty:  # what passes a filter changes with labels too
                 with self._lock:
@@ -133,7 +138,7 @@ class Maps:
                             self._placed.popitem(last=False)
             ids, xy, explained, clips = placed
             known = attributes_of(session, model, ids, task=task)
-            cluster = None if clustering is None else _clusters(session, clustering, ids)
+            cluster = None if named is None else _clusters(*named, ids)
         return Map(ids, xy, known, cluster, method, explained, clips, revision, version)
 
 
@@ -186,20 +191,15 @@ def umap(vectors: Vectors, progress: Progress = unwatched) -> Vectors:
     Melville, 2018) by cosine. Distances between far points mean little.
 
     Raises:
-        InvalidInputError: umap-learn is not installed, or there are too few vectors.
+        AbsentError: there are too few vectors.
     """
     if len(vectors) <= _UMAP_FROM:
         raise AbsentError(
             f"UMAP needs more than {_UMAP_FROM} clips; {len(vectors)} match: take --method pca"
         )
-    try:
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from umap import UMAP
-    except ImportError as error:
-        raise UnusableError("UMAP needs its package: pip install umap-learn") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from umap import UMAP
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a seed makes it use one thread, which it warns of
         shown = {"disable": False, "file": _Epochs(progress), "bar_format": "{n}/{total}"}
@@ -220,8 +220,7 @@ class _Epochs(io.TextIOBase):
         return len(text)
 
 
-def _clusters(session: Session, name: str, ids: Ids) -> Attribute:
-    clips, clusters = members(session, name)
+def _clusters(clips: Ids, clusters: NDArray[np.int32], ids: Ids) -> Attribute:
     codes: NDArray[np.int32] = np.full(len(ids), -1, np.int32)
     names, numbers = np.unique(clusters, return_inverse=True)
     if len(clips):

@@ -106,11 +106,12 @@ def map(  # noqa: A001
         str, typer.Option(metavar="pca|umap", help="The plane of most variance, or neighbours.")
     ] = "pca",
     colour: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="emotion|label|predicted|source|speaker|cluster", help="What colours tell."
+            metavar="emotion|label|predicted|source|speaker|cluster",
+            help="What colours tell; default: emotion, or cluster with --clustering.",
         ),
-    ] = "emotion",
+    ] = None,
     clustering: Annotated[
         str | None, typer.Option(help="Saved clustering, for colours by cluster.")
     ] = None,
@@ -130,27 +131,30 @@ def map(  # noqa: A001
 
     \b
     emotion-search map --html map.html --colour label
-    emotion-search map --html map.html --method umap --colour cluster --clustering moods
+    emotion-search map --html map.html --method umap --clustering moods
     emotion-search map --json --limit 500
     """
     from emotion_search.engine.clusters.project import METHODS
+    from emotion_search.engine.commands.show.progress import working
+    from emotion_search.engine.pages import map as page
 
     claim(html, png, overwrite=overwrite)
+    if png is not None:
+        page.require_png()
     if not (html or png or as_json):
         raise InvalidInputError("say what to write: --html map.html, --png map.png or --json")
     how = choice("--method", method, METHODS)
-    if clustering is not None and colour == "emotion":
-        colour = "cluster"
-    from emotion_search.engine.commands.show.progress import working
-
+    by = choice("--colour", colour or ("cluster" if clustering else "emotion"), page.COLOURS)
+    if by == "cluster" and clustering is None:
+        raise InvalidInputError("--colour cluster goes with --clustering")
+    if by != "cluster" and clustering is not None and not as_json:
+        raise InvalidInputError("--clustering goes with --colour cluster or --json")
+    if embed_audio > page.MOST_EMBEDDED:
+        raise InvalidInputError(f"--embed-audio: {page.MOST_EMBEDDED} clips at most")
+    sound: Callable[[ClipDetails], str | None] = page.file_url
+    if audio_base:
+        sound = page.api_url(audio_base)
     with archive.open(wanted=wanted) as library, working("map") as progress:
-        from emotion_search.engine.pages import map as page
-
-        if embed_audio > page.MOST_EMBEDDED:
-            raise InvalidInputError(f"--embed-audio: {page.MOST_EMBEDDED} clips at most")
-        sound: Callable[[ClipDetails], str | None] = page.file_url
-        if audio_base:
-            sound = page.api_url(audio_base)
         if embed_audio:
             sound = page.embedded(library.clip_audio, embed_audio, progress)
         made = library.map(
@@ -161,12 +165,11 @@ def map(  # noqa: A001
             wanted=wanted,
             progress=progress,
         )
-        page.coloured(made, colour)
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}
-            page.write_map(made, html, by=colour, details=details, sound=sound)
+            page.write_map(made, html, by=by, details=details, sound=sound)
         if png is not None:
-            page.write_png(made, png, by=colour)
+            page.write_png(made, png, by=by)
     if as_json:
         for record in made.records():
             print_json(record)

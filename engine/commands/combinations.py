@@ -55,7 +55,8 @@ WITHOUT: dict[str, dict[str, str]] = {
     "locations": {"--drop": "--json"},
     "extract": {"--output=-": "--overwrite"},
     "export": {"--granularity=frame": "--raw"},
-    "restore": {"--dry-run": "--into"},
+    "restore": {"--dry-run": "--into --home"},
+    "forget": {"--dry-run": "--yes"},
     "search": {
         "--sort": "EXAMPLES --clip --text --unlike --unlike-clip --unlike-text --exclude-same"
         " --example-speaker --example-source --distinct --exact --model --device"

@@ -103,10 +103,9 @@ def finetune(
     if labels is not None:
         from emotion_search.engine.finetune.examples import examples_of_manifest
 
-        examples = examples_of_manifest(labels, task)
         with closing(Decoders()) as decoders:
             done = tune(
-                examples,
+                lambda: examples_of_manifest(labels, task),
                 absolute(model),
                 output,
                 plan,

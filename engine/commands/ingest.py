@@ -212,8 +212,8 @@ def ingest(
             )
         else:
             with Library.open(settings, create=True) as library:
-                library.embedder()
                 named = files(library)
+                library.embedder()
                 output = output_of(library)
                 with interruptible() as stop:
                     watched = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -66,6 +67,10 @@ def list_archive(
     """
     kind = choice("list", what, _KINDS)
     least = ascending(order)
+    if kind == "recordings" and sort == "share":
+        within = replace(wanted, sources=(), after=None, before=None, metadata={})
+        if within.is_empty:
+            raise InvalidInputError("--sort share goes with what chooses clips, such as --emotion")
     if kind not in ("recordings", "clips") and sort is not None:
         raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
     with archive.open(wanted=wanted) as library:

@@ -62,16 +62,22 @@ def serve(
     from emotion_search.engine.library.library import Library
     from emotion_search.engine.service.keys import keys
 
+    here = is_loopback(host)
+    if here and published_locally:
+        raise InvalidInputError(
+            f"--published-locally goes with a --host that is reached from elsewhere, not {host}"
+        )
     settings = archive.settings(allowed_hosts=",".join(allowed_host or []), root_path=root_path)
     checked(settings.root_path)
     with Library.open(settings, create=True) as library:  # says what is wrong before it starts
         known = keys(library.database)
+        library.check_name(library.model())
         if library.database.read_only:
             raise DatabaseError("a server needs a database that it can write to: copy it first")
         make_folder(settings.uploads_folder)
         library.uploads.require()
     has_keys = any(key.revoked_at is None for key in known)
-    open_to: OpenTo = "loopback" if is_loopback(host) or published_locally else "nobody"
+    open_to: OpenTo = "loopback" if here or published_locally else "nobody"
     if known and not has_keys:
         notice(
             "every key is revoked, so nobody can ask anything; make one: emotion-search key create"

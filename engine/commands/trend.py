@@ -71,9 +71,12 @@ def trend(
     emotion-search trend call.wav --json
     emotion-search trend --by week --source support --alert 'angry>0.3'
     """
+    from emotion_search.engine.pages.page import require_png
     from emotion_search.engine.trends.curve import Options
 
     claim(html, png, table, overwrite=overwrite)
+    if png is not None:
+        require_png()
     if as_json and str(table) == "-":
         raise InvalidInputError("--json and --csv - both write to stdout; choose one of them")
     if (recording is None) == (by is None):

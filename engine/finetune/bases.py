@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,12 +77,12 @@ BASES: Mapping[str, Callable[[Path, torch.device], Base]] = {
 """By the name that a family of models gives; each takes the model's files and a device."""
 
 
-def open_base(name: str, settings: Settings, device: torch.device) -> Base:
-    """The model to tune.
+def find_base(name: str, settings: Settings) -> Callable[[torch.device], Base]:
+    """What opens the model to tune on a device; its files are there.
 
     Raises:
         InvalidInputError: models of its family cannot be fine-tuned.
-        ModelUnavailableError: it cannot be had here, or is broken.
+        ModelUnavailableError: it cannot be had here.
     """
     family = family_of(name)
     if family.base is None:
@@ -89,7 +90,7 @@ def open_base(name: str, settings: Settings, device: torch.device) -> Base:
             f"the model {name} cannot be fine-tuned: name acoustic, an emotion2vec model or weights"
             " tuned from one of these with --model"
         )
-    return BASES[family.base](family.files(name, settings), device)
+    return partial(BASES[family.base], family.files(name, settings))
 
 
 def check_layers(base: Base, layers: int) -> None:

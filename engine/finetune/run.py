@@ -16,7 +16,7 @@ import numpy as np
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.embedders.device import pick_device
 from emotion_search.engine.files.disk import space_needed
-from emotion_search.engine.finetune.bases import check_layers, open_base
+from emotion_search.engine.finetune.bases import check_layers, find_base
 from emotion_search.engine.finetune.card import write_card
 from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import Example, data_hash, split
@@ -57,7 +57,7 @@ class Finetuned:
 
 
 def finetune(
-    examples: Sequence[Example],
+    read: Callable[[], Sequence[Example]],
     base_name: str,
     output: Path,
     plan: Plan,
@@ -71,7 +71,7 @@ def finetune(
     overwrite: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Finetuned:
-    """Tune ``base_name`` on the examples and write it to the folder ``output``.
+    """Tune ``base_name`` on the examples that ``read`` gives, and write it to ``output``.
 
     The head is trained first, on the vectors of the frozen base; then, with ``plan.layers``, the
     top layers and the head together. What is kept is what was best on the validation speakers, the
@@ -89,15 +89,17 @@ def finetune(
         ModelUnavailableError: the base cannot be loaded.
         StorageFullError: no space for the model, or for what is kept on the way.
     """
+    device = pick_device(settings.device)
+    opened = find_base(base_name, settings)
+    replaces = _check_output(output, resume=resume, overwrite=overwrite)
+    examples = read()
     parts = split(examples, seed=plan.seed, validation=plan.validation, test=plan.test)
     classes, labels = np.unique([one.label for one in examples], return_inverse=True)
     names = tuple(map(str, classes))
     check_classes(names)
-    device = pick_device(settings.device)
-    base = open_base(base_name, settings, device)
+    base = opened(device)
     check_layers(base, plan.layers)
     state = output / _STATE
-    replaces = _check_output(output, resume=resume, overwrite=overwrite)
     data = data_hash(examples)
     described = describe(plan, base.fingerprint, data)
     if resume:  # before anything of the run that is there is touched

@@ -172,6 +172,7 @@ def _into(
     refuse_occupied([path / one for path in others for one in _WRITTEN], overwrite=overwrite)
     if how.name == "frame":
         embedder.frames(np.zeros(SAMPLE_RATE, np.float32))  # raises at once if it has none
+    make_folders(folder)  # before anything is computed
 
     def predict(output: tuple[str, Path | str]) -> Iterator[Prediction]:
         name, file = output

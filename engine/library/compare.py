@@ -87,7 +87,7 @@ def compare(settings: Settings, things: Sequence[int | Path]) -> Comparison:
             named = [FileExample(o, str(o)) if isinstance(o, Path) else o for o in things]
             return compare_in(library, named)
         if any(isinstance(thing, int) for thing in things):
-            raise UnusableError("there is no archive here that could have clips; give files")
+            raise UnusableError("there is no clip here; fill an archive by emotion-search ingest")
         embedder = load_embedder(model_name(settings), settings)
         return _of_files(embedder, [one for one in things if isinstance(one, Path)])
 

@@ -104,10 +104,9 @@ class Switching(Archive):
         from emotion_search.engine.finetune.examples import examples_of_archive
         from emotion_search.engine.finetune.run import finetune
 
-        examples = examples_of_archive(self.database, plan.task)
         how = {"source": "the labels of an archive", "command": "Library.finetune"} | how
         return finetune(
-            examples,
+            lambda: examples_of_archive(self.database, plan.task),
             absolute(model),
             output,
             plan,

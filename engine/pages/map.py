@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -186,19 +187,25 @@ def axes(made: Map) -> tuple[str, str]:
     return f"component 1 ({first:.0%} of variance)", f"component 2 ({second:.0%} of variance)"
 
 
+def require_png() -> None:
+    """Refuse to write pictures where what draws them is not there.
+
+    Raises:
+        UnusableError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UnusableError("a PNG needs matplotlib: pip install matplotlib; --html needs nothing")
+
+
 def write_png(made: Map, path: Path, *, by: str) -> None:
     """Write the map as a picture.
 
     Raises:
-        InvalidInputError: matplotlib is not installed, or it cannot be written.
+        UnusableError: it cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnusableError(
-            "a PNG needs matplotlib: pip install matplotlib; --html needs nothing"
-        ) from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 6.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     plot = figure.add_subplot()

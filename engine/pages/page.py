@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,20 +99,26 @@ def shown(figure: go.Figure) -> str:
     return str(figure.to_html(full_html=False, include_plotlyjs=False))
 
 
+def require_png() -> None:
+    """Refuse to write pictures where what draws them, besides a browser, is not there.
+
+    Raises:
+        EmotionSearchError: kaleido, which plotly uses, is not installed.
+    """
+    if find_spec("kaleido") is None:
+        raise EmotionSearchError(
+            "a PNG needs kaleido and a Chrome or Chromium: pip install 'emotion-search[png]', and"
+            " for example apt-get install chromium; --html needs neither"
+        )
+
+
 def write_png(figure: go.Figure, path: Path) -> None:
     """Write a plot as a picture, twice as fine as a page shows it.
 
     Raises:
-        EmotionSearchError: what makes pictures is not installed.
+        EmotionSearchError: there is no browser.
         UnusableError: it cannot be written.
     """
-    try:
-        import kaleido  # noqa: F401 - plotly uses it
-    except ImportError as error:
-        raise EmotionSearchError(
-            "a PNG needs kaleido and a Chrome or Chromium: pip install 'emotion-search[png]', and"
-            " for example apt-get install chromium; --html needs neither"
-        ) from error
     check_target(path, overwrite=True)
     try:
         picture = figure.to_image(format="png", width=960, scale=2)

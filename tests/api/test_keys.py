@@ -235,6 +235,9 @@ def test_serving_other_machines_needs_a_key(capsys, tmp_path: Path, monkeypatch)
         run(capsys, "serve", "--host", "0.0.0.0", *home)
     with pytest.raises(InvalidInputError, match="goes without"):
         run(capsys, "serve", "--open-to-anyone", "--published-locally", *home)
+    for host in ((), ("--host", "::1")):
+        with pytest.raises(InvalidInputError, match="--published-locally goes with"):
+            run(capsys, "serve", "--published-locally", *host, *home)
     run(capsys, "serve", "--host", "0.0.0.0", "--open-to-anyone", *home)
     run(capsys, "serve", "--host", "0.0.0.0", "--published-locally", *home)
     run(capsys, "serve", *home)

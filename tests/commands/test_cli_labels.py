@@ -6,13 +6,12 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from unittest.mock import Mock
 
 import pytest
 
 from emotion_search.engine.library.library import Library
-from emotion_search.engine.pages.page import write_png
+from emotion_search.engine.pages.page import require_png, write_png
 from emotion_search.index.errors import EmotionSearchError
 from emotion_search.index.vectors.space import Method
 from tests.commands.test_cli import ingest, manifest, run
@@ -180,9 +179,7 @@ def test_export_and_import(run, manifest: Path, tmp_path):
 def test_a_picture_needs_what_it_needs(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "kaleido", None)
     with pytest.raises(EmotionSearchError, match=r"emotion-search\[png\]"):
-        write_png(None, tmp_path / "x.png")
-    assert not (tmp_path / "x.png").exists()
-    monkeypatch.setitem(sys.modules, "kaleido", ModuleType("kaleido"))
+        require_png()
     with pytest.raises(EmotionSearchError, match=r"does not work here \(RuntimeError\)"):
         write_png(Mock(to_image=Mock(side_effect=RuntimeError)), tmp_path / "x.png")
 

@@ -89,7 +89,7 @@ def test_nothing_to_compare_is_an_error(run, voices, tmp_path):  # noqa: F811
     none = run("compare", file, "--clip", 1)
     assert (none.code, none.err) == (
         1,
-        "error: there is no archive here that could have clips; give files\n",
+        "error: there is no clip here; fill an archive by emotion-search ingest\n",
     )
     missing = run("compare", file, tmp_path / "x.wav", "--model", "acoustic")
     assert missing.code == 1

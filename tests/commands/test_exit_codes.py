@@ -214,11 +214,32 @@ def test_what_is_empty_means_no_folder(run, line, name):
         "trend --by week --min-arousal 0.5 --max-arousal 0.1",
         "export -o x.csv --min-valence 0.1 --max-valence 0",
         "extract --recording 1 --start 2 --end 1 -o x.wav",
+        "list recordings --sort share",
+        "list recordings --sort share --source a --after 2026-01-01",
+        "map --html x.html --colour cluster",
+        "map --html x.html --colour label --clustering moods",
+        "map --html x.html --colour mood",
+        "serve --published-locally --host localhost",
     ],
 )
 def test_what_no_archive_could_have_makes_no_sense(archive, line):
     done = archive(line)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("finetune --model ./none --output out --task none", "./none"),
+        ("finetune --model acoustic --output taken.wav --task none", "taken.wav"),
+        ("map --html m.html --clustering none --method umap", "no clustering none"),
+        ("serve --model voice", "not of voice"),
+    ],
+)
+def test_arguments_are_looked_at_before_any_work(archive, line, named):
+    done = archive(line)
+    assert (done.code, done.out) == (1, "")
+    assert named in done.err
 
 
 def words(command: Any, wanted: list[str]) -> list[str]:
@@ -264,6 +285,7 @@ def test_beside_what_they_go_with_they_are_taken(archive):
         "list clips --min-duration 1 --max-duration 1 --after 2026-01-01 --before 2026-01-02",
         "list labels --task emotion",
         "list clips --sort score --order asc",
+        "list recordings --sort share --label anger",
         "extract --recording 1 --start 0.2 -o x.wav",
         "tune --restore 0",
         "trend 1 --smooth 5 --csv x.csv",

@@ -20,7 +20,7 @@ from emotion_search.engine.embedders.acoustic.family import AcousticFamily
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.embedders.emotion2vec.model import Emotion2vec
 from emotion_search.engine.files import atomic
-from emotion_search.engine.finetune.bases import open_base
+from emotion_search.engine.finetune.bases import find_base
 from emotion_search.engine.finetune.checkpoint import check_classes
 from emotion_search.engine.finetune.examples import data_hash, examples_of_manifest, split
 from emotion_search.engine.finetune.features import encode_examples
@@ -68,7 +68,7 @@ def tuned(manifest: Path, base: str, output: Path, plan: Plan = QUICK, **how: ob
     settings = Settings(home=output.parent / "home", device="cpu")
     with closing(Decoders(60)) as decoders:
         return finetune(
-            examples_of_manifest(manifest, plan.task),
+            lambda: examples_of_manifest(manifest, plan.task),
             base,
             output,
             plan,
@@ -118,7 +118,7 @@ def test_only_the_layers_that_were_named_change(manifest, checkpoint, tmp_path):
 def test_models_that_nothing_tunes_are_refused(monkeypatch):
     monkeypatch.setattr(AcousticFamily, "base", None)
     with pytest.raises(InvalidInputError, match="acoustic cannot be fine-tuned"):
-        open_base("acoustic", Settings(), torch.device("cpu"))
+        find_base("acoustic", Settings())(torch.device("cpu"))
 
 
 def test_padded_batches_give_the_vectors_of_single_clips(checkpoint):
@@ -204,7 +204,7 @@ def test_what_is_heard_anew_is_not_vouched_for_before_it_is_whole(manifest, chec
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    base = open_base(str(checkpoint), Settings(), torch.device("cpu"))
+    base = find_base(str(checkpoint), Settings())(torch.device("cpu"))
     base.encode = stop
     examples = examples_of_manifest(manifest, "emotion")
     with closing(Decoders(60)) as decoders, pytest.raises(KeyboardInterrupt):
