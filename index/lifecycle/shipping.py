@@ -34,7 +34,7 @@ from emotion_search.index.database.spaces import ArchiveSpace, active_space, sta
 from emotion_search.index.errors import EngineError
 from emotion_search.index.lifecycle.catch_up import LoadedIndex, latest_ids
 from emotion_search.index.lifecycle.verify import Verdict, neighbours_of
-from emotion_search.index.vectors.arrays import Ids, Vectors
+from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.external import MOST, MOST_RECENT, EngineIndex, Marks
 from emotion_search.index.vectors.milvus import Milvus
 
@@ -118,7 +118,7 @@ class Shipping:
                     (ids, loaded.space.turn(session, ids, vectors))
                     for ids, vectors in stream(session, self._model, marks.revision)
                 )
-                index.follow(partial(self._engine.search, name), marks.revision, recent)
+                index.follow(partial(self._ask, name, marks.revision), marks.revision, recent)
         except EngineError as error:
             if index.problem != str(error):
                 log.warning("%s", error)
@@ -182,6 +182,14 @@ class Shipping:
     def drop(self) -> None:
         """Remove all that the engine has of the model."""
         self._engine.drop(self._alias)
+
+    def _ask(self, name: str, mark: int, query: Vectors, limit: int) -> tuple[Ids, Cosines]:
+        """See ``external.Ask``. After it was wiped, another process may fill a collection anew,
+        which answers all the same."""
+        named = self._engine.search(name, query, limit)
+        if self._engine.marks_noted(name).revision < mark:
+            raise EngineError(f"the engine at {self._engine.address} is not filled again yet")
+        return named
 
     def _name(self, space: ArchiveSpace) -> str:
         return f"{self._alias}_{space.fingerprint[:16]}"

@@ -76,8 +76,13 @@ class Milvus:
         with self._calls() as client:
             if not client.has_collection(name, timeout=_SEARCH_S):
                 return None
-            noted = client.describe_collection(name, timeout=_SEARCH_S).get("properties", {})
             client.load_collection(name, timeout=_WORK_S)
+        return self.marks_noted(name)
+
+    def marks_noted(self, name: str) -> Marks:
+        """How far a collection is, which is there."""
+        with self._calls() as client:
+            noted = client.describe_collection(name, timeout=_SEARCH_S).get("properties", {})
             return Marks(int(noted.get(_REVISION, 0)), int(noted.get(_ERASED, 0)))
 
     def create(self, name: str, dimension: int) -> None:

@@ -48,6 +48,9 @@ class MemoryEngine:
     def marks(self, name: str) -> Marks | None:
         if not self.down and name not in self.collections:
             return None
+        return self.marks_noted(name)
+
+    def marks_noted(self, name: str) -> Marks:
         self._of(name)
         return self.noted.get(name, Marks())
 
@@ -214,6 +217,20 @@ def test_an_engine_that_is_down_costs_no_hit_and_is_taken_up_again(world: World,
     searcher.keeper.save()
     world.agrees(searcher)
     assert (world.engine.searched, searcher.keeper.state().trouble) == (1, None)
+
+
+def test_a_collection_that_another_process_fills_anew_is_not_searched_before_it_is_whole(
+    world: World,
+):
+    world.add(300)
+    searcher = world.searcher()
+    searcher.keeper.save()
+    world.agrees(searcher)
+    ((name, stored),) = world.engine.collections.items()
+    world.engine.create(name, DIM)
+    world.engine.collections[name] = dict([*stored.items()][150:])
+    world.agrees(searcher)
+    assert "not filled again" in searcher.keeper.state().trouble
 
 
 def test_more_clips_than_can_be_compared_are_refused_while_the_engine_is_down(world, monkeypatch):
