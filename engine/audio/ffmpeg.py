@@ -32,6 +32,8 @@ _LENGTHS = frozenset(["ape", "flac", "flv", "matroska", "tta", "wv"])
 """Formats that write down how long they are; of others FFmpeg only estimates it."""
 _TIMES = frozenset(["asf", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
 """Formats that write down when a packet is heard, so that there may be gaps."""
+_STARTS = frozenset(["avi"])
+"""Formats that write down when a track starts; later times are counted, roughly."""
 _FROM_ZERO = frozenset(["matroska", "mov"])
 """Formats whose times count from the start of playing; those of others from anywhere."""
 _SOUGHT = frozenset(["aiff", "au", "caf", "flac", "mov", "mp3", "ogg", "w64", "wav"])
@@ -47,6 +49,8 @@ _BEFORE_S = 1.0  # a decoder is fed from so far before the point that is wanted
 _SLACK_S, _SLACK = 0.5, 0.03  # of the length that is written down, by which it may be off
 _MPEG = frozenset(["mp3", "mpeg", "mpegts"])
 """Formats in which frames of MPEG audio are their own, wherever they are."""
+_MULTIPLEXED = frozenset(["mpeg", "mpegts"])
+"""Formats in which those of AC-3 may be, too."""
 _LOSSY = frozenset(["mp3", "mpegts"])
 """Formats of broadcasts, of which packets may be damaged."""
 _LOST = 0.05  # of their packets, at most
@@ -228,7 +232,8 @@ class Source:
     def _placed(self) -> Iterator[Samples]:
         """Samples in their order, and silence where times have a gap; where times go back, as in
         files that were joined, they count on."""
-        rate, origin, timed = self.sample_rate, self._origin, bool(self._formats & _TIMES)
+        rate, origin = self.sample_rate, self._origin
+        timed = bool(self._formats & (_TIMES | _STARTS))
         jitter, left = _JITTER_S * rate, round(_SILENCE_S * rate)
         for frame in self._frames():
             samples = samples_of(frame)
@@ -244,6 +249,7 @@ class Source:
                     yield from self._silence(at - self._decoded)
                 elif timed and at < self._decoded - jitter:
                     origin -= (self._decoded - at) / rate
+            timed = bool(self._formats & _TIMES)
             self._decoded = max(0, self._decoded) + len(samples)
             yield samples
 
@@ -357,7 +363,8 @@ class Source:
         if begin and not self._part:
             at = follows(self._path, begin)
             if at is None and "aac" not in self._formats:
-                at = raw_frames(self._path, begin, mpeg=not self._formats & _MPEG)
+                own, every = self._formats & _MPEG, self._formats & _MULTIPLEXED
+                at = raw_frames(self._path, begin, mpeg=not own, ac3=not every)
         if at is not None:
             raise AudioError(
                 f"ends {after}, but another file of sound follows in it at byte {at}; split them"

@@ -17,9 +17,12 @@ _MP3_SLACK = 0.05  # of the bytes, which editors of tags and of sound leave as t
 _READ = 1 << 20
 
 _BEGINNINGS = re.compile(
-    rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE|FORM.{4}AIF[FC]|\.snd\x00\x00\x00|caff\x00\x01\x00\x00"
+    rb"(?:RIFF|RIFX|RF64|BW64).{4}(?:WAVE|AVI |QLCM)|FORM.{4}AIF[FC]|\.snd\x00\x00\x00"
+    rb"|caff\x00\x01\x00\x00"
     rb"|riff\x2e\x91\xcf\x11|\x00\x00\x00.ftyp|OggS\x00\x02|fLaC\x00\x00\x00\x22|\x1a\x45\xdf\xa3"
-    rb"|FLV\x01[\x01\x04\x05]|\x30\x26\xb2\x75\x8e\x66\xcf\x11|#!AMR|wvpk",
+    rb"|FLV\x01[\x01\x04\x05]|\x30\x26\xb2\x75\x8e\x66\xcf\x11|#!AMR|wvpk|TTA1\x01\x00"
+    rb"|MAC \x96\x0f|\.RMF\x00\x00\x00|NIST_1A\n|Creative Voice File\x1a|\x00\x00\x01\xba[\x21\x44]"
+    rb"|\x47\x40[\x00\x11][\x10-\x1f].{184}(?:\x47.{187}){3}\x47",  # MPEG-TS
     re.DOTALL,
 )
 """How a file of sound begins."""
@@ -203,7 +206,7 @@ def follows(path: Path, at: int) -> int | None:
 
 
 def find(path: Path, at: int, pattern: re.Pattern[bytes]) -> int | None:
-    """Where from byte ``at`` on a pattern of up to 128 bytes is first found; None for nowhere."""
+    """Where from byte ``at`` on a pattern of up to 1 KiB is first found; None for nowhere."""
     with path.open("rb") as file:
         file.seek(at)
         kept = b""
@@ -211,7 +214,7 @@ def find(path: Path, at: int, pattern: re.Pattern[bytes]) -> int | None:
             content = kept + piece
             if found := pattern.search(content):
                 return at + found.start()
-            kept = content[-128:]
+            kept = content[-1024:]
             at += len(content) - len(kept)
     return None
 

@@ -1,4 +1,4 @@
-"""Raw MPEG audio and AAC (ADTS) behind the end of a file of another format: found by its frames."""
+"""Raw frames of MPEG audio, AAC (ADTS) and AC-3 behind the end of a file of another format."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 _LINKED = 4  # frames, each of which begins where the one before ends
 _READ = 1 << 20  # bytes that are looked through
-_SYNC = re.compile(rb"\xff[\xe0-\xff]")
+_SYNC = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77", re.DOTALL)
 _HEAD = 6  # bytes
+_AC3_SYNC = b"\x0b\x77"
 _RATES = (44_100, 48_000, 32_000)
 _PARTS = {3: 1, 2: 2, 0: 4}  # of these rates: MPEG 1, 2 and 2.5
 _FIRST = {3: "32 64 96 128 160 192 224 256 288 320 352 384 416 448"}
@@ -17,11 +18,13 @@ _FIRST |= {1: "32 40 48 56 64 80 96 112 128 160 192 224 256 320"}
 _SECOND = {3: "32 48 56 64 80 96 112 128 144 160 176 192 224 256"}
 _SECOND |= dict.fromkeys((2, 1), "8 16 24 32 40 48 56 64 80 96 112 128 144 160")
 """Kilobits a second of MPEG 1 and 2 by the layer's number: ISO 11172-3 and 13818-3, 2.4.2.3."""
+_AC3 = "32 40 48 56 64 80 96 112 128 160 192 224 256 320 384 448 512 576 640"
+"""Kilobits a second: ETSI TS 102 366, 4.4.1.4, as is what follows; E-AC-3 in its annex E."""
 
 
-def raw_frames(path: Path, at: int, *, mpeg: bool = True) -> int | None:
-    """Where soon after byte ``at`` raw frames of AAC, or of ``mpeg`` audio, begin; None for
-    nowhere."""
+def raw_frames(path: Path, at: int, *, mpeg: bool = True, ac3: bool = True) -> int | None:
+    """Where soon after byte ``at`` raw frames of AAC, or of ``mpeg`` audio or ``ac3``, begin; None
+    for nowhere."""
     with path.open("rb") as file:
         file.seek(at)
         content = file.read(_READ)
@@ -29,18 +32,40 @@ def raw_frames(path: Path, at: int, *, mpeg: bool = True) -> int | None:
         place, kinds = found.start(), set()
         for _ in range(_LINKED):
             head = content[place : place + _HEAD]
-            if len(head) < _HEAD or head[0] != 0xFF:
-                break
-            is_adts = head[1] & 0xF6 == 0xF0
-            size = _size_of_adts(head) if is_adts else _size_of_mpeg(head) if mpeg else 0
+            size = _size(head, mpeg, ac3) if len(head) == _HEAD else 0
             if not size:
                 break
-            kinds.add((head[1], head[2] & 0x0C))  # version, layer and rate stay
+            is_ac3 = head[0] == _AC3_SYNC[0]
+            kinds.add((head[1], head[5] if is_ac3 else head[2] & 0x0C))  # version and rate stay
             place += size
         else:
             if len(kinds) == 1:
                 return at + found.start()
     return None
+
+
+def _size(head: bytes, mpeg: bool, ac3: bool) -> int:
+    """Bytes of the frame with this header; 0 for none."""
+    if head.startswith(_AC3_SYNC):
+        return _size_of_ac3(head) if ac3 else 0
+    if head[0] != 0xFF:
+        return 0
+    if head[1] & 0xF6 == 0xF0:
+        return _size_of_adts(head)
+    return _size_of_mpeg(head) if mpeg else 0
+
+
+def _size_of_ac3(head: bytes) -> int:
+    version = head[5] >> 3
+    if 10 < version <= 16:  # E-AC-3
+        return 2 * ((head[2] & 7) << 8 | head[3]) + 2
+    rate, size = head[4] >> 6, head[4] & 0x3F
+    if version > 10 or rate == 3 or size >= 2 * len(_AC3.split()):
+        return 0
+    kilobits = int(_AC3.split()[size >> 1])
+    if rate == 1:  # of 44.1 kHz, frames differ by a word
+        return 2 * (kilobits * 96_000 // 44_100 + (size & 1))
+    return kilobits * (4 if rate == 0 else 6)
 
 
 def _size_of_adts(head: bytes) -> int:

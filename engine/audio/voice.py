@@ -1,4 +1,4 @@
-"""What cannot be a voice: silence, near silence, and tones such as those of a telephone."""
+"""What cannot be a voice: silence, noise, sirens, and tones such as those of a telephone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Array = NDArray[np.floating]
 
 _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
-_FREQUENCIES = 25  # that are strong in noise, at least; hums have fewer
+_CONSTANT_DB, _SEVERAL = 0.4, 28  # the same of sirens, in half a second of frames
+_FAR = 1.25  # ratio of their pitches, of most frames
+_FREQUENCIES = 25  # that are heard in noise, at least; hums have fewer
+_HEARD = 1e-6  # share of the strongest one's power in them
 _BREATH_S = 0.5  # that is as loud for longer is none
 _NOISE_DB = 2.0, 10.0  # deviations of most frequencies: 5.6, and near that in few frames
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
@@ -44,7 +47,8 @@ def voiceless(samples: Samples) -> bool:
     """Whether nothing in mono float32 samples (n,) at 16 kHz can be a voice.
 
     Silent is what 16 bits do not hold. Noise is about as loud in every frame, for half a second or
-    below -60 dBFS; what is shorter and louder may be breath, and is let pass. A tone has
+    below -60 dBFS; what is shorter and louder may be breath, and is let pass. Sirens and sweeps are
+    exactly as loud in every frame, and their pitch moves far. A tone has
     nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a pitch that
     stays; those of a voice move. Clicks, and steps from one level to another, last less than a
     syllable does. What is so for the most part, by its louder frames, is searched for speech. What
@@ -60,6 +64,7 @@ def voiceless(samples: Samples) -> bool:
     power = _spectra(centred, 1024)
     suspect = (
         _is_noise(centred, power, peak)
+        or _is_siren(power)
         or _is_tone(power)
         or _is_beep(centred)
         or _is_dialling(centred)
@@ -69,23 +74,40 @@ def voiceless(samples: Samples) -> bool:
 
 
 def _is_noise(samples: Array, power: Array, peak: float) -> bool:
-    """Whether the level stays, and samples are quiet, once their peak is what it was, or are half a
-    second or more of noise: the power of a frequency has an exponential distribution there."""
-    decibels = 10 * np.log10(np.maximum(power.sum(axis=1), 1e-20))
-    if np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1) >= _EVEN_DB:
-        return False
+    """Whether the level stays and samples are quiet, once their peak is what it was; or half a
+    second or more is noise of some colour: all frequencies together, made as loud as each other,
+    stay, and the power of one has an exponential distribution."""
     level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64))) + 20 * np.log10(peak)
-    if level < _QUIET_DB:
+    if level < _QUIET_DB and _spread(power.sum(axis=1)) < _EVEN_DB:
         return True
     if len(samples) < _BREATH_S * SAMPLE_RATE:
         return False
-    apart = power[::4]  # frames that share no sample
-    strong = apart[:, apart.mean(axis=0) >= apart.mean()]
-    if strong.shape[1] < _FREQUENCIES:
+    mean = power.mean(axis=0)
+    heard = mean >= _HEARD * mean.max()
+    if (
+        heard.sum() < _FREQUENCIES
+        or _spread((power[:, heard] / mean[heard]).sum(axis=1)) > _EVEN_DB
+    ):
         return False
-    deviations = np.std(10 * np.log10(strong + 1e-12 * power.max()), axis=0)
+    apart = power[::4, heard]  # frames that share no sample
+    deviations = np.std(10 * np.log10(apart + 1e-12 * apart.max()), axis=0)
     least, most = np.quantile(deviations, [0.1, 0.9])
     return bool(_NOISE_DB[0] < least and most < _NOISE_DB[1])
+
+
+def _is_siren(power: Array) -> bool:
+    """Whether all frames are as loud as each other, as those of no voice are, and their pitch is
+    that of a pure tone or moves far, as in sweeps."""
+    if len(power) < _SEVERAL or _spread(power.sum(axis=1)) >= _CONSTANT_DB:
+        return False
+    low, high = np.quantile(_pitch(power), [0.1, 0.9])
+    return bool(high >= _FAR * low or np.quantile(_peaks(power, 1024)[0], _MOST) >= _IN_PEAKS)
+
+
+def _spread(levels: Array) -> float:
+    """How far most powers lie apart, in dB."""
+    decibels = 10 * np.log10(np.maximum(levels, 1e-20))
+    return float(np.quantile(decibels, 0.9) - np.quantile(decibels, 0.1))
 
 
 def _is_tone(power: Array) -> bool:

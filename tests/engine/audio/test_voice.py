@@ -24,6 +24,19 @@ def sine(hz: float, seconds: float = 2.0) -> np.ndarray:
     return 0.3 * np.sin(2 * np.pi * hz * np.arange(round(seconds * 16_000)) / 16_000)
 
 
+def wave(hz: np.ndarray, harmonics: int = 1) -> np.ndarray:
+    """A tone whose frequency is told sample by sample."""
+    phase = 2 * np.pi * np.cumsum(hz) / 16_000
+    return 0.2 * sum(np.sin(n * phase) / n for n in range(1, harmonics + 1))
+
+
+def coloured(slope: float, size: int = 80_000) -> np.ndarray:
+    """Noise whose power falls by 6 ``slope`` dB an octave."""
+    spectrum = np.fft.rfft(RNG.normal(size=size)) / np.arange(1.0, size // 2 + 2) ** slope
+    noise = np.fft.irfft(spectrum)
+    return 0.3 * noise / np.abs(noise).max()
+
+
 def dialling(on: float, off: float) -> np.ndarray:
     pairs = zip(RNG.choice(LOW, 12), RNG.choice(HIGH, 12), strict=True)
     digits = [sine(low, on) + sine(high, on) for low, high in pairs]
@@ -50,6 +63,10 @@ TONES = {
     "engaged": np.tile(np.concatenate([sine(480, 0.5) + sine(620, 0.5), np.zeros(8000)]), 3),
     "square": np.sign(sine(440)) / 5,
     "beeps": np.tile(np.concatenate([np.sign(sine(1000, 0.4)) / 5, np.zeros(9600)]), 4),
+    "sweep": wave(np.linspace(200, 4000, 80_000)),
+    "falling whistle": wave(np.geomspace(3000, 300, 16_000)),
+    "siren": wave(1000 + 500 * np.sin(np.arange(80_000) / 3000), 2),
+    "two-tone horn": wave(np.where(np.arange(80_000) // 8000 % 2, 440, 585), 5),
     "dtmf": dialling(0.1, 0.1),
     "fast dtmf": dialling(0.05, 0.05),
     "joined dtmf": dialling(0.1, 0.0),
@@ -62,7 +79,10 @@ SILENT = {
     "hiss": 1e-4 * RNG.normal(size=80_000),
     "white noise": 0.05 * RNG.normal(size=80_000),
     "half a second of noise": 0.3 * RNG.normal(size=8_000),
-    "pink noise": np.fft.irfft(np.fft.rfft(RNG.normal(size=80_000)) / np.arange(1, 40_002) ** 0.5),
+    "pink noise": coloured(0.5),
+    "brown noise": coloured(1.0),
+    "blue noise": coloured(-0.5),
+    "half a second of brown noise": coloured(1.0, 8_000),
 }
 
 AT = np.arange(80_000)

@@ -117,6 +117,19 @@ def test_ends_are_exact(ending: str, seconds: float, tmp_path: Path):
     assert len(decode(path)) / 16_000 == pytest.approx(seconds, abs=slack)
 
 
+def test_the_start_that_the_header_of_avi_tells_is_kept(tmp_path: Path):
+    path = write_as(tmp_path / "late", VOICE, "avi")
+    whole = decode(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"auds") + 20
+    scale, rate = (int.from_bytes(content[at + i : at + i + 4], "little") for i in (0, 4))
+    content[at + 8 : at + 12] = (3 * rate // scale).to_bytes(4, "little")
+    path.write_bytes(content)
+    late = decode(path)
+    assert (len(late) - len(whole)) / 16_000 == pytest.approx(3.0, abs=0.05)
+    assert not late[: 16_000 * 29 // 10].any()
+
+
 def test_a_track_that_starts_late_keeps_its_times(tmp_path: Path):
     source = write_as(tmp_path / "voice", VOICE, "mkv")
     path = tmp_path / "late.mkv"
@@ -198,11 +211,19 @@ def test_links_of_chained_ogg_may_differ_in_codec_rate_and_channels(
     assert np.corrcoef(soxr.resample(span, rate, 16_000), decoded[40_000:48_000])[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("kind", ["wav", "avi", "ac3", "mpegts", "mpeg"])
 @pytest.mark.parametrize("ending", ["mp3", "flac"])
-def test_another_kind_of_file_behind_the_last_frame_is_not_passed_over(ending: str, tmp_path: Path):
+def test_another_kind_of_file_behind_the_last_frame_is_not_passed_over(
+    ending: str, kind: str, tmp_path: Path
+):
     path = write_as(tmp_path / "first", VOICE, ending)
-    path.write_bytes(path.read_bytes() + write_as(tmp_path / "second", OTHER, "wav").read_bytes())
-    with pytest.raises(AudioError, match=r"after 2\.\d+ s, but another file of sound follows"):
+    behind = tmp_path / "second"
+    if kind in ENCODED or kind in WRITTEN:
+        behind = write_as(behind, OTHER, kind)
+    else:
+        encode(behind, OTHER, kind, "mp2", 48_000)
+    path.write_bytes(path.read_bytes() + behind.read_bytes())
+    with pytest.raises(AudioError, match=r"another file of sound follows|is damaged"):
         decode(path)
 
 
@@ -239,7 +260,7 @@ def test_a_damaged_size_of_64_bits_is_the_files_fault(ending, order, size, tmp_p
         decode(path)
 
 
-@pytest.mark.parametrize("kind", ["aac", "mp3", "mp2"])
+@pytest.mark.parametrize("kind", ["aac", "mp3", "mp2", "ac3"])
 @pytest.mark.parametrize("ending", ["flac", "wav", "au", "avi", "m4a", "ogg", "mkv"])
 def test_raw_frames_behind_the_end_are_told(ending: str, kind: str, tmp_path: Path):
     path = write_as(tmp_path / "first", VOICE, ending)
