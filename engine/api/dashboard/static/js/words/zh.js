@@ -309,6 +309,7 @@ export default {
   "No recording turned: their emotions stay about the same.": "没有录音出现转折：情绪大致不变。",
   "Turned most": "转折最大",
   "Angriest": "最愤怒",
+  "In no recording anger is on top.": "没有录音以愤怒为主。",
   "{emotion} {share}, {start} to {end}": "{emotion} {share}，{start} 至 {end}",
   "{emotion} +{rise} at {time}": "{time} {emotion} +{rise}",
   "Find these clips": "查找这些片段",
