@@ -36,6 +36,7 @@ export default {
   "Scores over time in": "得分随时间，按",
   "No turning point: the emotion stays about the same.": "没有转折点：情绪大致不变。",
   "Download embedding.npy": "下载 embedding.npy",
+  "Download frames.json": "下载 frames.json",
   "Download result.json": "下载 result.json",
   "Keep in archive": "存入档案",
   "Or with source, speaker and labels: ": "或附上来源、说话人和标签：",
