@@ -22,7 +22,7 @@ from emotion_search.engine.api.http.bodies import LARGEST_JSON
 from emotion_search.engine.api.http.deps import Gates, in_thread
 from emotion_search.engine.api.http.etags import Tagged
 from emotion_search.engine.api.http.head import Heads
-from emotion_search.engine.api.http.limits import BODY_S, BodyLimit
+from emotion_search.engine.api.http.limits import BODY_RATE, BODY_S, BodyLimit
 from emotion_search.engine.api.http.metrics import Metrics
 from emotion_search.engine.api.http.origins import Preflights, listed
 from emotion_search.engine.api.http.prefix import Prefix, checked
@@ -117,9 +117,9 @@ def _limits(settings: Settings) -> str:
 This server takes requests of up to {settings.max_upload_mb:g} MB (JSON: {LARGEST_JSON / 1e6:g} MB),
 recordings of up to {settings.max_upload_minutes:g} minutes, and files to search by or to predict of
 up to {settings.max_example_minutes:g} minutes; whatever FFmpeg reads: WAV, FLAC, MP3,
-Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {BODY_S:g} s, without
-pausing for a quarter of that. Web pages of other origins are refused unless the server's setting
-`EMOTION_SEARCH_CORS_ORIGINS` names them.
+Ogg, Opus, M4A, WebM, MP4 and more. A body has to arrive within {BODY_S:g} s or at
+{BODY_RATE / 1000:g} kB a second, without pausing for {BODY_S / 4:g} s. Web pages of other origins
+are refused unless the server's setting `EMOTION_SEARCH_CORS_ORIGINS` names them.
 """
 
 

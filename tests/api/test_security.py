@@ -1,5 +1,6 @@
 """What a stranger may try, and what comes of it."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException
 
 from emotion_search.engine.api.app import create_app
+from emotion_search.engine.api.http.limits import BodyLimit
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.settings import Settings
 from tests.api.conftest import assert_problem, served, upload
@@ -168,6 +171,25 @@ def exchange(port: int, *parts: bytes, pause: float = 0.0, seconds: float = 20.0
             while more := connection.recv(65536):
                 answer += more
         return answer
+
+
+@pytest.mark.parametrize(("size", "arrives"), [(40_000, True), (10, False)])
+def test_a_body_may_take_longer_that_arrives_at_a_fair_rate(size: int, arrives: bool):
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.04)
+        left.pop()
+        return {"type": "http.request", "body": bytes(size), "more_body": bool(left)}
+
+    async def app(_scope, receive, _send) -> None:
+        while (await receive())["more_body"]:
+            pass
+
+    left = list(range(20))  # 0.8 s in all, where 0.6 s are given
+    limit = BodyLimit(app, most=10**9, seconds=0.6)
+    refused = contextlib.nullcontext() if arrives else pytest.raises(HTTPException, match="50 kB")
+    with refused:
+        asyncio.run(limit({"type": "http", "headers": []}, receive, None))
+    assert bool(left) is not arrives
 
 
 @pytest.mark.slow

@@ -11,12 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emotion_search.engine.api.http.problems import problem
 
 BODY_S = 120.0
-"""Seconds in which the body of a request has to arrive."""
+"""Seconds in which the body of a request has to arrive, at whatever rate."""
+BODY_RATE = 50_000
+"""Bytes a second at which a body may take longer: a large file over a line at home."""
 
 
 class BodyLimit:
     """Middleware that refuses a body of more than ``most`` bytes, declared or not, with 413, and
-    one that takes more than ``seconds`` to arrive, or pauses for a quarter of them, with 408."""
+    one that takes more than ``seconds`` to arrive at less than ``BODY_RATE``, or pauses for a
+    quarter of them, with 408."""
 
     def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app = app
@@ -34,19 +37,21 @@ class BodyLimit:
             return
         arrived = 0
         whole = False
-        until = asyncio.get_running_loop().time() + self._seconds
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._seconds
 
         async def counted() -> Message:
             nonlocal arrived, whole
             if whole:  # what comes now is the end of the connection, which may take its time
                 return await receive()
-            left = until - asyncio.get_running_loop().time()
+            left = until + arrived / BODY_RATE - clock()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, min(left, self._seconds / 4)))
             except TimeoutError as error:
                 raise HTTPException(
                     408,
-                    f"the body did not arrive within {self._seconds:g} s, or paused for too long",
+                    f"the body took more than {self._seconds:g} s at less than"
+                    f" {BODY_RATE / 1000:g} kB a second, or paused for too long",
                     headers={"connection": "close"},
                 ) from error
             arrived += len(message.get("body", b""))

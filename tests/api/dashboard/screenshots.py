@@ -40,7 +40,7 @@ def shots(address: str) -> list[Shot]:
     call = f"/#/recordings/{turned['recording']}?at={turned['turn']['time']:.0f}"
     ready = ".found canvas[data-ready=yes] >> nth=3"
     return [
-        Shot("overview", "/#/?by=month", ".plain-list li >> nth=0"),
+        Shot("overview", "/#/?by=month", ".plain-list li >> nth=0", height=1560),
         Shot("search", f"/#/search?clip={clip}", ready),
         Shot("recordings", "/#/recordings?order=longest", "tbody tr >> nth=0"),
         Shot("recording", call, "canvas[data-ready=yes] >> nth=1", height=1100),

@@ -61,6 +61,24 @@ def test_a_clip_is_analysed_and_compared_with_another(
     expect(versus).to_have_count(0)
 
 
+def test_frames_are_drawn_and_downloaded_of_a_model_that_has_them(
+    visit: Visit, api: httpx.Client, voices: Path, expect
+):
+    file = voices / "anger-0.wav"
+    sent = {"file": (file.name, file.read_bytes())}
+    analysed = {**api.post("/dashboard/analyse", files=sent).json(), "frames": True}
+    frames = [{**analysed["parts"][0], "start": n / 50, "end": (n + 1) / 50} for n in range(40)]
+    visit.page.route("**/dashboard/analyse", lambda route: route.fulfill(json=analysed))
+    visit.page.route("**/v1/predict", lambda route: route.fulfill(json={"parts": frames}))
+    page = visit.open("/#/analyse")
+    page.get_by_label("Audio files").set_input_files(file)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download frames.json").click()
+    assert json.loads(saved.value.path().read_text()) == frames
+    page.get_by_label("Scores over time in").select_option("frame")
+    expect(page.get_by_label("Scores over time in")).to_have_value("frame")
+
+
 def test_a_file_that_is_no_audio_says_so_beside_it(visit: Visit, tmp_path: Path, expect):
     (tmp_path / "letter.mp3").write_bytes(b"dear all" * 100)
     visit.expect("/dashboard/analyse")

@@ -93,7 +93,7 @@ function panel(slot, { remove, ready, signal }) {
     overTime(slot, time, signal);
     fill(body,
       verdict(answer),
-      h("div.split", {}, scoreBars(answer.scores, t("All scores")), h("div.stack", {}, axes(answer), downloads(slot), keeping(slot, signal))),
+      h("div.split", {}, scoreBars(answer.scores, t("All scores")), h("div.stack", {}, axes(answer), downloads(slot, signal), keeping(slot, signal))),
       time, nearest(slot, signal));
   }
   load();
@@ -101,6 +101,9 @@ function panel(slot, { remove, ready, signal }) {
 }
 
 const analysed = ({ file, window }, signal) => answerTo("/dashboard/analyse", file, { window }, signal);
+
+/** The scores of each frame; read once. */
+const readFrames = async (slot, signal) => (slot.frames ??= (await answerTo("/v1/predict", slot.file, { granularity: "frame" }, signal)).parts);
 
 function answerTo(path, file, fields, signal) {
   const form = new FormData();
@@ -160,7 +163,7 @@ function overTime(slot, place, signal) {
   async function change(value) {
     choice.disabled = true;
     try {
-      if (value === "frame") slot.frames ??= (await answerTo("/v1/predict", slot.file, { granularity: "frame" }, signal)).parts;
+      if (value === "frame") await readFrames(slot, signal);
       else if (Number(value) !== slot.window) slot.answer = { ...await analysed({ ...slot, window: Number(value) }, signal), embedding: answer.embedding };
       slot.fine = value === "frame";
       if (!slot.fine) slot.window = Number(value);
@@ -188,12 +191,14 @@ function middles(parts, duration) {
   return parts.map(({ scores, start, end }, place) => ({ scores, start: Math.max(start, border(place)), end: Math.min(end, border(place + 1)) }));
 }
 
-function downloads({ file, answer }) {
+function downloads(slot, signal) {
+  const { file, answer } = slot;
   const stem = file.name.replace(/\.[^.]*$/, "");
   const { embedding, frames: _, ...result } = answer;
   return h("div.row", {},
     h("button", { type: "button", onclick: () => save(npy(embedding), `${stem}.embedding.npy`, "application/x-npy") }, t("Download embedding.npy")),
-    h("button", { type: "button", onclick: () => save(`${JSON.stringify({ ...result, timestamp: new Date().toISOString() }, null, 2)}\n`, `${stem}.result.json`, "application/json") }, t("Download result.json")));
+    h("button", { type: "button", onclick: () => save(`${JSON.stringify({ ...result, timestamp: new Date().toISOString() }, null, 2)}\n`, `${stem}.result.json`, "application/json") }, t("Download result.json")),
+    answer.frames && h("button", { type: "button", onclick: () => readFrames(slot, signal).then((parts) => save(`${JSON.stringify(parts)}\n`, `${stem}.frames.json`, "application/json"), sayFailure) }, t("Download frames.json")));
 }
 
 /** A NumPy file (format 1.0) of a vector: float32, (n,). */

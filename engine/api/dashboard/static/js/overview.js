@@ -18,14 +18,15 @@ const CHECKED_MS = 6000;  // after which alerts have been checked with it
 export function render(main, { params, signal }) {
   let asked = chosen(params);
   const title = h("h1", {}, t("Overview"));
-  const [counts, choice, shares, watched, turns, labelled, state] = ["div", "div.row", "div.stack", "div", "div", "div", "div"].map((one) => h(one));
+  const [counts, choice, shares, watched, turned, angriest, labelled, state] = ["div", "div.row", "div.stack", "div", "div", "div", "div", "div"].map((one) => h(one));
   let alerts = null;
   const section = (name, ...inside) => h("section.panel.stack", { "aria-label": name }, inside);
   const whole = [
     counts,
     section(t("Emotions over time"), h("div.row.between", {}, h("h2", {}, t("Emotions over time")), choice), shares),
     section(t("Alerts"), h("h2", {}, t("Alerts")), watched, webhookDesk(signal)),
-    h("div.halves", {}, section(t("Turned most"), h("h2", {}, t("Turned most")), turns), section(t("Labels"), h("h2", {}, t("Labels")), labelled), section(t("State"), h("h2", {}, t("State")), state)),
+    h("div.halves", {}, section(t("Turned most"), h("h2", {}, t("Turned most")), turned), section(t("Angriest"), h("h2", {}, t("Angriest")), angriest),
+      h("div.stack", {}, section(t("Labels"), h("h2", {}, t("Labels")), labelled), section(t("State"), h("h2", {}, t("State")), state))),
   ];
   fill(main, title, busyBox(t("Reading…")));
 
@@ -38,8 +39,11 @@ export function render(main, { params, signal }) {
       fill(counts, figures(stats));
       refill(choice, choosers(Object.keys(stats.sources).filter((name) => name !== "(none)")));
       refill(labelled, [labels(stats)]);
-      if (stats.classes.length) part(turns, read("/dashboard/turns", { signal }), turnedMost, t("Not read"));
-      else fill(turns, scoreless());
+      const turns = stats.classes.length && read("/dashboard/turns", { signal });
+      for (const [place, show] of [[turned, turnedMost], [angriest, angriestFirst]]) {
+        if (turns) part(place, turns, show, t("Not read"));
+        else fill(place, scoreless());
+      }
       if (stats.classes.length && !alerts) fill(watched, (alerts = alertDesk(stats, signal)).element);
       if (alerts) alerts.load();
       else fill(watched, scoreless());
@@ -108,15 +112,21 @@ function chooser(title, options, now, set) {
     options.map(([value, text]) => h("option", { value, selected: value === now }, text))));
 }
 
-/** Recordings with the greatest turn, then those with the angriest stretch, each with a link to its place. */
-const turnedMost = ({ data, angriest, of }) => [
-  data.length ? h("ol.plain-list", {}, data.map((one) => place(one, one.turn.time, one.turn.rises, t("{emotion} +{rise} at {time}", { emotion: named(one.turn.rises), rise: percent(one.turn.rise), time: clock(one.turn.time) }))))
-    : h("p.hint", {}, t("No recording turned: their emotions stay about the same.")),
-  angriest.length > 0 && [h("h2", {}, t("Angriest")), h("ol.plain-list", {}, angriest.map((one) => {
-    const { start, end, emotion, scores } = one.stretch;
-    return place(one, start, emotion, t("{emotion} {share}, {start} to {end}", { emotion: named(emotion), share: percent(scores[emotion]), start: clock(start), end: clock(end) }));
-  }))],
-  data.length + angriest.length > 0 && h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))];
+/** Recordings with the greatest turn, each with a link to its place. */
+const turnedMost = ({ data, of }) => places(data.map((one) => {
+  const { time, rises, rise } = one.turn;
+  return place(one, time, rises, t("{emotion} +{rise} at {time}", { emotion: named(rises), rise: percent(rise), time: clock(time) }));
+}), of, t("No recording turned: their emotions stay about the same."));
+
+/** Recordings with the angriest stretch, each with a link to it. */
+const angriestFirst = ({ angriest, of }) => places(angriest.map((one) => {
+  const { start, end, emotion, scores } = one.stretch;
+  return place(one, start, emotion, t("{emotion} {share}, {start} to {end}", { emotion: named(emotion), share: percent(scores[emotion]), start: clock(start), end: clock(end) }));
+}), of, t("In no recording anger is on top."));
+
+const places = (found, of, none) => (found.length
+  ? [h("ol.plain-list", {}, found), h("p.hint", {}, t("Of the latest {n}.", { n: plural(of, "recording") }))]
+  : h("p.hint", {}, none));
 
 const place = ({ recording, file, channel_name: who, source, recorded_at: when }, time, emotion, text) => h("li", {},
   h("a", { href: `#/recordings/${recording}?at=${time.toFixed(1)}` }, file),
