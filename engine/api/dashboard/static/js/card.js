@@ -52,7 +52,7 @@ export function facts(clip) {
   const known = [clip.source, clip.speaker, clip.channel_name ?? (clip.channel === null ? null : t("channel {n}", { n: clip.channel })), clip.recorded_at && day(clip.recorded_at)];
   return h("p.facts", {},
     labels.length
-      ? labels.map(([task, value]) => h("span.label", { title: t("{task}, said by a person", { task }) }, dot(value), task === "emotion" ? named(value) : `${task}: ${value}`))
+      ? labels.map(([task, value]) => h("span.label", { title: t("{task}, given by a person", { task }) }, dot(value), task === "emotion" ? named(value) : `${task}: ${value}`))
       : h("span.unlabelled", {}, t("no label")),
     known.filter(Boolean).map((one) => h("span", {}, one)));
 }

@@ -20,11 +20,11 @@ export function uploads(signal) {
     moment(job.created_at),
     job.recording ? h("a", { href: `#/recordings/${job.recording}`, "aria-label": t("open {name}", { name: job.file }) }, t("open")) : "",
   ], signal, (job) => job.kind === "upload" && !items.some((one) => one.job?.job === job.job));
-  const look = async () => {
+  const refresh = async () => {
     await table.load();
-    if (!signal.aborted && table.rows().some((job) => ["queued", "running"].includes(job.status))) setTimeout(() => signal.aborted || look(), REFRESH_S * 1000);
+    if (!signal.aborted && table.rows().some((job) => ["queued", "running"].includes(job.status))) setTimeout(() => signal.aborted || refresh(), REFRESH_S * 1000);
   };
-  look();
+  refresh();
   document.addEventListener("archivechange", table.load, { signal });
   return table.element;
 }

@@ -87,7 +87,7 @@ async function post(item) {
   const used = sessionStorage.getItem("key");
   Object.assign(item, { sent: 0, stop: new AbortController() });
   try {
-    await look(item.file);
+    await checkReadable(item.file);
     const sent = (share) => { item.sent = share; notify(); };
     take(item, await upload("/v1/recordings", form(item), { "idempotency-key": item.key }, item.stop.signal, sent));
     follow();
@@ -97,7 +97,7 @@ async function post(item) {
 }
 
 async function refused(item, error, used) {
-  const readable = await look(item.file).then(() => null, (unreadable) => unreadable);
+  const readable = await checkReadable(item.file).then(() => null, (unreadable) => unreadable);
   if (readable || ![...PASSING, ...NO_USE].includes(error.status)) {
     Object.assign(item, { state: "failed", error: (readable ?? error).message });
     return;
@@ -109,7 +109,7 @@ async function refused(item, error, used) {
 }
 
 /** Fail if the file cannot be read, which a request that fails does not tell. */
-async function look(file) {
+async function checkReadable(file) {
   try {
     await (file.size ? file.slice(0, 1) : file).arrayBuffer();  // of one that is gone the size is 0
   } catch {

@@ -80,7 +80,7 @@ export default {
   "So many of the archive's random pairs of clips are less alike": "档案中有这么多随机片段对不如它们相似",
   "closer than {n} % of pairs": "比 {n}% 的片段对更接近",
   "channel {n}": "声道 {n}",
-  "{task}, said by a person": "{task}，由人标注",
+  "{task}, given by a person": "{task}，由人标注",
   "no label": "无标签",
   "Share of the time, with 95 % intervals; all to the same scale, up to {most}. Clips whose highest score is below {least} count as uncertain.": "时间占比及 95% 区间；刻度相同，最高 {most}。最高得分低于 {least} 的片段算作不确定。",
   "As a table": "以表格显示",
