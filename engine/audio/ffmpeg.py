@@ -403,4 +403,5 @@ class Source:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    reason = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    return "its frames are damaged" if reason.startswith("Error number") else reason
