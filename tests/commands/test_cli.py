@@ -174,6 +174,8 @@ def test_filters(run, manifest):
     assert files("--after", "2026-01-11") == {"sadness-1", "sadness-2"}
     assert files("--before", "2026-01-03") == {"anger-1"}
     assert files("--meta", "take=4") == {"happiness-1"}
+    alone = run("search", "--clip", 1, "--across", "source")
+    assert (alone.code, "no clip matches that is of another source" in alone.err) == (0, True)
     assert files("--source", "studio", "--exclude-same", "speaker", "--label", "anger") == {
         "anger-1",
         "anger-2",
