@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion_search.engine.api.http.loopback import is_loopback
-from emotion_search.engine.api.wire.archive import Count, FailureOut, ModelOut, StatsOut
+from emotion_search.engine.api.wire.archive import Count, FailureOut, ModelOut, SharedWork, StatsOut
 from emotion_search.engine.api.wire.clips import ClipOut, HitOut
 from emotion_search.engine.api.wire.jobs import JobOut
 from emotion_search.engine.api.wire.recordings import RecordingOut
@@ -293,6 +293,10 @@ class Client(Requests):
         """All files that could not be ingested or hold no speech, latest first; ``kind="failed"``
         for the former alone."""
         return self._pages("failures", FailureOut, query)
+
+    def shared_work(self) -> list[SharedWork]:
+        """How far ingests are that processes share, latest first."""
+        return [SharedWork.model_validate(one) for one in self._call("shared_work").json()["data"]]
 
     def trend(self, recording: int, **options: Any) -> dict[str, Any]:
         """How emotion moves through a recording, as the document has it."""

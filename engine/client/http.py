@@ -44,6 +44,7 @@ OPERATIONS = {
     "stats": ("get", "/v1/stats"),
     "models": ("get", "/v1/models"),
     "failures": ("get", "/v1/failures"),
+    "shared_work": ("get", "/v1/shared-work"),
     "trend": ("get", "/v1/recordings/{recording}/trend"),
     "trends": ("get", "/v1/trends"),
     "map": ("get", "/v1/map"),

@@ -147,4 +147,4 @@ def search(
     elif hits:
         print_hits(hits, library.settings.min_confidence)
     else:
-        notice("no clip matches")
+        notice(f"no clip matches{f' that is of another {excluded}' if excluded else ''}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -12,11 +13,13 @@ import numpy as np
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import remove_index
+from emotion_search.engine.audio.samples import Samples
 from emotion_search.engine.embedders.registry import absolute
 from emotion_search.index.database import coverage
-from emotion_search.index.database.embeddings import embeddings_by_id
-from emotion_search.index.database.models import ModelInfo, list_models
-from emotion_search.index.errors import DatabaseBusyError
+from emotion_search.index.database.clips import clip_details
+from emotion_search.index.database.embeddings import embeddings_by_id, sample_clips
+from emotion_search.index.database.models import ModelInfo, active_model, list_models
+from emotion_search.index.errors import AudioError, DatabaseBusyError
 from emotion_search.index.vectors.arrays import Vectors, positions
 
 if TYPE_CHECKING:
@@ -93,6 +96,39 @@ class Switching(Archive):
         except DatabaseBusyError as error:
             log.warning("%s; its space is used again for new clips", error)
         return model, removed
+
+    def some_audio(self, most: int = 24) -> list[Samples]:
+        """Clips drawn at random whose audio is still there, float32 (n,), 16 kHz; the same archive
+        gives the same ones. Others are passed over."""
+        from emotion_search.engine.ingest.reread import clip_source, decode_clips
+
+        with self.database.read() as session:
+            model = active_model(session)
+            ids = sample_clips(session, model, most=most)[0].tolist() if model else []
+            sources = [
+                clip_source(session, clip.recording_id, [place])
+                for clip in clip_details(session, model, ids)
+                for place in [coverage.MissingClip(clip.id, clip.channel, clip.start, clip.end)]
+            ]
+        found = []
+        for source in sources:
+            with contextlib.suppress(AudioError):
+                found += [clip.samples for clip in decode_clips(source, self.decoders)]
+        return found
+
+    def same_neighbours(self, ours: Vectors, theirs: Vectors) -> float:
+        """The share of the ten nearest clips that are the same to two embeddings of each of some
+        clips, float32 (n, dim)."""
+        from emotion_search.engine.query.examples import VectorExample
+        from emotion_search.engine.query.query import Query, answer
+
+        def nearest(vector: Vectors) -> set[int]:
+            example = VectorExample(tuple(vector.tolist()))
+            hits = answer(self, Query([example], per_recording=None, exact=True)).hits
+            return {hit.clip.id for hit in hits}
+
+        pairs = [(nearest(one), nearest(other)) for one, other in zip(ours, theirs, strict=True)]
+        return float(np.mean([len(one & other) / len(one) for one, other in pairs]))
 
     def finetune(self, model: str, output: Path, plan: Plan, **how: Any) -> Finetuned:
         """A model tuned on the archive's labels, in the folder ``output``; see

@@ -54,15 +54,7 @@ def labelled(
         made = []
         for model in models:
             space = active_space(session, model)
-            known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
-            data = replace(
-                labelled_vectors(session, model, clips),
-                sources=known.sources if known.sources.any() else None,
-                sentences=sentences_under(sentence_key, known.sentences),
-                scores=known.scores if model.classes else None,
-                score_classes=tuple(model.classes),
-                affect=known.affect,
-            )
+            data = labelled_vectors(session, model, clips, sentence_key=sentence_key)
             if space.baselines is not None:
                 data = replace(data, centres=space.centres(session, clips.ids))
             made.append((data, space.map))
@@ -77,20 +69,35 @@ def sample(clips: LabelledClips, most: int) -> LabelledClips:
 
 
 def labelled_vectors(
-    session: Session, model: ModelInfo, clips: LabelledClips, *, baselines: Baselines | None = None
+    session: Session,
+    model: ModelInfo,
+    clips: LabelledClips,
+    *,
+    sentence_key: str | None = None,
+    baselines: Baselines | None = None,
 ) -> LabelledVectors:
-    """Labelled clips with their embeddings; speakers only where all are known.
+    """Labelled clips with their embeddings and what is known of them; speakers only where all are.
 
     Args:
+        sentence_key: the metadata key that tells what is said, in place of ``text``.
         baselines: of the archive; those of these clips alone if left out.
 
     Raises:
-        InvalidInputError: too few of them, or of their classes.
+        InvalidInputError: too few of them, or of their classes, or none has the ``sentence_key``.
     """
     vectors = embeddings_in_order(session, model, clips.ids)
-    speakers = clips.speakers if clips.speakers.all() else None
+    known = context_of(session, model, clips.ids, sentence_key or SENTENCE_KEY)
     data = LabelledVectors(
-        vectors, clips.labels, speakers, clips.recordings.astype(str), model.name
+        vectors,
+        clips.labels,
+        clips.speakers if clips.speakers.all() else None,
+        clips.recordings.astype(str),
+        model.name,
+        sources=known.sources if known.sources.any() else None,
+        sentences=sentences_under(sentence_key, known.sentences),
+        scores=known.scores if model.classes else None,
+        score_classes=tuple(model.classes),
+        affect=known.affect,
     )
     places = places_of(session, clips.ids)
     baselines = baselines or fit_baselines([(places, vectors)])

@@ -100,9 +100,9 @@ def tune(
 
     With labels of two classes by four speakers (recordings, where no speakers are known), every
     method is tried on random halves of the speakers: fitted to one, judged on the other, by mAP
-    with galleries of other speakers. The best serves, of nearly equal ones the simplest. Without
-    such labels whitening cannot be judged: baselines are subtracted where groups are many and large
-    enough, else the mean.
+    with galleries of other speakers and by triplets with confounds. The best serves, of nearly
+    equal ones the simplest. Without such labels whitening cannot be judged: baselines are
+    subtracted where groups are many and large enough, else the mean.
 
     Args:
         task: whose labels to use.

@@ -108,6 +108,7 @@ def test_lists_are_read_to_their_end(service: Client):
     assert len(list(service.recordings(limit=5, label="anger"))) == 3
     assert list(service.jobs()) == []
     assert list(service.failures()) == []
+    assert service.shared_work() == []
     assert [task.name for task in service.tasks()] == ["emotion"]
     assert {label.count for label in service.labels()} == {3}
     assert service.stats().clips == 12

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.http.problems import answered, without_paths
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database import slices
 from emotion_search.index.database.clips import vectors_of
 from emotion_search.index.database.files import FileFacts, Silence, add_failure, add_silence
 from tests.api.conftest import assert_problem, upload
@@ -172,6 +173,24 @@ def test_failures_are_told_by_name_and_paged(client: TestClient, tmp_path: Path)
     assert "secret" not in client.get("/v1/failures").text
     assert_problem(client.get("/v1/failures?cursor=x"), 422)
     assert client.get("/v1/failures?cursor=9999999999999999-1").status_code == 200
+
+
+def test_ingests_that_processes_share_are_told_without_paths_and_machines(client: TestClient):
+    with client.app.state.library.database.write_beside() as session:
+        run = slices.open_run(session, "key", "/srv/secret/2026", {})
+        worker = "machine:7:abc"
+        slices.claim_listing(session, run, worker)
+        slices.add_slice(session, run, worker, [{}, {}, {}], 4, "/srv/secret/2026/c.wav")
+        slices.claim_slice(session, worker)
+        slices.renew(session, 1, worker, slices.Progress(2, 1, 1, 3, 36.0))
+    answer = client.get("/v1/shared-work")
+    (work,) = answer.json()["data"]
+    assert (work["work"], work["kind"], work["named"]) == (run, "ingest", "2026")
+    assert (work["files"], work["known"], work["done"], work["failed"]) == (3, 4, 2, 1)
+    assert (work["clips"], work["seconds"], work["workers"]) == (3, 36.0, 1)
+    assert (work["listed"], work["finished"]) == (False, False)
+    assert work["clips_per_second"] > 0
+    assert "machine" not in answer.text
 
 
 def test_a_checkpoints_path_is_not_told(tmp_path: Path, checkpoint: Path):

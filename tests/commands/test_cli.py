@@ -22,6 +22,7 @@ from emotion_search import cli
 from emotion_search.engine.api.wire.filters import Filters
 from emotion_search.engine.commands.options import clip_filter
 from emotion_search.engine.commands.show.hits import clock
+from emotion_search.engine.embedders.emotion2vec import model as emotion2vec_model
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings, load_settings
 from emotion_search.index.database.filters import ClipFilter
@@ -173,6 +174,8 @@ def test_filters(run, manifest):
     assert files("--after", "2026-01-11") == {"sadness-1", "sadness-2"}
     assert files("--before", "2026-01-03") == {"anger-1"}
     assert files("--meta", "take=4") == {"happiness-1"}
+    alone = run("search", "--clip", 1, "--across", "source")
+    assert (alone.code, "no clip matches that is of another source" in alone.err) == (0, True)
     assert files("--source", "studio", "--exclude-same", "speaker", "--label", "anger") == {
         "anger-1",
         "anger-2",
@@ -399,9 +402,39 @@ def test_models_are_listed_checked_and_missed(run, checkpoint, monkeypatch, tmp_
     checked = run("models", "check", checkpoint)
     assert checked.code == 0
     assert "cosine to FunASR's embedding   1.0000" in checked.out
+    assert re.search(r"(?m)^bfloat16 .* s of audio a second, cosine to float32 at", checked.out)
+    assert "of the ten nearest" not in checked.out  # there is no archive
     missed = run("models", "fetch", "iic/emotion2vec_plus_base")
     assert missed.code == 1
     assert "cannot be reached" in missed.err
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_ingest_into_a_new_archive_points_to_a_faster_precision_where_the_processor_has_it(
+    has, run, manifest, checkpoint, monkeypatch
+):
+    monkeypatch.setattr(emotion2vec_model, "cpu_has_bfloat16", lambda: has)
+    rows = (
+        "ingest",
+        "--manifest",
+        manifest,
+        "--model",
+        checkpoint,
+        "--limit",
+        1,
+        "--device",
+        "cpu",
+    )
+    assert ("multiplies in bfloat16" in run(*rows).err) == has
+    assert not has or "bfloat16" not in run(*rows).err  # the archive has clips in one already
+
+
+def test_a_check_says_what_a_precision_changes_in_the_archive(run, manifest, checkpoint):
+    run("ingest", "--manifest", manifest, "--model", checkpoint)
+    out = run("models", "check", checkpoint).out
+    same = re.search(r"bfloat16 .* ([\d.]+) % of the ten nearest the same \(12 clips\)", out)
+    assert same is not None
+    assert 50 < float(same[1]) <= 100
 
 
 def test_the_archives_model_is_listed(run, manifest, checkpoint):

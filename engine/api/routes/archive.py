@@ -13,15 +13,17 @@ from emotion_search.engine.api.http.access import Admin, Reader, Writer
 from emotion_search.engine.api.http.bodies import Asked, json_body
 from emotion_search.engine.api.http.deps import LibraryDep, in_thread
 from emotion_search.engine.api.http.openapi import answers, json_or_form
-from emotion_search.engine.api.http.problems import answered
+from emotion_search.engine.api.http.problems import answered, without_paths
 from emotion_search.engine.api.wire.annotations import EraseIn, Labelled, LabelsIn
 from emotion_search.engine.api.wire.archive import (
+    AllSharedWork,
     Counts,
     FailureKind,
     FailureOut,
     FailurePage,
     ModelOut,
     Models,
+    SharedWork,
     StatsOut,
     stats_out,
 )
@@ -162,6 +164,25 @@ def failures(
             for one in page
         ],
         next=_cursor(page, until, skip) if len(found) > len(page) else None,
+    )
+
+
+@router.get("/shared-work", summary="How far shared ingests are")
+def shared_work(library: LibraryDep, _: Reader) -> AllSharedWork:
+    """Ingests and re-embeddings that processes on any machine share (`ingest --claim`): files,
+    failures, rate and workers of all together. Finished ones stay until the next begins."""
+    return AllSharedWork(
+        data=[
+            SharedWork.model_validate(
+                {
+                    **vars(one),
+                    "work": one.run,
+                    "named": without_paths(one.named),
+                    "workers": len(one.workers),
+                }
+            )
+            for one in library.shared_ingests()
+        ]
     )
 
 

@@ -70,6 +70,32 @@ class FailurePage(BaseModel):
     next: str | None = Field(description="`cursor` of the next page; null on the last.")
 
 
+class SharedWork(BaseModel):
+    """An ingest or another work that several processes share, of all of them together."""
+
+    work: int = Field(description="Its number.")
+    kind: str = Field(description="`ingest`, or `reembed`, of which the files are recordings.")
+    named: str = Field(description="What is taken in, without folders.")
+    finished: bool
+    files: int = Field(description="Files that are not known yet, those listed so far.")
+    listed: bool = Field(description="Whether `files` are all.")
+    known: int = Field(description="Files that the archive had before.")
+    done: int = Field(description="Of `files`, those dealt with.")
+    failed: int = Field(description="Of these, those that failed; see `/v1/failures`.")
+    recordings: int
+    clips: int
+    seconds: float = Field(description="Of audio, taken in.")
+    clips_per_second: float = Field(description="Over the last ten minutes.")
+    audio_per_second: float = Field(description="Seconds of audio a second, likewise.")
+    workers: int = Field(description="That work on it now.")
+
+
+class AllSharedWork(BaseModel):
+    """Work that processes share, latest first."""
+
+    data: list[SharedWork]
+
+
 class StatsOut(BaseModel):
     """What the archive holds."""
 

@@ -64,7 +64,7 @@ class Emotion2vec:
         self.device = pick_device(device)
         self._pack = _PACK_SECONDS.get(self.device.type, 15.0) * SAMPLE_RATE
         dtype = PRECISIONS[precision]
-        if dtype == torch.bfloat16 and self.device.type == "cpu" and not _cpu_has_bfloat16():
+        if dtype == torch.bfloat16 and self.device.type == "cpu" and not cpu_has_bfloat16():
             log.warning("this processor has no bfloat16 arithmetic: float32 is faster on it")
         packed = self.device.type == "cpu" and packing_works(dtype)
         module = checkpoint.module.to(self.device)
@@ -132,7 +132,7 @@ def english(label: str) -> str:
     return "unknown" if key == "<unk>" else key
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
     """Whether the processor is known to multiply in bfloat16 (AVX512-BF16, AMX, Arm's BF16)."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -11,7 +11,9 @@ import pytest
 from emotion_search.engine.embedders.acoustic.model import WEIGHTS
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
+from emotion_search.engine.quality import methods
 from emotion_search.engine.quality import tune as tuning
+from emotion_search.engine.quality.confounds import confounds
 from emotion_search.engine.quality.labelled import LabelledVectors
 from emotion_search.engine.quality.methods import Quality, compare_methods
 from emotion_search.engine.settings import Settings
@@ -56,6 +58,8 @@ def fill(library: Library, data: LabelledVectors, *, labelled: bool = True) -> N
         for i, vector in enumerate(data.vectors):
             annotations = Annotations(
                 speaker=str(data.speakers[i]) if labelled else None,
+                source=str(data.sources[i]) if data.sources is not None else None,
+                metadata={"text": data.sentences[i]} if data.sentences is not None else {},
                 labels={"emotion": str(data.labels[i])} if labelled else {},
             )
             clip = NewClip(None, 0.0, 1.0, vector, np.empty(0, np.float32))
@@ -305,6 +309,25 @@ def test_a_gain_of_next_to_nothing_is_not_worth_a_space(
         lambda *_: {m: Quality(0.9 + 0.001 * i, 0.5) for i, m in enumerate(Method)},
     )
     assert spoken.tune().version == 0
+
+
+def test_methods_are_compared_by_distractors_of_the_same_sentence_and_source_too(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+):
+    data = speech()
+    numbers = np.arange(len(data.labels))
+    sentences, sources = numbers % 3, numbers % 2
+    fill(library, replace(data, sentences=sentences.astype(str), sources=sources.astype(str)))
+    kinds = set()
+
+    def noted(*args, **options):
+        found = confounds(*args, **options)
+        kinds.update(found.triplets)
+        return found
+
+    monkeypatch.setattr(methods, "confounds", noted)
+    library.tune()
+    assert kinds == {"nothing", "sentence", "speaker", "source", "both"}
 
 
 def test_a_task_without_labels_is_refused_rather_than_judged_without(spoken: Library):
