@@ -147,14 +147,14 @@ def add(
 
 
 def emodb_embeddings(folder: Path) -> Vectors:
-    """Embeddings of every EMO-DB clip by the built-in model: float32, (n, 256)."""
+    """Embeddings of every EMO-DB clip by the built-in model: float32, (n, 384)."""
     import soundfile
     import soxr
 
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.settings import load_settings
 
-    embedder = load_embedder("acoustic", load_settings(home=str(folder / "none")))
+    embedder = load_embedder("voice", load_settings(home=str(folder / "none")))
     rows = []
     for path in sorted(folder.rglob("*.flac")):
         samples, rate = soundfile.read(path, dtype="float32")
