@@ -168,7 +168,7 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
         (["map"], 2, "say what to write"),
         (["map", "--json", "--method", "tsne"], 2, "choose pca or umap"),
         (["map", "--html", "m.html", "--colour", "mood"], 2, "choose emotion"),
-        (["map", "--html", "m.html", "--colour", "cluster"], 2, "name of a clustering"),
+        (["map", "--html", "m.html", "--colour", "cluster"], 2, "goes with --clustering"),
         (["map", "--json", "--limit", "1"], 2, "points"),
         (["map", "--html", "m.html", "--audio-base", "nowhere"], 2, "--audio-base"),
         (["search", "--clip", "1", "--cluster", "moods"], 2, "NAME:3"),

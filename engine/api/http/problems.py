@@ -98,7 +98,7 @@ def kinds_of(status: int) -> list[str]:
 _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?([^\s:;,'\"()<>]*)")
 
 
-_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+_OPTION = re.compile(r"(?<![\w-])--(?!model\b)([a-z][a-z-]*)")  # whose model is the server's
 
 
 def problem(
