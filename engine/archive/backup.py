@@ -9,6 +9,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from emotion_search.index.database.jobs import remove_unfinished
 from emotion_search.index.database.models import list_models, rename_model
 from emotion_search.index.database.schema import Location
 from emotion_search.index.disk.permissions import make_file, make_folder
-from emotion_search.index.disk.sync import make_folders
+from emotion_search.index.disk.sync import make_folders, publish, unfinished
 from emotion_search.index.errors import ConflictError, StorageError, UnusableError
 from emotion_search.index.vectors.kinds import is_address
 
@@ -38,6 +39,8 @@ _LIST = "backup.json"
 _DATABASE, _SETTINGS, _UPLOADS, _MODELS = "archive.db", "settings.env", "uploads", "models"
 _CARD = "# Model card"  # begins the README of a model that was tuned here
 _BLOCK = 1 << 20
+_WORKING = ".emotion-search"
+_LEFT_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,8 @@ def _write(
     settings: Settings, file: Path, progress: Callable[[float, float | None], None]
 ) -> BackedUp:
     began = datetime.now(UTC)
-    partial = file.with_name(f"{file.name}.partial")
-    with space_needed(file.parent), tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        copied = Path(folder) / _DATABASE
+    with space_needed(file.parent), _working_folder(file.parent, ".backup-") as folder:
+        partial, copied = folder / "tar", folder / _DATABASE
         with closing(Database(settings.database)) as source:
             snapshot(source, copied, progress)
         with closing(Database(copied)) as database:
@@ -106,30 +108,36 @@ def _write(
             if part.is_file()
         }
         total = sum(map(_size, (copied, *uploads, *parts.values())))
-        try:
-            with tarfile.TarFile(make_file(partial), "w", copybufsize=_BLOCK) as tar:
-                writer = _Writer(tar, adding_up(progress, total))
-                writer.add(_DATABASE, copied)
-                for path in uploads:
-                    writer.add(f"{_UPLOADS}/{path.name}", path, may_be_gone=True)
-                for name, path in parts.items():
-                    writer.add(name, path)
-                writer.put(_SETTINGS, _as_environment(settings))
-                listed = {
-                    "format": _FORMAT,
-                    "created_at": began.isoformat(),
-                    "program": version("emotion-search"),
-                    "uploads": str(settings.uploads_folder),
-                    "models": {key: path.name for key, path in tuned.items()},
-                    "files": writer.files,
-                }
-                writer.put(_LIST, json.dumps(listed, indent=1).encode())
-            with partial.open("rb") as whole:
-                os.fsync(whole.fileno())
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        with tarfile.TarFile(make_file(partial), "w", copybufsize=_BLOCK) as tar:
+            writer = _Writer(tar, adding_up(progress, total))
+            writer.add(_DATABASE, copied)
+            for path in uploads:
+                writer.add(f"{_UPLOADS}/{path.name}", path, may_be_gone=True)
+            for name, path in parts.items():
+                writer.add(name, path)
+            writer.put(_SETTINGS, _as_environment(settings))
+            listed = {
+                "format": _FORMAT,
+                "created_at": began.isoformat(),
+                "program": version("emotion-search"),
+                "uploads": str(settings.uploads_folder),
+                "models": {key: path.name for key, path in tuned.items()},
+                "files": writer.files,
+            }
+            writer.put(_LIST, json.dumps(listed, indent=1).encode())
+        publish(partial, file)
     return _described(listed)
+
+
+@contextmanager
+def _working_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder beside what is made, for a copy of the database; those of killed runs go after a
+    day, for they hold what ``forget`` does not erase there."""
+    for left in parent.glob(f"{prefix}*{_WORKING}"):
+        if time.time() - left.stat().st_mtime > _LEFT_S:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix, suffix=_WORKING) as folder:
+        yield Path(folder)
 
 
 def restore(
@@ -158,14 +166,14 @@ def restore(
             if not is_empty(target):
                 raise ConflictError(f"{target} holds an archive already; restore elsewhere")
             make_folder(home)
-            with space_needed(home), tempfile.TemporaryDirectory(dir=home) as folder:
+            with space_needed(home), _working_folder(home, ".restore-") as folder:
                 for name, noted in listed["files"].items():
-                    _extract(tar, name, noted, Path(folder) / name, seen)
-                restored = Path(folder) / _DATABASE
+                    _extract(tar, name, noted, folder / name, seen)
+                restored = folder / _DATABASE
                 _adopt(restored, listed, home)
                 for part in (_UPLOADS, _MODELS, _SETTINGS):
-                    if (Path(folder) / part).exists():
-                        _merge(Path(folder) / part, home / part)
+                    if (folder / part).exists():
+                        _merge(folder / part, home / part)
                 if target.file is not None and not target.file.exists():
                     _publish(restored, target.file)
                 else:
@@ -216,7 +224,7 @@ def _adopt(database: Path, listed: Mapping[str, Any], home: Path) -> None:
 def _publish(database: Path, file: Path) -> None:
     """Put a database in its place, whole or not at all, and no log beside it that is another's."""
     make_folders(file.parent)
-    partial = file.with_name(f"{file.name}.partial")
+    partial = unfinished(file)
     try:
         shutil.copyfile(database, partial)
         for end in ("-wal", "-shm"):

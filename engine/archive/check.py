@@ -15,10 +15,13 @@ from emotion_search.index.database.check import (
     Damage,
     check_embeddings,
     check_structure,
+    derive_anew,
     lost_embeddings,
+    recordings_of,
     remove_embeddings,
     seal_embeddings,
 )
+from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.recording_details import all_locations
@@ -51,18 +54,34 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
 
 
 def drop_damaged(archive: Archive) -> list[ModelInfo]:
-    """Remove damaged embeddings, of clips that stay; the models under which some have to be made
-    anew, as of clips that lost theirs."""
+    """Write anew what scores say, and remove damaged embeddings of clips that stay and whose audio
+    is there; the models under which some have to be made anew, as of clips that lost theirs."""
     with archive.database.read() as session:
         found = {model: check_embeddings(session, model) for model in list_models(session)}
         serving = active_model(session) if lost_embeddings(session) else None
-    damaged = {model: read.damaged for model, read in found.items() if read.damaged}
+        damaged = {
+            model: _with_audio(session, read.damaged)
+            for model, read in found.items()
+            if read.damaged
+        }
     if serving is not None:
         damaged.setdefault(serving, [])
     with archive.database.write() as session:
+        for model, read in found.items():
+            derive_anew(session, model, read.derived)
         for model, clips in damaged.items():
             remove_embeddings(session, model, clips)
     return list(damaged)
+
+
+def _with_audio(session: Session, clips: list[int]) -> list[int]:
+    """Those of the clips of whose recording a file is there."""
+    there = {
+        recording
+        for recording, _, path, _ in all_locations(session)
+        if path is not None and (is_object(path) or Path(path).exists())
+    }
+    return [clip for clip, recording in recordings_of(session, clips) if recording in there]
 
 
 def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
@@ -72,7 +91,13 @@ def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
         some = ", ".join(map(str, found.damaged[:5]))
         more = ", …" if len(found.damaged) > 5 else ""
         what = f"{len(found.damaged)} of {found.clips} are damaged (clips {some}{more})"
+        yield Damage(f"embeddings of {model.name}", what, f"{_MEND}; else restore a backup")
+    if found.derived:
+        what = f"{len(found.derived)} have another emotion than their scores say"
         yield Damage(f"embeddings of {model.name}", what, _MEND)
+    if found.unlike:
+        what = f"{found.unlike} embeddings of {model.name} have other dimensions or classes than it"
+        yield Damage("models", what, "restore a backup")
     after: int | None = 0
     while found.unsealed and not found.damaged and after is not None:
         with archive.database.write() as session:
@@ -83,9 +108,11 @@ def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:
     """Recordings of which no file is whole; those of users' own are looked at with ``audio``."""
     uploads = archive.settings.uploads_folder
     with archive.database.read() as session:
-        for (recording, sha256), places in groupby(all_locations(session), lambda row: row[:2]):
+        rows = groupby(all_locations(session), lambda row: (row[0], row[1], row[3]))
+        for (recording, sha256, was_read), places in rows:
             known = [path for _, _, path, _ in places if path is not None]
-            if not audio and not any(Path(path).parent == uploads for path in known):
+            ours = audio or any(Path(path).parent == uploads for path in known)
+            if not (ours and was_read):  # whose embeddings alone were imported has no file
                 continue
             there = [path for path in known if is_object(path) or Path(path).exists()]
             problem, whole = "is not what was ingested" if there else "is gone", False

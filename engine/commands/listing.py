@@ -74,6 +74,7 @@ def list_archive(
     if kind not in ("recordings", "clips") and sort is not None:
         raise InvalidInputError(f"{kind} come by how many clips they have; leave out --sort")
     with archive.open(wanted=wanted) as library:
+        limit = min(limit, 2**31)
         most = limit + 1 if limit else 2**31  # one more says that there are more
         if kind == "recordings":
             rows, record, table = _recordings(library, wanted, sort, least)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.disk.sync import publish
+from emotion_search.index.disk.sync import publish, unfinished
 
 
 def put(path: Path, data: bytes | memoryview | str) -> None:
@@ -20,7 +20,7 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
     Raises:
         OSError: it cannot be written; what was there is still there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")  # hidden: NAME.tmp may be somebody's own
+    temporary = unfinished(path)
     try:
         with temporary.open("wb") as out:
             out.write(data.encode() if isinstance(data, str) else data)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.index.disk.sync import publish
+from emotion_search.index.disk.sync import publish, unfinished
 from emotion_search.index.errors import UnusableError, reason
 
 
@@ -31,13 +31,13 @@ class NpyWriter:
     raised.
 
     Args:
-        path: the file's name in the end; until then it is ``NAME.partial`` beside it.
+        path: the file's name in the end.
         width: columns of the array.
     """
 
     def __init__(self, path: Path, width: int) -> None:
         self._path, self._width = path, width
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = unfinished(path)
         self._out = self._partial.open("wb")
         self.rows = 0
         self._header()

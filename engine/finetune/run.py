@@ -26,7 +26,7 @@ from emotion_search.engine.finetune.judge import Judgement, classified, groups_o
 from emotion_search.engine.finetune.tune import Plan, Tuner, check_state, describe
 from emotion_search.engine.machine.threads import cores, torch_threads
 from emotion_search.engine.settings import Settings
-from emotion_search.index.disk.sync import make_folders, publish
+from emotion_search.index.disk.sync import make_folders, publish, unfinished
 from emotion_search.index.errors import ConflictError, UnusableError
 
 _STATE = "state"
@@ -175,7 +175,7 @@ def _placed(output: Path, replaces: bool) -> Iterator[Path]:
         yield output
         return
     place = Path(os.path.realpath(output))  # or a link would be replaced, and not what it names
-    folder = place.with_name(f".{place.name}.partial")
+    folder = unfinished(place)
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     try:
         folder.mkdir()
@@ -200,9 +200,7 @@ def _check_output(output: Path, *, resume: bool, overwrite: bool) -> bool:
         )
     if there - {_STATE} and not overwrite and not resume:
         raise ConflictError(f"{output} is not empty: name another --output, or say --overwrite")
-    if strange := sorted(
-        {name.removeprefix(".").removesuffix(".tmp") for name in there} - _WRITTEN
-    ):
+    if strange := sorted(there - _WRITTEN - {unfinished(output / name).name for name in _WRITTEN}):
         raise ConflictError(
             f"{output} holds {strange[0]}, which finetune has not written and would remove: name"
             " another --output"

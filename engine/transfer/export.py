@@ -20,7 +20,7 @@ from emotion_search.index.database.embeddings import embedded_ids
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.labels import list_tasks
 from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.disk.sync import make_folders, publish
+from emotion_search.index.disk.sync import make_folders, publish, unfinished
 from emotion_search.index.errors import ConflictError, InvalidInputError, UnusableError
 
 FORMATS = ("npy", "parquet", "csv", "jsonl")
@@ -135,7 +135,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
         StorageFullError: no space is left.
     """
     output = Path(os.path.abspath(output))  # noqa: PTH100 - resolves no links
-    partial = output.with_name(f".{output.name}.partial")
+    partial = unfinished(output)
     with _writable(output):
         make_folders(output.parent)
     with output_lock(output):

@@ -12,7 +12,9 @@ from sqlalchemy import Table, delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.bulk import chunks
+from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Base, Clip, Embedding
@@ -46,6 +48,7 @@ _CURES = {
     NO_EMBEDDING: "emotion-search check --mend",
     NO_MODEL: "emotion-search use MODEL",
 }
+
 _LINES = 20  # of what SQLite finds, at most
 
 
@@ -65,11 +68,15 @@ class Embeddings:
     Attributes:
         clips: with an embedding.
         damaged: ids of those of which vector or scores are not what was written.
+        derived: ids of those whose emotion is not what their scores, which are whole, say.
+        unlike: how many are what was written, and not what the model says that it writes.
         unsealed: how many have no checksum yet.
     """
 
     clips: int = 0
     damaged: list[int] = field(default_factory=list)
+    derived: list[int] = field(default_factory=list)
+    unlike: int = 0
     unsealed: int = 0
 
 
@@ -120,29 +127,31 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
         Embedding.scores_crc32,
         Embedding.emotion,
         Embedding.confidence,
-        out_of_range(Base.metadata.tables[Embedding.__tablename__]),
+        out_of_range(Base.metadata.tables[Embedding.__tablename__], DIMENSIONS),
     ).where(Embedding.model_id == model.id)
     rows = session.execute(query.execution_options(yield_per=ROWS))
     for clip, vector, of_vector, scores, of_scores, emotion, confidence, out in rows:
         found.clips += 1
         found.unsealed += of_vector is None
         unscored = emotion is None and not scores  # of a version that stored none
+        fits = len(vector) == model.dimension * 4 and (
+            unscored or len(scores) == len(model.classes) * 4
+        )
+        if not fits and (of_vector, of_scores) == (crc32(vector), crc32(scores)):
+            found.unlike += 1
+            continue
         whole = (
-            not out
-            and len(vector) == model.dimension * 4
-            and (unscored or len(scores) == len(model.classes) * 4)
+            fits
+            and not out
             and of_vector in (None, crc32(vector))
             and of_scores in (None, crc32(scores))
+            and np.isfinite(np.frombuffer(vector, "<f4")).all()
         )
-        if whole:
-            values = np.frombuffer(scores, "<f4")
-            best = scored(model.classes, values)
-            whole = np.isfinite(np.frombuffer(vector, "<f4")).all() and (emotion, confidence) == (
-                best["emotion"],
-                best["confidence"],
-            )
+        best = scored(model.classes, np.frombuffer(scores, "<f4")) if whole else {}
         if not whole:
             found.damaged.append(clip)
+        elif (emotion, confidence) != (best["emotion"], best["confidence"]):
+            found.derived.append(clip)
     return found
 
 
@@ -168,6 +177,33 @@ def seal_embeddings(session: Session, model: ModelInfo, after: int = 0) -> int |
             .execution_options(synchronize_session=False)
         )
     return rows[-1][0] if rows else None
+
+
+def derive_anew(session: Session, model: ModelInfo, clips: list[int]) -> None:
+    """Write the emotion of clips, and its score, as their scores say."""
+    stored = select(Embedding.clip_id, Embedding.scores).where(Embedding.model_id == model.id)
+    for some in chunks(clips):
+        for clip, scores in session.execute(stored.where(Embedding.clip_id.in_(some))).all():
+            best = scored(model.classes, np.frombuffer(scores, "<f4"))
+            session.execute(
+                update(Embedding)
+                .where(Embedding.clip_id == clip, Embedding.model_id == model.id)
+                .values(emotion=best["emotion"], confidence=best["confidence"])
+                .execution_options(synchronize_session=False)
+            )
+    if clips:
+        note_changed(session, clips)
+
+
+def recordings_of(session: Session, clips: list[int]) -> list[tuple[int, int]]:
+    """Clips, each with its recording."""
+    return [
+        (clip, recording)
+        for some in chunks(clips)
+        for clip, recording in session.execute(
+            select(Clip.id, Clip.recording_id).where(Clip.id.in_(some))
+        )
+    ]
 
 
 def remove_embeddings(session: Session, model: ModelInfo, clips: list[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from sqlalchemy import (
@@ -194,9 +194,10 @@ def wrong_values(session: Session, table: Table) -> Iterator[str]:
             yield f"{count} rows have {stored.name} that nothing can use"
 
 
-def out_of_range(table: Table) -> ColumnElement[bool]:
-    """Whether some value of a row is none that its column can have."""
-    return or_(false(), *(out for one in table.columns if (out := _out_of_range(one)) is not None))
+def out_of_range(table: Table, names: Collection[str]) -> ColumnElement[bool]:
+    """Whether some value of a row, of these columns, is none that its column can have."""
+    found = (_out_of_range(table.c[name]) for name in names)
+    return or_(false(), *(out for out in found if out is not None))
 
 
 def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:

@@ -40,6 +40,12 @@ def make_folders(path: Path, mode: int = 0o777) -> None:
         sync(folder.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """Where a file or folder is written until it is whole: beside it, under a name that is nobody
+    else's, so that what a killed run left there may be removed."""
+    return path.with_name(f".{path.name}.emotion-search")
+
+
 def publish(partial: Path, target: Path) -> None:
     """Give a file, or a folder with all in it, its name: after a loss of power it is there whole,
     or what was there before is. Where a folder is replaced, or replaces a file, what was there

@@ -42,4 +42,4 @@ def test_a_page_stays_as_it_was(run, archive, tmp_path: Path, monkeypatch):
     )
     assert run("map", "--html", page, "--overwrite").code == 130
     assert page.read_bytes() == whole
-    assert list(tmp_path.glob("*.tmp")) == []
+    assert [one.name for one in tmp_path.glob("*map*")] == ["map.html"]

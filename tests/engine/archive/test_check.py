@@ -19,6 +19,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
 from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.schema import Base, Clip
 from emotion_search.index.database.wrong_values import wrong_values
 from emotion_search.index.errors import DatabaseError, EmotionSearchError
@@ -303,6 +304,56 @@ def test_a_clip_that_lost_its_embedding_is_told_and_gets_it_again(on_sqlite: Set
         assert library.reembed(model.name)[0].clips == 1
         library.rebuild_index()
     assert found(on_sqlite) == []
+
+
+@pytest.mark.parametrize("change", ["confidence = 0.99", "confidence = 7", "emotion = 'odd'"])
+def test_an_emotion_that_scores_do_not_say_is_written_anew_without_the_audio(
+    on_sqlite: Settings, change: str
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        (before,) = database.execute("SELECT emotion, confidence FROM embeddings LIMIT 1")
+        database.execute(f"UPDATE embeddings SET {change} WHERE rowid = 1")
+        database.execute("DELETE FROM locations")
+    assert any("another emotion than their scores say" in one for one in found(on_sqlite))
+    with Library.open(on_sqlite) as library:
+        searched = library.search(2, wanted=ClipFilter(emotions=("odd",)))
+        assert len(searched) == ("odd" in change)
+        assert drop_damaged(library) == []
+        assert library.search(2, wanted=ClipFilter(emotions=("odd",))) == []
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        assert [*database.execute("SELECT emotion, confidence FROM embeddings LIMIT 1")] == [before]
+
+
+def test_what_cannot_be_made_anew_is_kept(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE embeddings SET valence = 99")
+        database.execute("UPDATE locations SET path = '/gone' || path WHERE recording_id > 1")
+        ((with_audio,),) = database.execute("SELECT count(*) FROM clips WHERE recording_id = 1")
+        ((clips,),) = database.execute("SELECT count(*) FROM clips")
+    with Library.open(on_sqlite) as library:
+        (model,) = drop_damaged(library)
+        assert library.reembed(model.name)[0].clips == with_audio
+    assert f"embeddings of acoustic: {clips - with_audio} of {clips} are damaged" in "".join(
+        found(on_sqlite)
+    )
+
+
+def test_embeddings_that_the_row_of_their_model_denies_are_not_removed(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("""UPDATE models SET classes = '["a"]'""")
+        ((clips,),) = database.execute("SELECT count(*) FROM clips")
+    damage = f"models: {clips} embeddings of acoustic have other dimensions or classes than it"
+    assert damage in found(on_sqlite)
+    with Library.open(on_sqlite) as library:
+        assert drop_damaged(library) == []
+
+
+def test_recordings_whose_embeddings_alone_were_imported_lack_no_file(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE locations SET path = '/gone' || path")
+        database.execute("UPDATE recordings SET sample_rate = 0 WHERE id > 1")
+    (missing,) = found(on_sqlite, audio=True)
+    assert missing.startswith("recording 1: its file is gone")
 
 
 def test_an_archive_that_does_not_say_which_model_serves_is_not_taken_for_an_empty_one(
