@@ -40,6 +40,7 @@ _LOW = np.array([697.0, 770.0, 852.0, 941.0])  # Hz of DTMF: ITU-T Q.23
 _HIGH = np.array([1209.0, 1336.0, 1477.0, 1633.0])
 _OFF = 0.025  # share by which they may be off
 _CLICK_S, _CLICK_STEP = 0.03, 64  # that a click lasts at most; samples of a step of 4 ms
+_BEEP_LEVEL = 0.02  # of the loudest 10 ms, below which is silence
 _CLICK_LEVEL = 0.05  # of the strongest change of the signal, below which a click has ended
 
 
@@ -66,7 +67,7 @@ def voiceless(samples: Samples) -> bool:
         _is_noise(centred, power, peak)
         or _is_siren(power)
         or _is_tone(power)
-        or _is_beep(centred)
+        or _are_beeps(centred)
         or _is_dialling(centred)
         or _is_clicks(centred)
     )
@@ -127,6 +128,16 @@ def _is_tone(power: Array) -> bool:
         return False
     in_peaks = np.quantile(_peaks(power[steady], 1024)[0], _MOST)
     return bool(in_peaks >= _IN_PEAKS or alike >= _ALIKE)
+
+
+def _are_beeps(samples: Array) -> bool:
+    """Whether every sound that stands out of silence is a short beep."""
+    size = SAMPLE_RATE // 100
+    steps = samples[: len(samples) // size * size].reshape(-1, size)
+    power = np.square(steps, dtype=np.float64).sum(axis=1)
+    loud = np.concatenate([[False], power > _BEEP_LEVEL**2 * power.max(), [False]])
+    edges = np.flatnonzero(np.diff(loud.astype(np.int8))) * size
+    return all(_is_beep(samples[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
 def _is_beep(samples: Array) -> bool:

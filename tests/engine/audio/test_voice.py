@@ -63,6 +63,9 @@ TONES = {
     "engaged": np.tile(np.concatenate([sine(480, 0.5) + sine(620, 0.5), np.zeros(8000)]), 3),
     "square": np.sign(sine(440)) / 5,
     "beeps": np.tile(np.concatenate([np.sign(sine(1000, 0.4)) / 5, np.zeros(9600)]), 4),
+    "short beeps": np.tile(np.concatenate([sine(1000, 0.1), np.zeros(14_400)]), 3),
+    "faint pause": 0.3 * np.tile(np.concatenate([sine(1000, 0.06), np.zeros(15_040)]), 3)
+    + 0.002 * RNG.normal(size=48_000),
     "sweep": wave(np.linspace(200, 4000, 80_000)),
     "falling whistle": wave(np.geomspace(3000, 300, 16_000)),
     "siren": wave(1000 + 500 * np.sin(np.arange(80_000) / 3000), 2),
