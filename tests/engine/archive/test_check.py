@@ -88,6 +88,7 @@ def test_every_bit_of_an_embedding_counts(archive: Settings, column: str):
     assert found(archive) == []
 
 
+@pytest.mark.slow
 def test_bits_of_the_file_count_wherever_they_mean_something(
     sqlite_settings: Settings, voices_archive: Template
 ):

@@ -230,6 +230,7 @@ def test_however_often_the_server_was_killed_an_upload_is_taken_in(library: Libr
     assert (done.status, done.is_new, done.problem) == (JobStatus.DONE, True, None)
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_every_process_of_its_own_is_kept_aside(
     library: Library, voice: Path, monkeypatch
 ):
