@@ -49,8 +49,8 @@ assert isinstance(by_clip, SearchOut), by_clip
 
 found = recording.sync(job.recording, client=client)
 assert isinstance(found, RecordingOut), found
-sound = audio.sync(found.recording, client=client, end=1.0)
-assert isinstance(sound, File), sound
+played = audio.sync(found.recording, client=client, end=1.0)
+assert isinstance(played, File), played
 trend = recording_trend.sync(found.recording, client=client)
 assert isinstance(trend, RecordingTrendOut), trend
-print(found.file, len(by_file.hits), len(by_clip.hits), sound.payload.read(4), len(trend.channels))
+print(found.file, len(by_file.hits), len(by_clip.hits), played.payload.read(4), len(trend.channels))
