@@ -22,8 +22,8 @@ _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
 _CONSTANT_DB, _SEVERAL = 0.4, 28  # the same of sirens, in half a second of frames
 _FAR = 1.25  # ratio of their pitches, of most frames
-_FREQUENCIES = 80  # that are heard in noise, at least; hums have half as many
-_HEARD = 1e-6  # share of the strongest one's power in them
+_FREQUENCIES = 80  # that are audible in noise, at least; hums have half as many
+_AUDIBLE = 1e-6  # share of the strongest one's power in them
 _BREATH_S = 0.5  # that is as loud for longer is none
 _NOISE_DB = 2.0, 10.0  # deviations of most frequencies: 5.6, and near that in few frames
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
@@ -84,13 +84,13 @@ def _is_noise(samples: Array, power: Array, peak: float) -> bool:
     if len(samples) < _BREATH_S * SAMPLE_RATE:
         return False
     mean = power.mean(axis=0)
-    heard = mean >= _HEARD * mean.max()
+    audible = mean >= _AUDIBLE * mean.max()
     if (
-        heard.sum() < _FREQUENCIES
-        or _spread((power[:, heard] / mean[heard]).sum(axis=1)) > _EVEN_DB
+        audible.sum() < _FREQUENCIES
+        or _spread((power[:, audible] / mean[audible]).sum(axis=1)) > _EVEN_DB
     ):
         return False
-    apart = power[::4, heard]  # frames that share no sample
+    apart = power[::4, audible]  # frames that share no sample
     deviations = np.std(10 * np.log10(apart + 1e-12 * apart.max()), axis=0)
     least, most = np.quantile(deviations, [0.1, 0.9])
     return bool(_NOISE_DB[0] < least and most < _NOISE_DB[1])

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emotion_search.index.disk.permissions import FILE, make_folder
+from emotion_search.index.disk.sync import unfinished
 from emotion_search.index.errors import BusyError, ConflictError, StorageFullError
 
 
@@ -43,14 +44,14 @@ def output_lock(path: Path) -> Iterator[None]:
     if device or not place.parent.is_dir():  # which the lock would make
         yield
         return
-    lock = FileLock(place.with_name(f".{place.name}.lock"), timeout=0, thread_local=False)
+    lock = FileLock(f"{unfinished(place)}-lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:
         raise ConflictError(
             f"{path} is being written by another run; choose another name, or wait for its end"
         ) from error
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # read-only, or without locks: writing it says why
         yield
         return
     try:
