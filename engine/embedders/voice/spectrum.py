@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from emotion_search.engine.audio.file import SAMPLE_RATE
+from emotion_search.engine.embedders.acoustic.features import power
 
 BANDS = 80
 HOP = 160
@@ -36,8 +37,8 @@ def log_mel(samples: Tensor) -> Tensor:
     x = x * torch.rsqrt(torch.clamp(torch.mean(x * x), min=_QUIET))
     around = functional.pad(x[None], (_FRAME // 2, _FRAME // 2), mode="reflect")[0]
     frames = around.unfold(0, _FRAME, HOP)[: samples.shape[0] // HOP]
-    power = torch.fft.rfft(frames * _window()).abs().square_() @ _filters()
-    logs = torch.log10(torch.clamp(power, min=_FLOOR)).T
+    bands = power(frames * _window(), _FRAME) @ _filters()
+    logs = torch.log10(torch.clamp(bands, min=_FLOOR)).T
     return (torch.maximum(logs, logs.max() - _RANGE) + 4.0) / 4.0
 
 
