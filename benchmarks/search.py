@@ -179,6 +179,15 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     exact = [timed(lambda q=q: one.search(target(q, exact=True))) for q in unit[:20]]
     alone = [timed(lambda q=q: flat.search(q[None], 10)) for q in unit[:20]]
     print(f"exact: {np.median(exact):.1f} ms, FAISS flat {np.median(alone):.1f} ms")
+    noise = random.normal(size=(20, dimension)).astype(np.float32)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    right = sum(
+        hit.similarity >= flat.search(query[None], 10)[0][0, -1] - 2e-6
+        for query in noise
+        for hit in one.search(target(query))
+    )
+    took = np.median([timed(lambda q=q: one.search(target(q))) for q in noise])
+    print(f"queries like no clip (noise): {took:.1f} ms, recall@10 {right / 200:.4f}")
     if given.engine:
         return
 

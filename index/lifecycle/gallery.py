@@ -42,6 +42,11 @@ class ClipGallery:
         self._passes[self._columns.rows_of(left_out)[1]] = False
         self.count = int(np.count_nonzero(self._passes))
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the index has all of their vectors beside it."""
+        return self._loaded.index.rows is not None
+
     def ids(self) -> Ids:
         """All of them: int64, ascending."""
         return self._columns.ids[np.flatnonzero(self._passes)]

@@ -2,7 +2,9 @@
 
 An index names candidates, among which the truly best are up to some rank. Those that may be hits
 are compared by their true vectors. The search is over once the last of the best is of no higher
-rank; else it goes deeper. Where few clips may be hits, just these are compared.
+rank, and better than the last candidate's estimate by several times what estimates are off for this
+query; else it goes deeper. Where few clips may be hits, just these are compared; so are all where a
+query is like none of them, as noise is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from emotion_search.index.errors import EngineError
 from emotion_search.index.vectors.arrays import TIE, Cosines, Ids, Vectors, rounded
-from emotion_search.index.vectors.base import Estimator
+from emotion_search.index.vectors.base import Candidates, Estimator
 
 FEW = 6000
 """Clips that are all compared rather than searched among, or ``_FEW_OF`` of the archive's."""
@@ -28,6 +30,7 @@ _FEW_OF = 1 / 100
 _RATHER_FEW_OF = 1 / 15  # compared rather than sought in all the lists
 _DEEPER = 4  # times as many, where too few hits were found
 _DEEPEST = 1000  # best of all clips; beyond, only those that may be hits are searched among
+_SURE, _HOPELESS = 3.25, 1.0  # clearances, see there: no better clip is expected; too many are
 _PART = 256  # vectors compared with those of better clips at a time
 
 
@@ -53,6 +56,10 @@ class Gallery(Protocol):
     @property
     def count(self) -> int:
         """How many there are."""
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether all of their vectors are mapped, so that any number can be compared."""
 
     def ids(self) -> Ids:
         """All of them: int64, ascending."""
@@ -107,16 +114,20 @@ def _nearest(index: Estimator, query: Vectors, wish: Wish, gallery: Gallery) -> 
             if gallery.count <= min(index.count * _RATHER_FEW_OF, COMPARABLE):
                 index, allowed = gallery.every(allowed), None
         found = index.candidates(query, rank, allowed=allowed)
-        pool.take(found.ids)
+        pool.take(found)
         full = pool.is_full()
-        if found.complete or (full and (found.exhausted or pool.rank() <= found.rank)):
+        enough = full and pool.rank() <= found.rank
+        clear = pool.clearance(found) if enough else 0.0
+        if found.complete or (full and found.exhausted) or clear >= _SURE:
             return pool.best()
+        if enough and gallery.is_mapped and (clear < _HOPELESS or rank > _DEEPEST):
+            return _nearest(gallery.every(gallery.ids()), query, wish, gallery)
         if found.exhausted:
             raise EngineError(
                 "the engine names too few of the clips that may be hits; search with --exact,"
                 " narrow the filter, or see: emotion-search index verify --engine"
             )
-        rank = max(2 * rank, pool.rank() if full else _DEEPER * rank)
+        rank = max(2 * rank, pool.rank() if full and not enough else _DEEPER * rank)
 
 
 class _Pool:
@@ -131,16 +142,23 @@ class _Pool:
         self._is_capped = wish.per_recording is None
         self._seen = np.empty(0, np.int64)
         self._ids, self._recordings = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._estimates = np.empty(0)
         self._cosines, self._exact = np.empty(0), np.empty(0, np.bool_)
         self._unlike = _Unlike(wish.distinct, gallery) if wish.distinct is not None else None
         self._best: NDArray[np.intp]  # rows
 
-    def take(self, ids: Ids) -> None:
+    def take(self, found: Candidates) -> None:
         """Compare those of the clips that may be hits and were not taken before."""
+        ids, estimates = found.ids, found.estimates
         if len(self._seen):
-            ids = ids[~np.isin(ids, self._seen)]
+            new = ~np.isin(ids, self._seen)
+            ids, estimates = ids[new], estimates[new]
         self._seen = np.concatenate([self._seen, ids])
+        named = ids
         ids, recordings = self._gallery.among(ids)
+        if len(ids) < len(named):
+            estimates = estimates[np.isin(named, ids)]
+        self._estimates = np.concatenate([self._estimates, estimates])
         self._ids = np.concatenate([self._ids, ids])
         self._recordings = np.concatenate([self._recordings, recordings])
         exactly = self._unlike is not None  # which goes by their order
@@ -167,6 +185,14 @@ class _Pool:
             assert self._wish.per_recording is not None
             self._most = min(self._most, self._gallery.reachable(self._wish.per_recording))
         return self._most <= len(self._best)
+
+    def clearance(self, found: Candidates) -> float:
+        """How far the last of the best is above what the index left out, in standard deviations of
+        its estimates for this very query: they are off by more for one that is unlike all clips."""
+        off = float(np.std(self._estimates - self._cosines))
+        if off <= TIE:
+            return np.inf
+        return float(self._cosines[self._best[-1]] - found.estimates[-1]) / off
 
     def rank(self) -> int:
         """How many clips of the index are at least as good as the last of the best, of which there

@@ -59,6 +59,8 @@ class Dictionary:
         self._ids = np.array(sorted(i for i in stored if allowed is None or i in allowed), np.int64)
         self.count = len(self._ids)
 
+    is_mapped = True
+
     def ids(self):
         return self._ids
 
@@ -282,6 +284,46 @@ def test_a_search_goes_no_deeper_than_the_rank_of_its_last_hit():
         found = nearest(index, query, Wish(5, 1), Dictionary(stored, query, recording))
         assert index.asked == expected
         assert found[0].tolist() == sorted({recording(i): i for i in range(9, 0, -1)}.values())[:5]
+
+
+class Vague:
+    """An index whose estimates are off by 0.02, which gives twice as many as asked for, at least
+    20, and notes the ranks."""
+
+    def __init__(self, similar) -> None:
+        self.count, self.asked = len(similar), list[int]()
+        off = np.random.default_rng(5).normal(scale=0.02, size=len(similar))
+        self._estimates = similar + off
+
+    def candidates(self, query, rank, *, allowed=None) -> Candidates:
+        self.asked.append(rank)
+        best = np.argsort(-self._estimates)[: max(20, 2 * rank)]
+        return Candidates(best, self._estimates[best], rank, complete=len(best) == self.count)
+
+
+@pytest.mark.parametrize(
+    ("others", "mapped", "asked"),
+    [
+        (np.linspace(0.5, 0.3, 2995), True, [5]),  # far below: no more is asked
+        (np.linspace(0.885, 0.3, 400), True, [5, 20]),  # some might have been left out
+        (np.linspace(0.9, 0.89, 2995), True, [5]),  # estimates tell nothing: all are compared
+        (np.linspace(0.9, 0.89, 2995), False, [5, 20, 80, 320, 1280, 5120]),
+    ],
+)
+def test_a_search_goes_deeper_where_estimates_of_its_query_do_not_tell_clips_apart(
+    others, mapped, asked
+):
+    similar = np.concatenate([[0.95, 0.94, 0.93, 0.92, 0.91], others])
+    stored = {
+        i: np.array([c, np.sqrt(1 - c * c), *[0.0] * (DIM - 2)], np.float32)
+        for i, c in enumerate(similar)
+    }
+    query = np.eye(DIM, dtype=np.float32)[0]
+    gallery = Dictionary(stored, query, lambda i: i)
+    gallery.is_mapped = mapped
+    index = Vague(similar)
+    found = nearest(index, query, Wish(5), gallery)
+    assert (found[0].tolist(), index.asked) == (list(range(5)), asked)
 
 
 class Engine:
