@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import insert
 
+from emotion_search.index.database.bulk import reserve_ids
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.files import FileFacts
 from emotion_search.index.database.models import ModelInfo, activate_model, next_revision
@@ -132,6 +133,8 @@ def fill_shares(database: Database, parts: Iterator[Vectors], *, dimension: int)
         kinds = np.digitize(random.random(len(vectors)), [0.001, 0.051, 0.251, 0.751])
         share = np.array(["rare", "some", "fifth", "half", "rest"])[kinds].tolist()
         with database.write() as session:
+            for table in (Recording, Clip):  # Postgres does not count ids that are given
+                reserve_ids(session, table, len(vectors))
             fill(session, model, vectors, done + 1, sources=share, labels=share)
         done += len(vectors)
 
