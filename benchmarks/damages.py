@@ -103,13 +103,14 @@ WRONG = {
         *("start_s = 'x'", "end_s = x'00'", "start_s = -5.0", "end_s = -1", "end_s = 9e999"),
         *("end_s = 9e99", "end_s = 60", "channel = 7", "speaker = ''"),
         *("channel = 'x'", "channel = -3", "speaker = x'ff'", "recording_id = 9999"),
-        "recording_id = 'x'",
+        *("recording_id = 'x'", "channel_name = ' '", "speaker = char(9)", "revision = 999999"),
     ),
     "recordings": (
         *("recorded_at = 'never'", "recorded_at = 5", "recorded_at = '2026-02-31 10:00:00.000000'"),
         *("ingested_at = 'never'", "duration = 'long'", "duration = -1.0", "sample_rate = 'x'"),
         *("channels = -1", "name = x'ff'", "source = x'ff'", "speaker = x'ff'", "sha256 = x'00'"),
-        *("cut = x'ff'", "duration = 9e99", "channels = 0", "speaker = ''"),
+        *("cut = x'ff'", "duration = 9e99", "channels = 0", "speaker = ''", "name = ''"),
+        *("sha256 = 'zz'", "sha256 = upper(sha256)", "source = char(160)"),
     ),
     "embeddings": (
         *("vector = 'text'", "vector = x'00'", "vector = vector || x'00000000'", "clip_id = 9999"),
@@ -117,9 +118,13 @@ WRONG = {
         *("emotion = x'ff'", "emotion = 'nope'", "confidence = 'x'", "confidence = 7.0"),
         *("valence = 'x'", "revision = 'x'", "model_id = 7", "vector_crc32 = 'x'"),
         *("valence = 99", "arousal = -99", "confidence = NULL", "emotion = NULL"),
+        *("revision = 999999", "emotion = CAST(x'ff' AS TEXT)"),
     ),
-    "labels": ("value = x'ff'", "task = x'ff'", "clip_id = 9999", "value = ''", "task = ''"),
-    "predictions": ("probability = 7", "value = ''"),
+    "labels": (
+        *("value = x'ff'", "task = x'ff'", "clip_id = 9999", "value = ''", "task = ''"),
+        *("value = '  '", "task = ' '", "value = CAST(x'ff' AS TEXT)"),
+    ),
+    "predictions": ("probability = 7", "value = ''", "value = ' '", "probability = 'x'"),
     "locations": ("path = x'ff'", "recording_id = 9999", "size = 'x'", "mtime_ns = 'x'"),
 }
 WRONG_ONCE = {
@@ -127,7 +132,8 @@ WRONG_ONCE = {
     "models": (
         *("classes = '{}'", "classes = 'no'", "classes = '[1]'", "classes = '[\"a\"]'"),
         *("dimension = 'x'", "dimension = 7", "revision = 'x'", "name = x'ff'", "mean = 'x'"),
-        "space_version = 99",
+        *("space_version = 99", "revision = 0", "fingerprint = 'zz'"),
+        "classes = json_replace(classes, '$[1]', classes ->> '$[0]')",
     ),
     "spaces": ("method = 'no'", "version = 9", "fitted_at = 'never'", "mean = x''", "gain = 'x'"),
     "classifiers": ("classes = '5'", "provenance = 'no'", "parameters = x''", "method = 'no'"),
@@ -135,9 +141,13 @@ WRONG_ONCE = {
     "alerts": (
         """filters = '{"bogus": 1}'""",
         """filters = '{"min_score": "x"}'""",
-        "measure = 'x'",
+        """filters = '{"min_score": 7}'""",
+        """filters = '{"after": "never"}'""",
+        *("measure = 'x'", "rule = 'zig>zag'", "rule = 'anger'", "name = ' '", "seen = 'x'"),
     ),
-    "webhooks": ("""events = '["zig"]'""", "events = '{}'", "url = ''"),
+    "webhooks": (
+        *("""events = '["zig"]'""", "events = '{}'", "events = '[]'", "url = ''", "url = 'x'"),
+    ),
 }
 MISSING = (
     *(("clips", "start_s"), ("clips", "end_s"), ("recordings", "name"), ("recordings", "duration")),

@@ -19,6 +19,7 @@ from emotion_search.index.database.check import (
     lost_embeddings,
     recordings_of,
     remove_embeddings,
+    remove_wrong,
     seal_embeddings,
 )
 from emotion_search.index.database.connection import Session
@@ -51,6 +52,12 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
         yield from _uploads(archive)
     except DatabaseError as error:
         yield Damage("database", str(error), "restore a backup")
+
+
+def remove_useless(archive: Archive) -> list[str]:
+    """Remove labels, alerts, webhooks and the like that nothing can use; which, in words."""
+    with archive.database.write() as session:
+        return remove_wrong(session)
 
 
 def drop_damaged(archive: Archive) -> list[ModelInfo]:

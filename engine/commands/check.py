@@ -33,11 +33,13 @@ def check(
     emotion-search check --mend
     """
     from emotion_search.engine.archive.check import check as find
-    from emotion_search.engine.archive.check import drop_damaged
+    from emotion_search.engine.archive.check import drop_damaged, remove_useless
 
     number = 0
     with archive.open() as library:
         if mend:
+            for what in remove_useless(library):
+                notice(f"removed: {what}")
             for model in drop_damaged(library):
                 done, _ = library.reembed(model.name)
                 notice(

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from emotion_search.engine.library.library import Library
 from emotion_search.index.database.webhooks import (
     MOST_WEBHOOKS,
+    URL,
     Delivery,
     WebhookDetails,
     add_webhook,
@@ -42,12 +43,6 @@ log = logging.getLogger(__name__)
 
 DELIVER_S = 1.0
 """Seconds between looks for what is due."""
-URL = (
-    r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
-    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
-    r"(/[!-\"$-~]{0,700})?$"
-)
-"""What a URL of a webhook looks like, as a regular expression."""
 KEPT = timedelta(days=7)
 """How long deliveries are kept, to be read and replayed."""
 _PATIENCE_S = 15.0  # with a connection, and then with an answer

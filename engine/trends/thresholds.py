@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from emotion_search.engine.emotions import UNCERTAIN, class_called
 from emotion_search.index.errors import InvalidInputError
 
 LONGEST_ALERT = 250
 """Most characters of an alert."""
-ALERT = (
-    r"^[^<>=\x00]*[^<>=\s\x00-\x1f][^<>=\x00]*[<>]\s*0*"
-    r"((0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)|([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+|100(\.0*)?)\s*%)\s*$"
-)
-"""What an alert looks like, as a regular expression: ``angry>0.3``."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,8 @@ class Alert:
     @property
     def text(self) -> str:
         """As it is asked for."""
-        return f"{self.emotion}{'>' if self.above else '<'}{self.threshold:g}"
+        number = Decimal(f"{self.threshold:g}")  # without an exponent, which no alert has
+        return f"{self.emotion}{'>' if self.above else '<'}{number:f}"
 
     def holds(self, share: float) -> bool:
         """Whether a share sets it off."""

@@ -17,6 +17,11 @@ from emotion_search.index.errors import ConflictError, NotFoundError
 
 MOST_ALERTS = 100
 """Most rules of an archive."""
+ALERT = (
+    r"^[^<>=\x00]*[^<>=\s\x00-\x1f][^<>=\x00]*[<>]\s*0*"
+    r"((0(\.[0-9]*)?|\.[0-9]+|1(\.0*)?)|([0-9]{1,2}(\.[0-9]*)?|\.[0-9]+|100(\.0*)?)\s*%)\s*$"
+)
+"""What an alert looks like, as a regular expression: ``angry>0.3``."""
 _KEPT, _SHOWN = 1000, 20  # firings of a rule: that are kept, and that are listed and announced
 
 

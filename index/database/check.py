@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import Table, delete, select, text, update
+from sqlalchemy import Table, column, delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,7 @@ from emotion_search.index.database.schema import Base, Clip, Embedding
 from emotion_search.index.database.wrong_values import (
     NO_EMBEDDING,
     NO_MODEL,
+    keys_of,
     out_of_range,
     wrong_values,
 )
@@ -30,25 +32,29 @@ _RESTORE = "restore a backup, or move the database away and ingest again"
 _REINDEX = (
     "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
 )
+_MEND = "emotion-search check --mend"
 _RETRAIN = "emotion-search classifiers --task TASK --delete VERSION, then train and classify"
 _CURES = {
     "spaces": "emotion-search tune --restore 0, then tune",
     "baselines": "emotion-search tune --restore 0, then tune",
     "calibrations": "emotion-search tune --restore, to the space that serves",
     "classifiers": _RETRAIN,
-    "predictions": _RETRAIN,
     "clusterings": "emotion-search cluster --delete NAME, and make it anew",
     "cluster_members": "emotion-search cluster --delete NAME, and make it anew",
     "jobs": "emotion-search jobs drop ID",
-    "alerts": "delete the alert (DELETE /v1/alerts/ID, or in the dashboard) and make it anew",
     "models": "restore a backup, or emotion-search reembed under another model",
-    "embeddings": "emotion-search check --mend; else restore a backup",
-    "labels": "emotion-search label CLIP --task TASK, with --label or --remove",
-    "webhooks": "delete the webhook (DELETE /v1/webhooks/ID, or in the dashboard) and make it anew",
-    NO_EMBEDDING: "emotion-search check --mend",
+    "embeddings": f"{_MEND}; else restore a backup",
+    NO_EMBEDDING: _MEND,
     NO_MODEL: "emotion-search use MODEL",
 }
 
+_DISPENSABLE = (
+    *("labels", "predictions", "failures"),
+    *("alerts", "alert_firings", "webhooks", "webhook_deliveries"),
+)
+"""Tables of which a row that nothing can use is removed by ``remove_wrong``."""
+_CURES |= dict.fromkeys(_DISPENSABLE, f"{_MEND}, which removes them")
+_CURES["predictions"] += ", then emotion-search classify"
 _LINES = 20  # of what SQLite finds, at most
 
 
@@ -92,9 +98,10 @@ def check_structure(session: Session) -> Iterator[Damage]:
                 yield Damage("database", str(line), _REINDEX)
     for table in Base.metadata.sorted_tables:
         try:
-            for what in wrong_values(session, table):
-                cure = _CURES.get(what.partition(" rows ")[2]) or _cure(table)
-                yield Damage(table.name, what, cure)
+            for one in wrong_values(session, table):
+                keys = keys_of(session, table, one)
+                what = f"{one} ({keys})" if keys else str(one)
+                yield Damage(table.name, what, _CURES.get(one.what) or _cure(table))
             if table is not Embedding.__table__:
                 rows = select(table).execution_options(yield_per=ROWS)
                 with closing(session.execute(rows)) as read:
@@ -109,7 +116,21 @@ def check_structure(session: Session) -> Iterator[Damage]:
 def lost_embeddings(session: Session) -> bool:
     """Whether some clip lost its embedding."""
     wrong = wrong_values(session, Base.metadata.tables[Clip.__tablename__])
-    return any(what.endswith(NO_EMBEDDING) for what in wrong)
+    return any(one.what == NO_EMBEDDING for one in wrong)
+
+
+def remove_wrong(session: Session) -> list[str]:
+    """Remove rows that nothing can use and that something else does without: a label, an alert, a
+    webhook, say; what was removed, in words."""
+    removed = []
+    for table in Base.metadata.sorted_tables:
+        for one in wrong_values(session, table) if table.name in _DISPENSABLE else ():
+            removed.append(f"{table.name}: {one} ({keys_of(session, table, one)})")
+            if "clip_id" in table.c:
+                of_them: Any = select(column("clip_id")).select_from(table).where(one.where)
+                note_changed(session, Clip.id.in_(of_them))
+            session.execute(delete(table).where(one.where))
+    return removed
 
 
 def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:

@@ -26,7 +26,8 @@ from emotion_search.index.database.filters import EMOTION, ClipFilter
 from emotion_search.index.database.matching import matching
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding, Metadatum
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.database.wrong_values import HASH_DIGITS, PLAY_S, ROUNDED
+from emotion_search.index.errors import DatabaseError, NotFoundError
 from emotion_search.index.vectors.arrays import Vectors
 
 
@@ -137,10 +138,8 @@ def clip_details(
     classes = model.classes if model else ()
     found = {}
     for *plain, at, paths, labels, metadata, scores, checksum, v, a, d, predictions in rows.all():
-        start, end = plain[-2:]
-        if not all(map(isinstance, plain, _PLAIN.values())) or not 0 <= start <= end < math.inf:
-            raise ValueError(f"clip {plain[0]} is damaged")
-        found[plain[0]] = ClipDetails(
+        *plain, duration, channels, rate = plain
+        clip = ClipDetails(
             **dict(zip(_PLAIN, plain, strict=True)),
             recorded_at=_moment(at),
             path=_present(sorted(path for (path,) in _parsed(paths))),
@@ -150,6 +149,13 @@ def clip_details(
             affect={} if v is None else dict(zip(DIMENSIONS, map(float, (v, a, d)), strict=True)),
             predictions={task: (value, float(p)) for task, value, p in _parsed(predictions)},
         )
+        typed = all(map(isinstance, plain, _PLAIN.values()))
+        known = (duration, channels) if rate else (math.inf, math.inf)
+        if not (typed and _can_be(clip, *known)):
+            raise DatabaseError(
+                f"clip {clip.id} is damaged; see how, and the cure: emotion-search check"
+            )
+        found[clip.id] = clip
     return [found[clip] for clip in ids if clip in found]
 
 
@@ -229,7 +235,8 @@ def _details(sqlite: bool) -> str:
 
     return f"""
         SELECT c.id, c.recording_id, r.name, r.sha256, r.source, coalesce(c.speaker, r.speaker),
-            c.channel, c.channel_name, c.start_s, c.end_s, r.recorded_at,
+            c.channel, c.channel_name, c.start_s, c.end_s,
+            r.duration, r.channels, r.sample_rate, r.recorded_at,
             {several("path", "locations", "recording_id = r.id")},
             {several("task, value", "labels", "clip_id = c.id")},
             {several("key, value", "recording_metadata", "recording_id = r.id")},
@@ -240,6 +247,23 @@ def _details(sqlite: bool) -> str:
         LEFT JOIN embeddings e ON e.clip_id = c.id AND e.model_id = {value}
         WHERE c.id {among}
     """  # noqa: S608 - of constants
+
+
+def _can_be(clip: ClipDetails, duration: float, channels: float) -> bool:
+    """Whether a clip, of a recording of this length and so many channels, has none of the values
+    that ``wrong_values`` tells of."""
+    texts = [clip.name, *clip.labels, *clip.labels.values(), *clip.metadata, *clip.predictions]
+    texts += [one for one in (clip.source, clip.speaker, clip.channel_name) if one is not None]
+    texts += [value for value, _ in clip.predictions.values()]
+    return (
+        0 <= clip.start <= clip.end <= duration + PLAY_S
+        and clip.end < math.inf
+        and (clip.channel is None or 0 <= clip.channel < channels)
+        and len(clip.sha256) == HASH_DIGITS
+        and not any(text == "" or text.isspace() for text in texts)
+        and all(abs(value) <= 1 + ROUNDED for value in clip.affect.values())
+        and all(abs(p - 0.5) <= 0.5 + ROUNDED for _, p in clip.predictions.values())
+    )
 
 
 def _moment(stored: Any) -> datetime | None:

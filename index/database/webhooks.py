@@ -23,6 +23,12 @@ EVENTS = ("job.ended", "alert.fired")
 """Types of events."""
 TEST = "webhook.test"
 """Type of an event that any webhook gets when it is asked for, to see whether it arrives."""
+URL = (
+    r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    r"(/[!-\"$-~]{0,700})?$"
+)
+"""What a URL of a webhook looks like, as a regular expression."""
 LEASE_S = 120.0
 """Seconds after which a delivery in hand is taken from a server that is silent; at once where the
 clock went back, so that its lease would last longer than any."""

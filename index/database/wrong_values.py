@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from datetime import datetime
+from typing import Any, NamedTuple, get_args, get_origin
 
 from sqlalchemy import (
     JSON,
@@ -24,9 +26,11 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.filters import FIELDS, NOISE, Texts
+from emotion_search.index.database.alerts import ALERT
+from emotion_search.index.database.filters import FIELDS, NOISE, ClipFilter, Texts
 from emotion_search.index.database.schema import (
     AlertRow,
     Archive,
@@ -36,22 +40,30 @@ from emotion_search.index.database.schema import (
     ClusteringRow,
     ClusterMember,
     Embedding,
+    Model,
     Prediction,
     Recording,
+    SpaceRow,
     UtcDateTime,
     WebhookRow,
 )
-from emotion_search.index.database.webhooks import EVENTS, TEST
+from emotion_search.index.database.webhooks import EVENTS, TEST, URL
+from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method
 
 NO_EMBEDDING = "have no embedding"
 NO_MODEL = "name no model that serves, though there are clips"
 
 _LARGEST = 1.7976931348623157e308
-_ROUNDED = 1e-3  # play in a score
+ROUNDED = 1e-3
+"""Play in a score."""
+PLAY_S = 1.0
+"""Of a span beyond the end of its recording, in seconds."""
+HASH_DIGITS = 64
+"""Of a sha256 in hexadecimal."""
 _LONGEST_S = 1e9
-_PLAY_S = 1.0  # of a span beyond the end of its recording
-_SCORE, _AFFECT = (-_ROUNDED, 1 + _ROUNDED), (-1 - _ROUNDED, 1 + _ROUNDED)
+_NAMED = 5  # rows that are named
+_SCORE, _AFFECT = (-ROUNDED, 1 + ROUNDED), (-1 - ROUNDED, 1 + ROUNDED)
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "recordings.sample_rate": (0, 1e7),  # 0 of an import, whose audio nobody has read
@@ -79,13 +91,22 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "alerts.window": ["recording", "day", "week", "month"],
     "alerts.state": ["waiting", "quiet", "raised", "failed"],
     "webhook_deliveries.event": [*EVENTS, TEST],
+    "api_keys.scope": ["read", "write", "admin"],
 }
-_NEVER_EMPTY = {
+_NEVER_BLANK = {
     *("labels.task", "labels.value", "predictions.task", "predictions.value", "classifiers.task"),
     *("recordings.source", "recordings.speaker", "recording_metadata.key", "locations.path"),
     *("clips.speaker", "clips.channel_name", "models.name", "clusterings.name", "webhooks.url"),
-    *("alerts.name", "alerts.rule"),
+    *("recordings.name", "alerts.name"),
 }
+_SPACES = "".join(
+    map(chr, (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239))
+)
+_HASHES = {
+    *("recordings.sha256", "failures.sha256", "forgotten.digest", "api_keys.sha256"),
+    "models.fingerprint",
+}
+"""In hexadecimal."""
 
 
 _IN_RECORDING = select(Recording.id).where(
@@ -110,7 +131,7 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
     "clips": {
         "end before they begin": Clip.end < Clip.start,
         "end after their recording does": _IN_RECORDING.where(
-            Clip.end > Recording.duration + _PLAY_S
+            Clip.end > Recording.duration + PLAY_S
         ).exists(),
         "are of a channel that their recording has not": _IN_RECORDING.where(
             Clip.channel >= Recording.channels
@@ -121,23 +142,62 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
             _lacks_the_model_of(ClusterMember, ClusteringRow, ClusterMember.clustering_id),
         ),
     },
-    "archive": {NO_MODEL: and_(Archive.active_model_id.is_(None), select(Clip.id).exists())},
+    "archive": {
+        NO_MODEL: and_(Archive.active_model_id.is_(None), select(Clip.id).exists()),
+        "have a revision before that of a clip": select(Clip.id)
+        .where(Clip.revision > Archive.revision)
+        .exists(),
+    },
+    "models": {
+        "have a revision before that of an embedding": select(Embedding.clip_id)
+        .where(Embedding.model_id == Model.id, Embedding.revision > Model.revision)
+        .exists(),
+        "name a space that is not there": and_(
+            Model.space_version > 0,
+            ~select(SpaceRow.version)
+            .where(SpaceRow.model_id == Model.id, SpaceRow.version == Model.space_version)
+            .exists(),
+        ),
+    },
 }
 """By table: what is wrong where a row denies others, or itself."""
 
 _FILTERS: dict[str, Any] = {
     one.name: list if one.type == Texts or one.name == "metadata"
-    else (int, float) if one.type in (float, float | None) else str
+    else (int, float) if one.type in (float, float | None)
+    else datetime if one.type == datetime | None else str
     for one in FIELDS
 }  # fmt: skip
-_FITS: dict[str, tuple[Any, Callable[[Any], bool]]] = {
-    "webhooks": (WebhookRow.events, lambda events: {*events} <= {*EVENTS}),
-    "alerts": (
-        AlertRow.filters,
-        lambda filters: all(isinstance(filters[one], _FILTERS.get(one, ())) for one in filters),
-    ),
+
+
+def _is_filter(given: dict[str, Any]) -> bool:
+    """Whether a filter can be made of plain data."""
+    try:
+        read = {
+            name: datetime.fromisoformat(value) if _FILTERS[name] is datetime else value
+            for name, value in given.items()
+        }
+        ClipFilter.of(**{name: value for name, value in read.items() if name != "metadata"})
+    except (KeyError, ValueError, TypeError, AttributeError, InvalidInputError):
+        return False
+    return all(isinstance(value, _FILTERS[name]) for name, value in read.items())
+
+
+_FITS: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {
+    "webhooks": {
+        "events": (WebhookRow.events, lambda events: events and {*events} <= {*EVENTS}),
+        "url": (WebhookRow.url, re.compile(URL).match),
+    },
+    "alerts": {
+        "filters": (AlertRow.filters, _is_filter),
+        "rule": (AlertRow.rule, re.compile(ALERT).match),
+    },
+    "models": {"classes": (Model.classes, lambda names: len({*names}) == len(names))},
 }
-"""By table of few rows: a column of JSON, and whether its readers can use a value."""
+"""By table of few rows: columns, and whether their readers can use a value."""
+
+_KNOWN_BY = {"classifiers": ["task", "version"], "clusterings": ["name"]}
+"""By table: what commands ask for, where that is not the primary key."""
 
 _NUMBER = ("integer", "real")
 _PARTS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
@@ -159,8 +219,19 @@ _PARTS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
 SQLite has it to be."""
 
 
-def wrong_values(session: Session, table: Table) -> Iterator[str]:
-    """What is wrong with the values of a table, if anything, and in how many rows.
+class Wrong(NamedTuple):
+    """What is wrong with some rows of a table: how many, what, and the condition that they meet."""
+
+    number: int
+    what: str
+    where: ColumnElement[bool]
+
+    def __str__(self) -> str:
+        return f"{self.number} rows {self.what}"
+
+
+def wrong_values(session: Session, table: Table) -> Iterator[Wrong]:
+    """What is wrong with the values of a table, if anything.
 
     SQLite takes values of any type into any column, as a changed bit may make of one.
     """
@@ -185,13 +256,26 @@ def wrong_values(session: Session, table: Table) -> Iterator[str]:
     counts = session.execute(
         select(*(func.count().filter(one) for one in wrong.values())).select_from(table)
     ).one()
-    for what, count in zip(wrong, counts, strict=True):
+    for (what, where), count in zip(wrong.items(), counts, strict=True):
         if count:
-            yield f"{count} rows {what}"
-    if table.name in _FITS and not any(counts):
-        stored, fits = _FITS[table.name]
-        if count := sum(not fits(value) for value in session.scalars(select(stored))):
-            yield f"{count} rows have {stored.name} that nothing can use"
+            yield Wrong(count, what, where)
+    if not any(counts):
+        for name, (stored, fits) in _FITS.get(table.name, {}).items():
+            rows = session.execute(select(table.c.id, stored))
+            if ids := [row for row, value in rows if not fits(value)]:
+                yield Wrong(len(ids), f"have {name} that nothing can use", table.c.id.in_(ids))
+
+
+def keys_of(session: Session, table: Table, wrong: Wrong) -> str:
+    """By what people know some of the rows that are wrong: ``clip_id 4, task 'mood'``."""
+    names = _KNOWN_BY.get(table.name, [one.name for one in table.primary_key])
+    rows: Any = select(*map(column, names)).select_from(table).where(wrong.where).limit(_NAMED + 1)
+    try:
+        keys = session.execute(rows).all()
+    except SQLAlchemyError:  # text that is none
+        return ""
+    found = [", ".join(map("{} {!r}".format, names, key)) for key in keys]
+    return "; ".join([*found[:_NAMED], *["…"] * (len(found) > _NAMED)])
 
 
 def out_of_range(table: Table, names: Collection[str]) -> ColumnElement[bool]:
@@ -205,8 +289,10 @@ def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
     name = str(of)
     if name in _CHOICES:
         return of.not_in(_CHOICES[name])
-    if name in _NEVER_EMPTY:
-        return of == ""
+    if name in _NEVER_BLANK:
+        return func.trim(of, _SPACES) == ""
+    if name in _HASHES:
+        return or_(func.length(of) != HASH_DIGITS, func.trim(of, "0123456789abcdef") != "")
     if not isinstance(of.type, Integer | Float):
         return None
     if isinstance(of.type, Integer) and name not in _RANGES:

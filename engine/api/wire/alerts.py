@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.annotations import Name
 from emotion_search.engine.api.wire.filters import Alert, Filters
-from emotion_search.engine.service.webhooks import URL
 from emotion_search.index.database.alerts import Firing, NewAlert
+from emotion_search.index.database.webhooks import URL
 
 Measure = Literal["share", "level"]
 Window = Literal["recording", "day", "week", "month"]

@@ -18,7 +18,8 @@ from pydantic import (
 
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.files.values import LONGEST, parse_pairs
-from emotion_search.engine.trends.thresholds import ALERT, LONGEST_ALERT
+from emotion_search.engine.trends.thresholds import LONGEST_ALERT
+from emotion_search.index.database.alerts import ALERT
 from emotion_search.index.database.filters import (
     EMOTION,
     FIELDS,

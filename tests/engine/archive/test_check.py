@@ -250,10 +250,11 @@ IMPOSSIBLE = {
     "clips": ("start_s = -1.0", "end_s = 9e99", "channel = -1", "speaker = ''"),
     "recordings": (
         *("duration = -0.5", "duration = 9e99", "sample_rate = -1", "channels = 0"),
-        *("speaker = ''", "source = ''"),
+        *("speaker = ''", "source = ''", "source = char(9, 160)", "sha256 = 'zz'", "name = ''"),
+        "sha256 = upper(sha256)",
     ),
     "embeddings": ("valence = 99", "arousal = -99", "confidence = 1.5", "revision = -1"),
-    "labels": ("value = ''", "task = ''"),
+    "labels": ("value = ''", "task = ''", "value = '  '"),
     "failures": ("attempts = -1", "kind = 'x'"),
     "classifiers": ("version = 0",),
     "predictions": ("probability = -0.5", "probability = 1.5", "value = ''"),
@@ -270,7 +271,19 @@ CONTRADICTED = {
     ("archive", "active_model_id = NULL"): "name no model that serves, though there are clips",
     ("alerts", """filters = '{"bogus": 1}'"""): "have filters that nothing can use",
     ("alerts", """filters = '{"min_score": "x"}'"""): "have filters that nothing can use",
+    ("alerts", """filters = '{"min_score": 7}'"""): "have filters that nothing can use",
+    ("alerts", """filters = '{"after": "never"}'"""): "have filters that nothing can use",
+    ("alerts", "rule = 'zig>zag'"): "have rule that nothing can use",
     ("webhooks", """events = '["zig"]'"""): "have events that nothing can use",
+    ("webhooks", "events = '[]'"): "have events that nothing can use",
+    ("webhooks", "url = 'x'"): "have url that nothing can use",
+    ("models", "revision = 0"): "have a revision before that of an embedding",
+    ("models", "space_version = 9"): "name a space that is not there",
+    ("models", "classes = json_replace(classes, '$[1]', classes ->> '$[0]')"): (
+        "have classes that nothing can use"
+    ),
+    ("clips", "channel_name = ' '"): "have a channel_name that cannot be",
+    ("archive", "revision = -1"): "have a revision that cannot be",
 }
 
 
@@ -290,9 +303,46 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
         assert not [one for one in Base.metadata.sorted_tables if list(wrong_values(session, one))]
         for (table, change), what in damages.items():
             session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
-            assert f"1 rows {what}" in list(wrong_values(session, Base.metadata.tables[table]))
+            wrong = map(str, wrong_values(session, Base.metadata.tables[table]))
+            assert f"1 rows {what}" in list(wrong)
             session.rollback()
     database.dispose()
+
+
+def test_rows_that_nothing_can_use_are_named_not_answered_with_and_removed(
+    on_sqlite: Settings, run
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        for one in (LEARNED[0].replace("x'00'", "x'00000000'"), *LEARNED[1:]):
+            database.execute(f"INSERT INTO {one}", GIVEN)
+        database.execute("UPDATE labels SET value = ' ' WHERE clip_id = 3")
+        database.execute("UPDATE predictions SET probability = 7")
+        database.execute("UPDATE alerts SET rule = 'zig>zag'")
+        database.execute("UPDATE webhooks SET events = '[]'")
+    assert "is damaged; see how, and the cure: emotion-search check" in (
+        run("search", "--clip", 2, "--limit", 12).err
+    )
+    lines = run("check").out.splitlines()
+    keys = ["clip_id 3, task 'emotion'", "id 1", "id 1", "task 't', clip_id 1"]
+    assert sorted(line.partition("(")[2].partition(")")[0] for line in lines) == keys
+    assert all("; emotion-search check --mend, which removes them" in line for line in lines)
+    mended = run("check", "--mend")
+    assert (mended.code, mended.err.count("removed: ")) == (0, 4)
+    assert run("search", "--clip", 2, "--limit", 12).code == 0
+
+
+@pytest.mark.parametrize("change", [
+    "clips SET channel = 1", "clips SET end_s = 9", "recordings SET sha256 = 'zz'",
+    "recordings SET speaker = ' '", "embeddings SET valence = 7", "labels SET value = ''",
+])  # fmt: skip
+def test_a_hit_has_no_value_that_cannot_be(on_sqlite: Settings, change: str):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute(f"UPDATE {change} WHERE rowid = 1")
+    assert found(on_sqlite)
+    with Library.open(on_sqlite) as library:
+        assert library.search(2, limit=3)
+        with pytest.raises(DatabaseError, match=r"clip 1 is damaged; .* emotion-search check$"):
+            library.clip(1)
 
 
 def test_a_clip_that_lost_its_embedding_is_told_and_gets_it_again(on_sqlite: Settings):
@@ -300,7 +350,7 @@ def test_a_clip_that_lost_its_embedding_is_told_and_gets_it_again(on_sqlite: Set
         database.execute("DELETE FROM embeddings WHERE clip_id = 5")
     with Library.open(on_sqlite) as library:
         lost = [f"{one.where}: {one.what}; {one.cure}" for one in check(library)]
-        assert "clips: 1 rows have no embedding; emotion-search check --mend" in lost
+        assert "clips: 1 rows have no embedding (id 5); emotion-search check --mend" in lost
         (model,) = drop_damaged(library)
         assert library.reembed(model.name)[0].clips == 1
         library.rebuild_index()
@@ -376,7 +426,7 @@ def test_what_a_classifier_predicts_tells_of_an_embedding_that_is_gone(on_sqlite
             database.execute(f"INSERT INTO {one}", GIVEN)
         database.execute("INSERT INTO models VALUES (2, 'b', 'g', 4, '[]', 1, 0, 0, NULL, NULL)")
         database.execute("UPDATE embeddings SET model_id = 2 WHERE clip_id IN (1, 2)")
-    assert "clips: 1 rows have no embedding" in found(on_sqlite)
+    assert "clips: 1 rows have no embedding (id 1)" in found(on_sqlite)
 
 
 def test_what_is_missing_is_told(on_sqlite: Settings):
@@ -387,7 +437,7 @@ def test_what_is_missing_is_told(on_sqlite: Settings):
         database.execute(loose, ("start_s FLOAT NOT NULL", "start_s FLOAT"))
     with sqlite3.connect(file) as database:
         database.execute("UPDATE clips SET start_s = NULL WHERE id = 2")
-    assert "clips: 1 rows have no start_s that can be read" in found(on_sqlite)
+    assert "clips: 1 rows have no start_s that can be read (id 2)" in found(on_sqlite)
 
 
 @pytest.mark.parametrize("change", [
