@@ -141,7 +141,7 @@ class Checked(TyperCommand):
             if value:
                 there[name] = value
             source = ctx.get_parameter_source(option.name)
-            if source is not None and source.name == "COMMANDLINE" and value is not None:
+            if source is not None and source.name == "COMMANDLINE" and value not in (None, ""):
                 given[name] = value
         check_combinations(str(self.name), given, there)
         return super().invoke(ctx)

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion_search.engine.machine.progress import Progress, adding_up, unwatched
+from emotion_search.engine.machine.progress import Progress, adding_up, share, unwatched
 from emotion_search.engine.machine.threads import alone
 from emotion_search.index.database.clip_columns import Attribute, Attributes, attributes_of
 from emotion_search.index.database.clusterings import members
@@ -37,6 +37,7 @@ FEWEST = 3
 
 _REMEMBERED = 8  # maps kept
 _UMAP_FROM = 15  # UMAP's neighbours
+_READING = 0.2  # of the progress of a map by UMAP
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +110,8 @@ class Maps:
         """The map of the clips that pass the filter, at most ``limit`` of them, drawn at random.
 
         The same archive gives the same map. Labels, predictions and clusters are always fresh.
-        ``progress`` is called with how many of their embeddings are read, then, of UMAP, with how
-        many of its epochs are over.
+        ``progress`` is called with how many of their embeddings are read; of UMAP, with what share
+        of the whole is done.
 
         Raises:
             InvalidInputError: too few clips, or too many points; UMAP is not installed.
@@ -155,7 +156,8 @@ def _place(
     if len(ids) < FEWEST:
         raise AbsentError(f"a map needs {FEWEST} clips at least; {len(ids)} match")
     drawn = draw(ids, limit)
-    turned, read = [], adding_up(progress, len(drawn))
+    reading = progress if method == "pca" else share(progress, 0, _READING)
+    turned, read = [], adding_up(reading, len(drawn))
     for some, stored in vectors_by_id(session, model, drawn):
         turned.append(space.turn(session, some, stored))
         read(len(some))
@@ -163,7 +165,7 @@ def _place(
     if method == "pca":
         xy, explained = pca(vectors)
         return drawn, xy, explained, len(ids)
-    return drawn, umap(vectors, progress), None, len(ids)
+    return drawn, umap(vectors, share(progress, _READING, 1)), None, len(ids)
 
 
 @alone

@@ -109,7 +109,7 @@ def map(  # noqa: A001
         str | None,
         typer.Option(
             metavar="emotion|label|predicted|source|speaker|cluster",
-            help="What colours tell; default: emotion, or cluster with --clustering.",
+            help="What colours show; default: emotion, or cluster with --clustering.",
         ),
     ] = None,
     clustering: Annotated[
@@ -136,6 +136,7 @@ def map(  # noqa: A001
     """
     from emotion_search.engine.clusters.project import METHODS
     from emotion_search.engine.commands.show.progress import working
+    from emotion_search.engine.machine.progress import share
     from emotion_search.engine.pages import map as page
 
     claim(html, png, overwrite=overwrite)
@@ -155,15 +156,17 @@ def map(  # noqa: A001
     if audio_base:
         sound = page.api_url(audio_base)
     with archive.open(wanted=wanted) as library, working("map") as progress:
+        drawing = progress
         if embed_audio:
-            sound = page.embedded(library.clip_audio, embed_audio, progress)
+            drawing = share(progress, 0, 0.5)
+            sound = page.embedded(library.clip_audio, embed_audio, share(progress, 0.5, 1))
         made = library.map(
             method=how,
             limit=limit,
             task=wanted.task,
             clustering=clustering,
             wanted=wanted,
-            progress=progress,
+            progress=drawing,
         )
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}

@@ -28,28 +28,30 @@ WITH: dict[str, dict[str, str]] = {
     "export": {"--device": "--granularity=frame", "--task": _TASK},
     "search": {
         "--order": "--sort",
-        "--device": "EXAMPLES --unlike --text --unlike-text",
+        "--model --device": "EXAMPLES --unlike --text --unlike-text",
+        "--example-speaker --example-source": "EXAMPLES --unlike",
         "--task": _TASK,
     },
     "evaluate": {"--embeddings": "--labels", "--labels": "--embeddings", "--overwrite": "--html"},
     "predict": {"--window --hop": "--granularity=window", "--overwrite": "--output-dir"},
-    "compare": {"--overwrite": "--csv --html", "--device": "THINGS"},
-    "trend": {"--overwrite": "--csv --html --png", "--task": _TASK},
+    "compare": {"--overwrite": "--csv!=- --html", "--model --device": "THINGS"},
+    "trend": {"--overwrite": "--csv!=- --html --png", "--task": _TASK},
     "map": {"--audio-base --embed-audio": "--html", "--colour --overwrite": "--html --png"},
     "train": {"--overwrite": "--html"},
     "classifiers": {"--delete": "--task"},
     "finetune": {"--epochs --patience --batch --rate": "--layers"},
 }
-"""By command: options, and the options or arguments (in capitals; with ``=``, of that value) one of
-which they need to mean something."""
+"""By command: options, and the options or arguments (in capitals; with ``=``, of that value, with
+``!=``, of another) one of which they need to mean something."""
 
 WITHOUT: dict[str, dict[str, str]] = {
     "ingest": {
-        "--dry-run": "--watch --claim --on --fail-on",
-        "--claim --on": "--watch --limit",
+        "--dry-run": "--watch --claim --on --fail-on --quiet",
+        "--limit": "--watch --claim --on",
+        "--claim --on": "--watch",
         "--recorded-at": "--time-from",
         "--status --drop": f"PATHS --manifest --retry-failed --claim --on --watch {_OF_FILES}"
-        " --dry-run --limit --quiet --fail-on",
+        " --dry-run --limit --quiet --fail-on --model --device",
     },
     "list": {"WHAT=tasks": _FILTERS},
     "locations": {"--drop": "--json"},
@@ -63,7 +65,12 @@ WITHOUT: dict[str, dict[str, str]] = {
     },
     "evaluate": {"--models": "--html --embeddings", "--embeddings": "--task"},
     "tune": {"--list --restore": "--method --task", "--list": "--restore"},
-    "trend": {"RECORDING": f"--by {_FILTERS}", "--by": "--smooth --penalty --shortest"},
+    "compare": {"--csv=-": "--json"},
+    "trend": {
+        "RECORDING": f"--by {_FILTERS}",
+        "--by": "--smooth --penalty --shortest",
+        "--csv=-": "--json",
+    },
     "cluster": {
         "--list --show --delete": f"--name --method -k --least --replace --seed {_FILTERS}",
         "--list": "--show --delete",
@@ -103,10 +110,12 @@ def check_combinations(
 
 
 def _is_in(given: Mapping[str, object], option: str) -> bool:
-    name, _, value = option.partition("=")
-    return name in given and (not value or str(given[name]) == value)
+    name, sign, value = option.partition("!=" if "!=" in option else "=")
+    return name in given and (not sign or (str(given[name]) == value) == (sign == "="))
 
 
 def _shown(option: str) -> str:
     name, _, value = option.partition("=")
+    if name.endswith("!"):
+        return f"{name[:-1]} FILE"
     return f"{name} {value}".rstrip() if name.startswith("-") else value or name

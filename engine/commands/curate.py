@@ -106,7 +106,7 @@ def forget(
             if expired:
                 ids = sorted(set(ids) & set(library.expired()))
         if dry_run:
-            _count(library.counts_of(ids), ids)
+            _count(library.counts_of(ids), ids, "removed file" if and_files else "known file")
             return
         if (and_files or not recordings) and ids and not yes:
             _ask(counted(len(ids), "recording") + (" with files" if and_files else ""))
@@ -129,12 +129,12 @@ def forget(
         raise typer.Exit(1)
 
 
-def _count(there: Contents, ids: list[int]) -> None:
-    """Say what would be forgotten, and which ids are none."""
+def _count(there: Contents, ids: list[int], file: str) -> None:
+    """Say what would be forgotten, and which ids are none; ``file`` is what a file is called."""
     print(
         f"{counted(len(there.ids), 'recording')} would be forgotten:"
         f" {counted(there.clips, 'clip')} ({length(there.duration)}),"
-        f" {counted(there.labels, 'label')}, {counted(there.files, 'known file')}"
+        f" {counted(there.labels, 'label')}, {counted(there.files, file)}"
     )
     strange = sorted(set(ids) - set(there.ids))
     if strange:

@@ -56,7 +56,7 @@ def evaluate(
     ] = None,
     sentence_key: Annotated[
         str | None,
-        typer.Option(help="Metadata that tells what is said, for triplets; default: text."),
+        typer.Option(help="Metadata key of the words spoken, for triplets; default: text."),
     ] = None,
     models: Annotated[
         list[str] | None,

@@ -188,10 +188,15 @@ def ingest(
                 " UTC (or --timezone)"
             )
 
+        begins = paths or table.manifest or retry_failed
+        early = NamedFiles(paths, rows, annotations, rule) if begins and not retry_failed else None
+        if early is not None and not watch:
+            early.require()  # before there is an archive
+
         def files(library: Library | None) -> NamedFiles:
-            failed = None
-            if retry_failed:
-                failed = [failure.path for failure in library.failures()] if library else []
+            if early is not None:
+                return early
+            failed = [failure.path for failure in library.failures()] if library else []
             return NamedFiles(paths, rows, annotations, rule, failed)
 
         if dry_run:
@@ -206,12 +211,11 @@ def ingest(
             here = [one for one in (*(paths or ()), table.manifest) if one and "://" not in one]
             given = [paths, table.manifest, *astuple(shared), *astuple(codes), table.columns]
             given += [table.date_format, table.timezone, here and str(Path.cwd())]
-            begins = paths or table.manifest or retry_failed
             report, output = take_part(
                 settings, files if begins else None, options, given, output_of, on, workers
             )
         else:
-            with Library.open(settings, create=True) as library:
+            with Library.open(settings, create=early is not None or bool(paths)) as library:
                 named = files(library)
                 library.embedder()
                 _suggest_precision(library)
@@ -222,12 +226,10 @@ def ingest(
                         from emotion_search.engine.files.watch import Watch
 
                         watched = Watch(paths or [], stop=stop, annotations_of=annotations)
-                    report = _run(
-                        library, named, options, stop, output, may_be_none=watch or retry_failed
-                    )
+                    report = _run(library, named, options, stop, output)
                     if watched is not None and not stop.is_set():
                         notice(f"watching {' '.join(named.named)}; Ctrl-C ends it")
-                        _follow(library, watched, rows, replace(options, limit=None), stop, output)
+                        _follow(library, watched, rows, options, stop, output)
         if report.stopped:
             say_error("interrupted; what was committed is kept: run the same command to go on")
             raise typer.Exit(130)
@@ -261,8 +263,6 @@ def _run(
     options: IngestOptions,
     stop: threading.Event,
     output: Output,
-    *,
-    may_be_none: bool,
 ) -> IngestReport:
     from emotion_search.engine.commands.patience import ingest_patiently
     from emotion_search.engine.commands.show.progress import IngestProgress
@@ -274,8 +274,6 @@ def _run(
     note_lost(report, files.rows)
     library.note_failures(files.scan.found, files.rows)
     report.failed[:0] = [*files.scan.found.unusable, *files.rows.problems]
-    if not report.files and not report.stopped and not may_be_none:
-        raise EmotionSearchError(f"no audio files in {' '.join(files.named)}")
     print_report(report, progress.elapsed, output)
     return report
 
@@ -322,8 +320,6 @@ def _preview(
             found = preview(files, None, options, decoders)
     files.report_missing()
     found.unusable[:0] = [*files.scan.found.unusable, *files.rows.problems]
-    if not found.files and not found.unusable and not options.retry:
-        raise EmotionSearchError(f"no audio files in {' '.join(files.named)}")
     seconds = None
     try:
         speed = rate(load_embedder(model_name(settings), settings)) if found.new else 1.0

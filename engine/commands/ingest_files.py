@@ -82,6 +82,19 @@ class NamedFiles:
             return f"no row of {self.rows.path} is for any of these files, such as {first}"
         return self._rule.useless if self._rule else None
 
+    def require(self) -> None:
+        """Refuse what has no file in it, before anything is done for it.
+
+        Raises:
+            EmotionSearchError: there is none, nor a row of a manifest, or the rule and the manifest
+                apply to none.
+        """
+        if next(iter(self), None) is not None or self.scan.found.unusable:
+            return
+        if not (self.rows.problems or (self._of_manifest and self.rows.rows)):
+            self.report_missing()
+            raise EmotionSearchError(f"no audio files in {' '.join(self.named)}")
+
     def count(self, stop: threading.Event) -> int | None:
         """How many there are; None once ``stop`` is set."""
         return self.scan.count(stop)

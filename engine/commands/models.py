@@ -157,10 +157,14 @@ def export_model(
     emotion-search models export voice --onnx voice.onnx
     emotion-search models export /path/to/checkpoint --onnx model.onnx
     """
+    from emotion_search.engine.embedders.onnx.description import describes
+
+    if onnx.suffix != ".onnx":
+        raise InvalidInputError(f"--onnx {onnx}: name a file that ends in .onnx")
+    claim(onnx, describes(onnx), overwrite=overwrite)
     from emotion_search.engine.embedders.onnx.export import export_onnx
     from emotion_search.engine.embedders.registry import family_of
 
-    claim(onnx, overwrite=overwrite)
     model = family_of(name).load(name, ArchiveOptions().settings(device="cpu"))
     exported = export_onnx(model, onnx)
     for seconds, difference in exported.differences.items():

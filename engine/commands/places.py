@@ -1,4 +1,4 @@
-"""Where recordings lie: ``locations``, ``relocate``."""
+"""Paths of recordings that are gone or were moved: ``locations``, ``relocate``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def relocate(
     new: Annotated[str, typer.Argument(help="Where its files are now.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")] = False,
 ) -> None:
-    """Tell the archive that a folder was moved or renamed.
+    """Note that a folder of recordings was moved or renamed.
 
     Files with the same size and time of change are taken as they are, others hashed. What is not in
     the new folder, or is something else, stays as it was and makes the exit code 1.

@@ -77,8 +77,6 @@ def trend(
     claim(html, png, table, overwrite=overwrite)
     if png is not None:
         require_png()
-    if as_json and str(table) == "-":
-        raise InvalidInputError("--json and --csv - both write to stdout; choose one of them")
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
     how = {"smooth": smooth, "penalty": penalty, "shortest": shortest}

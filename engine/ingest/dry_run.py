@@ -30,7 +30,7 @@ class Preview:
         recut: known recordings that would be cut anew.
         otherwise: known recordings that are cut under other options, and would be left so.
         new: the others, of ``size`` bytes and ``duration`` seconds by their headers.
-        untold: new files whose header gives no duration.
+        unknown_duration: new files whose header gives none.
         unusable: path and reason of files that cannot be ingested: no audio, or spans that do not
             say which channel they are of.
     """
@@ -42,7 +42,7 @@ class Preview:
     new: int
     size: int
     duration: float
-    untold: int
+    unknown_duration: int
     unusable: list[tuple[str, str]]
 
 
@@ -90,7 +90,7 @@ def _look_into(file: FoundFile, found: Preview, decoders: Decoders) -> None:
     found.new += 1
     found.size += file.facts.size
     found.duration += seconds or 0.0
-    found.untold += seconds is None
+    found.unknown_duration += seconds is None
 
 
 def rate(embedder: Embedder) -> float:

@@ -78,7 +78,7 @@ class Indexed(Archive):
         yet, with what is known of them, and the space that serves.
 
         Args:
-            sentence_key: the metadata key that tells what is said, in place of ``text``.
+            sentence_key: the metadata key of the words spoken, in place of ``text``.
 
         Raises:
             NotFoundError: the archive is empty.

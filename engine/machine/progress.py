@@ -20,3 +20,12 @@ def adding_up(progress: Progress, total: float) -> Callable[[float], None]:
         progress(done, total)
 
     return add
+
+
+def share(progress: Progress, start: float, end: float) -> Progress:
+    """The progress of a part of the work, which is from ``start`` to ``end`` of it, of 0 to 1."""
+
+    def update(done: float, total: float | None) -> None:
+        progress(start + (end - start) * done / total if total else start, 1.0)
+
+    return update

@@ -142,9 +142,14 @@ def _scores(it: ClassScores) -> Iterator[str]:
     yield page.table(
         ("score", "clips", "mean score", "share right"),
         [
-            (f"{low:.1f}–{low + 0.1:.1f}", one.clips, f"{one.said:.3f}", f"{one.right:.3f}")
+            (
+                f"{low:.1f}–{low + 0.1:.1f}",
+                one.clips,
+                f"{one.confidence:.3f}",
+                f"{one.accuracy:.3f}",
+            )
             for one in it.bins
-            for low in [min(9, int(one.said * 10)) / 10]
+            for low in [min(9, int(one.confidence * 10)) / 10]
         ],
     )
     yield page.figure_html(page.reliability(it.bins), "Reliability of the scores")

@@ -180,8 +180,8 @@ def reliability(bins: Sequence[Bin]) -> go.Figure:
         [
             go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line_color=FAINT, name="perfect"),
             go.Scatter(
-                x=[one.said for one in bins],
-                y=[one.right for one in bins],
+                x=[one.confidence for one in bins],
+                y=[one.accuracy for one in bins],
                 text=[f"{one.clips} clips" for one in bins],
                 mode="lines+markers",
                 line_color=STRONG,

@@ -34,7 +34,7 @@ def labelled(
     ``most``), with what is known of them.
 
     Args:
-        sentence_key: the metadata key that tells what is said, in place of ``text``.
+        sentence_key: the metadata key of the words spoken, in place of ``text``.
 
     Raises:
         NotFoundError: no labels.
@@ -79,7 +79,7 @@ def labelled_vectors(
     """Labelled clips with their embeddings and what is known of them; speakers only where all are.
 
     Args:
-        sentence_key: the metadata key that tells what is said, in place of ``text``.
+        sentence_key: the metadata key of the words spoken, in place of ``text``.
         baselines: of the archive; those of these clips alone if left out.
 
     Raises:

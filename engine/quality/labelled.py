@@ -17,7 +17,7 @@ from emotion_search.index.vectors.space import Space
 Strings = NDArray[np.str_]
 
 SENTENCE_KEY = "text"
-"""The metadata key that tells what is said, where no other is named."""
+"""The metadata key of the words spoken, where no other is named."""
 
 _NEEDED = "evaluation needs two classes of at least two clips each"
 
@@ -128,7 +128,7 @@ def read_labelled_vectors(
     out.
 
     Args:
-        sentence_key: the column that tells what is said, in place of ``text``.
+        sentence_key: the column of the words spoken, in place of ``text``.
 
     Raises:
         InvalidInputError: a file cannot be read, or they do not fit together; or no row has

@@ -22,13 +22,13 @@ class Bin:
     """Clips of which the classifier was about as sure: how sure, and how often it was right.
 
     Attributes:
-        said: mean probability of the value given.
-        right: share that had it.
+        confidence: mean probability of the value given.
+        accuracy: share that had it.
         clips: how many.
     """
 
-    said: float
-    right: float
+    confidence: float
+    accuracy: float
     clips: int
 
 
@@ -118,7 +118,7 @@ def reliability(
     for rows in parts:
         mean, share = float(probabilities[rows].mean()), float(right[rows].mean())
         bins.append(Bin(mean, share, len(rows)))
-    error = sum(one.clips * abs(one.said - one.right) for one in bins) / len(right)
+    error = sum(one.clips * abs(one.confidence - one.accuracy) for one in bins) / len(right)
     return bins, error
 
 

@@ -238,13 +238,27 @@ def test_paths_are_cut_from_details(text: str, expected: str):
         ("choose another, or replace it (--replace)", "choose another, or replace it (replace)"),
         ("choose --exclude-same recording", "choose exclude_same recording"),
         (
-            "none; label by: emotion-search label --task x",
-            "none; label by: emotion-search label --task x",
+            "none; label by: emotion-search label --task x y",
+            "none; label by: PUT /v1/clips/CLIP/labels/TASK",
+        ),
+        (
+            "no clustering x; list them with: emotion-search cluster --list",
+            "no clustering x; list them with: GET /v1/clusterings",
+        ),
+        (
+            "no speech; emotion-search ingest --segments fixed takes it anyway",
+            "no speech; emotion-search ingest --segments fixed takes it anyway",
+        ),
+        (
+            "it knows no texts (emotion-search reembed moves an archive); see --text",
+            "it knows no texts (POST /v1/jobs with kind reembed moves an archive); see text",
         ),
         ("a--b stays, as does -- alone", "a--b stays, as does -- alone"),
     ],
 )
-def test_details_name_fields_where_messages_name_options(text: str, expected: str):
+def test_details_name_fields_and_routes_where_messages_name_options_and_commands(
+    text: str, expected: str
+):
     assert answered(text) == expected
 
 
@@ -370,6 +384,13 @@ def test_what_a_sender_has_already_is_not_sent_again(reading: TestClient):
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
         assert again.headers["vary"] == "Accept-Encoding"  # RFC 9110, section 15.4.5
+
+
+def test_a_detail_is_in_the_words_of_the_api(reading: TestClient):
+    wrong = assert_problem(reading.get("/v1/clips", params={"after": "7"}), 422)
+    assert wrong["detail"].startswith("query.after: give a moment as ISO 8601")
+    unknown = assert_problem(reading.get("/v1/clusterings/none"), 404)
+    assert unknown["detail"].endswith("list them with: GET /v1/clusterings")
 
 
 def test_a_parameter_that_is_not_known_is_refused(reading: TestClient, tmp_path: Path):

@@ -149,6 +149,12 @@ def test_a_file_beside_the_target_is_left_alone(archive):
     assert [Path(name).read_text() for name in ("x.csv.tmp", "x.wav.tmp")] == ["mine", "mine"]
 
 
+def test_a_description_beside_an_exported_model_is_not_written_over(archive):
+    Path("x.json").write_text("mine")
+    assert "x.json is there already" in archive("models export voice --onnx x.onnx").err
+    assert Path("x.json").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -220,6 +226,8 @@ def test_what_is_empty_means_no_folder(run, line, name):
         "map --html x.html --colour label --clustering moods",
         "map --html x.html --colour mood",
         "serve --published-locally --host localhost",
+        "compare --clip 1 --clip 2 --csv - --overwrite",
+        "trend 1 --csv - --overwrite",
     ],
 )
 def test_what_no_archive_could_have_makes_no_sense(archive, line):
@@ -244,7 +252,7 @@ def test_arguments_are_looked_at_before_any_work(archive, line, named):
 
 def words(command: Any, wanted: list[str]) -> list[str]:
     """A command line with these of its options and arguments, and with those that it needs."""
-    given, asked = [], dict(one.partition("=")[::2] for one in wanted)
+    given, asked = [], dict(one.replace("!=", "=").partition("=")[::2] for one in wanted)
     for option in command.params:
         name = option.name.upper() if option.param_type_name == "argument" else option.opts[0]
         if name in asked or option.required:

@@ -41,6 +41,8 @@ def test_ones_own_files_are_removed_only_when_somebody_says_so(run, tmp_path, vo
     own = tmp_path / "own.wav"
     own.write_bytes((voices / "anger-0.wav").read_bytes())
     run("ingest", own, "--model", "acoustic")
+    for option, count in (((), "1 known file"), (("--and-files",), "1 removed file")):
+        assert run("forget", 1, "--dry-run", *option).out.endswith(f"{count}\n")
     asked = run("forget", 1, "--and-files")
     assert (asked.code, own.exists()) == (2, True)
     assert "1 recording with files would be forgotten: say --yes" in asked.err

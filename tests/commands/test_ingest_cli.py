@@ -1,5 +1,7 @@
 """``ingest`` on the command line: manifests in other forms, nightly runs, what it names."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,7 @@ def test_what_matches_no_path_is_an_error_before_anything_is_ingested(
         done = run("ingest", voices, *arguments, "--model", "acoustic", *dry)
         assert (done.code, done.out) == (1, "")
         assert message in done.err
-    assert run("status", "--json").records[0]["recordings"] == 0
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_code_map_that_makes_no_sense_is_misuse(run, voices):
@@ -163,6 +165,15 @@ def test_a_dry_run_shows_no_more_columns_than_can_be_read(run, tmp_path):
     shown = run("ingest", "--manifest", table, "--model", "acoustic", "--dry-run")
     assert ("m18" in shown.out, "m19" in shown.out) == (True, False)
     assert "notice: and 21 columns more, which are metadata" in shown.err
+
+
+def test_an_ingest_of_nothing_makes_no_archive(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    for path in ("nowhere", "empty"):
+        done = run("ingest", path)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_table_without_rows_is_an_error_of_a_dry_run_too(run, tmp_path):

@@ -87,7 +87,7 @@ _MEANINGS = {
     422: "A field is missing, unknown or out of range (`invalid-request`, with `errors`); together"
     " they make no sense, or a part of the form is missing (`invalid-input`); the audio cannot be"
     " used (`unusable-audio`); the idempotency key was sent before with something else.",
-    429: "Too much waits already; `Retry-After` tells when to try again.",
+    429: "Too much waits already; `Retry-After` says when to try again.",
     500: "An unexpected error; the server's log tells more.",
     503: "The model or the database cannot be used now.",
     507: "The server has no space left; nothing half-written was kept.",

@@ -99,6 +99,19 @@ _PATH = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:\\)(?:[^:;,'\"()<>\n]*[/\\])?
 
 
 _OPTION = re.compile(r"(?<![\w-])--(?!model\b)([a-z][a-z-]*)")  # whose model is the server's
+_ROUTES = {
+    "ingest": "POST /v1/recordings",
+    "label": "PUT /v1/clips/CLIP/labels/TASK",
+    "suggest": "GET /v1/suggestions",
+    "train": "POST /v1/jobs with kind train",
+    "classifiers": "GET /v1/classifiers",
+    "cluster": "GET /v1/clusterings",
+    "reembed": "POST /v1/jobs with kind reembed",
+}
+"""By command that a message names as the cure: the route that does the same."""
+_COMMAND = re.compile(
+    rf"emotion-search ({'|'.join(_ROUTES)})(?: FOLDER| --list| --task [^;]*)?(?=$|[;,)]| [a-z])"
+)
 
 
 def problem(
@@ -151,9 +164,10 @@ def without_paths(text: str) -> str:
 
 
 def answered(text: str) -> str:
-    """``text`` without paths of the server, and with fields in place of options of the command line
-    that are not of a command in it."""
-    ours, command, rest = without_paths(text).partition("emotion-search ")
+    """``text`` without paths of the server, with routes in place of commands that have one and
+    with fields in place of options of the command line that are not of a command in it."""
+    routed = _COMMAND.sub(lambda one: _ROUTES[one[1]], without_paths(text))
+    ours, command, rest = routed.partition("emotion-search ")
     return _OPTION.sub(lambda one: one[1].replace("-", "_"), ours) + command + rest
 
 
@@ -196,7 +210,7 @@ def faults(error: RequestValidationError) -> dict[str, Any]:
     errors = [
         {
             "where": printable(".".join(str(part) for part in one["loc"]))[:500],
-            "message": answered(printable(one["msg"]))[:500],
+            "message": answered(printable(one["msg"].removeprefix("Value error, ")))[:500],
         }
         for one in error.errors()[:20]
     ]

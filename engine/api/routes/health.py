@@ -24,7 +24,7 @@ async def healthz() -> Health:
 @router.get("/readyz", summary="Whether searches can be answered", response_model_exclude_none=True)
 async def readyz(library: LibraryDep, jobs: JobsDep, gates: GatesDep) -> Health:
     """Answers once the database can be read, the bucket of uploads (where there is one) can be
-    listed and the index is up to date; else a 503 problem that tells why, as while the model cannot
+    listed and the index is up to date; else a 503 problem that says why, as while the model cannot
     be loaded, or the server ends. Needs no key."""
     if jobs.stopping:
         raise EndingError("the server is about to end")

@@ -85,7 +85,7 @@ def replay(
 @router.post("/{webhook}/test", status_code=202, summary="Test a webhook")
 def send_test(library: LibraryDep, webhook: WebhookId, _: Admin) -> wire.DeliveryOut:
     """Sends `webhook.test` there within seconds, whatever types of events it is for; its delivery
-    tells what came of it."""
+    shows what came of it."""
     return _out(library.test_webhook(webhook))
 
 

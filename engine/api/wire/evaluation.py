@@ -38,7 +38,7 @@ class EvaluationQuery(Asked):
         default=None,
         min_length=1,
         max_length=LONGEST,
-        description="Metadata that tells what is said, for triplets; else `text`.",
+        description="Metadata key of the words spoken, for triplets; else `text`.",
     )
 
     def gallery(self) -> Gallery | None:

@@ -105,7 +105,7 @@ def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json
         "cut_otherwise": found.otherwise,
         "bytes": found.size,
         "duration": round(found.duration, 3),
-        "untold": found.untold,
+        "unknown_duration": found.unknown_duration,
         "unusable": len(found.unusable),
         "estimated_seconds": seconds,
     }

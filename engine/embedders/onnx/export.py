@@ -20,7 +20,7 @@ from emotion_search.engine.embedders.quiet import undisturbed
 from emotion_search.engine.embedders.voice.model import LONGEST, Voice
 from emotion_search.engine.files.atomic import put
 from emotion_search.index.disk.sync import publish
-from emotion_search.index.errors import InvalidInputError, ModelUnavailableError, UnusableError
+from emotion_search.index.errors import ModelUnavailableError, UnusableError
 
 SECONDS = (0.025, 1.0, 7.0, 30.0)
 """Lengths of the clips on which the file is compared with the model."""
@@ -52,15 +52,10 @@ def export_onnx(model: Embedder, path: Path) -> Exported:
     replaced.
 
     Raises:
-        InvalidInputError: it is another model, the file's name does not end in .onnx, there is no
-            such folder.
+        UnusableError: it is another model.
         ModelUnavailableError: packages are missing, the numbers differ.
         OSError: it cannot be written; nothing is.
     """
-    if path.suffix != ".onnx":
-        raise InvalidInputError(f"--onnx {path}: name a file that ends in .onnx")
-    if not path.absolute().parent.is_dir():
-        raise UnusableError(f"--onnx {path}: there is no folder {path.parent}")
     if not isinstance(model, Voice | Emotion2vec):
         raise UnusableError(
             f"the model {model.name} cannot be exported; voice and emotion2vec models can"

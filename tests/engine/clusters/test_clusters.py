@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from emotion_search.engine.clusters import cluster as clustering_module
+from emotion_search.engine.clusters import project
 from emotion_search.engine.clusters.cluster import cluster
 from emotion_search.engine.clusters.describe import describe
 from emotion_search.engine.clusters.kmeans import assign, choose_k, fit_centres
@@ -225,6 +226,19 @@ def test_points_are_remembered_until_clips_change_and_labels_are_fresh(database:
             maps.make(database, model, limit=limit)
     with pytest.raises(NotFoundError, match="no clustering none"):
         maps.make(database, model, clustering="none")
+
+
+def test_the_progress_of_a_map_by_umap_goes_up_to_the_whole(sqlite: Database, monkeypatch):
+    def epochs(vectors, progress):
+        progress(0, 200)
+        progress(200, 200)
+        return vectors[:, :2]
+
+    monkeypatch.setattr(project, "umap", epochs)
+    model, shares = archive(sqlite), []
+    Maps().make(sqlite, model, method="umap", progress=lambda done, of: shares.append(done / of))
+    assert shares == sorted(shares)
+    assert (shares[0] < 0.5, shares[-1]) == (True, 1.0)
 
 
 def test_embeddings_of_one_number_have_no_map(sqlite: Database):

@@ -45,7 +45,7 @@ def test_class_scores_of_five_clips_by_hand():
     assert one.labelled == pytest.approx({"angry": 0.4, "other": 0, "sad": 0.6})
     assert one.given == pytest.approx({"angry": 0.4, "other": 0.4, "sad": 0.2})
     # Bins: 0.55 (wrong); twice 0.65 (wrong); twice 0.75 (right).
-    assert [(round(b.said, 6), b.right, b.clips) for b in one.bins] == [
+    assert [(round(b.confidence, 6), b.accuracy, b.clips) for b in one.bins] == [
         (0.55, 0, 1),
         (0.65, 0, 2),
         (0.75, 1, 2),

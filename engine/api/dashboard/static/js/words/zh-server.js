@@ -18,11 +18,10 @@ export default {
   "the database cannot be used; the server's log tells why": "数据库无法使用，详见服务器日志",
   "the server has no space left; nothing half-written was kept": "服务器空间不足，没有保留任何不完整的内容",
   "model {name} cannot be loaded ({why})": "无法加载模型 {name}（{why}）",
-  "the archive is empty; fill it with: emotion-search ingest FOLDER": "档案是空的，请先添加录音",
+  "the archive is empty; fill it with: POST /v1/recordings": "档案是空的，请先添加录音",
   "the archive is empty: its model, and so its emotions, come first": "档案是空的：先添加录音，才知道有哪些情绪",
 
   // What is asked
-  "Value error, {what}": "{what}",
   "Input should be a valid datetime or date, {why}": "不是有效的日期时间",
   "Field required": "必填",
   "Extra inputs are not permitted": "不认识此字段",
@@ -45,7 +44,7 @@ export default {
   "the example is not in the archive, so it has no recording": "示例不在档案中，因此没有所属录音",
   "the example's {what} is not known to the archive": "档案不知道示例的 {what}",
   "the examples have several {what}s; only one can be left out": "示例有多个 {what}，只能排除一个",
-  "the model {model} knows no texts: models of sound and text do, such as hf:laion/larger_clap_music_and_speech (emotion-search reembed moves an archive)": "模型 {model} 不懂文字：兼懂声音与文字的模型才行，如 hf:laion/larger_clap_music_and_speech（可用 emotion-search reembed 迁移档案）",
+  "the model {model} knows no texts: models of sound and text do, such as hf:laion/larger_clap_music_and_speech (POST /v1/jobs with kind reembed moves an archive)": "模型 {model} 不懂文字：兼懂声音与文字的模型才行，如 hf:laion/larger_clap_music_and_speech（可用 POST /v1/jobs 的 reembed 任务迁移档案）",
   "the text is empty: say what clips should sound like": "文字是空的：请写出应该听起来像什么",
   "the text is too long for {model}: {n} tokens, {most} at most": "文字对 {model} 来说太长：{n} 个词元，最多 {most} 个",
   "a map needs {least} clips at least; {n} match": "地图至少需要 {least} 个片段，现有 {n} 个",
@@ -54,8 +53,8 @@ export default {
   "fewer than two of them can be compared: {why}": "可比较的不足两个：{why}",
 
   // Labels, classifiers
-  "no clip has a label under the task {task}; give labels in a manifest, or by: emotion-search label --task {again}": "任务 {task} 下没有带标签的片段，请先标注",
-  "a classifier needs two classes of {least} clips, each by more than one {who}; under the task {task} there are: {there}. Label more of {rest}; which clips may help says: emotion-search suggest --task {again}": "分类器至少需要两类、每类 {least} 个片段、来自不止一个声音；任务 {task} 下有：{there}。请多标注：{rest}",
+  "no clip has a label under the task {task}; give labels in a manifest, or by: PUT /v1/clips/CLIP/labels/TASK": "任务 {task} 下没有带标签的片段，请先标注",
+  "a classifier needs two classes of {least} clips, each by more than one {who}; under the task {task} there are: {there}. Label more of {rest}; which clips may help says: GET /v1/suggestions": "分类器至少需要两类、每类 {least} 个片段、来自不止一个声音；任务 {task} 下有：{there}。请多标注：{rest}",
 
   // Alerts, webhooks
   "there is another alert named {name}; delete it first": "已有名为 {name} 的另一个警报，请先删除它",
