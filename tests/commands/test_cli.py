@@ -302,7 +302,7 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["nonsense"], 2, "nonsense"),
         (["search", "--bogus"], 2, "No such option: --bogus (see emotion-search search --help)"),
         (["search", "--clip", "1", "--across", "bogus"], 2, "--across (or --exclude-same) bogus"),
-        (["search", "--clip", "1", "--example-speaker", "voice1"], 2, "--example-speaker goes with"),
+        (["search", "--clip", "1", "--example-speaker", "x"], 2, "--example-speaker goes with"),
         (["search", "--clip", "1", "--label", ""], 2, "--label is empty"),
         (["search", "--clip", "1", "--source", "a", "--source", " "], 2, "--source is empty"),
         (["forget", "--source", "", "--yes"], 2, "--source is empty"),
