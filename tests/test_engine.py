@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,13 +17,14 @@ from fastapi.testclient import TestClient
 
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.api.routes import health
+from emotion_search.engine.files.scan import find_audio
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.spaces import add_space
 from emotion_search.index.vectors import milvus as milvus_module
 from emotion_search.index.vectors import topk
 from emotion_search.index.vectors.space import Method, Space
-from tests.conftest import command_with
+from tests.conftest import command_with, tone, write_wav
 from tests.milvus import MilvusServer, needs_milvus
 from tests.templates import Template
 
@@ -160,3 +162,44 @@ def test_commands_and_service_say_what_the_engine_is_up_to(archive, engine, monk
         other = command(archive, "index", word, index="milvus+http://tok@127.0.0.1:1")
         assert (other.returncode, "tok@" in other.stderr) == (1, False)
         assert "fails: Fail connecting" in other.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("lost", "by"),
+    [("engine", "commands"), ("both", "commands"), ("database", "a server"), ("both", "a server")],
+)
+def test_a_database_of_yesterday_and_an_engine_that_was_wiped_are_caught_up_with(
+    archive, engine, tmp_path, lost, by
+):
+    """Of today are another recording, and an erasure that yesterday's database knows nothing of."""
+    with Library.open(archive) as library:
+        library.save_index()
+    file = archive.home / "archive.db"
+    yesterday = shutil.copy(file, tmp_path)
+    with Library.open(archive) as library:
+        library.forget(5)
+        library.ingest(find_audio([str(write_wav(tmp_path / "new.wav", tone(1.0)))]).files)
+        assert library.verify_engine().is_sound
+    if lost != "engine":
+        shutil.copy(yesterday, file)
+    if lost != "database":
+        engine.wipe()
+    if by == "commands":
+        verified = command(archive, "index", "verify", "--engine")
+        if verified.returncode:
+            assert "run: emotion-search index repair" in verified.stderr.splitlines()[-1]
+            assert command(archive, "index", "repair").returncode == 0
+        assert command(archive, "index", "verify", "--engine").returncode == 0
+    else:
+        named = archive.model_copy(update={"allowed_hosts": "testserver"})
+        with TestClient(create_app(named)) as client:
+            query = {"positive": [{"clip": 1}], "limit": 10}
+            true = client.post("/v1/search", json=query | {"exact": True}).json()["hits"]
+            assert client.post("/v1/search", json=query).json()["hits"] == true
+            eventually(lambda: client.get("/readyz").json().get("engine") == "ok")
+            assert client.post("/v1/search", json=query).json()["hits"] == true
+    with Library.open(archive) as library:
+        found = library.verify_engine()
+        assert found.is_sound
+        assert found.clips == 12  # one less and one more, or as it was
+        assert (5 in {clip.id for clip in library.clips()}) is (lost != "engine")

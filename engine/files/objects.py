@@ -150,7 +150,7 @@ def put_object(url: str, content: Path | Iterator[bytes]) -> bool:
     store, key = _place(url)
     with _plain_errors(url):
         stored = store.put(key, content, max_concurrency=_PUT_AT_ONCE)
-    return stored["version"] not in (None, "null")
+    return _has_versions(url, stored["version"])
 
 
 def copy_object(url: str, target: str) -> None:
@@ -190,13 +190,18 @@ def remove_object(url: str) -> None:
     """Delete an object for good.
 
     Raises:
-        OSError: it cannot be, or its bucket would keep it as an earlier version.
+        OSError: it cannot be, or its bucket would keep it as an earlier version, or (Google) does.
     """
     store, key = _place(url)
     with _plain_errors(url):
-        if store.head(key).get("version") not in (None, "null"):
+        version = store.head(key).get("version")
+        if _has_versions(url, version):
             raise OSError(errno.EPERM, "its bucket keeps versions; remove all of them yourself")
         store.delete(key)
+        if url.startswith("gs://"):
+            with suppress(FileNotFoundError):
+                store.get(key, options={"version": version, "head": True})
+                raise OSError(errno.EPERM, "deleted, but its bucket keeps it as an earlier version")
 
 
 def is_gone(path: str) -> bool:
@@ -222,6 +227,11 @@ def gone_among(paths: Iterable[str]) -> list[str]:
         return [path for path in paths if gone(path)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [path for path, is_it in zip(paths, pool.map(is_gone, paths), strict=True) if is_it]
+
+
+def _has_versions(url: str, version: str | None) -> bool:
+    """Whether a bucket keeps versions, by what it gave one; Google gives any object a number."""
+    return version not in (None, "null") and not url.startswith("gs://")
 
 
 def _facts(url: str, meta: Any) -> FileFacts:

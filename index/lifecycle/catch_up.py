@@ -13,6 +13,7 @@ from emotion_search.index.database.embeddings import embeddings_by_id, removed_s
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding
 from emotion_search.index.database.spaces import ArchiveSpace, Standing
+from emotion_search.index.errors import DatabaseError
 from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.base import VectorIndex
 
@@ -96,15 +97,36 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     clips = np.array(session.scalars(latest.order_by(Clip.revision.desc()).limit(_COMPARED)).all())
     if loaded.columns.differences(session, np.union1d(last, clips).astype(np.int64)):
         loaded.columns = Columns.read(session, model, loaded.columns.revision)
-    ids, stored = embeddings_by_id(session, model, last)
-    turned = loaded.space.turn(session, ids, stored)
-    off = 8 * index.spread + 1e-5
-    for one, vector in zip(ids.tolist(), turned, strict=True):
-        found = index.estimate(vector, one)
-        if found is None or abs(found - 1) > off:
-            return False
+    if not _has_vectors(session, model, loaded, last):
+        return False
     if index.rows is None:
         return True
     ids, stored = embeddings_by_id(session, model, index.rows.sample(_COMPARED))
     known, kept = index.rows.get(ids)
     return np.allclose(kept, loaded.space.turn(session, ids, stored)[known], atol=1e-5)
+
+
+def shares_past(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
+    """As ``agrees``, by one clip of the last revision: for an index in use, whose database may be
+    put back and written to before anybody asks again."""
+    query = (
+        select(Embedding.clip_id)
+        .where(Embedding.model_id == model.id, Embedding.revision <= loaded.revision)
+        .order_by(Embedding.revision.desc())
+    )
+    last = np.fromiter(session.scalars(query.limit(1)), dtype=np.int64)
+    try:
+        return _has_vectors(session, model, loaded, last)
+    except DatabaseError:  # a damaged one tells nothing
+        return True
+
+
+def _has_vectors(session: Session, model: ModelInfo, loaded: LoadedIndex, clips: Ids) -> bool:
+    """Whether these clips have the vectors of the database in the index."""
+    ids, stored = embeddings_by_id(session, model, clips)
+    off = 8 * loaded.index.spread + 1e-5
+    for one, vector in zip(ids.tolist(), loaded.space.turn(session, ids, stored), strict=True):
+        found = loaded.index.estimate(vector, one)
+        if found is None or abs(found - 1) > off:
+            return False
+    return True

@@ -18,7 +18,13 @@ from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import Standing, active_space, standing
 from emotion_search.index.errors import EmotionSearchError, EngineError, StorageFullError
 from emotion_search.index.lifecycle.build import StoppedError, build
-from emotion_search.index.lifecycle.catch_up import IndexState, LoadedIndex, agrees, bring_forward
+from emotion_search.index.lifecycle.catch_up import (
+    IndexState,
+    LoadedIndex,
+    agrees,
+    bring_forward,
+    shares_past,
+)
 from emotion_search.index.lifecycle.rwlock import ReadWriteLock
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.vectors.kinds import IndexKind, is_large, is_outgrown
@@ -186,6 +192,10 @@ class IndexKeeper:
     def _catch_up(self, session: Session, seen: Standing) -> None:
         """Bring the index to the session's snapshot. The caller writes."""
         current = self._current
+        if current is not None and not shares_past(session, self._model, current):
+            log.warning("another database has taken the place of the last; building the index anew")
+            self._database_rolled_back = self._due = True
+            current = None
         if current is not None and current.space.version != seen.space:
             if self._background and is_large(current.index.count):
                 self._start_rebuild()

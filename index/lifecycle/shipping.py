@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _WINDOW = 8192  # ids that are compared with the engine's at a time
 _SHIP_S = 5.0  # from one time that a server sends something to the next
 _ALIKE = 1e-3  # between a vector and what the engine gives back of it
+_CURE = "a server mends that by itself, else run: emotion-search index repair"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ class Shipping:
             marks = self._engine.marks(name) or Marks()
             with self._database.read() as session:
                 if marks.revision > standing(session, self._model).revision:
-                    raise EngineError("the engine is ahead of the database, which went back")
+                    raise EngineError(
+                        f"the engine at {self._engine.address} is ahead of the database, which went"
+                        f" back; {_CURE}"
+                    )
                 self._left = marks.erased < last_removal(session, self._model.id)
                 later = (Embedding.model_id == self._model.id) & (
                     Embedding.revision > marks.revision
@@ -111,8 +115,7 @@ class Shipping:
                 behind = session.scalar(select(func.count()).where(later)) or 0
                 if behind > MOST_RECENT or not marks.revision:
                     raise EngineError(
-                        f"the engine at {self._engine.address} lacks {behind} clips; a server sends"
-                        " them by itself, else run: emotion-search index repair"
+                        f"the engine at {self._engine.address} lacks {behind} clips; {_CURE}"
                     )
                 recent = (
                     (ids, loaded.space.turn(session, ids, vectors))
@@ -166,6 +169,8 @@ class Shipping:
             raise EngineError(
                 "an index of this machine serves, not the engine; run: emotion-search index rebuild"
             )
+        if loaded.index.trouble is not None:
+            raise EngineError(loaded.index.trouble)
         known, neighbours = neighbours_of(session, self._model, loaded, sample)
         name, missing, surplus = self._name(loaded.space), 0, 0
         for ids, there in self._windows(name, np.sort(known)):
@@ -203,7 +208,8 @@ class Shipping:
             log.warning("the engine gets all clips of the archive; this is done once")
             self._engine.create(name, self._model.dimension)
             marks = Marks(0, removed)
-        swept = everything or not (marks.revision and self._agrees(session, space, name, marks))
+        agrees = bool(marks.revision) and self._agrees(session, space, name, marks)
+        swept = everything or not agrees
         if swept:
             self._sweep(session, space, name)
         else:

@@ -74,6 +74,36 @@ def test_quotes_around_an_etag_which_azure_leaves_out_of_listings_make_no_other_
     assert [*objects.listed("az://calls/in/")] == [objects.object_facts("az://calls/in/a.wav")]
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_is_deleted_at_google_which_numbers_every_object_is_gone_or_said_to_be_kept(
+    monkeypatch: pytest.MonkeyPatch, keeps: bool
+):
+    there = {"7"}
+
+    class Google:
+        def put(self, *_: object, **__: object):
+            return {"version": "7"}
+
+        def head(self, _: str):
+            return {"version": "7"}
+
+        def delete(self, _: str):
+            if not keeps:
+                there.clear()
+
+        def get(self, _: str, options: dict[str, object]):
+            if options["version"] not in there:
+                raise FileNotFoundError("no such generation")
+
+    monkeypatch.setattr(objects, "_client", lambda *_: Google())
+    assert not objects.put_object("gs://calls/a.wav", Path("a.wav"))
+    if keeps:
+        with pytest.raises(OSError, match="deleted, but its bucket keeps it"):
+            objects.remove_object("gs://calls/a.wav")
+    else:
+        objects.remove_object("gs://calls/a.wav")
+
+
 def test_facts_are_those_of_the_listing_and_change_with_the_content(bucket: Bucket):
     url = bucket.put("a.wav", b"12345")
     (listed,) = objects.listed(f"{bucket.url}/")

@@ -113,6 +113,28 @@ def test_an_index_of_a_database_that_went_back_replaces_the_newer_one(archive: V
     assert (saved[0].revision, saved[0].count) == (1, 400)
 
 
+def test_an_index_in_use_is_made_anew_once_its_database_went_back_and_on(
+    archive: VectorArchive, caplog
+):
+    searcher = archive.searcher()
+    archive.add(vectors(9, 1))
+    ask(searcher, vectors(1)[0])
+    with archive.database.write() as session:  # as it was before the last
+        session.execute(text("DELETE FROM recordings WHERE id > 400"))
+        session.execute(text("UPDATE models SET revision = 1"))
+    archive.count = 400
+    others = vectors(5, 2)
+    archive.add(others)  # under the ids, and up to the revision, of those that are gone
+    archive.add(vectors(1, 3))
+    hits = ask(searcher, others[2], limit=500)
+    assert (len(hits), hits[0].clip.id, round(hits[0].similarity, 4)) == (406, 403, 1.0)
+    assert "another database" in caplog.text
+    caplog.clear()
+    archive.add(vectors(1, 4))
+    assert len(ask(searcher, others[2], limit=500)) == 407
+    assert "another database" not in caplog.text
+
+
 def test_an_index_whose_vectors_another_process_replaced_is_not_published(archive: VectorArchive):
     first, second = archive.searcher("quantised"), archive.searcher("quantised")
     first.keeper.save()

@@ -312,6 +312,34 @@ def test_an_engine_that_does_not_match_is_made_to(world: World, harm):
     assert (verdict.missing, verdict.surplus, verdict.recall) == (0, 0, 1.0)
 
 
+def test_a_repair_puts_the_vectors_of_the_database_in_place_of_others(world: World):
+    world.add(30)
+    world.searcher().keeper.save()
+    (name,) = world.engine.collections
+    true = world.engine.collections[name]
+    world.engine.collections[name] = {one: -row for one, row in true.items()}
+    assert world.searcher().keeper.shipping.ship(everything=True)
+    for one, row in world.engine.collections[name].items():
+        np.testing.assert_array_equal(row, true[one])
+
+
+@pytest.mark.parametrize("lost", ["engine", "database"])
+def test_what_cannot_be_verified_says_what_mends_it(world: World, lost):
+    world.add(30)
+    world.searcher().keeper.save()
+    (name,) = world.engine.collections
+    if lost == "engine":
+        world.engine.collections.clear()
+    else:
+        world.engine.noted[name] = Marks(99, 0)
+    keeper = world.searcher().keeper
+    with (
+        keeper.snapshot() as (session, loaded, _),
+        pytest.raises(EngineError, match="run: emotion-search index repair"),
+    ):
+        keeper.shipping.verify(session, loaded)
+
+
 def test_a_fill_that_was_broken_off_is_gone_on_with(world: World, monkeypatch):
     monkeypatch.setattr(shipping_module, "_WINDOW", 10)
     world.add(40)
