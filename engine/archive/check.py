@@ -55,7 +55,7 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
 
 
 def remove_useless(archive: Archive) -> list[str]:
-    """Remove labels, alerts, webhooks and the like that nothing can use; which, in words."""
+    """Remove labels, alerts, webhooks and the like that nothing can use; what, in words."""
     with archive.database.write() as session:
         return remove_wrong(session)
 
