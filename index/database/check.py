@@ -25,6 +25,7 @@ from emotion_search.index.database.wrong_values import (
     LATEST_EMBEDDING,
     NO_EMBEDDING,
     NO_MODEL,
+    NO_SPACE,
     Wrong,
     keys_of,
     wrong_in,
@@ -37,28 +38,28 @@ _REINDEX = (
     "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
 )
 _MEND = "emotion-search check --mend"
-_RETRAIN = "emotion-search classifiers --task TASK --delete VERSION, then train and classify"
 _CURES = {
     "spaces": "emotion-search tune --restore 0, then tune",
     "baselines": "emotion-search tune --restore 0, then tune",
     "calibrations": "emotion-search tune --restore, to the space that serves",
-    "classifiers": _RETRAIN,
-    "clusterings": "emotion-search cluster --delete NAME, and make it anew",
-    "cluster_members": "emotion-search cluster --delete NAME, and make it anew",
-    "jobs": "emotion-search jobs drop ID",
-    "models": "restore a backup, or emotion-search reembed under another model",
+    "archive": "emotion-search use MODEL; else restore a backup",
+    "models": "restore a backup",
+    NO_SPACE: "emotion-search tune --restore 0, then tune",
     "embeddings": f"{_MEND}; else restore a backup",
     NO_EMBEDDING: _MEND,
     NO_MODEL: "emotion-search use MODEL",
 }
 
 _DISPENSABLE = (
-    *("labels", "predictions", "failures"),
+    *("labels", "classifiers", "predictions", "clusterings", "cluster_members", "failures"),
+    "jobs",
     *("alerts", "alert_firings", "webhooks", "webhook_deliveries"),
 )
 """Tables of which a row that nothing can use is removed by ``remove_wrong``."""
 _CURES |= dict.fromkeys(_DISPENSABLE, f"{_MEND}, which removes them")
 _CURES["predictions"] += ", then emotion-search classify"
+_CURES["classifiers"] += ", then train and classify"
+_CURES["clusterings"] += ", then cluster anew"
 _UNKNOWN = {
     "recordings": ["source", "speaker", "recorded_at"],
     "clips": ["speaker", "channel_name"],

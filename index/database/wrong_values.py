@@ -26,6 +26,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -48,6 +49,7 @@ from emotion_search.index.database.schema import (
     UtcDateTime,
     WebhookRow,
 )
+from emotion_search.index.database.schema.columns import is_whole
 from emotion_search.index.database.webhooks import EVENTS, TEST, URL
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method
@@ -55,6 +57,7 @@ from emotion_search.index.vectors.space import Method
 NO_EMBEDDING = "have no embedding"
 BEHIND_CLIPS = "have a revision before that of a clip"
 BEHIND_EMBEDDINGS = "have a revision before that of an embedding"
+NO_SPACE = "name a space that is not there"
 NO_MODEL = "name no model that serves, though there are clips"
 
 _LARGEST = 1.7976931348623157e308
@@ -161,7 +164,7 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
     },
     "models": {
         BEHIND_EMBEDDINGS: Model.revision < LATEST_EMBEDDING,
-        "name a space that is not there": and_(
+        NO_SPACE: and_(
             Model.space_version > 0,
             ~select(SpaceRow.version)
             .where(SpaceRow.model_id == Model.id, SpaceRow.version == Model.space_version)
@@ -201,6 +204,7 @@ _FITS: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {
         "filters": (AlertRow.filters, _is_filter),
         "rule": (AlertRow.rule, re.compile(ALERT).match),
     },
+    "classifiers": {"parameters": (type_coerce(ClassifierRow.parameters, LargeBinary), is_whole)},
     "models": {"classes": (Model.classes, lambda names: len({*names}) == len(names))},
 }
 """By table of few rows: columns, and whether their readers can use a value."""
