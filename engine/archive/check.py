@@ -26,7 +26,7 @@ from emotion_search.index.database.connection import Session
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.recording_details import all_locations
-from emotion_search.index.errors import DatabaseError
+from emotion_search.index.errors import DatabaseError, NotFoundError
 
 _MEND = "emotion-search check --mend"
 _REBUILD = "emotion-search index rebuild"
@@ -50,12 +50,12 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
                 yield Damage(f"saved index of {model.name}", what, _REBUILD)
         yield from _files(archive, audio=audio)
         yield from _uploads(archive)
-    except DatabaseError as error:
+    except (DatabaseError, NotFoundError) as error:
         yield Damage("database", str(error), "restore a backup")
 
 
 def remove_useless(archive: Archive) -> list[str]:
-    """Remove labels, alerts, webhooks and the like that nothing can use; which, in words."""
+    """Remove labels, alerts, webhooks and the like that nothing can use; what, in words."""
     with archive.database.write() as session:
         return remove_wrong(session)
 

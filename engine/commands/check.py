@@ -38,14 +38,14 @@ def check(
     number = 0
     with archive.open() as library:
         if mend:
-            for what in remove_useless(library):
-                notice(f"removed: {what}")
             for model in drop_damaged(library):
                 done, _ = library.reembed(model.name)
                 notice(
                     f"{model.name}: {counted(done.clips, 'embedding')}"
                     f" made anew, {done.missing} missing"
                 )
+            for what in remove_useless(library):
+                notice(f"removed: {what}")
             if library.model() is not None:
                 library.rebuild_index()
         for one in find(library, audio=audio):

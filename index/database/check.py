@@ -9,21 +9,26 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import Table, column, delete, select, text, update
+from sqlalchemy import Table, case, column, delete, null, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from emotion_search.index.database.affect import DIMENSIONS
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.embeddings import ROWS, scored
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Base, Clip, Embedding
 from emotion_search.index.database.wrong_values import (
+    BEHIND_CLIPS,
+    BEHIND_EMBEDDINGS,
+    LATEST_CLIP,
+    LATEST_EMBEDDING,
     NO_EMBEDDING,
     NO_MODEL,
+    NO_SPACE,
+    Wrong,
     keys_of,
-    out_of_range,
+    wrong_in,
     wrong_values,
 )
 from emotion_search.index.errors import DatabaseError
@@ -33,28 +38,35 @@ _REINDEX = (
     "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
 )
 _MEND = "emotion-search check --mend"
-_RETRAIN = "emotion-search classifiers --task TASK --delete VERSION, then train and classify"
 _CURES = {
     "spaces": "emotion-search tune --restore 0, then tune",
     "baselines": "emotion-search tune --restore 0, then tune",
     "calibrations": "emotion-search tune --restore, to the space that serves",
-    "classifiers": _RETRAIN,
-    "clusterings": "emotion-search cluster --delete NAME, and make it anew",
-    "cluster_members": "emotion-search cluster --delete NAME, and make it anew",
-    "jobs": "emotion-search jobs drop ID",
-    "models": "restore a backup, or emotion-search reembed under another model",
+    "archive": "emotion-search use MODEL; else restore a backup",
+    "models": "restore a backup",
+    NO_SPACE: "emotion-search tune --restore 0, then tune",
     "embeddings": f"{_MEND}; else restore a backup",
     NO_EMBEDDING: _MEND,
     NO_MODEL: "emotion-search use MODEL",
 }
 
 _DISPENSABLE = (
-    *("labels", "predictions", "failures"),
+    *("labels", "classifiers", "predictions", "clusterings", "cluster_members", "failures"),
+    "jobs",
     *("alerts", "alert_firings", "webhooks", "webhook_deliveries"),
 )
 """Tables of which a row that nothing can use is removed by ``remove_wrong``."""
 _CURES |= dict.fromkeys(_DISPENSABLE, f"{_MEND}, which removes them")
 _CURES["predictions"] += ", then emotion-search classify"
+_CURES["classifiers"] += ", then train and classify"
+_CURES["clusterings"] += ", then cluster anew"
+_UNKNOWN = {
+    "recordings": ["source", "speaker", "recorded_at"],
+    "clips": ["speaker", "channel_name"],
+}
+"""By table: what is set to unknown there."""
+_BEHIND = {BEHIND_CLIPS: LATEST_CLIP, BEHIND_EMBEDDINGS: LATEST_EMBEDDING}
+_CURES |= dict.fromkeys(_BEHIND, _MEND)
 _LINES = 20  # of what SQLite finds, at most
 
 
@@ -101,7 +113,8 @@ def check_structure(session: Session) -> Iterator[Damage]:
             for one in wrong_values(session, table):
                 keys = keys_of(session, table, one)
                 what = f"{one} ({keys})" if keys else str(one)
-                yield Damage(table.name, what, _CURES.get(one.what) or _cure(table))
+                cure = _MEND if _unknown(table, one) else _CURES.get(one.what)
+                yield Damage(table.name, what, cure or _cure(table))
             if table is not Embedding.__table__:
                 rows = select(table).execution_options(yield_per=ROWS)
                 with closing(session.execute(rows)) as read:
@@ -120,17 +133,34 @@ def lost_embeddings(session: Session) -> bool:
 
 
 def remove_wrong(session: Session) -> list[str]:
-    """Remove rows that nothing can use and that something else does without: a label, an alert, a
-    webhook, say; what was removed, in words."""
-    removed = []
+    """Remove what nothing can use and the rest does without: a label, an alert, a webhook, the name
+    of a speaker; take revisions up to where they were. What was done, in words."""
+    done = []
     for table in Base.metadata.sorted_tables:
-        for one in wrong_values(session, table) if table.name in _DISPENSABLE else ():
-            removed.append(f"{table.name}: {one} ({keys_of(session, table, one)})")
-            if "clip_id" in table.c:
-                of_them: Any = select(column("clip_id")).select_from(table).where(one.where)
-                note_changed(session, Clip.id.in_(of_them))
-            session.execute(delete(table).where(one.where))
-    return removed
+        for one in wrong_values(session, table):
+            unknown = _unknown(table, one)
+            if not (table.name in _DISPENSABLE or unknown or one.what in _BEHIND):
+                continue
+            done.append(f"{table.name}: {one} ({keys_of(session, table, one)})")
+            if "clip_id" in table.c or unknown:
+                key = {"clips": "id", "recordings": "id"}.get(table.name, "clip_id")
+                rows: Any = select(column(key)).select_from(table).where(one.where)
+                of = Clip.recording_id if table.name == "recordings" else Clip.id
+                note_changed(session, of.in_(rows))
+            if one.what in _BEHIND:
+                values = {"revision": _BEHIND[one.what]}
+                session.execute(update(table).where(one.where).values(values))
+            elif unknown:
+                values = dict.fromkeys(unknown, null())
+                session.execute(update(table).where(one.where).values(values))
+            else:
+                session.execute(delete(table).where(one.where))
+    return done
+
+
+def _unknown(table: Table, wrong: Wrong) -> list[str]:
+    """The column that is wrong, if it may be set to unknown."""
+    return [name for name in _UNKNOWN.get(table.name, ()) if f" {name} that " in wrong.what]
 
 
 def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
@@ -140,19 +170,25 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
         DatabaseError: they cannot be read.
     """
     found = Embeddings()
+    columns = Base.metadata.tables[Embedding.__tablename__].columns
+    others = [one for one in columns if one.name not in ("emotion", "confidence")]
+    known = Embedding.emotion.in_(model.classes)  # else it may be none that can be read
     query = select(
         Embedding.clip_id,
         Embedding.vector,
         Embedding.vector_crc32,
         Embedding.scores,
         Embedding.scores_crc32,
-        Embedding.emotion,
+        case((Embedding.emotion.is_(None), None), (known, Embedding.emotion), else_=""),
         Embedding.confidence,
-        out_of_range(Base.metadata.tables[Embedding.__tablename__], DIMENSIONS),
+        or_(*(wrong for one in others for wrong in wrong_in(session, one).values())),
     ).where(Embedding.model_id == model.id)
     rows = session.execute(query.execution_options(yield_per=ROWS))
     for clip, vector, of_vector, scores, of_scores, emotion, confidence, out in rows:
         found.clips += 1
+        if out:
+            found.damaged.append(clip)
+            continue
         found.unsealed += of_vector is None
         unscored = emotion is None and not scores  # of a version that stored none
         fits = len(vector) == model.dimension * 4 and (
@@ -163,7 +199,6 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
             continue
         whole = (
             fits
-            and not out
             and of_vector in (None, crc32(vector))
             and of_scores in (None, crc32(scores))
             and np.isfinite(np.frombuffer(vector, "<f4")).all()

@@ -61,6 +61,7 @@ def connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
     @event.listens_for(alchemy, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where SQLAlchemy says, below
+        connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
         if read_only:
             return
         _enter_wal(connection, busy_timeout)
@@ -76,6 +77,14 @@ def connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
             connection.exec_driver_sql(f"BEGIN {mode}")
 
     return alchemy
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _enter_wal(connection: Any, busy_timeout: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -14,17 +14,19 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Integer,
+    LargeBinary,
     String,
     Table,
     and_,
     case,
+    cast,
     column,
     exists,
-    false,
     func,
     null,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -47,11 +49,15 @@ from emotion_search.index.database.schema import (
     UtcDateTime,
     WebhookRow,
 )
+from emotion_search.index.database.schema.columns import is_whole
 from emotion_search.index.database.webhooks import EVENTS, TEST, URL
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.vectors.space import Method
 
 NO_EMBEDDING = "have no embedding"
+BEHIND_CLIPS = "have a revision before that of a clip"
+BEHIND_EMBEDDINGS = "have a revision before that of an embedding"
+NO_SPACE = "name a space that is not there"
 NO_MODEL = "name no model that serves, though there are clips"
 
 _LARGEST = 1.7976931348623157e308
@@ -127,6 +133,16 @@ def _lacks_the_model_of(known: Any, learned: Any, by: Any) -> ColumnElement[bool
     )
 
 
+def _latest(of: Any, *where: ColumnElement[bool]) -> Any:
+    """The highest revision; a text that stands for one is not compared with numbers."""
+    return select(func.max(of)).where(of.between(0, 2**63 - 1), *where).scalar_subquery()
+
+
+LATEST_CLIP = _latest(Clip.revision)
+"""The last revision of what is known of clips."""
+LATEST_EMBEDDING = _latest(Embedding.revision, Embedding.model_id == Model.id)
+"""The last revision of embeddings of a model."""
+
 _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
     "clips": {
         "end before they begin": Clip.end < Clip.start,
@@ -144,15 +160,11 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
     },
     "archive": {
         NO_MODEL: and_(Archive.active_model_id.is_(None), select(Clip.id).exists()),
-        "have a revision before that of a clip": select(Clip.id)
-        .where(Clip.revision > Archive.revision)
-        .exists(),
+        BEHIND_CLIPS: Archive.revision < LATEST_CLIP,
     },
     "models": {
-        "have a revision before that of an embedding": select(Embedding.clip_id)
-        .where(Embedding.model_id == Model.id, Embedding.revision > Model.revision)
-        .exists(),
-        "name a space that is not there": and_(
+        BEHIND_EMBEDDINGS: Model.revision < LATEST_EMBEDDING,
+        NO_SPACE: and_(
             Model.space_version > 0,
             ~select(SpaceRow.version)
             .where(SpaceRow.model_id == Model.id, SpaceRow.version == Model.space_version)
@@ -192,6 +204,7 @@ _FITS: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {
         "filters": (AlertRow.filters, _is_filter),
         "rule": (AlertRow.rule, re.compile(ALERT).match),
     },
+    "classifiers": {"parameters": (type_coerce(ClassifierRow.parameters, LargeBinary), is_whole)},
     "models": {"classes": (Model.classes, lambda names: len({*names}) == len(names))},
 }
 """By table of few rows: columns, and whether their readers can use a value."""
@@ -237,13 +250,7 @@ def wrong_values(session: Session, table: Table) -> Iterator[Wrong]:
     """
     wrong: dict[str, ColumnElement[bool]] = {}
     for one in table.columns:
-        if session.get_bind().dialect.name == "sqlite":
-            found: Any = column(one.name)
-            other = case((found.is_not(None), _other(found, one)))
-            none = null() if one.nullable else found.is_(None)
-            wrong[f"have no {one.name} that can be read"] = or_(other, none)
-        if (out := _out_of_range(one)) is not None:
-            wrong[f"have a {one.name} that cannot be"] = out
+        wrong |= wrong_in(session, one)
     wrong |= _CONTRADICTED.get(table.name, {})
     for key in table.foreign_key_constraints:
         parent = key.referred_table.alias()
@@ -278,10 +285,17 @@ def keys_of(session: Session, table: Table, wrong: Wrong) -> str:
     return "; ".join([*found[:_NAMED], *["…"] * (len(found) > _NAMED)])
 
 
-def out_of_range(table: Table, names: Collection[str]) -> ColumnElement[bool]:
-    """Whether some value of a row, of these columns, is none that its column can have."""
-    found = (_out_of_range(table.c[name]) for name in names)
-    return or_(false(), *(out for out in found if out is not None))
+def wrong_in(session: Session, one: Column[Any]) -> dict[str, ColumnElement[bool]]:
+    """What may be wrong with a value of a column alone, and the condition that it is."""
+    wrong = {}
+    if session.get_bind().dialect.name == "sqlite":
+        found: Any = column(one.name)
+        other = case((found.is_not(None), _other(found, one)))
+        none = null() if one.nullable else found.is_(None)
+        wrong[f"have no {one.name} that can be read"] = or_(other, none)
+    if (out := _out_of_range(one)) is not None:
+        wrong[f"have a {one.name} that cannot be"] = out
+    return wrong
 
 
 def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
@@ -314,7 +328,10 @@ def _other(value: Any, of: Column[Any]) -> ColumnElement[bool]:
         return stored != "integer"
     if isinstance(kind, Float):
         return or_(stored.not_in(["real", "integer"]), ~value.between(-_LARGEST, _LARGEST))
-    return stored != ("text" if isinstance(kind, String) else "blob")
+    if isinstance(kind, String):
+        foreign = value.op("GLOB")("*[^\x01-\x7f]*")
+        return or_(stored != "text", and_(foreign, ~func.is_utf8(cast(value, LargeBinary))))
+    return stored != "blob"
 
 
 def _other_json(value: Any, of: Column[Any]) -> ColumnElement[bool]:

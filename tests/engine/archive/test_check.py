@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
 from emotion_search.engine.api.app import create_app
@@ -19,6 +19,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
 from emotion_search.engine.service.uploads import take_in
 from emotion_search.engine.settings import Settings
+from emotion_search.index.database.engines import connect
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.schema import Base, Clip
 from emotion_search.index.database.wrong_values import wrong_values
@@ -214,7 +215,7 @@ UNREADABLE = {
     ),
     "recordings": (
         *("recorded_at = 'never'", "recorded_at = '2026-02-31 10:00:00.000000'", "recorded_at = 5"),
-        *("name = x'ff'", "duration = 'long'"),
+        *("name = x'ff'", "duration = 'long'", "name = CAST(x'616cff' AS TEXT)"),
     ),
     "embeddings": ("vector = 'text'",),
     "models": ("classes = 'no'", "classes = '{}'", "classes = '[1]'"),
@@ -295,13 +296,14 @@ def test_values_that_cannot_be_are_told_by_their_table(on_sqlite: Settings):
            for table, changes in IMPOSSIBLE.items() for one in changes},
         **CONTRADICTED,
     }  # fmt: skip
-    database = create_engine(on_sqlite.database_url)
+    database = connect(make_url(on_sqlite.database_url), 5, read_only=False)
     with Session(database) as session:
         for one in LEARNED:
             session.execute(text(f"INSERT INTO {one}"), GIVEN)
         session.commit()
         assert not [one for one in Base.metadata.sorted_tables if list(wrong_values(session, one))]
         for (table, change), what in damages.items():
+            session.execute(text("PRAGMA defer_foreign_keys = ON"))
             session.execute(text(f"UPDATE {table} SET {change} WHERE rowid = 1"))
             wrong = map(str, wrong_values(session, Base.metadata.tables[table]))
             assert f"1 rows {what}" in list(wrong)
