@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.baselines import group_at
 from emotion_search.index.database.clips import ClipDetails, clip_details, get_clip, vectors_of
+from emotion_search.index.database.column_rows import ABSENT
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
@@ -22,7 +24,7 @@ from emotion_search.index.lifecycle.gallery import ClipGallery, vectors_in_order
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.verify import Verdict, verify
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
-from emotion_search.index.vectors.baselines import Place
+from emotion_search.index.vectors.baselines import Group, Place
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.rocchio import direction, rocchio
 from emotion_search.index.vectors.topk import Wish, nearest
@@ -38,6 +40,7 @@ class Hit:
             to 100; None while the archive is too small to tell, and of a query with a text, whose
             cosines to clips are lower than those of clips to each other.
         space: version of the space.
+        baselines: the groups whose baselines the examples take, each once; none in a space without.
         same_speaker, same_source: whether it is of a positive example's; None where that is not
             known.
     """
@@ -46,6 +49,7 @@ class Hit:
     similarity: float
     percentile: float | None
     space: int
+    baselines: tuple[Group, ...] = ()
     same_speaker: bool | None = None
     same_source: bool | None = None
 
@@ -128,7 +132,7 @@ class Searcher:
     def search(self, target: Target) -> list[Hit]:
         """The best hits; see ``Snapshot.search``."""
         with self.open() as snapshot:
-            return snapshot.search(target)
+            return snapshot.search(target)[0]
 
     def refresh(self) -> int:
         """Bring the index up to date; returns the number of clips in it."""
@@ -179,34 +183,45 @@ class Snapshot:
         Raises:
             NotFoundError: one is not there, or has no embedding of the model.
         """
+        places = self._places(clips)
+        alone = len({one.speaker for one in places}) == 1
+        return places[0]._replace(speaker=places[0].speaker if alone else None, channel=None)
+
+    def _places(self, clips: Ids) -> list[Place]:
+        """Where clips of one recording come from, each place once."""
         columns = self._loaded.columns
         known, rows = columns.rows_of(clips)
         if not known.all():
             for clip in clips[~known].tolist():
                 get_clip(self.session, self.model, clip)  # raises where there is none
             vectors_of(self.session, self.model, clips.tolist())  # raises: one has none
-        speakers = columns["speaker"][rows]
-        alone = bool((speakers == speakers[0]).all())
-        row = int(rows[0])
-        return Place(
-            columns.text("source", row),
-            columns.text("speaker", row) if alone else None,
-            int(columns["recording"][row]),
+        codes = zip(
+            columns["speaker"][rows].tolist(), columns["channel"][rows].tolist(), strict=True
         )
+        return [
+            Place(
+                columns.text("source", row),
+                columns.text("speaker", row),
+                int(columns["recording"][row]),
+                None if channel == ABSENT else channel,
+            )
+            for (_, channel), row in dict(zip(codes, rows.tolist(), strict=True)).items()
+        ]
 
-    def search(self, target: Target) -> list[Hit]:
+    def search(self, target: Target) -> tuple[list[Hit], tuple[Group, ...]]:
         """The clips most like the target, best first, ties by clip id: as many as are wished for,
-        or all that pass where fewer do.
+        or all that pass where fewer do; and the groups whose baselines the examples take, each
+        once, in a space of baselines.
 
         Raises:
             InvalidInputError: an example has another dimension, is zero or not finite, or the
                 examples cancel each other out.
             NotFoundError: a clip is not there, or has no embedding of the model.
         """
-        query = rocchio(
-            [self._direction(one) for one in target.positive],
-            [self._direction(one) for one in target.negative],
-        )
+        positive = [self._direction(one) for one in target.positive]
+        negative = [self._direction(one) for one in target.negative]
+        query = rocchio([one for one, _ in positive], [one for one, _ in negative])
+        taken = tuple(dict.fromkeys(group for _, some in (*positive, *negative) for group in some))
         loaded, session = self._loaded, self.session
         gallery = ClipGallery(session, loaded, query, target.wanted, target.without)
         index = gallery.every() if target.exact and loaded.index.estimates else loaded.index
@@ -216,9 +231,9 @@ class Snapshot:
         sounds = all(one.place is not None for one in (*target.positive, *target.negative))
         percentiles = self._percentiles(similar) if sounds else [None] * len(similar)
         return [
-            Hit(clip, cosine, percentile, version)
+            Hit(clip, cosine, percentile, version, taken)
             for clip, cosine, percentile in zip(details, similar.tolist(), percentiles, strict=True)
-        ]
+        ], taken
 
     def sorted(self, wanted: ClipFilter, order: Order) -> SortedPage:
         """A page of the clips that pass a filter, in an order; no example is asked for.
@@ -249,7 +264,7 @@ class Snapshot:
         Raises:
             InvalidInputError, NotFoundError: see ``search``.
         """
-        rows = np.stack([self._direction(one) for one in examples]).astype(np.float64)
+        rows = np.stack([self._direction(one)[0] for one in examples]).astype(np.float64)
         cosines = np.clip(rows @ rows.T, -1, 1)
         known = self._calibration
         return cosines, None if known is None else known.percentile(cosines)
@@ -260,8 +275,9 @@ class Snapshot:
         found: list[float] = np.round(self._calibration.percentile(similar), 3).tolist()
         return found
 
-    def _direction(self, example: Example) -> Vectors:
-        """The mean direction of an example in the space, float32 (dim,), L2-normalised."""
+    def _direction(self, example: Example) -> tuple[Vectors, Iterable[Group]]:
+        """The mean direction of an example in the space, float32 (dim,), L2-normalised; and the
+        groups whose baselines it takes."""
         session, space = self.session, self._loaded.space
         if example.vectors is not None:
             rows = example.vectors
@@ -270,10 +286,15 @@ class Snapshot:
                     f"a query of shape {rows.shape[1:]} to an index of {space.model.dimension}"
                     " dimensions"
                 )
-            place = example.place
-            centre = None if place is None else space.centre_at(session, place, rows)
+            centre, group = None, None if space.baselines is None else Group("archive")
+            if example.place is not None:
+                centre, group = space.centre_at(session, example.place, rows)
             turned = space.map.apply(rows, centre)
-            return direction(turned, example.weights)
+            return direction(turned, example.weights), () if group is None else (group,)
         assert example.clips is not None
-        self.place_of(example.clips)  # raises where one is not there
-        return direction(vectors_in_order(session, self._loaded, example.clips), example.weights)
+        places = self._places(example.clips)  # raises where one is not there
+        taken: Iterable[Group] = ()
+        if space.baselines is not None:
+            taken = [group_at(session, space.model, space.baselines, place) for place in places]
+        turned = vectors_in_order(session, self._loaded, example.clips)
+        return direction(turned, example.weights), taken

@@ -146,5 +146,8 @@ def search(
             print_json(hit_record(hit))
     elif hits:
         print_hits(hits, library.settings.min_confidence)
+        if groups := [group.title for group in hits[0].baselines]:
+            more = f"; and {len(groups) - 3} more" if len(groups) > 3 else ""
+            notice(f"baseline of {'; '.join(groups[:3])}{more} (space {hits[0].space})")
     else:
         notice(f"no clip matches{f' that is of another {excluded}' if excluded else ''}")

@@ -22,7 +22,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.search import Example, Hit, Snapshot, Target
-from emotion_search.index.vectors.baselines import Place
+from emotion_search.index.vectors.baselines import Group, Place
 from emotion_search.index.vectors.topk import Wish
 
 MOST_HITS = 1000
@@ -65,10 +65,12 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits, best first, and the model whose embeddings were compared."""
+    """The hits, best first; the model whose embeddings were compared; and, in a space of baselines,
+    the groups whose ones the examples take, each once."""
 
     hits: list[Hit]
     model: ModelInfo
+    baselines: tuple[Group, ...] = ()
 
 
 def answer(archive: Archive, query: Query, *, longest: float | None = None) -> Answer:
@@ -119,16 +121,16 @@ def answer(archive: Archive, query: Query, *, longest: float | None = None) -> A
         positive, negative = list(query.positive), list(query.negative)
         opened = archive.snapshot()
     with opened as snapshot:
-        return Answer(_hits(snapshot, query, positive, negative), snapshot.model)
+        return _answer(snapshot, query, positive, negative)
 
 
-def _hits(
+def _answer(
     snapshot: Snapshot,
     query: Query,
     given: Sequence[AnyExample | Example],
     unlike: Sequence[AnyExample | Example],
-) -> list[Hit]:
-    """The hits of a query whose audio files are embedded."""
+) -> Answer:
+    """The answer to a query whose audio files are embedded."""
     place = located(snapshot.session, Place(query.source, query.speaker))
     positive = [resolved(snapshot, one, place) for one in given]
     negative = [resolved(snapshot, one, place) for one in unlike]
@@ -148,14 +150,16 @@ def _hits(
     )
     speakers = {one.speaker for one in positive} - {None}
     sources = {one.source for one in positive} - {None}
-    return [
+    found, baselines = snapshot.search(target)
+    hits = [
         replace(
             hit,
             same_speaker=_same(hit.clip.speaker, speakers),
             same_source=_same(hit.clip.source, sources),
         )
-        for hit in snapshot.search(target)
+        for hit in found
     ]
+    return Answer(hits, snapshot.model, baselines)
 
 
 def _same(of_hit: str | None, of_examples: Collection[str | None]) -> bool | None:

@@ -19,6 +19,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "similarity": round(hit.similarity, 6),
         "percentile": hit.percentile,
         "space": hit.space,
+        "baselines": [group._asdict() for group in hit.baselines],
         "same_speaker": hit.same_speaker,
         "same_source": hit.same_source,
         **clip_record(hit.clip),

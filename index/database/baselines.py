@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,14 @@ from emotion_search.index.database.speakers import speaks
 from emotion_search.index.database.text import clean
 from emotion_search.index.errors import UnusableError
 from emotion_search.index.vectors.arrays import Ids, Vectors
-from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines, keys_of
+from emotion_search.index.vectors.baselines import (
+    Baselines,
+    Group,
+    Place,
+    fit_baselines,
+    group_of,
+    keys_of,
+)
 
 
 def places_of(session: Session, ids: Ids) -> list[Place]:
@@ -84,16 +91,7 @@ def centres(
     """The baselines of clips that come from these places, float32 (n, dim), in a space: of the
     closest group that has one, else ``mean``."""
     keys = {place: keys_of(place) for place in set(places)}
-    known: dict[str, Vectors] = {}
-    for some in chunks(sorted({key for chain in keys.values() for key in chain})):
-        stored = session.execute(
-            select(BaselineRow.key, BaselineRow.mean).where(
-                BaselineRow.model_id == model.id,
-                BaselineRow.space_version == version,
-                BaselineRow.key.in_(some),
-            )
-        )
-        known.update((key, np.frombuffer(data, "<f4")) for key, data in stored)
+    known = means(session, model, version, {key for chain in keys.values() for key in chain})
     of_place = {
         place: next((known[key] for key in chain if key in known), mean)
         for place, chain in keys.items()
@@ -102,10 +100,43 @@ def centres(
     return np.asarray(rows, np.float32).reshape(len(rows), len(mean))
 
 
-def source_means(session: Session, model: ModelInfo, version: int) -> Vectors:
-    """The baselines of whole sources in a space: float32, (sources, dim)."""
-    rows = session.scalars(
-        select(BaselineRow.mean)
+def means(
+    session: Session, model: ModelInfo, version: int, keys: Iterable[str]
+) -> dict[str, Vectors]:
+    """The baselines, float32 (dim,), of those of these groups (``keys_of``) that have one."""
+    known: dict[str, Vectors] = {}
+    for some in chunks(sorted(keys)):
+        stored = session.execute(
+            select(BaselineRow.key, BaselineRow.mean).where(
+                BaselineRow.model_id == model.id,
+                BaselineRow.space_version == version,
+                BaselineRow.key.in_(some),
+            )
+        )
+        known.update((key, np.frombuffer(data, "<f4")) for key, data in stored)
+    return known
+
+
+def group_at(session: Session, model: ModelInfo, version: int, place: Place) -> Group:
+    """The closest group of a clip of the archive that has a baseline in a space."""
+    keys = keys_of(place)
+    sql = _KNOWN if session.get_bind().dialect.name == "sqlite" else _KNOWN.replace("?", "%s")
+    rows = session.connection().exec_driver_sql(sql, (model.id, version, keys[0], keys[-1])).all()
+    known = {key for (key,) in rows}
+    return next((group_of(key, place) for key in keys if key in known), Group("archive"))
+
+
+_KNOWN = (  # past SQLAlchemy: every search asks it
+    "SELECT key FROM baselines WHERE model_id = ? AND space_version = ? AND key IN (?, ?)"
+)
+
+
+def source_means(
+    session: Session, model: ModelInfo, version: int
+) -> tuple[list[str | None], Vectors]:
+    """The sources that have a baseline in a space, and these: float32, (sources, dim)."""
+    rows = session.execute(
+        select(BaselineRow.source, BaselineRow.mean)
         .where(
             BaselineRow.model_id == model.id,
             BaselineRow.space_version == version,
@@ -113,9 +144,9 @@ def source_means(session: Session, model: ModelInfo, version: int) -> Vectors:
             BaselineRow.recording_id.is_(None),
         )
         .order_by(BaselineRow.key)
-    )
-    found = [np.frombuffer(data, "<f4") for data in rows]
-    return np.stack(found) if found else np.empty((0, model.dimension), np.float32)
+    ).all()
+    found = [np.frombuffer(row.mean, "<f4") for row in rows]
+    return [row.source for row in rows], np.asarray(found, np.float32).reshape(-1, model.dimension)
 
 
 def forget_speakers(session: Session) -> None:

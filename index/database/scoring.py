@@ -72,7 +72,7 @@ def centre_at(session: Session, model: ModelInfo, place: Place, vectors: Vectors
     space = active_space(session, model)
     if space.baselines is None:
         return archive_mean(session, model)
-    return space.centre_at(session, place, vectors)
+    return space.centre_at(session, place, vectors)[0]
 
 
 def adapted_to(session: Session, model: ModelInfo) -> str | None:

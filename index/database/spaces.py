@@ -11,13 +11,27 @@ import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, defer
 
-from emotion_search.index.database.baselines import centres, places_of, put_baselines, source_means
+from emotion_search.index.database.baselines import (
+    centres,
+    means,
+    places_of,
+    put_baselines,
+    source_means,
+)
 from emotion_search.index.database.bulk import insert_or_replace
 from emotion_search.index.database.models import ModelInfo, revision_and_space, score_anew
 from emotion_search.index.database.schema import CalibrationRow, Model, SpaceRow, as_details
 from emotion_search.index.errors import NotFoundError
 from emotion_search.index.vectors.arrays import Ids, Vectors, normalise
-from emotion_search.index.vectors.baselines import FEWEST, Baselines, Place, shrunk
+from emotion_search.index.vectors.baselines import (
+    FEWEST,
+    Baselines,
+    Group,
+    Place,
+    group_of,
+    keys_of,
+    shrunk,
+)
 from emotion_search.index.vectors.percentiles import Calibration
 from emotion_search.index.vectors.space import Method, Space
 
@@ -83,9 +97,11 @@ class ArchiveSpace:
             return mean
         return centres(session, self.model, self.baselines, places_of(session, ids), mean)
 
-    def centre_at(self, session: Session, place: Place, vectors: Vectors) -> Vectors | None:
+    def centre_at(
+        self, session: Session, place: Place, vectors: Vectors
+    ) -> tuple[Vectors | None, Group | None]:
         """What is subtracted from ``vectors`` (float32, (n, dim)) of one recording that was not
-        ingested: float32, (dim,); None for nothing.
+        ingested, float32, (dim,), None for nothing; and whose baseline that is, in a space of such.
 
         The baseline of the speaker, if the space knows the one that is named; else that of the
         source, the one named or the one that is nearest, drawn towards the vectors' own mean if
@@ -93,18 +109,25 @@ class ArchiveSpace:
         """
         mean = self.map.mean
         if mean is None or self.baselines is None:
-            return mean
-        known = centres(session, self.model, self.baselines, [Place(place.source), place], mean)
-        if not np.array_equal(*known):
-            return np.asarray(known[1])
-        parent = known[0]
+            return mean, None
+        keys = keys_of(place)
+        known = means(session, self.model, self.baselines, keys)
+        centre, group = mean, Group("archive")
+        for key in keys[::-1]:
+            if key in known:
+                centre, group = known[key], group_of(key, place)
+        if group.level == "speaker":
+            return centre, group
         unit = normalise(vectors)
         total = unit.sum(axis=0, dtype=np.float64)
-        if np.array_equal(parent, mean):
-            sources = source_means(session, self.model, self.baselines)
-            if len(sources):
-                parent = sources[np.linalg.norm(sources - total / len(unit), axis=1).argmin()]
-        return parent if len(unit) < FEWEST else shrunk(total, len(unit), parent)
+        if group.level == "archive":
+            names, sources = source_means(session, self.model, self.baselines)
+            if names:
+                nearest = int(np.linalg.norm(sources - total / len(unit), axis=1).argmin())
+                centre, group = sources[nearest], Group("nearest source", names[nearest])
+        if len(unit) < FEWEST:
+            return centre, group
+        return shrunk(total, len(unit), centre), Group("recording", group.source)
 
     @property
     def fingerprint(self) -> str:

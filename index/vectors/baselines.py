@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,38 @@ class Place(NamedTuple):
     channel: int | None = None
 
 
+class Group(NamedTuple):
+    """A group whose baseline something takes, and what of it is known.
+
+    Attributes:
+        level: its ``speaker`` within source and channel; its ``recording``, and channel, which of a
+            file is that itself; its ``source``; the ``nearest source``, of what nobody says where
+            it is from; the whole ``archive``.
+    """
+
+    level: Literal["speaker", "recording", "source", "nearest source", "archive"]
+    source: str | None = None
+    speaker: str | None = None
+    recording: int | None = None
+    channel: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The group in words."""
+        parts = [f"source {self.source}"] if self.source is not None else []
+        if self.level == "nearest source":
+            return f"source {self.source}, the nearest"
+        if self.level == "speaker":
+            parts.insert(0, f"speaker {self.speaker}")
+        elif self.level == "recording":
+            parts.insert(
+                0, "the file itself" if self.recording is None else f"recording {self.recording}"
+            )
+        if self.channel is not None:
+            parts.append(f"channel {self.channel}")
+        return ", ".join(parts) or "the archive"
+
+
 def keys_of(place: Place) -> list[str]:
     """The groups that a clip is of, as texts, the closest first: its speaker within source and
     channel, or, where no speaker is named, its recording and channel; then its source."""
@@ -49,6 +81,11 @@ def keys_of(place: Place) -> list[str]:
     if place.source is not None:
         keys.append(["source", place.source])
     return [json.dumps(key, ensure_ascii=False) for key in keys]
+
+
+def group_of(key: str, place: Place) -> Group:
+    """The group of a key, one of the clips of which comes from ``place``."""
+    return Group(json.loads(key)[0], *_named(key, place))
 
 
 @dataclass(frozen=True, eq=False)

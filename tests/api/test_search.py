@@ -9,6 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.library.library import Library
+from emotion_search.engine.quality import tune
+from emotion_search.engine.settings import Settings
+from emotion_search.index.vectors.space import Method
 from tests.api.conftest import assert_problem, upload
 from tests.conftest import write_wav
 
@@ -53,6 +57,31 @@ def test_positive_and_negative_examples_over_every_way_agree(reading: TestClient
     assert by_json == by_files == mixed
     assert len(by_json) == 9
     assert only_query == search(reading, clip=1)
+
+
+def test_the_answer_says_whose_baselines_the_examples_take(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, voices: Path
+):
+    monkeypatch.setattr(tune, "FEWEST", 12)
+    of_clip = {"positive": [{"clip": 1}], "limit": 1}
+    assert client.post("/v1/search", json=of_clip).json()["baselines"] == []
+    with Library.open(settings) as library:
+        library.tune(method=Method.BASELINE)
+    studio = {
+        "level": "source",
+        "source": "studio",
+        "speaker": None,
+        "recording": None,
+        "channel": None,
+    }
+    assert client.post("/v1/search", json=of_clip).json()["baselines"] == [studio]
+    file = upload(
+        write_wav(voices.parent / "new.wav", speak("anger", speaker=0, seed=9, seconds=1.0))
+    )
+    named = client.post("/v1/search", files=file, data={"example_source": "studio"}).json()
+    assert named["baselines"] == [studio]
+    (unknown,) = client.post("/v1/search", files=file).json()["baselines"]
+    assert unknown["level"] == "nearest source"
 
 
 def test_per_recording_and_exact_are_taken(fixed_windows, client: TestClient, tmp_path: Path):

@@ -200,6 +200,17 @@ def test_a_model_that_serves_in_the_plain_space_where_another_was_is_told_of(
     assert "baseline; fit one by: emotion-search tune" in notice
 
 
+def test_a_search_says_whose_baseline_the_example_takes(run, manifest, monkeypatch):
+    ingest(run, manifest)
+    monkeypatch.setattr("emotion_search.engine.quality.tune.FEWEST", 12)
+    assert "baseline" not in run("search", "--clip", 1).err
+    run("tune", "--method", "baseline")
+    source = run("show", 1, "--json").records[0]["source"]
+    assert run("search", "--clip", 1).err == f"notice: baseline of source {source} (space 1)\n"
+    (one,) = run("search", "--clip", 1, "--limit", 1, "--json").records
+    assert (one["baselines"][0]["level"], one["baselines"][0]["source"]) == ("source", source)
+
+
 def test_an_archive_is_moved_to_another_model(run, manifest, voices, checkpoint):
     ingest(run, manifest)
     refused = run("use", checkpoint)

@@ -17,7 +17,7 @@ from emotion_search.index.database.spaces import active_space, add_space, use_sp
 from emotion_search.index.errors import InvalidInputError
 from emotion_search.index.search import Example, Target
 from emotion_search.index.vectors.arrays import normalise
-from emotion_search.index.vectors.baselines import Baselines, Place, fit_baselines
+from emotion_search.index.vectors.baselines import Baselines, Group, Place, fit_baselines
 from emotion_search.index.vectors.space import Method, Space
 from emotion_search.index.vectors.topk import Wish
 from tests.index.test_search import DIM, World
@@ -196,10 +196,13 @@ def test_an_example_from_outside_takes_the_baseline_that_it_names_or_seems_to_ha
     with world.database.read() as session:
         space = active_space(session, world.model)
         fitted = world.fitted[world.version]
+        seen: list[Group] = []
         some = normalise(np.stack([v for _, v in world.truth.values()]).astype(np.float32))
 
         def centre(place: Place, rows=1):
-            return space.centre_at(session, place, some[:rows])
+            found, group = space.centre_at(session, place, some[:rows])
+            seen.append(group)
+            return found
 
         known = Place("x", "ann")
         assert centre(known) == pytest.approx(fitted.centre(known))
@@ -211,6 +214,38 @@ def test_an_example_from_outside_takes_the_baseline_that_it_names_or_seems_to_ha
         sources = [fitted.centre(Place(name)) for name in "xy"]
         near = sources[int(np.linalg.norm(np.array(sources) - some[0], axis=1).argmin())]
         assert centre(Place()) == pytest.approx(near)
+        nearest = "xy"[int(np.linalg.norm(np.array(sources) - some[0], axis=1).argmin())]
+        assert seen == [
+            Group("source", "x"),  # of ann in x there are three clips
+            Group("source", "y"),
+            Group("source", "y"),
+            Group("recording", "y"),
+            Group("nearest source", nearest),
+        ]
+
+
+def test_the_answer_names_the_closest_group_that_has_a_baseline(world: Grouped):
+    for number in range(18):
+        world.speak(number)
+    clip = {
+        number: min(c for c, (r, _) in world.truth.items() if r == number + 1)
+        for number in range(6)
+    }
+
+    def groups(*clips: int) -> tuple[Group, ...]:
+        examples = [Example(clips=np.array([one])) for one in clips]
+        with world.searchers[0].open() as snapshot:
+            hits, found = snapshot.search(Target(examples, Wish(1), without=clips))
+        assert hits[0].baselines == found
+        return found
+
+    assert groups(clip[0]) == ()
+    world.tune()
+    assert groups(clip[0]) == (Group("source", "x"),)  # of ann in x there are three clips
+    assert groups(clip[2]) == (Group("source", "x"),)  # three clips of the recording
+    assert groups(clip[3]) == (Group("speaker", "y", "ann"),)
+    assert groups(clip[5]) == (Group("recording", "y", None, 6),)
+    assert groups(clip[3], clip[0], clip[2]) == (Group("speaker", "y", "ann"), Group("source", "x"))
 
 
 def test_baselines_from_the_database_are_those_of_all_its_clips(world: Grouped):

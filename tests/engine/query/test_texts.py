@@ -99,6 +99,10 @@ def test_from_a_text_the_mean_of_the_archive_is_subtracted_and_from_clips_their_
     assert [hit.similarity for hit in found] == pytest.approx((rows @ query).tolist(), abs=1e-5)
     as_sound = hits(library, VectorExample(tuple(words["loud"].tolist())))
     assert like(as_sound) != like(found)  # which would take the baseline of the nearest source
+    assert [one.baselines[0].level for one in (*found[:1], *as_sound[:1])] == [
+        "archive",
+        "nearest source",
+    ]
 
 
 def test_of_a_query_with_a_text_there_are_no_percentiles(library, words):
