@@ -192,7 +192,8 @@ class IndexKeeper:
     def _catch_up(self, session: Session, seen: Standing) -> None:
         """Bring the index to the session's snapshot. The caller writes."""
         current = self._current
-        if current is not None and not shares_past(session, self._model, current):
+        embedded = current is not None and seen.revision != current.revision
+        if current is not None and embedded and not shares_past(session, self._model, current):
             log.warning("another database has taken the place of the last; building the index anew")
             self._database_rolled_back = self._due = True
             current = None
