@@ -35,7 +35,7 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
-from tests.templates import Template, migrations_run_once
+from tests.templates import Template, decoders_stay, migrations_run_once
 
 T = TypeVar("T")
 
@@ -80,8 +80,8 @@ def pytest_runtest_teardown() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _migrations_run_once() -> Iterator[None]:
-    with migrations_run_once():
+def _made_once() -> Iterator[None]:
+    with migrations_run_once(), decoders_stay():
         yield
 
 
