@@ -45,21 +45,28 @@ ROOT = Path(__file__).parents[1]
 
 
 LONGEST = [
-    *("browser", "training/test_training", "api/test_jobs", "test_disk_faults", "ingest/test_kill"),
-    *("embedders/test_exactness", "finetune/test_finetune", "test_package", "api/test_document"),
+    *("browser", "funasr", "training/test_training", "api/test_jobs", "test_disk_faults"),
+    *("ingest/test_kill", "test_package", "api/test_document"),
 ]
 """Groups of tests of half a minute and more."""
+FUNASR = {
+    *("embedders/test_exactness", "embedders/test_emotion2vec", "finetune/test_finetune"),
+    "commands/test_models_cli",
+}
+"""Files of tests that load models by FunASR, whose import takes six seconds, once in a process."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share a process, and so their fixtures; those that browse share a browser.
+    """Tests of a file share a process, and so their fixtures; those that browse share a browser,
+    those that need FunASR its import.
     What takes longest begins first, so that all processes end at about the same time."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         browses = "browser" in getattr(item, "fixturenames", ())
         file = item.path.relative_to(ROOT / "tests").with_suffix("")
         name = "browser" if browses else "/".join(file.parts[-2:])
+        name = "funasr" if name in FUNASR else name
         item.add_marker(pytest.mark.xdist_group(name))
         groups.setdefault(name, []).append(item)
     first = {name: number for number, name in enumerate(LONGEST)}
