@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from emotion_search.engine.embedders.emotion2vec.funasr_class import emotion2vec_class
 from emotion_search.engine.embedders.quiet import undisturbed
 
 LABELS = (
@@ -120,9 +121,7 @@ def make_checkpoint(
     import torch
     import yaml
 
-    with undisturbed():
-        from funasr.models.emotion2vec.model import Emotion2vec
-
+    with undisturbed(), emotion2vec_class() as Emotion2vec:  # noqa: N806
         conf = conf or model_conf()
         torch.manual_seed(seed)
         model = Emotion2vec(model_conf=conf, vocab_size=len(labels) if labels else -1)

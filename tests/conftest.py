@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import create_engine, text
+from xdist.scheduler import LoadScopeScheduling
 
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
 from emotion_search.engine.files.scan import find_audio
@@ -35,7 +36,7 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
-from tests.templates import Template, migrations_run_once
+from tests.templates import Template, decoders_stay, migrations_run_once
 
 T = TypeVar("T")
 
@@ -45,23 +46,38 @@ ROOT = Path(__file__).parents[1]
 
 
 LONGEST = [
-    *("browser", "training/test_training", "api/test_jobs", "test_disk_faults", "ingest/test_kill"),
-    *("embedders/test_exactness", "finetune/test_finetune", "test_package", "api/test_document"),
+    *("dashboard", "funasr", "training/test_training", "api/test_jobs", "test_disk_faults"),
+    *("ingest/test_kill", "test_package", "api/test_document"),
 ]
-"""Groups of tests of half a minute and more."""
+"""Groups of tests (`group_of`) of half a minute and more."""
+FUNASR = {
+    *("embedders/test_exactness", "embedders/test_emotion2vec", "finetune/test_finetune"),
+    "commands/test_models_cli",
+}
+"""Files of tests that load models by FunASR, whose import takes six seconds, once in a process."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def group_of(nodeid: str) -> str:
+    """What a test shares its process with, and so fixtures: the tests of its file; those of the
+    dashboard share a browser, those that need FunASR its import."""
+    folder, name = Path(nodeid.partition("::")[0]).with_suffix("").parts[-2:]
+    file = f"{folder}/{name}" if folder != "tests" else name
+    return "dashboard" if folder == "dashboard" else "funasr" if file in FUNASR else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Not by ``--dist=loadgroup``: xdist 3.8 marks groups in what pytest 9.2 no longer reads."""
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share a process, and so their fixtures; those that browse share a browser.
-    What takes longest begins first, so that all processes end at about the same time."""
+    """What takes longest begins first, so that all processes end at about the same time."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        browses = "browser" in getattr(item, "fixturenames", ())
-        file = item.path.relative_to(ROOT / "tests").with_suffix("")
-        name = "browser" if browses else "/".join(file.parts[-2:])
-        item.add_marker(pytest.mark.xdist_group(name))
-        groups.setdefault(name, []).append(item)
+        groups.setdefault(group_of(item.nodeid), []).append(item)
     first = {name: number for number, name in enumerate(LONGEST)}
     order = sorted(groups, key=lambda name: (first.get(name, len(first)), -len(groups[name])))
     items[:] = [item for name in order for item in groups[name]]
@@ -80,8 +96,8 @@ def pytest_runtest_teardown() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _migrations_run_once() -> Iterator[None]:
-    with migrations_run_once():
+def _made_once() -> Iterator[None]:
+    with migrations_run_once(), decoders_stay():
         yield
 
 

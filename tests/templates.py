@@ -1,13 +1,17 @@
-"""What is made once and then copied, on SQLite and Postgres: archives that are filled, and tables
-of new ones, which migrations make in a tenth of a second, their statements in a hundredth."""
+"""What is made once and used again: filled archives, on SQLite and Postgres; tables of new ones,
+which migrations make in a tenth of a second, their statements in a hundredth; decoder processes,
+which take a quarter of a second of the processor to start."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import wraps
+from inspect import unwrap
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from unittest import mock
 
 from alembic import command
@@ -15,6 +19,10 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
 
 from emotion_search import Library, Settings
+from emotion_search.engine.audio.workers import Decoders
+
+MOST_WAITING = 4
+"""Decoder processes that are kept."""
 
 
 class Template:
@@ -98,3 +106,35 @@ def _recorded(connection: Connection, statements: list[str]) -> Iterator[None]:
     event.listen(connection, "before_cursor_execute", record)
     yield
     event.remove(connection, "before_cursor_execute", record)
+
+
+@contextmanager
+def decoders_stay() -> Iterator[None]:
+    """Within it, decoder processes that have nothing to do when they would be ended wait for the
+    next who needs one."""
+    waiting: SimpleQueue = SimpleQueue()
+
+    @wraps(Decoders._start)
+    def start(self: Decoders):
+        with suppress(Empty):
+            while not (decoder := waiting.get_nowait()).alive:
+                pass
+            with self._lock:
+                self._all.add(decoder)
+            return decoder
+        return unwrap(Decoders._start)(self)
+
+    @wraps(Decoders.close)
+    def close(self: Decoders) -> None:
+        with suppress(Empty):
+            while waiting.qsize() < MOST_WAITING:
+                decoder = self._idle.get_nowait()
+                with self._lock:
+                    self._all.discard(decoder)
+                waiting.put(decoder)
+        unwrap(Decoders.close)(self)
+
+    with mock.patch.multiple(Decoders, _start=start, close=close):
+        yield
+    while not waiting.empty():
+        waiting.get().kill()

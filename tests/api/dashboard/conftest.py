@@ -34,6 +34,10 @@ _FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 
+# Milliseconds for which a page is waited for: beside other tests a minute of speech takes several
+# times as long to analyse, and what never comes fails all the same.
+PATIENCE = 60_000
+
 # Remembers what is played, for the tests to look at.
 _RECORD_PLAYED = """
 window.played = [];
@@ -54,7 +58,7 @@ class Visit:
         self.page.set_viewport_size({"width": width, "height": 800})
         self.page.emulate_media(color_scheme=scheme)
         self.page.add_init_script(_RECORD_PLAYED)
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("console", self._logged)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.hosts.add(_host(request.url)))
@@ -94,6 +98,7 @@ def browser():
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (apt-get install chromium)")
+    api.expect.set_options(timeout=PATIENCE)
     with api.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield opened.new_context(accept_downloads=True)  # one: what it loaded once it keeps

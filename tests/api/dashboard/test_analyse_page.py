@@ -85,5 +85,5 @@ def test_a_file_that_is_no_audio_says_so_beside_it(visit: Visit, tmp_path: Path,
     page = visit.open("/#/analyse")
     page.get_by_label("Audio files").set_input_files(tmp_path / "letter.mp3")
     expect(page.get_by_role("region", name="letter.mp3").get_by_role("alert")).to_contain_text(
-        "decoded", timeout=15_000
+        "decoded"
     )

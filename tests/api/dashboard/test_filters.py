@@ -116,7 +116,7 @@ def test_a_source_is_called_what_it_is(visit: Visit, expect):
     page = visit.open()
     expect(page.get_by_role("group", name="Source")).to_contain_text("crm/2026")
     page.goto(visit.address + "/#/map?colour=source")
-    expect(page.locator(".groups")).to_contain_text("crm/2026", timeout=15_000)
+    expect(page.locator(".groups")).to_contain_text("crm/2026")
 
 
 def test_all_of_many_values_can_be_reached(visit: Visit, expect):

@@ -96,6 +96,6 @@ def test_the_customers_channel_alone_is_taken_in_once_it_is_named(
     page.get_by_label("Second channel").fill("customer")
     expect(page.get_by_label("Source")).to_have_value("pairs")
     drop(page, ".zone", [pair])
-    expect(page.locator(".job.done")).to_have_count(1, timeout=15_000)
+    expect(page.locator(".job.done")).to_have_count(1)
     clips = api.get("/v1/clips", params={"source": "pairs"}).json()["data"]
     assert {(one["channel"], one["channel_name"]) for one in clips} == {(1, "customer")}

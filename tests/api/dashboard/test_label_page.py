@@ -19,7 +19,7 @@ def expect(browser):
 
 def test_a_key_labels_the_clip_and_leads_to_the_next(visit: Visit, api: httpx.Client, expect):
     page = visit.open("/#/label")
-    expect(page.locator(".labels button").nth(1)).to_be_visible(timeout=15_000)
+    expect(page.locator(".labels button").nth(1)).to_be_visible()
     shown = page.locator(".sound button.play")
     first = shown.get_attribute("aria-label")
     clip = int(page.locator("h2 a").first.get_attribute("href").rsplit("=", 1)[1])
@@ -36,7 +36,7 @@ def test_a_key_labels_the_clip_and_leads_to_the_next(visit: Visit, api: httpx.Cl
     expect(page.locator(".facts .unlabelled")).to_be_visible()
     assert api.get(f"/v1/clips/{clip}").json()["labels"] == {}
     api.put(f"/v1/clips/{clip}/labels/emotion", json={"value": "boredom"})  # as somebody else does
-    expect(page.locator(".facts .label")).to_have_text("boredom", timeout=10_000)
+    expect(page.locator(".facts .label")).to_have_text("boredom")
     api.delete(f"/v1/clips/{clip}/labels/emotion")
 
 
@@ -54,7 +54,7 @@ def test_a_classifier_is_trained_or_the_page_says_why_not(visit: Visit, api: htt
     page.get_by_label("Task", exact=True).select_option("turn")
     expect(panel).to_contain_text("Classifier2 labels under this task. No classifier")
     panel.get_by_role("button", name="Train a classifier").click()
-    expect(panel.get_by_role("status")).to_contain_text("needs two classes", timeout=60_000)
+    expect(panel.get_by_role("status")).to_contain_text("needs two classes")
 
     visit.expect("/v1/jobs")
     refused = {"type": "urn:x:forbidden", "status": 403, "detail": "scope write is needed"}
@@ -66,12 +66,12 @@ def test_a_classifier_is_trained_or_the_page_says_why_not(visit: Visit, api: htt
 
     api.post("/v1/labels", json={"labels": labels})
     panel.get_by_role("button", name="Train a classifier").click()
-    expect(panel).to_contain_text("Version 1 knows even, odd and", timeout=60_000)
+    expect(panel).to_contain_text("Version 1 knows even, odd and")
     expect(panel).to_contain_text(re.compile(r"UAR \d+ % \(95 % interval \d+ % to \d+ %\)"))
     expect(panel).to_contain_text("Left out, of too few clips or one voice alone: rare (1 clip)")
     training = {"kind": "train", "task": "turn"}
     api.post("/v1/jobs", json=training)  # as another tab does
-    expect(panel).to_contain_text("Version 2 knows", timeout=60_000)
+    expect(panel).to_contain_text("Version 2 knows")
     api.post("/v1/labels", json={"labels": [{**one, "value": None} for one in labels]})
     earlier = visit.open("/#/ingest").get_by_role("region", name="Uploads of the last days")
     with page.expect_response("**/v1/jobs?limit=*"):
@@ -86,7 +86,7 @@ def test_no_key_labels_the_clip_before_while_others_are_chosen(visit: Visit, api
     visit.page.on("request", lambda asked: asked.method == "PUT" and sent.append(asked.url))
     visit.page.route("**/v1/suggestions?*", lambda route: route.fulfill(json=one))
     page = visit.open("/#/label")
-    expect(page.locator(".labels button").nth(1)).to_be_visible(timeout=15_000)
+    expect(page.locator(".labels button").nth(1)).to_be_visible()
     more = hold(page, "**/v1/suggestions?*")
     page.keyboard.press("n")
     more.came(1)

@@ -136,7 +136,7 @@ def test_space_plays_the_row_that_was_clicked(page, expect):
 def chosen(visit: Visit, api: httpx.Client, expect):
     """A page whose map has the sad voices chosen; what is said of them is taken back."""
     opened = visit.open("/#/map?colour=label")
-    expect(opened.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
+    expect(opened.locator("iframe[data-drawn]")).to_be_visible()
     opened.locator(".groups button", has_text="sadness").click()
     expect(opened.locator(".selection h2")).to_have_text("3 clips selected")
     yield opened

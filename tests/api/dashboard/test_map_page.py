@@ -21,7 +21,7 @@ def expect(browser):
 @pytest.fixture
 def page(visit: Visit, expect):
     opened = visit.open("/#/map")
-    expect(opened.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
+    expect(opened.locator("iframe[data-drawn]")).to_be_visible()
     return opened
 
 
@@ -149,7 +149,7 @@ def test_points_tell_the_clusters_of_the_clustering_that_is_chosen(page, expect)
     chooser = page.get_by_label("Clusters of")
     expect(chooser).to_have_value("")
     chooser.select_option("voices")
-    expect(page.locator("iframe[data-colour=cluster]")).to_be_visible(timeout=15_000)
+    expect(page.locator("iframe[data-colour=cluster]")).to_be_visible()
     expect(page.locator(".groups")).to_contain_text(re.compile(r"cluster 0\s*\d+"))
     expect(page.locator(".groups button", has_text=re.compile(r"^cluster \d"))).to_have_count(3)
     assert page.url.endswith("colour=cluster&clustering=voices")

@@ -123,7 +123,7 @@ def test_a_list_that_is_called_off_is_no_failure(visit: Visit, expect):
 
 def test_choosing_by_keyboard_keeps_the_keyboard_there(visit: Visit, expect):
     page = visit.open("/#/map")
-    expect(page.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
+    expect(page.locator("iframe[data-drawn]")).to_be_visible()
     colours = page.get_by_label("Colour by")
     colours.focus()
     colours.select_option("source")
@@ -206,7 +206,7 @@ def test_a_page_comes_back_by_itself_when_its_server_does(visit: Visit, expect):
     page = visit.open("/#/recordings")
     expect(page.get_by_role("alert")).to_contain_text("the server cannot be reached")
     page.unroute("**/v1/**")
-    expect(page.locator("tbody tr").first).to_be_visible(timeout=15_000)
+    expect(page.locator("tbody tr").first).to_be_visible()
 
 
 def test_pages_that_were_not_opened_yet_can_be_without_the_server(visit: Visit, expect):

@@ -59,7 +59,7 @@ def ready(api: httpx.Client, call: Path, expect):
         page = visit.open(PAGES[name].format(call=number))
         if name == "analyse":
             page.get_by_label("Audio files").set_input_files(call_file)
-        expect(page.locator(_READY[name])).to_be_visible(timeout=15_000)
+        expect(page.locator(_READY[name])).to_be_visible()
         for opens in _OPENS.get(name, []):
             page.get_by_text(opens).click()
         return page
@@ -139,7 +139,7 @@ def test_plotly_is_loaded_only_for_the_map(visit: Visit, ready, expect):
     ready(visit, "search")
     assert not any("plotly" in one for one in asked)
     visit.page.get_by_role("link", name="Map").click()
-    expect(visit.page.locator("iframe[data-drawn]")).to_be_visible(timeout=15_000)
+    expect(visit.page.locator("iframe[data-drawn]")).to_be_visible()
     assert sum("plotly" in one for one in asked) == 1
 
 

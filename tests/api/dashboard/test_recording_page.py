@@ -274,6 +274,6 @@ def test_what_others_label_appears_and_that_they_erased_it(
         page = visit.open(f"/#/recordings/{number}")
     expect(page.locator(".rows")).to_contain_text("no label")
     api.put(f"/v1/clips/{clip}/labels/emotion", json={"value": "anger"})
-    expect(page.locator(".rows .label")).to_have_text("anger", timeout=10_000)
+    expect(page.locator(".rows .label")).to_have_text("anger")
     api.delete(f"/v1/recordings/{number}")
-    expect(page.get_by_role("heading", name="It was erased")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("heading", name="It was erased")).to_be_visible()

@@ -31,7 +31,7 @@ def test_recordings_are_found_ordered_exported_and_erased(
     sent = {"file": (file.name, file.read_bytes())}
     number = api.post("/v1/recordings?wait=true", files=sent).json()["recording"]
     rows = page.locator("tbody tr")
-    expect(rows).to_have_count(1, timeout=15_000)  # without a reload
+    expect(rows).to_have_count(1)  # without a reload
     page.get_by_label("File name").fill("")
     page.get_by_label("Order").select_option("longest")
     expect(rows.first).to_contain_text("call.wav")

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,13 @@ from emotion_search.engine.audio.workers import Block, Decoders, Ended, Opened
 from emotion_search.index.errors import AudioError
 from tests.conftest import tone, write_wav
 from tests.reading import read_span
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start and end as they do outside of tests."""
+    for name in ("_start", "close"):
+        monkeypatch.setattr(Decoders, name, unwrap(getattr(Decoders, name)))
 
 
 @pytest.fixture
