@@ -248,8 +248,7 @@ def program(
 ) -> None:
     """Search archives of speech by the emotion in the voice.
 
-    What is there already, a file or a folder with files, is written over with
-    --overwrite alone.
+    Files and folders that exist are replaced only with --overwrite.
 
     \b
     Exit codes:

@@ -47,7 +47,7 @@ def run_demo(audio: Path | None) -> Iterator[str | list[Hit]]:
         if report.clips < 2:
             raise UnusableError(f"{audio}: fewer than two usable audio files to compare")
         yield (
-            f"{report.clips} clips ({report.duration / 60:.1f} min) ingested by the built-in model"
+            f"{report.clips} clips ({report.duration:.0f} s) ingested by the built-in model"
             f" in {time.monotonic() - began:.1f} s"
             + (f", {len(report.failed)} files failed" if report.failed else "")
         )

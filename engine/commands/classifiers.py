@@ -56,7 +56,7 @@ def train(
 ) -> None:
     """Train a classifier on your labels.
 
-    Of two kinds it takes the one that is best on held-out speakers.
+    Two kinds are compared on held-out speakers, and the better one is kept.
 
     \b
     emotion-search train --task satisfaction
@@ -111,7 +111,7 @@ def classify(
 
     \b
     emotion-search classify --task satisfaction
-    emotion-search search angry.wav --task satisfaction --predicted low --min-probability 0.8
+    emotion-search search angry.wav --task satisfaction --predicted low
     """
     with archive.open(wanted=wanted) as library:
         from emotion_search.engine.commands.show.classifiers import print_classified

@@ -99,7 +99,7 @@ def show(archive: ArchiveOptions, what: ClipOptions, as_json: JsonOption = False
 def play(archive: ArchiveOptions, what: SoundOptions) -> None:
     """Play a clip, or a stretch of a recording.
 
-    FFmpeg's ffplay does, or the package sounddevice.
+    By FFmpeg's ffplay, or the Python package sounddevice.
 
     \b
     emotion-search play 42
@@ -139,7 +139,7 @@ def extract(
 ) -> None:
     """Write the samples of a clip, or of a stretch, as WAV.
 
-    They stay at the rate of the recording.
+    At the sampling rate of the recording.
 
     \b
     emotion-search extract 42 --output clip.wav
@@ -167,9 +167,9 @@ def open_page(
         str, typer.Option(help="Where emotion-search serve answers.")
     ] = "http://127.0.0.1:8000",
 ) -> None:
-    """Open the dashboard of a running server at a clip.
+    """Open the dashboard of a running server at a clip or recording.
 
-    Or at a recording. The address is printed, too.
+    The address is printed, too.
 
     \b
     emotion-search open 42

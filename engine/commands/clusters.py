@@ -34,7 +34,10 @@ def cluster(
     wanted: ClipFilter,
     name: Annotated[str | None, typer.Option(help="Save under this name.")] = None,
     method: Annotated[
-        str, typer.Option(metavar="kmeans|hdbscan", help="Parts of all, or dense regions in noise.")
+        str,
+        typer.Option(
+            metavar="kmeans|hdbscan", help="Parts of all, or dense regions, the rest noise."
+        ),
     ] = "kmeans",
     k: Annotated[
         int | None,
@@ -43,14 +46,16 @@ def cluster(
     least: Annotated[
         int | None, typer.Option(min=2, help="Fewest clips of a cluster, for HDBSCAN.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="In place of the last.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the one of this name.")
+    ] = False,
     show: Annotated[str | None, typer.Option("--show", help="Show one that is saved.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="List those that are saved.")] = False,
     delete: Annotated[str | None, typer.Option("--delete", help="Delete one.")] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what lies together, and save it as a filter.
+    """Group clips that sound alike, and save the groups as a filter.
 
     \b
     emotion-search cluster --name moods
@@ -127,7 +132,7 @@ def map(  # noqa: A001
 ) -> None:
     """Draw clips as points in a plane.
 
-    Pointed at, they say what they are, and play.
+    Point at one to read what it is, and to hear it.
 
     \b
     emotion-search map --html map.html --colour label

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def failures(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """List files that could not be ingested or hold no speech.
+    """List files that could not be ingested or have no speech.
 
     \b
     emotion-search failures
@@ -80,7 +80,7 @@ def forget(
 
     Their rows, vectors, labels, places in the index and uploaded bytes are removed. Later ingests
     pass them over, by a salted hash that is kept of their content; ingest --again takes them back.
-    Several options together mean what all of them do.
+    Several options together erase what matches all of them.
 
     \b
     emotion-search forget 17 18 --and-files

@@ -31,7 +31,7 @@ def copy(
     not in it. Audio files stay where they are, as do uploads: they belong to the --home.
 
     \b
-    emotion-search copy --from sqlite:///archive.db --to postgresql+psycopg://user@host/name
+    emotion-search copy --from sqlite:///a.db --to postgresql+psycopg://host/name
     """
     from emotion_search.engine.archive.database import copy_database
     from emotion_search.engine.commands.show.progress import working

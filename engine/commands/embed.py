@@ -21,7 +21,9 @@ from emotion_search.engine.commands.common import (
 def embed(
     archive: ModelOptions,
     files: Annotated[list[str], typer.Argument(help="Audio files, and folders of them.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder of the .npy files and result.json.")],
+    output_dir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="For the .npy files and result.json.")
+    ],
     granularity: Annotated[
         str,
         typer.Option(
@@ -33,11 +35,11 @@ def embed(
 ) -> None:
     """Write embeddings of files as .npy; no archive needed.
 
-    Their scores are in result.json beside them.
+    Their scores are written to result.json in the same folder.
 
     \b
     emotion-search embed a.wav b.wav --output-dir out
-    emotion-search embed call.wav --output-dir out --granularity window --model voice
+    emotion-search embed call.wav --output-dir out --granularity window
     """
     from emotion_search.engine.embedders.registry import load_embedder
     from emotion_search.engine.inference.embed import export_files

@@ -72,8 +72,8 @@ def evaluate(
 ) -> None:
     """Measure query by example on labelled clips.
 
-    It stands beside chance, with what nearness follows besides the label, and with how good the
-    model's class scores are.
+    Figures stand beside chance; also shown is what similarity depends on besides the label, and how
+    good the model's class scores are.
 
     \b
     emotion-search evaluate

@@ -31,7 +31,7 @@ def finetune(
         str,
         typer.Option("--model", help="Tune this: 'acoustic', .safetensors, checkpoint folder, id."),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="For the new model.")],
     task: TaskOption = "",
     labels: Annotated[
         Path | None,
@@ -55,7 +55,7 @@ def finetune(
     ] = None,
     seed: SeedOption = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that OUTPUT holds.")
+        bool, typer.Option("--resume", help="Go on with the run in this folder.")
     ] = False,
     overwrite: OverwriteOption = False,
     device: DeviceOption = None,
@@ -67,8 +67,8 @@ def finetune(
 
     \b
     emotion-search finetune --model acoustic --output tuned
-    emotion-search finetune --model ~/emotion2vec_plus_base --layers 2 --output tuned --test anna
-    emotion-search finetune --task satisfaction --labels labels.csv --model acoustic --output tuned
+    emotion-search finetune --model ~/checkpoint --layers 2 --output tuned
+    emotion-search finetune --model acoustic --labels labels.csv --output tuned
     """
     from emotion_search.engine.audio.workers import Decoders
     from emotion_search.engine.embedders.registry import absolute

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emotion_search.engine.archive.index import IndexStatus
     from emotion_search.index.lifecycle.shipping import EngineState
 
-index_app = typer.Typer(help="Show, check and make anew the search index.", no_args_is_help=True)
+index_app = typer.Typer(help="Show, check and rebuild the search index.", no_args_is_help=True)
 
 
 @index_app.command()
@@ -31,7 +31,7 @@ def status(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
 
 @index_app.command()
 def rebuild(archive: ArchiveOptions, as_json: JsonOption = False) -> None:
-    """Make the index anew from the database, and save it.
+    """Build the index again from the database, and save it.
 
     \b
     emotion-search index rebuild
@@ -71,10 +71,9 @@ def verify(
 
     Is every clip there, and are the true neighbours of a sample found?
 
-    Exit code 1 if a clip is missing or too many, if the index knows something else of one than the
-    database (source, speaker, time, emotion), if its files are damaged, or if less than 99.9 % of
-    the neighbours are found; the cure is: emotion-search index rebuild. The whole archive is
-    checked by: emotion-search check.
+    Exit code 1 if a clip is missing or too many, if source, speaker, time or emotion of one differ
+    from the database, if its files are damaged, or if less than 99.9 % of the neighbours are found;
+    the cure is: emotion-search index rebuild. To check the whole archive: emotion-search check.
 
     \b
     emotion-search index verify

@@ -57,7 +57,8 @@ def ingest(
     channels: Annotated[
         str | None,
         typer.Option(
-            metavar="mix|split|N|NAME=N", help="Which become clips, from 0; commas; default: mix."
+            metavar="mix|split|N|NAME=N",
+            help="Channels to make clips of, from 0, by commas; default: mix.",
         ),
     ] = None,
     track: Annotated[
@@ -84,7 +85,7 @@ def ingest(
         bool, typer.Option("--rescan", help="Hash known files too, whatever their size and time.")
     ] = False,
     recut: Annotated[
-        bool, typer.Option("--recut", help="Cut known recordings anew that were cut otherwise.")
+        bool, typer.Option("--recut", help="Cut known recordings again if they were cut otherwise.")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Take back what was forgotten before.")
@@ -115,10 +116,10 @@ def ingest(
         typer.Option("--claim", help="Share the work with other processes that run this command."),
     ] = False,
     on: Annotated[
-        str | None, typer.Option(metavar="local|ray://HOST:PORT", help="Where Ray places workers.")
+        str | None, typer.Option(metavar="local|ray://HOST:PORT", help="Let Ray place the workers.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="How many Ray places; default: by GPUs, or cores.")
+        int | None, typer.Option(min=1, help="How many of Ray; default: by GPUs, or cores.")
     ] = None,
     show_status: Annotated[
         bool, typer.Option("--status", help="Show how far shared ingests are.")
@@ -140,9 +141,9 @@ def ingest(
     emotion-search ingest ~/calls --channels split --recut
     emotion-search ingest ~/RAVDESS --label-map ravdess
     emotion-search ingest --manifest corpus/labels.csv --model voice
-    emotion-search ingest --manifest export.xlsx --map path=Datei --map speaker=Kunde --dry-run
+    emotion-search ingest --manifest export.xlsx --map path=Datei --dry-run
     emotion-search ingest s3://archive/2026 --source support-2026
-    emotion-search ingest /mnt/calls --claim        # on as many machines as there are
+    emotion-search ingest /mnt/calls --claim   # the same on each machine
     find /data -name '*.m4a' | emotion-search ingest - --dry-run
     """
     from emotion_search.engine.audio.channels import parse_channels

@@ -77,7 +77,7 @@ class AnnotationOptions:
     source: Annotated[str | None, typer.Option(help="Where the recordings come from.")] = None
     label: Annotated[str | None, typer.Option(help="Emotion label of all their clips.")] = None
     speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None
-    recorded_at: Annotated[str | None, typer.Option(help="When, in ISO 8601.")] = None
+    recorded_at: Annotated[str | None, typer.Option(help="When it was recorded: ISO 8601.")] = None
     meta: MetaOption = None
 
     def annotations(self, zone: tzinfo | None) -> Annotations:

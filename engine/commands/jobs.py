@@ -85,9 +85,9 @@ def retry(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are kept.")] = False,
 ) -> None:
-    """Have failed jobs done anew.
+    """Try failed jobs again.
 
-    Of those that failed through no fault of what was sent. The server of the home begins them
+    Those that failed through no fault of the file or request. The server of the home begins them
     within a minute, or when it starts.
 
     \b

@@ -55,7 +55,7 @@ def list_archive(
 ) -> None:
     """List recordings, clips, sources, speakers, labels, tasks.
 
-    Filters say which clips are meant; a recording is listed if one of its clips is. --task says
+    Filters choose clips; a recording is listed if one of its clips is chosen. --task names the task
     whose labels are listed.
 
     \b

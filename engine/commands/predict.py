@@ -37,10 +37,17 @@ def predict(
     hop: Annotated[
         float | None, typer.Option(help="Seconds from window to window; default: end to end.")
     ] = None,
-    speaker: Annotated[str | None, typer.Option(help="Whose files, as the archive says.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where from, as the archive says.")] = None,
+    speaker: Annotated[
+        str | None, typer.Option(help="Who speaks in the files, as the archive names them.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the files are from, as the archive names it.")
+    ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Also write result.json and embedding.npy of each file.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Also write result.json and embedding.npy of each file."
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,

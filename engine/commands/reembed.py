@@ -30,21 +30,19 @@ def reembed(
     ],
     claim: Annotated[
         bool,
-        typer.Option(
-            "--claim", help="Share it with all processes, of whatever machine, that say the same."
-        ),
+        typer.Option("--claim", help="Share the work with other processes that run this command."),
     ] = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give every clip an embedding under another model too.
 
-    It is made from the audio, while the old one serves on. Stopped or killed, the same command goes
-    on with what is missing; clips that came since too.
+    It is made from the audio, while the old one serves on. Stopped or killed, run the same command
+    again: it goes on with what is missing, clips added since among it.
 
     \b
     emotion-search reembed --model ~/finetuned
-    emotion-search reembed --model ~/finetuned --claim    # on each machine; see ingest --status
+    emotion-search reembed --model ~/finetuned --claim   # on each machine
     emotion-search evaluate --models voice --models ~/finetuned
     emotion-search use ~/finetuned
     """
@@ -115,7 +113,7 @@ def use(
 ) -> None:
     """Let another model serve; running servers follow at once.
 
-    The archive holds its embeddings already, by reembed.
+    Its embeddings are in the archive already, made by reembed.
 
     \b
     emotion-search use ~/finetuned

@@ -88,9 +88,9 @@ def search(
 
     \b
     emotion-search search angry.wav --limit 10
-    emotion-search search --clip 42 --source support-2026 --after 2026-01-01 --json
+    emotion-search search --clip 42 --source support-2026 --after 2026-01-01
     emotion-search search angry.wav loud.wav --unlike-clip 7
-    emotion-search search --clip 42 --emotion angry --min-score 0.8 --per-recording 0
+    emotion-search search --clip 42 --emotion angry --min-score 0.8
     emotion-search search call.wav --across speaker --example-speaker "caller 17"
     emotion-search search --text "an angry customer" --clip 42
     emotion-search search --sort angry --after 2026-01-01

@@ -155,7 +155,7 @@ def revoke(
     archive: ArchiveOptions,
     name: Annotated[str, typer.Argument(help="Its name, or the beginning that list shows.")],
 ) -> None:
-    """Take a key out of force, within a second.
+    """Revoke a key, within a second.
 
     \b
     emotion-search key revoke dashboard

@@ -172,7 +172,7 @@ class BaseEmbedder(ABC):
         """
         raise UnusableError(
             f"the model {self.name} has no frames, it describes a clip as a whole: choose"
-            " granularity window, or an emotion2vec model"
+            " another granularity, or an emotion2vec model"
         )
 
 

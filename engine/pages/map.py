@@ -175,7 +175,7 @@ def about(made: Map) -> str:
     if made.explained is None:
         how = "UMAP by cosine: neighbours are alike, distances between groups mean little"
     else:
-        how = f"the two axes hold {sum(made.explained):.0%} of the variance of the embeddings (PCA)"
+        how = f"the two axes explain {sum(made.explained):.0%} of the variance (PCA)"
     return f"{len(made.ids)} clips{drawn}; {how}. Space {made.space_version}."
 
 

@@ -155,4 +155,4 @@ def print_shares(trend: ArchiveTrend) -> None:
         cells = [f"{100 * s.share:.0f} [{100 * s.low:.0f}, {100 * s.high:.0f}]" for s in shares]
         table.row(one.key, str(one.recordings), length(one.seconds), *cells)
     table.print()
-    print("percent of the time, with intervals of 95 %")
+    print("percent of the clips' time, with intervals of 95 %")

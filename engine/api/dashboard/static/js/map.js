@@ -213,7 +213,7 @@ function groups(points, by) {
 
 function summary(map) {
   const sample = map.clips > map.points.length ? t(" of {n}, drawn at random", { n: number(map.clips) }) : "";
-  const axes = map.explained ? t(" The axes hold {shares} of the variance.", { shares: map.explained.map(percent).join(" + ") }) : "";
+  const axes = map.explained ? t(" The axes explain {shares} of the variance.", { shares: map.explained.map(percent).join(" + ") }) : "";
   return `${plural(map.points.length, "clip")}${sample}${t(".")}${axes}${t(" Near means alike; directions have no meaning of their own.")}`;
 }
 

@@ -286,7 +286,7 @@ export default {
   "no {what}": "无{what}",
   "others": "其他",
   " of {n}, drawn at random": "，从 {n} 个中随机抽取",
-  " The axes hold {shares} of the variance.": "坐标轴解释方差的 {shares}。",
+  " The axes explain {shares} of the variance.": "坐标轴解释方差的 {shares}。",
   ".": "。",
   " Near means alike; directions have no meaning of their own.": "靠近表示相似；方向本身没有含义。",
   "days": "天",
