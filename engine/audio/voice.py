@@ -18,9 +18,10 @@ NO_VOICE = "has no speech in it: it is silent, or a tone"
 
 Array = NDArray[np.floating]
 
+_PIECE = SAMPLE_RATE // 2  # samples that are searched for speech at a time
 _STEP = 0.6 / (1 << 15)  # amplitude below which 16 bits hold nothing
 _QUIET_DB, _EVEN_DB = -60.0, 3.0  # level of hiss, and how far most of its frames lie apart
-_CONSTANT_DB, _SEVERAL = 0.4, 28  # the same of sirens, in half a second of frames
+_CONSTANT_DB, _SEVERAL = 1.4, 28  # the same of sirens, in half a second of frames
 _FAR = 1.25  # ratio of their pitches, of most frames
 _FREQUENCIES = 80  # that are audible in noise, at least; hums have half as many
 _AUDIBLE = 1e-6  # share of the strongest one's power in them
@@ -29,8 +30,8 @@ _NOISE_DB = 2.0, 10.0  # deviations of most frequencies: 5.6, and near that in f
 _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames around
 _LOBE_HZ = 47.0  # on either side of a peak that belong to it
 _IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
-_BRIEF, _IN_PEAK = 2048, 0.9985  # samples, of which one peak has this share in a beep
-_ALIKE, _SAME = 0.985, 0.997  # cosine of spectra of a tone 32 ms apart; that alone says so
+_BRIEF, _IN_BEEP = 2048, 0.9985  # samples, of which two peaks have this share in a beep
+_ALIKE, _SAME = 0.985, 0.992  # cosine of spectra 32 ms apart; of voices 0.982
 _DRIFT_HZ = 0.32  # of the strongest peak of a tone, in 16 ms
 _SUSTAINED = 0.7  # share of the loud frames that are steady in tones with harmonics
 _MOST = 0.25  # quantile of frames beyond which these hold
@@ -48,12 +49,13 @@ def voiceless(samples: Samples) -> bool:
     """Whether nothing in mono float32 samples (n,) at 16 kHz can be a voice.
 
     Silent is what 16 bits do not hold. Noise is about as loud in every frame, for half a second or
-    below -60 dBFS; what is shorter and louder may be breath, and is let pass. Sirens and sweeps are
-    exactly as loud in every frame, and their pitch moves far. A tone has
-    nearly all its power in two peaks of the spectrum, or a spectrum that stays, and a pitch that
-    stays; those of a voice move. Clicks, and steps from one level to another, last less than a
-    syllable does. What is so for the most part, by its louder frames, is searched for speech. What
-    is too short for a clip is let pass.
+    below -60 dBFS; what is shorter and louder may be breath, and so may noise that swells, fades
+    or pulses: both are let pass. Sirens and sweeps are as loud in every frame, and their pitch
+    moves far. A tone, also one that fades as a bell does, has a spectrum that stays, or nearly all
+    its power in two peaks, and a pitch that stays; those of a voice move. Clicks, and steps from
+    one level to another, last less than a syllable does. What has a quarter of a second of speech
+    is none of it, and so it is for the most part, by its louder frames. What is too short for a
+    clip is let pass.
     """
     if len(samples) < SHORTEST:
         return False
@@ -62,8 +64,10 @@ def voiceless(samples: Samples) -> bool:
     if peak < _STEP:
         return True
     centred = centred / np.float32(peak)
+    if spoken(centred[i : i + _PIECE] / 2 for i in range(0, len(centred), _PIECE)) >= LEAST_S:
+        return False
     power = _spectra(centred, 1024)
-    suspect = (
+    return (
         _is_noise(centred, power, peak)
         or _is_siren(power)
         or _is_tone(power)
@@ -71,7 +75,6 @@ def voiceless(samples: Samples) -> bool:
         or _is_dialling(centred)
         or _is_clicks(centred)
     )
-    return suspect and spoken([centred / 2]) < LEAST_S
 
 
 def _is_noise(samples: Array, power: Array, peak: float) -> bool:
@@ -97,8 +100,8 @@ def _is_noise(samples: Array, power: Array, peak: float) -> bool:
 
 
 def _is_siren(power: Array) -> bool:
-    """Whether all frames are as loud as each other, as those of no voice are, and their pitch is
-    that of a pure tone or moves far, as in sweeps."""
+    """Whether all frames are about as loud as each other, as those of no voice are, and their pitch
+    is that of a pure tone or moves far, as in sweeps."""
     if len(power) < _SEVERAL or _spread(power.sum(axis=1)) >= _CONSTANT_DB:
         return False
     low, high = np.quantile(_pitch(power), [0.1, 0.9])
@@ -112,22 +115,21 @@ def _spread(levels: Array) -> float:
 
 
 def _is_tone(power: Array) -> bool:
-    """Whether the steady frames of spectra, 16 ms apart, are those of tones."""
+    """Whether spectra, 16 ms apart, are those of tones, steady or fading as of a bell: loud ones
+    stay as they are; or nearly, or steady ones have two peaks, and their pitch stays."""
     loud, steady = _steady(power)
-    pairs, apart = steady[1:] & steady[:-1], steady[2:] & steady[:-2]
-    if pairs.sum() < _FEWEST:
-        return False
-    alike = 0.0
-    if apart.sum() >= _FEWEST and steady.sum() >= _SUSTAINED * loud.sum():
-        spectra = np.sqrt(power)
-        spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), 1e-20)
-        alike = float(np.quantile((spectra[2:] * spectra[:-2]).sum(axis=1)[apart], _MOST))
+    apart, pairs = loud[2:] & loud[:-2], steady[1:] & steady[:-1]
+    spectra = np.sqrt(power)
+    spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), 1e-20)
+    cosines = (spectra[2:] * spectra[:-2]).sum(axis=1)[apart]
+    alike = np.quantile(cosines, _MOST) if len(cosines) >= _FEWEST else 0.0
     if alike >= _SAME:
         return True
-    if not np.median(np.abs(np.diff(_pitch(power)))[pairs]) <= _DRIFT_HZ:
+    if pairs.sum() < _FEWEST or np.median(np.abs(np.diff(_pitch(power)))[pairs]) > _DRIFT_HZ:
         return False
-    in_peaks = np.quantile(_peaks(power[steady], 1024)[0], _MOST)
-    return bool(in_peaks >= _IN_PEAKS or alike >= _ALIKE)
+    if alike >= _ALIKE and steady.sum() >= _SUSTAINED * loud.sum():
+        return True
+    return bool(np.quantile(_peaks(power[steady], 1024)[0], _MOST) >= _IN_PEAKS)
 
 
 def _are_beeps(samples: Array) -> bool:
@@ -141,16 +143,15 @@ def _are_beeps(samples: Array) -> bool:
 
 
 def _is_beep(samples: Array) -> bool:
-    """Whether samples too short for several frames have all their power in one peak, as no voice of
-    EMO-DB has in any of 1800 places."""
+    """Whether samples too short for several frames have all their power in two peaks, as a voice of
+    EMO-DB has in one of 3,276 places."""
     size = len(samples)
     if size >= _BRIEF:
         return False
     power = np.square(np.abs(np.fft.rfft(samples * np.hanning(size), _BRIEF)))
     power[: int(_RUMBLE_HZ * _BRIEF / SAMPLE_RATE) + 1] = 0
-    lobe = 2.2 * _BRIEF / size  # bins on either side; of a Hann window it is 2
-    near = np.abs(np.arange(len(power)) - power.argmax()) <= lobe
-    return bool(power[near].sum() >= _IN_PEAK * power.sum())
+    lobe = 2.2 * SAMPLE_RATE / size  # Hz on either side; of a Hann window it is 2
+    return bool(_peaks(power[None], _BRIEF, lobe)[0][0] >= _IN_BEEP)
 
 
 def _pitch(power: Array) -> Array:
@@ -187,7 +188,7 @@ def _steady(power: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return loud, loud & (levels >= _STEADY * around)
 
 
-def _peaks(power: Array, size: int) -> tuple[Array, Array]:
+def _peaks(power: Array, size: int, lobe: float = _LOBE_HZ) -> tuple[Array, Array]:
     """The share of each frame's power that is in its two strongest peaks: (frames,); and their
     frequencies in Hz: (frames, 2)."""
     step = SAMPLE_RATE / size
@@ -195,7 +196,7 @@ def _peaks(power: Array, size: int) -> tuple[Array, Array]:
     left, places = power.copy(), []
     for _ in range(2):
         place = left.argmax(axis=1)
-        left[np.abs(bins - place[:, None]) <= _LOBE_HZ / step] = 0
+        left[np.abs(bins - place[:, None]) <= lobe / step] = 0
         places.append(place * step)
     share = 1 - left.sum(axis=1) / np.maximum(power.sum(axis=1), 1e-20)
     return share, np.stack(places, axis=1)

@@ -51,6 +51,18 @@ def telephone(samples: np.ndarray) -> np.ndarray:
     return soxr.resample(np.sign(law) * (256 ** np.abs(law) - 1) / 255, 8_000, 16_000)
 
 
+def bell(hz: float, seconds: float = 2.0) -> np.ndarray:
+    """Partials that decay, the higher the faster."""
+    at = np.arange(round(seconds * 16_000)) / 16_000
+    partials = ((0.5, 1), (1, 1.5), (1.2, 2), (1.5, 2.5), (2, 3), (2.5, 3.5))
+    return sum(0.1 * np.exp(-fade * at) * np.sin(2 * np.pi * hz * n * at) for n, fade in partials)
+
+
+def beeps(*hz: float, on: float, off: float) -> np.ndarray:
+    one = np.concatenate([sum(sine(one, on) for one in hz), np.zeros(round(off * 16_000))])
+    return np.tile(one, 5)
+
+
 TONES = {
     "sine": sine(440),
     "long": sine(1000, 15.0),
@@ -66,6 +78,12 @@ TONES = {
     "short beeps": np.tile(np.concatenate([sine(1000, 0.1), np.zeros(14_400)]), 3),
     "faint pause": 0.3 * np.tile(np.concatenate([sine(1000, 0.06), np.zeros(15_040)]), 3)
     + 0.002 * RNG.normal(size=48_000),
+    "short pairs": beeps(480, 620, on=0.05, off=0.3),
+    "shorter pairs": beeps(1000, 1400, on=0.03, off=0.1),
+    "pairs that are near": beeps(350, 440, on=0.08, off=0.9),
+    "bell": bell(440),
+    "bells": np.tile(bell(1200, 0.5), 4),
+    "chords": np.concatenate([bell(hz, 1.0) + bell(1.5 * hz, 1.0) for hz in (262, 330, 294)]),
     "sweep": wave(np.linspace(200, 4000, 80_000)),
     "falling whistle": wave(np.geomspace(3000, 300, 16_000)),
     "siren": wave(1000 + 500 * np.sin(np.arange(80_000) / 3000), 2),
