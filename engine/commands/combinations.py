@@ -36,7 +36,11 @@ WITH: dict[str, dict[str, str]] = {
     "predict": {"--window --hop": "--granularity=window", "--overwrite": "--output-dir"},
     "compare": {"--overwrite": "--csv!=- --html", "--model --device": "THINGS"},
     "trend": {"--overwrite": "--csv!=- --html --png", "--task": _TASK},
-    "map": {"--audio-base --embed-audio": "--html", "--colour --overwrite": "--html --png"},
+    "map": {
+        "--audio-base --embed-audio": "--html",
+        "--colour --overwrite": "--html --png",
+        "--task": f"{_TASK} --json --colour=label --colour=predicted",
+    },
     "train": {"--overwrite": "--html"},
     "classifiers": {"--delete": "--task"},
     "finetune": {"--epochs --patience --batch --rate": "--layers"},

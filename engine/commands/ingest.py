@@ -186,7 +186,7 @@ def ingest(
         if rows.naive_times:
             notice(
                 f"{counted(rows.naive_times, 'time')} without zone in {table.manifest}, taken as"
-                " UTC (or --timezone)"
+                " UTC; --timezone names another"
             )
 
         begins = paths or table.manifest or retry_failed

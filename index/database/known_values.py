@@ -114,11 +114,14 @@ def count(session: Session) -> Counts:
         sources=_most_first((source or _NO_SOURCE, n) for source, n in by_source),
         labels=labels,
         emotions=_most_first(by_emotion),
-        undated=session.scalar(
-            select(func.count()).select_from(Recording).where(Recording.recorded_at.is_(None))
-        )
-        or 0,
+        undated=_undated(session),
     )
+
+
+def _undated(session: Session) -> int:
+    """How many recordings have no time of recording."""
+    query = select(func.count()).select_from(Recording).where(Recording.recorded_at.is_(None))
+    return session.scalar(query) or 0
 
 
 def _most_first(rows: Any) -> dict[str, int]:
@@ -130,7 +133,8 @@ def _most_first(rows: Any) -> dict[str, int]:
 
 
 def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter) -> list[str]:
-    """A sentence for each value that no clip can have, where another of its filter is known.
+    """A sentence for each value that no clip can have, where another of its filter is known, and
+    one for recordings that pass no filter by time, because theirs is not known.
 
     Args:
         model: the archive's, of whose classes emotions are.
@@ -154,6 +158,9 @@ def unknown_values(session: Session, model: ModelInfo | None, wanted: ClipFilter
         classes = set(model.classes)
         no_class = [one for one in wanted.emotions if classes.isdisjoint(spellings([one]))]
         found.append(_sentences("emotion", wanted.emotions, no_class, classes))
+    if (wanted.after or wanted.before) and (undated := _undated(session)):
+        cure = "a manifest's recorded_at gives it"
+        found.append([f"recordings left out, of no known time ({cure}): {undated}"])
     return [sentence for some in found for sentence in some]
 
 

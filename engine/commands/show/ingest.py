@@ -129,7 +129,11 @@ def print_preview(found: Preview, rows: Manifest, seconds: float | None, as_json
             f" ({length(found.duration)}, {found.size / 1e6:.1f} MB),"
             f" {len(found.unusable)} unusable"
             + (f", {found.recut} to be cut anew" if found.recut else "")
-            + ("" if seconds is None else f"; embedding would take about {length(seconds)}")
+            + (
+                ""
+                if seconds is None or not found.new
+                else f"; embedding would take about {length(seconds)}"
+            )
         )
     say_first(_lines(found.unusable), "more; an ingest lists them under: emotion-search failures")
     _print_otherwise(found.otherwise)

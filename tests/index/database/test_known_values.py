@@ -93,6 +93,18 @@ def test_another_task_has_its_values_as_they_are(archive: VectorArchive):
             unknown_values(session, archive.model, found[2])
 
 
+def test_recordings_of_no_known_time_are_counted_where_a_filter_asks_for_one(
+    archive: VectorArchive,
+):
+    with archive.database.write() as session:
+        session.execute(update(Recording).where(Recording.id > 1).values(recorded_at=None))
+    for wanted in (ClipFilter(after=START), ClipFilter(before=START)):
+        with archive.database.read() as session:
+            (sentence,) = unknown_values(session, None, wanted)
+        assert sentence.startswith("recordings left out, of no known time")
+        assert sentence.endswith(": 3")
+
+
 def test_where_nothing_is_predicted_no_prediction_is_known(known: VectorArchive):
     wanted = ClipFilter(predicted=("anger",))
     nothing = pytest.raises(
