@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from emotion_search.engine.emotions import PLAIN, UNCERTAIN
 from emotion_search.engine.pages.page import FAINT, INK, laid_out, shown, table, write_page
-from emotion_search.engine.trends.archive import ArchiveTrend
+from emotion_search.engine.trends.archive import ArchiveTrend, Share
 from emotion_search.engine.trends.curve import Trend
 from emotion_search.engine.trends.recording import RecordingTrend
 from emotion_search.index.database.emotion_names import common
@@ -201,7 +201,7 @@ def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
     if trend.alerts:
         yield "<h2>Alerts</h2>"
         rows = [
-            (bucket.key, alert.text, f"{bucket.share_of(alert.emotion).share:.3f}")
+            (bucket.key, alert.text, _with_interval(bucket.share_of(alert.emotion)))
             for alert in trend.alerts
             for bucket in trend.raised(alert)
         ]
@@ -211,12 +211,13 @@ def _archive_tables(trend: ArchiveTrend) -> Iterator[str]:
             bucket.key,
             str(bucket.recordings),
             f"{bucket.seconds / 60:.1f} min",
-            *(
-                f"{one.share:.3f} [{one.low:.3f}, {one.high:.3f}]"
-                for one in (*bucket.emotions.values(), bucket.uncertain)
-            ),
+            *(_with_interval(one) for one in (*bucket.emotions.values(), bucket.uncertain)),
         )
         for bucket in trend.buckets
     ]
     yield "<h2>Shares with 95 % intervals</h2>"
     yield table((trend.by, "recordings", "speech", *trend.classes, UNCERTAIN), periods)
+
+
+def _with_interval(one: Share) -> str:
+    return f"{one.share:.3f} [{one.low:.3f}, {one.high:.3f}]"

@@ -61,11 +61,17 @@ def check(
         rule = parse_alert(alert.rule, model.classes)
         for recording, bucket in _buckets(database, model, alert, arrived, wanted, min_confidence):
             share = bucket.share_of(rule.emotion)
-            value = share.share if alert.measure == "share" else share.mean or 0.0
+            value, low, high = share.share, share.low, share.high
+            if alert.measure == "level":
+                value, low, high = share.mean or 0.0, share.mean_low or 0.0, share.mean_high or 0.0
             raised = rule.holds(value)
             if raised:
+                about = {"value": value, "uncertain": bucket.uncertain.share}
+                if recording is None:
+                    about |= {"low": low, "high": high}
+                rounded = {name: round(number, 6) for name, number in about.items()}
                 period = {"period": bucket.key, "start": str(bucket.start), "end": str(bucket.end)}
-                found.append(Firing(recording, None if recording else period, round(value, 6)))
+                found.append(Firing(recording, None if recording else period, **rounded))
     except (InvalidInputError, NotFoundError) as error:  # of another model, say
         problem, raised, found = str(error), None, []
     with database.write() as session:

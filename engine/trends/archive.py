@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TextIO
@@ -36,12 +36,15 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Share:
-    """A share of time with its interval, and the mean score; 0 to 1. What is uncertain has none."""
+    """A share of time and the mean score, each with its interval; 0 to 1. What is uncertain has no
+    score."""
 
     share: float
     low: float
     high: float
     mean: float | None = None
+    mean_low: float | None = None
+    mean_high: float | None = None
 
     def record(self) -> dict[str, float]:
         """As plain data."""
@@ -139,8 +142,8 @@ class _Part:
     Attributes:
         at: when it was recorded.
         clips, timeless: with a length, and without.
-        x: float64, (classes + 1,), seconds by top class, and of what is uncertain.
-        scores: float64, (classes,), seconds times scores.
+        x: float64, (2 * classes + 1,), seconds by top class, and of what is uncertain; seconds
+            times scores.
     """
 
     recording: int
@@ -148,14 +151,12 @@ class _Part:
     clips: int
     timeless: int
     x: NDArray[np.float64]
-    scores: NDArray[np.float64]
 
 
 @dataclass(eq=False)
 class _Sums:
-    """Moments of a period over its recordings: of the time x of each emotion and of what is
-    uncertain, (classes + 1,), and of the time d, from which share and variance follow without
-    keeping any recording; and of the scores, (classes,)."""
+    """Moments of a period over its recordings: of their x, (2 * classes + 1,), and of the time d,
+    from which shares, mean scores and variances follow without keeping any recording."""
 
     classes: int
     recordings: int = 0
@@ -165,15 +166,13 @@ class _Sums:
     x: NDArray[np.float64] = field(init=False)
     xx: NDArray[np.float64] = field(init=False)
     xd: NDArray[np.float64] = field(init=False)
-    scores: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.x, self.xx, self.xd = (np.zeros(self.classes + 1) for _ in range(3))
-        self.scores = np.zeros(self.classes)
+        self.x, self.xx, self.xd = (np.zeros(2 * self.classes + 1) for _ in range(3))
 
     def add(self, part: _Part) -> None:
         """One recording."""
-        x, d = part.x, float(part.x.sum())
+        x, d = part.x, float(part.x[: self.classes + 1].sum())
         self.recordings += 1
         self.clips += part.clips
         self.d += d
@@ -181,7 +180,6 @@ class _Sums:
         self.x += x
         self.xx += x * x
         self.xd += x * d
-        self.scores += part.scores
 
 
 def archive_trend(
@@ -262,7 +260,7 @@ def _recordings(
                 first.at,
                 *(
                     sum((getattr(part, name) for part in others), getattr(first, name))
-                    for name in ("clips", "timeless", "x", "scores")
+                    for name in ("clips", "timeless", "x")
                 ),
             )
 
@@ -279,8 +277,9 @@ def _parts(some: ScoredClips, min_confidence: float) -> Iterator[_Part]:
             some.recorded_at[begin],
             int(long.sum()),
             int((~long).sum()),
-            np.bincount(top[long], seconds[long], width + 1).astype(np.float64),
-            (seconds[long] @ scores[long]).astype(np.float64),
+            np.append(
+                np.bincount(top[long], seconds[long], width + 1), seconds[long] @ scores[long]
+            ),
         )
 
 
@@ -323,12 +322,10 @@ def _bucket(start: date, sums: _Sums, by: str, classes: Sequence[str]) -> Bucket
     for share, spread in zip(np.clip(shares, 0.0, 1.0).tolist(), variance.tolist(), strict=True):
         tiny = spread < 1e-12  # of rounding
         low, high = interval(share, 0.0 if tiny else spread, n, sums.clips)
-        found.append(Share(share, min(low, share), max(high, share)))
-    *known, uncertain = found
-    means = (sums.scores / sums.d).tolist()
+        found.append((share, min(low, share), max(high, share)))
+    known, uncertain, means = found[: len(classes)], found[len(classes)], found[-len(classes) :]
     emotions = {
-        name: replace(share, mean=mean)
-        for name, share, mean in zip(classes, known, means, strict=True)
+        name: Share(*share, *mean) for name, share, mean in zip(classes, known, means, strict=True)
     }
     span = start, period_after(start, by)
-    return Bucket(key_of(start, by), *span, n, sums.clips, sums.d, emotions, uncertain)
+    return Bucket(key_of(start, by), *span, n, sums.clips, sums.d, emotions, Share(*uncertain))

@@ -52,11 +52,18 @@ class Firing:
         period: an ISO date, week or month as ``period``, its first day as ``start`` and the first
             after it as ``end``; None of a recording.
         value: the share of time, or the mean score, that did.
+        low, high: its 95 % interval, by the recordings of the period; None of a recording, all of
+            which is known.
+        uncertain: the share of time that no class is sure of. These are None of what set a rule off
+            before they were noted.
     """
 
     recording: int | None
     period: Mapping[str, str] | None
     value: float
+    low: float | None = None
+    high: float | None = None
+    uncertain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -182,8 +189,8 @@ def note_checked(
                 alert_id=alert.id,
                 recording_id=one.recording,
                 period=one.period and dict(one.period),
-                value=one.value,
                 fired_at=now,
+                **{name: getattr(one, name) for name in _NUMBERS},
             )
             for one in kept
         )
@@ -197,6 +204,7 @@ def note_checked(
     return True
 
 
+_NUMBERS = ("value", "low", "high", "uncertain")
 _STATES = {False: "quiet", True: "raised"}
 
 
@@ -205,5 +213,8 @@ def _latest(session: Session) -> int:
 
 
 def _details(row: AlertRow, firings: Iterable[FiringRow] = ()) -> AlertDetails:
-    found = [Firing(one.recording_id, one.period, one.value) for one in firings]
+    found = [
+        Firing(one.recording_id, one.period, *(getattr(one, name) for name in _NUMBERS))
+        for one in firings
+    ]
     return as_details(AlertDetails, row, firings=found)

@@ -83,7 +83,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "classifiers.version": (1, 2**31 - 1),
     "cluster_members.cluster": (NOISE, 2**31 - 1),
     "spaces.gain": (-2, 2),
-    "alert_firings.value": _SCORE,
+    **{f"alert_firings.{name}": _SCORE for name in ("value", "low", "high", "uncertain")},
     "locations.mtime_ns": (-(2**63), 2**63 - 1),
     "failures.mtime_ns": (-(2**63), 2**63 - 1),
 }

@@ -97,9 +97,11 @@ class UncertainOut(BaseModel):
 
 
 class ShareOut(UncertainOut):
-    """Share of time of an emotion with its 95 % interval, and its mean score."""
+    """Share of time of an emotion and its mean score, each with its 95 % interval."""
 
     mean: float
+    mean_low: float
+    mean_high: float
 
 
 class TotalOut(BaseModel):

@@ -34,5 +34,5 @@ from emotion_search.index.database.schema.service import DeliveryRow as Delivery
 from emotion_search.index.database.schema.service import Firing as Firing
 from emotion_search.index.database.schema.service import WebhookRow as WebhookRow
 
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 """The migration that this code speaks; a test holds it equal to Alembic's head."""

@@ -59,6 +59,9 @@ class Firing(Base):
     recording_id: Mapped[int | None] = belongs_to("recordings.id")
     period: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     value: Mapped[float]
+    low: Mapped[float | None]  # of a period
+    high: Mapped[float | None]
+    uncertain: Mapped[float | None]  # share of time
     fired_at: Mapped[datetime]
 
 

@@ -2,14 +2,24 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
+from sqlalchemy import update
 
 from emotion_search.engine.trends.alerts import check, checked_rule
-from emotion_search.index.database.alerts import NewAlert, add_alert, delete_alert, list_alerts
+from emotion_search.engine.trends.archive import archive_trend, interval
+from emotion_search.index.database.alerts import (
+    Firing,
+    NewAlert,
+    add_alert,
+    delete_alert,
+    list_alerts,
+)
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.recordings import remove_recording
+from emotion_search.index.database.schema import Embedding
 from emotion_search.index.database.webhooks import add_webhook, list_deliveries
 from emotion_search.index.errors import AbsentError, InvalidInputError
 from tests.engine.trends.test_archive import MONDAY, fill
@@ -37,7 +47,7 @@ def test_a_rule_is_set_off_by_recordings_that_arrive_after_it_was_made(database)
     assert checked(database, model).checked_at is None
     fill(database, [(None, "a", CALM), (None, "a", ANGRY), (None, "b", ANGRY)], first=1)
     found = checked(database, model)
-    assert [(one.recording, one.value) for one in found.firings] == [(4, 0.75), (3, 0.75)]
+    assert found.firings == [Firing(n, None, 0.75, None, None, uncertain=0.0) for n in (4, 3)]
     assert (found.state, found.fired_at) == ("raised", found.checked_at)
     fill(database, [(None, "a", CALM)], first=4)
     later = checked(database, model)
@@ -66,11 +76,36 @@ def test_a_period_sets_a_rule_off_once_and_counts_all_that_is_in_it(database):
     (one,) = checked(database, model).firings
     week = {"period": "2026-W02", "start": "2026-01-05", "end": "2026-01-12"}
     assert (one.recording, one.period, one.value) == (None, week, pytest.approx(6 / 9, abs=1e-6))
+    trend = archive_trend(database, model, by="week", min_confidence=0.4)
+    angry = trend.buckets[-1].emotions["angry"]
+    assert (one.low, one.high) == pytest.approx((angry.low, angry.high), abs=1e-6)
+    assert one.low < one.value < one.high
     fill(database, [(sunday, "a", [("angry", 5.0)])], first=3)
     assert checked(database, model).firings == [one]
     fill(database, [(None, "a", CALM)], first=4)
     undated = checked(database, model)
     assert (undated.state, undated.seen) == ("raised", 5)
+
+
+def test_what_sets_a_rule_off_says_how_sure_it_is_of_level_and_share(database):
+    model = fill(database, [(MONDAY, "a", CALM)])
+    keep(database, model, window="day", measure="level", rule="angry>0.2")
+    fill(database, [(MONDAY, "a", ANGRY), (MONDAY, "a", ANGRY), (MONDAY, "b", CALM)], first=1)
+    with database.write() as session:
+        unsure = {"scores": np.array([0.3, 0.3, 0.4], "<f4").tobytes(), "scores_crc32": None}
+        session.execute(update(Embedding).where(Embedding.clip_id == 1).values(unsure))
+    with database.read() as session:
+        (alert,) = list_alerts(session)
+    check(database, model, alert, ClipFilter(), min_confidence=0.5)
+    with database.read() as session:
+        (one,) = list_alerts(session)[0].firings
+    levels = np.array(
+        [(0.3 + 3 * 0.1) / 4, (3 * 0.8 + 0.1) / 4, (3 * 0.8 + 0.1) / 4, (0.8 + 3 * 0.1) / 4]
+    )
+    assert one.value == pytest.approx(levels.mean())
+    of_mean = interval(levels.mean(), levels.var(ddof=1) / 4, recordings=4, clips=8)
+    assert (one.low, one.high) == pytest.approx(of_mean, abs=1e-6)
+    assert one.uncertain == pytest.approx(1 / 16)
 
 
 def test_a_period_counts_no_further_than_its_filter_reaches(database):

@@ -76,7 +76,8 @@ function line(one, drop) {
     h("button.quiet", { type: "button", "aria-label": t("Delete alert {name}", { name: one.name }), onclick: () => drop(one) }, t("Delete")),
     h("small", {}, about.join(" · ")),
     h("small", {}, h("span.label", {}, STATES[one.state]), ` ${translated(one.problem ?? "")}`, one.fired_at && t(" last raised on {when} ", { when: moment(one.fired_at) }),
-      one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.period ? day(fired.period.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`])));
+      one.firings.slice(0, LINKS).map((fired, place) => [place > 0 && t(", "), h("a", { href: placeOf(fired) }, fired.period ? day(fired.period.start) : t("Recording {n}", { n: fired.recording })), ` ${percent(fired.value)}`, ...extent(fired)])));
 }
 
+const extent = ({ low, high, uncertain }) => [low !== null && ` [${percent(low)}, ${percent(high)}]`, uncertain > 0 && t(" ({share} uncertain)", { share: percent(uncertain) })];
 const placeOf = ({ recording, period }) => (period ? `#/recordings?after=${period.start}&before=${period.end}` : `#/recordings/${recording}`);

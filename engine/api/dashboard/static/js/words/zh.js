@@ -506,6 +506,7 @@ export default {
   "Delete": "删除",
   "Delete alert {name}": "删除警报 {name}",
   " last raised on {when} ": " 上次触发于 {when} ",
+  " ({share} uncertain)": "（不确定 {share}）",
   "Delete alert {name}?": "删除警报 {name}？",
   "The rule and what raised it are forgotten. It cannot be undone.": "规则及其触发记录将被删除，无法撤销。",
 
