@@ -129,6 +129,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
+def examples(few: int, many: int) -> pytest.MarkDecorator:
+    """A test by ``count`` made-up examples: few of them, and many where slow tests run."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.slow)])
+
+
 @contextmanager
 def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     """URL of a new, empty database of the kind that a fixture's parameter names."""

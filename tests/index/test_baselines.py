@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -20,6 +20,7 @@ from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Baselines, Group, Place, fit_baselines
 from emotion_search.index.vectors.space import Method, Space
 from emotion_search.index.vectors.topk import Wish
+from tests.conftest import examples
 from tests.index.test_search import DIM, World
 
 NAMES = ("ann", "bob", None)
@@ -103,31 +104,33 @@ def world(database: Database, tmp_path) -> Grouped:
     return Grouped(database, tmp_path / "index")
 
 
-@given(steps=st.lists(st.tuples(st.sampled_from("aaactvrsn"), st.integers(0, 29)), max_size=14))
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_any_history_leaves_search_equal_to_brute_force(world: Grouped, steps):
-    for step, number in steps:
-        recordings = sorted(world.places)
-        if step == "a":
-            world.speak(number)
-        elif step == "t":
-            world.tune()
-        elif step == "v":
-            world.restore(number)
-        elif step == "c" and recordings:
-            world.correct(recordings[number % len(recordings)], number)
-        elif step == "r" and recordings:
-            world.leave(recordings[number % len(recordings)])
-        elif step == "s":
-            world.searchers[number % 2].keeper.save()
-        elif step == "n":
-            world.searchers[number % 2] = world.searcher()
-        if world.truth:
-            clip = sorted(world.truth)[number % len(world.truth)]
-            found = world.found_like(clip, 7, number % 2)
-            assert found == pytest.approx(world.best(clip, 7), abs=2e-6)
+@examples(8, 40)
+def test_any_history_leaves_search_equal_to_brute_force(world: Grouped, count: int):
+    @given(steps=st.lists(st.tuples(st.sampled_from("aaactvrsn"), st.integers(0, 29)), max_size=14))
+    @settings(max_examples=count, deadline=None)
+    def holds(steps) -> None:
+        for step, number in steps:
+            recordings = sorted(world.places)
+            if step == "a":
+                world.speak(number)
+            elif step == "t":
+                world.tune()
+            elif step == "v":
+                world.restore(number)
+            elif step == "c" and recordings:
+                world.correct(recordings[number % len(recordings)], number)
+            elif step == "r" and recordings:
+                world.leave(recordings[number % len(recordings)])
+            elif step == "s":
+                world.searchers[number % 2].keeper.save()
+            elif step == "n":
+                world.searchers[number % 2] = world.searcher()
+            if world.truth:
+                clip = sorted(world.truth)[number % len(world.truth)]
+                found = world.found_like(clip, 7, number % 2)
+                assert found == pytest.approx(world.best(clip, 7), abs=2e-6)
+
+    holds()
 
 
 def test_another_speaker_is_another_baseline_at_once(world: Grouped):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text
 
@@ -24,6 +24,7 @@ from emotion_search.index.database.recut import recut_recording
 from emotion_search.index.database.schema import ClassifierRow, Embedding
 from emotion_search.index.database.scoring import rescore
 from emotion_search.index.search import Searcher
+from tests.conftest import examples
 from tests.index.worlds import VectorArchive, ask
 
 DIM = 4
@@ -189,27 +190,29 @@ def test_each_kind_of_change_is_seen_by_the_next_search(world: World, step: str)
         world.check(world.searchers[0])
 
 
-@given(
-    steps=st.lists(
-        st.tuples(st.sampled_from(["add", "save", "new", *CHANGES]), st.integers(0, 40)),
-        max_size=10,
+@examples(5, 30)
+def test_any_history_leaves_columns_equal_to_the_database(world: World, count: int):
+    @given(
+        steps=st.lists(
+            st.tuples(st.sampled_from(["add", "save", "new", *CHANGES]), st.integers(0, 40)),
+            max_size=10,
+        )
     )
-)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_any_history_leaves_columns_equal_to_the_database(world: World, steps):
-    for step, number in steps:
-        which = number % 2
-        if step == "save":
-            world.searchers[which].keeper.save()
-        elif step == "new":
-            world.searchers[which] = world.archive.searcher()
-        else:
-            world.write(step, number)
-        world.check(world.searchers[which])
-    for searcher in world.searchers:
-        world.check(searcher)
+    @settings(max_examples=count, deadline=None)
+    def holds(steps) -> None:
+        for step, number in steps:
+            which = number % 2
+            if step == "save":
+                world.searchers[which].keeper.save()
+            elif step == "new":
+                world.searchers[which] = world.archive.searcher()
+            else:
+                world.write(step, number)
+            world.check(world.searchers[which])
+        for searcher in world.searchers:
+            world.check(searcher)
+
+    holds()
 
 
 def test_columns_saved_and_loaded_know_the_same_and_nothing_of_what_is_gone(

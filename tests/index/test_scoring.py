@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
@@ -21,6 +21,7 @@ from emotion_search.index.database.scoring import (
 )
 from emotion_search.index.vectors.arrays import normalise
 from emotion_search.index.vectors.baselines import Place
+from tests.conftest import examples
 from tests.index.test_baselines import Grouped
 
 CLASSES = ("angry", "calm")
@@ -79,34 +80,38 @@ def world(database: Database, tmp_path) -> Scored:
     return Scored(database, tmp_path / "index")
 
 
-@given(steps=st.lists(st.tuples(st.sampled_from("aawwtvcrkp"), st.integers(0, 29)), max_size=20))
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_after_any_history_scores_are_those_by_the_centres_that_count(world: Scored, steps):
-    for step, number in steps:
-        recordings = sorted(world.places)
-        before = set(world.truth)
-        if step == "a":  # by somebody who has no model, as an import
-            world.speak(number)
-        elif step == "w":
-            world.write(number)
-            world.check(set(world.truth) - before)  # at once, whatever is stale
-        elif step == "t":
-            world.tune()
-        elif step == "v":
-            world.restore(number)
-        elif step == "c" and recordings:
-            world.correct(recordings[number % len(recordings)], number)
-        elif step == "r" and recordings:
-            world.leave(recordings[number % len(recordings)])
-        elif step == "k":
-            recalibrate(world.database, world.model)
-        elif step == "p":
-            world.rescore()
-            world.check()
-    world.rescore()
-    world.check()
+@examples(8, 50)
+def test_after_any_history_scores_are_those_by_the_centres_that_count(world: Scored, count: int):
+    @given(
+        steps=st.lists(st.tuples(st.sampled_from("aawwtvcrkp"), st.integers(0, 29)), max_size=20)
+    )
+    @settings(max_examples=count, deadline=None)
+    def holds(steps) -> None:
+        for step, number in steps:
+            recordings = sorted(world.places)
+            before = set(world.truth)
+            if step == "a":  # by somebody who has no model, as an import
+                world.speak(number)
+            elif step == "w":
+                world.write(number)
+                world.check(set(world.truth) - before)  # at once, whatever is stale
+            elif step == "t":
+                world.tune()
+            elif step == "v":
+                world.restore(number)
+            elif step == "c" and recordings:
+                world.correct(recordings[number % len(recordings)], number)
+            elif step == "r" and recordings:
+                world.leave(recordings[number % len(recordings)])
+            elif step == "k":
+                recalibrate(world.database, world.model)
+            elif step == "p":
+                world.rescore()
+                world.check()
+        world.rescore()
+        world.check()
+
+    holds()
 
 
 def test_the_mean_counts_from_twenty_clips_on_and_follows_an_archive_that_changes(world: Scored):

@@ -215,6 +215,13 @@ def test_what_is_too_short_for_a_clip_is_not_judged():
     assert not voiceless(np.zeros(399, np.float32))
 
 
+def test_dialling_is_a_pair_of_the_keys_tones_and_little_else():
+    key, noise = sine(770, 0.3) + sine(1336, 0.3), RNG.normal(size=4_800)
+    assert voice._is_dialling(key)
+    for other in (sine(770) + sine(1900), sine(500) + sine(1336), key + 0.2 * noise):
+        assert not voice._is_dialling(other)
+
+
 def test_breath_is_let_pass():
     swell = np.sin(np.pi * np.arange(16_000) / 16_000)
     assert not voiceless((0.02 * swell * RNG.normal(size=16_000)).astype(np.float32))

@@ -43,7 +43,7 @@ def test_an_error_of_the_database_ends_an_ingest_and_its_threads(
     sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None
 ):
     for number in range(4):
-        write_wav(tmp_path / "calls" / f"{number}.wav", tone(200.0, 100 + number))
+        write_wav(tmp_path / "calls" / f"{number}.wav", tone(60.0, 100 + number))
     monkeypatch.setattr(pipeline, "BATCH_S", 20.0)
     settings = sqlite_settings
     with Library.open(settings, create=True) as library:

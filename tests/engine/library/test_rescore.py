@@ -4,6 +4,7 @@ import logging
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,10 +25,17 @@ from emotion_search.index.database.schema import Embedding, Model
 from emotion_search.index.database.scoring import are_stale, centres_of
 from emotion_search.index.vectors.space import Method
 from tests.archives import fill
-from tests.conftest import command_with
+from tests.conftest import ROOT
 from tests.templates import Template
 
 MADE = 300
+RESTORE = """
+import sys
+from emotion_search import Library, Settings
+from emotion_search.index.database import scoring
+scoring.BATCH = 1
+Library.open(Settings(home=sys.argv[1], database_url=sys.argv[2])).restore_space(0)
+"""
 
 
 @cache
@@ -141,16 +149,15 @@ def test_it_stops_when_it_is_asked_to_and_goes_on_later(spoken: Library, setting
 def test_kill_minus_nine_in_the_middle(spoken: Library, settings: Settings):
     with Library.open(settings, background=True) as server:
         server.tune(method=Method.BASELINE)
-    places = ["--home", str(settings.home), "--database", settings.database_url]
-    change = command_with("index.database.scoring.BATCH", 1)
-    process = subprocess.Popen([*change, "tune", "--restore", "0", *places])
+    places = [str(settings.home), settings.database_url]
+    process = subprocess.Popen([sys.executable, "-c", RESTORE, *places], cwd=ROOT)
     until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         with spoken.database.read() as session:
             done = session.scalar(select(func.count()).where(Embedding.score_version > 0))
         if done:
             break
-        time.sleep(0.01)
+        time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
     left = stale(spoken)
@@ -160,7 +167,7 @@ def test_kill_minus_nine_in_the_middle(spoken: Library, settings: Settings):
 
 
 def test_ingest_beside_it(spoken: Library, settings: Settings, voices: Path, monkeypatch):
-    monkeypatch.setattr("emotion_search.index.database.scoring.BATCH", 3)
+    monkeypatch.setattr("emotion_search.index.database.scoring.BATCH", 10)
     spoken.ingest(find_audio([str(voices / "anger-0.wav")]).files)
     with Library.open(settings, background=True) as server:
         server.tune(method=Method.BASELINE)
