@@ -227,7 +227,7 @@ UNREADABLE = {
     "jobs": ("problem = '{}'", "problem = 'no'"),
 }
 LEARNED = [
-    "classifiers VALUES (1, 1, 't', 1, 'm', '[]', 0, :provenance, x'00', :now)",
+    "classifiers VALUES (1, 1, 't', 1, 'm', '[]', 0, :provenance, x'00000000', :now)",
     "predictions VALUES ('t', 1, 1, 'a', 0.5)",
     "clusterings VALUES (1, 'c', 1, 'm', 2, 0, '{}', :summary, :now)",
     "cluster_members VALUES (1, 1, -1)",
@@ -315,7 +315,7 @@ def test_rows_that_nothing_can_use_are_named_not_answered_with_and_removed(
     on_sqlite: Settings, run
 ):
     with sqlite3.connect(on_sqlite.home / "archive.db") as database:
-        for one in (LEARNED[0].replace("x'00'", "x'00000000'"), *LEARNED[1:]):
+        for one in LEARNED:
             database.execute(f"INSERT INTO {one}", GIVEN)
         database.execute("UPDATE labels SET value = ' ' WHERE clip_id = 3")
         database.execute("UPDATE predictions SET probability = 7")

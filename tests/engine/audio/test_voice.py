@@ -211,6 +211,13 @@ def test_voices_are_voices(manner: str, seconds: float, gain: float):
     assert not voiceless(telephone(voice / gain).astype(np.float32) * np.float32(gain))
 
 
+@pytest.mark.parametrize(("manner", "seed", "seconds"), [
+    ("sadness", 15, 0.7), ("sadness", 55, 1.0), ("neutral", 6, 0.7),
+])  # fmt: skip
+def test_a_voice_that_hardly_moves_is_one(manner: str, seed: int, seconds: float):
+    assert not voiceless(speak(manner, speaker=seed // 4, seed=seed, seconds=seconds))
+
+
 def test_what_is_too_short_for_a_clip_is_not_judged():
     assert not voiceless(np.zeros(399, np.float32))
 
