@@ -327,5 +327,5 @@ def check_windows(segments: str, window: float, hop: float | None) -> None:
     """
     if hop is not None and (segments != "fixed" or hop > window):
         raise InvalidInputError(
-            "setting hop (EMOTION_SEARCH_HOP) goes with segments fixed, and is at most the window"
+            "--hop (EMOTION_SEARCH_HOP) goes with --segments fixed, and is at most the window"
         )

@@ -87,7 +87,7 @@ def _part(archive: Archive, recording_id: int, span: Span, stack: ExitStack) -> 
         return None
     try:
         return stack.enter_context(fetched_part(places[0], span.start, span.end))
-    except OSError:  # the whole may be at another place; else its error is told
+    except OSError:  # the whole may be at another place; else its error is raised
         return None
 
 

@@ -31,7 +31,7 @@ _OPTIONS = {
 _LENGTHS = frozenset(["ape", "flac", "flv", "matroska", "tta", "wv"])
 """Formats that write down how long they are; of others FFmpeg only estimates it."""
 _TIMES = frozenset(["asf", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"])
-"""Formats that write down when a packet is heard, so that there may be gaps."""
+"""Formats that write down when a packet is played, so that there may be gaps."""
 _STARTS = frozenset(["avi"])
 """Formats that write down when a track starts; later times are counted, roughly."""
 _FROM_ZERO = frozenset(["matroska", "mov"])

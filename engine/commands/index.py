@@ -118,7 +118,9 @@ def describe(status: IndexStatus) -> dict[str, str]:
         return {"index": "none saved", **engine}
     rows = {
         "index": f"{status.kind}, {counted(status.clips, 'clip')}, {status.size / 1e6:.1f} MB",
-        "stands at": f"revision {status.revision} of {status.of_revision}",
+        "revision": f"{status.revision}, up to date"
+        if status.revision == status.of_revision
+        else f"{status.revision} of {status.of_revision}; the next search adds the rest",
     }
     if status.recall is not None:
         rows["recall@10"] = f"{status.recall:.4f} on a sample when it was made"

@@ -47,6 +47,8 @@ def table_rows(
         InvalidInputError: it cannot be read, or ``columns`` refuses its header.
     """
     head, suffix = _head(path), path.suffix.lower()
+    if encoding is not None and head.startswith((b"PK\3\4", b"PAR1")):
+        raise InvalidInputError(f"--encoding is for tables in text; {path} needs none")
     if head.startswith(b"PK\3\4"):
         return _sheet_rows(path, columns)
     if head.startswith(b"PAR1") or suffix == ".parquet":

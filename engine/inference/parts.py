@@ -137,7 +137,7 @@ class FileEmbedding:
         self.scores = scores.astype(np.float32)
 
     def _adapted(self, found: Iterator[Parts]) -> Iterator[Parts]:
-        """Parts with adapted scores; the first come once what they are adapted to is heard."""
+        """Parts with adapted scores; the first come once what they are adapted to is known."""
         if not self._embedder.adapts:
             yield from found
             return

@@ -70,7 +70,9 @@ class Transfers(Archive):
         model = self.model()
         if model is None or model.fingerprint != embedder.fingerprint:
             if embedder.adapts and place != Place():
-                raise UnusableError(f"the archive knows nobody by the model {embedder.name}")
+                raise UnusableError(
+                    f"the archive is not of {embedder.name}: no speaker or source is known"
+                )
             return own_context(embedder)
         with self.database.read() as session:
             place = located(session, place)

@@ -94,7 +94,7 @@ async def turns(library: LibraryDep, gates: GatesDep, _: Reader) -> dict[str, An
 async def analyse(
     request: Request, library: LibraryDep, gates: GatesDep, _: Reader
 ) -> dict[str, Any]:
-    """What the model hears in an uploaded file, which is not kept; see ``analysis``."""
+    """The model's analysis of an uploaded file, which is not kept; see ``analysis``."""
     gates.uploads.refuse_if_full()
     async with gates.arriving.entered(), form_body(request, UploadAnalyse) as form:
         return await gates.uploads.run(_analysed, library, form)

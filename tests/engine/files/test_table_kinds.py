@@ -48,6 +48,10 @@ def test_an_encoding_that_nobody_can_tell_is_named_or_given(tmp_path: Path):
     for wrong in ("ascii", "klingon", "hex"):
         with pytest.raises(InvalidInputError, match=wrong):
             read_manifest(path, TableForm(encoding=wrong))
+    binary = tmp_path / "m.parquet"
+    binary.write_bytes(b"PAR1")
+    with pytest.raises(InvalidInputError, match=r"--encoding is .*m\.parquet needs none"):
+        read_manifest(binary, TableForm(encoding="utf-8"))
 
 
 def test_a_damaged_byte_costs_its_own_row(tmp_path: Path, caplog):
