@@ -54,7 +54,9 @@ def calibrate(
     Pairs within a group are left out, unless there is but one: voices are like themselves whatever
     the emotion. And a space moves the clips that it is fitted to apart, a learned one puts their
     classes together; others come out otherwise. So a tenth of the groups is left out at a time
-    (cross-fitting), a tenth of those of each source, as recordings of one source are alike.
+    (cross-fitting), a tenth of those of each source, as recordings of one source are alike; and
+    what is left of a source is drawn as often as the whole of it would be, or too few of the pairs
+    would be of one source.
 
     Args:
         refit: from which clips may be fitted to, bool (n,), to all of them in that space, float32
@@ -73,8 +75,18 @@ def calibrate(
         pairs = [random_pairs(folds[0], folds[0], seed=seed)]
         folds = [~folds[0]]
     else:
-        most = PAIRS // len(folds)
-        pairs = [random_pairs(new, ~new, pairs=most, seed=seed) for new in folds]
+        places = np.unique(sources, return_inverse=True)[1]
+        whole = np.bincount(places)
+        pairs = [
+            random_pairs(
+                new,
+                ~new,
+                pairs=int(np.ceil(PAIRS * new.mean())),
+                seed=seed,
+                often=(whole / np.bincount(places[~new], minlength=len(whole)).clip(min=1))[places],
+            )
+            for new in folds
+        ]
     found = [cosines_of(refit(~new), *some) for new, some in zip(folds, pairs, strict=True)]
     if not sum(map(len, found)):
         return None
@@ -82,16 +94,27 @@ def calibrate(
 
 
 def random_pairs(
-    one: NDArray[np.bool_], other: NDArray[np.bool_], *, pairs: int = PAIRS, seed: int = 0
+    one: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    *,
+    pairs: int = PAIRS,
+    seed: int = 0,
+    often: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of random pairs of a clip of ``one``, bool (n,), with one of ``other``, at most
-    ``pairs``; all there are, where those are fewer."""
+    ``pairs``; all there are, where those are fewer and none is to come more often.
+
+    Args:
+        often: how often each clip of ``other`` comes, beside the rest of them; (n,).
+    """
     first, second = np.flatnonzero(one), np.flatnonzero(other)
-    if len(first) * len(second) <= pairs:
+    chances = None if often is None or not len(second) else often[second] / often[second].sum()
+    even = chances is None or bool(np.allclose(chances, chances[0]))
+    if len(first) * len(second) <= pairs and even:
         left, right = np.repeat(first, len(second)), np.tile(second, len(first))
     else:
         random = np.random.default_rng(seed)
-        left, right = random.choice(first, pairs), random.choice(second, pairs)
+        left, right = random.choice(first, pairs), random.choice(second, pairs, p=chances)
     two = left != right
     return left[two], right[two]
 

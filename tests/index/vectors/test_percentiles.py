@@ -63,6 +63,14 @@ def test_each_voice_is_left_out_once_and_each_source_evenly():
     assert [np.bincount(sources[rows]).tolist() for rows in left_out] == [[3, 1]] * 10
 
 
+def test_pairs_are_of_one_source_as_often_as_those_of_a_new_voice_are():
+    speakers = np.repeat(np.arange(16), [60] * 4 + [20] * 12)  # four of one source
+    sources = (speakers >= 4).astype(int)
+    vectors = np.eye(2, dtype=np.float32)[sources]  # alike within a source, and only there
+    calibration = calibrate(lambda _: vectors, speakers, sources, clips=len(speakers))
+    assert calibration.percentile(np.array([1.0]))[0] == pytest.approx(50, abs=0.5)
+
+
 def test_all_pairs_count_where_they_are_few_and_none_of_a_clip_with_itself():
     one, other = np.array([True, True, False, True]), np.array([False, True, True, False])
     left, right = random_pairs(one, other)
