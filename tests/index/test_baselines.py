@@ -104,7 +104,7 @@ def world(database: Database, tmp_path) -> Grouped:
     return Grouped(database, tmp_path / "index")
 
 
-@examples(8, 40)
+@examples(8, 20)
 def test_any_history_leaves_search_equal_to_brute_force(world: Grouped, count: int):
     @given(steps=st.lists(st.tuples(st.sampled_from("aaactvrsn"), st.integers(0, 29)), max_size=14))
     @settings(max_examples=count, deadline=None)

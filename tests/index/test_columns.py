@@ -190,7 +190,7 @@ def test_each_kind_of_change_is_seen_by_the_next_search(world: World, step: str)
         world.check(world.searchers[0])
 
 
-@examples(5, 30)
+@examples(5, 15)
 def test_any_history_leaves_columns_equal_to_the_database(world: World, count: int):
     @given(
         steps=st.lists(

@@ -25,22 +25,22 @@ def test_a_clip_is_of_its_speaker_or_else_of_its_recording_and_of_its_source():
 
 
 def test_means_are_shrunk_towards_the_level_above():
-    ann, bob = vectors(20, 1, 1.0), vectors(20, 2, -1.0)
-    places = [Place("s", "ann")] * 20 + [Place("s", "bob")] * 20
+    ann, bob = vectors(20, 1, 1.0), vectors(30, 2, -1.0)
+    places = [Place("s", "ann")] * 20 + [Place("s", "bob")] * 30
     both = np.concatenate([ann, bob]).astype(float)
     fitted = fit_baselines([(places[:30], both[:30].astype("f4")), (places[30:], bob[10:])])
     mean = both.mean(axis=0)
-    source = (both.sum(axis=0) + PRIOR * mean) / (40 + PRIOR)
+    source = (both.sum(axis=0) + PRIOR * mean) / (50 + PRIOR)
     scatter = {
-        name: ((rows - rows.mean(axis=0)) ** 2).sum() / 19
+        name: ((rows - rows.mean(axis=0)) ** 2).sum() / (len(rows) - 1)
         for name, rows in (("ann", ann.astype(float)), ("bob", bob.astype(float)))
     }
     usual = np.percentile(list(scatter.values()), 75)
     for name, rows in (("ann", ann), ("bob", bob)):
         prior = PRIOR * max(1.0, usual / scatter[name]) ** 2
-        expected = (rows.astype(float).sum(axis=0) + prior * source) / (20 + prior)
+        expected = (rows.astype(float).sum(axis=0) + prior * source) / (len(rows) + prior)
         assert fitted.centre(Place("s", name, 3)) == pytest.approx(expected, abs=1e-6)
-    assert fitted.clips == 40
+    assert fitted.clips == 50
     assert fitted.centre(Place("s", "carl")) == pytest.approx(source, abs=1e-6)
     assert fitted.centre(Place("t", "ann")) == pytest.approx(mean, abs=1e-6)
 

@@ -205,3 +205,17 @@ def test_saved_ids_are_loaded_and_what_is_damaged_is_refused(tmp_path):
     assert (again.ids().tolist(), again.dimension) == ([0, 1, 2, 3, 4, 6, 7, 8], DIM)
     with pytest.raises(EngineError, match="no engine"):
         again.candidates(rows[0], 1)
+
+
+class Beside:
+    """Vectors beside an index, of clip 2 alone."""
+
+    def get(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return ids == 2, np.eye(DIM, dtype=np.float32)[ids[ids == 2]]
+
+
+def test_a_clip_whose_vector_only_the_engine_has_is_as_near_as_can_be():
+    index, rows = EngineIndex(DIM), np.eye(DIM, dtype=np.float32)
+    index.add(np.array([1, 2]), rows[1:3])
+    index.rows = Beside()
+    assert [index.estimate(rows[0], clip) for clip in (1, 2, 3)] == [1.0, 0.0, None]
