@@ -45,7 +45,7 @@ def check(
                     f" made anew, {done.missing} missing"
                 )
             for what in remove_useless(library):
-                notice(f"removed: {what}")
+                notice(f"mended: {what}")
             if library.model() is not None:
                 library.rebuild_index()
         for one in find(library, audio=audio):

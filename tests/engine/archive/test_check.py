@@ -329,7 +329,7 @@ def test_rows_that_nothing_can_use_are_named_not_answered_with_and_removed(
     assert sorted(line.partition("(")[2].partition(")")[0] for line in lines) == keys
     assert all("; emotion-search check --mend, which removes them" in line for line in lines)
     mended = run("check", "--mend")
-    assert (mended.code, mended.err.count("removed: ")) == (0, 4)
+    assert (mended.code, mended.err.count("mended: ")) == (0, 4)
     assert run("search", "--clip", 2, "--limit", 12).code == 0
 
 
