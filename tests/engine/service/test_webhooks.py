@@ -432,3 +432,12 @@ def test_a_clock_that_goes_back_keeps_no_delivery(
     with database.write() as session:
         assert claim_delivery(session, hook)[1].attempts == 2
         assert due_webhooks(session) == []
+
+
+def test_of_two_webhooks_the_one_that_is_named_is_deleted(sqlite: Database):
+    with sqlite.write() as session:
+        one, two = (add_webhook(session, f"https://{x}.example", "whsec_", []) for x in "ab")
+        rows.delete_webhook(session, one.id)
+        assert rows.list_webhooks(session) == [two]
+        with pytest.raises(NotFoundError):
+            rows.delete_webhook(session, one.id)
