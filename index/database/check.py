@@ -9,15 +9,22 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from sqlalchemy import Table, case, column, delete, null, or_, select, text, update
+from sqlalchemy import Table, case, column, delete, func, null, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.embeddings import ROWS, scored
-from emotion_search.index.database.models import ModelInfo
-from emotion_search.index.database.schema import Base, Clip, Embedding
+from emotion_search.index.database.models import ModelInfo, list_models, revision_and_space
+from emotion_search.index.database.schema import (
+    Base,
+    BaselineRow,
+    CalibrationRow,
+    Clip,
+    Embedding,
+    SpaceRow,
+)
 from emotion_search.index.database.wrong_values import (
     BEHIND_CLIPS,
     BEHIND_EMBEDDINGS,
@@ -38,10 +45,11 @@ _REINDEX = (
     "back it up; if indexes alone are named, sqlite3 FILE REINDEX mends them; else restore a backup"
 )
 _MEND = "emotion-search check --mend"
+_TUNE = f"emotion-search tune --restore 0, then tune, then {_MEND}"
 _CURES = {
-    "spaces": "emotion-search tune --restore 0, then tune",
-    "baselines": "emotion-search tune --restore 0, then tune",
-    "calibrations": "emotion-search tune --restore, to the space that serves",
+    "spaces": _TUNE,
+    "baselines": _TUNE,
+    "calibrations": f"emotion-search tune --restore, to the space that serves; else {_MEND}",
     "archive": "emotion-search use MODEL; else restore a backup",
     "models": "restore a backup",
     NO_SPACE: "emotion-search tune --restore 0, then tune",
@@ -155,7 +163,51 @@ def remove_wrong(session: Session) -> list[str]:
                 session.execute(update(table).where(one.where).values(values))
             else:
                 session.execute(delete(table).where(one.where))
+    return done + remove_spaces(session)
+
+
+def remove_spaces(session: Session) -> list[str]:
+    """Remove spaces that are damaged and serve no more, with their baselines, and such percentiles;
+    but not the last, whose number a new one would get. What was removed, in words."""
+    done = []
+    for model in list_models(session):
+        versions = select(SpaceRow.version, SpaceRow.baselines)
+        spaces = dict(session.execute(versions.where(SpaceRow.model_id == model.id)).all())
+        serves = revision_and_space(session, model.id)[1]
+        kept = {serves, max(spaces, default=0)}
+        kept |= {spaces.get(version) or 0 for version in kept}
+        for version in sorted({0, *spaces} - {serves}):
+            baselines = spaces.get(version) or version
+            whole = _is_whole(session, model, SpaceRow, version)
+            if version not in kept and not (
+                whole and _is_whole(session, model, BaselineRow, baselines)
+            ):
+                session.execute(delete(SpaceRow).where(_of_space(SpaceRow, model, version)))
+                done.append(f"spaces: version {version} of {model.name}")
+            elif _is_whole(session, model, CalibrationRow, version):
+                continue
+            else:
+                done.append(f"calibrations: space {version} of {model.name}")
+            of_it = _of_space(CalibrationRow, model, version)
+            session.execute(delete(CalibrationRow).where(of_it))
     return done
+
+
+def _of_space(row: type[Base], model: ModelInfo, version: int) -> Any:
+    columns = row.__table__.c
+    of = columns.get("space_version", columns.get("version"))
+    return (columns.model_id == model.id) & (of == version)
+
+
+def _is_whole(session: Session, model: ModelInfo, row: type[Base], version: int) -> bool:
+    """Whether the rows of a table that are of a space can be used."""
+    table, mine = Base.metadata.tables[row.__tablename__], _of_space(row, model, version)
+    try:
+        session.execute(select(table).where(mine)).all()
+        count = select(func.count()).select_from(table).where(mine)
+        return not any(session.scalar(count.where(w.where)) for w in wrong_values(session, table))
+    except (SQLAlchemyError, DatabaseError, ValueError, TypeError):
+        return False
 
 
 def _unknown(table: Table, wrong: Wrong) -> list[str]:

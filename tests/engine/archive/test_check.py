@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
 from emotion_search.engine.api.app import create_app
-from emotion_search.engine.archive.check import check, drop_damaged
+from emotion_search.engine.archive.check import check, drop_damaged, remove_useless
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
@@ -145,6 +145,25 @@ def test_a_space_that_is_damaged_does_not_answer(archive: Settings, monkeypatch)
         assert line.startswith("spaces: a checksum is wrong; emotion-search tune --restore 0")
         library.restore_space(0)
         assert library.search(1)
+        assert remove_useless(library) == []  # its number would be given again
+        library.tune(method=Method.CENTRED)
+        assert remove_useless(library) == ["spaces: version 1 of acoustic"]
+        assert [one.version for one in library.spaces()] == [0, 2]
+        assert library.search(1)
+        assert list(check(library)) == []
+
+
+def test_damaged_percentiles_of_a_space_that_serves_no_more_are_removed_alone(archive, monkeypatch):
+    monkeypatch.setattr(tune, "FEWEST", 10)
+    with Library.open(archive) as library:
+        library.tune(method=Method.CENTRED)
+    change(archive, "calibrations", "quantiles", lambda data: flip(data, 77))
+    with Library.open(archive) as library:
+        library.tune(method=Method.CENTRED)
+        (removed,) = remove_useless(library)
+        assert removed.startswith("calibrations: space ")
+        assert [one.version for one in library.spaces()] == [0, 1, 2]
+        assert list(check(library)) == []
 
 
 @pytest.mark.parametrize("how", [lambda data: flip(data, 30), lambda data: data[:-4]])
