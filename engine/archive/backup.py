@@ -70,13 +70,15 @@ def backup(
         progress: called with how much of the database is copied, then with bytes of the file.
 
     Raises:
-        InvalidInputError: the file is there already, or its folder is not.
+        InvalidInputError: the file is there already, is a folder, or its folder is not there.
         DatabaseError: there is no archive, or it cannot be read.
         StorageFullError: no space is left; no file is.
     """
     if not (parent := file.absolute().parent).is_dir():
         raise UnusableError(f"{file} cannot be written: there is no folder {parent}")
     with output_lock(file):
+        if file.is_dir():
+            raise ConflictError(f"{file} is a folder: name a file in it")
         if file.exists() and not overwrite:
             raise ConflictError(f"{file} is there already: name another, or say --overwrite")
         return _write(settings, file, progress)

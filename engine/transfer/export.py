@@ -148,7 +148,7 @@ def published(output: Path, database: Database, *, overwrite: bool) -> Iterator[
             with _writable(output), space_needed(output.parent):
                 _remove(partial)  # of an export that was killed
                 yield partial
-                publish(partial, output)
+                publish(partial, output, over_folder=True)  # an export, see above
         finally:
             with suppress(OSError):  # where there is no folder: that is the error above
                 _remove(partial)

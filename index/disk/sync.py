@@ -46,10 +46,10 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.emotion-search")
 
 
-def publish(partial: Path, target: Path) -> None:
+def publish(partial: Path, target: Path, *, over_folder: bool = False) -> None:
     """Give a file, or a folder with all in it, its name: after a loss of power it is there whole,
     or what was there before is. Where a folder is replaced, or replaces a file, what was there
-    before has the other name afterwards.
+    before has the other name afterwards. A file replaces no folder but ``over_folder``.
 
     Raises:
         OSError: as ``sync``, and if ``target`` cannot be replaced.
@@ -58,7 +58,7 @@ def publish(partial: Path, target: Path) -> None:
         for path in partial.rglob("*"):
             sync(path)
     sync(partial)
-    if target.exists() and (partial.is_dir() or target.is_dir()):
+    if target.exists() and (partial.is_dir() or (over_folder and target.is_dir())):
         exchange(partial, target)
     else:
         partial.replace(target)

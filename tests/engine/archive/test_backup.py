@@ -192,3 +192,6 @@ def test_a_backup_takes_no_others_place_unasked(sqlite_filled: Library, tmp_path
     backup(sqlite_filled.settings, tmp_path / "b.tar", overwrite=True)
     assert restore(elsewhere(tmp_path), tmp_path / "b.tar", dry_run=True).uploads == 0
     assert not (tmp_path / "elsewhere").exists()
+    with pytest.raises(InvalidInputError, match="is a folder"):
+        backup(sqlite_filled.settings, tmp_path, overwrite=True)
+    assert (tmp_path / "b.tar").is_file()

@@ -36,6 +36,16 @@ def test_a_folder_takes_the_place_of_another_whole(tmp_path: Path, monkeypatch, 
     assert sorted(one.name for one in tmp_path.iterdir()) == ["x", "y"]
 
 
+def test_a_file_replaces_a_folder_only_where_that_is_meant(tmp_path: Path):
+    target, partial = folder(tmp_path / "x", a="old"), tmp_path / "y"
+    partial.write_text("new")
+    with pytest.raises(IsADirectoryError):
+        publish(partial, target)
+    assert content(target) == {"a": "old"}
+    publish(partial, target, over_folder=True)
+    assert target.read_text() == "new"
+
+
 def test_a_folder_that_cannot_be_placed_leaves_the_one_before(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", none_such)
     target, partial = folder(tmp_path / "x", a="old"), folder(tmp_path / "y", a="new")
