@@ -29,7 +29,7 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.forgotten import digest_of
 from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
 from emotion_search.index.database.recording_details import get_recording, locations_of
-from emotion_search.index.database.recordings import Annotations, NewClip, exists
+from emotion_search.index.database.recordings import Annotations, NewClip, check_sides, exists
 from emotion_search.index.database.recut import Cut as CurrentCut
 from emotion_search.index.database.recut import current_cut
 from emotion_search.index.database.scoring import rescore
@@ -146,10 +146,11 @@ class Ingest:
             if unchanged:
                 with self.database.write() as session:
                     for recording_id, file, otherwise in unchanged:
-                        # one that is cut otherwise is counted; its spans are no failures
-                        done = IngestReport() if otherwise else self.report
                         if exists(session, recording_id):
-                            self._writer.annotate(session, recording_id, file, done)
+                            lost = len(self.report.lost)
+                            self._writer.annotate(session, recording_id, file, self.report)
+                            if otherwise:  # it is counted; its spans are no failures
+                                del self.report.lost[lost:]
             self.report.otherwise = len(self._otherwise)
             self.report.known += len(chunk) - len(unread)
             yield from unread
@@ -181,6 +182,7 @@ class Ingest:
                     if self._cut(reading, message):
                         mark = 0
                 elif isinstance(message, Ended):
+                    check_sides(file.annotations, message.channels)
                     reading.ended = message
                     self.report.notices += [(file.path, text) for text in message.notices]
             if not reading.cuts and file.annotations.spans:

@@ -22,6 +22,7 @@ from emotion_search.index.database.recordings import (
     replace_content,
 )
 from emotion_search.index.database.recut import recut_recording
+from emotion_search.index.errors import AudioError
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,12 @@ class Writer:
         self, session: Session, recording_id: int, file: FoundFile, done: IngestReport
     ) -> None:
         """Write a file's annotations to the recording that it holds, and note the spans among them
-        that are no clips of it."""
-        annotate(session, {recording_id: file.annotations})
+        that are no clips of it, or that nothing was written, as it has not the channel of one."""
+        try:
+            annotate(session, {recording_id: file.annotations})
+        except AudioError as error:
+            done.failed.append((file.path, str(error)))
+            return
         self._note_lost(session, recording_id, file, done)
 
     def _aliases(

@@ -24,8 +24,8 @@ from emotion_search.index.database.addresses import is_object
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.forgotten import are_forgotten
 from emotion_search.index.database.jobs import over_uploads, stored_uploads
-from emotion_search.index.database.recording_details import locations_of
-from emotion_search.index.database.recordings import Annotations, annotate
+from emotion_search.index.database.recording_details import get_recording, locations_of
+from emotion_search.index.database.recordings import Annotations, annotate, check_sides
 from emotion_search.index.database.spans import Side
 from emotion_search.index.disk.sync import remove
 from emotion_search.index.errors import (
@@ -132,6 +132,8 @@ def take_in(
         with library.database.read() as session:
             known = rows.find_by_sha256(session, sha256)
             places = locations_of(session, known) if known is not None else []
+            if known is not None and (there := get_recording(session, known)).sample_rate:
+                check_sides(fields.annotations, there.channels)
         if known is not None:
             again = None
             if not any(unchanged(place.path, place, sha256) for place in places):

@@ -23,7 +23,7 @@ from emotion_search.index.database.schema import Clip, Label, Location, Metadatu
 from emotion_search.index.database.spans import ClipSpan, Side, Span, span_key, texts_cleaned
 from emotion_search.index.database.speakers import named_speakers, set_speakers, side_of
 from emotion_search.index.database.webhooks import forget_recording_in_deliveries
-from emotion_search.index.errors import NotFoundError
+from emotion_search.index.errors import AudioError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -278,6 +278,13 @@ def exists(session: Session, recording_id: int) -> bool:
     return session.get(Recording, recording_id) is not None
 
 
+def check_sides(about: Annotations, channels: int) -> None:
+    """Raise AudioError if annotations say something of a channel that a recording has not."""
+    for channel in about.sides:
+        if not 0 <= channel < channels:
+            raise AudioError(f"has no channel {channel} (it has {channels}, counted from 0)")
+
+
 def annotate(
     session: Session, given: Mapping[int, Annotations], fresh: Collection[int] = ()
 ) -> None:
@@ -287,13 +294,20 @@ def annotate(
 
     Args:
         fresh: those that got their first clips in this transaction, so that no index can have any.
+
+    Raises:
+        AudioError: one says something of a channel that its recording has not.
     """
     named = ("name", "source", "recorded_at", "speaker")
-    query = select(Recording.id, *(getattr(Recording, name) for name in named))
+    known = Recording.id, Recording.channels, Recording.sample_rate
+    query = select(*known, *(getattr(Recording, name) for name in named))
     changed: set[int] = set()
     for some in chunks(list(given)):
-        for number, *before in session.execute(query.where(Recording.id.in_(some))).all():
+        there = session.execute(query.where(Recording.id.in_(some))).all()
+        for number, channels, rate, *before in there:
             about = given[number]
+            if rate:  # else an import, whose audio nobody has read
+                check_sides(about, channels)
             columns = {
                 name: value
                 for name, old in zip(named, before, strict=True)

@@ -8,10 +8,11 @@ import pytest
 from emotion_search import ClipFilter, IngestOptions, Library, Settings, find_audio, read_manifest
 from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.synthetic_voices import speak
-from emotion_search.engine.service.uploads import UploadFields
+from emotion_search.engine.service.uploads import UploadFields, take_in
 from emotion_search.index.database.baselines import located, places_of
 from emotion_search.index.database.recordings import Annotations, annotate
 from emotion_search.index.database.spans import Side
+from emotion_search.index.errors import AudioError
 from emotion_search.index.vectors.baselines import Place
 from tests.conftest import write_wav
 
@@ -82,6 +83,22 @@ def test_a_recut_keeps_who_speaks_on_which_channel(library: Library, call: Path)
     clips = library.clips()
     assert len(clips) == 4
     assert {(clip.channel, clip.speaker) for clip in clips} == {(0, "agent Jo"), (1, "customer 17")}
+
+
+def test_a_channel_that_a_file_has_not_is_a_failure_new_or_known(library: Library, call: Path):
+    manifest = call.parent / "ghost.csv"
+    manifest.write_text("path,channel,speaker\ncall.wav,9,ghost\n")
+    files = find_audio([str(call)], read_manifest(manifest).rows).files
+    wrong = [(str(call), "has no channel 9 (it has 2, counted from 0)")]
+    assert library.ingest(files).failed == wrong
+    assert library.clips() == []
+    ingest(library, call, ROWS)
+    assert library.ingest(files).failed == wrong
+    assert library.ingest(files, IngestOptions(rescan=True)).failed == wrong
+    assert speakers(library) == {0: "agent Jo", 1: "customer 17"}
+    fields = UploadFields(Annotations(sides={9: Side("ghost")}))
+    with pytest.raises(AudioError, match="no channel 9"):
+        take_in(library, call, name="call.wav", fields=fields)
 
 
 def test_all_mixed_has_a_speaker_where_the_channels_agree(library: Library, call: Path):
