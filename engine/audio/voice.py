@@ -31,7 +31,7 @@ _LOUD, _STEADY = 0.1, 0.8  # of the power of the loudest frame, of the frames ar
 _LOBE_HZ = 47.0  # on either side of a peak that belong to it
 _IN_PEAKS = 0.9975  # share of the power that is in the two peaks of a tone
 _BRIEF, _IN_BEEP = 2048, 0.9985  # samples, of which two peaks have this share in a beep
-_ALIKE = 0.985  # cosine of spectra 32 ms apart; of voices 0.982
+_ALIKE, _SAME = 0.985, 0.997  # cosine of spectra 32 ms apart; of voices 0.982
 _DRIFT_HZ, _STILL_HZ = 0.32, 0.1  # of the strongest peak of a tone, in 16 ms
 _SUSTAINED = 0.7  # share of the loud frames that are steady in tones with harmonics
 _MOST = 0.25  # quantile of frames beyond which these hold
@@ -115,21 +115,24 @@ def _spread(levels: Array) -> float:
 
 
 def _is_tone(power: Array) -> bool:
-    """Whether spectra, 16 ms apart, are those of tones: loud ones stay as they are, and so does
-    their pitch exactly, though they may fade as a bell does; or steady ones stay, or have two
-    peaks, and their pitch hardly moves."""
+    """Whether spectra, 16 ms apart, are those of tones: loud ones stay exactly as they are; or
+    nearly, and their pitch exactly, though they may fade as a bell does; or steady ones stay, or
+    have two peaks, and their pitch hardly moves."""
     loud, steady = _steady(power)
     moved = np.abs(np.diff(_pitch(power)))
     spectra = np.sqrt(power)
     spectra /= np.maximum(np.linalg.norm(spectra, axis=1, keepdims=True), 1e-20)
     cosines = (spectra[2:] * spectra[:-2]).sum(axis=1)[loud[2:] & loud[:-2]]
-    alike = len(cosines) >= _FEWEST and np.quantile(cosines, _MOST) >= _ALIKE
-    if alike and np.median(moved[loud[1:] & loud[:-1]]) <= _STILL_HZ:
+    alike = np.quantile(cosines, _MOST) if len(cosines) >= _FEWEST else 0.0
+    sustained = steady.sum() >= _SUSTAINED * loud.sum()
+    if alike >= _SAME and sustained:  # of two tones as loud, neither is always the strongest
+        return True
+    if alike >= _ALIKE and np.median(moved[loud[1:] & loud[:-1]]) <= _STILL_HZ:
         return True
     pairs = steady[1:] & steady[:-1]
     if pairs.sum() < _FEWEST or np.median(moved[pairs]) > _DRIFT_HZ:
         return False
-    if alike and steady.sum() >= _SUSTAINED * loud.sum():
+    if alike >= _ALIKE and sustained:
         return True
     return bool(np.quantile(_peaks(power[steady], 1024)[0], _MOST) >= _IN_PEAKS)
 

@@ -72,6 +72,7 @@ TONES = {
     "hum": sine(50),
     "dial": sine(350) + sine(440),
     "ringing": sine(440) + sine(480),
+    "ringing with pauses": beeps(440, 480, on=1.0, off=2.0),
     "engaged": np.tile(np.concatenate([sine(480, 0.5) + sine(620, 0.5), np.zeros(8000)]), 3),
     "square": np.sign(sine(440)) / 5,
     "beeps": np.tile(np.concatenate([np.sign(sine(1000, 0.4)) / 5, np.zeros(9600)]), 4),
