@@ -9,9 +9,11 @@ from emotion_search.engine.api.wire.classifiers import classifier_out
 from emotion_search.engine.api.wire.clips import model_name
 from emotion_search.engine.api.wire.clusters import clustering_details
 from emotion_search.engine.api.wire.evaluation import evaluated
+from emotion_search.engine.embedders.hub import CURES
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service.alone import Progress
 from emotion_search.engine.service.board import Step
+from emotion_search.index.errors import ModelUnavailableError, NotFoundError
 
 
 def learn(library: Library, given: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -65,12 +67,17 @@ def _trained(library: Library, asked: wire.TrainIn, progress: Progress) -> dict[
 
 
 def _reembedded(library: Library, asked: wire.ReembedIn, progress: Progress) -> dict[str, Any]:
-    done, model = library.reembed(
-        asked.model,
-        progress=lambda one: progress(
-            Step("embedding clips", one.dealt_with, one.dealt_with + one.missing)
-        ),
-    )
+    try:
+        done, model = library.reembed(
+            asked.model,
+            progress=lambda one: progress(
+                Step("embedding clips", one.dealt_with, one.dealt_with + one.missing)
+            ),
+        )
+    except ModelUnavailableError as error:  # here the model is a field, and never a folder
+        cure = "give a model that the server lists, such as voice"
+        kind = ModelUnavailableError if "/" in asked.model else NotFoundError  # hubs come back
+        raise kind(str(error).replace(CURES, cure)) from error
     if asked.use:
         progress(Step("switching"))
         library.use(asked.model)

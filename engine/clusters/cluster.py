@@ -18,7 +18,7 @@ from emotion_search.index.database.clip_columns import attributes_of
 from emotion_search.index.database.clusterings import add_clustering, require_free
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.embeddings import draw, embedded_ids, vectors_by_id
-from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter
+from emotion_search.index.database.filters import EMOTION, NOISE, ClipFilter, clustering_name
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.spaces import ArchiveSpace, unsupervised_space
 from emotion_search.index.errors import InvalidInputError, UnusableError
@@ -94,9 +94,7 @@ def cluster(
         InvalidInputError: too few clips, a name that is taken or cannot be one, an option that
             does not go with the method.
     """
-    name = check_text("--name", name)
-    if ":" in name:
-        raise InvalidInputError(f"name {name}: a colon would end it where filters name clusters")
+    name = clustering_name(check_text("--name", name))
     if method == "hdbscan" and k is not None:
         raise InvalidInputError("HDBSCAN finds how many clusters there are: leave -k out")
     if method == "kmeans" and least is not None:

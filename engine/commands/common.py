@@ -267,10 +267,14 @@ def claim(*targets: Path | None, overwrite: bool) -> None:
     for them; until the command ends no other run writes them. None and -, stdout, are fine.
 
     Raises:
+        InvalidInputError: two of them are one file.
         ConflictError, UnusableError: see ``lock_output`` and ``check_target``.
     """
     from emotion_search.engine.pages.page import check_target
 
+    places = [os.path.realpath(path) for path in targets if path is not None]
+    if len({*places}) < len(places):
+        raise InvalidInputError(f"two outputs, one name: {max(places, key=places.count)}")
     for path in targets:
         if path is not None and str(path) != "-":
             lock_output(path)

@@ -12,32 +12,18 @@ import typer
 
 from emotion_search.engine.commands.common import MetaOption, TaskOption, moment, pairs
 from emotion_search.index.database.filters import FIELDS, ClipFilter, FilterField, Texts
-from emotion_search.index.errors import InvalidInputError
-
-_RANGES = [
-    ("after", "before"),
-    *((f"min_{name}", f"max_{name}") for name in ("duration", "arousal", "valence")),
-]
 
 
 def clip_filter(**given: Any) -> ClipFilter:
     """The filter that options make; a parameter of a command that is one has them.
 
     Raises:
-        InvalidInputError: a time or a pair that is none, a range that holds nothing; see also
-            ``ClipFilter``.
+        InvalidInputError: a time or a pair that is none; see also ``ClipFilter``.
     """
     times = {name: moment(f"--{name}", given.pop(name, None)) for name in ("after", "before")}
     metadata = pairs(given.pop("meta", None))
     set_ones = {name: value for name, value in given.items() if value not in (None, "")}
-    made = ClipFilter.of(**times, metadata=metadata, **set_ones)
-    for low, high in _RANGES:
-        least, most = getattr(made, low), getattr(made, high)
-        if least is None or most is None or least < most or (least == most and low != "after"):
-            continue
-        one, other = (f"--{name.replace('_', '-')}" for name in (low, high))
-        raise InvalidInputError(f"{one} and {other} leave nothing between them")
-    return made
+    return ClipFilter.of(**times, metadata=metadata, **set_ones)
 
 
 def _option(one: FilterField) -> Parameter:

@@ -11,7 +11,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.trends.alerts import check, checked_rule
 from emotion_search.index.database.alerts import AlertDetails, NewAlert, add_alert
 from emotion_search.index.database.filters import ClipFilter
-from emotion_search.index.errors import DOUBTFUL, NotFoundError
+from emotion_search.index.errors import DOUBTFUL, InvalidInputError, NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,6 @@ class Alerts:
                     self._wanted(one.filters),
                     min_confidence=self._library.settings.min_confidence,
                 )
-            except DOUBTFUL as error:  # a damaged row; the other rules are checked all the same
+            except (*DOUBTFUL, InvalidInputError) as error:  # of a damaged row, or an old filter
                 log.warning("alert %s cannot be checked: %s", one.id, error)
         self._rest_until = time.monotonic() + _REST * (time.monotonic() - began)

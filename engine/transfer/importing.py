@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emotion_search.engine.embedders.base import usable
 from emotion_search.engine.transfer.identity import Identities, Identity
 from emotion_search.engine.transfer.rows import Row, read_row, score_columns
-from emotion_search.engine.transfer.sources import About, Source, Vector
+from emotion_search.engine.transfer.sources import Source, Vector
 from emotion_search.index.database.connection import Database, Session
 from emotion_search.index.database.forgotten import are_forgotten, take_back
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model, mismatch
@@ -64,28 +64,35 @@ def import_archive(
     commit whole, so that the same import, run again after whatever stopped it, goes on.
 
     Args:
-        model: whose embeddings they are; what the source itself says if left out. An empty archive
+        model: whose embeddings they are; what the source itself says if left out. Another name
+            than that is for an archive that has the same weights under it. An empty archive
             becomes one of this model; a filled one must hold the same model's.
         dimension: what their dimension must be.
         again: take in recordings that were forgotten.
 
     Raises:
-        InvalidInputError: rows without a vector or the other way round; a wrong dimension; a vector
-            that is not finite or zero; a row that is doubled or unusable, or says of its recording
-            what another row denies: names it.
+        InvalidInputError: the source says that they are of another model; rows without a vector or
+            the other way round; a wrong dimension; a vector that is not finite or zero; a row that
+            is doubled or unusable, or says of its recording what another row denies: names it.
         ModelMismatchError: the archive holds embeddings of another model.
     """
     about = source.about
+    with database.read() as session:
+        active = active_model(session)
     if model is not None and model != about.model:
-        about = About(model=model)  # the source's word is about another
+        held = (active.name, active.fingerprint) if active else None
+        if about.model is not None and held != (model, about.fingerprint):
+            raise InvalidInputError(
+                f"{source.name} holds embeddings of model {about.model}, not of {model}:"
+                " leave --model out"
+            )
+        about = replace(about, model=model)  # which lies elsewhere here
     if about.model is None:
         raise UnusableError(f"{source.name} does not say whose embeddings it holds: --model")
     if dimension is not None and dimension != source.dimension:
         raise UnusableError(
             f"{source.name} holds embeddings of {source.dimension} dimensions, not {dimension}"
         )
-    with database.read() as session:
-        active = active_model(session)
     if active is not None:
         if active.name != about.model or about.fingerprint not in (None, active.fingerprint):
             raise mismatch(active.name, about.model)

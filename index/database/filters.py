@@ -28,8 +28,24 @@ AFFECT = tuple(
 )
 """Filters on derived numbers: the field, what of the clip it bounds, and how."""
 
+_RANGES = [
+    ("after", "before"),
+    *((f"min_{name}", f"max_{name}") for name in ("duration", "arousal", "valence")),
+]
+
 ROUNDED_S = 0.0005
 """Play in a clip's length: 4.1 s less 1.1 s is not quite 3 s in floating point."""
+
+
+def clustering_name(text: str) -> str:
+    """``text``, if filters can name a clustering so.
+
+    Raises:
+        InvalidInputError: it has a colon.
+    """
+    if ":" in text:
+        raise InvalidInputError(f"name {text}: a colon would end it where filters name clusters")
+    return text
 
 
 def cluster_of(text: str) -> tuple[str, int]:
@@ -118,8 +134,8 @@ class ClipFilter:
         """Refuse what no database should be asked.
 
         Raises:
-            InvalidInputError: too many values, characters that cannot be stored, a number out of
-                range, a cluster of another form.
+            InvalidInputError: too many values, a blank one, characters that cannot be stored, a
+                number out of range, a cluster of another form.
         """
         for text in self.clusters:
             cluster_of(text)
@@ -130,6 +146,8 @@ class ClipFilter:
             if one.type == Texts:
                 if len(value) > MOST_VALUES:
                     raise InvalidInputError(f"{what} has more than {MOST_VALUES} values")
+                if not all(map(str.strip, value)):
+                    raise InvalidInputError(f"{what} has a blank value")
                 object.__setattr__(self, one.attribute, tuple(clean(what, text) for text in value))
             elif isinstance(value, float | int) and not least <= value <= most:
                 raise InvalidInputError(f"{what} is {least:g} to {most:,g}, not {value:g}")
@@ -153,12 +171,21 @@ class ClipFilter:
     @classmethod
     def of(cls, **values: Any) -> ClipFilter:
         """The filter of these fields by their singular names, lists as tuples:
-        ``source=["support"]``."""
+        ``source=["support"]``.
+
+        Raises:
+            InvalidInputError: a range holds nothing; see also ``ClipFilter``.
+        """
         attributes = {one.name: one.attribute for one in FIELDS}
         given: dict[str, Any] = {
             attributes[name]: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
+        for low, high in _RANGES:
+            least, most = given.get(low), given.get(high)
+            if least is None or most is None or least < most or (least == most and low != "after"):
+                continue
+            raise InvalidInputError(f"filters {low} and {high} leave nothing between them")
         return cls(**given)
 
     def of_task(self, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -70,11 +70,21 @@ def agreed_labels(session: Session, recording_id: int) -> dict[str, str]:
     }
 
 
-def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) -> list[int]:
+def set_labels(
+    session: Session, labels: Sequence[tuple[int, str, str | None]], *, strict: bool = False
+) -> list[int]:
     """Set labels of clips: id, task, and value (None takes it away); returns unknown ids, whose
-    labels are ignored."""
+    labels are ignored.
+
+    Raises:
+        NotFoundError: ``strict``, and there are unknown ids; nothing is set.
+    """
     ids = sorted({clip for clip, _, _ in labels})
     known = known_clips(session, ids)
+    unknown = [clip for clip in ids if clip not in known]
+    if unknown and strict:
+        shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+        raise NotFoundError(f"no clip {shown} in this archive")
     last = {
         (clip, clean("task", task)): value and clean("label", value)
         for clip, task, value in labels
@@ -86,7 +96,7 @@ def set_labels(session: Session, labels: Sequence[tuple[int, str, str | None]]) 
         if value is None:
             session.execute(delete(Label).where(Label.clip_id == clip, Label.task == task))
     note_changed(session, known)
-    return [clip for clip in ids if clip not in known]
+    return unknown
 
 
 def labelled_ids(session: Session, task: str) -> Ids:

@@ -144,18 +144,21 @@ def test_jobs_are_listed_by_kind(learning: TestClient, voices: Path):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "where"),
     [
-        {},
-        {"kind": "sing"},
-        {"kind": "cluster"},
-        {"kind": "train", "name": "x"},
-        {"kind": "reembed", "model": "/etc/passwd"},
-        {"kind": "reembed", "model": "../model"},
+        ({}, "body"),
+        ({"kind": "sing"}, "body"),
+        ({"kind": "cluster"}, "body.cluster.name"),
+        ({"kind": "cluster", "name": "a:b"}, "body.cluster.name: name a:b: a colon"),
+        ({"kind": "cluster", "name": "q", "method": "hdbscan", "k": 3}, "body.cluster.k: goes"),
+        ({"kind": "train", "name": "x"}, "body.train.name"),
+        ({"kind": "reembed", "model": "/etc/passwd"}, "body.reembed.model: give the name of"),
+        ({"kind": "reembed", "model": "../model"}, "body.reembed.model"),
     ],
 )
-def test_work_that_makes_no_sense_is_refused(learning: TestClient, asked: dict):
-    assert_problem(learning.post("/v1/jobs", json=asked), 422, "invalid-request")
+def test_work_that_makes_no_sense_is_refused(learning: TestClient, asked: dict, where: str):
+    refused = assert_problem(learning.post("/v1/jobs", json=asked), 422, "invalid-request")
+    assert refused["detail"].startswith(where)
 
 
 def test_what_changes_searches_needs_a_key_of_scope_admin(learning: TestClient):
@@ -180,11 +183,16 @@ def test_work_that_cannot_be_done_fails_with_a_problem(
 ):
     monkeypatch.setattr(app, "learn", learn)
     with TestClient(create_app(voices_settings), raise_server_exceptions=False) as client:
-        for kind, why in (("train", "no clip has a label under"), ("tune", "needs 50 clips")):
-            job = client.post("/v1/jobs", json={"kind": kind, "task": "tone"}).json()["job"]
+        for kind, what, why in (
+            ("train", {"task": "tone"}, "no clip has a label under"),
+            ("tune", {"task": "tone"}, "needs 50 clips"),
+            ("reembed", {"model": "nosuch"}, "give a model that the server lists, such as voice"),
+        ):
+            job = client.post("/v1/jobs", json={"kind": kind, **what}).json()["job"]
             failed = finished(client, job)
             assert (failed["status"], failed["kind"]) == ("failed", kind)
             assert why in failed["problem"]["detail"]
+            assert "--" not in failed["problem"]["detail"]
 
 
 @pytest.mark.slow

@@ -393,6 +393,28 @@ def test_a_detail_is_in_the_words_of_the_api(reading: TestClient):
     assert unknown["detail"].endswith("list them with: GET /v1/clusterings")
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"after": "2026-02-01", "before": "2026-02-01"}, "after and before"),
+        ({"min_duration": 5, "max_duration": 4.9}, "min_duration and max_duration"),
+        ({"min_arousal": 0.5, "max_arousal": 0.1}, "min_arousal and max_arousal"),
+        ({"min_valence": 0.5, "max_valence": 0.1}, "min_valence and max_valence"),
+        ({"source": ["a", " "]}, "source has a blank value"),
+        ({"speaker": [""]}, "speaker has a blank value"),
+    ],
+)
+def test_filters_that_no_clip_could_pass_are_refused(reading: TestClient, asked: dict, named: str):
+    for answer in (
+        reading.get("/v1/clips", params=asked),
+        reading.post("/v1/search", json={"clip": 1, **asked}),
+        reading.post("/v1/alerts", json={"name": "x", "rule": "angry>0.3", **asked}),
+    ):
+        assert named in assert_problem(answer, 422, "invalid-input")["detail"]
+    ends = {"min_duration": 1, "max_duration": 1, "after": "2026-02-01", "before": "2026-02-02"}
+    assert reading.get("/v1/clips", params=ends).status_code == 200
+
+
 def test_a_parameter_that_is_not_known_is_refused(reading: TestClient, tmp_path: Path):
     for path in ("/v1/stats", "/v1/labels", "/v1/clips/1", "/v1/recordings/1/audio", "/v1/map"):
         body = assert_problem(reading.get(path, params={"strat": 1}), 422, "invalid-request")

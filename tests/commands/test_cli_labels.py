@@ -40,7 +40,7 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     named = run("predict", files[0], "--model", "acoustic", "--speaker", "ann")
     assert (named.code, "there is none here" in named.err) == (1, True)
     frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
-    assert (frames.code, "granularity window" in frames.err) == (1, True)
+    assert (frames.code, "another granularity" in frames.err) == (1, True)
 
 
 def test_predict_and_embed_take_folders(run, voices, tmp_path):

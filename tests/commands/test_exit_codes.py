@@ -228,6 +228,8 @@ def test_what_is_empty_means_no_folder(run, line, name):
         "serve --published-locally --host localhost",
         "compare --clip 1 --clip 2 --csv - --overwrite",
         "trend 1 --csv - --overwrite",
+        "trend 1 --png t.html --html t.html",
+        "compare --clip 1 --clip 2 --csv c.html --html ./c.html",
     ],
 )
 def test_what_no_archive_could_have_makes_no_sense(archive, line):

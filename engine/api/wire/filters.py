@@ -69,7 +69,7 @@ def _clean(text: str) -> str:
     return clean("text", text)
 
 
-def _by(read: Callable[[str], object]) -> AfterValidator:
+def by(read: Callable[[str], object]) -> AfterValidator:
     """Text that ``read`` does not refuse."""
 
     def check(text: str) -> str:
@@ -82,27 +82,27 @@ def _by(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _like(pattern: str) -> Any:
+def like(pattern: str) -> Any:
     """A pattern for the document alone; refusals are in words."""
     return Field(json_schema_extra={"pattern": pattern})
 
 
 _VISIBLE = r"[^=\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _CLEAN = AfterValidator(_clean)
-Text = Annotated[str, _CLEAN, _like(r"^[^\x00]*$")]
+Text = Annotated[str, _CLEAN, like(r"^[^\x00]*$")]
 """Text that a database can hold."""
-VISIBLE = _like(rf"^{_VISIBLE}[^\x00]*$")
+VISIBLE = like(rf"^{_VISIBLE}[^\x00]*$")
 """Of text: it is not blank at its beginning."""
 Pair = Annotated[
     str,
     _CLEAN,
-    _by(lambda text: parse_pairs([text], "pair")),
-    _like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$"),
+    by(lambda text: parse_pairs([text], "pair")),
+    like(rf"^{_VISIBLE}[^=\x00]{{0,199}}=[^\x00]*$"),
 ]
 """``key=value``."""
-Cluster = Annotated[str, _CLEAN, _by(cluster_of), _like(r"^[^\x00]+:([0-9]{1,6}|noise)$")]
+Cluster = Annotated[str, _CLEAN, by(cluster_of), like(r"^[^\x00]+:([0-9]{1,6}|noise)$")]
 """``NAME:3`` or ``NAME:noise``."""
-Alert = Annotated[str, _CLEAN, Field(max_length=LONGEST_ALERT), _like(ALERT)]
+Alert = Annotated[str, _CLEAN, Field(max_length=LONGEST_ALERT), like(ALERT)]
 """``angry>0.3``."""
 
 
@@ -113,7 +113,7 @@ class _Filters(Asked):
         """The filter meant.
 
         Raises:
-            InvalidInputError: a metadata pair without ``=``, or a cluster of another form.
+            InvalidInputError: see ``ClipFilter.of``.
         """
         given = {name: getattr(self, name) for name in Filters.model_fields}
         return ClipFilter.of(**{**given, "metadata": parse_pairs(given["metadata"])})
@@ -123,7 +123,7 @@ def _parameter(one: FilterField) -> tuple[Any, Any]:
     """Type and default of a field of filters, as pydantic creates models of them."""
     text, least, most = one.about
     if one.type == Texts:
-        kind = list[Cluster] if one.name == "cluster" else list[Text]
+        kind = list[Cluster] if one.name == "cluster" else list[Annotated[Text, VISIBLE]]
         return kind, Field(default_factory=list, max_length=MOST_VALUES, description=text)
     if one.name == "metadata":
         return list[Pair], Field(default_factory=list, max_length=MOST_PAIRS, description=text)

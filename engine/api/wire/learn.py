@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import AfterValidator, Field, RootModel, ValidationInfo, field_validator
 
 from emotion_search.engine.api.http.bodies import Asked
 from emotion_search.engine.api.wire.annotations import Name
 from emotion_search.engine.api.wire.evaluation import EvaluationQuery
-from emotion_search.index.database.filters import EMOTION
+from emotion_search.engine.api.wire.filters import by, like
+from emotion_search.index.database.filters import EMOTION, clustering_name
 
 
 class EvaluateIn(EvaluationQuery):
@@ -29,11 +31,18 @@ class ClusterIn(Asked, str_strip_whitespace=True):
     """Cluster all clips and save what was found; the result is the clustering."""
 
     kind: Literal["cluster"]
-    name: Name = Field(description="Under which it is saved.")
+    name: Annotated[Name, by(clustering_name)] = Field(description="Under which it is saved.")
     method: Literal["kmeans", "hdbscan"] = Field(default="kmeans", description="How.")
     k: int | None = Field(default=None, ge=2, le=1000, description="Clusters; else found.")
     task: Name = Field(default=EMOTION, description="Whose labels describe the clusters.")
     replace: bool = Field(default=False, description="Also where the name is taken.")
+
+    @field_validator("k")
+    @classmethod
+    def _of_kmeans(cls, k: int | None, info: ValidationInfo) -> int | None:
+        if k is not None and info.data.get("method") == "hdbscan":
+            raise ValueError("goes with the method kmeans: hdbscan finds how many there are")
+        return k
 
 
 class TuneIn(Asked, str_strip_whitespace=True):
@@ -43,13 +52,21 @@ class TuneIn(Asked, str_strip_whitespace=True):
     task: Name = Field(default=EMOTION, description="Whose labels to judge by.")
 
 
+_MODEL = r"^[A-Za-z0-9][\w.-]{0,99}(/[A-Za-z0-9][\w.-]{0,99})?$"
+
+
+def _model(text: str) -> str:
+    if not re.match(_MODEL, text):
+        raise ValueError("give the name of a model, such as voice, or a hub id, OWNER/MODEL")
+    return text
+
+
 class ReembedIn(Asked, str_strip_whitespace=True):
     """Embed all clips under another model, from their audio. Needs scope `admin`."""
 
     kind: Literal["reembed"]
-    model: str = Field(
-        pattern=r"^[A-Za-z0-9][\w.-]{0,99}(/[A-Za-z0-9][\w.-]{0,99})?$",
-        description="A name of `/v1/models`, or a hub id.",
+    model: Annotated[str, AfterValidator(_model), like(_MODEL)] = Field(
+        description="A name of `/v1/models`, or a hub id."
     )
     use: bool = Field(default=False, description="Let it serve then.")
 

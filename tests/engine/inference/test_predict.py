@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(embedder, clip, tmp_path
 
 
 def test_what_a_model_has_not_is_refused(clip, tmp_path):
-    with pytest.raises(InvalidInputError, match="granularity window"):
+    with pytest.raises(InvalidInputError, match="another granularity"):
         list(predict_files([clip], Acoustic(), "frame", folder=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     headless = Emotion2vec(make_checkpoint(tmp_path / "m", labels=None), name="base", device="cpu")

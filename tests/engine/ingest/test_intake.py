@@ -286,7 +286,11 @@ def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path:
     assert run("status", "--json").records[0]["labels"] == {"joy": 2}
     unknown = run("label", 1, 999, "--label", "joy")
     assert unknown.code == 1
-    assert unknown.err == "error: no clip 999 in this archive\n"
+    assert (unknown.out, unknown.err) == ("", "error: no clip 999 in this archive\n")
+    (tmp_path / "l.csv").write_text("clip,label\n1,joy\n998,joy\n999,joy\n")
+    some = run("label", "--from", tmp_path / "l.csv")
+    assert (some.code, some.err) == (1, "error: no clip 998, 999 in this archive\n")
+    assert run("status", "--json").records[0]["labels"] == {"joy": 2}  # none of them was set
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,23 @@ def test_a_models_own_arousal_comes_back_and_derived_is_derived(blank, tmp_path,
     assert (bool(two.affect), two.derived) == (bool(scores), bool(scores))
 
 
+def test_embeddings_that_say_of_which_model_they_are_are_not_taken_as_of_another(filled, tmp_path):
+    filled.export(tmp_path / "feat")
+    with Library.open(Settings(home=tmp_path / "copy"), create=True) as copy:
+        for archive in (filled, copy):
+            with pytest.raises(InvalidInputError, match="acoustic, not of other: leave --model"):
+                archive.import_embeddings(tmp_path / "feat", model="other")
+        assert copy.model() is None
+        assert copy.import_embeddings(tmp_path / "feat", model="acoustic").clips == 12
+
+
+def test_another_name_of_the_same_weights_is_that_of_the_archive(filled, tmp_path):
+    filled.export(tmp_path / "feat")
+    about = tmp_path / "feat" / "about.json"
+    about.write_text(about.read_text().replace('"acoustic"', '"/elsewhere/acoustic"'))
+    assert filled.import_embeddings(tmp_path / "feat", model="acoustic").known == 12
+
+
 def test_audio_ingested_later_is_the_recording_that_was_imported(filled, tmp_path, voices):
     filled.export(tmp_path / "feat")
     with Library.open(Settings(home=tmp_path / "copy", model="acoustic"), create=True) as copy:
