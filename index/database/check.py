@@ -152,7 +152,7 @@ def lost_embeddings(session: Session) -> bool:
 def remove_wrong(session: Session) -> list[str]:
     """Remove what nothing can use and the rest does without: a label, an alert, a webhook, the name
     of a speaker; take revisions up to where they were. What was done, in words."""
-    done = []
+    done = remove_spaces(session)
     for table in Base.metadata.sorted_tables:
         for one in wrong_values(session, table):
             unknown = _unknown(table, one)
@@ -173,7 +173,7 @@ def remove_wrong(session: Session) -> list[str]:
                 session.execute(update(table).where(one.where).values(values))
             else:
                 session.execute(delete(table).where(one.where))
-    return done + remove_spaces(session)
+    return done
 
 
 def remove_spaces(session: Session) -> list[str]:

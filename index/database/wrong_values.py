@@ -147,12 +147,16 @@ def _latest(of: Any, *where: ColumnElement[bool]) -> Any:
     return select(func.max(of)).where(of.between(0, 2**63 - 1), *where).scalar_subquery()
 
 
-def _of_no_space(row: Any) -> ColumnElement[bool]:
-    """Whether a row names a space that its model has not; version 0 is the plain one."""
-    here = select(SpaceRow.version).where(
-        SpaceRow.model_id == row.model_id, SpaceRow.version == row.space_version
-    )
-    return and_(row.space_version > 0, ~here.correlate(row).exists())
+def _of_no_space(row: Any, *, or_removed: bool = False) -> ColumnElement[bool]:
+    """Whether a row names a space that its model has not; version 0 is the plain one.
+
+    Args:
+        or_removed: it may name one that was removed; the last never is.
+    """
+    version, named = SpaceRow.version, row.space_version
+    there = version >= named if or_removed else version == named
+    here = select(version).where(SpaceRow.model_id == row.model_id, there)
+    return and_(named > 0, ~here.correlate(row).exists())
 
 
 LATEST_CLIP = _latest(Clip.revision)
@@ -192,7 +196,9 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
         "have a cut that cannot be": and_(Recording.cut != IMPORTED, ~Recording.cut.contains(" "))
     },
     "classifiers": {"are of a space that is not there": _of_no_space(ClassifierRow)},
-    "clusterings": {"are of a space that is not there": _of_no_space(ClusteringRow)},
+    "clusterings": {
+        "are of a space that is not there": _of_no_space(ClusteringRow, or_removed=True)
+    },
     "calibrations": {LOST_SPACE: _of_no_space(CalibrationRow)},
     "predictions": {
         "are of another task than their classifier": exists().where(

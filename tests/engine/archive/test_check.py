@@ -424,6 +424,21 @@ def test_methods_that_can_be_are_those_that_there_are(on_sqlite: Settings):
     database.dispose()
 
 
+def test_a_clustering_does_without_a_space_that_was_removed_and_a_classifier_does_not(
+    on_sqlite: Settings,
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        for one in LEARNED:
+            database.execute(f"INSERT INTO {one}", GIVEN)
+        columns = "model_id, version, method, clips, mean, fitted_at"
+        space = "VALUES (1, 2, 'centred', 9, x'00000000', :now)"
+        database.execute(f"INSERT INTO spaces ({columns}) {space}", GIVEN)
+        for table in ("classifiers", "clusterings"):
+            database.execute(f"UPDATE {table} SET space_version = 1")
+    (line,) = found(on_sqlite)
+    assert line.startswith("classifiers: 1 rows are of a space that is not there")
+
+
 def test_affect_that_a_model_gave_need_not_be_what_scores_say(on_sqlite: Settings):
     with sqlite3.connect(on_sqlite.home / "archive.db") as database:
         database.execute("UPDATE embeddings SET arousal = -0.99, valence = 0.99 WHERE clip_id = 1")
