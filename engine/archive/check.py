@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.archive.index import saved_index_damage
+from emotion_search.engine.archive.index import saved_index_damage, saved_index_differences
 from emotion_search.engine.files.objects import gone_among
 from emotion_search.engine.files.scan import sha256_of
 from emotion_search.index.database.addresses import is_object
@@ -30,6 +30,10 @@ from emotion_search.index.errors import DatabaseError, NotFoundError
 
 _MEND = "emotion-search check --mend"
 _REBUILD = "emotion-search index rebuild"
+_SWAPPED = (
+    f"{_REBUILD} if the database came out of a backup; else {_MEND}, which embeds them anew"
+    " from the audio"
+)
 
 
 def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
@@ -44,14 +48,22 @@ def check(archive: Archive, *, audio: bool = False) -> Iterator[Damage]:
     try:
         with archive.database.read() as session:
             models = list_models(session)
-        for model in models:
-            yield from _embeddings(archive, model)
-            if what := saved_index_damage(archive.settings, archive.database, model):
-                yield Damage(f"saved index of {model.name}", what, _REBUILD)
-        yield from _files(archive, audio=audio)
-        yield from _uploads(archive)
     except (DatabaseError, NotFoundError) as error:
-        yield Damage("database", str(error), "restore a backup")
+        models = []
+        if not broken:
+            yield _unreadable(error)
+    parts = [part(archive, model) for model in models for part in (_embeddings, _saved_index)]
+    for part in (*parts, _files(archive, audio=audio), _uploads(archive)):
+        try:
+            yield from part
+        except (DatabaseError, NotFoundError) as error:
+            if not broken:  # else its cause is named
+                yield _unreadable(error)
+
+
+def _unreadable(error: Exception) -> Damage:
+    what = str(error).removesuffix("; run: emotion-search check")
+    return Damage("database", what, "restore a backup")
 
 
 def remove_useless(archive: Archive) -> list[str]:
@@ -71,6 +83,10 @@ def drop_damaged(archive: Archive) -> list[ModelInfo]:
             for model, read in found.items()
             if read.damaged
         }
+        for model in found:
+            differ = saved_index_differences(archive.settings, archive.database, model)
+            if clips := _with_audio(session, differ):
+                damaged[model] = sorted({*damaged.get(model, []), *clips})
     if serving is not None:
         damaged.setdefault(serving, [])
     with archive.database.write() as session:
@@ -95,12 +111,13 @@ def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
     with archive.database.read() as session:
         found = check_embeddings(session, model)
     if found.damaged:
-        some = ", ".join(map(str, found.damaged[:5]))
-        more = ", …" if len(found.damaged) > 5 else ""
-        what = f"{len(found.damaged)} of {found.clips} are damaged (clips {some}{more})"
+        what = f"{len(found.damaged)} of {found.clips} are damaged ({_some(found.damaged)})"
         yield Damage(f"embeddings of {model.name}", what, f"{_MEND}; else restore a backup")
     if found.derived:
-        what = f"{len(found.derived)} have another emotion than their scores say"
+        which = _some(found.derived)
+        what = (
+            f"{len(found.derived)} have another emotion or affect than their scores say ({which})"
+        )
         yield Damage(f"embeddings of {model.name}", what, _MEND)
     if found.unlike:
         what = f"{found.unlike} embeddings of {model.name} have other dimensions or classes than it"
@@ -109,6 +126,19 @@ def _embeddings(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
     while found.unsealed and not found.damaged and after is not None:
         with archive.database.write() as session:
             after = seal_embeddings(session, model, after)
+
+
+def _some(clips: Sequence[int]) -> str:
+    return f"clips {', '.join(map(str, clips[:5]))}{', …' if len(clips) > 5 else ''}"
+
+
+def _saved_index(archive: Archive, model: ModelInfo) -> Iterator[Damage]:
+    where = f"saved index of {model.name}"
+    if what := saved_index_damage(archive.settings, archive.database, model):
+        yield Damage(where, what, _REBUILD)
+    elif differ := saved_index_differences(archive.settings, archive.database, model):
+        what = f"{len(differ)} vectors are not those of the database ({_some(differ)})"
+        yield Damage(where, what, _SWAPPED)
 
 
 def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -11,7 +12,8 @@ from emotion_search.index.database.connection import Database
 from emotion_search.index.database.embeddings import last_removal
 from emotion_search.index.database.models import ModelInfo, archive_uuid, revision_and_space
 from emotion_search.index.database.spaces import active_space
-from emotion_search.index.errors import EngineError
+from emotion_search.index.errors import DatabaseError, EngineError, NotFoundError
+from emotion_search.index.lifecycle.catch_up import differing
 from emotion_search.index.lifecycle.keeper import IndexKeeper
 from emotion_search.index.lifecycle.saved import IndexCache
 from emotion_search.index.search import Searcher
@@ -110,6 +112,17 @@ def saved_index_damage(settings: Settings, database: Database, model: ModelInfo)
     with database.read() as session:
         space = active_space(session, model)
     return _cache(settings, database, model).examine(model, space.fingerprint)
+
+
+def saved_index_differences(settings: Settings, database: Database, model: ModelInfo) -> list[int]:
+    """Clips whose vectors in the saved index are not those of the database; none where one of them
+    cannot be read, or where the index is ahead, so that a search makes it anew."""
+    with contextlib.suppress(DatabaseError, NotFoundError), database.read() as session:
+        space = active_space(session, model)
+        saved = _cache(settings, database, model).load(model, space.fingerprint)
+        if saved is not None and saved.revision <= revision_and_space(session, model.id)[0]:
+            return differing(session, model, saved, space)
+    return []
 
 
 def purge_removed(

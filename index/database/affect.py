@@ -25,7 +25,8 @@ _PLACES = {
 three-factor theory of emotions", J. Res. Pers. 11, 1977, 273-294; pleasure is called valence here).
 Neutral, and every class that is not among them, counts 0."""
 
-_ROUNDED = 1e-5
+ROUNDED = 1e-5
+"""Play in what is derived."""
 
 
 def affect(classes: Sequence[str], scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -43,7 +44,7 @@ def follows(found: Mapping[str, float], scores: Mapping[str, float]) -> bool:
     if not (found and scores):
         return False
     derived = affect(list(scores), np.array(list(scores.values())))
-    return bool(np.abs(derived - [found[name] for name in DIMENSIONS]).max() < _ROUNDED)
+    return bool(np.abs(derived - [found[name] for name in DIMENSIONS]).max() < ROUNDED)
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Table, case, column, delete, func, null, or_, select, tex
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.affect import DIMENSIONS, ROUNDED
 from emotion_search.index.database.bulk import chunks
 from emotion_search.index.database.changes import note_changed
 from emotion_search.index.database.embeddings import ROWS, scored
@@ -30,6 +31,7 @@ from emotion_search.index.database.wrong_values import (
     BEHIND_EMBEDDINGS,
     LATEST_CLIP,
     LATEST_EMBEDDING,
+    LOST_SPACE,
     NO_EMBEDDING,
     NO_MODEL,
     NO_SPACE,
@@ -55,6 +57,7 @@ _CURES = {
     NO_SPACE: "emotion-search tune --restore 0, then tune",
     "embeddings": f"{_MEND}; else restore a backup",
     NO_EMBEDDING: _MEND,
+    LOST_SPACE: f"{_MEND}, then emotion-search tune --restore, to the space that serves",
     NO_MODEL: "emotion-search use MODEL",
 }
 
@@ -68,13 +71,15 @@ _CURES |= dict.fromkeys(_DISPENSABLE, f"{_MEND}, which removes them")
 _CURES["predictions"] += ", then emotion-search classify"
 _CURES["classifiers"] += ", then train and classify"
 _CURES["clusterings"] += ", then cluster anew"
+_CURES["cluster_members"] += ", then cluster anew"
 _UNKNOWN = {
-    "recordings": ["source", "speaker", "recorded_at"],
+    "recordings": ["source", "speaker", "recorded_at", "cut"],
     "clips": ["speaker", "channel_name"],
 }
 """By table: what is set to unknown there."""
 _BEHIND = {BEHIND_CLIPS: LATEST_CLIP, BEHIND_EMBEDDINGS: LATEST_EMBEDDING}
 _CURES |= dict.fromkeys(_BEHIND, _MEND)
+_AFFECT = [getattr(Embedding, name) for name in DIMENSIONS]
 _LINES = 20  # of what SQLite finds, at most
 
 
@@ -117,8 +122,10 @@ def check_structure(session: Session) -> Iterator[Damage]:
             if line != "ok":
                 yield Damage("database", str(line), _REINDEX)
     for table in Base.metadata.sorted_tables:
+        named = False
         try:
             for one in wrong_values(session, table):
+                named = True
                 keys = keys_of(session, table, one)
                 what = f"{one} ({keys})" if keys else str(one)
                 cure = _MEND if _unknown(table, one) else _CURES.get(one.what)
@@ -130,6 +137,8 @@ def check_structure(session: Session) -> Iterator[Damage]:
                         pass
         except (SQLAlchemyError, DatabaseError, ValueError, TypeError) as error:
             session.rollback()
+            if named and not isinstance(error, DatabaseError):
+                continue  # of a row that is named already
             reason = "a checksum is wrong" if isinstance(error, DatabaseError) else error
             yield Damage(table.name, _first_line(reason), _cure(table))
 
@@ -143,11 +152,12 @@ def lost_embeddings(session: Session) -> bool:
 def remove_wrong(session: Session) -> list[str]:
     """Remove what nothing can use and the rest does without: a label, an alert, a webhook, the name
     of a speaker; take revisions up to where they were. What was done, in words."""
-    done = []
+    done = remove_spaces(session)
     for table in Base.metadata.sorted_tables:
         for one in wrong_values(session, table):
             unknown = _unknown(table, one)
-            if not (table.name in _DISPENSABLE or unknown or one.what in _BEHIND):
+            dispensable = table.name in _DISPENSABLE or one.what == LOST_SPACE
+            if not (dispensable or unknown or one.what in _BEHIND):
                 continue
             done.append(f"{table.name}: {one} ({keys_of(session, table, one)})")
             if "clip_id" in table.c or unknown:
@@ -163,7 +173,7 @@ def remove_wrong(session: Session) -> list[str]:
                 session.execute(update(table).where(one.where).values(values))
             else:
                 session.execute(delete(table).where(one.where))
-    return done + remove_spaces(session)
+    return done
 
 
 def remove_spaces(session: Session) -> list[str]:
@@ -233,10 +243,11 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
         Embedding.scores_crc32,
         case((Embedding.emotion.is_(None), None), (known, Embedding.emotion), else_=""),
         Embedding.confidence,
+        *_AFFECT,
         or_(*(wrong for one in others for wrong in wrong_in(session, one).values())),
     ).where(Embedding.model_id == model.id)
     rows = session.execute(query.execution_options(yield_per=ROWS))
-    for clip, vector, of_vector, scores, of_scores, emotion, confidence, out in rows:
+    for clip, vector, of_vector, scores, of_scores, emotion, confidence, *own, out in rows:
         found.clips += 1
         if out:
             found.damaged.append(clip)
@@ -255,12 +266,30 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
             and of_scores in (None, crc32(scores))
             and np.isfinite(np.frombuffer(vector, "<f4")).all()
         )
-        best = scored(model.classes, np.frombuffer(scores, "<f4")) if whole else {}
         if not whole:
             found.damaged.append(clip)
-        elif (emotion, confidence) != (best["emotion"], best["confidence"]):
+        elif _denied(model, scores, {"emotion": emotion, "confidence": confidence}, own):
             found.derived.append(clip)
     return found
+
+
+def _denied(
+    model: ModelInfo, scores: bytes, stored: dict[str, Any], own: Sequence[float | None]
+) -> dict[str, Any]:
+    """What the scores of an embedding say of it, where something else is stored.
+
+    Args:
+        stored: its emotion and confidence.
+        own: its affect. The model gave it where two of it are not what the scores say.
+    """
+    best = scored(model.classes, np.frombuffer(scores, "<f4"))
+    affect = {
+        name: best[name]
+        for name, there in zip(DIMENSIONS, own, strict=True)
+        if None not in (*own, best[name]) and abs(there - best[name]) > ROUNDED
+    }
+    says = {name: best[name] for name, there in stored.items() if there != best[name]}
+    return says | (affect if len(affect) == 1 else {})
 
 
 def seal_embeddings(session: Session, model: ModelInfo, after: int = 0) -> int | None:
@@ -288,15 +317,16 @@ def seal_embeddings(session: Session, model: ModelInfo, after: int = 0) -> int |
 
 
 def derive_anew(session: Session, model: ModelInfo, clips: list[int]) -> None:
-    """Write the emotion of clips, and its score, as their scores say."""
-    stored = select(Embedding.clip_id, Embedding.scores).where(Embedding.model_id == model.id)
+    """Write the emotion of clips, its score and their affect, as their scores say."""
+    stored = select(Embedding.clip_id, Embedding.scores, *_AFFECT)
+    stored = stored.where(Embedding.model_id == model.id)
     for some in chunks(clips):
-        for clip, scores in session.execute(stored.where(Embedding.clip_id.in_(some))).all():
-            best = scored(model.classes, np.frombuffer(scores, "<f4"))
+        for clip, scores, *own in session.execute(stored.where(Embedding.clip_id.in_(some))).all():
+            says = _denied(model, scores, {"emotion": "", "confidence": ""}, own)
             session.execute(
                 update(Embedding)
                 .where(Embedding.clip_id == clip, Embedding.model_id == model.id)
-                .values(emotion=best["emotion"], confidence=best["confidence"])
+                .values(says)
                 .execution_options(synchronize_session=False)
             )
     if clips:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     cast,
     column,
     exists,
+    false,
     func,
     null,
     or_,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Bundle, Session
 
 from emotion_search.index.database.alerts import ALERT
 from emotion_search.index.database.filters import FIELDS, NOISE, ClipFilter, Texts
@@ -37,6 +38,7 @@ from emotion_search.index.database.schema import (
     AlertRow,
     Archive,
     Base,
+    CalibrationRow,
     ClassifierRow,
     Clip,
     ClusteringRow,
@@ -58,8 +60,11 @@ NO_EMBEDDING = "have no embedding"
 BEHIND_CLIPS = "have a revision before that of a clip"
 BEHIND_EMBEDDINGS = "have a revision before that of an embedding"
 NO_SPACE = "name a space that is not there"
+LOST_SPACE = "are percentiles of a space that is not there"
 NO_MODEL = "name no model that serves, though there are clips"
 
+IMPORTED = "import"
+"""How a recording is cut whose embeddings alone were imported."""
 _LARGEST = 1.7976931348623157e308
 ROUNDED = 1e-3
 """Play in a score."""
@@ -91,6 +96,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 ``_LONGEST_S`` at most."""
 _CHOICES: Mapping[str, Sequence[str]] = {
     "spaces.method": list(Method),
+    "classifiers.method": ["linear discriminant", "random forest"],
+    "clusterings.method": ["kmeans", "hdbscan"],
     "jobs.status": ["queued", "running", "done", "failed"],
     "failures.kind": ["failed", "silent"],
     "alerts.measure": ["share", "level"],
@@ -105,6 +112,8 @@ _NEVER_BLANK = {
     *("clips.speaker", "clips.channel_name", "models.name", "clusterings.name", "webhooks.url"),
     *("recordings.name", "alerts.name"),
 }
+_MOST_LETTERS = dict.fromkeys(("labels.value", "labels.task", "predictions.value"), 200)
+"""Of what people write, as commands and the API take it."""
 _SPACES = "".join(
     map(chr, (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239))
 )
@@ -136,6 +145,18 @@ def _lacks_the_model_of(known: Any, learned: Any, by: Any) -> ColumnElement[bool
 def _latest(of: Any, *where: ColumnElement[bool]) -> Any:
     """The highest revision; a text that stands for one is not compared with numbers."""
     return select(func.max(of)).where(of.between(0, 2**63 - 1), *where).scalar_subquery()
+
+
+def _of_no_space(row: Any, *, or_removed: bool = False) -> ColumnElement[bool]:
+    """Whether a row names a space that its model has not; version 0 is the plain one.
+
+    Args:
+        or_removed: it may name one that was removed; the last never is.
+    """
+    version, named = SpaceRow.version, row.space_version
+    there = version >= named if or_removed else version == named
+    here = select(version).where(SpaceRow.model_id == row.model_id, there)
+    return and_(named > 0, ~here.correlate(row).exists())
 
 
 LATEST_CLIP = _latest(Clip.revision)
@@ -171,6 +192,25 @@ _CONTRADICTED: Mapping[str, Mapping[str, ColumnElement[bool]]] = {
             .exists(),
         ),
     },
+    "recordings": {
+        "have a cut that cannot be": and_(Recording.cut != IMPORTED, ~Recording.cut.contains(" "))
+    },
+    "classifiers": {"are of a space that is not there": _of_no_space(ClassifierRow)},
+    "clusterings": {
+        "are of a space that is not there": _of_no_space(ClusteringRow, or_removed=True)
+    },
+    "calibrations": {LOST_SPACE: _of_no_space(CalibrationRow)},
+    "predictions": {
+        "are of another task than their classifier": exists().where(
+            ClassifierRow.id == Prediction.classifier_id, ClassifierRow.task != Prediction.task
+        )
+    },
+    "cluster_members": {
+        "are in a cluster that their clustering has not": exists().where(
+            ClusteringRow.id == ClusterMember.clustering_id,
+            ClusterMember.cluster >= ClusteringRow.k,
+        )
+    },
 }
 """By table: what is wrong where a row denies others, or itself."""
 
@@ -195,6 +235,12 @@ def _is_filter(given: dict[str, Any]) -> bool:
     return all(isinstance(value, _FILTERS[name]) for name, value in read.items())
 
 
+def _are_learned(of: Any) -> bool:
+    """Whether the classes of a classifier are those of the clips that it was trained on."""
+    classes, provenance = of
+    return {*classes} == {*provenance["data"].get("classes", classes)}
+
+
 _FITS: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {
     "webhooks": {
         "events": (WebhookRow.events, lambda events: events and {*events} <= {*EVENTS}),
@@ -204,7 +250,10 @@ _FITS: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {
         "filters": (AlertRow.filters, _is_filter),
         "rule": (AlertRow.rule, re.compile(ALERT).match),
     },
-    "classifiers": {"parameters": (type_coerce(ClassifierRow.parameters, LargeBinary), is_whole)},
+    "classifiers": {
+        "parameters": (type_coerce(ClassifierRow.parameters, LargeBinary), is_whole),
+        "classes": (Bundle("_", ClassifierRow.classes, ClassifierRow.provenance), _are_learned),
+    },
     "models": {"classes": (Model.classes, lambda names: len({*names}) == len(names))},
 }
 """By table of few rows: columns, and whether their readers can use a value."""
@@ -252,6 +301,8 @@ def wrong_values(session: Session, table: Table) -> Iterator[Wrong]:
     for one in table.columns:
         wrong |= wrong_in(session, one)
     wrong |= _CONTRADICTED.get(table.name, {})
+    if table is Prediction.__table__:
+        wrong["have a value that is no class of their classifier"] = _of_no_class(session)
     for key in table.foreign_key_constraints:
         parent = key.referred_table.alias()
         pairs = [(one.parent, parent.c[one.column.name]) for one in key.elements]
@@ -271,6 +322,21 @@ def wrong_values(session: Session, table: Table) -> Iterator[Wrong]:
             rows = session.execute(select(table.c.id, stored))
             if ids := [row for row, value in rows if not fits(value)]:
                 yield Wrong(len(ids), f"have {name} that nothing can use", table.c.id.in_(ids))
+
+
+def _of_no_class(session: Session) -> ColumnElement[bool]:
+    """Whether the classifier of a prediction predicts no such value; of those that can be read."""
+    try:
+        known = session.execute(select(ClassifierRow.id, ClassifierRow.classes)).all()
+    except (SQLAlchemyError, ValueError, TypeError):
+        return false()
+    return or_(
+        false(),
+        *(
+            and_(Prediction.classifier_id == classifier, Prediction.value.not_in(classes))
+            for classifier, classes in known
+        ),
+    )
 
 
 def keys_of(session: Session, table: Table, wrong: Wrong) -> str:
@@ -304,7 +370,8 @@ def _out_of_range(of: Column[Any]) -> ColumnElement[bool] | None:
     if name in _CHOICES:
         return of.not_in(_CHOICES[name])
     if name in _NEVER_BLANK:
-        return func.trim(of, _SPACES) == ""
+        long = func.length(of) > _MOST_LETTERS[name] if name in _MOST_LETTERS else false()
+        return or_(func.trim(of, _SPACES) == "", long)
     if name in _HASHES:
         return or_(func.length(of) != HASH_DIGITS, func.trim(of, "0123456789abcdef") != "")
     if not isinstance(of.type, Integer | Float):

@@ -9,11 +9,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.columns import Columns
-from emotion_search.index.database.embeddings import embeddings_by_id, removed_since, stream
+from emotion_search.index.database.embeddings import (
+    embeddings_by_id,
+    removed_since,
+    stream,
+    vectors_by_id,
+)
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.database.schema import Clip, Embedding
 from emotion_search.index.database.spaces import ArchiveSpace, Standing
 from emotion_search.index.errors import DatabaseError
+from emotion_search.index.lifecycle.saved import SavedIndex
 from emotion_search.index.vectors.arrays import Ids
 from emotion_search.index.vectors.base import VectorIndex
 
@@ -104,6 +110,24 @@ def agrees(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:
     ids, stored = embeddings_by_id(session, model, index.rows.sample(_COMPARED))
     known, kept = index.rows.get(ids)
     return np.allclose(kept, loaded.space.turn(session, ids, stored)[known], atol=1e-5)
+
+
+def differing(
+    session: Session, model: ModelInfo, saved: SavedIndex, space: ArchiveSpace
+) -> list[int]:
+    """Clips that have had another vector in the database than in a saved index since it was saved;
+    none of an index that has estimates alone. Every vector is read once."""
+    at = select(Embedding.clip_id).where(
+        Embedding.model_id == model.id, Embedding.revision <= saved.revision
+    )
+    clips = np.fromiter(session.scalars(at.order_by(Embedding.clip_id)), dtype=np.int64)
+    found: list[int] = []
+    for ids, stored in vectors_by_id(session, model, clips):
+        known, kept = saved.index.get(ids)
+        here = ids[known]
+        turned = space.turn(session, here, stored[known])
+        found += here[~np.isclose(kept, turned, atol=1e-5).all(axis=1)].tolist()
+    return found
 
 
 def shares_past(session: Session, model: ModelInfo, loaded: LoadedIndex) -> bool:

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from emotion_search.engine.api.app import create_app
 from emotion_search.engine.archive.check import check, drop_damaged, remove_useless
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.classify import methods as classify
+from emotion_search.engine.clusters import cluster
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
 from emotion_search.engine.service.uploads import take_in
@@ -246,10 +248,11 @@ UNREADABLE = {
     "jobs": ("problem = '{}'", "problem = 'no'"),
 }
 LEARNED = [
-    "classifiers VALUES (1, 1, 't', 1, 'm', '[]', 0, :provenance, x'00000000', :now)",
-    "predictions VALUES ('t', 1, 1, 'a', 0.5)",
-    "clusterings VALUES (1, 'c', 1, 'm', 2, 0, '{}', :summary, :now)",
-    "cluster_members VALUES (1, 1, -1)",
+    """classifiers VALUES (1, 1, 't', 1, 'random forest', '["a", "é"]', 0, :provenance,"""
+    " x'00000000', :now)",
+    "predictions VALUES ('t', 1, 1, 'é', 0.5)",
+    "clusterings VALUES (1, 'c', 1, 'kmeans', 3, 0, '{}', :summary, :now)",
+    "cluster_members VALUES (1, 1, 2)",
     "jobs (id, status, place, stored, owner, digest, name, size, said, attempts, seconds, problem,"
     " created_at) VALUES (1, 'failed', '', '', '', '', '', 0, '{}', 0, 0, :problem, :now)",
     "failures VALUES ('/a', 'no', 1, :now, 'failed', NULL, NULL, NULL, NULL)",
@@ -259,7 +262,8 @@ LEARNED = [
     "webhook_deliveries VALUES (1, 1, 'm', 'job.ended', '{}', 0, NULL, NULL, NULL, :now, NULL)",
 ]
 GIVEN = {
-    "provenance": '{"metrics": {"uar": {"value": 1}}, "data": {"clips": 3}}',
+    "provenance": '{"metrics": {"uar": {"value": 1}},'
+    ' "data": {"clips": 3, "classes": {"a": 2, "\\u00e9": 1}}}',
     "summary": '[{"cluster": 0, "size": 1, "share": 1.0, "cohesion": 1.0, "typical": [1]}]',
     "events": '["job.ended"]',
     "filters": '{"source": ["desk"], "min_score": 0.5, "after": "2026-01-01T00:00:00Z"}',
@@ -269,14 +273,15 @@ GIVEN = {
 IMPOSSIBLE = {
     "clips": ("start_s = -1.0", "end_s = 9e99", "channel = -1", "speaker = ''"),
     "recordings": (
-        *("duration = -0.5", "duration = 9e99", "sample_rate = -1", "channels = 0"),
+        *("cut = '{'", "duration = -0.5", "duration = 9e99", "sample_rate = -1", "channels = 0"),
         *("speaker = ''", "source = ''", "source = char(9, 160)", "sha256 = 'zz'", "name = ''"),
         "sha256 = upper(sha256)",
     ),
     "embeddings": ("valence = 99", "arousal = -99", "confidence = 1.5", "revision = -1"),
-    "labels": ("value = ''", "task = ''", "value = '  '"),
+    "labels": ("value = ''", "task = ''", "value = '  '", "value = printf('%.201c', 'a')"),
     "failures": ("attempts = -1", "kind = 'x'"),
-    "classifiers": ("version = 0",),
+    "classifiers": ("version = 0", "method = 'magic'"),
+    "clusterings": ("method = 'magic'",),
     "predictions": ("probability = -0.5", "probability = 1.5", "value = ''"),
     "cluster_members": ("cluster = -9",),
     "jobs": ("status = 'x'", "seconds = -1", "size = -1"),
@@ -302,6 +307,13 @@ CONTRADICTED = {
     ("models", "classes = json_replace(classes, '$[1]', classes ->> '$[0]')"): (
         "have classes that nothing can use"
     ),
+    ("classifiers", "space_version = 7"): "are of a space that is not there",
+    ("classifiers", """classes = '["a", "b"]'"""): "have classes that nothing can use",
+    ("clusterings", "space_version = 9"): "are of a space that is not there",
+    ("calibrations", "space_version = 9"): "are percentiles of a space that is not there",
+    ("cluster_members", "cluster = 3"): "are in a cluster that their clustering has not",
+    ("predictions", "value = 'banana'"): "have a value that is no class of their classifier",
+    ("predictions", "task = 'other'"): "are of another task than their classifier",
     ("clips", "channel_name = ' '"): "have a channel_name that cannot be",
     ("archive", "revision = -1"): "have a revision that cannot be",
 }
@@ -378,22 +390,92 @@ def test_a_clip_that_lost_its_embedding_is_told_and_gets_it_again(on_sqlite: Set
     assert found(on_sqlite) == []
 
 
-@pytest.mark.parametrize("change", ["confidence = 0.99", "confidence = 7", "emotion = 'odd'"])
+@pytest.mark.parametrize("change", [
+    "confidence = 0.99", "confidence = 7", "emotion = 'odd'", "arousal = -0.99",
+])  # fmt: skip
 def test_an_emotion_that_scores_do_not_say_is_written_anew_without_the_audio(
     on_sqlite: Settings, change: str
 ):
     with sqlite3.connect(on_sqlite.home / "archive.db") as database:
-        (before,) = database.execute("SELECT emotion, confidence FROM embeddings LIMIT 1")
+        columns = "SELECT emotion, confidence, arousal FROM embeddings LIMIT 1"
+        (before,) = database.execute(columns)
         database.execute(f"UPDATE embeddings SET {change} WHERE rowid = 1")
         database.execute("DELETE FROM locations")
-    assert any("another emotion than their scores say" in one for one in found(on_sqlite))
+    *_, line = found(on_sqlite)
+    assert line.endswith("1 have another emotion or affect than their scores say (clips 1)")
     with Library.open(on_sqlite) as library:
         searched = library.search(2, wanted=ClipFilter(emotions=("odd",)))
         assert len(searched) == ("odd" in change)
         assert drop_damaged(library) == []
         assert library.search(2, wanted=ClipFilter(emotions=("odd",))) == []
     with sqlite3.connect(on_sqlite.home / "archive.db") as database:
-        assert [*database.execute("SELECT emotion, confidence FROM embeddings LIMIT 1")] == [before]
+        assert [*database.execute(columns)] == [before]
+
+
+def test_methods_that_can_be_are_those_that_there_are(on_sqlite: Settings):
+    database = connect(make_url(on_sqlite.database_url), 5, read_only=False)
+    with Session(database) as session:
+        for one in LEARNED:
+            session.execute(text(f"INSERT INTO {one}"), GIVEN)
+        methods = {"classifiers": classify.METHODS, "clusterings": cluster.METHODS}
+        for table, method in [(name, one) for name in methods for one in methods[name]]:
+            session.execute(text(f"UPDATE {table} SET method = :method"), {"method": method})
+            assert list(wrong_values(session, Base.metadata.tables[table])) == []
+    database.dispose()
+
+
+def test_a_clustering_does_without_a_space_that_was_removed_and_a_classifier_does_not(
+    on_sqlite: Settings,
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        for one in LEARNED:
+            database.execute(f"INSERT INTO {one}", GIVEN)
+        columns = "model_id, version, method, clips, mean, fitted_at"
+        space = "VALUES (1, 2, 'centred', 9, x'00000000', :now)"
+        database.execute(f"INSERT INTO spaces ({columns}) {space}", GIVEN)
+        for table in ("classifiers", "clusterings"):
+            database.execute(f"UPDATE {table} SET space_version = 1")
+    (line,) = found(on_sqlite)
+    assert line.startswith("classifiers: 1 rows are of a space that is not there")
+
+
+def test_affect_that_a_model_gave_need_not_be_what_scores_say(on_sqlite: Settings):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE embeddings SET arousal = -0.99, valence = 0.99 WHERE clip_id = 1")
+    assert found(on_sqlite) == []
+
+
+def test_vectors_that_changed_places_are_noticed_by_the_saved_index_and_made_anew(
+    on_sqlite: Settings,
+):
+    with Library.open(on_sqlite) as library:
+        library.search(1)
+        library.rebuild_index()
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("UPDATE embeddings SET clip_id = -1 WHERE clip_id = 2")
+        database.execute("UPDATE embeddings SET clip_id = 2 WHERE clip_id = 9")
+        database.execute("UPDATE embeddings SET clip_id = 9 WHERE clip_id = -1")
+    (line,) = found(on_sqlite)
+    assert line == ("saved index of acoustic: 2 vectors are not those of the database (clips 2, 9)")
+    with Library.open(on_sqlite) as library:
+        (model,) = drop_damaged(library)
+        assert library.reembed(model.name)[0].clips == 2
+        library.rebuild_index()
+    assert found(on_sqlite) == []
+
+
+@pytest.mark.parametrize(("change", "table"), [
+    ("UPDATE models SET mean = x'0102030405'", "models"),
+    ("UPDATE models SET space_version = 3", "models"),
+    ("UPDATE recordings SET recorded_at = 'never' WHERE id = 1", "recordings"),
+])  # fmt: skip
+def test_one_damage_is_told_once_and_not_with_the_command_itself(
+    on_sqlite: Settings, change: str, table: str
+):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute(change)
+    (line,) = found(on_sqlite)
+    assert line.startswith(f"{table}: ")
 
 
 def test_what_cannot_be_made_anew_is_kept(on_sqlite: Settings):
