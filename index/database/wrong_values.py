@@ -96,7 +96,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 ``_LONGEST_S`` at most."""
 _CHOICES: Mapping[str, Sequence[str]] = {
     "spaces.method": list(Method),
-    "classifiers.method": ["linear discriminant", "random forest"],
     "clusterings.method": ["kmeans", "hdbscan"],
     "jobs.status": ["queued", "running", "done", "failed"],
     "failures.kind": ["failed", "silent"],

@@ -280,7 +280,7 @@ IMPOSSIBLE = {
     "embeddings": ("valence = 99", "arousal = -99", "confidence = 1.5", "revision = -1"),
     "labels": ("value = ''", "task = ''", "value = '  '", "value = printf('%.201c', 'a')"),
     "failures": ("attempts = -1", "kind = 'x'"),
-    "classifiers": ("version = 0", "method = 'magic'"),
+    "classifiers": ("version = 0",),
     "clusterings": ("method = 'magic'",),
     "predictions": ("probability = -0.5", "probability = 1.5", "value = ''"),
     "cluster_members": ("cluster = -9",),
