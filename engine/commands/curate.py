@@ -160,7 +160,9 @@ def label(
         Path | None, typer.Option("--from", help="CSV with the columns clip, label and maybe task.")
     ] = None,
 ) -> None:
-    """Give clips a label, correct it or take it away: all of them, or where one is unknown none.
+    """Give clips a label, correct it or take it away.
+
+    All of them, or none where one is unknown.
 
     \b
     emotion-search label 17 18 --label anger

@@ -26,7 +26,7 @@ def archive(voices_archive: Template, tmp_path: Path) -> Iterator[None]:
 def test_an_export_leaves_nothing(run, archive, tmp_path: Path, monkeypatch, output):
     before = {path.name for path in tmp_path.iterdir()}
     monkeypatch.setattr(export, "write_about", lambda *_: signal.raise_signal(signal.SIGINT))
-    monkeypatch.setattr(export, "publish", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(export, "publish", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     done = run("export", "--output", tmp_path / output)
     assert (done.code, done.out) == (130, "")
     assert done.err == "error: interrupted; what is not whole is not kept\n"

@@ -463,6 +463,7 @@ def test_clips_of_one_recording_take_turns_with_those_of_others(sqlite: Database
     with sqlite.write() as session:  # six of the eight clips are of one recording
         session.execute(text("UPDATE clips SET recording_id = 91 WHERE id BETWEEN 91 AND 96"))
         session.execute(text("UPDATE clips SET start_s = id, end_s = id + 0.5 WHERE id > 90"))
+        session.execute(text("UPDATE recordings SET duration = 100"))
     for seed in range(5):
         found = suggest(sqlite, model, task="emotion", limit=3, seed=seed)
         assert {one.clip.recording_id for one in found} == {91, 97, 98}

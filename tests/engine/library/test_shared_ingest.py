@@ -253,7 +253,9 @@ def test_stopped_a_worker_gives_its_slice_back(alone: Library, calls: Path):
 
 
 def run(alone: Library, *arguments: str) -> Result:
-    places = ["--home", str(alone.settings.home), "--model", "acoustic"]
+    places = ["--home", str(alone.settings.home)]
+    if "--status" not in arguments:
+        places += ["--model", "acoustic"]
     return CliRunner().invoke(app, ["ingest", *arguments, *places])
 
 
