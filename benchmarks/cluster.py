@@ -285,15 +285,15 @@ def run(
     patient = "import emotion_search.index.vectors.milvus as m; m._SEARCH_S = 60.0\nfrom emotion"
     program = [*PROGRAM[:2], PROGRAM[2].replace("from emotion", patient)]
 
-    def told(*words: str) -> subprocess.CompletedProcess[str]:
+    def run_program(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*program, *words, *where], capture_output=True, text=True)
 
     until = time.monotonic() + 300  # servers send it what it lost by the last fault
-    while (verified := told("index", "verify", "--engine")).returncode:
+    while (verified := run_program("index", "verify", "--engine")).returncode:
         if time.monotonic() > until:
             break
         time.sleep(5)
-    checked = told("check")
+    checked = run_program("check")
     ended.set()
     print(f"{sum(done.values())} faults in {time.monotonic() - start:.0f} s: {dict(done)}")
     print(f"sent {len(files)}; {found}; exit codes of workers {dict(cluster.codes)}")

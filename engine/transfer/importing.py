@@ -80,8 +80,8 @@ def import_archive(
     with database.read() as session:
         active = active_model(session)
     if model is not None and model != about.model:
-        held = (active.name, active.fingerprint) if active else None
-        if about.model is not None and held != (model, about.fingerprint):
+        own = (active.name, active.fingerprint) if active else None
+        if about.model is not None and own != (model, about.fingerprint):
             raise InvalidInputError(
                 f"{source.name} holds embeddings of model {about.model}, not of {model}:"
                 " leave --model out"
