@@ -15,7 +15,7 @@ from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
-from emotion_search.index.errors import ModelUnavailableError
+from emotion_search.index.errors import ModelUnavailableError, NotFoundError
 from tests.api.conftest import assert_problem, served, upload
 from tests.conftest import eventually, tone, write_wav
 
@@ -113,7 +113,12 @@ def test_what_waits_when_the_server_ends_is_told_to_ask_again(tmp_path: Path):
 @pytest.mark.slow
 def test_slow_pictures_keep_nobody_else_waiting(voices_settings: Settings, monkeypatch):
     go = threading.Event()
-    monkeypatch.setattr(Library, "map", lambda *_, **__: go.wait(30) and None)
+
+    def drawing(*_, **__):
+        go.wait(60)
+        raise NotFoundError("there is no clustering of that name")
+
+    monkeypatch.setattr(Library, "map", drawing)
     with (
         TestClient(create_app(voices_settings), raise_server_exceptions=False) as client,
         ThreadPoolExecutor(60) as several,
@@ -127,5 +132,4 @@ def test_slow_pictures_keep_nobody_else_waiting(voices_settings: Settings, monke
         assert not any(future.done() for future in slow)
         assert client.post("/v1/search", json={"clip": 1}).status_code == 200
         go.set()
-        for future in slow:
-            future.result(30)
+        assert {future.result(60).status_code for future in slow} == {404}

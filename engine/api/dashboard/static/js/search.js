@@ -211,7 +211,7 @@ function step(found, by) {
   const next = cards[Math.max(0, Math.min(cards.length - 1, now < 0 ? (by > 0 ? 0 : cards.length - 1) : now + by))];
   cards.forEach((one) => one.classList.toggle("current", one === next));
   next.querySelector(".play").focus({ preventScroll: true });
-  next.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  next.scrollIntoView({ block: "nearest" });  // at once: one key more must not meet a page under way
 }
 
 function press(found, what) {
