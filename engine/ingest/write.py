@@ -100,10 +100,9 @@ class Writer:
         )
         if added is None:
             return False
-        if reading.grown:
-            new = reading.row(self.options)
-            replace_content(session, recording_id, new)
-            done.duration += new.duration
+        new = reading.row(self.options)
+        replace_content(session, recording_id, new)  # of an import nobody knew length and rate
+        done.duration += new.duration if reading.grown else 0.0
         files.drop_gone(session, [place.path for place in locations_of(session, recording_id)])
         files.add_locations(session, [(recording_id, file.facts)])
         self.annotate(session, recording_id, file, done)

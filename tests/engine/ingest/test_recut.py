@@ -59,6 +59,17 @@ def test_known_recordings_keep_their_clips_unless_asked(library: Library, call: 
     assert (again.known, again.otherwise, again.recut) == (1, 0, 0)
 
 
+def test_of_an_import_cut_anew_length_and_rate_are_known_from_then_on(library: Library, call: Path):
+    ingest(library, call, window=10)
+    with library.database.write() as session:
+        imported = "sample_rate = 0, duration = 17, channels = 2, cut = 'import'"
+        session.execute(text(f"UPDATE recordings SET {imported}"))
+    assert ingest(library, call, window=5, recut=True).recut == 1
+    recording = library.recording(1)
+    found = recording.sample_rate, recording.duration, recording.channels
+    assert found == (16_000, 20.0, 1)
+
+
 def test_the_index_follows(library: Library, call: Path):
     ingest(library, call, window=10)
     old = {clip.id for clip in library.clips()}
