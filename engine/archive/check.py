@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 from emotion_search.engine.archive.archive import Archive
 from emotion_search.engine.archive.index import saved_index_damage, saved_index_differences
+from emotion_search.engine.archive.uploads import ABANDONED_S
 from emotion_search.engine.files.objects import gone_among
 from emotion_search.engine.files.scan import sha256_of
 from emotion_search.index.database.addresses import is_object
@@ -23,6 +26,7 @@ from emotion_search.index.database.check import (
     seal_embeddings,
 )
 from emotion_search.index.database.connection import Session
+from emotion_search.index.database.files import ids_of_hashes
 from emotion_search.index.database.jobs import needed_uploads
 from emotion_search.index.database.models import ModelInfo, active_model, list_models
 from emotion_search.index.database.recording_details import all_locations
@@ -30,6 +34,7 @@ from emotion_search.index.errors import DatabaseError, NotFoundError
 
 _MEND = "emotion-search check --mend"
 _REBUILD = "emotion-search index rebuild"
+_STRANGE = "emotion-search ingest it, or remove it"
 _SWAPPED = (
     f"{_REBUILD} if the database came out of a backup; else {_MEND}, which embeds them anew"
     " from the audio"
@@ -172,6 +177,14 @@ def _files(archive: Archive, *, audio: bool) -> Iterator[Damage]:
 
 
 def _uploads(archive: Archive) -> Iterator[Damage]:
+    kept = archive.uploads.in_home()
+    with archive.database.read() as session:
+        known = ids_of_hashes(session, list(kept))
+    for sha256 in sorted(kept.keys() - known.keys()):
+        for file in kept[sha256]:
+            with suppress(FileNotFoundError):  # else it may be taken in just now
+                if time.time() - file.stat().st_mtime > ABANDONED_S:
+                    yield Damage(str(file), "no recording has this upload", _STRANGE)
     if (place := archive.uploads.place()) is None:
         return
     with archive.database.read() as session:

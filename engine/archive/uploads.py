@@ -19,6 +19,9 @@ from emotion_search.index.disk.permissions import make_file
 from emotion_search.index.disk.sync import publish, remove
 from emotion_search.index.errors import StorageError
 
+ABANDONED_S = 3600.0
+"""Seconds after which nobody is about to take in an upload that neither job nor recording has."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 _KEPT = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{32})\.[0-9a-f]{8}\.\w+$")
 
 
@@ -58,6 +61,14 @@ class HomeUploads:
     def remove(self, sha256: str, paths: Iterable[str]) -> None:
         """Remove bytes that are kept, all that have this hash; ``paths`` are where they were."""
         remove(self.folder.glob(f"{sha256}.*"))
+
+    def in_home(self) -> dict[str, list[Path]]:
+        """Files of the home that are uploads which were taken in, by their hash."""
+        found: dict[str, list[Path]] = {}
+        for path in self.folder.glob("*.*"):
+            if path.suffix != ".partial" and _HASH.fullmatch(path.stem):
+                found.setdefault(path.stem, []).append(path)
+        return found
 
     def require(self) -> None:
         """Raise StorageError where uploads cannot be stored and read; of a home, never."""

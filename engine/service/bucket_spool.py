@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from emotion_search.engine.archive.archive import Archive
-from emotion_search.engine.archive.uploads import BucketUploads, storage_needed
+from emotion_search.engine.archive.uploads import ABANDONED_S, BucketUploads, storage_needed
 from emotion_search.engine.files.objects import drop_object, listed, put_object
-from emotion_search.engine.service.spool import ABANDONED_S, Hashing, Hold, Incoming, Received
+from emotion_search.engine.service.spool import Hashing, Hold, Incoming, Received
 from emotion_search.engine.service.upkeep import Upkeep
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.jobs import lease_job, release_job, renew_jobs

@@ -14,14 +14,12 @@ from typing import BinaryIO, Protocol
 
 from filelock import FileLock, Timeout
 
-from emotion_search.engine.archive.uploads import HomeUploads
+from emotion_search.engine.archive.uploads import ABANDONED_S, HomeUploads
 from emotion_search.engine.files.disk import space_needed
 from emotion_search.index.disk.permissions import FILE, make_file, make_folder
 from emotion_search.index.disk.sync import publish, remove, sync
 
 _PART = 1 << 20  # bytes that are read at once
-ABANDONED_S = 3600.0
-"""Seconds after which a stored upload that no job knows is rubbish."""
 
 
 class Hold(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -37,7 +36,6 @@ from emotion_search.index.errors import (
 )
 
 _SILENT = "has no speech in it"
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class InterruptedUploadError(EmotionSearchError):
@@ -173,21 +171,19 @@ def take_in(
 
 
 def remove_orphans(library: Library) -> int:
-    """Remove kept bytes that no recording has any more, and copies that were never finished; how
-    many. A process that died leaves them, or another server on the same database that erased the
-    recording.
+    """Remove kept bytes of what was forgotten, and copies that were never finished; how many. A
+    process that died leaves them, or another server on the same database that erased the recording.
+    Others that no recording has stay: the database may be an earlier one, put back, that never knew
+    them; ``check`` names them.
     """
-    folder = library.settings.uploads_folder
-    found: dict[str, list[Path]] = {}
+    folder, found = library.settings.uploads_folder, library.uploads.in_home()
     removed = 0
-    for path in folder.glob("*.*"):
-        if path.suffix == ".partial":
-            with suppress(BusyError), upload_lock(folder, path.stem, patience=0):
-                removed += remove([path])
-        elif _HASH.fullmatch(path.stem):
-            found.setdefault(path.stem, []).append(path)
+    for path in folder.glob("*.partial"):
+        with suppress(BusyError), upload_lock(folder, path.stem, patience=0):
+            removed += remove([path])
     with library.database.read() as session:
-        orphans = found.keys() - rows.ids_of_hashes(session, list(found)).keys()
+        known = rows.ids_of_hashes(session, list(found))
+        orphans = are_forgotten(session, found.keys() - known.keys())
     removed += sum(_remove_orphan(library, one, found[one]) for one in orphans)
     return removed + _orphans_in_bucket(library)
 

@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from emotion_search.engine.api.http.problems import explain
 from emotion_search.engine.api.learn import learn
+from emotion_search.engine.archive.check import check
 from emotion_search.engine.archive.uploads import HomeUploads
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.audio.workers import Decoders
 from emotion_search.engine.files.disk import upload_lock
+from emotion_search.engine.files.scan import Scan
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.service import alone, kept
 from emotion_search.engine.service.jobs import Jobs, Upload
@@ -337,6 +340,22 @@ def test_bytes_of_a_recording_that_another_server_erased_go(settings: Settings, 
             assert remove_orphans(here) == 0  # somebody takes the same bytes in again
         assert remove_orphans(here) == 1
         assert not kept.exists()
+
+
+def test_bytes_that_a_database_put_back_never_knew_stay_and_are_named(
+    library: Library, voice: Path
+):
+    take_in(library, voice, name="a.wav")
+    (kept,) = library.settings.uploads_folder.glob("*.wav")
+    os.utime(kept, (0, 0))
+    with library.database.write() as session:
+        session.execute(text("DELETE FROM recordings"))
+    assert remove_orphans(library) == 0
+    assert kept.exists()
+    (named,) = [one for one in check(library) if one.where == str(kept)]
+    assert named.what == "no recording has this upload"
+    assert library.ingest(Scan([named.where])).recordings == 1
+    assert not [one for one in check(library) if one.where == str(kept)]
 
 
 def test_a_copy_that_was_never_finished_goes_once_nobody_makes_it(library: Library):
