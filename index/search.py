@@ -132,7 +132,7 @@ class Searcher:
     def search(self, target: Target) -> list[Hit]:
         """The best hits; see ``Snapshot.search``."""
         with self.open() as snapshot:
-            return snapshot.search(target)[0]
+            return snapshot.search(target)
 
     def refresh(self) -> int:
         """Bring the index up to date; returns the number of clips in it."""
@@ -208,10 +208,9 @@ class Snapshot:
             for (_, channel), row in dict(zip(codes, rows.tolist(), strict=True)).items()
         ]
 
-    def search(self, target: Target) -> tuple[list[Hit], tuple[Group, ...]]:
+    def search(self, target: Target) -> list[Hit]:
         """The clips most like the target, best first, ties by clip id: as many as are wished for,
-        or all that pass where fewer do; and the groups whose baselines the examples take, each
-        once, in a space of baselines.
+        or all that pass where fewer do.
 
         Raises:
             InvalidInputError: an example has another dimension, is zero or not finite, or the
@@ -233,7 +232,7 @@ class Snapshot:
         return [
             Hit(clip, cosine, percentile, version, taken)
             for clip, cosine, percentile in zip(details, similar.tolist(), percentiles, strict=True)
-        ], taken
+        ]
 
     def sorted(self, wanted: ClipFilter, order: Order) -> SortedPage:
         """A page of the clips that pass a filter, in an order; no example is asked for.

@@ -32,7 +32,11 @@ WITH: dict[str, dict[str, str]] = {
         "--example-speaker --example-source": "EXAMPLES --unlike",
         "--task": _TASK,
     },
-    "evaluate": {"--embeddings": "--labels", "--labels": "--embeddings", "--overwrite": "--html"},
+    "evaluate": {
+        "--embeddings": "--labels",
+        "--labels": "--embeddings",
+        "--overwrite": "--html --mteb",
+    },
     "predict": {"--window --hop": "--granularity=window", "--overwrite": "--output-dir"},
     "compare": {"--overwrite": "--csv!=- --html", "--model --device": "THINGS"},
     "trend": {"--overwrite": "--csv!=- --html --png", "--task": _TASK},
@@ -67,7 +71,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         "--sort": "EXAMPLES --clip --text --unlike --unlike-clip --unlike-text --exclude-same"
         " --example-speaker --example-source --distinct --exact --model --device"
     },
-    "evaluate": {"--models": "--html --embeddings", "--embeddings": "--task"},
+    "evaluate": {"--models": "--html --mteb --embeddings", "--embeddings": "--task"},
     "tune": {"--list --restore": "--method --task", "--list": "--restore"},
     "compare": {"--csv=-": "--json"},
     "trend": {

@@ -63,6 +63,9 @@ def evaluate(
         typer.Option(help="Compare the archive's embeddings under these models; repeat it."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report with plots here.")] = None,
+    mteb: Annotated[
+        Path | None, typer.Option(help="Write retrieval as MTEB has it here: TASK.json.")
+    ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, max=100_000, help="Bootstrap samples for the intervals.")
     ] = 1000,
@@ -88,7 +91,7 @@ def evaluate(
     from emotion_search.engine.quality.retrieval import Gallery
     from emotion_search.index.vectors.space import Space
 
-    claim(html, overwrite=overwrite)
+    claim(html, mteb, overwrite=overwrite)
     if space != "current":
         choice("--space", space, _SPACES)
     gallery = None
@@ -123,6 +126,11 @@ def evaluate(
 
         write_report(results[0], html)
         notice(f"report in {html}")
+    if mteb is not None:
+        from emotion_search.engine.inference.embed import write_json
+        from emotion_search.engine.quality.mteb import task_result
+
+        write_json(mteb, task_result(results[0], mteb.stem))
     if as_json:
         for result in results:
             print_json(asdict(result))

@@ -22,7 +22,7 @@ from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.models import ModelInfo
 from emotion_search.index.errors import InvalidInputError, UnusableError
 from emotion_search.index.search import Example, Hit, Snapshot, Target
-from emotion_search.index.vectors.baselines import Group, Place
+from emotion_search.index.vectors.baselines import Place
 from emotion_search.index.vectors.topk import Wish
 
 MOST_HITS = 1000
@@ -65,12 +65,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits, best first; the model whose embeddings were compared; and, in a space of baselines,
-    the groups whose ones the examples take, each once."""
+    """The hits, best first, and the model whose embeddings were compared."""
 
     hits: list[Hit]
     model: ModelInfo
-    baselines: tuple[Group, ...] = ()
 
 
 def answer(archive: Archive, query: Query, *, longest: float | None = None) -> Answer:
@@ -150,16 +148,15 @@ def _answer(
     )
     speakers = {one.speaker for one in positive} - {None}
     sources = {one.source for one in positive} - {None}
-    found, baselines = snapshot.search(target)
     hits = [
         replace(
             hit,
             same_speaker=_same(hit.clip.speaker, speakers),
             same_source=_same(hit.clip.source, sources),
         )
-        for hit in found
+        for hit in snapshot.search(target)
     ]
-    return Answer(hits, snapshot.model, baselines)
+    return Answer(hits, snapshot.model)
 
 
 def _same(of_hit: str | None, of_examples: Collection[str | None]) -> bool | None:

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from emotion_search.engine.audio.synthetic_voices import speak
+from emotion_search.engine.client.client import Client
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.quality import tune
 from emotion_search.engine.settings import Settings
@@ -63,8 +64,8 @@ def test_the_answer_says_whose_baselines_the_examples_take(
     client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, voices: Path
 ):
     monkeypatch.setattr(tune, "FEWEST", 12)
-    of_clip = {"positive": [{"clip": 1}], "limit": 1}
-    assert client.post("/v1/search", json=of_clip).json()["baselines"] == []
+    service = Client(http=client)
+    assert service.search(1, limit=1)[0].baselines == []
     with Library.open(settings) as library:
         library.tune(method=Method.BASELINE)
     studio = {
@@ -74,13 +75,13 @@ def test_the_answer_says_whose_baselines_the_examples_take(
         "recording": None,
         "channel": None,
     }
-    assert client.post("/v1/search", json=of_clip).json()["baselines"] == [studio]
+    assert [one.model_dump() for one in service.search(1, limit=1)[0].baselines] == [studio]
     file = upload(
         write_wav(voices.parent / "new.wav", speak("anger", speaker=0, seed=9, seconds=1.0))
     )
     named = client.post("/v1/search", files=file, data={"example_source": "studio"}).json()
-    assert named["baselines"] == [studio]
-    (unknown,) = client.post("/v1/search", files=file).json()["baselines"]
+    assert {json.dumps(hit["baselines"]) for hit in named["hits"]} == {json.dumps([studio])}
+    (unknown,) = client.post("/v1/search", files=file).json()["hits"][0]["baselines"]
     assert unknown["level"] == "nearest source"
 
 

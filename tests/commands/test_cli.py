@@ -427,7 +427,13 @@ def test_evaluate_measures_an_archive(run, manifest: Path, tmp_path: Path):
     assert done.code == 0
     assert "mAP by class" in done.out
     assert "Query by example" in (tmp_path / "report.html").read_text()
-    assert run("evaluate", "--space", "centred").code == 0
+    result = tmp_path / "Voices.json"
+    assert run("evaluate", "--space", "centred", "--mteb", result, "--bootstrap", 0).code == 0
+    read = json.loads(result.read_text())
+    assert read["task_name"] == "Voices"
+    (scores,) = read["scores"]["test"]
+    assert scores["main_score"] == scores["map"] > scores["chance_map"]
+    assert 0 < scores["recall_at_10"] <= 1
 
 
 def test_evaluate_measures_vectors_of_ones_own(run, tmp_path: Path):

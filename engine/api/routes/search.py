@@ -103,11 +103,7 @@ def _answer(library: Library, query: Query) -> Response:
 
 def _found(library: Library, query: Query) -> dict[str, Any]:
     found = answer(library, query, longest=library.settings.max_example_minutes * 60)
-    return {
-        "hits": [hit_body(hit) for hit in found.hits],
-        "baselines": [group._asdict() for group in found.baselines],
-        "model": model_name(found.model.name),
-    }
+    return {"hits": [hit_body(hit) for hit in found.hits], "model": model_name(found.model.name)}
 
 
 def _answers(library: Library, asked: wire.BatchIn) -> wire.BatchOut:

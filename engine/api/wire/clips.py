@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -76,6 +76,20 @@ class ClipPage(BaseModel):
     )
 
 
+class BaselineOut(BaseModel):
+    """A group whose baseline an example takes, and what of it is known."""
+
+    level: Literal["speaker", "recording", "source", "nearest source", "archive"] = Field(
+        description="Its speaker within source and channel; its recording, which of an upload is"
+        " that itself; its source; the nearest one, of what nobody says where it is from; the whole"
+        " archive."
+    )
+    source: str | None
+    speaker: str | None
+    recording: int | None
+    channel: int | None
+
+
 class HitOut(ClipOut):
     """A clip found."""
 
@@ -87,6 +101,10 @@ class HitOut(ClipOut):
         " the archive is too small to say, and where an example is a text."
     )
     space: int = Field(description="Version of the space; 0 is the plain one.")
+    baselines: list[BaselineOut] = Field(
+        description="Whose baselines the examples take, each once, the same of every hit; none in"
+        " a space without."
+    )
     same_speaker: bool | None = Field(
         description="Whether it is of a positive example's speaker; null where that is not known."
     )
@@ -109,7 +127,8 @@ _MEASURED = ("similarity", "percentile", "space", "same_speaker", "same_source")
 def hit_body(hit: Hit) -> dict[str, Any]:
     """The fields of ``HitOut``."""
     measured = {name: getattr(hit, name) for name in _MEASURED}
-    return {**clip_body(hit.clip), **measured}
+    baselines = [group._asdict() for group in hit.baselines]
+    return {**clip_body(hit.clip), **measured, "baselines": baselines}
 
 
 def model_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 from starlette.datastructures import UploadFile
@@ -200,27 +200,10 @@ class BatchIn(Asked):
     queries: list[SearchIn] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
-class BaselineOut(BaseModel):
-    """A group whose baseline an example takes, and what of it is known."""
-
-    level: Literal["speaker", "recording", "source", "nearest source", "archive"] = Field(
-        description="Its speaker within source and channel; its recording, which of an upload is"
-        " that itself; its source; the nearest one, of what nobody says where it is from; the whole"
-        " archive."
-    )
-    source: str | None
-    speaker: str | None
-    recording: int | None
-    channel: int | None
-
-
 class SearchOut(BaseModel):
     """The answer to a search."""
 
     hits: list[HitOut] = Field(description="Best first; equal similarities by clip id.")
-    baselines: list[BaselineOut] = Field(
-        description="Whose baselines the examples take, each once; none in a space without."
-    )
     model: str = Field(description="The embedding model.")
 
 

@@ -52,6 +52,41 @@ def test_a_clip_finds_those_that_sound_alike(visit: Visit, api: httpx.Client, ex
     assert {hit["confidence"] < stats["min_confidence"] for hit in hits} == {True, False}
 
 
+def test_the_page_says_whose_baselines_the_examples_take(visit: Visit, visits, expect):
+    unknown = {"source": None, "speaker": None, "recording": None, "channel": None}
+    groups = [
+        {"level": "speaker", "source": "desk", "speaker": "ann", "channel": 1},
+        {"level": "recording"},
+        {"level": "nearest source", "source": "crm"},
+        {"level": "recording", "recording": 7},
+        {"level": "archive"},
+    ]
+
+    def fulfil(route, given) -> None:
+        answer = route.fetch().json()
+        for hit in answer["hits"]:
+            hit["baselines"] = [{**unknown, **one} for one in given]
+        route.fulfill(json=answer)
+
+    said = visit.page.locator(".found > .hint")
+    page = visit.open("/#/search?clip=1")
+    expect(page.locator(HITS).first).to_be_visible()
+    expect(said).to_have_count(0)  # the archive has no space of baselines
+    page.route("**/v1/search", lambda route: fulfil(route, groups))
+    page.reload()
+    expect(said).to_have_text(
+        "Examples count by how they differ from what is usual for speaker ann, source desk,"
+        " channel 1; the file itself; source crm, the nearest; and 2 more."
+    )
+    other = visits()
+    other.page.add_init_script("localStorage.setItem('language', 'zh')")
+    other.page.route("**/v1/search", lambda route: fulfil(route, groups[3:]))
+    page = other.open("/#/search?clip=1")
+    expect(page.locator(".found > .hint")).to_have_text(
+        "示例按其与录音 7；整个档案平常声音的差异参与比较。"
+    )
+
+
 @pytest.mark.slow
 def test_a_number_is_a_clip_of_the_archive(visit: Visit, expect):
     page = visit.open()

@@ -103,7 +103,7 @@ def test_a_span_is_the_weighted_mean_of_its_clips(
         monkeypatch.setattr(
             "emotion_search.index.search.Snapshot.search",
             lambda self, target: (
-                vectors.append((self._direction(target.positive[0])[0], target.without)) or ([], ())
+                vectors.append((self._direction(target.positive[0])[0], target.without)) or []
             ),
         )
         search(library, Query([SpanExample(1, 12.0, 16.0)]))

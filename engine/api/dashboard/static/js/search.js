@@ -15,6 +15,7 @@ import { amount, number, plural, t } from "./words.js";
 const BROWSED = 24;
 const LISTED = 500;  // most clips of a page of the API's list
 const MOST_FILES = 16;
+const NAMED = 3;  // groups, of which a query has as many as it has examples
 
 /** Show the page; the answer takes later changes of the address. */
 export function render(main, { params, signal }) {
@@ -156,9 +157,22 @@ async function hits(query, signal, { add, go }) {
   const more = h("button", { type: "button", onclick: () => go(query.with({ limit: query.limit + PAGE })) }, t("Show more"));
   return [
     h("h2", { tabindex: "-1" }, t("{hits}, most alike first", { hits: plural(hits.length, "hit") })),
+    hits[0].baselines.length > 0 && h("p.hint", {}, t("Examples count by how they differ from what is usual for {whose}.", { whose: usual(hits[0].baselines) })),
     h("ol.cards", {}, hits.map((hit, place) => card(hit, { rank: place + 1, go: add, least, asked: true }))),
     hits.length >= query.limit && query.limit < MOST && h("div.row.centre", {}, more),
   ];
+}
+
+/** The groups whose baselines the examples take, in words. */
+function usual(groups) {
+  const named = groups.map(({ level, source, speaker, recording, channel }) => [
+    level === "speaker" && t("speaker {name}", { name: speaker }),
+    level === "recording" && (recording === null ? t("the file itself") : t("recording {n}", { n: recording })),
+    level === "nearest source" ? t("source {name}, the nearest", { name: source }) : source !== null && t("source {name}", { name: source }),
+    channel !== null && t("channel {n}", { n: channel }),
+  ].filter(Boolean).join(t(", ")) || t("the whole archive"));
+  const rest = named.splice(NAMED).length;
+  return [...named, ...(rest ? [t("and {n} more", { n: rest })] : [])].join(t("; "));
 }
 
 async function browse(query, signal, { add, go }) {
