@@ -38,7 +38,13 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
-from tests.templates import Template, administration, decoders_stay, migrations_run_once
+from tests.templates import (
+    Template,
+    administration,
+    decoders_stay,
+    migrations_run_once,
+    statements_compile_once,
+)
 
 T = TypeVar("T")
 
@@ -99,7 +105,7 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _made_once() -> Iterator[None]:
-    with migrations_run_once(), decoders_stay():
+    with migrations_run_once(), statements_compile_once(), decoders_stay():
         yield
 
 

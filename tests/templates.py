@@ -1,6 +1,6 @@
 """What is made once and used again: filled archives, on SQLite and Postgres; tables of new ones,
-which migrations make in a tenth of a second, their statements in a hundredth; decoder processes,
-which take a quarter of a second of the processor to start."""
+which migrations make in a tenth of a second, their statements in a hundredth; compiled SQL; decoder
+processes, which take a quarter of a second of the processor to start."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 
 from emotion_search import Library, Settings
 from emotion_search.engine.audio.workers import Decoders
+from emotion_search.index.database import engines
 
 MOST_WAITING = 4
 """Decoder processes that are kept."""
@@ -110,6 +111,24 @@ def _recorded(connection: Connection, statements: list[str]) -> Iterator[None]:
     event.listen(connection, "before_cursor_execute", record)
     yield
     event.remove(connection, "before_cursor_execute", record)
+
+
+@contextmanager
+def statements_compile_once() -> Iterator[None]:
+    """Within it, databases of a kind share the SQL that statements are compiled to, which is kept
+    for each of them."""
+    compiled: dict[str, Engine] = {}
+    create = engines.create_engine
+
+    def sharing(*given: object, **options: object) -> Engine:
+        made = create(*given, **options)
+        event.listen(made, "connect", lambda *_: compiled.setdefault(made.dialect.name, made))
+        if first := compiled.get(made.dialect.name):  # it has asked its server who that is
+            made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+        return made
+
+    with mock.patch.object(engines, "create_engine", sharing):
+        yield
 
 
 @contextmanager
