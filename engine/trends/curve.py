@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 from scipy.special import ndtr
 
 from emotion_search.engine.emotions import PLAIN
@@ -277,6 +276,8 @@ def _turns(stretches: Sequence[Stretch]) -> tuple[Turn, ...]:
 
 def _peaks(times: Array, smoothed: Array, classes: Sequence[str], width: float) -> tuple[Peak, ...]:
     """The highest few local maxima of each class that is more than the absence of one."""
+    from scipy.signal import find_peaks
+
     found = []
     step = times[1] - times[0]
     for column, name in enumerate(classes):

@@ -233,6 +233,7 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
     """
     found = Embeddings()
     columns = Base.metadata.tables[Embedding.__tablename__].columns
+    dialect = session.get_bind().dialect.name
     others = [one for one in columns if one.name not in ("emotion", "confidence")]
     known = Embedding.emotion.in_(model.classes)  # else it may be none that can be read
     query = select(
@@ -244,7 +245,7 @@ def check_embeddings(session: Session, model: ModelInfo) -> Embeddings:
         case((Embedding.emotion.is_(None), None), (known, Embedding.emotion), else_=""),
         Embedding.confidence,
         *_AFFECT,
-        or_(*(wrong for one in others for wrong in wrong_in(session, one).values())),
+        or_(*(wrong for one in others for wrong in wrong_in(dialect, one).values())),
     ).where(Embedding.model_id == model.id)
     rows = session.execute(query.execution_options(yield_per=ROWS))
     for clip, vector, of_vector, scores, of_scores, emotion, confidence, *own, out in rows:

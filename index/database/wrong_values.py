@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, get_args, get_origin
 
 from sqlalchemy import (
@@ -298,7 +299,7 @@ def wrong_values(session: Session, table: Table) -> Iterator[Wrong]:
     """
     wrong: dict[str, ColumnElement[bool]] = {}
     for one in table.columns:
-        wrong |= wrong_in(session, one)
+        wrong |= wrong_in(session.get_bind().dialect.name, one)
     wrong |= _CONTRADICTED.get(table.name, {})
     if table is Prediction.__table__:
         wrong["have a value that is no class of their classifier"] = _of_no_class(session)
@@ -350,10 +351,12 @@ def keys_of(session: Session, table: Table, wrong: Wrong) -> str:
     return "; ".join([*found[:_NAMED], *["…"] * (len(found) > _NAMED)])
 
 
-def wrong_in(session: Session, one: Column[Any]) -> dict[str, ColumnElement[bool]]:
-    """What may be wrong with a value of a column alone, and the condition that it is."""
+@cache
+def wrong_in(dialect: str, one: Column[Any]) -> dict[str, ColumnElement[bool]]:
+    """What may be wrong with a value of a column alone, and the condition that it is, in SQL of
+    ``dialect``; not to be changed."""
     wrong = {}
-    if session.get_bind().dialect.name == "sqlite":
+    if dialect == "sqlite":
         found: Any = column(one.name)
         other = case((found.is_not(None), _other(found, one)))
         none = null() if one.nullable else found.is_(None)

@@ -1,5 +1,7 @@
 """The server process: slow requests beside quick ones, the log, and how it ends."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,18 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import ModelUnavailableError, NotFoundError
 from tests.api.conftest import assert_problem, served, upload
-from tests.conftest import eventually, tone, write_wav
+from tests.conftest import ROOT, eventually, tone, write_wav
+
+
+@pytest.mark.slow
+def test_a_server_loads_no_library_before_it_has_a_use_for_it():
+    heavy = (
+        "{'scipy.signal', 'scipy.stats', 'scipy.optimize', 'sklearn', 'torch', 'faiss', 'plotly'}"
+    )
+    code = "import sys, emotion_search.engine.api.server, emotion_search.engine.api.app;"
+    code += f" sys.exit(' '.join({heavy} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stderr.strip() == ""
 
 
 @pytest.mark.slow

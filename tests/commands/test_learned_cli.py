@@ -52,7 +52,7 @@ def test_train_classify_search_delete(run, made, tmp_path: Path):  # noqa: F811
 
 def test_a_class_that_is_left_out_is_a_notice(run, made):  # noqa: F811
     run("label", 91, 92, "--task", "mood", "--label", "rare")
-    done = run("train", "--task", "mood", "--bootstrap", 0)
+    done = run("train", "--task", "mood", "--method", "linear discriminant", "--bootstrap", 0)
     assert (done.code, done.err) == (
         0,
         "notice: class rare left out: 2 clips, fewer than 3 clips\n",
@@ -101,7 +101,7 @@ def test_models_are_compared_in_one_kind_of_space(run, tmp_path: Path):  # noqa:
 
 def test_suggest_lists_what_has_no_label(run, made):  # noqa: F811
     assert len(run("suggest", "--task", "mood", "--json").records) == 5
-    run("train", "--task", "mood", "--bootstrap", 0)
+    run("train", "--task", "mood", "--method", "linear discriminant", "--bootstrap", 0)
     found = run("suggest", "--task", "mood", "-k", 3, "--json").records
     assert {one["clip"] for one in found} <= set(range(91, 96))
     assert "is not sure" in run("suggest", "--task", "mood").out

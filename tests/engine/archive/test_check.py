@@ -63,8 +63,11 @@ def change(settings: Settings, table: str, column: str, how: Callable[[bytes], b
 @pytest.fixture
 def archive(settings: Settings, voices_archive: Template) -> Settings:
     voices_archive.place(settings)
-    assert found(settings, audio=True) == []
     return settings
+
+
+def test_nothing_is_found_in_a_sound_archive(archive: Settings):
+    assert found(archive, audio=True) == []
 
 
 @pytest.mark.parametrize("column", ["vector", "scores"])

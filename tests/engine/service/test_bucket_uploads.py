@@ -126,7 +126,7 @@ def test_a_server_that_ends_hands_over_what_it_has_not_begun(
     asked, go = blocked
     first = jobs_of(library)
     job = submit(first, voice)
-    assert asked.wait(10)
+    assert asked.wait(60)
     first.stop(0)
     go.set()
     second = jobs_of(other)
@@ -140,7 +140,7 @@ def test_who_was_cut_off_finds_out_and_doubles_nothing(
     asked, go = blocked
     first = jobs_of(library)
     job = submit(first, voice)
-    assert asked.wait(10)
+    assert asked.wait(60)
     monkeypatch.setattr(work, "take_in", take_in)
     leases(slices.LEASE_S + 1)
     second = jobs_of(other)
@@ -162,14 +162,14 @@ def test_leases_are_renewed_while_a_server_lives(library: Library, voice: Path, 
     asked, go = blocked
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    assert asked.wait(10)
+    assert asked.wait(60)
     leases(slices.LEASE_S - 1)
     jobs._incoming._renew()
     leases(slices.LEASE_S - 1)
     with pytest.raises(BusyError):
         kept.drop(library, job.id)
     go.set()
-    jobs.stop(20)
+    jobs.stop(60)
     assert row(library, job).status == JobStatus.DONE
 
 
@@ -203,7 +203,7 @@ def test_uploads_wait_while_the_bucket_is_not_there(
     monkeypatch.setattr(objects, "copy_object", real)
     jobs.tidy()
     eventually(lambda: row(library, job).status == JobStatus.DONE)
-    jobs.stop(20)
+    jobs.stop(60)
 
 
 def test_orphans_go_and_what_others_may_need_stays(

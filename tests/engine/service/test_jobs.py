@@ -78,7 +78,7 @@ def test_restarts_do_not_count_as_attempts(library: Library, voice: Path, blocke
     jobs = jobs_of(library)
     job = submit(jobs, voice)
     for _ in range(5):
-        assert asked.wait(10)
+        assert asked.wait(60)
         asked.clear()
         jobs.stop(0)
         waits = row(library, job)
@@ -94,12 +94,12 @@ def test_when_it_ends_what_waits_is_not_begun(library: Library, voice: Path, tmp
     jobs = jobs_of(library)
     first = submit(jobs, voice)
     second = submit(jobs, write_wav(tmp_path / "b.wav", speak("happiness", speaker=1, seed=1)))
-    assert asked.wait(10)
+    assert asked.wait(60)
     outcome = jobs.outcome(second.id)
     jobs.end_soon()
     assert outcome.cancelled()
     go.set()
-    jobs.stop(20)
+    jobs.stop(60)
     assert row(library, first).status == JobStatus.DONE
     assert (row(library, second).status, row(library, second).attempts) == (JobStatus.QUEUED, 0)
 
@@ -155,7 +155,7 @@ def test_a_second_server_takes_up_what_the_first_leaves(library: Library, voice:
     asked, go = blocked
     first = jobs_of(library)
     job = submit(first, voice)
-    assert asked.wait(10)
+    assert asked.wait(60)
     second = jobs_of(library)
     assert second.board.counts() == (0, 0)  # the first is at it
     first.stop(0)
@@ -277,7 +277,7 @@ def test_uploads_are_retried_and_dropped_without_a_server(library: Library, voic
     asked, _ = blocked
     jobs = jobs_of(library)
     job = submit(jobs, voice)
-    assert asked.wait(10)
+    assert asked.wait(60)
     with pytest.raises(BusyError):
         kept.drop(library, job.id)
     jobs.stop(0)
