@@ -30,6 +30,12 @@ def test_recordings_come_in_the_order_asked_for_a_page_at_a_time(either: TestCli
     assert ids(either, sort="longest") == [one["recording"] for one in longest]
 
 
+def test_an_order_without_anything_to_sort_by_is_refused(client: TestClient):
+    answer = client.get("/v1/clips", params={"order": "desc"})
+    assert_problem(answer, 422, "invalid-request")
+    assert "order goes with sort" in answer.json()["detail"]
+
+
 def test_many_clips_are_labelled_at_once_or_none(client: TestClient):
     asked = [{"clip": 1, "value": "calm"}, {"clip": 2, "value": None}, {"clip": 999, "value": "x"}]
     answer = client.post("/v1/labels", json={"labels": asked})

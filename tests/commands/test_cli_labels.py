@@ -102,6 +102,17 @@ def test_trend_over_the_archive(run, manifest: Path, tmp_path, monkeypatch):
     assert run("trend", "--by", "month", "--alert", "anger>0").code == 3
 
 
+def test_a_trend_says_whether_no_clip_matches_or_none_has_a_time(run, manifest: Path):
+    ingest(run, manifest)
+    late = run("trend", "--by", "week", "--after", "2030-01-01")
+    assert "no clip matches, so that there is no week" in late.err
+    manifest.write_text(manifest.read_text().replace("recorded_at", "when"))
+    elsewhere = ("--home", manifest.parent / "undated")
+    assert run("ingest", "--manifest", manifest, "--model", "acoustic", *elsewhere).code == 0
+    timeless = run("trend", "--by", "week", *elsewhere)
+    assert "no clip has a known time and length, so" in timeless.err
+
+
 def test_what_is_not_sure_enough_is_uncertain(run, manifest: Path, tmp_path, monkeypatch):
     ingest(run, manifest)
     monkeypatch.setenv("EMOTION_SEARCH_MIN_CONFIDENCE", "1")
@@ -127,7 +138,7 @@ MISUSES = [
     (["trend", "1", "--by", "week"], "--by"),
     (["trend", "1", "--source", "x"], "goes without --source"),
     (["trend", "1", "--smooth", "0"], "smoothing"),
-    (["trend", "--by", "year"], "choose day, week, month"),
+    (["trend", "--by", "year"], "--by year: choose day, week or month"),
     (["trend", "--by", "week", "--smooth", "5"], "--by goes without --smooth"),
     (["trend", "--by", "week", "--penalty", "5.0"], "--by goes without --penalty"),
     (["export", "--output", "x", "--format", "xml"], "choose npy"),
