@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.show.hits import clock, print_clips, tally, top_emotion
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_row
 
 if TYPE_CHECKING:
     from emotion_search.index.database.clips import ClipDetails
@@ -111,7 +111,7 @@ def _channel(clip: ClipDetails) -> str:
 def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
         if value:
-            print(f"{name:<12} {value}")
+            print_row(name, value, 13)
 
 
 def print_counts(rows: Sequence[Mapping[str, str | int | None]]) -> None:
