@@ -26,6 +26,11 @@ def test_recordings_come_in_the_order_asked_for_a_page_at_a_time(either: TestCli
     assert ids(either, sort="newest") == [one["recording"] for one in latest]
     first = either.get("/v1/recordings", params={"sort": "newest", "limit": 5}).json()
     assert ids(either, sort="newest", cursor=first["next"]) == ids(either, sort="newest")[5:]
+    shares = either.get("/v1/recordings", params={"sort": "share", "emotion": "angry"}).json()[
+        "data"
+    ]
+    assert {one["share"] for one in shares} == {1.0}
+    assert {one["share"] for one in rows} == {None}
     longest = sorted(rows, key=lambda one: (-one["duration"], one["recording"]))
     assert ids(either, sort="longest") == [one["recording"] for one in longest]
 

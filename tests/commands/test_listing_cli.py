@@ -32,7 +32,11 @@ def test_recordings_are_listed_in_the_order_asked_for(archive):
         "happiness-0.wav",
     ]
     assert "--limit 0 lists all" in oldest.err
-    angry = archive("list", "recordings", "--emotion", "angry", "--sort", "share", "--json").records
+    by_share = ["list", "recordings", "--emotion", "angry", "--sort", "share"]
+    angry = archive(*by_share, "--json").records
+    assert {one["share"] for one in angry} == {1.0}
+    head, row = archive(*by_share).out.splitlines()[:2]
+    assert ("share" in head, "100%" in row) == (True, True)
     clips = archive("list", "clips", "--emotion", "angry", "--json", "--limit", 10**20).records
     assert [one["recording"] for one in angry] == [one["recording"] for one in clips]
     assert len(archive("list", "recordings", "--limit", 0, "--json").records) == 12
