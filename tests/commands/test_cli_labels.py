@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
+import soundfile
 
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.pages.page import require_png, write_png
@@ -41,6 +43,18 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     assert (named.code, "there is none here" in named.err) == (1, True)
     frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
     assert (frames.code, "another granularity" in frames.err) == (1, True)
+
+
+def test_predict_says_what_it_made_of_several_channels(run, voices, tmp_path):
+    voice = soundfile.read(voices / "anger-0.wav", dtype="float32")[0]
+    call = write_wav(tmp_path / "call.wav", np.stack([voice, 0.5 * voice], axis=1))
+    turned = write_wav(tmp_path / "turned.wav", np.stack([voice, -voice], axis=1))
+    done = run("predict", call, turned, voices / "anger-1.wav", "--model", "acoustic", "--json")
+    assert "notice: of 2 files the channels were mixed" in done.err
+    assert f"notice: {turned}: its channels cancel each other out" in done.err
+    assert f"{call}: " not in done.err
+    assert "notices" not in done.records[0]
+    assert "mixed" not in run("predict", voices / "anger-1.wav", "--model", "acoustic").err
 
 
 def test_predict_and_embed_take_folders(run, voices, tmp_path):
