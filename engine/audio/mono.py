@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ class MonoFile:
     Attributes:
         longest: seconds that it may have; None for any.
         channel: the one that is decoded, counted from 0; None for all of them mixed.
-        duration: seconds, once ``blocks`` has come to its end.
+        duration, channels, notices: seconds, how many channels it has, and what somebody should
+            know who reads it, once ``blocks`` has come to its end.
     """
 
     decoders: Decoders
@@ -28,6 +29,8 @@ class MonoFile:
     longest: float | None = None
     channel: int | None = None
     duration: float = 0.0
+    channels: int = 0
+    notices: Sequence[str] = ()
 
     def blocks(self) -> Generator[Samples, None, None]:
         """Its samples in order: float32, (n,), 16 kHz.
@@ -48,4 +51,5 @@ class MonoFile:
                         )
                     yield message.tracks[0]
                 elif isinstance(message, Ended):
-                    self.duration = message.duration
+                    self.duration, self.channels = message.duration, message.channels
+                    self.notices = message.notices

@@ -244,4 +244,4 @@ def _names_clips(table: Path) -> bool:
     if table.suffix.lower() in (".jsonl", ".ndjson", ".parquet"):
         return False
     first = next(valid_rows(table, table_rows(table)), None)
-    return first is not None and "clip" in first[1]
+    return first is not None and "clip" in {one.strip().casefold() for one in first[1]}

@@ -21,6 +21,7 @@ from emotion_search.engine.commands.common import (
     JsonOption,
     OverwriteOption,
     claim,
+    notice,
     print_json,
 )
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError
@@ -215,6 +216,9 @@ def _sound(library: Library, what: SoundOptions) -> tuple[Samples, int]:
         raise InvalidInputError(f"--start {start:g} --end {end:g}: nothing is between them")
     _recording_of(library, what)  # raises where there is none
     if what.recording is not None:
+        length = library.recording(what.recording).duration
+        if end is not None and start < length < end:
+            notice(f"the recording ends at {length:.2f} s")
         return span_of_recording(library, what.recording, start=start, end=end, channel=channel)
     assert what.clip is not None
     samples, rate, _ = library.clip_audio(what.clip)

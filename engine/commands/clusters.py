@@ -20,7 +20,7 @@ from emotion_search.engine.commands.common import (
     print_found,
     print_json,
 )
-from emotion_search.index.errors import InvalidInputError
+from emotion_search.index.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +143,7 @@ def map(  # noqa: A001
     from emotion_search.engine.commands.show.progress import working
     from emotion_search.engine.machine.progress import share
     from emotion_search.engine.pages import map as page
+    from emotion_search.index.database.column_rows import ABSENT
 
     claim(html, png, overwrite=overwrite)
     if png is not None:
@@ -173,6 +174,9 @@ def map(  # noqa: A001
             wanted=wanted,
             progress=drawing,
         )
+        if colour and by != "cluster" and (getattr(made.known, by).codes == ABSENT).all():
+            under = f" under the task {wanted.task}" if by in ("label", "predicted") else ""
+            raise NotFoundError(f"--colour {by}: none of these clips has one{under}")
         if html is not None:
             details = {clip.id: clip for clip in library.details(made.ids.tolist())}
             page.write_map(made, html, by=by, details=details, sound=sound)

@@ -64,7 +64,9 @@ def compare(
         )
     found = compare_all(archive.settings(), each)
     for name, reason in found.unusable:
-        say_error(f"{name}: {reason}")
+        meant = name.isdecimal() and reason == "is not there"
+        hint = f"; clip {name} is asked for by --clip {name}" if meant else ""
+        say_error(f"{name}: {reason}{hint}")
     if len(found.things) < 2:
         raise EmotionSearchError("fewer than two of them can be compared")
     if csv is not None:

@@ -187,5 +187,8 @@ def label(
         library.label(labels, strict=True)
     if known and value is not None and known.keys().isdisjoint(spellings([value])):
         notice(f"{value} is a new label under the task {task}{nearest(value, known)}")
-    done = len({clip for clip, _, _ in labels})
-    print(f"{counted(done, 'clip')} {'unlabelled' if remove else 'labelled'}")
+    given = {clip for clip, _, one in labels if one is not None}
+    taken = {clip for clip, _, _ in labels} - given
+    some = [(given, "labelled")] if given or not taken else []
+    some += [(taken, "unlabelled")] if taken else []
+    print(", ".join(f"{counted(len(clips), 'clip')} {what}" for clips, what in some))

@@ -188,6 +188,11 @@ def ingest(
                 f"{counted(rows.naive_times, 'time')} without zone in {table.manifest}, taken as"
                 " UTC; --timezone names another"
             )
+        if (column := rows.unread_labels) is not None:
+            notice(
+                f"{table.manifest} gives no label, and its column {column} is metadata;"
+                f" --map label={column} makes labels of it"
+            )
 
         begins = paths or table.manifest or retry_failed
         early = NamedFiles(paths, rows, annotations, rule) if begins and not retry_failed else None

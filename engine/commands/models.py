@@ -50,7 +50,7 @@ def models(archive: ArchiveOptions, ctx: typer.Context, as_json: JsonOption = Fa
         with archive.open() as library:
             holdings = library.holdings()
     table = PlainTable()
-    table.column("model")
+    table.column("model", no_wrap=True)  # what others are named by
     table.column("dim.", justify="right", no_wrap=True)
     for name in ("scores", "licence", "here"):
         table.column(name)

@@ -16,8 +16,10 @@ from emotion_search.engine.commands.common import (
     notice,
     print_json,
     say_error,
+    say_first,
     stdin_lines,
 )
+from emotion_search.engine.commands.words import counted
 
 if TYPE_CHECKING:
     from emotion_search.engine.inference.predict import Prediction
@@ -73,7 +75,8 @@ def predict(
     named = [line for one in files for line in (stdin_lines() if one == "-" else [one])]
     paths, unusable = _paths(named)
     embedder = load_embedder(model_name(settings), settings)
-    failed, alone = False, 0
+    failed, alone, mixed = False, 0, 0
+    notices: list[str] = []
     with context_in(settings, embedder, Place(source, speaker)) as context:
         run = predict_files(
             paths,
@@ -87,7 +90,15 @@ def predict(
             failed |= prediction.error is not None
             whole = prediction.granularity == "utterance"
             alone += whole and embedder.adapts and prediction.adapted == "none"
+            mixed += prediction.channels > 1
+            notices += [f"{prediction.file}: {text}" for text in prediction.notices]
             _show(prediction, as_json=as_json)
+    say_first(notices, "more such notices", notice)
+    if mixed:
+        notice(
+            f"of {counted(mixed, 'file')} the channels were mixed; one side of a call alone is what"
+            " ingest --channels customer=1 takes, and trend shows"
+        )
     if alone:
         notice(
             f"scores are unadapted, files: {alone}; they are short and fewer than 20, and there is"
@@ -115,7 +126,8 @@ def _show(prediction: Prediction, *, as_json: bool) -> None:
     from emotion_search.engine.commands.show.hits import clock
 
     if as_json:
-        print_json(vars(prediction))
+        told = ("channels", "notices")  # on stderr
+        print_json({name: value for name, value in vars(prediction).items() if name not in told})
     elif prediction.error is not None:
         say_error(f"{prediction.file}: {prediction.error}")
     else:

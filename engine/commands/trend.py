@@ -14,6 +14,7 @@ from emotion_search.engine.commands.common import (
     ArchiveOptions,
     JsonOption,
     OverwriteOption,
+    choice,
     claim,
     notice,
     print_json,
@@ -73,12 +74,14 @@ def trend(
     """
     from emotion_search.engine.pages.page import require_png
     from emotion_search.engine.trends.curve import Options
+    from emotion_search.engine.trends.periods import PERIODS
 
     claim(html, png, table, overwrite=overwrite)
     if png is not None:
         require_png()
     if (recording is None) == (by is None):
         raise InvalidInputError("give a recording, or --by day, week or month for the archive")
+    period = None if by is None else choice("--by", by, PERIODS)
     how = {"smooth": smooth, "penalty": penalty, "shortest": shortest}
     given = {name: value for name, value in how.items() if value is not None}
     with archive.open(wanted=wanted) as library:
@@ -86,7 +89,7 @@ def trend(
             one = library.trend(_named(recording), Options(**given))
             alarmed = _recording(one, alert or [], html, png, table, as_json)
         else:
-            over = library.trend_over(str(by), wanted, alerts=alert or [])
+            over = library.trend_over(str(period), wanted, alerts=alert or [])
             alarmed = _archive(over, html, png, table, as_json)
     if alarmed:
         raise typer.Exit(ALARMED)
@@ -138,7 +141,8 @@ def _archive(
     if trend.timeless:
         notice(f"{counted(trend.timeless, 'clip')} left out, without length")
     if not trend.buckets:
-        nothing = f"no clip has a known time and length, so that there is no {trend.by} to show"
+        why = "has a known time and length" if trend.undated or trend.timeless else "matches"
+        nothing = f"no clip {why}, so that there is no {trend.by} to show"
         if trend.alerts:
             raise NotFoundError(f"{nothing} and none to watch")
         notice(nothing)

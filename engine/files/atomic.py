@@ -25,6 +25,9 @@ def put(path: Path, data: bytes | memoryview | str) -> None:
         with temporary.open("wb") as out:
             out.write(data.encode() if isinstance(data, str) else data)
         publish(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk names none, others the temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

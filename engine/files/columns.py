@@ -25,12 +25,13 @@ Raises InvalidInputError, whose text goes on after the table's name."""
 
 
 def needed(name: str) -> Columns:
-    """Columns by the names that they have, ``name`` among them."""
+    """Columns by the names that they have, whatever their capitals, ``name`` among them."""
 
     def columns(header: Sequence[str]) -> list[str]:
-        if name not in header:
+        names = [_key(one) for one in header]
+        if name not in names:
             raise UnusableError(missing(name, header))
-        return as_named(header)
+        return as_named(names)
 
     return columns
 
@@ -88,7 +89,9 @@ class ManifestColumns:
             if name not in names and column in header:
                 raise UnusableError(f"has one column {column!r}, which is mapped twice")
             if name not in names:
-                raise UnusableError(missing(column, header))
+                turned = name in header and column in OWN
+                cure = f"; its own name comes last: --map {column}={name}" if turned else ""
+                raise UnusableError(missing(column, header, cure))
         for name in OWN:
             if name not in names:
                 take(name, name)

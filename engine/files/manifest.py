@@ -57,6 +57,17 @@ class Manifest:
         path = Path(self.path or "").absolute()
         return path if path.is_dir() else path.parent
 
+    @property
+    def unread_labels(self) -> str | None:
+        """A column that is called ``emotion`` and is metadata, where no row has a label."""
+        rows = self.rows.values()
+        parts = [(row.labels, *(one.labels for one in row.spans)) for row in rows]
+        parts += [tuple(side.labels for side in row.sides.values()) for row in rows]
+        if any(map(any, parts)):
+            return None
+        names = (name for row in rows for name in row.metadata)
+        return next((name for name in names if name.casefold() == EMOTION), None)
+
     def place(self, path: str, span: Span | None = None) -> str:
         """Where the manifest speaks of a file, or of a span in it: its name and the line."""
         line = self.lines[path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -49,6 +49,8 @@ class Prediction:
         emotion, confidence: the top class and its score.
         scores: by class.
         adapted: to what they are: ``archive``, ``recording``, ``files`` or ``none``.
+        channels: of the file, mixed where there are several; known with the whole.
+        notices: what somebody should know who reads the file; known with the whole.
     """
 
     file: str
@@ -60,6 +62,8 @@ class Prediction:
     scores: dict[str, float] | None = None
     adapted: Adapted | None = None
     error: str | None = None
+    channels: int = 0
+    notices: Sequence[str] = ()
 
 
 def predict_files(
@@ -307,7 +311,8 @@ class _Predictor:
 def whole_prediction(name: str, embedded: FileEmbedding, embedder: Embedder) -> Prediction:
     """The prediction for a file of which all parts were asked for."""
     span = 0.0, embedded.duration
-    return _prediction(name, "utterance", *span, embedder, embedded.scores, embedded.adapted)
+    whole = _prediction(name, "utterance", *span, embedder, embedded.scores, embedded.adapted)
+    return replace(whole, channels=embedded.channels, notices=embedded.notices)
 
 
 def _prediction(

@@ -208,7 +208,7 @@ class Ingest:
         with self.database.read() as session:
             before = rows.seen_before(session, file.path, sha256, digest, wanted)
             known = before.recording
-            cut = current_cut(session, known) if known is not None and options.recut else None
+            cut = None if known is None else current_cut(session, known)
             silent = known is None and not options.retry and before.silent
             noted = rows.silent_files(session, [file.path]).get(file.path) if silent else None
         if known is None and before.erased and not options.again:
@@ -220,7 +220,11 @@ class Ingest:
         if known is None and before.located and (grown := self._grown(file)) is not None:
             return Reading(file, sha256, recut=grown[0], there=grown[1].clips, grown=True)
         if known is not None:
-            if cut is None or not cut_otherwise(cut.how, wanted):
+            otherwise = cut is not None and cut_otherwise(cut.how, wanted)
+            if cut is None or not (otherwise and options.recut):
+                if otherwise:
+                    self._otherwise.add(known)
+                    self.report.otherwise = len(self._otherwise)
                 self._seen_again(known, file)
                 return None
             # What another sound track holds at the same times is not the same.

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 from emotion_search.engine.audio.channels import MIXED
 from emotion_search.index.database.spans import Span
 
+_STAYS = (
+    "it was here already, and its clips stay as they were cut then; to have them cut anew, erase it"
+    " and send it again with again=true"
+)
+
 
 @dataclass
 class IngestReport:
@@ -79,7 +84,8 @@ class IngestReport:
     @property
     def texts(self) -> list[str]:
         """What somebody should know who sent the one file that was added."""
-        return [text for _, text in self.notices] + ([f"its {MIXED}"] if self.mixed else [])
+        stays = [_STAYS] if self.otherwise else []
+        return [text for _, text in self.notices] + ([f"its {MIXED}"] if self.mixed else []) + stays
 
     @property
     def files(self) -> int:

@@ -47,8 +47,10 @@ def check_target(path: Path | None, *, overwrite: bool) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UnusableError(f"{path} cannot be written: there is no folder {folder}")
-    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise UnusableError(f"{path} cannot be written")
+    if path.is_dir():
+        raise UnusableError(f"{path} cannot be written: it is a folder")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UnusableError(f"{path} cannot be written: read-only, or no permission")
     if path.is_file() and not overwrite:
         raise ConflictError(f"{path} is there already: name another, or say --overwrite")
 

@@ -108,7 +108,7 @@ def take_in(
         fields: annotations and channels; none, and all mixed, where left out.
         sha256: of its bytes; None to have it computed.
         longest: seconds beyond which it is refused.
-        progress: called with a report while it is embedded.
+        progress: called with a report while it is embedded, or where it stays as it was cut.
         stop: once set, the ingest ends, and nothing of it is kept unless it was complete.
 
     Raises:
@@ -132,6 +132,9 @@ def take_in(
             places = locations_of(session, known) if known is not None else []
             if known is not None and (there := get_recording(session, known)).sample_rate:
                 check_sides(fields.annotations, there.channels)
+                cut = there.cut or ""
+                if fields.channels.asked and not cut.endswith(f"channels {fields.channels}"):
+                    progress(IngestReport(otherwise=1))
         if known is not None:
             again = None
             if not any(unchanged(place.path, place, sha256) for place in places):

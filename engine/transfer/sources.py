@@ -48,6 +48,11 @@ def open_source(vectors: Path, table: Path | None = None) -> Source:
         return ParquetSource(vectors)
     if table is None and not vectors.exists():
         raise UnusableError(f"{vectors}: no such file or folder")
+    if table is None and vectors.suffix.lower() != ".npy":
+        raise InvalidInputError(
+            f"{vectors} holds no embeddings: name the .npy that does, and then the table of its"
+            " rows; or the folder of an export"
+        )
     if table is None:
         raise InvalidInputError(
             f"{vectors} needs a table beside it: a CSV, .jsonl or .parquet, a row for each vector"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, null, select
 from sqlalchemy.orm import Session
 
 from emotion_search.index.database.bulk import chunks
@@ -31,6 +31,8 @@ class RecordingDetails:
         cut: how its clips were made; None where that is not known.
         clips: how many it has.
         labels: number of its clips by task and value.
+        share: of its clips' time, what passes the filters; None where it was not found in the
+            order of that.
     """
 
     id: int
@@ -47,6 +49,7 @@ class RecordingDetails:
     clips: int
     labels: Mapping[str, Mapping[str, int]]
     metadata: Mapping[str, str]
+    share: float | None
 
 
 ORDERS: dict[str, ColumnElement[Any]] = {
@@ -73,7 +76,7 @@ def find_recordings(
     """Up to ``limit`` recordings, after ``skip``, of which some clip passes and whose file name
     has ``text`` in it, in one of ``ORDERS``; and how many there are in all, whatever ``skip`` and
     ``after_id``, beyond which ids are listed."""
-    query = _ids(wanted)
+    query: Select[Any] = _ids(wanted)
     if text:
         query = query.where(Recording.name.icontains(text, autoescape=True))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -82,11 +85,12 @@ def find_recordings(
     if order == "share":
         share = _share(wanted).subquery()
         query = query.join(share, share.c.recording_id == Recording.id)
-        query = query.order_by(share.c.share.desc())
+        query = query.add_columns(share.c.share).order_by(share.c.share.desc())
     else:
-        query = query.order_by(ORDERS[order])
-    ids = session.scalars(query.order_by(Recording.id).limit(limit).offset(skip)).all()
-    return _details(session, ids), total
+        query = query.add_columns(null()).order_by(ORDERS[order])
+    rows = session.execute(query.order_by(Recording.id).limit(limit).offset(skip))
+    shares: dict[int, float | None] = dict(map(tuple, rows))
+    return _details(session, shares), total
 
 
 def _ids(wanted: ClipFilter) -> Select[int]:
@@ -194,11 +198,13 @@ def read_recording(session: Session, recording_id: int) -> RecordingDetails:
         NotFoundError: no such recording.
     """
     get_recording(session, recording_id)
-    return _details(session, [recording_id])[0]
+    return _details(session, {recording_id: None})[0]
 
 
-def _details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
-    """The recordings with these ids, in this order; unknown ones are left out."""
+def _details(session: Session, shares: Mapping[int, float | None]) -> list[RecordingDetails]:
+    """The recordings with these ids, each with its share, in this order; unknown ones are left
+    out."""
+    ids = list(shares)
     rows = {row.id: row for row in session.scalars(select(Recording).where(Recording.id.in_(ids)))}
     clips = {
         recording: int(n)
@@ -225,6 +231,7 @@ def _details(session: Session, ids: Sequence[int]) -> list[RecordingDetails]:
             clips=clips.get(row.id, 0),
             labels=labels.get(row.id, {}),
             metadata=metadata.get(row.id, {}),
+            share=shares[recording],
         )
         for recording in ids
         if (row := rows.get(recording)) is not None

@@ -79,6 +79,20 @@ def test_who_sends_several_channels_and_names_none_is_told_that_they_are_mixed(
             assert "inferring emotions of people at work" in answer.json()["notices"][0]
 
 
+def test_who_sends_a_known_recording_for_another_channel_is_told_that_its_clips_stay(
+    client: TestClient, tmp_path: Path
+):
+    sound = speak("anger", speaker=3, seed=6)
+    call = write_wav(tmp_path / "call.wav", np.stack([sound, sound * 0.5], axis=1)).read_bytes()
+    told = []
+    for channels in ("mix", "mix", "customer=1"):
+        files = {"file": ("call.wav", call)}
+        answer = client.post(WAIT, files=files, data={"channels": channels}).json()
+        told.append((answer["new"], len(answer["notices"])))
+    assert told == [(True, 0), (False, 0), (False, 1)]
+    assert "its clips stay as they were cut then" in answer["notices"][0]
+
+
 def test_an_upload_is_a_job_that_is_done_in_the_background(client: TestClient, voice: Path):
     answer = client.post("/v1/recordings", files=upload(voice), data={"label": "anger"})
     assert answer.status_code == 202

@@ -26,8 +26,19 @@ def test_recordings_come_in_the_order_asked_for_a_page_at_a_time(either: TestCli
     assert ids(either, sort="newest") == [one["recording"] for one in latest]
     first = either.get("/v1/recordings", params={"sort": "newest", "limit": 5}).json()
     assert ids(either, sort="newest", cursor=first["next"]) == ids(either, sort="newest")[5:]
+    shares = either.get("/v1/recordings", params={"sort": "share", "emotion": "angry"}).json()[
+        "data"
+    ]
+    assert {one["share"] for one in shares} == {1.0}
+    assert {one["share"] for one in rows} == {None}
     longest = sorted(rows, key=lambda one: (-one["duration"], one["recording"]))
     assert ids(either, sort="longest") == [one["recording"] for one in longest]
+
+
+def test_an_order_without_anything_to_sort_by_is_refused(client: TestClient):
+    answer = client.get("/v1/clips", params={"order": "desc"})
+    assert_problem(answer, 422, "invalid-request")
+    assert "order goes with sort" in answer.json()["detail"]
 
 
 def test_many_clips_are_labelled_at_once_or_none(client: TestClient):

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
+import soundfile
 
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.pages.page import require_png, write_png
@@ -41,6 +43,18 @@ def test_predict_reads_a_list_and_goes_on_past_a_bad_file(run, voices, tmp_path,
     assert (named.code, "there is none here" in named.err) == (1, True)
     frames = run("predict", files[0], "--model", "acoustic", "--granularity", "frame")
     assert (frames.code, "another granularity" in frames.err) == (1, True)
+
+
+def test_predict_says_what_it_made_of_several_channels(run, voices, tmp_path):
+    voice = soundfile.read(voices / "anger-0.wav", dtype="float32")[0]
+    call = write_wav(tmp_path / "call.wav", np.stack([voice, 0.5 * voice], axis=1))
+    turned = write_wav(tmp_path / "turned.wav", np.stack([voice, -voice], axis=1))
+    done = run("predict", call, turned, voices / "anger-1.wav", "--model", "acoustic", "--json")
+    assert "notice: of 2 files the channels were mixed" in done.err
+    assert f"notice: {turned}: its channels cancel each other out" in done.err
+    assert f"{call}: " not in done.err
+    assert "notices" not in done.records[0]
+    assert "mixed" not in run("predict", voices / "anger-1.wav", "--model", "acoustic").err
 
 
 def test_predict_and_embed_take_folders(run, voices, tmp_path):
@@ -102,6 +116,17 @@ def test_trend_over_the_archive(run, manifest: Path, tmp_path, monkeypatch):
     assert run("trend", "--by", "month", "--alert", "anger>0").code == 3
 
 
+def test_a_trend_says_whether_no_clip_matches_or_none_has_a_time(run, manifest: Path):
+    ingest(run, manifest)
+    late = run("trend", "--by", "week", "--after", "2030-01-01")
+    assert "no clip matches, so that there is no week" in late.err
+    manifest.write_text(manifest.read_text().replace("recorded_at", "when"))
+    elsewhere = ("--home", manifest.parent / "undated")
+    assert run("ingest", "--manifest", manifest, "--model", "acoustic", *elsewhere).code == 0
+    timeless = run("trend", "--by", "week", *elsewhere)
+    assert "no clip has a known time and length, so" in timeless.err
+
+
 def test_what_is_not_sure_enough_is_uncertain(run, manifest: Path, tmp_path, monkeypatch):
     ingest(run, manifest)
     monkeypatch.setenv("EMOTION_SEARCH_MIN_CONFIDENCE", "1")
@@ -127,7 +152,7 @@ MISUSES = [
     (["trend", "1", "--by", "week"], "--by"),
     (["trend", "1", "--source", "x"], "goes without --source"),
     (["trend", "1", "--smooth", "0"], "smoothing"),
-    (["trend", "--by", "year"], "choose day, week, month"),
+    (["trend", "--by", "year"], "--by year: choose day, week or month"),
     (["trend", "--by", "week", "--smooth", "5"], "--by goes without --smooth"),
     (["trend", "--by", "week", "--penalty", "5.0"], "--by goes without --penalty"),
     (["export", "--output", "x", "--format", "xml"], "choose npy"),

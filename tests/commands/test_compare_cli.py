@@ -91,6 +91,8 @@ def test_nothing_to_compare_is_an_error(run, voices, tmp_path):  # noqa: F811
         1,
         "error: there is no clip here; fill an archive by emotion-search ingest\n",
     )
+    ids = run("compare", file, "42", "--model", "acoustic")
+    assert "error: 42: is not there; clip 42 is asked for by --clip 42\n" in ids.err
     missing = run("compare", file, tmp_path / "x.wav", "--model", "acoustic")
     assert missing.code == 1
     assert missing.err == (

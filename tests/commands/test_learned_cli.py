@@ -169,6 +169,8 @@ def test_a_map_can_hold_its_audio(run, manifest, tmp_path: Path):  # noqa: F811
         (["map", "--json", "--method", "tsne"], 2, "choose pca or umap"),
         (["map", "--html", "m.html", "--colour", "mood"], 2, "choose emotion"),
         (["map", "--html", "m.html", "--colour", "cluster"], 2, "goes with --clustering"),
+        (["map", "--html", "m.html", "--colour", "predicted"], 1, "under the task emotion"),
+        (["map", "--html", "m.html", "--colour", "label", "--task", "no"], 1, "under the task no"),
         (["map", "--json", "--limit", "1"], 2, "points"),
         (["map", "--html", "m.html", "--audio-base", "nowhere"], 2, "--audio-base"),
         (["search", "--clip", "1", "--cluster", "moods"], 2, "NAME:3"),

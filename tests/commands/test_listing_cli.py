@@ -1,11 +1,13 @@
 """What is in an archive, listed and shown; clips played and written to files."""
 
+import errno
 import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from emotion_search.engine.files import atomic
 from emotion_search.engine.settings import Settings
 from tests.commands.test_cli import run
 from tests.conftest import tone, write_wav
@@ -30,7 +32,11 @@ def test_recordings_are_listed_in_the_order_asked_for(archive):
         "happiness-0.wav",
     ]
     assert "--limit 0 lists all" in oldest.err
-    angry = archive("list", "recordings", "--emotion", "angry", "--sort", "share", "--json").records
+    by_share = ["list", "recordings", "--emotion", "angry", "--sort", "share"]
+    angry = archive(*by_share, "--json").records
+    assert {one["share"] for one in angry} == {1.0}
+    head, row = archive(*by_share).out.splitlines()[:2]
+    assert ("share" in head, "100%" in row) == (True, True)
     clips = archive("list", "clips", "--emotion", "angry", "--json", "--limit", 10**20).records
     assert [one["recording"] for one in angry] == [one["recording"] for one in clips]
     assert len(archive("list", "recordings", "--limit", 0, "--json").records) == 12
@@ -104,7 +110,9 @@ def test_an_export_does_not_become_a_file_of_the_name_of_stdout(archive, tmp_pat
     assert not (tmp_path / "-").exists()
 
 
-def test_a_clip_is_shown_with_its_neighbours_on_its_channel(run, tmp_path: Path, fixed_windows):
+def test_a_clip_is_shown_with_its_neighbours_on_its_channel(
+    run, tmp_path: Path, fixed_windows, monkeypatch
+):
     stereo = tone(3.0)[:, None].repeat(2, axis=1)
     call = write_wav(tmp_path / "calls" / "call.wav", stereo)
     given = ["--channels", "agent=0,customer=1", "--window", 1, "--label", "calm"]
@@ -120,6 +128,9 @@ def test_a_clip_is_shown_with_its_neighbours_on_its_channel(run, tmp_path: Path,
     assert "0:01.00–0:02.00 (1.00 s)" in shown
     assert f"before       clip {clips[0]['clip']}, 0:00.00–0:01.00" in shown
     assert "channel      1 (customer)" in shown
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("show", clips[1]["clip"]).out.replace(str(call), "")
+    assert max(map(len, narrow.splitlines())) <= 80
     whole = run("show", "--recording", 1)
     assert f"path         {call}" in whole.out
     (record,) = run("show", "--recording", 1, "--json").records
@@ -140,6 +151,23 @@ def test_a_clip_is_written_whole_and_over_nothing(archive, voices: Path, tmp_pat
     assert archive("extract", *stretch, "-o", file, "--overwrite").code == 0
     assert soundfile.read(file, dtype="int16")[0].tolist() == written[4000:8000].tolist()
     assert [one.name for one in tmp_path.glob("clip.wav*")] == ["clip.wav"]
+    beyond = archive("extract", "--recording", 2, "--end", 9, "-o", tmp_path / "b.wav")
+    assert beyond.err == "notice: the recording ends at 1.00 s\n"
+
+
+def test_a_target_that_the_system_refuses_is_named_with_the_reason(archive, tmp_path, monkeypatch):
+    def full(partial: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "publish", full)
+    file = tmp_path / "clip.wav"
+    assert archive("extract", 2, "-o", file).err == f"error: No space left on device: {file}\n"
+    assert list(tmp_path.glob("*clip.wav*")) == []
+    folder = archive("extract", 2, "-o", tmp_path)
+    assert folder.err == f"error: {tmp_path} cannot be written: it is a folder\n"
+    monkeypatch.setattr("os.access", lambda *_: False)
+    read_only = archive("extract", 2, "-o", file).err
+    assert read_only == f"error: {file} cannot be written: read-only, or no permission\n"
 
 
 def test_a_clip_is_played_by_what_there_is(archive, tmp_path: Path, monkeypatch):

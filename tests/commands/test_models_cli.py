@@ -16,6 +16,10 @@ def test_models_are_listed_checked_and_missed(run, checkpoint, monkeypatch, tmp_
     listed = {one["name"]: one for one in run("models", "--json").records}
     assert listed["acoustic"]["place"] == "built in"
     assert listed["iic/emotion2vec_plus_large"]["place"] == "not downloaded"
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("models").out.splitlines()
+    assert sum(line.startswith("iic/emotion2vec_") for line in narrow) == 5
+    assert max(map(len, narrow)) <= 80
     checked = run("models", "check", checkpoint)
     assert checked.code == 0
     assert "cosine to FunASR's embedding   1.0000" in checked.out

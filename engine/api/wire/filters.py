@@ -14,6 +14,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     create_model,
+    model_validator,
 )
 
 from emotion_search.engine.api.http.bodies import Asked
@@ -188,6 +189,12 @@ class SortedQuery(Filters):
         pattern=r"^(\w{8},[-+.\w]{1,30},)?\d{1,19}$",
         description="`next` of the page before, with the same `sort` and `order`.",
     )
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> SortedQuery:
+        if self.sort is None and "order" in self.model_fields_set:
+            raise ValueError("order goes with sort")
+        return self
 
     def after_id(self) -> int:
         """The id that an unsorted page begins beyond.

@@ -30,6 +30,9 @@ class RecordingOut(BaseModel):
     clips: int = Field(description="How many clips it has.")
     labels: dict[str, dict[str, int]] = Field(description="Number of clips by task and label.")
     metadata: dict[str, str]
+    share: float | None = Field(
+        description="Sorted by `share`: of its clips' time, what passes the filters."
+    )
     audio: str = Field(description="Path of its audio.")
 
 

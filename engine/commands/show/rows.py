@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from emotion_search.engine.commands.show.hits import clock, print_clips, tally, top_emotion
-from emotion_search.engine.commands.show.tables import PlainTable
+from emotion_search.engine.commands.show.tables import PlainTable, print_row
 
 if TYPE_CHECKING:
     from emotion_search.index.database.clips import ClipDetails
@@ -20,6 +20,7 @@ def print_recordings(recordings: Sequence[RecordingDetails]) -> None:
         "recorded_at": [str(one.recorded_at or "")[:16] for one in recordings],
         "length": [clock(one.duration) for one in recordings],
         "clips": [str(one.clips) for one in recordings],
+        "share": ["" if one.share is None else f"{one.share:.0%}" for one in recordings],
         "label": [", ".join(one.labels.get("emotion", ())) for one in recordings],
         "source": [one.source or "" for one in recordings],
         "speaker": [one.speaker or "" for one in recordings],
@@ -27,7 +28,7 @@ def print_recordings(recordings: Sequence[RecordingDetails]) -> None:
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = PlainTable()
     for name in shown:
-        right = name in ("recording", "length", "clips")
+        right = name in ("recording", "length", "clips", "share")
         spare = name in ("label", "source", "speaker")
         table.column(name, justify="right" if right else "left", no_wrap=right, spare=spare)
     table.column("file")
@@ -111,7 +112,7 @@ def _channel(clip: ClipDetails) -> str:
 def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
         if value:
-            print(f"{name:<12} {value}")
+            print_row(name, value, 13)
 
 
 def print_counts(rows: Sequence[Mapping[str, str | int | None]]) -> None:

@@ -51,8 +51,8 @@ class PlainTable:
         """Add a column. Where the terminal is too narrow, cells of a ``file`` or ``model`` lose
         their beginning; others wrap, stay as they are (``no_wrap``) or lose their end
         (``ellipsis``); and a column that is ``spare`` is left out."""
-        kind = "keep" if no_wrap else "wrap"
-        kind = "end" if name in ("file", "model") else "cut" if overflow == "ellipsis" else kind
+        kind = "keep" if no_wrap else "end" if name in ("file", "model") else "wrap"
+        kind = "cut" if overflow == "ellipsis" else kind
         self._columns.append(_Column(shown(name), kind, justify == "right", spare))
 
     def row(self, *cells: str) -> None:

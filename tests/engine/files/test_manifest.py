@@ -207,6 +207,29 @@ def test_a_table_of_labels_names_every_clip_and_has_a_column_label(tmp_path: Pat
         read_labels(path, "emotion")
 
 
+def test_a_table_of_labels_has_columns_whatever_their_capitals(tmp_path: Path):
+    path = tmp_path / "l.csv"
+    path.write_text("Clip;LABEL\n7;joy\n")
+    assert read_labels(path, "mood") == [(7, "mood", "joy")]
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("path,Emotion\na.wav,joy\n", "Emotion"),
+        ("path,emotion,label\na.wav,joy,\n", "emotion"),
+        ("path,emotion,label\na.wav,joy,fear\n", None),
+        ("path,emotion,start,end,label\na.wav,joy,0,1,fear\n", None),
+        ("file,emotion\na.wav,joy\n", None),
+        ("path,mood\na.wav,joy\n", None),
+    ],
+)
+def test_labels_that_are_taken_for_metadata_are_known(tmp_path: Path, table, column):
+    path = tmp_path / "m.csv"
+    path.write_text(table)
+    assert read_manifest(path).unread_labels == column
+
+
 def test_what_is_said_of_a_part_is_not_said_of_its_recording(tmp_path: Path):
     path = tmp_path / "m.csv"
     path.write_text(

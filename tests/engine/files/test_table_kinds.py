@@ -136,6 +136,8 @@ def test_columns_dates_and_zone_are_read_as_they_are_said_to_be(tmp_path: Path):
     assert row.metadata == {"speaker (2)": "agent"}
     with pytest.raises(InvalidInputError, match="no column 'Kunden'; it has 'Kunde', 'Datei'"):
         read_manifest(path, TableForm({"path": "Datei", "speaker": "Kunden"}))
+    with pytest.raises(InvalidInputError, match=r"comes last: --map path=Datei"):
+        read_manifest(path, TableForm({"Datei": "path"}))
     ((_, why),) = read_manifest(path, TableForm(names)).problems
     assert "--date-format '%d.%m.%Y %H:%M' reads others" in why
 

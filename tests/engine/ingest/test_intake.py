@@ -282,7 +282,8 @@ def test_clips_are_labelled_corrected_and_unlabelled(run, calls: Path, tmp_path:
     labels = run("search", "--clip", 2, "--label", "grief", "--json").records[0]["labels"]
     assert labels == {"emotion": "grief", "satisfaction": "low"}
     (tmp_path / "l.csv").write_text("clip,label\n3,joy\n4,joy\n1,\n")
-    assert run("label", "--from", tmp_path / "l.csv").code == 0
+    table = run("label", "--from", tmp_path / "l.csv")
+    assert (table.code, table.out) == (0, "2 clips labelled, 1 clip unlabelled\n")
     assert run("status", "--json").records[0]["labels"] == {"joy": 2}
     unknown = run("label", 1, 999, "--label", "joy")
     assert unknown.code == 1

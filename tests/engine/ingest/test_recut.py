@@ -51,6 +51,11 @@ def test_known_recordings_keep_their_clips_unless_asked(library: Library, call: 
     ingest(library, call, window=10)
     report = ingest(library, call, window=5)
     assert (report.known, report.otherwise, report.recut) == (1, 1, 0)
+    copy = call.with_name("copy.wav")
+    copy.write_bytes(call.read_bytes())
+    report = ingest(library, copy, window=5)
+    assert (report.duplicates, report.otherwise, report.recut) == (1, 1, 0)
+    copy.unlink()
     assert spans(library) == [(0, 10), (10, 20)]
     report = ingest(library, call, window=5, recut=True)
     assert (report.recut, report.clips, report.recordings, report.known) == (1, 4, 0, 0)

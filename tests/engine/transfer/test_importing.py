@@ -401,6 +401,8 @@ def test_another_model_or_dimension_is_refused(filled, tmp_path):
         filled.import_embeddings(*source)
     with pytest.raises(InvalidInputError, match="table beside it"):
         filled.import_embeddings(source[0], model="acoustic")
+    with pytest.raises(InvalidInputError, match="holds no embeddings: name"):
+        filled.import_embeddings(source[1], model="acoustic")
 
 
 def test_stopped_in_the_middle_it_goes_on(blank, tmp_path, monkeypatch):

@@ -38,4 +38,5 @@ def test_recordings_come_by_the_share_of_their_time_that_passes(database: Databa
         found, total = find_recordings(session, wanted, order="share", limit=2)
         rest, _ = find_recordings(session, wanted, order="share", limit=2, skip=2)
         assert [one.name for one in [*found, *rest]] == ["most.wav", "half.wav", "less.wav"]
+        assert [one.share for one in [*found, *rest]] == [0.75, 0.5, 0.25]
         assert total == 3
