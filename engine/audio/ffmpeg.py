@@ -12,7 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from emotion_search.engine.audio.headers import Mended, Part, declared, follows
+from emotion_search.engine.audio.headers import Mended, Part, declared, follows, granule
 from emotion_search.engine.audio.raw_frames import raw_frames
 from emotion_search.engine.audio.samples import Samples, samples_of
 from emotion_search.index.errors import AudioError
@@ -96,11 +96,14 @@ class Source:
             self._formats = frozenset(self._container.format.name.split(","))
             # of a single page of Ogg, FFmpeg takes the first packet for sound and cuts the end off
             self._vorbis = context.name == "vorbis" and "ogg" in self._formats
-            if self._vorbis or context.name == "alac":  # whose short last frame it cuts again
+            self._alac = context.name == "alac"  # whose short last frame it cuts again
+            if self._vorbis or self._alac:
                 context.options = {"flags2": "+skip_manual"}
             self.sample_rate, self.channels = int(context.sample_rate or 0), int(context.channels)
-            self._layout = context.layout.name
             self._check()
+            # PyAV frees an unusual order of channels, as of 7.1 in CAF, with each of its objects
+            kind = "c" if self.channels <= 8 else "C"  # the usual one; of more there is none
+            context.layout = self._layout = f"{self.channels}{kind}"
         except BaseException:
             self.close()
             raise
@@ -241,6 +244,8 @@ class Source:
                 at = round((frame.pts * self._tick - origin) * rate)
                 if self._decoded < 0:
                     self._decoded = at
+                if at < 0 and self._alac:  # an edit list has it begin later
+                    samples, at = samples[-at:], 0
                 if timed and at > self._decoded + jitter:
                     left -= at - self._decoded
                     if left < 0:
@@ -340,10 +345,9 @@ class Source:
         after = f"after {self._decoded / self.sample_rate:.2f} s"
         header = self._header
         self._check_bytes()
-        if (promised_s := self._cut_short()) is not None:
+        if (cut := self._cut_short()) is not None:
             raise AudioError(
-                f"is truncated: {float(self._reached):.2f} s are there, {promised_s:.2f} s were"
-                " promised"
+                "is truncated: {:.2f} s are there, {:.2f} s were promised".format(*cut)
             )
         if self._packets_lost > _LOST * self._packets_read + 1:
             raise AudioError(
@@ -379,27 +383,23 @@ class Source:
                 " were promised"
             )
 
-    def _cut_short(self) -> float | None:
-        """How long the file says it is, if its last packet falls short of that.
-
-        Not by what was decoded: there may be gaps between packets. The MP4 family says how long
-        each track is; of others the longest counts, which may be video.
-        """
+    def _cut_short(self) -> tuple[float, float] | None:
+        """How long it is and how long the file says that it is, if it falls short of that: by
+        track in the MP4 family, by samples in FLAC, in Ogg by its last page, also where that is
+        damaged; of others by the longest track, which may be video."""
+        there, promised = self._reached, self.header_duration if self._formats & _LENGTHS else None
+        length = (self._stream.duration or 0) * self._tick
+        slack = (promised or length) * _SLACK + _SLACK_S
+        if self._formats & {"flac", "ogg"}:
+            there = self._decoded / self.sample_rate
         if "flac" in self._formats:
-            length, time_base = self._stream.duration, self._stream.time_base
-            if (
-                length
-                and time_base
-                and self._decoded < round(length * time_base * self.sample_rate)
-            ):
-                return float(length * time_base)
-            return None
-        promised = self.header_duration if self._formats & _LENGTHS else None
-        if "mov" in self._formats and self._stream.duration:
-            promised = self._stream.duration * self._tick
-        if promised is None or self._reached >= promised * (1 - _SLACK) - _SLACK_S:
-            return None
-        return promised
+            promised, slack = length, 0.5 / self.sample_rate
+        elif "mov" in self._formats and length:
+            promised = length
+        elif "ogg" in self._formats and self._streams == 1:
+            last = granule(self._path, self._part[1] if self._part else self._path.stat().st_size)
+            promised, slack = (last or 0) * self._tick - self._origin, _JITTER_S
+        return None if promised is None or there >= promised - slack else (there, promised)
 
 
 def _reason(error: Exception) -> str:

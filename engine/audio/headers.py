@@ -15,6 +15,7 @@ _BESIDE = 4096
 _ROUNDED = 8  # bytes: a last frame that is not whole is no cut
 _MP3_SLACK = 0.05  # of the bytes, which editors of tags and of sound leave as they were
 _READ = 1 << 20
+_PAGE = 27 + 255 + 255 * 255  # bytes of a page of Ogg, at most
 
 _BEGINNINGS = re.compile(
     rb"(?:RIFF|RIFX|RF64|BW64).{4}(?:WAVE|AVI |QLCM)|FORM.{4}AIF[FC]|\.snd\x00\x00\x00"
@@ -93,8 +94,8 @@ class Declared:
 
 
 def declared(path: Path) -> Declared | None:
-    """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, WMA, and of MP3 with a Xing (or
-    Info) tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
+    """What the header says of WAV, RF64, AIFF, AU, CAF, W64, AVI, WMA, Matroska, MP3 with a Xing
+    (or Info) tag; None of others. FFmpeg quietly shortens what is declared to what is there."""
     with path.open("rb") as file:
         size = path.stat().st_size
         head = file.read(12)
@@ -114,6 +115,8 @@ def declared(path: Path) -> Declared | None:
             return _sound(file, _CHUNKS[magic], size)
         if magic == b"\x30\x26\xb2\x75":
             return _asf(file, size)
+        if magic == b"\x1a\x45\xdf\xa3":
+            return _matroska(file, size)
         return _mp3(file, head, size)
 
 
@@ -172,6 +175,25 @@ def _asf(file: BinaryIO, size: int) -> Declared | None:
     return Declared(0, _known(int.from_bytes(head[at + 40 : at + 48], "little")), size)
 
 
+def _matroska(file: BinaryIO, size: int) -> Declared | None:
+    """The size of the Segment, which holds all but the EBML header: RFC 9559, 5.1."""
+    file.seek(4)
+    file.seek(_vint(file), io.SEEK_CUR)
+    if file.read(4) != b"\x18\x53\x80\x67":
+        return None
+    length = _vint(file)
+    return Declared(file.tell(), _known(length), max(0, size - file.tell()))
+
+
+def _vint(file: BinaryIO) -> int:
+    """A size of EBML (RFC 8794, 4); 0 if it is unknown, which all ones stand for."""
+    first = file.read(1)
+    length = 9 - int.from_bytes(first, "big").bit_length()  # bytes, by the zeros before the first 1
+    ones = (1 << 7 * length) - 1
+    found = int.from_bytes(first + file.read(length - 1), "big") & ones
+    return 0 if found == ones else found
+
+
 def _loose(file: BinaryIO, chunks: _Chunks | None, at: int, size: int) -> int:
     """Bytes from ``at`` on that are no chunk, where there are such, no tag and no padding."""
     file.seek(at)
@@ -197,6 +219,19 @@ def _mp3(file: BinaryIO, head: bytes, size: int) -> Declared | None:
     begin = at + found.start()
     length = int.from_bytes(found[2][4:], "big")
     return Declared(begin, _known(length), max(0, size - begin), slack=_MP3_SLACK)
+
+
+def granule(path: Path, end: int) -> int | None:
+    """Of the last page of Ogg before byte ``end``, whole or not, where its header says that it
+    ends, in samples (RFC 3533, 6); None where it does not."""
+    with path.open("rb") as file:
+        file.seek(max(0, end - _PAGE))
+        content = file.read(end - file.tell())
+    at = content.rfind(b"OggS\x00")
+    position = content[at + 6 : at + 14]
+    if at < 0 or len(position) < 8:
+        return None
+    return int.from_bytes(position, "little", signed=True)
 
 
 def follows(path: Path, at: int) -> int | None:

@@ -144,7 +144,13 @@ def insert_embeddings(session: Session, model_id: int, embedded: Sequence[Embedd
 
 
 def scored(classes: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
-    """The columns that hold the scores of a clip, float32 (classes,)."""
+    """The columns that hold the scores of a clip, float32 (classes,).
+
+    Raises:
+        DatabaseError: the model in the database has other classes.
+    """
+    if len(scores) not in (0, len(classes)):
+        raise DatabaseError("a model has lost its classes; see the cure: emotion-search check")
     best = int(scores.argmax()) if len(scores) else None
     data = scores.astype("<f4").tobytes()
     derived = [None] * 3 if best is None else affect(classes, scores).tolist()

@@ -79,9 +79,9 @@ def connect(url: URL, busy_timeout: float, read_only: bool) -> Engine:
     return alchemy
 
 
-def _is_utf8(data: bytes) -> bool:
+def _is_utf8(data: bytes | None) -> bool:
     try:
-        data.decode()
+        (data or b"").decode()  # where nothing may be missing, SQLite does not ask whether it is
     except UnicodeDecodeError:
         return False
     return True

@@ -535,15 +535,34 @@ def test_what_a_classifier_predicts_tells_of_an_embedding_that_is_gone(on_sqlite
     assert "clips: 1 rows have no embedding (id 1)" in found(on_sqlite)
 
 
-def test_what_is_missing_is_told(on_sqlite: Settings):
-    file = on_sqlite.home / "archive.db"
-    with sqlite3.connect(file) as database:  # NOT NULL is checked when a row is written
-        database.execute("PRAGMA writable_schema = ON")
-        loose = "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'clips'"
-        database.execute(loose, ("start_s FLOAT NOT NULL", "start_s FLOAT"))
+@pytest.mark.parametrize(
+    ("table", "column"), [("clips", "start_s FLOAT"), ("recordings", "name TEXT")]
+)
+def test_what_is_missing_is_told(on_sqlite: Settings, run, table: str, column: str):
+    file, name = on_sqlite.home / "archive.db", column.split()[0]
     with sqlite3.connect(file) as database:
-        database.execute("UPDATE clips SET start_s = NULL WHERE id = 2")
-    assert "clips: 1 rows have no start_s that can be read (id 2)" in found(on_sqlite)
+        database.execute("PRAGMA writable_schema = ON")
+        whole = database.execute(
+            "SELECT sql FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone()
+        write = "UPDATE sqlite_schema SET sql = ? WHERE name = ?"
+        database.execute(write, (whole[0].replace(f"{column} NOT NULL", column), table))
+    with sqlite3.connect(file) as database:  # NOT NULL is checked when a row is written
+        database.execute(f"UPDATE {table} SET {name} = NULL WHERE id = 2")
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(write, (*whole, table))
+    told = f"{table}: 1 rows have no {name} that can be read (id 2)"
+    assert told in found(on_sqlite)
+    assert "is damaged" in run("list", table).err
+
+
+def test_a_model_that_lost_its_classes_is_damage_to_who_ingests(on_sqlite: Settings, run, tmp_path):
+    with sqlite3.connect(on_sqlite.home / "archive.db") as database:
+        database.execute("""UPDATE models SET classes = '["a"]'""")
+    new = write_wav(tmp_path / "new.wav", speak("anger", speaker=3, seed=3, seconds=1.0))
+    done = run("ingest", new)
+    assert done.code == 1
+    assert "a model has lost its classes; see the cure: emotion-search check" in done.err
 
 
 @pytest.mark.parametrize("change", [

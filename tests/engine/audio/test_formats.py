@@ -11,7 +11,7 @@ from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.files.scan import find_audio
 from emotion_search.index.errors import AudioError
 from tests.conftest import write_wav
-from tests.formats import ENCODED, WRITTEN, encode, write_as
+from tests.formats import ENCODED, STREAMED, WRITTEN, encode, stream_as, write_as
 from tests.reading import channel_of, read_span
 
 VOICE = 0.5 * speak("anger", speaker=0, seed=0, seconds=2.0)
@@ -74,7 +74,7 @@ def test_channels_are_kept_apart(ending: str, tmp_path: Path):
         channel_of(path, 2)
 
 
-TOLD = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv"]
+TOLD = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv", "ogg", "opus"]
 BY_BYTES = ["aiff", "au", "caf", "w64", "24.wav", "gsm.wav", "adpcm.wav", "avi"]
 
 
@@ -93,6 +93,23 @@ def test_a_file_that_lacks_some_of_its_bytes_is_told_how_many(ending: str, tmp_p
     path = write_as(tmp_path / "voice", np.tile(VOICE, 5), ending)
     path.write_bytes(path.read_bytes()[:-4000])
     with pytest.raises(AudioError, match=r"truncated after .* bytes of sound are there"):
+        decode(path)
+
+
+@pytest.mark.parametrize("ending", ["mka", "webm"])
+def test_the_end_of_a_film_that_is_missing_is_told(ending: str, tmp_path: Path):
+    path = write_as(tmp_path / "voice", np.tile(VOICE, 5), ending)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match=r"truncated after .* bytes of sound are there"):
+        decode(path)
+
+
+@pytest.mark.parametrize("ending", ["ogg", "opus", "oga"])
+def test_a_last_page_that_is_not_whole_is_told(ending: str, tmp_path: Path):
+    make = stream_as if ending in STREAMED else write_as
+    path = make(tmp_path / "voice", VOICE[:24_000], ending)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AudioError, match=r"truncated: .* s are there, 1\.5\d s were promised"):
         decode(path)
 
 

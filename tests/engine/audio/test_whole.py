@@ -1,6 +1,8 @@
 """Files are read to their last byte or refused: streamed, joined, cut, under another name."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -288,3 +290,35 @@ def test_eight_channels_in_planes_are_read(tmp_path: Path):
     levels = [np.abs(one).max() for one in read]
     assert max(levels) > 0.2
     assert sum(level > 0.05 for level in levels) == 1
+
+
+def test_channels_in_an_unusual_order_are_read(tmp_path: Path):
+    channels = np.repeat(VOICE, 8).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(channels, format="flt", layout="7.1")
+    frame.sample_rate = 16_000
+    with av.open(str(tmp_path / "x.caf"), "w") as out:
+        stream = out.add_stream("pcm_s16be", rate=16_000, layout="7.1")
+        for piece in av.AudioResampler("s16", "7.1", 16_000).resample(frame):
+            out.mux(stream.encode(piece))
+        out.mux(stream.encode(None))
+    code = f"""if True:
+        from pathlib import Path
+        from emotion_search.engine.audio.file import decode
+        print(len(decode(Path({str(tmp_path / "x.caf")!r}))))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.stdout.split() == [str(len(VOICE)).encode()], done.stderr
+
+
+def test_what_an_edit_list_hides_of_a_lossless_track_is_not_read(tmp_path: Path):
+    path = tmp_path / "late.m4a"
+    with (
+        av.open(str(write_as(tmp_path / "voice", VOICE, "alac.m4a"))) as read,
+        av.open(str(path), "w", format="ipod") as out,
+    ):
+        stream = out.add_stream_from_template(read.streams.audio[0])
+        for packet in read.demux(read.streams.audio[0]):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts - 5000, packet.dts - 5000
+                packet.stream = stream
+                out.mux(packet)
+    assert decode(path) == pytest.approx(VOICE[5000:], abs=1e-3)
