@@ -44,7 +44,8 @@ class AudioFile:
 
         self._channel = channel
         if not path.is_file():  # a pipe or a device would never end
-            raise AudioError("is not a regular file" if path.exists() else "is not there")
+            what = "is a folder" if path.is_dir() else "is not a regular file"
+            raise AudioError(what if path.exists() else "is not there")
         self._source, self.notices = open_track(path, track)
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self._decoded = 0

@@ -261,7 +261,8 @@ def facts(path: Path | str) -> FileFacts:
         return object_facts(path)
     status = os.stat(path)  # noqa: PTH116
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
+        folder = stat.S_ISDIR(status.st_mode)
+        raise OSError(errno.EINVAL, "is a folder" if folder else "not a regular file")
     changed = max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))  # what databases can hold
     return FileFacts(str(path), status.st_size, changed)
 

@@ -294,6 +294,7 @@ def test_a_checkpoint_folder_as_model(run, manifest, checkpoint, voices, tmp_pat
         (["status", "--home", "~nosuchuser/x"], 2, "home"),
         (["embed", "a.wav", "--output-dir", "/dev/null", "--model", "acoustic"], 1, "/dev/null"),
         (["search", "--clip", "one"], 2, "'--clip': one should be a valid integer (see"),
+        (["search", "."], 1, "error: .: is a folder"),
         (["search", "8"], 1, "clip 8 is asked for by --clip 8"),
         (["trend", "none.wav"], 1, "nor is there such a file"),
         (["serve", "--port", "99999"], 2, "--port"),

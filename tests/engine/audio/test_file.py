@@ -1,5 +1,6 @@
 """The decoder on every format it knows, at other rates, and on what is no audio."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -123,8 +124,10 @@ def test_a_file_that_is_refused_has_no_duration_by_its_header_either(tmp_path: P
     slow = write_wav(tmp_path / "x.wav", tone(2.0, rate=500), 500)
     with pytest.raises(AudioError, match="sample rate of 500 Hz"):
         AudioFile(slow)
-    with pytest.raises(AudioError, match="is not a regular file"):
+    with pytest.raises(AudioError, match="is a folder"):
         AudioFile(tmp_path)
+    with pytest.raises(AudioError, match="is not a regular file"):
+        AudioFile(Path(os.devnull))
     empty = write_wav(tmp_path / "x.wav", np.zeros(0, np.float32))
     with AudioFile(empty) as file:
         assert file.header_duration is None
