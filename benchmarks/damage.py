@@ -6,15 +6,15 @@ python -m benchmarks.damage
 from __future__ import annotations
 
 import argparse
-import json
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -67,6 +67,16 @@ UNEQUAL = (
     "cluster",
     "GET",
 )  # of which the output tells sizes and times
+HEAVY = [  # modules that processes of all kinds begin with
+    *(
+        "benchmarks.damages",
+        "emotion_search.cli",
+        "emotion_search.engine.api.app",
+        "faiss",
+        "torch",
+    ),
+    *("sklearn.linear_model", "sklearn.cluster", "scipy.stats", "soxr", "tests.conftest"),
+]
 REQUESTS = (
     *("stats", "tasks", "labels?task=emotion", "models", "failures", "clips?limit=500", "clips/4"),
     *("clips?sort=happy", "clips?emotion=angry", "clips/4/audio", "recordings?limit=500"),
@@ -168,12 +178,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--what", nargs="*", help="Kinds that begin so.", default=[""])
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ["EMOTION_SEARCH_INDEX"] = "quantised"
-    if options.one:  # in a process of its own, which may die of it
-        print(json.dumps(answers(Path(options.one[0]), options.one[1], options.seed)))
-        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
     print(describe("sqlalchemy", "faiss-cpu"))
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -185,11 +193,11 @@ def main() -> None:
         failed = {command: told for command, told in expected.items() if told[0]}
         assert not failed, failed
         for name in [one for one in KINDS if one.startswith(tuple(options.what))]:
-            call = [sys.executable, "-m", "benchmarks.damage", "--seed", str(options.seed), "--one"]
-            done = subprocess.run(
-                [*call, str(whole), name], capture_output=True, timeout=600, check=False
-            )
-            found = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+            with ProcessPoolExecutor(1, context) as process:  # which may die of it
+                try:
+                    found = process.submit(answers, whole, name, options.seed).result(600)
+                except BrokenProcessPool:
+                    found = {}
             seen, failed, other = judged(found, expected)
             silent = [] if seen else other
             counts += Counter(

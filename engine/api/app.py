@@ -162,6 +162,7 @@ def create_app(settings: Settings, *, open_to: OpenTo = "loopback") -> FastAPI:
                     partial(remove_orphans, library): _EXPIRED_S
                     if settings.uploads
                     else _ORPHANS_S,
+                    library.database.empty_log: _ORPHANS_S,  # of what was erased while it was read
                     Retention(library).apply: _EXPIRED_S,
                     app.state.webhooks.tidy: _EXPIRED_S,
                 }

@@ -165,8 +165,8 @@ class Indexed(Archive):
 
         if not self.database.empty_log():
             log.warning(
-                "%s is being read: what was erased stays in its -wal file until the next forget, or"
-                " until nobody has it open",
+                "%s is being read: what was erased stays in its files until the next forget, until"
+                " nobody has it open, or until a server that runs has looked, every ten minutes",
                 self.database,
             )
         with self.database.read() as session:

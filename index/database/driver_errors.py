@@ -24,7 +24,8 @@ def translated(
             f"{database} is locked by another writer (waited {busy_timeout:g} s);"
             " try again when it is done"
         )
-    if "disk is full" in low or "no space left" in low or "disk full" in low:
+    full = getattr(error.orig, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"  # no room for -shm
+    if full or "disk is full" in low or "no space left" in low or "disk full" in low:
         return StorageFullError(
             f"no space left for {database}; free some and run the same command again:"
             " what was committed is kept"
