@@ -346,8 +346,9 @@ class Source:
         header = self._header
         self._check_bytes()
         if (cut := self._cut_short()) is not None:
+            there, promised = cut
             raise AudioError(
-                "is truncated: {:.2f} s are there, {:.2f} s were promised".format(*cut)
+                f"is truncated: {there:.2f} s are there, {promised:.2f} s were promised"
             )
         if self._packets_lost > _LOST * self._packets_read + 1:
             raise AudioError(
