@@ -126,8 +126,8 @@ def _show(prediction: Prediction, *, as_json: bool) -> None:
     from emotion_search.engine.commands.show.hits import clock
 
     if as_json:
-        told = ("channels", "notices")  # on stderr
-        print_json({name: value for name, value in vars(prediction).items() if name not in told})
+        others = ("channels", "notices")  # which stderr has
+        print_json({name: value for name, value in vars(prediction).items() if name not in others})
     elif prediction.error is not None:
         say_error(f"{prediction.file}: {prediction.error}")
     else:

@@ -74,11 +74,11 @@ def test_channels_are_kept_apart(ending: str, tmp_path: Path):
         channel_of(path, 2)
 
 
-TOLD = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv", "ogg", "opus"]
+NOTICED = ["m4a", "mov", "mkv", "wma", "wav", "flac", "mp3", "wv", "ogg", "opus"]
 BY_BYTES = ["aiff", "au", "caf", "w64", "24.wav", "gsm.wav", "adpcm.wav", "avi"]
 
 
-@pytest.mark.parametrize("ending", TOLD + BY_BYTES)
+@pytest.mark.parametrize("ending", NOTICED + BY_BYTES)
 def test_a_file_cut_in_the_middle_is_told(ending: str, tmp_path: Path):
     long = np.tile(VOICE, 5)
     path = write_as(tmp_path / "voice", long, ending)
