@@ -43,7 +43,10 @@ def draw(panels: list[tuple[str, list[tuple[str, float]]]], path: Path) -> None:
     for axis, (title, points) in zip(axes[0], panels, strict=True):
         axis.bar_label(axis.bar(*zip(*points, strict=True)), fmt="%.0f")
         axis.set_title(title)
-    figure.savefig(path)
+        axis.margins(y=0.1)  # for the figures
+    figure.tight_layout()
+    with pyplot.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
