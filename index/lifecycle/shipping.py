@@ -36,12 +36,13 @@ from emotion_search.index.lifecycle.catch_up import LoadedIndex, latest_ids
 from emotion_search.index.lifecycle.verify import Verdict, neighbours_of
 from emotion_search.index.vectors.arrays import Cosines, Ids, Vectors
 from emotion_search.index.vectors.external import MOST, MOST_RECENT, EngineIndex, Marks
-from emotion_search.index.vectors.milvus import Milvus
+from emotion_search.index.vectors.milvus import SETTLED_S, Milvus
 
 log = logging.getLogger(__name__)
 
 _WINDOW = 8192  # ids that are compared with the engine's at a time
-_SHIP_S = 5.0  # from one time that a server sends something to the next
+_SHIP_S = 30.0  # from one time that a server sends new clips to the next
+_MEND_S = 5.0  # the same, of an engine that failed or has something that was removed
 _ALIKE = 1e-3  # between a vector and what the engine gives back of it
 _CURE = "a server mends that by itself, else run: emotion-search index repair"
 
@@ -90,7 +91,7 @@ class Shipping:
         done = index.mark is not None and index.mark >= loaded.revision and not self._left
         if done and index.trouble is None:
             return False
-        self._due = now + _SHIP_S
+        self._due = now + (_SHIP_S if index.trouble is None and not self._left else _MEND_S)
         return True
 
     def attach(self, loaded: LoadedIndex) -> None:
@@ -121,7 +122,8 @@ class Shipping:
                     (ids, loaded.space.turn(session, ids, vectors))
                     for ids, vectors in stream(session, self._model, marks.revision)
                 )
-                index.follow(partial(self._ask, name, marks.revision), marks.revision, recent)
+                ask = partial(self._ask, name, marks.revision, time.monotonic() + SETTLED_S)
+                index.follow(ask, marks.revision, recent)
         except EngineError as error:
             if index.problem != str(error):
                 log.warning("%s", error)
@@ -188,10 +190,13 @@ class Shipping:
         """Remove all that the engine has of the model."""
         self._engine.drop(self._alias)
 
-    def _ask(self, name: str, mark: int, query: Vectors, limit: int) -> tuple[Ids, Cosines]:
+    def _ask(
+        self, name: str, mark: int, settles: float, query: Vectors, limit: int
+    ) -> tuple[Ids, Cosines]:
         """See ``external.Ask``. After it was wiped, another process may fill a collection anew,
         which answers all the same."""
-        named = self._engine.search(name, query, limit)
+        settled = time.monotonic() > settles
+        named = self._engine.search(name, query, limit, settled=settled)
         if self._engine.marks_noted(name).revision < mark:
             raise EngineError(f"the engine at {self._engine.address} is not filled again yet")
         return named
@@ -264,6 +269,7 @@ class Shipping:
                 self._engine.delete(name, surplus)
             if len(missing):
                 self._send(session, space, name, *embeddings_by_id(session, self._model, missing))
+        self._engine.settle(name)
 
     def _windows(self, name: str, wanted: Ids) -> Iterator[tuple[Ids, Ids]]:
         """Ids, ascending, some at a time, and those that the engine has in their place."""

@@ -2,6 +2,8 @@
 
 Vectors lie under clip ids in collections of two fields, ``id`` and ``vector``; how far a collection
 is stands in its properties. Consistency is Strong: an answer has seen all that was sent before.
+Since that waits for a tick of the engine's clock, 0.2 s, searches of what was sent a while ago are
+Bounded.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ _CHANNEL = {  # a server that was away is tried again soon; pings, which some ta
 _SENT = 1000  # vectors, or ids, of one call: 4 MB of 1024 dimensions
 _REVISION, _ERASED = "emotion_search.revision", "emotion_search.erased"
 _STRONG = "Strong"
-_CODES = {"nlist": 1024, "refine": True, "refine_type": "SQ8"}  # of IVF_RABITQ
+SETTLED_S = 10.0
+"""After this long a Bounded answer has seen what was sent: ``common.gracefulTime``, 5 s, twice."""
+_LISTS = {"nlist": 1024}  # of the kinds that begin with IVF
+_CODES = _LISTS | {"refine": True, "refine_type": "SQ8"}  # of IVF_RABITQ
 _LOOK = {"nprobe": 128, "refine_k": 4}
 
 
@@ -37,7 +42,8 @@ class Milvus:
 
     Args:
         url: ``milvus+https://TOKEN@HOST:19530/DATABASE?nprobe=128``, or ``USER:PASSWORD@``; the
-            parameters, if any, are those of its searches.
+            parameters, if any, are those of its searches, and ``index``, the kind of index of a
+            collection that is made.
 
     Attributes:
         address: where it is, without secrets.
@@ -62,7 +68,9 @@ class Milvus:
             if not parts.hostname:
                 raise ValueError("no host")
             self._where = f"{parts.scheme}://{parts.hostname}:{parts.port or 19530}"
-            self._look = _LOOK | {key: int(value) for key, value in parse_qsl(parts.query)}
+            asked = dict(parse_qsl(parts.query))
+            self._kind = asked.pop("index", "").upper()
+            self._look = _LOOK | {key: int(value) for key, value in asked.items()}
         except ValueError as error:
             raise InvalidInputError(
                 f"{self.address} names no engine; use milvus+https://TOKEN@HOST:19530"
@@ -94,10 +102,11 @@ class Milvus:
             schema.add_field("id", kinds.INT64, is_primary=True)
             schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dimension)
             index = client.prepare_index_params()
-            lite = "lite" in client.get_server_version(timeout=_SEARCH_S)  # it has few kinds
-            kind = {"index_type": "AUTOINDEX"} if lite else {"index_type": "IVF_RABITQ"}
-            params = {} if lite else _CODES
-            index.add_index("vector", metric_type="IP", params=params, **kind)
+            version = client.get_server_version(timeout=_SEARCH_S)
+            lite = version.startswith("milvus_lite")  # it has few kinds
+            kind = self._kind or ("AUTOINDEX" if lite else "IVF_RABITQ")
+            params = _CODES if kind == "IVF_RABITQ" else _LISTS if kind.startswith("IVF") else {}
+            index.add_index("vector", index_type=kind, metric_type="IP", params=params)
             client.create_collection(
                 name, schema=schema, index_params=index, consistency_level=_STRONG, timeout=_WORK_S
             )
@@ -108,8 +117,11 @@ class Milvus:
         with self._calls() as client:
             client.alter_collection_properties(name, noted, timeout=_WORK_S)
 
-    def search(self, name: str, query: Vectors, limit: int) -> tuple[Ids, Cosines]:
-        """See ``external.Ask``."""
+    def search(
+        self, name: str, query: Vectors, limit: int, *, settled: bool = False
+    ) -> tuple[Ids, Cosines]:
+        """See ``external.Ask``. ``settled``: nothing that was sent within the last ``SETTLED_S`` is
+        needed."""
         with self._calls() as client:
             (found,) = client.search(
                 name,
@@ -117,7 +129,7 @@ class Milvus:
                 limit=limit,
                 search_params={"metric_type": "IP", "params": self._look},
                 output_fields=["id"],
-                consistency_level=_STRONG,
+                consistency_level="Bounded" if settled else _STRONG,
                 timeout=_SEARCH_S,
             )
             ids = np.array([hit["id"] for hit in found], np.int64)
@@ -139,6 +151,11 @@ class Milvus:
                 client.delete(name, ids=ids[begin : begin + _SENT].tolist(), timeout=_WORK_S)
             client.flush(name, timeout=_WORK_S)
             client.compact(name, timeout=_WORK_S)
+
+    def settle(self, name: str) -> None:
+        """Let it index what it was sent; until then it looks through less of that."""
+        with self._calls() as client:
+            client.flush(name, timeout=_WORK_S)
 
     def vectors(self, name: str, ids: Ids) -> tuple[Ids, Vectors]:
         """Those of the ids that are there, and their vectors."""
