@@ -51,11 +51,11 @@ class ClipGallery:
         """All of them: int64, ascending."""
         return self._columns.ids[np.flatnonzero(self._passes)]
 
-    def among(self, ids: Ids) -> tuple[Ids, Ids]:
-        """Those of some ids that may be hits, and the recording of each."""
+    def among(self, ids: Ids) -> tuple[NDArray[np.intp], Ids]:
+        """Places of those of some ids that may be hits, and the recording of each."""
         known, rows = self._columns.rows_of(ids)
         passes = self._passes[rows]
-        return ids[known][passes], self._columns["recording"][rows[passes]]
+        return np.flatnonzero(known)[passes], self._columns["recording"][rows[passes]]
 
     def products(self, ids: Ids) -> Cosines:
         """Their cosines to the query, in single precision where their vectors are mapped."""

@@ -31,6 +31,7 @@ _RATHER_FEW_OF = 1 / 15  # compared rather than sought in all the lists
 _DEEPER = 4  # times as many, where too few hits were found
 _DEEPEST = 1000  # best of all clips; beyond, only those that may be hits are searched among
 _SURE, _HOPELESS = 3.25, 1.0  # clearances, see there: no better clip is expected; too many are
+_SOME = 4  # times the limit: put in order first
 _PART = 256  # vectors compared with those of better clips at a time
 
 
@@ -64,8 +65,8 @@ class Gallery(Protocol):
     def ids(self) -> Ids:
         """All of them: int64, ascending."""
 
-    def among(self, ids: Ids) -> tuple[Ids, Ids]:
-        """Those of some ids that may be hits, and the recording of each."""
+    def among(self, ids: Ids) -> tuple[NDArray[np.intp], Ids]:
+        """Places of those of some ids that may be hits, and the recording of each."""
 
     def products(self, ids: Ids) -> Cosines:
         """Cosines of such clips to the query, in single precision or better."""
@@ -154,10 +155,8 @@ class _Pool:
             new = ~np.isin(ids, self._seen)
             ids, estimates = ids[new], estimates[new]
         self._seen = np.concatenate([self._seen, ids])
-        named = ids
-        ids, recordings = self._gallery.among(ids)
-        if len(ids) < len(named):
-            estimates = estimates[np.isin(named, ids)]
+        places, recordings = self._gallery.among(ids)
+        ids, estimates = ids[places], estimates[places]
         self._estimates = np.concatenate([self._estimates, estimates])
         self._ids = np.concatenate([self._ids, ids])
         self._recordings = np.concatenate([self._recordings, recordings])
@@ -201,7 +200,17 @@ class _Pool:
         return ceil(as_good * len(self._seen) / len(self._ids))
 
     def _chosen(self) -> NDArray[np.intp]:
-        order = np.lexsort((self._ids, -self._cosines))
+        """Rows of the best; the very best alone are put in order where that is enough of them."""
+        few = _SOME * self._wish.limit
+        if len(self._ids) > few:
+            least = np.partition(self._cosines, -few)[-few]
+            chosen = self._chosen_of(np.flatnonzero(self._cosines >= least))
+            if len(chosen) == self._wish.limit:
+                return chosen
+        return self._chosen_of(np.arange(len(self._ids)))
+
+    def _chosen_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        order = rows[np.lexsort((self._ids[rows], -self._cosines[rows]))]
         if self._wish.per_recording is not None:
             order = order[_occurrence(self._recordings[order]) < self._wish.per_recording]
         if self._unlike is not None:

@@ -36,7 +36,8 @@ class MemoryEngine:
         self.noted: dict[str, Marks] = {}
         self.alias: dict[str, str] = {}
         self.down = self.keeps = False
-        self.sent = self.searched = 0
+        self.sent = self.searched = self.flushed = 0
+        self.settled: bool | None = None  # of the last search
 
     def _of(self, name: str) -> dict[int, np.ndarray]:
         if self.down:
@@ -62,9 +63,12 @@ class MemoryEngine:
         self._of(name)
         self.noted[name] = marks
 
-    def search(self, name: str, query: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, name: str, query: np.ndarray, limit: int, *, settled: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         stored = self._of(name)
         self.searched += 1
+        self.settled = settled
         scores = {one: float(row @ query) for one, row in stored.items()}
         best = sorted(scores, key=scores.__getitem__, reverse=True)[:limit]
         return np.array(best, np.int64), np.array([scores[one] for one in best])
@@ -78,6 +82,10 @@ class MemoryEngine:
         if not self.keeps:
             for one in ids.tolist():
                 stored.pop(one, None)
+
+    def settle(self, name: str) -> None:
+        self._of(name)
+        self.flushed += 1
 
     def vectors(self, name: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         stored = self._of(name)
@@ -163,6 +171,49 @@ def world(sqlite: Database, tmp_path: Path, asked: None) -> World:
 def either(database: Database, tmp_path: Path, asked: None) -> World:
     """On SQLite and on Postgres."""
     return World(database, tmp_path / "index")
+
+
+def test_what_was_sent_a_while_ago_need_not_be_waited_for(world: World, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(shipping_module.time, "monotonic", lambda: now)
+    world.add(60)
+    searcher = world.searcher()
+    seen = []
+    for seconds in (0, 10, 0.1):
+        now += seconds
+        world.agrees(searcher)
+        seen.append(world.engine.settled)
+    world.add(5)
+    searcher.keeper.save()  # sends them
+    world.agrees(searcher)
+    assert [*seen, world.engine.settled] == [False, False, True, False]
+    assert world.engine.flushed == 1  # once it had all; later additions are indexed in its own time
+
+
+def test_a_server_sends_new_clips_less_often_than_it_mends_an_engine(world: World, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(shipping_module.time, "monotonic", lambda: now)
+    world.add(60)
+    searcher = world.searcher()
+    searcher.refresh()
+    shipping = searcher.keeper.shipping
+
+    def due() -> list[int]:
+        """Seconds from now on at which something is."""
+        nonlocal now
+        found = []
+        for second in range(40):
+            if shipping.is_due(searcher.keeper._current):
+                found.append(second)
+            now += 1
+        return found
+
+    assert due() == []
+    world.add(5)
+    searcher.refresh()
+    assert due() == [0, 30]
+    searcher.keeper._current.index.pause("away")
+    assert due() == [20, 25, 30, 35]
 
 
 def test_searches_ask_the_engine_and_compare_what_it_lacks(world: World):

@@ -65,8 +65,9 @@ class Dictionary:
         return self._ids
 
     def among(self, some):
-        there = some[np.isin(some, self._ids)]
-        return there, np.array([self._recording(i) for i in there.tolist()], np.int64)
+        places = np.flatnonzero(np.isin(some, self._ids))
+        there = some[places].tolist()
+        return places, np.array([self._recording(i) for i in there], np.int64)
 
     def products(self, some):
         self.compared.append(len(some))
