@@ -85,7 +85,7 @@ class StoredRows:
         (float32, (dim,)): float32, (n,)."""
         known, places = self._find(ids)
         if len(places) > len(self) // 2:  # most of them: in the order of the file
-            products = (self._rows @ query)[places]
+            products = _products(self._rows, query)[places]
         else:
             products = _products_of(self._rows, query, places)
         zero = np.flatnonzero(products == 0)
@@ -235,6 +235,17 @@ def _checksums(ids: Ids, rows: Vectors) -> Ids:
     """A checksum of each id and its row: int64, (n,)."""
     sums = (crc32(row.tobytes(), crc32(one.tobytes())) for one, row in zip(ids, rows, strict=True))
     return np.fromiter(sums, np.int64, len(ids))
+
+
+def _products(rows: Vectors, query: Vectors) -> Vectors:
+    """Products of all rows with ``query``, float32, (n,): on some processors quicker than BLAS."""
+    import faiss
+
+    query = np.ascontiguousarray(query, np.float32)
+    products = np.empty(len(rows), np.float32)
+    given = [faiss.swig_ptr(array) for array in (products, query, rows)]
+    faiss.fvec_inner_products_ny(*given, rows.shape[1], len(rows))  # type: ignore[attr-defined]
+    return products
 
 
 def _products_of(rows: Vectors, query: Vectors, places: NDArray[np.intp]) -> Vectors:
