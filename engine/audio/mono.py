@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Generator
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from emotion_search.engine.audio.file import SAMPLE_RATE, Samples
@@ -19,8 +19,8 @@ class MonoFile:
     Attributes:
         longest: seconds that it may have; None for any.
         channel: the one that is decoded, counted from 0; None for all of them mixed.
-        duration, channels, notices: seconds, how many channels it has, and what somebody should
-            know who reads it, once ``blocks`` has come to its end.
+        duration, notices: seconds, and what somebody should know who reads it, once ``blocks``
+            has come to its end.
     """
 
     decoders: Decoders
@@ -29,8 +29,7 @@ class MonoFile:
     longest: float | None = None
     channel: int | None = None
     duration: float = 0.0
-    channels: int = 0
-    notices: Sequence[str] = ()
+    notices: list[str] = field(default_factory=list)
 
     def blocks(self) -> Generator[Samples, None, None]:
         """Its samples in order: float32, (n,), 16 kHz.
@@ -51,5 +50,9 @@ class MonoFile:
                         )
                     yield message.tracks[0]
                 elif isinstance(message, Ended):
-                    self.duration, self.channels = message.duration, message.channels
-                    self.notices = message.notices
+                    self.duration, self.notices = message.duration, [*message.notices]
+                    if self.channel is None and message.channels > 1:
+                        self.notices.append(
+                            f"its {message.channels} channels are mixed; one side of a call alone"
+                            " is what ingest --channels 1 takes"
+                        )

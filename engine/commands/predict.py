@@ -19,7 +19,6 @@ from emotion_search.engine.commands.common import (
     say_first,
     stdin_lines,
 )
-from emotion_search.engine.commands.words import counted
 
 if TYPE_CHECKING:
     from emotion_search.engine.inference.predict import Prediction
@@ -75,7 +74,7 @@ def predict(
     named = [line for one in files for line in (stdin_lines() if one == "-" else [one])]
     paths, unusable = _paths(named)
     embedder = load_embedder(model_name(settings), settings)
-    failed, alone, mixed = False, 0, 0
+    failed, alone = False, 0
     notices: list[str] = []
     with context_in(settings, embedder, Place(source, speaker)) as context:
         run = predict_files(
@@ -90,15 +89,9 @@ def predict(
             failed |= prediction.error is not None
             whole = prediction.granularity == "utterance"
             alone += whole and embedder.adapts and prediction.adapted == "none"
-            mixed += prediction.channels > 1
             notices += [f"{prediction.file}: {text}" for text in prediction.notices]
             _show(prediction, as_json=as_json)
     say_first(notices, "more such notices", notice)
-    if mixed:
-        notice(
-            f"of {counted(mixed, 'file')} the channels were mixed; one side of a call alone is what"
-            " ingest --channels customer=1 takes, and trend shows"
-        )
     if alone:
         notice(
             f"scores are unadapted, files: {alone}; they are short and fewer than 20, and there is"
@@ -126,8 +119,8 @@ def _show(prediction: Prediction, *, as_json: bool) -> None:
     from emotion_search.engine.commands.show.hits import clock
 
     if as_json:
-        others = ("channels", "notices")  # which stderr has
-        print_json({name: value for name, value in vars(prediction).items() if name not in others})
+        fields = vars(prediction).items()  # notices are on stderr
+        print_json({name: value for name, value in fields if name != "notices"})
     elif prediction.error is not None:
         say_error(f"{prediction.file}: {prediction.error}")
     else:

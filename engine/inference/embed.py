@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from emotion_search.engine.inference.parts import FileEmbedding, Granularity
 from emotion_search.engine.machine.threads import ahead
 from emotion_search.index.disk.sync import make_folders
 from emotion_search.index.errors import AudioError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def _export(audio: MonoFile, target: Path, embedder: Embedder, how: Granularity)
                     out.append(parts.vectors)
     except AudioError as error:
         return Exported(name, error=str(error))
+    for text in embedded.notices:
+        log.warning("%s: %s", name, text)
     named = named_scores(embedder.classes, embedded.scores)
     top = max(named, key=lambda name: named[name]) if named else None
     return Exported(

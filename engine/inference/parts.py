@@ -81,7 +81,7 @@ class FileEmbedding:
     """A file embedded by a model. Iterate once for its parts; then the whole is known.
 
     Attributes:
-        duration, channels, notices: as ``MonoFile`` has them.
+        duration, notices: as ``MonoFile`` has them.
         vector, scores: of the whole, float32 (dim,) and (classes,). Of an utterance: the mean by
             length over stretches of speech of up to 15 s, as an ingest cuts them. Of frames: the
             mean of their vectors, and the softmax of the mean of their logits, which a linear head
@@ -106,8 +106,7 @@ class FileEmbedding:
         self._context = context or own_context(embedder)
         self._speech = _Speech()
         self.adapted: Adapted = "none"
-        self.duration, self.channels = 0.0, 0
-        self.notices: Sequence[str] = ()
+        self.duration, self.notices = 0.0, list[str]()
         self.vector: Vector = np.empty(0, np.float32)
         self.scores: Vector = np.empty(0, np.float32)
 
@@ -129,8 +128,7 @@ class FileEmbedding:
                 yield parts
         if not voiced.weight:
             raise AudioError(NO_VOICE)
-        self.duration, self.channels = self._audio.duration, self._audio.channels
-        self.notices = self._audio.notices
+        self.duration, self.notices = self._audio.duration, self._audio.notices
         vector, scores = (spoken if spoken.weight else voiced).means()
         self.vector = vector.astype(np.float32)
         if frames and len(scores):  # scores differ from logits by a constant of their frame

@@ -49,7 +49,6 @@ class Prediction:
         emotion, confidence: the top class and its score.
         scores: by class.
         adapted: to what they are: ``archive``, ``recording``, ``files`` or ``none``.
-        channels: of the file, mixed where there are several; known with the whole.
         notices: what somebody should know who reads the file; known with the whole.
     """
 
@@ -62,7 +61,6 @@ class Prediction:
     scores: dict[str, float] | None = None
     adapted: Adapted | None = None
     error: str | None = None
-    channels: int = 0
     notices: Sequence[str] = ()
 
 
@@ -312,7 +310,7 @@ def whole_prediction(name: str, embedded: FileEmbedding, embedder: Embedder) -> 
     """The prediction for a file of which all parts were asked for."""
     span = 0.0, embedded.duration
     whole = _prediction(name, "utterance", *span, embedder, embedded.scores, embedded.adapted)
-    return replace(whole, channels=embedded.channels, notices=embedded.notices)
+    return replace(whole, notices=embedded.notices)
 
 
 def _prediction(

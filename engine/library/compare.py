@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.errors import AudioError, InvalidInputError, UnusableError
 from emotion_search.index.vectors.arrays import Vectors, normalise
 from emotion_search.index.vectors.baselines import Place
+
+log = logging.getLogger(__name__)
 
 MOST = 1000  # things compared at once
 
@@ -161,6 +164,8 @@ def _embedded(decoders: Decoders, embedder: Embedder, context: Context, file: Pa
     whole = FileEmbedding(MonoFile(decoders, file), embedder, Granularity(), context)
     for _ in whole:  # of an utterance there are no parts
         pass
+    for text in whole.notices:
+        log.warning("%s: %s", file, text)
     if not embedder.classes:
         return Compared(str(file), None, None), whole.vector
     scores = named_scores(embedder.classes, whole.scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,8 @@ from emotion_search.index.errors import AudioError, InvalidInputError, NotFoundE
 from emotion_search.index.search import Example, Snapshot
 from emotion_search.index.vectors.arrays import Vectors
 from emotion_search.index.vectors.baselines import Place
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def embedded(
         if known is not None:
             return Example(clips=np.array(clips_of(session, known), np.int64))
     try:
-        return Example(_embedded(archive, model, example.path, longest))
+        return Example(_embedded(archive, model, example, longest))
     except AudioError as error:
         raise AudioError(f"{example.name} {error}") from error
 
@@ -207,16 +210,20 @@ def _of_span(snapshot: Snapshot, example: SpanExample) -> Resolved:
     return _inside(snapshot, Example(clips=clips, weights=np.array(list(overlaps.values()))))
 
 
-def _embedded(archive: Archive, model: ModelInfo, path: Path, longest: float | None) -> Vectors:
+def _embedded(
+    archive: Archive, model: ModelInfo, example: FileExample, longest: float | None
+) -> Vectors:
     archive.decoders.warm()  # starts while the model is loaded
     embedder = archive.embedder_of(model)
     window, by_speech = archive.settings.window, archive.settings.segments == "speech"
     cutters: list[Segmenter] = [SpeechWindows(window)] if by_speech else []
     for cutter in (*cutters, FixedWindows(window)):  # fixed ones where speech is not told from song
-        audio = MonoFile(archive.decoders, path, longest=longest)
+        audio = MonoFile(archive.decoders, example.path, longest=longest)
         with contextlib.closing(audio.blocks()) as blocks:
             found = [embedder.embed(some).vectors for some in _batches(blocks, cutter)]
         if found:
+            for text in audio.notices:
+                log.warning("%s: %s", example.name, text)
             together = np.concatenate(found)
             if not all(map(usable, together)):
                 raise AudioError("gets no usable embedding")

@@ -50,11 +50,16 @@ def test_predict_says_what_it_made_of_several_channels(run, voices, tmp_path):
     call = write_wav(tmp_path / "call.wav", np.stack([voice, 0.5 * voice], axis=1))
     turned = write_wav(tmp_path / "turned.wav", np.stack([voice, -voice], axis=1))
     done = run("predict", call, turned, voices / "anger-1.wav", "--model", "acoustic", "--json")
-    assert "notice: of 2 files the channels were mixed" in done.err
+    mixed = f"notice: {call}: its 2 channels are mixed; one side of a call alone is what ingest"
+    assert mixed in done.err
     assert f"notice: {turned}: its channels cancel each other out" in done.err
-    assert f"{call}: " not in done.err
     assert "notices" not in done.records[0]
     assert "mixed" not in run("predict", voices / "anger-1.wav", "--model", "acoustic").err
+    out = tmp_path / "out"
+    assert mixed in run("embed", call, "--model", "acoustic", "--output-dir", out).err
+    assert mixed in run("compare", call, turned, "--model", "acoustic").err
+    run("ingest", voices, "--model", "acoustic")
+    assert "notice: call.wav: its 2 channels are mixed" in run("search", call).err
 
 
 def test_predict_and_embed_take_folders(run, voices, tmp_path):

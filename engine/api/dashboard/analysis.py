@@ -66,6 +66,7 @@ def analysis(library: Library, path: Path, name: str, window: float) -> dict[str
         "duration": whole.end,
         **part_fields(whole),
         "adapted": whole.adapted,
+        "notices": whole.notices,
         "valence": round(valence, 4),
         "arousal": round(arousal, 4),
         "rank": library.rank(str(whole.emotion), float(embedded.scores.max())),

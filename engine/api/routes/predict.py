@@ -44,6 +44,7 @@ def _predicted(library: Library, form: UploadPredict) -> Response:
         "model": model_name(library.embedder().name),
         **part_fields(whole),
         "adapted": whole.adapted,
+        "notices": whole.notices,
         "parts": [part_fields(part) for part in parts],
     }
     return Response(to_json(fields), media_type="application/json")

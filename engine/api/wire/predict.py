@@ -76,6 +76,7 @@ class PredictOut(PartOut):
     adapted: Adapted = Field(
         description="What the scores are adapted to: the `archive`, the `recording` itself, `none`."
     )
+    notices: list[str] = Field(description="What somebody should know who reads the file.")
     parts: list[PartOut] = Field(description="In order; none of an utterance.")
 
 

@@ -16,7 +16,7 @@ import { add, items, queue } from "./queue.js";
 import { jobState } from "./ingest.js";
 import { save } from "./save.js";
 import { turnList } from "./turns.js";
-import { amount, number, percent, t } from "./words.js";
+import { amount, number, percent, t, translated } from "./words.js";
 
 const MOST = 2;
 const NEAREST = 6;  // of two clips beside each other half of them each
@@ -113,7 +113,7 @@ function answerTo(path, file, fields, signal) {
 }
 
 /** The emotion in a word, how sure the model is of it, and how that compares with the archive. */
-function verdict({ emotion, confidence, min_confidence: least, rank, adapted }) {
+function verdict({ emotion, confidence, min_confidence: least, rank, adapted, notices }) {
   const unsure = confidence < least;
   return h("div.verdict", {},
     h("p.big", {}, dot(emotion), unsure ? t("uncertain") : named(emotion)),
@@ -121,7 +121,8 @@ function verdict({ emotion, confidence, min_confidence: least, rank, adapted }) 
       ? t("The highest score is {emotion} with {score}; below {least} nothing is claimed.", { emotion: named(emotion), score: percent(confidence), least: percent(least) })
       : t("{score} confident.", { score: percent(confidence) }),
       rank !== null && t(" More {emotion} than in {share} of the archive's clips.", { emotion: named(emotion), share: percent(rank / 100) })),
-    adapted === "none" && h("p.hint", {}, t("Not adapted to an archive: too little is known of how its voices sound.")));
+    adapted === "none" && h("p.hint", {}, t("Not adapted to an archive: too little is known of how its voices sound.")),
+    ...notices.map((text) => h("p.hint", {}, translated(text))));
 }
 
 /** Valence and arousal, -1 to 1, on lines. */

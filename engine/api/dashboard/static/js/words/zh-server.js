@@ -75,6 +75,7 @@ export default {
 
   // Audio
   "{file} channels were mixed, since nobody said which to take; if one is an agent's, take the customer's alone: in the European Union, inferring emotions of people at work is prohibited (AI Act, article 5(1)(f))": "未指定声道，因此已混合；若其中有客服，请只取客户声道：欧盟禁止在工作场所推断情绪（《人工智能法》第 5 条第 1 款 (f) 项）",
+  "its {n} channels are mixed; one side of a call alone is what ingest --channels 1 takes": "各声道已混合；只取一方请用 ingest --channels 1",
   "{file} has no speech in it: it is silent, or a tone": "{file} 中没有语音：是静音，或只有单音",
   "{file} has no speech in it": "{file} 中没有语音",
   "{file} contains no audio": "{file} 不含音频",
