@@ -204,7 +204,7 @@ def _is_work(looked: Looked, options: IngestOptions) -> bool:
         return True
     if looked.recording_id is not None:
         anew = looked.otherwise and options.recut
-        return anew or looked.file.annotations != Annotations()
+        return anew or looked.failed or looked.file.annotations != Annotations()
     return options.retry or not looked.silent
 
 

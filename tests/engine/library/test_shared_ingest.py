@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from emotion_search.cli import app
 from emotion_search.engine.commands.ingest_shared import print_status
-from emotion_search.engine.files.scan import Scan
+from emotion_search.engine.files.scan import Found, Scan
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library import shared_ingest, shared_work
 from emotion_search.engine.library.library import Library
@@ -95,6 +95,15 @@ def test_a_second_run_puts_known_files_into_no_slice(alone: Library, calls: Path
     SharedIngest(alone, wanted(alone, calls)).run()
     (run,) = alone.shared_ingests()  # the first is forgotten
     assert (run.known, run.files) == (6, 1)  # the failed one is tried again
+
+
+def test_a_known_file_that_failed_in_the_meantime_is_no_failure_any_more(
+    alone: Library, calls: Path
+):
+    SharedIngest(alone, wanted(alone, calls)).run()
+    alone.note_failures(Found(unusable=[(str(calls / "0.wav"), "cannot be read")]))
+    SharedIngest(alone, wanted(alone, calls)).run()
+    assert [one.path for one in alone.failures()] == [str(calls / "z.wav")]
 
 
 def test_workers_at_once_each_take_other_slices(library: Library, calls: Path):
