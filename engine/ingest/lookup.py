@@ -24,12 +24,14 @@ class Looked:
         recording_id: of the recording that it holds, if it is known as it is.
         otherwise: that recording is cut under other options than the wanted ones.
         silent: it is known that no speech is in it, so cut.
+        failed: it was not there, say, in the meantime; that is no failure any more.
     """
 
     file: FoundFile
     recording_id: int | None = None
     otherwise: bool = False
     silent: bool = False
+    failed: bool = False
 
 
 def look_up(
@@ -67,7 +69,7 @@ def look_up(
             wanted = options.cut_for(file.annotations.spans)
             if there is not None and there.file == file.facts:
                 otherwise = cut_otherwise(there.cut, wanted)
-                found.append(Looked(file, there.recording_id, otherwise))
+                found.append(Looked(file, there.recording_id, otherwise, failed=there.failed))
             else:
                 same = quiet is not None and (quiet.file, quiet.cut) == (file.facts, wanted)
                 found.append(Looked(file, silent=same))

@@ -137,7 +137,7 @@ class Ingest:
             unchanged: list[tuple[int, FoundFile, bool]] = []
             for looked in chunk:
                 if looked.recording_id is not None and not (looked.otherwise and options.recut):
-                    if looked.file.annotations != Annotations():
+                    if looked.failed or looked.file.annotations != Annotations():
                         unchanged.append((looked.recording_id, looked.file, looked.otherwise))
                     if looked.otherwise:
                         self._otherwise.add(looked.recording_id)
@@ -147,6 +147,7 @@ class Ingest:
                 with self.database.write() as session:
                     for recording_id, file, otherwise in unchanged:
                         if exists(session, recording_id):
+                            rows.remove_failures(session, [file.path])
                             lost = len(self.report.lost)
                             self._writer.annotate(session, recording_id, file, self.report)
                             if otherwise:  # it is counted; its spans are no failures

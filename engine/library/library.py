@@ -21,7 +21,12 @@ from emotion_search.engine.query.examples import AnyExample, as_example
 from emotion_search.engine.query.query import ExcludeSame, Query, answer
 from emotion_search.engine.settings import DEFAULT_MODEL, Settings
 from emotion_search.index.database.clips import ClipDetails
-from emotion_search.index.database.files import add_failure, remove_failures_under
+from emotion_search.index.database.files import (
+    FAILED,
+    add_failure,
+    remove_failures,
+    remove_failures_under,
+)
 from emotion_search.index.database.filters import ClipFilter
 from emotion_search.index.database.known_values import count
 from emotion_search.index.database.models import ModelInfo, activate_model, active_model
@@ -124,8 +129,10 @@ class Library(Forgetting, Placing, Listing, Transfers, Switching, Learned):
         """Record files that a scan or a manifest named but that cannot be ingested at all."""
         table = manifest.path if manifest else None
         unusable = [*found.unusable, *(manifest.problems if manifest else [])]
-        if unusable or table:
+        readable = [one.path for one in self.failures(kind=FAILED) if one.path in found.listed]
+        if unusable or table or readable:
             with self.database.write() as session:
+                remove_failures(session, readable)
                 if table:  # its rows are judged anew
                     remove_failures_under(session, f"{table}: line ")
                 for path, reason in unusable:

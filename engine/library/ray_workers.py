@@ -15,6 +15,8 @@ from emotion_search.engine.ingest.report import IngestReport
 from emotion_search.engine.library.library import Library
 from emotion_search.engine.library.shared_ingest import SharedIngest, Wanted
 from emotion_search.engine.settings import load_settings
+from emotion_search.index.database.files import FAILED
+from emotion_search.index.database.slices import RunStatus
 from emotion_search.index.errors import EmotionSearchError, InvalidInputError, UnusableError, reason
 
 LOCAL = "local"
@@ -66,7 +68,9 @@ def ingest_on_ray(
         raise InvalidInputError("machines of a cluster share a Postgres database, not SQLite")
     with _connected(address) as ray:
         listing = SharedIngest(library, wanted, stop=stop)
-        listing.list_all()
+        run = listing.list_all()
+        begun = now = _status(library, run)
+        noted = {(one.path, one.attempts) for one in library.failures(kind=FAILED)}
         have = ray.cluster_resources()
         gpus = int(have.get("GPU", 0))
         number = workers or gpus or max(1, int(have.get("CPU", 1)) // 2)
@@ -82,8 +86,9 @@ def ingest_on_ray(
         while left:
             done, left = ray.wait(left, num_returns=len(left), timeout=_POLL_S)
             ended += ray.get(done)
-            runs = library.shared_ingests()
-            progress(sum(run.done for run in runs), sum(run.clips for run in runs))
+            now = _status(library, run) or now
+            if now is not None:
+                progress(now.done, now.clips)
             if stop.is_set() and not stopping:
                 stopping = True
                 for actor in actors:
@@ -92,6 +97,15 @@ def ingest_on_ray(
     for one in ended:
         if isinstance(one, IngestReport):
             report += one
+    if begun and now:  # those that were killed told nothing; who came after them knew their files
+        untold = max(0, now.recordings - begun.recordings - report.recordings)
+        report.recordings, report.known = report.recordings + untold, max(0, report.known - untold)
+        report.clips = max(report.clips, now.clips - begun.clips)
+        report.duration = max(report.duration, now.seconds - begun.seconds)
+    told = {path for path, _ in report.failed}
+    for failure in library.failures(kind=FAILED):
+        if failure.path not in told and (failure.path, failure.attempts) not in noted:
+            report.failed.append((failure.path, failure.reason))
     problems = [one for one in ended if isinstance(one, str)]
     if len(problems) == len(ended):
         raise EmotionSearchError(f"no worker could work: {problems[0]}")
@@ -99,6 +113,10 @@ def ingest_on_ray(
     if report.files and (model := library.model()) is not None:
         library.after_ingest(model, report, save_index=True)
     return report
+
+
+def _status(library: Library, run: int) -> RunStatus | None:
+    return next((one for one in library.shared_ingests() if one.run == run), None)
 
 
 @contextmanager

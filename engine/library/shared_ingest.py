@@ -84,8 +84,8 @@ class SharedIngest(SharedWork):
             self._library.after_ingest(model, self.report, save_index=True)
         return self.report
 
-    def list_all(self) -> None:
-        """Put all wanted files into slices, or wait until another worker has.
+    def list_all(self) -> int:
+        """Put all wanted files into slices, or wait until another worker has; the run's number.
 
         Raises:
             ModelMismatchError, ModelUnavailableError, DatabaseError, StorageFullError: see ``run``.
@@ -95,6 +95,7 @@ class SharedIngest(SharedWork):
         self._list(run_id)
         while not self._listed and not self._stop.wait(1.0):
             self._list(run_id)
+        return run_id
 
     def _open(self, wanted: Wanted) -> int:
         """The run that is to be worked on."""
@@ -143,6 +144,9 @@ class SharedIngest(SharedWork):
 
     def _work(self, claimed: slices.Claimed) -> None:
         files = _FILES.validate_python(claimed.files)
+        with self._database.read() as session:
+            paths = [file.path for file in files]
+            claimed = replace(claimed, before=slices.added_since(session, paths, claimed.since))
         if claimed.attempts > MOST_DEATHS:
             self._give_up(claimed, files)
             return
@@ -204,7 +208,7 @@ def _is_work(looked: Looked, options: IngestOptions) -> bool:
         return True
     if looked.recording_id is not None:
         anew = looked.otherwise and options.recut
-        return anew or looked.file.annotations != Annotations()
+        return anew or looked.failed or looked.file.annotations != Annotations()
     return options.retry or not looked.silent
 
 

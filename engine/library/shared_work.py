@@ -92,6 +92,8 @@ class SharedWork(ABC):
                 self._release(claimed)
                 raise
         if stopped:
+            with self._database.write_beside() as session:
+                slices.renew(session, claimed.id, self.worker, progress)
             self._release(claimed)
             return
         with self._database.write_beside() as session:

@@ -41,7 +41,7 @@ class Upkeep:
             try:
                 call()
             except (EmotionSearchError, OSError) as error:
-                log.warning("%s: %s", call, error)
+                log.warning("%s", error)
             except Exception:  # of a damaged row, say: the other calls go on, and so does this
-                log.exception("%s", call)
+                log.exception("upkeep failed")
             due[call] = time.monotonic() + self._every[call]

@@ -34,12 +34,13 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file whose recording is in the archive: as it was when seen, the recording's id, and how
-    that was cut into clips (None where nobody noted it)."""
+    """A file whose recording is in the archive: as it was when seen, the recording's id, how that
+    was cut into clips (None where nobody noted it), and whether the file failed since."""
 
     file: FileFacts
     recording_id: int
     cut: str | None
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -198,14 +199,15 @@ def known_files(session: Session, paths: Sequence[str]) -> dict[str, KnownFile]:
     """What the archive knows of ``paths``, by path."""
     rows = session.execute(
         select(
-            Location.path, Location.size, Location.mtime_ns, Location.recording_id, Recording.cut
+            *(Location.path, Location.size, Location.mtime_ns, Location.recording_id),
+            *(Recording.cut, exists().where(Failure.path == Location.path)),
         )
         .join(Recording, Recording.id == Location.recording_id)
         .where(Location.path.in_(paths))
     )
     return {
-        path: KnownFile(FileFacts(path, size, mtime), recording_id, cut)
-        for path, size, mtime, recording_id, cut in rows
+        path: KnownFile(FileFacts(path, size, mtime), recording_id, cut, failed)
+        for path, size, mtime, recording_id, cut, failed in rows
     }
 
 

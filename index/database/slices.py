@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from emotion_search.index.database.schema import Clip, Location, Recording, UtcDateTime
 from emotion_search.index.database.schema import IngestRun as Run
 from emotion_search.index.database.schema import IngestSlice as Slice
-from emotion_search.index.database.schema import UtcDateTime
 from emotion_search.index.errors import NotFoundError
 
 LEASE_S = 60.0
@@ -33,13 +33,14 @@ _LATELY_S = 600.0
 @dataclass(frozen=True)
 class Claimed:
     """A slice on lease: its files (or recordings) and the options of its run, as plain data; how
-    often it was taken, this time included; and what those before made of it."""
+    often it was taken, this time included; what those before noted of it; since when its run is."""
 
     id: int
     files: list[Any]
     options: Mapping[str, Any]
     attempts: int
     before: Progress
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,18 @@ def claim_slice(session: Session, worker: str, run_id: int | None = None) -> Cla
     row.worker, row.attempts = worker, row.attempts + 1
     row.lease_until = now + timedelta(seconds=LEASE_S)
     row.started_at, row.seen_at, row.done, row.failed = row.started_at or now, now, 0, 0
-    options = session.get_one(Run, row.run_id).options
-    return Claimed(row.id, row.files, options, row.attempts, _progress(row))
+    run = session.get_one(Run, row.run_id)
+    return Claimed(row.id, row.files, run.options, row.attempts, _progress(row), run.created_at)
+
+
+def added_since(session: Session, paths: Sequence[str], since: datetime) -> Progress:
+    """What of these files came into the archive since then, also by workers that noted nothing."""
+    of_paths = select(Location.recording_id).where(Location.path.in_(paths))
+    new = and_(Recording.id.in_(of_paths), Recording.ingested_at >= since)
+    clips = select(func.count()).select_from(Clip).join(Recording).where(new).scalar_subquery()
+    seconds = func.coalesce(func.sum(Recording.duration), 0.0)
+    row = session.execute(select(func.count(), clips, seconds).where(new)).one()
+    return Progress(recordings=row[0], clips=row[1], seconds=row[2])
 
 
 def renew(session: Session, slice_id: int, worker: str, progress: Progress) -> bool:

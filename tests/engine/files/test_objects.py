@@ -21,7 +21,7 @@ from emotion_search.engine.library.library import Library
 from emotion_search.engine.settings import Settings
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import InvalidInputError, NotFoundError
-from tests.buckets import KEY, SECRET, Bucket
+from tests.buckets import KEY, SECRET, Bucket, on_s3_and_azure
 from tests.conftest import write_wav
 
 pytestmark = pytest.mark.slow
@@ -46,6 +46,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
+@on_s3_and_azure
 def test_a_listing_gives_audio_of_any_name_but_hidden_ones(bucket: Bucket):
     names = ["a b/ü.wav", "a/100%.wav", "a/e%20f.WAV", "a/q?x#y.flac"]
     for name in [*names, "a/.hidden.wav", ".trash/x.wav", "a/notes.txt", "a/old.vox", "ab/c.wav"]:
@@ -104,6 +105,24 @@ def test_what_is_deleted_at_google_which_numbers_every_object_is_gone_or_said_to
         objects.remove_object("gs://calls/a.wav")
 
 
+def test_a_deletion_that_azure_refuses_within_its_answer_is_denied(monkeypatch: pytest.MonkeyPatch):
+    from obstore.exceptions import GenericError
+
+    class Azure:
+        def head(self, _: str):
+            return {"version": None}
+
+        def delete(self, _: str):
+            raise GenericError(
+                "Bulk delete request failed for key a.wav: Not permitted (code: 403)"
+            )
+
+    monkeypatch.setattr(objects, "_client", lambda *_: Azure())
+    with pytest.raises(PermissionError, match="access is denied"):
+        objects.remove_object("az://calls/a.wav")
+
+
+@on_s3_and_azure
 def test_facts_are_those_of_the_listing_and_change_with_the_content(bucket: Bucket):
     url = bucket.put("a.wav", b"12345")
     (listed,) = objects.listed(f"{bucket.url}/")
@@ -123,6 +142,7 @@ def test_bytes_are_those_of_the_file_and_leave_nothing_on_disk(bucket: Bucket, v
     assert not copy.path.exists()
 
 
+@on_s3_and_azure
 def test_known_objects_are_not_read_again(filled: Library, bucket: Bucket, monkeypatch):
     def fail(*_: object) -> None:
         raise AssertionError("read again")
@@ -145,6 +165,7 @@ def test_embeddings_are_those_of_the_same_files_on_disk(
     assert (report.duplicates, report.recordings) == (1, 0)
 
 
+@on_s3_and_azure
 def test_an_object_that_changed_since_it_was_listed_is_refused(
     archive: Library, bucket: Bucket, voices: Path
 ):
@@ -168,6 +189,7 @@ def test_clips_play_until_their_object_is_something_else(filled: Library, bucket
         filled.clip_audio(1)
 
 
+@on_s3_and_azure
 @pytest.mark.parametrize("kind", ["PCM_16", "ULAW"])
 def test_of_a_long_recording_only_a_part_is_read_and_sounds_the_same(
     archive: Library, bucket: Bucket, tmp_path: Path, monkeypatch, kind: str
@@ -201,6 +223,7 @@ def test_of_a_long_recording_only_a_part_is_read_and_sounds_the_same(
         span_of_recording(archive, recording, start=39.0, end=40.0, channel=1)
 
 
+@on_s3_and_azure
 def test_check_locations_and_forget_see_what_became_of_objects(filled: Library, bucket: Bucket):
     assert list(check(filled, audio=True)) == []
     gone, changed, kept = (f"{bucket.url}/calls/2026/anger-{n}.wav" for n in range(3))
@@ -215,7 +238,7 @@ def test_check_locations_and_forget_see_what_became_of_objects(filled: Library, 
     assert filled.remove_files(by_path[changed]) == ([], [(changed, "holds something else now")])
     assert filled.remove_files(by_path[kept]) == ([kept], [])
     assert objects.is_gone(kept)
-    assert not objects.is_gone("s3://no-such-bucket/kept.wav")
+    assert not objects.is_gone(f"{bucket.url.partition(':')[0]}://no-such-bucket/kept.wav")
 
 
 def test_a_folder_that_was_moved_into_a_bucket_is_known_there(
@@ -235,6 +258,7 @@ def test_a_folder_that_was_moved_into_a_bucket_is_known_there(
     assert (report.known, report.recordings) == (4, 0)
 
 
+@on_s3_and_azure
 def test_a_manifest_in_a_bucket_names_objects_relative_to_itself(bucket: Bucket):
     url = bucket.put("set/labels.csv", b"path,label\na.wav,sad\n../b.wav,angry\n,x\n")
     rows = manifest_named(url)
@@ -266,17 +290,23 @@ def test_the_command_takes_a_bucket_in_and_keeps_credentials_to_itself(
 
 
 @pytest.mark.parametrize(
-    ("url", "environment", "says"),
+    ("bucket", "url", "environment", "says"),
     [
-        ("s3://no-such-bucket/x", {}, "no such bucket"),
-        ("BUCKET/none.wav", {}, "no such object, and none below it"),
-        ("BUCKET", {"AWS_ACCESS_KEY_ID": "nobody"}, "access is denied; check the credentials"),
-        ("BUCKET", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "access is denied; check the credentials"),
-        ("BUCKET", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "its server cannot be reached"),
-        ("s3://me:secret@bucket/x", {}, "addresses hold no credentials"),
-        ("s3:///x", {}, "names no bucket"),
-        ("BUCKET/a//b.wav", {}, "empty path segment"),
+        ("s3", "s3://no-such-bucket/x", {}, "no such bucket"),
+        ("s3", "BUCKET/none.wav", {}, "no such object, and none below it"),
+        ("s3", "BUCKET", {"AWS_ACCESS_KEY_ID": "nobody"}, "access is denied"),
+        ("s3", "BUCKET", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "access is denied"),
+        ("s3", "BUCKET", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+        ("s3", "s3://me:secret@bucket/x", {}, "addresses hold no credentials"),
+        ("s3", "s3:///x", {}, "names no bucket"),
+        ("s3", "BUCKET/a//b.wav", {}, "empty path segment"),
+        ("az", "az://no-such-bucket/x", {}, "no such bucket"),
+        ("az", "BUCKET/none.wav", {}, "no such object, and none below it"),
+        ("az", "BUCKET", {"AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI="}, "access is denied"),
+        ("az", "BUCKET", {"AZURITE_BLOB_STORAGE_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+        ("az", "BUCKET", {"AZURE_STORAGE_USE_EMULATOR": "false"}, "no credentials are found"),
     ],
+    indirect=["bucket"],
 )
 def test_what_cannot_be_read_is_an_error_of_one_line(
     archive: Library,

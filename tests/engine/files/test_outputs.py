@@ -15,7 +15,7 @@ from emotion_search.index.errors import (
     StorageError,
     UnusableError,
 )
-from tests.buckets import Bucket
+from tests.buckets import Bucket, on_s3_and_azure
 from tests.templates import Template
 
 pytestmark = pytest.mark.slow
@@ -47,6 +47,7 @@ def test_an_export_is_stored_once_it_is_whole(bucket: Bucket, home: list[str]):
     assert len(bytes(bucket.store.get("out/clips.jsonl").bytes()).splitlines()) == 3
 
 
+@on_s3_and_azure
 def test_a_folder_in_a_bucket_is_an_export_with_its_table_last(
     bucket: Bucket, home: list[str], monkeypatch
 ):
@@ -75,6 +76,7 @@ def test_what_fails_stores_nothing(bucket: Bucket, home: list[str], tmp_path: Pa
     assert names(bucket) == []
 
 
+@on_s3_and_azure
 def test_a_backup_goes_to_a_bucket_and_comes_back(bucket: Bucket, home: list[str], tmp_path: Path):
     url = f"{bucket.url}/archive.tar"
     assert run("backup", url, *home).stdout.startswith(f"{url}: ")

@@ -12,7 +12,7 @@ from emotion_search.engine.audio.channels import parse_channels
 from emotion_search.engine.audio.synthetic_voices import speak
 from emotion_search.engine.embedders.acoustic.model import Acoustic
 from emotion_search.engine.files.manifest import Manifest
-from emotion_search.engine.files.scan import Found, find_audio
+from emotion_search.engine.files.scan import Found, Scan, find_audio
 from emotion_search.engine.ingest import pipeline
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library.library import Library
@@ -109,6 +109,18 @@ def test_bad_files_are_named_and_the_rest_goes_on(library: Library, tmp_path: Pa
     write_wav(tmp_path / "text.wav", tone(1.0, 300))
     ingest(library, tmp_path)
     assert "text.wav" not in {Path(f.path).name for f in library.failures()}
+
+
+def test_known_files_and_folders_that_can_be_read_again_are_no_failures(
+    filled: Library, voices: Path, tmp_path: Path
+):
+    kept = [one.path for one in filled.clips(limit=2)]
+    away = [*kept, str(voices), str(tmp_path / "gone")]
+    filled.note_failures(Found(unusable=[(path, "cannot be read") for path in away]))
+    scan = Scan([str(voices)])
+    assert filled.ingest(scan).known == 12
+    filled.note_failures(scan.found)
+    assert [one.path for one in filled.failures()] == [str(tmp_path / "gone")]
 
 
 @pytest.mark.parametrize("rate", [8_000, 96_000])

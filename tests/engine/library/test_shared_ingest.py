@@ -1,7 +1,6 @@
 """Workers that share an ingest: each file is taken once, whoever dies."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from emotion_search.cli import app
 from emotion_search.engine.commands.ingest_shared import print_status
-from emotion_search.engine.files.scan import Scan
+from emotion_search.engine.files.scan import Found, Scan
 from emotion_search.engine.ingest.options import IngestOptions
 from emotion_search.engine.library import shared_ingest, shared_work
 from emotion_search.engine.library.library import Library
@@ -29,7 +28,7 @@ from emotion_search.engine.settings import Settings
 from emotion_search.index.database import slices
 from emotion_search.index.database.recordings import Annotations
 from emotion_search.index.errors import DatabaseError, InvalidInputError, NotFoundError
-from tests.conftest import ROOT, command_with, tone, write_wav
+from tests.conftest import ROOT, tone, write_wav
 from tests.engine.ingest.test_kill import contents, ingest
 
 
@@ -95,6 +94,34 @@ def test_a_second_run_puts_known_files_into_no_slice(alone: Library, calls: Path
     SharedIngest(alone, wanted(alone, calls)).run()
     (run,) = alone.shared_ingests()  # the first is forgotten
     assert (run.known, run.files) == (6, 1)  # the failed one is tried again
+
+
+def test_a_known_file_that_failed_in_the_meantime_is_no_failure_any_more(
+    alone: Library, calls: Path
+):
+    SharedIngest(alone, wanted(alone, calls)).run()
+    alone.note_failures(Found(unusable=[(str(calls / "0.wav"), "cannot be read")]))
+    SharedIngest(alone, wanted(alone, calls)).run()
+    assert [one.path for one in alone.failures()] == [str(calls / "z.wav")]
+
+
+def take(library: Library) -> None:
+    """What a worker does with a slice before it is killed; another may have it at once."""
+    with library.database.write_beside() as session:
+        claimed = slices.claim_slice(session, "dead")
+    assert claimed is not None
+    library.ingest(shared_ingest._FILES.validate_python(claimed.files))
+    with library.database.write_beside() as session:
+        session.execute(text("UPDATE ingest_slices SET lease_until = NULL"))
+
+
+def test_what_a_killed_worker_committed_is_counted(library: Library, calls: Path):
+    queued(library, calls)
+    take(library)
+    SharedIngest(library, None).run()
+    (run,) = library.shared_ingests()
+    assert (run.recordings, run.clips) == (5, 5)
+    assert run.seconds == pytest.approx(3.0, abs=0.01)
 
 
 def test_workers_at_once_each_take_other_slices(library: Library, calls: Path):
@@ -289,21 +316,6 @@ def test_misuse_is_an_error_of_one_line(
     result = run(alone, *(one.replace("CALLS", str(calls)) for one in arguments))
     assert isinstance(result.exception, InvalidInputError)
     assert says in str(result.exception)
-
-
-@pytest.mark.slow
-def test_ray_places_workers_on_this_machine(sqlite_settings: Settings, calls: Path):
-    pytest.importorskip("ray")
-    command = command_with("engine.library.shared_ingest.SLICE_FILES", 2)
-    home = ["--home", str(sqlite_settings.home), "--model", "acoustic", "--json"]
-    done = subprocess.run(
-        [*command, "ingest", str(calls), *home, "--on", "local", "--workers", "1"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert (done.returncode, json.loads(done.stdout)["recordings"]) == (1, 5)
-    assert "z.wav" in done.stderr
 
 
 def shared(home: Path, url: str, *paths: str) -> subprocess.Popen[bytes]:

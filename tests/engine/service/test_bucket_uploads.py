@@ -24,7 +24,7 @@ from emotion_search.index.database import slices
 from emotion_search.index.database.files import located_files
 from emotion_search.index.database.jobs import Job, JobStatus, get_job, set_job
 from emotion_search.index.errors import BusyError, StorageError
-from tests.buckets import Bucket
+from tests.buckets import Bucket, on_s3_and_azure
 from tests.conftest import eventually
 
 pytestmark = [
@@ -81,6 +81,7 @@ def there(bucket: Bucket) -> list[str]:
     return [one.path for one in objects.listed(f"{bucket.url}/", may_be_empty=True)]
 
 
+@on_s3_and_azure
 def test_an_upload_is_taken_in_played_elsewhere_and_erased(
     library: Library, other: Library, voice: Path, bucket: Bucket
 ):

@@ -382,7 +382,7 @@ def test_a_lock_on_bytes_is_on_these_alone(tmp_path: Path):
     assert not list((tmp_path / ".locks").iterdir())
 
 
-def test_upkeep_goes_on_after_a_failure():
+def test_upkeep_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture):
     calls = []
 
     def failing():
@@ -393,6 +393,7 @@ def test_upkeep_goes_on_after_a_failure():
     upkeep.start()
     eventually(lambda: len(calls) > 2)
     upkeep.stop()
+    assert set(caplog.messages) == {"no"}
 
 
 def test_the_model_is_asked_for_the_channels_that_the_sender_names(
